@@ -1,0 +1,129 @@
+//! The Arrow (hence Parquet) form of a contract's columns, and the way to and from tables in memory.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use polars::prelude as pl;
+
+use super::{Column, Kind, Table};
+
+/// Digits and scale of money in files: `DECIMAL(18,2)`.
+pub const MONEY_PRECISION: u8 = 18;
+pub const MONEY_SCALE: i8 = 2;
+/// The greatest amount of cents that `DECIMAL(18,2)` holds.
+const MONEY_MAX_CENTS: i128 = 999_999_999_999_999_999;
+
+/// The type of a column in a file.
+pub fn data_type(kind: Kind) -> DataType {
+    match kind {
+        Kind::Int64 => DataType::Int64,
+        Kind::Int32 => DataType::Int32,
+        Kind::Money => DataType::Decimal128(MONEY_PRECISION, MONEY_SCALE),
+        Kind::Double => DataType::Float64,
+        Kind::Text => DataType::Utf8,
+        Kind::Boolean => DataType::Boolean,
+        Kind::Date => DataType::Date32,
+        Kind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    }
+}
+
+/// The file schema of columns, in contract order.
+pub fn schema(columns: &[Column]) -> SchemaRef {
+    let field = |c: &Column| Field::new(c.name, data_type(c.kind), c.null.is_some());
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// The file form of a conformed table, one batch.
+///
+/// # Errors
+/// When an amount of money does not fit `DECIMAL(18,2)`; names table, column and amount.
+pub fn to_batch(table: &Table, rows: &pl::DataFrame) -> Result<RecordBatch> {
+    let arrays = table
+        .columns
+        .iter()
+        .map(|column| to_array(column, rows.column(column.name)?).with_context(|| format!("table {}", table.name)))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(schema(table.columns), arrays)?)
+}
+
+fn to_array(column: &Column, values: &pl::Column) -> Result<ArrayRef> {
+    Ok(match column.kind {
+        Kind::Int64 => Arc::new(Int64Array::from_iter(values.i64()?.iter())),
+        Kind::Int32 => bail!("column {}: results have no INT32", column.name),
+        Kind::Money => {
+            let cents = values.i128()?;
+            if let Some(over) = cents.iter().flatten().find(|c| c.abs() > MONEY_MAX_CENTS) {
+                bail!("column {}: {} does not fit {}", column.name, show_cents(over), column.kind.sql());
+            }
+            let array = Decimal128Array::from_iter(cents.iter());
+            Arc::new(array.with_precision_and_scale(MONEY_PRECISION, MONEY_SCALE)?)
+        }
+        Kind::Double => Arc::new(Float64Array::from_iter(values.f64()?.iter())),
+        Kind::Text => Arc::new(StringArray::from_iter(values.str()?.iter())),
+        Kind::Boolean => Arc::new(BooleanArray::from_iter(values.bool()?.iter())),
+        Kind::Date => Arc::new(Date32Array::from_iter(values.i32()?.iter())),
+        Kind::Instant => Arc::new(TimestampMicrosecondArray::from_iter(values.i64()?.iter()).with_timezone("UTC")),
+    })
+}
+
+/// Columns of a published table as they are in memory.
+///
+/// # Errors
+/// When a column is missing or has another type than the contract.
+pub fn from_batch(columns: &[&Column], batch: &RecordBatch) -> Result<pl::DataFrame> {
+    let values = columns
+        .iter()
+        .map(|column| {
+            let array = batch.column_by_name(column.name).with_context(|| format!("no column {}", column.name))?;
+            if *array.data_type() != data_type(column.kind) {
+                bail!("column {}: expected {}, found {}", column.name, column.kind.sql(), array.data_type());
+            }
+            Ok(from_array(column, array))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(pl::DataFrame::new(batch.num_rows(), values)?)
+}
+
+fn from_array(column: &Column, array: &ArrayRef) -> pl::Column {
+    use pl::IntoColumn;
+    match column.kind {
+        Kind::Int64 | Kind::Int32 => {
+            array.as_primitive::<Int64Type>().iter().collect::<pl::Int64Chunked>().into_column()
+        }
+        Kind::Money => array.as_primitive::<Decimal128Type>().iter().collect::<pl::Int128Chunked>().into_column(),
+        Kind::Double => array.as_primitive::<Float64Type>().iter().collect::<pl::Float64Chunked>().into_column(),
+        Kind::Text => array.as_string::<i32>().iter().collect::<pl::StringChunked>().into_column(),
+        Kind::Boolean => array.as_boolean().iter().collect::<pl::BooleanChunked>().into_column(),
+        Kind::Date => array.as_primitive::<Date32Type>().iter().collect::<pl::Int32Chunked>().into_column(),
+        Kind::Instant => {
+            array.as_primitive::<TimestampMicrosecondType>().iter().collect::<pl::Int64Chunked>().into_column()
+        }
+    }
+    .with_name(column.name.into())
+}
+
+/// The type of a column in memory.
+pub fn memory_type(kind: Kind) -> pl::DataType {
+    match kind {
+        Kind::Int64 | Kind::Int32 | Kind::Instant => pl::DataType::Int64,
+        Kind::Money => pl::DataType::Int128,
+        Kind::Double => pl::DataType::Float64,
+        Kind::Text => pl::DataType::String,
+        Kind::Boolean => pl::DataType::Boolean,
+        Kind::Date => pl::DataType::Int32,
+    }
+}
+
+/// `-12345` cents as `-123.45`.
+pub fn show_cents(cents: i128) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    let cents = cents.unsigned_abs();
+    format!("{sign}{}.{:02}", cents / 100, cents % 100)
+}

@@ -1,0 +1,201 @@
+//! The ten export datasets (SPEC.md section 2).
+
+use super::{Column, Dataset, Kind, Reason, Rule};
+
+const fn id(name: &'static str) -> Column {
+    Column::new(name, Kind::Int64, "")
+}
+const fn text(name: &'static str) -> Column {
+    Column::new(name, Kind::Text, "")
+}
+const fn money(name: &'static str) -> Column {
+    Column::new(name, Kind::Money, "money")
+}
+const fn instant(name: &'static str) -> Column {
+    Column::new(name, Kind::Instant, "instant (UTC)")
+}
+
+const ABSENT: &str = "none or unknown";
+
+pub static ORDER_LINES: Dataset = Dataset {
+    name: "order_lines",
+    grain: "one paid (order, SKU)",
+    columns: &[
+        id("order_id"),
+        id("sku_id"),
+        id("product_id"),
+        id("shop_id"),
+        id("buyer_id"),
+        instant("paid_at"),
+        Column::new("quantity", Kind::Int32, "items"),
+        money("sub_total"),
+        money("shipping_fee"),
+        money("platform_discount"),
+        money("shipping_platform_discount"),
+        text("channel"),
+        id("content_id").null("not sold through a content"),
+        id("sub_campaign_id").null("not part of a sub-campaign"),
+    ],
+    key: &["order_id", "sku_id"],
+    rules: &[
+        Rule::AtLeast { columns: &["quantity"], least: 1, reason: Reason::BadQuantity },
+        Rule::AtLeast {
+            columns: &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"],
+            least: 0,
+            reason: Reason::NegativeMoney,
+        },
+        Rule::InsideDay { column: "paid_at" },
+        Rule::NotEmpty { column: "channel", reason: Reason::BadChannel },
+    ],
+    always_required: true,
+};
+
+pub static PRODUCT_TRAFFIC: Dataset = Dataset {
+    name: "product_traffic",
+    grain: "what one user did with one product through one channel (one row or several)",
+    columns: &[
+        id("shop_id"),
+        id("product_id"),
+        id("user_id"),
+        text("channel"),
+        id("content_id").null("not through a content"),
+        Column::new("impressions", Kind::Int32, "impressions"),
+        Column::new("clicks", Kind::Int32, "clicks"),
+        Column::new("page_views", Kind::Int32, "page views"),
+        Column::new("add_to_carts", Kind::Int32, "add-to-carts"),
+    ],
+    key: &[],
+    rules: &[
+        Rule::AtLeast {
+            columns: &["impressions", "clicks", "page_views", "add_to_carts"],
+            least: 0,
+            reason: Reason::NegativeCount,
+        },
+        Rule::NotEmpty { column: "channel", reason: Reason::BadChannel },
+    ],
+    always_required: true,
+};
+
+pub static CONTENTS: Dataset = Dataset {
+    name: "contents",
+    grain: "one video or LIVE and shop whose products it shows, published or active that day",
+    columns: &[
+        id("content_id"),
+        id("shop_id"),
+        text("content_type"),
+        text("account_type"),
+        text("creator_handle"),
+        text("title").null("untitled"),
+        instant("published_at"),
+        Column::new("views", Kind::Int64, "views").null("not known"),
+        Column::new("has_violation", Kind::Boolean, ""),
+        Column::new("is_key_live", Kind::Boolean, ""),
+    ],
+    key: &["shop_id", "content_id"],
+    rules: &[
+        Rule::OneOf { column: "content_type", values: &["VIDEO", "LIVE"] },
+        Rule::OneOf { column: "account_type", values: &[OFFICIAL_ACCOUNTS, MARKETING_ACCOUNTS, AFFILIATE_ACCOUNTS] },
+        Rule::AtLeast { columns: &["views"], least: 0, reason: Reason::NegativeCount },
+    ],
+    always_required: false,
+};
+
+/// Values of `contents.account_type`: the seller's own two, and a creator's.
+pub const OFFICIAL_ACCOUNTS: &str = "OFFICIAL_ACCOUNTS";
+pub const MARKETING_ACCOUNTS: &str = "MARKETING_ACCOUNTS";
+pub const AFFILIATE_ACCOUNTS: &str = "AFFILIATE_ACCOUNTS";
+
+pub static AD_HOURS: Dataset = Dataset {
+    name: "ad_hours",
+    grain: "one ad account, shop and hour",
+    columns: &[id("ad_account_id"), id("shop_id"), instant("hour_start"), money("spend"), money("gross_revenue")],
+    key: &["ad_account_id", "shop_id", "hour_start"],
+    rules: &[
+        Rule::AtLeast { columns: &["spend", "gross_revenue"], least: 0, reason: Reason::NegativeMoney },
+        Rule::InsideDay { column: "hour_start" },
+    ],
+    always_required: false,
+};
+
+pub static SHOPS: Dataset = Dataset {
+    name: "shops",
+    grain: "one shop, snapshot at the end of the day",
+    columns: &[
+        id("shop_id"),
+        text("shop_name"),
+        text("category").null("not categorised"),
+        id("primary_ad_account_id").null("has no ad account"),
+    ],
+    key: &["shop_id"],
+    rules: &[],
+    always_required: true,
+};
+
+pub static INVENTORY: Dataset = Dataset {
+    name: "inventory",
+    grain: "one SKU, snapshot at the end of the day",
+    columns: &[id("shop_id"), id("product_id"), id("sku_id"), Column::new("available_quantity", Kind::Int64, "items")],
+    key: &["sku_id"],
+    rules: &[Rule::AtLeast { columns: &["available_quantity"], least: 0, reason: Reason::NegativeCount }],
+    always_required: false,
+};
+
+pub static CAMPAIGNS: Dataset = Dataset {
+    name: "campaigns",
+    grain: "one campaign",
+    columns: &[
+        id("campaign_id"),
+        text("campaign_name"),
+        Column::new("first_day", Kind::Date, "day"),
+        Column::new("last_day", Kind::Date, "day"),
+    ],
+    key: &["campaign_id"],
+    rules: &[Rule::Ordered { first: "first_day", last: "last_day" }],
+    always_required: true,
+};
+
+pub static CAMPAIGN_SHOPS: Dataset = Dataset {
+    name: "campaign_shops",
+    grain: "one registration",
+    columns: &[id("campaign_id"), id("shop_id"), money("target_gmv").null(ABSENT)],
+    key: &["campaign_id", "shop_id"],
+    rules: &[Rule::AtLeast { columns: &["target_gmv"], least: 0, reason: Reason::NegativeMoney }],
+    always_required: true,
+};
+
+pub static CAMPAIGN_PRODUCTS: Dataset = Dataset {
+    name: "campaign_products",
+    grain: "one campaign product",
+    columns: &[id("campaign_id"), id("shop_id"), id("product_id")],
+    key: &["campaign_id", "product_id"],
+    rules: &[],
+    always_required: false,
+};
+
+pub static SUB_CAMPAIGNS: Dataset = Dataset {
+    name: "sub_campaigns",
+    grain: "one sub-campaign",
+    columns: &[id("sub_campaign_id"), id("campaign_id"), text("sub_campaign_name")],
+    key: &["sub_campaign_id"],
+    rules: &[],
+    always_required: false,
+};
+
+/// Every dataset, in the order of SPEC.md.
+pub static DATASETS: [&Dataset; 10] = [
+    &ORDER_LINES,
+    &PRODUCT_TRAFFIC,
+    &CONTENTS,
+    &AD_HOURS,
+    &SHOPS,
+    &INVENTORY,
+    &CAMPAIGNS,
+    &CAMPAIGN_SHOPS,
+    &CAMPAIGN_PRODUCTS,
+    &SUB_CAMPAIGNS,
+];
+
+/// The dataset of that name, if there is one.
+pub fn dataset(name: &str) -> Option<&'static Dataset> {
+    DATASETS.into_iter().find(|d| d.name == name)
+}

@@ -1,0 +1,2 @@
+//! campaign-etl: finalized exports of a marketplace in, the Campaign Dashboard's tables out.
+pub mod contracts;
