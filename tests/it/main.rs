@@ -1,0 +1,3 @@
+//! The one integration test binary: everything here drives the program through its command line.
+
+mod world;
