@@ -117,7 +117,7 @@ pub fn compute(day: NaiveDate, source: &Published, reason: Option<&str>, setting
 fn scopes(source: &Published) -> Vec<(&'static str, i64, Vec<Candidate>)> {
     let (rollups, windows) = (&source.rollups, &source.windows);
     let candidate = |shop: i64, category: &Option<String>, m: &Measures, days: Option<i128>| {
-        let tier = windows.shop_tier.get(&shop)?.tier;
+        let tier = *windows.shop_tier.get(&shop)?;
         let active = known(m, "product_impressions") > 0 || known(m, "orders") > 0;
         let values = METRICS.map(|metric| (metric, value(m, metric, days)));
         let gmv = known(m, "gmv");

@@ -16,12 +16,13 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use crate::world::{Cells, World, show_cents};
-use calendar::Zone;
+pub use calendar::Zone;
 use numbers::Decimal;
 pub use quarantine::Accounting;
 use quarantine::{DayExports, Export};
 use rollups::Rollups;
 use rows::Tables;
+pub use rows::compare_keys;
 use windows::Windows;
 
 /// The parts of the configuration that results depend on.
@@ -158,4 +159,66 @@ fn record(expected: &mut Expected, dataset: &str, day: NaiveDate, export: &Expor
 
 fn decimal(text: &str) -> Decimal {
     Decimal::parse(text)
+}
+
+/// Two shops on the day on which clocks change, with the answers worked out by hand.
+#[test]
+fn a_small_day_gives_the_values_worked_out_by_hand() {
+    let cells =
+        |line: &str| -> Cells { line.split(", ").map(|cell| (cell != "null").then(|| cell.to_owned())).collect() };
+    let day: NaiveDate = "2026-03-08".parse().unwrap();
+    let mut world = World::default();
+    let mut export = |dataset: &str, lines: &[&str]| {
+        world.exports.insert((dataset.into(), day), lines.iter().map(|l| cells(l)).collect());
+    };
+    export(
+        "order_lines",
+        &[
+            // Three of A and two of B in one order: 1 order, 2 SKU orders, 5 items.
+            "1, 11, 101, 7, 501, 2026-03-08T08:00:00Z, 3, 30.00, 1.50, 2.00, 0.25, LIVE, null, null",
+            "1, 12, 101, 7, 501, 2026-03-08T08:00:00Z, 2, 8.00, 0.00, 1.00, 0.00, SHOP_TAB, null, null",
+            // The key of the first row again; then the first instant of the next day.
+            "1, 11, 101, 7, 501, 2026-03-08T08:00:00Z, 3, 30.00, 1.50, 2.00, 0.25, LIVE, null, null",
+            "2, 11, 101, 7, 502, 2026-03-09T07:00:00Z, 1, 10.00, 0.00, 0.00, 0.00, LIVE, null, null",
+        ],
+    );
+    // User 1 sees two products, views one page and puts another product into the cart; user 2 only puts one there.
+    export(
+        "product_traffic",
+        &[
+            "7, 101, 1, LIVE, null, 3, 1, 2, 0",
+            "7, 102, 1, SHOP_TAB, null, 1, 1, 0, 1",
+            "7, 102, 2, SHOP_TAB, null, 4, 2, 0, 1",
+            "7, 102, 3, SHOP_TAB, null, 0, -1, 0, 0",
+        ],
+    );
+    export("shops", &["7, a shop, toys, null", "8, another, null, null"]);
+    export("campaigns", &["1, spring, 2026-03-07, 2026-03-08", "2, over, 2026-03-01, 2026-03-07"]);
+    export("campaign_shops", &["1, 7, 79.00", "2, 7, null"]);
+    let expected = expect(&world, &Settings::default(), &[day], 2);
+    let table = |name: &str| &expected.tables[&(name.to_owned(), day)];
+    assert_eq!(
+        table("shop_daily"),
+        &[
+            cells(
+                "7, toys, 39.50, 31.50, 0.00, 8.00, 1, 2, 5, 1, 39.5, 3.00, 0.25, 3.25, 8, 4, 2, 2, 2, 2, 1, 1, 0.5, \
+                 0.5, 1.0, null, null, null, null, null, null, null"
+            ),
+            cells(
+                "8, null, 0.00, 0.00, 0.00, 0.00, 0, 0, 0, 0, null, 0.00, 0.00, 0.00, 0, 0, 0, 0, 0, 0, 0, 0, null, \
+                 null, null, null, null, null, null, null, null, null"
+            ),
+        ]
+    );
+    let period = &table("shop_period")[0];
+    assert_eq!(period[..9], cells("1, 7, 2026-03-07, 2026-03-08, 1, 1, 0, 0, toys"));
+    assert_eq!(period[period.len() - 2..], cells("79.00, 0.5"));
+    assert_eq!(table("shop_tier")[0], cells("7, toys, 39.50, 1, T1"));
+    assert_eq!(
+        expected.quarantine[&("order_lines".to_owned(), day)],
+        [cells("DUPLICATE_KEY, part-00001.parquet, 0, 1|11"), cells("OUTSIDE_DAY, part-00001.parquet, 1, 2|11")]
+    );
+    let scoped = &expected.accounting[&("campaigns".to_owned(), day)];
+    assert_eq!((scoped.read, scoped.used, scoped.quarantined, scoped.out_of_scope), (2, 1, 0, 1));
+    assert!(!expected.tables.contains_key(&("stock_status".to_owned(), day)));
 }

@@ -17,19 +17,14 @@ pub struct ShopPeriod {
     pub measures: Measures,
 }
 
-pub struct ShopTier {
-    pub category: Option<String>,
-    /// Position among the configured tiers.
-    pub tier: usize,
-}
-
 /// What benchmarks read of a published day.
 pub struct Windows {
     /// By campaign and shop.
     pub shop_period: BTreeMap<(i64, i64), ShopPeriod>,
     /// Published days of each campaign's period.
     pub days: BTreeMap<i64, i128>,
-    pub shop_tier: BTreeMap<i64, ShopTier>,
+    /// Of each shop, its position among the configured tiers.
+    pub shop_tier: BTreeMap<i64, usize>,
     pub observed_days: usize,
 }
 
@@ -315,7 +310,7 @@ fn shop_tier(
     history: &BTreeMap<NaiveDate, &Rollups>,
     settings: &Settings,
     tables: &mut Tables,
-) -> (BTreeMap<i64, ShopTier>, usize) {
+) -> (BTreeMap<i64, usize>, usize) {
     let window: Vec<&Rollups> = history.range(days_before(day, 29)..=day).map(|(_, r)| *r).collect();
     let mut out = BTreeMap::new();
     let mut rows = Vec::new();
@@ -325,7 +320,7 @@ fn shop_tier(
         let line = Line::new("shop_tier").is("shop_id", shop).text("category", today.category.as_deref());
         let line = line.cents("trailing_gmv", Some(trailing)).is("observed_days", window.len());
         rows.push(line.is("tier", &settings.tiers[tier].0).done());
-        out.insert(*shop, ShopTier { category: today.category.clone(), tier });
+        out.insert(*shop, tier);
     }
     tables.write("shop_tier", day, rows);
     (out, window.len())
