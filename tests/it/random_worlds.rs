@@ -190,8 +190,17 @@ fn mostly(usual: &str, cell: Cell) -> Cell {
     prop_oneof![8 => Just(Some(usual.to_owned())), 1 => cell].boxed()
 }
 
+/// Seldom an amount whose cents a double cannot hold, or its neighbour.
 fn money() -> Cell {
-    select(&[0, 1, 99, 250, 500, 1000, 1250, 3333, 5000, 12_000]).prop_map(|c| Some(show_cents(c))).boxed()
+    let usual = select(&[0, 1, 99, 250, 500, 1000, 1250, 3333, 5000, 12_000]);
+    let huge = select(&[9_007_199_254_740_992, 9_007_199_254_740_993]);
+    prop_oneof![60 => usual, 1 => huge].prop_map(|cents| Some(show_cents(cents))).boxed()
+}
+
+/// Seldom an id that a double cannot hold, its neighbour, or a negative one.
+fn id(range: std::ops::RangeInclusive<i64>) -> Cell {
+    let odd = select(&["9007199254740992", "9007199254740993", "-1"]).prop_map(|id| Some(id.into()));
+    prop_oneof![30 => int(range), 1 => odd].boxed()
 }
 
 /// One more than there are in `shops`.
@@ -217,11 +226,11 @@ fn instant((first, next): (i64, i64)) -> Cell {
 fn order_line(bounds: (i64, i64)) -> BoxedStrategy<Cells> {
     // A SKU is always of the same product, as in a shop.
     let cells = vec![
-        int(1..=9),
+        id(1..=9),
         int(1..=5),
         Just(None).boxed(),
         shop_id(),
-        int(1..=5),
+        id(1..=5),
         instant(bounds),
         int(1..=4),
         money(),
@@ -242,8 +251,9 @@ fn with_product(mut cells: Cells) -> Cells {
 }
 
 fn traffic() -> BoxedStrategy<Cells> {
-    let user = int(1..=5);
-    row(vec![shop_id(), int(1..=4), user, channel(), maybe(int(1..=4)), counter(), counter(), counter(), counter()])
+    let through = vec![shop_id(), id(1..=4), id(1..=5), channel(), maybe(int(1..=4))];
+    let counters = vec![counter(), counter(), counter(), counter()];
+    row([through, counters].concat())
 }
 
 fn content((first, next): (i64, i64)) -> BoxedStrategy<Cells> {
