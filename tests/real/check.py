@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Compare what the job published of the real year with the same tables made from the exports by DuckDB.
+
+    check.py EXPORTS RESULTS             compares all days, cell by cell, and the totals with expected_totals.json
+    check.py EXPORTS --record            writes expected_totals.json, from the exports alone
+
+The expected side is expected.sql, written from SPEC.md; the program takes no part in it. Doubles may differ in their last
+bits (relative 1e-12): engines divide in different steps. Everything else is equal or wrong.
+"""
+import argparse, json, pathlib, sys
+import duckdb
+
+HERE = pathlib.Path(__file__).parent
+ZONE = "America/New_York"
+FIRST_DAY, LAST_DAY = "2017-03-01", "2017-11-30"
+KEYS = {
+    "shop_daily": ["shop_id"],
+    "channel_daily": ["shop_id", "channel"],
+    "product_daily": ["shop_id", "product_id"],
+    "sku_daily": ["shop_id", "product_id", "sku_id"],
+    "shop_period": ["campaign_id", "shop_id"],
+}
+TOTALS = "sum(gmv)::varchar gmv, sum(orders)::bigint orders, sum(customers)::bigint customers, sum(items_sold)::bigint items_sold"
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("exports", type=pathlib.Path)
+    ap.add_argument("results", type=pathlib.Path, nargs="?")
+    ap.add_argument("--record", action="store_true", help="write expected_totals.json from the exports")
+    a = ap.parse_args()
+    con = duckdb.connect()
+    con.execute("set threads = 2; set timezone = 'UTC'")
+    con.execute("set variable exports = ?", [str(a.exports)])
+    con.execute("set variable zone = ?", [ZONE])
+    con.execute((HERE / "expected.sql").read_text())
+    if a.record:
+        (HERE / "expected_totals.json").write_text(json.dumps(totals(con), indent=2) + "\n")
+        return
+    problems = check(con, a.results)
+    for problem in problems:
+        print("FAILED:", problem)
+    sys.exit(1 if problems else 0)
+
+
+def check(con, results):
+    problems = []
+    recorded = json.loads((HERE / "expected_totals.json").read_text())
+    problems += differences("exports against expected_totals.json", recorded, totals(con))
+    for table in KEYS:
+        con.execute(f"create view found_{table} as select * from "
+                    f"read_parquet('{results}/{table}/*/*.parquet', hive_partitioning = true, hive_types = {{'dt': date}})")
+    problems += check_days(con)
+    found = con.sql(f"select {TOTALS} from found_shop_daily").fetchdf().to_dict("records")[0]
+    problems += differences("shop_daily against expected_totals.json", {k: recorded[k] for k in found}, found)
+    problems += check_manifests(con, results)
+    for table, key in KEYS.items():
+        problems += check_table(con, table, key)
+    return problems
+
+
+def totals(con):
+    """What the exports hold: from the used rows, by shop and day; never from a table of the job."""
+    sums = con.sql("""
+        select count(distinct dt)::int as days, sum(gmv)::varchar gmv, sum(orders)::bigint orders,
+          sum(customers)::bigint customers, sum(items_sold)::bigint items_sold
+        from (select dt, shop_id, sum(sub_total + shipping_fee) gmv, count(distinct order_id) orders,
+                count(distinct buyer_id) customers, sum(quantity) items_sold
+              from sold group by dt, shop_id)""").fetchdf().to_dict("records")[0]
+    rows = con.sql("""
+        select dataset, count(*)::bigint rows_read, count_if(reason is null and in_scope)::bigint rows_used,
+          count_if(reason is not null)::bigint rows_quarantined,
+          count_if(reason is null and not in_scope)::bigint rows_out_of_scope
+        from datasets group by dataset order by dataset""").fetchall()
+    names = ["rows_read", "rows_used", "rows_quarantined", "rows_out_of_scope"]
+    return {**sums, "datasets": {row[0]: dict(zip(names, row[1:])) for row in rows}}
+
+
+def differences(what, expected, found):
+    return [] if expected == found else [f"{what}: expected {expected}, found {found}"]
+
+
+def check_days(con):
+    """Every day of the year's range is published, in every table."""
+    days = con.sql(f"select date '{LAST_DAY}' - date '{FIRST_DAY}' + 1").fetchone()[0]
+    problems = []
+    for table in KEYS:
+        found = con.sql(f"select count(distinct dt), min(dt)::varchar, max(dt)::varchar from found_{table}").fetchone()
+        problems += differences(f"days of {table}", (days, FIRST_DAY, LAST_DAY), found)
+    return problems
+
+
+def check_table(con, table, key):
+    columns = con.sql(f"describe found_{table}").fetchall()
+    wanted = {row[0] for row in con.sql(f"describe {table}").fetchall()}
+    if wanted != {row[0] for row in columns}:
+        return [f"{table}: columns {sorted(wanted ^ {row[0] for row in columns})} are on one side only"]
+    join = " and ".join(f"e.{k} = f.{k}" for k in ["dt", *key])
+    rows = con.sql(f"select (select count(*) from {table}), (select count(*) from found_{table})").fetchone()
+    problems = differences(f"{table}: rows", rows[0], rows[1])
+    matched = con.sql(f"select count(*) from {table} e join found_{table} f on {join}").fetchone()[0]
+    problems += differences(f"{table}: rows with the same key", rows[0], matched)
+    tests = []
+    for name, kind in [row[:2] for row in columns if row[0] not in ["dt", *key]]:
+        differs = f"e.{name} is distinct from f.{name}"
+        if kind == "DOUBLE":
+            differs = (f"(e.{name} is null) <> (f.{name} is null) or "
+                       f"abs(e.{name} - f.{name}) > 1e-12 * greatest(abs(e.{name}), 1e-300)")
+        tests.append(f"count_if({differs}) as {name}")
+    counts = con.sql(f"select {', '.join(tests)} from {table} e join found_{table} f on {join}").fetchdf().to_dict("records")[0]
+    problems += [f"{table}.{name}: {int(n)} cells differ" for name, n in counts.items() if n]
+    print(f"{table}: {rows[1]} rows, {rows[1] * len(tests)} cells compared")
+    return problems
+
+
+def check_manifests(con, results):
+    return []
+
+
+if __name__ == "__main__":
+    main()
