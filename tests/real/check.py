@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Compare what the job published of the real year with the same tables made from the exports by DuckDB.
 
-    check.py EXPORTS RESULTS             compares all days, cell by cell, and the totals with expected_totals.json
-    check.py EXPORTS --record            writes expected_totals.json, from the exports alone
+    check.py EXPORTS RESULTS REPORT    compares all days, cell by cell, and the totals with expected_totals.json;
+                                       REPORT is what the backfill printed (JSON)
+    check.py EXPORTS --record          writes expected_totals.json, from the exports alone
 
 The expected side is expected.sql, written from SPEC.md; the program takes no part in it. Doubles may differ in their last
 bits (relative 1e-12): engines divide in different steps. Everything else is equal or wrong.
@@ -27,6 +28,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("exports", type=pathlib.Path)
     ap.add_argument("results", type=pathlib.Path, nargs="?")
+    ap.add_argument("report", type=pathlib.Path, nargs="?")
     ap.add_argument("--record", action="store_true", help="write expected_totals.json from the exports")
     a = ap.parse_args()
     con = duckdb.connect()
@@ -37,13 +39,13 @@ def main():
     if a.record:
         (HERE / "expected_totals.json").write_text(json.dumps(totals(con), indent=2) + "\n")
         return
-    problems = check(con, a.results)
+    problems = check(con, a.results, json.loads(a.report.read_text()))
     for problem in problems:
         print("FAILED:", problem)
     sys.exit(1 if problems else 0)
 
 
-def check(con, results):
+def check(con, results, report):
     problems = []
     recorded = json.loads((HERE / "expected_totals.json").read_text())
     problems += differences("exports against expected_totals.json", recorded, totals(con))
@@ -53,7 +55,7 @@ def check(con, results):
     problems += check_days(con)
     found = con.sql(f"select {TOTALS} from found_shop_daily").fetchdf().to_dict("records")[0]
     problems += differences("shop_daily against expected_totals.json", {k: recorded[k] for k in found}, found)
-    problems += check_manifests(con, results)
+    problems += check_row_counts(con, report)
     for table, key in KEYS.items():
         problems += check_table(con, table, key)
     return problems
@@ -113,8 +115,28 @@ def check_table(con, table, key):
     return problems
 
 
-def check_manifests(con, results):
-    return []
+def check_row_counts(con, report):
+    """Rows read = used + quarantined + out of scope, for each day and export, and each as the rules say."""
+    expected = {(day, dataset): counts for day, dataset, *counts in con.sql("""
+        select dt::varchar, dataset, count(*), count_if(reason is null and in_scope), count_if(reason is not null),
+          count_if(reason is null and not in_scope)
+        from datasets group by all""").fetchall()}
+    found = {(d["day"], d["dataset"]): [d["rows_read"], d["rows_used"], d["rows_quarantined"], d["rows_out_of_scope"]]
+             for d in objects_with(report, "rows_read")}
+    problems = differences("exports that the report counts", sorted(expected), sorted(found))
+    problems += [f"{key}: expected {counts}, found {found[key]}" for key, counts in expected.items()
+                 if key in found and found[key] != counts]
+    problems += [f"{key}: {counts} do not add up" for key, counts in found.items() if counts[0] != sum(counts[1:])]
+    print(f"row counts: {len(found)} exports compared")
+    return problems
+
+
+def objects_with(node, name):
+    """Every JSON object below `node` that has a member `name`."""
+    if isinstance(node, dict) and name in node:
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else []:
+        yield from objects_with(child, name)
 
 
 if __name__ == "__main__":
