@@ -10,6 +10,9 @@ bits (relative 1e-12): engines divide in different steps. Everything else is equ
 """
 import argparse, json, pathlib, sys
 import duckdb
+import pandas as pd
+
+from expected_benchmarks import benchmarks
 
 HERE = pathlib.Path(__file__).parent
 ZONE = "America/New_York"
@@ -20,6 +23,17 @@ KEYS = {
     "product_daily": ["shop_id", "product_id"],
     "sku_daily": ["shop_id", "product_id", "sku_id"],
     "shop_period": ["campaign_id", "shop_id"],
+    "funnel_period": ["campaign_id", "shop_id"],
+    "channel_period": ["campaign_id", "shop_id", "channel"],
+    "shop_tier": ["shop_id"],
+}
+# Too large to compare for every day, or computed in plain loops: a day inside one campaign, inside several, the last.
+CHOSEN_DAYS = ["2017-04-20", "2017-08-15", "2017-11-30"]
+KEYS_CHOSEN = {
+    "product_period": ["campaign_id", "shop_id", "product_id"],
+    "gmv_baseline": ["shop_id", "baseline_day"],
+    "category_benchmark": ["scope", "campaign_id", "category", "tier", "metric"],
+    "shop_benchmark": ["scope", "campaign_id", "shop_id", "metric"],
 }
 TOTALS = "sum(gmv)::varchar gmv, sum(orders)::bigint orders, sum(customers)::bigint customers, sum(items_sold)::bigint items_sold"
 
@@ -46,19 +60,40 @@ def main():
 
 
 def check(con, results, report):
+    con.execute("create table chosen_days as select unnest(?)::date dt", [CHOSEN_DAYS])
+    con.execute((HERE / "expected_windows.sql").read_text())
+    create_benchmarks(con)
     problems = []
     recorded = json.loads((HERE / "expected_totals.json").read_text())
     problems += differences("exports against expected_totals.json", recorded, totals(con))
     for table in KEYS:
         con.execute(f"create view found_{table} as select * from "
                     f"read_parquet('{results}/{table}/*/*.parquet', hive_partitioning = true, hive_types = {{'dt': date}})")
+    for table in KEYS_CHOSEN:
+        files = [f"{results}/{table}/dt={day}/*.parquet" for day in CHOSEN_DAYS]
+        con.execute(f"create view found_{table} as select * from "
+                    f"read_parquet({files}, hive_partitioning = true, hive_types = {{'dt': date}})")
     problems += check_days(con)
     found = con.sql(f"select {TOTALS} from found_shop_daily").fetchdf().to_dict("records")[0]
     problems += differences("shop_daily against expected_totals.json", {k: recorded[k] for k in found}, found)
     problems += check_row_counts(con, report)
-    for table, key in KEYS.items():
+    for table, key in {**KEYS, **KEYS_CHOSEN}.items():
         problems += check_table(con, table, key)
     return problems
+
+
+def create_benchmarks(con):
+    con.execute("""create table category_benchmark(dt date, scope varchar, campaign_id bigint, category varchar,
+        tier varchar, metric varchar, benchmark_day date, is_fallback boolean, fallback_reason varchar, observed_days bigint,
+        peer_count bigint, mean double, p25 double, p50 double, p75 double, is_suppressed boolean,
+        suppression_reason varchar, method varchar)""")
+    con.execute("""create table shop_benchmark(dt date, scope varchar, campaign_id bigint, shop_id bigint, metric varchar,
+        category varchar, tier varchar, benchmark_day date, is_fallback boolean, value double, benchmark_tier varchar,
+        benchmark double, difference_pct double)""")
+    for day in CHOSEN_DAYS:
+        for table, rows in zip(["category_benchmark", "shop_benchmark"], benchmarks(con, day)):
+            frame = pd.DataFrame([(day, *row) for row in rows], dtype=object)
+            con.execute(f"insert into {table} select * from frame")
 
 
 def totals(con):
