@@ -74,7 +74,7 @@ def check(con, results, report):
         con.execute(f"create view found_{table} as select * from "
                     f"read_parquet({files}, hive_partitioning = true, hive_types = {{'dt': date}})")
     problems += check_days(con)
-    found = con.sql(f"select {TOTALS} from found_shop_daily").fetchdf().to_dict("records")[0]
+    found = con.execute(f"select {TOTALS} from found_shop_daily").fetchdf().to_dict("records")[0]
     problems += differences("shop_daily against expected_totals.json", {k: recorded[k] for k in found}, found)
     problems += check_row_counts(con, report)
     for table, key in {**KEYS, **KEYS_CHOSEN}.items():
@@ -98,13 +98,13 @@ def create_benchmarks(con):
 
 def totals(con):
     """What the exports hold: from the used rows, by shop and day; never from a table of the job."""
-    sums = con.sql("""
+    sums = con.execute("""
         select count(distinct dt)::int as days, sum(gmv)::varchar gmv, sum(orders)::bigint orders,
           sum(customers)::bigint customers, sum(items_sold)::bigint items_sold
         from (select dt, shop_id, sum(sub_total + shipping_fee) gmv, count(distinct order_id) orders,
                 count(distinct buyer_id) customers, sum(quantity) items_sold
               from sold group by dt, shop_id)""").fetchdf().to_dict("records")[0]
-    rows = con.sql("""
+    rows = con.execute("""
         select dataset, count(*)::bigint rows_read, count_if(reason is null and in_scope)::bigint rows_used,
           count_if(reason is not null)::bigint rows_quarantined,
           count_if(reason is null and not in_scope)::bigint rows_out_of_scope
@@ -119,23 +119,23 @@ def differences(what, expected, found):
 
 def check_days(con):
     """Every day of the year's range is published, in every table."""
-    days = con.sql(f"select date '{LAST_DAY}' - date '{FIRST_DAY}' + 1").fetchone()[0]
+    days = con.execute(f"select date '{LAST_DAY}' - date '{FIRST_DAY}' + 1").fetchone()[0]
     problems = []
     for table in KEYS:
-        found = con.sql(f"select count(distinct dt), min(dt)::varchar, max(dt)::varchar from found_{table}").fetchone()
+        found = con.execute(f"select count(distinct dt), min(dt)::varchar, max(dt)::varchar from found_{table}").fetchone()
         problems += differences(f"days of {table}", (days, FIRST_DAY, LAST_DAY), found)
     return problems
 
 
 def check_table(con, table, key):
-    columns = con.sql(f"describe found_{table}").fetchall()
-    wanted = {row[0] for row in con.sql(f"describe {table}").fetchall()}
+    columns = con.execute(f"describe found_{table}").fetchall()
+    wanted = {row[0] for row in con.execute(f"describe {table}").fetchall()}
     if wanted != {row[0] for row in columns}:
         return [f"{table}: columns {sorted(wanted ^ {row[0] for row in columns})} are on one side only"]
     join = " and ".join(f"e.{k} = f.{k}" for k in ["dt", *key])
-    rows = con.sql(f"select (select count(*) from {table}), (select count(*) from found_{table})").fetchone()
+    rows = con.execute(f"select (select count(*) from {table}), (select count(*) from found_{table})").fetchone()
     problems = differences(f"{table}: rows", rows[0], rows[1])
-    matched = con.sql(f"select count(*) from {table} e join found_{table} f on {join}").fetchone()[0]
+    matched = con.execute(f"select count(*) from {table} e join found_{table} f on {join}").fetchone()[0]
     problems += differences(f"{table}: rows with the same key", rows[0], matched)
     tests = []
     for name, kind in [row[:2] for row in columns if row[0] not in ["dt", *key]]:
@@ -143,8 +143,8 @@ def check_table(con, table, key):
         if kind == "DOUBLE":
             differs = (f"(e.{name} is null) <> (f.{name} is null) or "
                        f"abs(e.{name} - f.{name}) > 1e-12 * greatest(abs(e.{name}), 1e-300)")
-        tests.append(f"count_if({differs}) as {name}")
-    counts = con.sql(f"select {', '.join(tests)} from {table} e join found_{table} f on {join}").fetchdf().to_dict("records")[0]
+        tests.append(f"count(*) filter (where {differs}) as {name}")
+    counts = con.execute(f"select {', '.join(tests)} from {table} e join found_{table} f on {join}").fetchdf().to_dict("records")[0]
     problems += [f"{table}.{name}: {int(n)} cells differ" for name, n in counts.items() if n]
     print(f"{table}: {rows[1]} rows, {rows[1] * len(tests)} cells compared")
     return problems
@@ -152,7 +152,7 @@ def check_table(con, table, key):
 
 def check_row_counts(con, report):
     """Rows read = used + quarantined + out of scope, for each day and export, and each as the rules say."""
-    expected = {(day, dataset): counts for day, dataset, *counts in con.sql("""
+    expected = {(day, dataset): counts for day, dataset, *counts in con.execute("""
         select dt::varchar, dataset, count(*), count_if(reason is null and in_scope), count_if(reason is not null),
           count_if(reason is null and not in_scope)
         from datasets group by all""").fetchall()}
