@@ -59,14 +59,18 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
     let exit_code = report.exit_code(strictness(&args.strictness));
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
-        Format::Text => text_of(std::slice::from_ref(&report)),
+        Format::Text => page::written(report.day, &report.tables),
     };
     Ok(Answer { stdout, exit_code })
 }
 
 fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    announce(&job, cli, &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location));
+    announce(
+        &job,
+        cli,
+        &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location),
+    );
     let reports = pipeline::backfill(&job, args.from, args.to)?;
     job.progress.finish();
     let strictness = strictness(&args.strictness);
@@ -76,16 +80,18 @@ fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Resu
         .into_iter()
         .find(|code| reports.iter().any(|r| code_of(r) == *code))
         .unwrap_or(ExitCode::Published);
-    for report in reports.iter().filter(|r| code_of(r) != ExitCode::Published) {
-        announce(&job, cli, &report.summary());
-    }
     let ended_well = reports.iter().filter(|r| code_of(r) == ExitCode::Published).count();
     announce(&job, cli, &format!("backfill: {ended_well} of {} days published or up to date", reports.len()));
     let stdout = match cli.global.format {
         Format::Json => to_json(&json!({ "from": args.from, "to": args.to, "days": reports }))?,
-        Format::Text => text_of(&reports),
+        Format::Text => reports.iter().map(backfilled).collect(),
     };
     Ok(Answer { stdout, exit_code })
+}
+
+/// One line a day; a range's tables would fill pages.
+fn backfilled(report: &RunReport) -> String {
+    report.summary() + "\n"
 }
 
 fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -185,7 +191,8 @@ fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) ->
         .defects
         .iter()
         .map(|(dataset, defect)| {
-            let issues = if let crate::exports::contract::Defect::Contract(issues) = defect { issues.as_slice() } else { &[] };
+            let issues =
+                if let crate::exports::contract::Defect::Contract(issues) = defect { issues.as_slice() } else { &[] };
             json!({ "dataset": dataset.name, "day": day, "reason": defect.reason(), "issues": issues })
         })
         .collect();
@@ -222,9 +229,8 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
 fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     let config = load_config(cli)?;
     let writes = matches!(cli.command, Command::Run(_) | Command::Backfill(_));
-    let open = |location: &str, access| {
-        Store::open(location, access, &surroundings.environment, surroundings.runtime.clone())
-    };
+    let open =
+        |location: &str, access| Store::open(location, access, &surroundings.environment, surroundings.runtime.clone());
     let exports = open(&config.exports, Access::Read)?;
     let results = open(&config.results, if writes { Access::Write } else { Access::ReadIfThere })?;
     let run_id = format!("{}-{}", (surroundings.clock)().format("%Y%m%dT%H%M%S%.6fZ"), surroundings.process_id);
@@ -276,11 +282,6 @@ fn announce(job: &Job, cli: &Cli, line: &str) {
 
 fn strictness(args: &StrictnessArgs) -> Strictness {
     Strictness { strict: args.strict, accept_fallback: args.accept_fallback }
-}
-
-fn text_of(reports: &[RunReport]) -> String {
-    let tables: Vec<_> = reports.iter().flat_map(|r| r.tables.iter().cloned()).collect();
-    if tables.is_empty() { String::new() } else { page::written(&tables) + "\n" }
 }
 
 fn to_json(document: &impl serde::Serialize) -> Result<String> {

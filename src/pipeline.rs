@@ -12,6 +12,7 @@ use crate::contracts::{Dataset, Stage};
 use crate::days::calendar::{CivilDay, days};
 use crate::days::readiness::{DayExports, Readiness, check_day};
 use crate::exports::contract::Defect;
+use crate::exports::quarantine::Accounting;
 use crate::exports::snapshots::Snapshots;
 use crate::exports::{DayRead, read_day};
 use crate::plan::{self, RollupDecision};
@@ -175,7 +176,9 @@ impl Run<'_> {
         let inputs = plan::rollup_inputs(&exports, config);
         let manifest = self.state.manifest(day)?;
         let decision = plan::decide_rollups(manifest.as_deref(), &inputs);
-        if let (RollupDecision::KnownBlocked, Some(blocked)) = (decision, manifest.as_deref().and_then(|m| m.blocked.as_ref())) {
+        if let (RollupDecision::KnownBlocked, Some(blocked)) =
+            (decision, manifest.as_deref().and_then(|m| m.blocked.as_ref()))
+        {
             return Ok(self.report_blocked(blocked));
         }
         if decision == RollupDecision::Fresh {
@@ -187,33 +190,37 @@ impl Run<'_> {
     /// Reads everything and computes every table of the day.
     fn compute_all(&mut self, exports: &DayExports, inputs: String) -> Result<DayEnd> {
         let (job, day) = (self.job, exports.day);
-        job.progress.stage(day, "exports", "reading");
         let mut sums = Sums::default();
         let mut consume = |batch: &crate::exports::batch::Batch| -> Result<()> {
             sums.add(batch);
             Ok(())
         };
         let day_read = read_day(&job.exports, exports, &job.config, &|_| true, false, &mut consume)?;
-        self.report.datasets.extend(day_read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
+        job.progress.stage(day, "exports", &rows_read(&day_read));
+        self.report
+            .datasets
+            .extend(day_read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
         if day_read.blocking(&job.config).next().is_some() {
             return self.block(exports, inputs, day_read);
         }
         for (dataset, defect) in &day_read.defects {
-            job.progress.warn(&format!("{}\n  optional: what needs it is left out", page::defect(day, dataset, defect)));
+            job.progress
+                .warn(&format!("{}\n  optional: what needs it is left out", page::defect(day, dataset, defect)));
         }
-        job.progress.stage(day, "rollups", "computing");
         let civil = CivilDay::new(day, job.config.time_zone);
         let mut tables = DayTables::new(&job.results, self.state, day);
         for (table, rows) in rollups::daily_tables(&sums, &day_read.snapshots, &civil)? {
             tables.add(table, rows)?;
         }
+        job.progress.stage(day, "rollups", &format!("{} tables", tables.fresh.len()));
         for table in TABLES.iter().filter(|t| t.stage == Stage::Rollup && !tables.fresh.contains_key(t.name)) {
             tables.absent.insert(table.name);
         }
         let tally = sums.tally;
         drop(sums);
         let computed = Computed { snapshots: day_read.snapshots.clone(), read: Some(ReadResult { day_read, tally }) };
-        let (published, wrote) = compute_windows(job, exports, tables, computed, inputs, self.state.manifest(day)?.as_deref())?;
+        let (published, wrote) =
+            compute_windows(job, exports, tables, computed, inputs, self.state.manifest(day)?.as_deref())?;
         self.publish(published, wrote)
     }
 
@@ -221,7 +228,8 @@ impl Run<'_> {
     fn refresh_windows(&mut self, exports: &DayExports, inputs: &str) -> Result<DayEnd> {
         let (job, day) = (self.job, exports.day);
         let manifest = self.state.manifest(day)?;
-        let planned = plan::plan_days(&job.exports, &job.results, self.state, &job.config, std::iter::once(day), &|_| false)?;
+        let planned =
+            plan::plan_days(&job.exports, &job.results, self.state, &job.config, std::iter::once(day), &|_| false)?;
         if planned.iter().all(|p| p.action == plan::Action::Nothing) {
             return Ok(DayEnd::Computed { wrote: false });
         }
@@ -229,14 +237,15 @@ impl Run<'_> {
         let day_read = read_day(&job.exports, exports, &job.config, &wanted, false, &mut |_| Ok(()))?;
         let tables = DayTables::new(&job.results, self.state, day);
         let computed = Computed { snapshots: day_read.snapshots, read: None };
-        let (published, wrote) = compute_windows(job, exports, tables, computed, inputs.to_owned(), manifest.as_deref())?;
+        let (published, wrote) =
+            compute_windows(job, exports, tables, computed, inputs.to_owned(), manifest.as_deref())?;
         self.publish(published, wrote)
     }
 
     fn publish(&mut self, prepared: Prepared, mut manifest: Manifest) -> Result<DayEnd> {
         let job = self.job;
         let day = manifest.day;
-        job.progress.stage(day, "publish", &format!("{} tables changed", prepared.files.len()));
+        job.progress.stage(day, "publish", &format!("{} files changed", prepared.files.len()));
         let change = Change {
             day,
             run_id: &job.run_id,
@@ -276,7 +285,8 @@ impl Run<'_> {
             job.progress.warn(&page::defect(day, dataset, defect));
         }
         let quarantine: BTreeMap<_, _> = day_read.quarantine.into_iter().map(|(d, rows)| (d.name, rows)).collect();
-        let read: Vec<&Dataset> = DATASETS.into_iter().filter(|d| day_read.accounts.iter().any(|a| a.dataset == d.name)).collect();
+        let read: Vec<&Dataset> =
+            DATASETS.into_iter().filter(|d| day_read.accounts.iter().any(|a| a.dataset == d.name)).collect();
         publish::publish_quarantine(&job.results, day, &quarantine, &read)?;
         let mut manifest = self.next_manifest(day)?;
         let blocked = BlockedExports { inputs, exports: blocking };
@@ -305,7 +315,9 @@ impl Run<'_> {
         let Some(before) = day.pred_opt() else { return Ok(()) };
         let end = if self.processed.contains(&before) { self.look_at(before)? } else { self.process_own(before)? };
         match end {
-            DayEnd::Computed { .. } => self.publish_stand_in(day, BenchmarkDay { day: before, fallback_reason: Some(reason) }),
+            DayEnd::Computed { .. } => {
+                self.publish_stand_in(day, BenchmarkDay { day: before, fallback_reason: Some(reason) })
+            }
             DayEnd::NotFinal(missing) => {
                 if role == Role::ReportDay {
                     let missing = missing.into_iter().map(|d| Missing { dataset: d.into(), day: before });
@@ -338,7 +350,8 @@ impl Run<'_> {
         let inputs = [&CATEGORY_BENCHMARK, &SHOP_BENCHMARK]
             .map(|table| plan::benchmark_inputs(table, &benchmark, &tables_of_b, &job.config).map(|i| (table.name, i)));
         let inputs: BTreeMap<&str, String> = inputs.into_iter().collect::<Result<_>>()?;
-        let is_fresh = |(table, inputs): (&&str, &String)| manifest.tables.get(*table).is_some_and(|t| t.inputs == *inputs);
+        let is_fresh =
+            |(table, inputs): (&&str, &String)| manifest.tables.get(*table).is_some_and(|t| t.inputs == *inputs);
         if inputs.iter().all(is_fresh) {
             return Ok(());
         }
@@ -357,6 +370,11 @@ impl Run<'_> {
     fn next_manifest(&self, day: NaiveDate) -> Result<Manifest> {
         Ok(next_manifest(self.job, day, self.state.manifest(day)?.as_deref()))
     }
+}
+
+fn rows_read(day_read: &DayRead) -> String {
+    let sum = |rows: fn(&Accounting) -> u64| day_read.accounts.iter().map(rows).sum::<u64>();
+    format!("{} rows read, {} quarantined", sum(|a| a.rows_read), sum(|a| a.rows_quarantined))
 }
 
 fn next_manifest(job: &Job, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
@@ -409,11 +427,10 @@ fn compute_windows(
     newest: Option<&Manifest>,
 ) -> Result<(Prepared, Manifest)> {
     let (config, day) = (&job.config, exports.day);
-    job.progress.stage(day, "windows", "computing");
     let first_campaign_day = computed.snapshots.campaigns.iter().map(|c| c.first_day).min();
-    let is_fresh = |name: &str, inputs: &str| newest.and_then(|m| m.tables.get(name)).is_some_and(|t| t.inputs == inputs);
-    let mut inputs: BTreeMap<&str, String> =
-        tables.fresh.keys().map(|name| (*name, rollup_inputs.clone())).collect();
+    let is_fresh =
+        |name: &str, inputs: &str| newest.and_then(|m| m.tables.get(name)).is_some_and(|t| t.inputs == inputs);
+    let mut inputs: BTreeMap<&str, String> = tables.fresh.keys().map(|name| (*name, rollup_inputs.clone())).collect();
     for table in TABLES.iter().filter(|t| t.stage == Stage::Window) {
         if table.needs.iter().any(|dataset| !computed.snapshots.has(dataset)) {
             tables.absent.insert(table.name);
@@ -440,6 +457,9 @@ fn compute_windows(
             tables.add(table, rows)?;
         }
     }
+    let stage_of = |name: &str| TABLES.iter().any(|t| t.name == name && t.stage != Stage::Rollup);
+    let computed_windows = tables.fresh.keys().filter(|name| stage_of(name)).count();
+    job.progress.stage(day, "windows", &format!("{computed_windows} tables"));
     let removed = TABLES.into_iter().filter(|t| tables.absent.contains(t.name)).collect();
     let files = std::mem::take(&mut tables.fresh).into_values().collect();
     let (mut prepared, mut manifest) = prepare(next_manifest(job, day, newest), files, removed, &inputs);
