@@ -451,3 +451,30 @@ fn check_cohorts(case: &Case, cohorts: &[Cells], shops: &[Cells]) -> Result<(), 
     }
     Ok(())
 }
+
+#[test]
+fn a_difference_names_table_day_column_key_expected_and_found() {
+    let day: NaiveDate = "2026-03-08".parse().unwrap();
+    let table = tables::table("funnel_period").unwrap();
+    let row = |reach: &str, rate: Option<&str>| -> Cells {
+        let cells = ["1", "7", "2026-03-08", "3", reach, "1.5", "0.5"].map(|c| Some(c.to_owned()));
+        cells.into_iter().chain([rate.map(String::from), None]).collect()
+    };
+    let differences = |expected: &[Cells], found: &[Cells]| {
+        let mut differences = Vec::new();
+        compare_tables(table, day, Some(&expected.to_vec()), Some(&found.to_vec()), &mut differences);
+        differences
+    };
+    let expected = row("0.3", Some("0.5"));
+    // 0.1 + 0.2 is rounding, one part in ten thousand million is not; neither is a null.
+    assert!(differences(&[expected.clone()], &[row("0.30000000000000004", Some("0.5"))]).is_empty());
+    assert_eq!(
+        differences(&[expected.clone()], &[row("0.30000000003", None)]),
+        [
+            r#"funnel_period of 2026-03-08, column avg_unique_reach, key 1|7: expected Some("0.3"), found Some("0.30000000003")"#,
+            r#"funnel_period of 2026-03-08, column click_rate, key 1|7: expected Some("0.5"), found None"#,
+        ]
+    );
+    assert_eq!(differences(&[expected.clone()], &[]).len(), 1);
+    assert_eq!(differences(&[], &[expected]).len(), 1);
+}
