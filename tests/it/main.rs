@@ -1,0 +1,6 @@
+//! The one integration test binary: everything here drives the program through its command line.
+
+mod oracle;
+mod properties;
+mod random_worlds;
+mod world;

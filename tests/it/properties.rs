@@ -1,0 +1,453 @@
+//! What holds of every marketplace: equality with the oracle, determinism, sums, bounds and privacy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use campaign_etl::contracts::Kind;
+use campaign_etl::contracts::Table;
+use campaign_etl::contracts::datasets::{self, DATASETS};
+use campaign_etl::contracts::tables::{self, TABLES};
+use chrono::NaiveDate;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{FileFailurePersistence, TestCaseError, TestRunner};
+use tempfile::TempDir;
+
+use crate::oracle::{Accounting, Expected, Verdict, compare_keys, expect};
+use crate::random_worlds::{Case, cases};
+use crate::world::{Cells, Outcome, World, etl, parse_cents, read_quarantine, read_table};
+
+/// `PROPTEST_CASES` in the environment goes deeper.
+fn check(usual_cases: u32, test: impl Fn(Case) -> Result<(), TestCaseError>) {
+    check_all(usual_cases, cases(), test);
+}
+
+fn check_all<S: Strategy>(usual_cases: u32, inputs: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let cases_asked = std::env::var("PROPTEST_CASES").ok().map(|n| n.parse().unwrap());
+    let config = ProptestConfig {
+        cases: cases_asked.unwrap_or(usual_cases),
+        // Every step of shrinking runs the program for every day.
+        max_shrink_iters: 300,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/it/properties.regressions"))),
+        ..ProptestConfig::default()
+    };
+    if let Err(failure) = TestRunner::new(config).run(&inputs, test) {
+        panic!("{failure}");
+    }
+}
+
+/// A place on disk for one world and its results.
+struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    fn new(case: &Case) -> Desk {
+        let desk = Desk { dir: tempfile::tempdir().unwrap() };
+        case.world.write(&desk.exports(), case.files_per_folder);
+        fs::write(desk.dir.path().join("job.toml"), case.settings.toml()).unwrap();
+        desk
+    }
+
+    fn exports(&self) -> PathBuf {
+        self.dir.path().join("exports")
+    }
+
+    fn results(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn etl(&self, results: &str, command: &[&str]) -> Outcome {
+        let (config, exports, results) = (self.dir.path().join("job.toml"), self.exports(), self.results(results));
+        let mut args = command.to_vec();
+        args.extend(["--config", config.to_str().unwrap(), "--exports", exports.to_str().unwrap()]);
+        args.extend(["--results", results.to_str().unwrap(), "--format", "json"]);
+        etl(&args)
+    }
+
+    fn run_each(&self, results: &str, days: &[NaiveDate], more: &[&str]) -> BTreeMap<NaiveDate, Outcome> {
+        let run = |day: &NaiveDate| {
+            let day_text = day.to_string();
+            (*day, self.etl(results, &[&["run", "--day", &day_text], more].concat()))
+        };
+        days.iter().map(run).collect()
+    }
+}
+
+#[test]
+fn every_cell_equals_the_oracles() {
+    check(25, |case| {
+        let desk = Desk::new(&case);
+        let outcomes = desk.run_each("results", &case.days, &[]);
+        let expected = expect(&case.world, &case.settings, &case.days, case.files_per_folder);
+        let mut differences = Vec::new();
+        for day in &case.days {
+            compare_outcome(&expected, *day, &outcomes[day], &mut differences);
+            for table in TABLES {
+                let found = read_table(&desk.results("results"), table.name, *day);
+                let rows = expected.tables.get(&(table.name.to_owned(), *day));
+                compare_tables(table, *day, rows, found.as_ref(), &mut differences);
+            }
+            if expected.verdicts[day] == Verdict::Published {
+                compare_quarantines(&expected, &desk.results("results"), *day, &mut differences);
+            }
+        }
+        prop_assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), first_of(&differences));
+        Ok(())
+    });
+}
+
+fn first_of(differences: &[String]) -> String {
+    differences.iter().take(12).map(|d| format!("  {d}\n")).collect()
+}
+
+fn compare_outcome(expected: &Expected, day: NaiveDate, outcome: &Outcome, differences: &mut Vec<String>) {
+    let benchmark_day = expected.benchmark_days.get(&day);
+    let is_fallback = benchmark_day.is_some_and(|b| *b != day);
+    let (word, code) = match (&expected.verdicts[&day], is_fallback) {
+        (Verdict::Published, _) => ("published", 0),
+        (Verdict::NotFinal(_), true) => ("fallback", 75),
+        (Verdict::NotFinal(_), false) => ("not_final", 75),
+        (Verdict::Blocked(_), _) => ("blocked", 65),
+    };
+    if outcome.json.is_null() || outcome.code == 70 {
+        differences.push(format!("run for {day}: exit code {}, stderr: {}", outcome.code, outcome.stderr));
+        return;
+    }
+    let mut compare = |what: &str, expected: serde_json::Value, found: &serde_json::Value| {
+        if expected != *found {
+            differences.push(format!("run for {day}, {what}: expected {expected}, found {found}"));
+        }
+    };
+    let json = &outcome.json;
+    compare("exit code", code.into(), &outcome.code.into());
+    compare("outcome", word.into(), &json["outcome"]);
+    compare("is_fallback", is_fallback.into(), &json["is_fallback"]);
+    compare("benchmark_day", benchmark_day.map(|b| b.to_string()).into(), &json["benchmark_day"]);
+    let of_day = |list: &serde_json::Value| -> serde_json::Value {
+        let entries = list.as_array().into_iter().flatten().filter(|e| e["day"] == day.to_string());
+        let names: BTreeSet<&str> = entries.filter_map(|e| e["dataset"].as_str()).collect();
+        names.into_iter().collect()
+    };
+    let none = Vec::new();
+    let (missing, blocked) = match &expected.verdicts[&day] {
+        Verdict::Published => (&none, &none),
+        Verdict::NotFinal(names) => (names, &none),
+        Verdict::Blocked(names) => (&none, names),
+    };
+    compare("missing", missing.clone().into(), &of_day(&json["missing"]));
+    compare("blocked", blocked.clone().into(), &of_day(&json["blocked"]));
+    if expected.verdicts[&day] != Verdict::Published {
+        return;
+    }
+    for dataset in DATASETS {
+        let Some(accounting) = expected.accounting.get(&(dataset.name.to_owned(), day)) else { continue };
+        let is_it = |e: &&serde_json::Value| e["day"] == day.to_string() && e["dataset"] == dataset.name;
+        let found = json["datasets"].as_array().into_iter().flatten().find(is_it);
+        let found = found.map(read_accounting).unwrap_or_default();
+        if found != *accounting {
+            let line = format!("{day} {}: expected {accounting:?}, found {found:?}", dataset.name);
+            differences.push(line);
+        }
+    }
+}
+
+fn read_accounting(json: &serde_json::Value) -> Accounting {
+    let count = |name: &str| i128::from(json[name].as_i64().unwrap_or(-1));
+    let reasons = json["reasons"].as_object().into_iter().flatten();
+    Accounting {
+        read: count("rows_read"),
+        used: count("rows_used"),
+        quarantined: count("rows_quarantined"),
+        out_of_scope: count("rows_out_of_scope"),
+        reasons: reasons.map(|(reason, n)| (reason.clone(), n.as_i64().unwrap_or(-1).into())).collect(),
+    }
+}
+
+fn compare_tables(
+    table: &Table,
+    day: NaiveDate,
+    expected: Option<&Vec<Cells>>,
+    found: Option<&Vec<Cells>>,
+    differences: &mut Vec<String>,
+) {
+    let (expected, found) = match (expected, found) {
+        (Some(expected), Some(found)) => (expected, found),
+        (None, None) => return,
+        (expected, _) => {
+            let (wanted, is) = if expected.is_some() { ("", "not ") } else { ("not ", "") };
+            differences.push(format!("{} of {day}: expected {wanted}written, is {is}written", table.name));
+            return;
+        }
+    };
+    let key = |cells: &Cells| {
+        let columns = table.columns.iter().zip(cells).filter(|(c, _)| table.key.contains(&c.name));
+        columns.map(|(_, cell)| cell.as_deref().unwrap_or("null")).collect::<Vec<_>>().join("|")
+    };
+    if !found.is_sorted_by(|a, b| compare_keys(table, a, b).is_lt()) {
+        differences.push(format!("{} of {day}: rows are not in the order of the key, or a key repeats", table.name));
+    }
+    let expected_by_key: BTreeMap<String, &Cells> = expected.iter().map(|r| (key(r), r)).collect();
+    let found_by_key: BTreeMap<String, &Cells> = found.iter().map(|r| (key(r), r)).collect();
+    for (key, row) in &found_by_key {
+        if !expected_by_key.contains_key(key) {
+            differences.push(format!("{} of {day}, key {key}: row not expected: {row:?}", table.name));
+        }
+    }
+    for (key, row) in expected_by_key {
+        let Some(found) = found_by_key.get(&key) else {
+            differences.push(format!("{} of {day}, key {key}: row not found: {row:?}", table.name));
+            continue;
+        };
+        for ((column, expected), found) in table.columns.iter().zip(row).zip(*found) {
+            if !is_same(column.name, column.kind, expected.as_deref(), found.as_deref()) {
+                differences.push(format!(
+                    "{} of {day}, column {}, key {key}: expected {expected:?}, found {found:?}",
+                    table.name, column.name
+                ));
+            }
+        }
+    }
+}
+
+/// Doubles may differ by the rounding of a few operations; a percentage is a difference, rounded at the size of 100.
+fn is_same(column: &str, kind: Kind, expected: Option<&str>, found: Option<&str>) -> bool {
+    match (expected, found) {
+        (Some(a), Some(b)) if kind == Kind::Double => {
+            let (a, b): (f64, f64) = (a.parse().unwrap(), b.parse().unwrap());
+            let least_size: f64 = if column.ends_with("_pct") { 100.0 } else { 0.0 };
+            (a - b).abs() <= 1e-12 * least_size.max(a.abs()).max(b.abs())
+        }
+        (expected, found) => expected == found,
+    }
+}
+
+fn compare_quarantines(expected: &Expected, results: &Path, day: NaiveDate, differences: &mut Vec<String>) {
+    let none = Vec::new();
+    for dataset in DATASETS {
+        let rows = expected.quarantine.get(&(dataset.name.to_owned(), day)).unwrap_or(&none);
+        let found = read_quarantine(results, dataset.name, day);
+        if found != *rows {
+            differences.push(format!("quarantine of {} of {day}: expected {rows:?}, found {found:?}", dataset.name));
+        }
+    }
+}
+
+#[test]
+fn order_of_rows_and_split_into_files_change_no_byte() {
+    check(8, |mut case| {
+        leave_out_repeated_keys(&mut case.world);
+        let mut shuffled = case.clone();
+        shuffled.files_per_folder = case.files_per_folder % 3 + 2;
+        for (i, rows) in shuffled.world.exports.values_mut().enumerate() {
+            rows.reverse();
+            let by = i % rows.len().max(1);
+            rows.rotate_left(by);
+        }
+        let (desk, other) = (Desk::new(&case), Desk::new(&shuffled));
+        desk.run_each("results", &case.days, &[]);
+        other.run_each("results", &case.days, &[]);
+        same_files(&table_files(&desk.results("results")), &table_files(&other.results("results")))
+    });
+}
+
+fn leave_out_repeated_keys(world: &mut World) {
+    for ((dataset, _), rows) in &mut world.exports {
+        let contract = datasets::dataset(dataset).unwrap();
+        if contract.key.is_empty() {
+            continue;
+        }
+        let mut seen = BTreeSet::new();
+        rows.retain(|r| seen.insert(contract.key.iter().map(|k| r[contract.position(k)].clone()).collect::<Vec<_>>()));
+    }
+}
+
+#[test]
+fn a_second_run_and_any_number_of_threads_give_the_same_bytes() {
+    check(6, |case| {
+        let desk = Desk::new(&case);
+        let runs =
+            [("first", [].as_slice()), ("second", &[]), ("one", &["--threads", "1"]), ("eight", &["--threads", "8"])];
+        for (results, more) in runs {
+            desk.run_each(results, &case.days, more);
+        }
+        let files = |name: &str| {
+            let mut files = table_files(&desk.results(name));
+            files.extend(files_below(&desk.results(name), "_quarantine"));
+            files
+        };
+        for other in ["second", "one", "eight"] {
+            same_files(&files("first"), &files(other))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_backfill_of_the_days_gives_the_bytes_of_a_run_for_each() {
+    check(8, |case| {
+        let desk = Desk::new(&case);
+        desk.run_each("each", &case.days, &[]);
+        let (first, last) = (case.days[0].to_string(), case.days[case.days.len() - 1].to_string());
+        desk.etl("range", &["backfill", "--from", &first, "--to", &last]);
+        same_files(&table_files(&desk.results("each")), &table_files(&desk.results("range")))
+    });
+}
+
+#[test]
+fn any_order_of_arrivals_and_runs_ends_in_the_same_tables() {
+    let arrivals = vec((any::<u16>(), any::<prop::sample::Index>()), 60);
+    check_all(8, (cases(), arrivals), |(case, arrivals)| {
+        let complete = Desk::new(&case);
+        complete.run_each("results", &case.days, &[]);
+        // Exports come in three batches, in any order, and after each the job runs for some day.
+        let mut exports: Vec<_> = case.world.exports.iter().zip(arrivals.iter().cycle()).collect();
+        exports.sort_by_key(|(_, (order, _))| *order);
+        let late = Desk::new(&Case { world: World::default(), ..case.clone() });
+        for batch in exports.chunks(exports.len().div_ceil(3).max(1)) {
+            let arrived = batch.iter().map(|(((dataset, day), rows), _)| ((dataset.clone(), *day), rows.to_vec()));
+            World { exports: arrived.collect() }.write(&late.exports(), case.files_per_folder);
+            let day = batch[0].1.1.get(&case.days);
+            late.run_each("results", &[*day], &[]);
+        }
+        late.run_each("results", &case.days, &[]);
+        same_files(&table_files(&complete.results("results")), &table_files(&late.results("results")))
+    });
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn table_files(results: &Path) -> Files {
+    TABLES.iter().flat_map(|table| files_below(results, table.name)).collect()
+}
+
+fn files_below(root: &Path, name: &str) -> Files {
+    let path = root.join(name);
+    if path.is_file() {
+        return Files::from([(name.to_owned(), fs::read(path).unwrap())]);
+    }
+    let entries = fs::read_dir(path).into_iter().flatten();
+    let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.flat_map(|child| files_below(root, &format!("{name}/{child}"))).collect()
+}
+
+fn same_files(a: &Files, b: &Files) -> Result<(), TestCaseError> {
+    let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    prop_assert_eq!(names(a), names(b));
+    for (name, bytes) in a {
+        prop_assert!(*bytes == b[name], "{} differs", name);
+    }
+    Ok(())
+}
+
+#[test]
+fn sums_over_shops_equal_those_of_the_used_rows() {
+    check(8, |case| {
+        let desk = Desk::new(&case);
+        desk.run_each("results", &case.days, &[]);
+        let expected = expect(&case.world, &case.settings, &case.days, case.files_per_folder);
+        for ((dataset, day), rows) in &expected.used {
+            let summed = |columns: &[&str]| -> i128 {
+                let contract = datasets::dataset(dataset).unwrap();
+                let cells = rows.iter().flat_map(|r| columns.iter().map(|c| r[contract.position(c)].clone()));
+                cells.map(|c| whole(c.as_deref().unwrap())).sum()
+            };
+            let facts: Vec<(&str, i128)> = match dataset.as_str() {
+                "order_lines" => vec![
+                    ("gmv", summed(&["sub_total", "shipping_fee"])),
+                    ("sku_orders", rows.len() as i128),
+                    ("items_sold", summed(&["quantity"])),
+                    ("contribution_product", summed(&["platform_discount"])),
+                    ("contribution_shipping", summed(&["shipping_platform_discount"])),
+                ],
+                "product_traffic" => vec![
+                    ("product_impressions", summed(&["impressions"])),
+                    ("product_clicks", summed(&["clicks"])),
+                    ("page_views", summed(&["page_views"])),
+                    ("add_to_carts", summed(&["add_to_carts"])),
+                ],
+                _ => continue,
+            };
+            for (column, sum) in facts {
+                for table in ["shop_daily", "channel_daily", "product_daily", "sku_daily"] {
+                    let contract = tables::table(table).unwrap();
+                    let Some(at) = contract.columns.iter().position(|c| c.name == column) else { continue };
+                    let found = read_table(&desk.results("results"), table, *day).unwrap_or_default();
+                    let found: i128 = found.iter().map(|r| whole(r[at].as_deref().unwrap())).sum();
+                    prop_assert_eq!(found, sum, "{} of {} in {}", column, day, table);
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Money in cents, counts as they are.
+fn whole(cell: &str) -> i128 {
+    if cell.contains('.') { parse_cents(cell) } else { cell.parse().unwrap() }
+}
+
+#[test]
+fn a_benchmark_lies_between_its_peers_and_no_small_group_can_be_had_by_subtraction() {
+    check(10, |mut case| {
+        // Only then are cohorts nested, and known from shop_benchmark.
+        case.settings.top_share = "1.0".into();
+        let desk = Desk::new(&case);
+        desk.run_each("results", &case.days, &[]);
+        for day in &case.days {
+            let read = |table: &str| read_table(&desk.results("results"), table, *day).unwrap_or_default();
+            check_cohorts(&case, &read("category_benchmark"), &read("shop_benchmark"))?;
+        }
+        Ok(())
+    });
+}
+
+fn check_cohorts(case: &Case, cohorts: &[Cells], shops: &[Cells]) -> Result<(), TestCaseError> {
+    let get = |table: &str, row: &Cells, column: &str| {
+        row[tables::table(table).unwrap().columns.iter().position(|c| c.name == column).unwrap()].clone()
+    };
+    let tier_number = |name: &str| case.settings.tiers.iter().position(|(tier, _)| tier == name).unwrap();
+    let group = |table: &str, row: &Cells| {
+        ["scope", "campaign_id", "category", "metric"].map(|column| get(table, row, column).unwrap())
+    };
+    let mut published: BTreeMap<[String; 4], Vec<BTreeSet<String>>> = BTreeMap::new();
+    for cohort in cohorts {
+        let is_suppressed = get("category_benchmark", cohort, "is_suppressed").unwrap() == "true";
+        let numbers = ["peer_count", "mean", "p25", "p50", "p75"].map(|c| get("category_benchmark", cohort, c));
+        prop_assert!(numbers.iter().all(|n| n.is_none() == is_suppressed), "{:?}", cohort);
+        let reason = get("category_benchmark", cohort, "suppression_reason");
+        prop_assert_eq!(reason.is_some(), is_suppressed);
+        if is_suppressed {
+            continue;
+        }
+        let own = group("category_benchmark", cohort);
+        let tier = tier_number(&get("category_benchmark", cohort, "tier").unwrap());
+        let mut peers = BTreeMap::new();
+        for shop in shops.iter().filter(|shop| group("shop_benchmark", shop) == own) {
+            let value = get("shop_benchmark", shop, "value");
+            if let Some(value) = value.filter(|_| tier_number(&get("shop_benchmark", shop, "tier").unwrap()) >= tier) {
+                peers.insert(get("shop_benchmark", shop, "shop_id").unwrap(), value.parse::<f64>().unwrap());
+            }
+        }
+        prop_assert!(peers.len() >= case.settings.min_peers, "{:?} has the peers {:?}", cohort, peers);
+        prop_assert_eq!(numbers[0].clone(), Some(peers.len().to_string()));
+        let least = peers.values().copied().fold(f64::INFINITY, f64::min);
+        let greatest = peers.values().copied().fold(f64::NEG_INFINITY, f64::max);
+        for number in &numbers[1..] {
+            let number: f64 = number.as_deref().unwrap().parse().unwrap();
+            let slack = 1e-12 * greatest.abs();
+            prop_assert!(least - slack <= number && number <= greatest + slack, "{:?} of {:?}", cohort, peers);
+        }
+        published.entry(own).or_default().push(peers.into_keys().collect());
+    }
+    for (group, cohorts) in published {
+        for (i, a) in cohorts.iter().enumerate() {
+            for b in &cohorts[..i] {
+                let between = a.symmetric_difference(b).count();
+                prop_assert!(between == 0 || between >= case.settings.min_peers, "{:?}: {:?} and {:?}", group, a, b);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,391 @@
+//! Small random marketplaces, in which collisions, ties, zeros, nulls, repeated keys and bad rows are common.
+
+use std::fmt;
+
+use campaign_etl::contracts::datasets;
+use chrono::{NaiveDate, TimeDelta};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::oracle::{Settings, Zone};
+use crate::world::{Cells, World, show_cents, show_micros};
+
+/// A world with the configuration and the days of its runs.
+#[derive(Clone)]
+pub struct Case {
+    pub world: World,
+    pub settings: Settings,
+    pub days: Vec<NaiveDate>,
+    pub files_per_folder: usize,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}, {} files per folder\n{}", self.days, self.files_per_folder, self.settings.toml())?;
+        for ((dataset, day), rows) in &self.world.exports {
+            writeln!(f, "{dataset} {day}")?;
+            for row in rows {
+                let cells: Vec<&str> = row.iter().map(|c| c.as_deref().unwrap_or("null")).collect();
+                writeln!(f, "  {}", cells.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const SHOPS: i64 = 6;
+const HOUR: i64 = 3_600_000_000;
+
+pub fn cases() -> impl Strategy<Value = Case> {
+    // The first of these days, and so all of them, lie around a change of clocks.
+    let places = [
+        ("America/Los_Angeles", "2026-03-06"),
+        ("America/Los_Angeles", "2026-10-30"),
+        ("America/Santiago", "2026-09-04"),
+        ("America/Santiago", "2026-04-03"),
+        ("Asia/Kolkata", "2026-02-26"),
+    ];
+    (select(places.to_vec()), 3..=6_i64, settings(), 1..=3_usize).prop_flat_map(
+        |((zone, first), count, settings, files)| {
+            let settings = Settings { time_zone: zone.into(), ..settings };
+            let first_day: NaiveDate = first.parse().unwrap();
+            let days: Vec<NaiveDate> = (0..count).map(|n| first_day + TimeDelta::days(n)).collect();
+            let zone = Zone::new(zone);
+            let of_days: Vec<_> = days.iter().map(|day| exports(first_day, *day, zone.bounds(*day))).collect();
+            of_days.prop_map(move |of_days| {
+                let mut world = World::default();
+                for (day, exports) in days.iter().zip(of_days) {
+                    for (dataset, rows) in exports {
+                        if let Some(rows) = rows {
+                            world.exports.insert((dataset.into(), *day), rows);
+                        }
+                    }
+                }
+                Case { world, settings: settings.clone(), days: days.clone(), files_per_folder: files }
+            })
+        },
+    )
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let shares = prop_oneof![3 => Just("1.0"), 1 => select(&["0.5", "0.34", "0.67"])];
+    let budgets = prop_oneof![3 => Just((10, "0.001")), 1 => select(&[(2, "0.2"), (0, "0.15"), (3, "0.0")])];
+    let peer_shares = select(&["0.5", "0.4", "0.9", "1.0"]);
+    let required = prop_oneof![4 => Just(None), 1 => select(&["contents", "inventory"]).prop_map(Some)];
+    (1..=3_usize, shares, peer_shares, budgets, any::<bool>(), required).prop_map(
+        |(min_peers, top_share, max_peer_share, (max_rows, max_ratio), baseline_all, extra)| {
+            let mut settings = Settings {
+                min_peers,
+                top_share: top_share.into(),
+                max_peer_share: max_peer_share.into(),
+                max_rows,
+                max_ratio: max_ratio.into(),
+                baseline_all,
+                tiers: [("T1", 0), ("T2", 10_00), ("T10", 50_00)].map(|(name, cents)| (name.into(), cents)).to_vec(),
+                ..Settings::default()
+            };
+            settings.required.extend(extra.map(String::from));
+            settings
+        },
+    )
+}
+
+type Cell = BoxedStrategy<Option<String>>;
+type Exports = Vec<(&'static str, Option<Vec<Cells>>)>;
+
+fn exports(first_day: NaiveDate, day: NaiveDate, bounds: (i64, i64)) -> BoxedStrategy<Exports> {
+    let all = vec![
+        export("order_lines", 0.98, vec(order_line(bounds), 3..=16).boxed()),
+        export("product_traffic", 0.98, vec(traffic(), 2..=16).boxed()),
+        export("contents", 0.85, vec(content(bounds), 0..=8).boxed()),
+        export("ad_hours", 0.85, vec(ad_hour(bounds), 0..=8).boxed()),
+        export("shops", 0.98, some_of((1..=SHOPS).map(shop).collect())),
+        export("inventory", 0.85, vec(stock(), 0..=8).boxed()),
+        export("campaigns", 0.99, some_of((1..=3).map(|id| campaign(first_day, day, id)).collect())),
+        export("campaign_shops", 0.99, vec(row(vec![int(1..=3), shop_id(), maybe(money())]), 0..=14).boxed()),
+        export("campaign_products", 0.85, vec(row(vec![int(1..=3), shop_id(), int(1..=3)]), 0..=8).boxed()),
+        export("sub_campaigns", 0.85, some_of((1..=4).map(sub_campaign).collect())),
+    ];
+    all.boxed()
+}
+
+/// Final with a likelihood, its rows sometimes spoilt.
+fn export(
+    dataset: &'static str,
+    likelihood: f64,
+    rows: BoxedStrategy<Vec<Cells>>,
+) -> BoxedStrategy<(&'static str, Option<Vec<Cells>>)> {
+    let flaws = prop_oneof![30 => Just(None), 1 => (0..20_usize).prop_map(Some)];
+    let spoilt = (rows, vec(flaws, 20)).prop_map(move |(mut rows, flaws)| {
+        for (cells, flaw) in rows.iter_mut().zip(flaws) {
+            spoil(dataset, cells, flaw);
+        }
+        rows
+    });
+    prop::option::weighted(likelihood, spoilt).prop_map(move |rows| (dataset, rows)).boxed()
+}
+
+/// Breaks a rule: one of the dataset's own, or a null (which may stand where null is allowed).
+fn spoil(dataset: &str, cells: &mut Cells, flaw: Option<usize>) {
+    let Some(flaw) = flaw else { return };
+    let bad_values: &[(&str, &str)] = match dataset {
+        "order_lines" => &[
+            ("quantity", "0"),
+            ("sub_total", "-0.01"),
+            ("shipping_platform_discount", "-1.00"),
+            ("channel", ""),
+            ("quantity", "-1"),
+        ],
+        "product_traffic" => &[("clicks", "-1"), ("channel", ""), ("add_to_carts", "-1")],
+        "contents" => &[("content_type", "PHOTO"), ("account_type", ""), ("views", "-1")],
+        "ad_hours" => &[("spend", "-0.01"), ("gross_revenue", "-0.01")],
+        "inventory" => &[("available_quantity", "-1")],
+        "campaigns" => &[("last_day", "2020-01-01")],
+        "campaign_shops" => &[("target_gmv", "-0.01")],
+        _ => &[],
+    };
+    match bad_values.get(flaw) {
+        Some((column, value)) => {
+            cells[datasets::dataset(dataset).unwrap().position(column)] = Some((*value).into());
+        }
+        None => {
+            let at = flaw % cells.len();
+            cells[at] = None;
+        }
+    }
+}
+
+/// Most of the rows, sometimes one of them twice.
+fn some_of(rows: Vec<BoxedStrategy<Cells>>) -> BoxedStrategy<Vec<Cells>> {
+    let each: Vec<_> = rows.into_iter().map(|row| prop::option::weighted(0.85, row)).collect();
+    let repeated = prop_oneof![8 => Just(None), 1 => any::<prop::sample::Index>().prop_map(Some)];
+    let gather = |(rows, repeated): (Vec<Option<Cells>>, Option<prop::sample::Index>)| {
+        let mut rows: Vec<Cells> = rows.into_iter().flatten().collect();
+        if let (Some(index), false) = (repeated, rows.is_empty()) {
+            rows.push(rows[index.index(rows.len())].clone());
+        }
+        rows
+    };
+    (each, repeated).prop_map(gather).boxed()
+}
+
+fn row(cells: Vec<Cell>) -> BoxedStrategy<Cells> {
+    cells.boxed()
+}
+
+fn int(range: std::ops::RangeInclusive<i64>) -> Cell {
+    range.prop_map(|n| Some(n.to_string())).boxed()
+}
+
+fn pick(values: &'static [&'static str]) -> Cell {
+    select(values).prop_map(|text| Some(text.into())).boxed()
+}
+
+fn maybe(cell: Cell) -> Cell {
+    (prop::bool::weighted(0.7), cell).prop_map(|(known, cell)| cell.filter(|_| known)).boxed()
+}
+
+fn mostly(usual: &str, cell: Cell) -> Cell {
+    prop_oneof![8 => Just(Some(usual.to_owned())), 1 => cell].boxed()
+}
+
+/// Seldom an amount whose cents a double cannot hold, or its neighbour.
+fn money() -> Cell {
+    let usual = select(&[0, 1, 99, 250, 500, 1000, 1250, 3333, 5000, 12_000]);
+    let huge = select(&[9_007_199_254_740_992, 9_007_199_254_740_993]);
+    prop_oneof![60 => usual, 1 => huge].prop_map(|cents| Some(show_cents(cents))).boxed()
+}
+
+/// Seldom an id that a double cannot hold, its neighbour, or a negative one.
+fn id(range: std::ops::RangeInclusive<i64>) -> Cell {
+    let odd = select(&["9007199254740992", "9007199254740993", "-1"]).prop_map(|id| Some(id.into()));
+    prop_oneof![30 => int(range), 1 => odd].boxed()
+}
+
+/// One more than there are in `shops`.
+fn shop_id() -> Cell {
+    int(1..=SHOPS + 1)
+}
+
+fn counter() -> Cell {
+    prop_oneof![Just(0), 1..=4_i64].prop_map(|n| Some(n.to_string())).boxed()
+}
+
+fn channel() -> Cell {
+    pick(&["LIVE", "VIDEO", "PRODUCT_CARD", "SHOP_TAB", "live", "é"])
+}
+
+/// Within the day, its first and last microsecond included; seldom just outside.
+fn instant((first, next): (i64, i64)) -> Cell {
+    let inside = prop_oneof![Just(first), Just(next - 1), first..next];
+    let outside = select(vec![first - 1, next]);
+    prop_oneof![25 => inside.boxed(), 1 => outside.boxed()].prop_map(|us| Some(show_micros(us))).boxed()
+}
+
+fn order_line(bounds: (i64, i64)) -> BoxedStrategy<Cells> {
+    // A SKU is always of the same product, as in a shop.
+    let cells = vec![
+        id(1..=9),
+        int(1..=5),
+        Just(None).boxed(),
+        shop_id(),
+        id(1..=5),
+        instant(bounds),
+        int(1..=4),
+        money(),
+        money(),
+        money(),
+        money(),
+        channel(),
+        maybe(int(1..=4)),
+        maybe(int(1..=5)),
+    ];
+    row(cells).prop_map(with_product).boxed()
+}
+
+fn with_product(mut cells: Cells) -> Cells {
+    let sku: i64 = cells[1].as_deref().unwrap().parse().unwrap();
+    cells[2] = Some(((sku + 1) / 2).to_string());
+    cells
+}
+
+fn traffic() -> BoxedStrategy<Cells> {
+    let through = vec![shop_id(), id(1..=4), id(1..=5), channel(), maybe(int(1..=4))];
+    let counters = vec![counter(), counter(), counter(), counter()];
+    row([through, counters].concat())
+}
+
+fn content((first, next): (i64, i64)) -> BoxedStrategy<Cells> {
+    let published = prop_oneof![Just(first), Just(next - 1), Just(first - 1), Just(next), first..next, Just(0)];
+    row(vec![
+        int(1..=4),
+        shop_id(),
+        pick(&["VIDEO", "LIVE"]),
+        pick(&["OFFICIAL_ACCOUNTS", "MARKETING_ACCOUNTS", "AFFILIATE_ACCOUNTS"]),
+        pick(&["ann", "bob", ""]),
+        maybe(pick(&["a title", ""])),
+        published.prop_map(|us| Some(show_micros(us))).boxed(),
+        maybe(pick(&["0", "1", "500", "3000"])),
+        pick(&["true", "false"]),
+        pick(&["true", "false"]),
+    ])
+}
+
+fn ad_hour((first, next): (i64, i64)) -> BoxedStrategy<Cells> {
+    let hours = (next - first) / HOUR;
+    let hour = prop_oneof![12 => 0..hours, 12 => 0..2_i64, 1 => select(vec![-1, hours])];
+    let hour = hour.prop_map(move |hour| Some(show_micros(first + hour * HOUR))).boxed();
+    let of_shop = (1..=SHOPS + 1, prop::bool::weighted(0.8), 1..=SHOPS).prop_map(|(shop, own, other)| {
+        let account = 10 + if own { shop } else { other };
+        (Some(account.to_string()), Some(shop.to_string()))
+    });
+    (of_shop, hour, money(), money())
+        .prop_map(|((account, shop), hour, spend, revenue)| vec![account, shop, hour, spend, revenue])
+        .boxed()
+}
+
+fn shop(id: i64) -> BoxedStrategy<Cells> {
+    let usual = if id % 3 == 0 { "books" } else { "toys" };
+    let category = mostly(usual, maybe(pick(&["books", "toys", "Zoo"])));
+    let account = mostly(&(10 + id).to_string(), maybe(int(11..=14)));
+    row(vec![int(id..=id), pick(&["a shop", "é"]), category, account])
+}
+
+fn stock() -> BoxedStrategy<Cells> {
+    let cells =
+        vec![shop_id(), int(1..=6), Just(None).boxed(), pick(&["0", "0", "1", "2", "3", "5", "10", "20", "40"])];
+    // Columns are shop, product, SKU: the product follows from the SKU as in order lines.
+    row(cells)
+        .prop_map(|mut cells| {
+            let sku: i64 = cells[1].as_deref().unwrap().parse().unwrap();
+            cells[2] = Some(sku.to_string());
+            cells[1] = Some(((sku + 1) / 2).to_string());
+            cells
+        })
+        .boxed()
+}
+
+fn campaign(first_day: NaiveDate, day: NaiveDate, id: i64) -> BoxedStrategy<Cells> {
+    let usual = match id {
+        1 => (first_day, first_day + TimeDelta::days(3)),
+        2 => (first_day + TimeDelta::days(1), first_day + TimeDelta::days(12)),
+        _ => (first_day - TimeDelta::days(40), first_day + TimeDelta::days(2)),
+    };
+    let unusual = (-3..=1_i64, -1..=8_i64).prop_map(move |(offset, length)| {
+        let first = day + TimeDelta::days(offset);
+        (first, first + TimeDelta::days(length))
+    });
+    prop_oneof![8 => Just(usual), 1 => unusual]
+        .prop_map(move |(first, last)| {
+            vec![id.to_string(), "a campaign".into(), first.to_string(), last.to_string()]
+                .into_iter()
+                .map(Some)
+                .collect()
+        })
+        .boxed()
+}
+
+fn sub_campaign(id: i64) -> BoxedStrategy<Cells> {
+    let campaign = mostly(&((id + 1) / 2).to_string(), int(1..=3));
+    row(vec![int(id..=id), campaign, pick(&["opening", "flash sale"])])
+}
+
+/// A property that a random world never puts to the test would hold in vain.
+#[test]
+fn random_worlds_reach_every_verdict_reason_and_status() {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use campaign_etl::contracts::tables;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    use crate::oracle::{Verdict, expect};
+
+    let mut runner = TestRunner::deterministic();
+    let mut seen: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut note = |what: &'static str, value: &str| {
+        seen.entry(what).or_default().insert(value.to_owned());
+    };
+    for _ in 0..150 {
+        let case = cases().new_tree(&mut runner).unwrap().current();
+        let expected = expect(&case.world, &case.settings, &case.days, case.files_per_folder);
+        for (day, verdict) in &expected.verdicts {
+            let is_fallback = expected.benchmark_days.get(day).is_some_and(|b| b != day);
+            let word = match verdict {
+                Verdict::Published => "published",
+                Verdict::NotFinal(_) if is_fallback => "not final, fallback",
+                Verdict::NotFinal(_) => "not final",
+                Verdict::Blocked(_) if is_fallback => "blocked, fallback",
+                Verdict::Blocked(_) => "blocked",
+            };
+            note("verdict", word);
+        }
+        for accounting in expected.accounting.values() {
+            accounting.reasons.keys().for_each(|reason| note("reason", reason));
+        }
+        for ((table, _), rows) in &expected.tables {
+            let contract = tables::table(table).unwrap();
+            let columns = ["suppression_reason", "stock_status", "tier", "is_campaign_product", "benchmark_tier"];
+            for column in columns {
+                if let Some(at) = contract.columns.iter().position(|c| c.name == column) {
+                    rows.iter().for_each(|r| note(column, r[at].as_deref().unwrap_or("null")));
+                }
+            }
+            note(if rows.is_empty() { "empty" } else { "not empty" }, table);
+        }
+    }
+    let list = |what: &str| seen[what].iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    assert_eq!(list("verdict"), "blocked, blocked, fallback, not final, not final, fallback, published");
+    assert_eq!(
+        list("reason"),
+        "BAD_CHANNEL, BAD_ENUM, BAD_QUANTITY, BAD_RANGE, DUPLICATE_KEY, NEGATIVE_COUNT, NEGATIVE_MONEY, NULL_VALUE, \
+         OUTSIDE_DAY"
+    );
+    assert_eq!(list("suppression_reason"), "DIFFERENCING, DOMINANT_PEER, TOO_FEW_PEERS, null");
+    assert_eq!(list("stock_status"), "AT_RISK, NO_RECENT_SALES, OUT_OF_STOCK, SUFFICIENT");
+    assert_eq!(list("tier"), "T1, T10, T2");
+    assert_eq!(list("benchmark_tier"), "T1, T10, T2, null");
+    assert_eq!(list("is_campaign_product"), "false, null, true");
+    assert_eq!(seen["not empty"].len(), tables::TABLES.len());
+}
