@@ -52,6 +52,7 @@ cases! {
     baseline_of_all_shops_at_month_ends
     benchmark_dominant_peer_exactly
     benchmark_neighbour_is_the_nearest_published
+    benchmark_of_a_campaign_period
     benchmark_of_every_metric
     benchmark_peers_and_quantiles
     benchmark_same_peers_are_no_difference
@@ -63,12 +64,15 @@ cases! {
     budget_is_exceeded_only_above_it
     contents_of_a_day
     every_reason_of_quarantine
+    export_required_by_configuration
     export_without_a_row_to_use_blocks
+    fallback_is_renewed_with_its_day
     fallback_never_to_an_older_day
     fallback_not_to_a_blocked_day
     fallback_of_a_blocked_day
     fallback_to_the_day_before
     first_duplicate_by_file_name_then_row
+    late_day_beyond_the_lookback
     midnight_that_comes_twice
     midnight_that_does_not_exist
     money_beyond_doubles
@@ -572,7 +576,9 @@ fn compare_outcome(step: &Step, outcome: &Outcome) -> Vec<String> {
     let json = &outcome.json;
     check("exit code", step.exit.to_string(), outcome.code.to_string());
     let day = step.run.split_whitespace().skip_while(|w| *w != "--day").nth(1).unwrap_or_default();
-    check("day", format!("{day:?}"), json["day"].to_string());
+    if !day.is_empty() {
+        check("day", format!("{day:?}"), json["day"].to_string());
+    }
     if let Some(expected) = &step.outcome {
         check("outcome", format!("{expected:?}"), json["outcome"].to_string());
     }
