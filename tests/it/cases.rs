@@ -62,6 +62,7 @@ cases! {
     benchmark_top_share_with_ties
     blocked_day_keeps_what_was_published
     budget_is_exceeded_only_above_it
+    cart_adders_of_shop_and_product
     contents_of_a_day
     every_reason_of_quarantine
     export_required_by_configuration
