@@ -1,2 +1,46 @@
 //! campaign-etl: finalized exports of a marketplace in, the Campaign Dashboard's tables out.
+//!
+//! ```text
+//!   exports/<dataset>/dt=D/*.parquet                 contracts  (1) what every column is
+//!         |
+//!       days        (2) is the day final? which day does the benchmark use?
+//!         |
+//!       exports     (3) open, check, quarantine; rows stream by
+//!         |
+//!       rollups     (4) one pass -> the daily tables
+//!         |
+//!       windows     (5) periods, tiers, baselines, stock, benchmarks over published rollups
+//!         |
+//!       publish     (6) stage, verify, make visible
+//!         |
+//!       record      (7) the manifest; status and reports
+//!         |
+//!   results/<table>/dt=D/part-0.parquet
+//! ```
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod exit_code;
+pub mod plan;
+pub mod pipeline;
+
 pub mod contracts;
+
+pub mod days;
+
+pub mod exports;
+
+pub mod rollups;
+
+pub mod windows;
+
+pub mod publish;
+
+pub mod record;
+
+pub mod columns;
+pub mod generate;
+pub mod metrics;
+pub mod progress;
+pub mod store;

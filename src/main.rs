@@ -1,2 +1,88 @@
-//! The program.
-fn main() {}
+//! The program: the only reader of clock, environment and arguments; errors become exit codes here.
+
+use std::io::{IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+
+use anyhow::{Context, Result};
+use campaign_etl::cli::{Cli, Format};
+use campaign_etl::commands::{Answer, Surroundings, execute};
+use campaign_etl::exit_code::{self, ExitCode};
+use clap::Parser;
+use clap::error::ErrorKind;
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    start_logs(cli.global.log_format);
+    // Damaged exports can make a decoder panic; that is caught where it happens and told as a damaged file.
+    std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
+    let answer = catch_unwind(AssertUnwindSafe(|| answer(&cli))).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
+        Err(anyhow::anyhow!("a bug in this program: {}", message.unwrap_or_default()))
+    });
+    let answer = answer.unwrap_or_else(|error| report_error(&cli, &error));
+    // A reader that has seen enough may close the pipe.
+    let _ = std::io::stdout().write_all(answer.stdout.as_bytes());
+    answer.exit_code.into()
+}
+
+fn answer(cli: &Cli) -> Result<Answer> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = cli.global.threads {
+        // SAFETY: no other thread exists yet.
+        unsafe { std::env::set_var("POLARS_MAX_THREADS", threads.to_string()) };
+        runtime.worker_threads(threads.into());
+    }
+    let runtime = runtime.enable_all().build().context("starting threads")?;
+    let surroundings = Surroundings {
+        clock: chrono::Utc::now,
+        environment: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
+        stderr_is_terminal: std::io::stderr().is_terminal(),
+        process_id: process::id(),
+        runtime: runtime.handle().clone(),
+    };
+    execute(cli, &surroundings)
+}
+
+/// Help and version are answers; anything else is a wrong command line.
+fn refuse(error: &clap::Error) -> process::ExitCode {
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return ExitCode::Published.into();
+    }
+    let arguments: Vec<_> = std::env::args().collect();
+    if arguments.iter().any(|a| a == "--format=json") || arguments.windows(2).any(|w| w == ["--format", "json"]) {
+        let first_line = error.to_string().lines().next().unwrap_or_default().to_owned();
+        println!("{}", json!({ "error": first_line, "exit_code": ExitCode::Usage as u8 }));
+    }
+    ExitCode::Usage.into()
+}
+
+fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
+    let exit_code = exit_code::of_error(error);
+    tracing::error!("{error:#}");
+    if cli.global.log_format == Format::Text {
+        eprintln!("error: {error:#}");
+    }
+    let stdout = match cli.global.format {
+        Format::Json => format!("{}\n", json!({ "error": format!("{error:#}"), "exit_code": exit_code as u8 })),
+        Format::Text => String::new(),
+    };
+    Answer { stdout, exit_code }
+}
+
+/// Structured logs go to stderr; `RUST_LOG` narrows or widens them. In text form people get progress instead.
+fn start_logs(format: Format) {
+    let level = if format == Format::Json { "campaign_etl=info" } else { "off" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        Format::Json => logs.json().init(),
+        Format::Text => logs.init(),
+    }
+}

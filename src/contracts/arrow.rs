@@ -18,7 +18,7 @@ use super::{Column, Kind, Table};
 pub const MONEY_PRECISION: u8 = 18;
 pub const MONEY_SCALE: i8 = 2;
 /// The greatest amount of cents that `DECIMAL(18,2)` holds.
-const MONEY_MAX_CENTS: i128 = 999_999_999_999_999_999;
+pub const MONEY_MAX_CENTS: i128 = 999_999_999_999_999_999;
 
 /// The type of a column in a file.
 pub fn data_type(kind: Kind) -> DataType {

@@ -5,6 +5,7 @@ use polars::prelude::*;
 
 use super::Table;
 use super::arrow::memory_type;
+use crate::metrics::continues_group;
 
 impl Table {
     /// The rows in contract form: the contract's columns in file order, sorted by the key.
@@ -31,22 +32,7 @@ impl Table {
         }
         let rows = DataFrame::new(rows.height(), columns)?;
         let rows = rows.sort(self.key.iter().copied(), SortMultipleOptions::default())?;
-        self.check_unique(&rows)?;
+        ensure!(!continues_group(&rows, self.key)?.contains(&true), "table {}: a key is repeated", self.name);
         Ok(rows)
-    }
-
-    /// `rows` are sorted by the key, so a repeated key stands in neighbouring rows.
-    fn check_unique(&self, rows: &DataFrame) -> Result<()> {
-        if rows.height() < 2 {
-            return Ok(());
-        }
-        let keys = rows.select(self.key.iter().copied())?;
-        let (head, tail) = (keys.slice(0, keys.height() - 1), keys.slice(1, keys.height() - 1));
-        let mut same = BooleanChunked::full("same".into(), true, head.height());
-        for (a, b) in head.columns().iter().zip(tail.columns()) {
-            same = &same & &a.equal_missing(b)?;
-        }
-        ensure!(!same.any(), "table {}: a key is repeated", self.name);
-        Ok(())
     }
 }

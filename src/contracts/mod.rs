@@ -194,6 +194,8 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// Optional exports without which the table is not written for the day.
     pub needs: &'static [&'static str],
+    /// Columns that are null without an optional export: (dataset, columns).
+    pub columns_need: &'static [(&'static str, &'static [&'static str])],
     /// Raised when the meaning of a column changes, so that what was published before counts as stale.
     pub version: u32,
 }

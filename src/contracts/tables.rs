@@ -143,6 +143,10 @@ pub static SHOP_DAILY: Table = Table {
     ],
     key: &["shop_id"],
     needs: &[],
+    columns_need: &[
+        ("contents", &["creator_new_videos", "creator_new_lives", "seller_new_videos", "seller_new_lives"]),
+        ("ad_hours", &["ad_spend", "ad_gross_revenue", "ad_roi"]),
+    ],
     version: 1,
 };
 
@@ -163,6 +167,7 @@ pub static CHANNEL_DAILY: Table = Table {
     ],
     key: &["shop_id", "channel"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -193,6 +198,7 @@ pub static PRODUCT_DAILY: Table = Table {
     ],
     key: &["shop_id", "product_id"],
     needs: &[],
+    columns_need: &[("campaign_products", &["is_campaign_product"])],
     version: 1,
 };
 
@@ -203,6 +209,7 @@ pub static SKU_DAILY: Table = Table {
     columns: &[SHOP_ID, id("product_id"), id("sku_id"), ITEMS_SOLD, GMV],
     key: &["shop_id", "product_id", "sku_id"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -235,6 +242,7 @@ pub static CONTENT_DAILY: Table = Table {
     ],
     key: &["shop_id", "content_id"],
     needs: &["contents"],
+    columns_need: &[],
     version: 1,
 };
 
@@ -255,6 +263,7 @@ pub static SUB_CAMPAIGN_DAILY: Table = Table {
     ],
     key: &["shop_id", "sub_campaign_id"],
     needs: &["sub_campaigns"],
+    columns_need: &[],
     version: 1,
 };
 
@@ -272,6 +281,7 @@ pub static AD_HOURLY: Table = Table {
     ],
     key: &["shop_id", "hour_start"],
     needs: &["ad_hours"],
+    columns_need: &[],
     version: 1,
 };
 
@@ -320,6 +330,7 @@ pub static SHOP_PERIOD: Table = Table {
     ],
     key: &["campaign_id", "shop_id"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -343,6 +354,7 @@ pub static FUNNEL_PERIOD: Table = Table {
     ],
     key: &["campaign_id", "shop_id"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -366,6 +378,7 @@ pub static CHANNEL_PERIOD: Table = Table {
     ],
     key: &["campaign_id", "shop_id", "channel"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -396,6 +409,7 @@ pub static PRODUCT_PERIOD: Table = Table {
     ],
     key: &["campaign_id", "shop_id", "product_id"],
     needs: &[],
+    columns_need: &[("campaign_products", &["is_campaign_product"])],
     version: 1,
 };
 
@@ -431,6 +445,7 @@ pub static CONTENT_PERIOD: Table = Table {
     ],
     key: &["campaign_id", "shop_id", "content_id"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -453,6 +468,7 @@ pub static SUB_CAMPAIGN_PERIOD: Table = Table {
     ],
     key: &["campaign_id", "shop_id", "sub_campaign_id"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -471,6 +487,7 @@ pub static GMV_BASELINE: Table = Table {
     ],
     key: &["shop_id", "baseline_day"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -502,6 +519,7 @@ pub static STOCK_STATUS: Table = Table {
     ],
     key: &["shop_id", "product_id", "sku_id"],
     needs: &["inventory"],
+    columns_need: &[("campaign_products", &["is_campaign_product"])],
     version: 1,
 };
 
@@ -519,6 +537,7 @@ pub static SHOP_TIER: Table = Table {
     ],
     key: &["shop_id"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -559,6 +578,7 @@ pub static CATEGORY_BENCHMARK: Table = Table {
     ],
     key: &["scope", "campaign_id", "category", "tier", "metric"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 
@@ -586,6 +606,7 @@ pub static SHOP_BENCHMARK: Table = Table {
     ],
     key: &["scope", "campaign_id", "shop_id", "metric"],
     needs: &[],
+    columns_need: &[],
     version: 1,
 };
 

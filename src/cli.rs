@@ -1,0 +1,176 @@
+//! The arguments as typed; no decisions.
+
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and benchmarks out.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// What cron, Airflow and a person read from the exit code.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    published, or already up to date
+  2    the command line is wrong
+  65   the day is blocked: an export breaks its contract or its quarantine budget; a person is needed
+  70   a bug in this program
+  74   the store failed or cannot be reached
+  75   not final yet (also when benchmarks of the day before stand in): try again later
+  78   the configuration is wrong
+  130  interrupted (SIGINT); 143 terminated (SIGTERM)
+
+At 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running again is always safe.";
+
+#[derive(Args, Debug)]
+pub struct Global {
+    /// The job file
+    #[arg(long, global = true, value_name = "FILE", default_value = "jobs/daily.toml")]
+    pub config: PathBuf,
+    /// Where the exports are, instead of the job file's `exports`: a path or a file:, s3:, gs: or az: URL
+    #[arg(long, global = true, value_name = "PATH|URL")]
+    pub exports: Option<String>,
+    /// Where the results go, instead of the job file's `results`
+    #[arg(long, global = true, value_name = "PATH|URL")]
+    pub results: Option<String>,
+    /// What stdout gets: text for people, or one JSON document
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Nothing on stderr but warnings and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// What stderr gets: progress for people, or one JSON object a line
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub log_format: Format,
+    /// Threads to compute with; the results are the same with any number [default: all cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The nightly job: catch up, compute the day, publish it
+    ///
+    /// First brings the days of the lookback up to date, oldest first, then the day itself. If the day's exports are
+    /// not final, or are blocked, the benchmarks of the day before stand in for it. Running again is always safe: a
+    /// run that finds nothing to do writes nothing.
+    Run(RunArgs),
+    /// Compute a range of days, oldest first, and every later published day that this makes stale
+    Backfill(BackfillArgs),
+    /// Say what a run would do, day by day, and why; writes nothing
+    Plan(DaysArgs),
+    /// Say what is final, published, stale, missing or blocked; writes nothing
+    Status(DaysArgs),
+    /// Check the exports of a day against their contracts, rows included; writes nothing
+    Validate(ValidateArgs),
+    /// Write a synthetic marketplace's exports, of any size, from a seed
+    Generate(GenerateArgs),
+    /// Print docs/tables.md, made from the contracts
+    #[command(hide = true)]
+    Docs,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The report day [default: yesterday in the configured time zone]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub day: Option<NaiveDate>,
+    #[command(flatten)]
+    pub strictness: StrictnessArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct StrictnessArgs {
+    /// Exit 65, after publishing, when an optional export is absent or broken
+    #[arg(long)]
+    pub strict: bool,
+    /// Exit 0 instead of 75 when the day is not final and benchmarks of the day before stand in
+    #[arg(long)]
+    pub accept_fallback: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct BackfillArgs {
+    /// First day
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub from: NaiveDate,
+    /// Last day
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub to: NaiveDate,
+    #[command(flatten)]
+    pub strictness: StrictnessArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct DaysArgs {
+    /// The report day; its lookback is shown too [default: yesterday in the configured time zone]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, conflicts_with_all = ["from", "to"])]
+    pub day: Option<NaiveDate>,
+    /// First day of a range
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "to")]
+    pub from: Option<NaiveDate>,
+    /// Last day of a range
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
+    pub to: Option<NaiveDate>,
+}
+
+#[derive(Args, Debug)]
+pub struct ValidateArgs {
+    /// The day
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, conflicts_with_all = ["from", "to"])]
+    pub day: Option<NaiveDate>,
+    /// First day of a range
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "to")]
+    pub from: Option<NaiveDate>,
+    /// Last day of a range
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
+    pub to: Option<NaiveDate>,
+    /// Exit 65 also when an optional export is absent or broken
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct GenerateArgs {
+    /// How many shops
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub shops: u32,
+    /// How many days
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3660))]
+    pub days: u32,
+    /// Rows of product_traffic a day; the other datasets follow
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    pub rows_per_day: u64,
+    /// The same seed gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
+    /// Where to write the exports: a local folder
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// First day
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, default_value = "2026-03-01")]
+    pub first_day: NaiveDate,
+    /// IANA time zone of the days
+    #[arg(long, value_name = "ZONE", default_value = "America/Los_Angeles")]
+    pub time_zone: chrono_tz::Tz,
+    /// Put in a few rows and folders as bad exports have them, within the quarantine budget
+    #[arg(long)]
+    pub awkward: bool,
+}
+
+fn day(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|_| "not a day such as 2026-03-14".to_owned())
+}

@@ -1,0 +1,29 @@
+//! Columns of tables in memory, made from values: one function for each kind of the contracts.
+
+use polars::prelude::*;
+
+pub fn ints<V: Into<Option<i64>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+    values.into_iter().map(Into::into).collect::<Int64Chunked>().with_name(name.into()).into_column()
+}
+
+/// Whole cents.
+pub fn money<V: Into<Option<i128>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+    values.into_iter().map(Into::into).collect::<Int128Chunked>().with_name(name.into()).into_column()
+}
+
+pub fn doubles<V: Into<Option<f64>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+    values.into_iter().map(Into::into).collect::<Float64Chunked>().with_name(name.into()).into_column()
+}
+
+pub fn texts<'a, V: Into<Option<&'a str>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+    values.into_iter().map(Into::into).collect::<StringChunked>().with_name(name.into()).into_column()
+}
+
+pub fn flags<V: Into<Option<bool>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+    values.into_iter().map(Into::into).collect::<BooleanChunked>().with_name(name.into()).into_column()
+}
+
+/// Days since 1970-01-01.
+pub fn days<V: Into<Option<i32>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+    values.into_iter().map(Into::into).collect::<Int32Chunked>().with_name(name.into()).into_column()
+}

@@ -1,0 +1,288 @@
+//! Each command from its arguments to what stdout gets and the exit code.
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use crate::cli::{BackfillArgs, Cli, Command, DaysArgs, Format, GenerateArgs, RunArgs, StrictnessArgs, ValidateArgs};
+use crate::config::{Config, ConfigWrong};
+use crate::contracts::markdown;
+use crate::days::calendar::days;
+use crate::days::readiness::{Readiness, check_day};
+use crate::exit_code::ExitCode;
+use crate::exports::read_day;
+use crate::pipeline::{self, Job};
+use crate::plan::{PlannedDay, plan_days};
+use crate::progress::{Display, Progress};
+use crate::record::report::{DatasetRead, RunReport, Strictness};
+use crate::record::state::State;
+use crate::record::{page, status};
+use crate::store::{Access, Store};
+
+/// What the process has from outside; read in `main` and nowhere else.
+pub struct Surroundings {
+    pub clock: fn() -> DateTime<Utc>,
+    /// Credentials and settings of object stores.
+    pub environment: Vec<(String, String)>,
+    pub stderr_is_terminal: bool,
+    pub process_id: u32,
+    pub runtime: Handle,
+}
+
+/// What a command gives back: the text for stdout and the exit code.
+pub struct Answer {
+    pub stdout: String,
+    pub exit_code: ExitCode,
+}
+
+/// Runs one command.
+pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
+    match &cli.command {
+        Command::Run(args) => run(cli, args, surroundings),
+        Command::Backfill(args) => backfill(cli, args, surroundings),
+        Command::Plan(args) => plan(cli, args, surroundings),
+        Command::Status(args) => show_status(cli, args, surroundings),
+        Command::Validate(args) => validate(cli, args, surroundings),
+        Command::Generate(args) => generate(cli, args, surroundings),
+        Command::Docs => Ok(Answer { stdout: markdown::page(), exit_code: ExitCode::Published }),
+    }
+}
+
+fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let job = open_job(cli, surroundings)?;
+    let day = args.day.unwrap_or_else(|| yesterday(&job.config, surroundings));
+    announce(&job, cli, &format!("run for {day}: {} -> {}", job.exports.location, job.results.location));
+    let report = pipeline::run(&job, day)?;
+    job.progress.finish();
+    announce(&job, cli, &report.summary());
+    let exit_code = report.exit_code(strictness(&args.strictness));
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&report)?,
+        Format::Text => text_of(std::slice::from_ref(&report)),
+    };
+    Ok(Answer { stdout, exit_code })
+}
+
+fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let job = open_job(cli, surroundings)?;
+    announce(&job, cli, &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location));
+    let reports = pipeline::backfill(&job, args.from, args.to)?;
+    job.progress.finish();
+    let strictness = strictness(&args.strictness);
+    let code_of = |r: &RunReport| r.exit_code(strictness);
+    // A person is needed before waiting helps.
+    let exit_code = [ExitCode::Blocked, ExitCode::TryLater]
+        .into_iter()
+        .find(|code| reports.iter().any(|r| code_of(r) == *code))
+        .unwrap_or(ExitCode::Published);
+    for report in reports.iter().filter(|r| code_of(r) != ExitCode::Published) {
+        announce(&job, cli, &report.summary());
+    }
+    let ended_well = reports.iter().filter(|r| code_of(r) == ExitCode::Published).count();
+    announce(&job, cli, &format!("backfill: {ended_well} of {} days published or up to date", reports.len()));
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&json!({ "from": args.from, "to": args.to, "days": reports }))?,
+        Format::Text => text_of(&reports),
+    };
+    Ok(Answer { stdout, exit_code })
+}
+
+fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let (_, planned) = planned(cli, args, surroundings)?;
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&json!({ "days": planned }))?,
+        Format::Text => page::plan(&planned) + "\n",
+    };
+    Ok(Answer { stdout, exit_code: ExitCode::Published })
+}
+
+fn show_status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let (job, planned) = planned(cli, args, surroundings)?;
+    let state = State::load(&job.results)?;
+    let days = status::days_status(&job.exports, &state, &job.config, &planned)?;
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&json!({ "days": days }))?,
+        Format::Text => page::status(&days) + "\n",
+    };
+    Ok(Answer { stdout, exit_code: ExitCode::Published })
+}
+
+fn planned(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<(Job, Vec<PlannedDay>)> {
+    let job = open_job(cli, surroundings)?;
+    let state = State::load(&job.results)?;
+    let (first, last, is_range) = match (args.from, args.to) {
+        (Some(first), Some(last)) => (first, last, true),
+        _ => {
+            let day = args.day.unwrap_or_else(|| yesterday(&job.config, surroundings));
+            (day - Days::new(job.config.lookback_days.into()), day, false)
+        }
+    };
+    let is_report_day = |day: NaiveDate| is_range || day == last;
+    let planned = plan_days(&job.exports, &job.results, &state, &job.config, days(first, last), &is_report_day)?;
+    Ok((job, planned))
+}
+
+fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let config = load_config(cli)?;
+    let store = Store::open(&config.exports, Access::Read, &surroundings.environment, surroundings.runtime.clone())?;
+    let (first, last) = match (args.from, args.to) {
+        (Some(first), Some(last)) => (first, last),
+        _ => {
+            let day = args.day.unwrap_or_else(|| yesterday(&config, surroundings));
+            (day, day)
+        }
+    };
+    let mut exit_code = ExitCode::Published;
+    let (mut checked, mut text) = (Vec::new(), String::new());
+    for day in days(first, last) {
+        let found = validate_day(&store, &config, day, args.strict)?;
+        if exit_code != ExitCode::Blocked && found.exit_code != ExitCode::Published {
+            exit_code = found.exit_code;
+        }
+        text += &found.text;
+        checked.push(found.json);
+    }
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&json!({ "days": checked }))?,
+        Format::Text => text,
+    };
+    Ok(Answer { stdout, exit_code })
+}
+
+/// What checking one day's exports gave.
+struct Validated {
+    exit_code: ExitCode,
+    json: serde_json::Value,
+    text: String,
+}
+
+fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) -> Result<Validated> {
+    let exports = match check_day(store, day, &config.required)? {
+        Readiness::Ready(exports) => exports,
+        Readiness::NotYet(missing) => {
+            let text = format!("{day}: not final yet, waiting for {}\n", missing.join(", "));
+            let json = json!({ "day": day, "outcome": "not_final", "missing": missing });
+            return Ok(Validated { exit_code: ExitCode::TryLater, json, text });
+        }
+    };
+    let read = read_day(store, &exports, config, &|_| true, true, &mut |_| Ok(()))?;
+    let blocked = read.blocking(config).next().is_some();
+    let absent: Vec<&str> = exports.folders.iter().filter(|f| !f.is_final()).map(|f| f.dataset.name).collect();
+    let lacks_optional = !absent.is_empty() || !read.defects.is_empty();
+    let exit_code = if blocked || (strict && lacks_optional) { ExitCode::Blocked } else { ExitCode::Published };
+    let datasets: Vec<DatasetRead> =
+        read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }).collect();
+    let mut text = page::datasets(&datasets) + "\n";
+    for (dataset, defect) in &read.defects {
+        text += &(page::defect(day, dataset, defect) + "\n");
+    }
+    if !absent.is_empty() {
+        text += &format!("{day}: optional exports that are not final: {}\n", absent.join(", "));
+    }
+    text += &format!("{day}: {}\n", if blocked { "blocked; a run would publish nothing" } else { "a run can use it" });
+    let defects: Vec<_> = read
+        .defects
+        .iter()
+        .map(|(dataset, defect)| {
+            let issues = if let crate::exports::contract::Defect::Contract(issues) = defect { issues.as_slice() } else { &[] };
+            json!({ "dataset": dataset.name, "day": day, "reason": defect.reason(), "issues": issues })
+        })
+        .collect();
+    let outcome = if blocked { "blocked" } else { "valid" };
+    let json = json!({ "day": day, "outcome": outcome, "datasets": datasets, "defects": defects, "not_final": absent });
+    Ok(Validated { exit_code, json, text })
+}
+
+fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let progress = Progress::new(display(cli, surroundings));
+    let world = crate::generate::World {
+        shops: args.shops,
+        days: args.days,
+        rows_per_day: args.rows_per_day,
+        seed: args.seed,
+        first_day: args.first_day,
+        time_zone: args.time_zone,
+        awkward: args.awkward,
+    };
+    progress.start(args.days.into());
+    crate::generate::generate(&world, &args.out, &mut |day| {
+        progress.stage(day, "generate", "written");
+        progress.day_done();
+    })?;
+    progress.finish();
+    let last_day = args.first_day + Days::new(u64::from(args.days) - 1);
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&json!({ "out": args.out, "first_day": args.first_day, "last_day": last_day }))?,
+        Format::Text => format!("{} days of exports in {}\n", args.days, args.out.display()),
+    };
+    Ok(Answer { stdout, exit_code: ExitCode::Published })
+}
+
+fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
+    let config = load_config(cli)?;
+    let writes = matches!(cli.command, Command::Run(_) | Command::Backfill(_));
+    let open = |location: &str, access| {
+        Store::open(location, access, &surroundings.environment, surroundings.runtime.clone())
+    };
+    let exports = open(&config.exports, Access::Read)?;
+    let results = open(&config.results, if writes { Access::Write } else { Access::ReadIfThere })?;
+    let run_id = format!("{}-{}", (surroundings.clock)().format("%Y%m%dT%H%M%S%.6fZ"), surroundings.process_id);
+    Ok(Job {
+        config,
+        exports,
+        results,
+        progress: Progress::new(display(cli, surroundings)),
+        run_id,
+        clock: surroundings.clock,
+    })
+}
+
+fn load_config(cli: &Cli) -> Result<Config> {
+    let file = &cli.global.config;
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        ConfigWrong(format!("cannot read the job file {}: {e}; name it with --config FILE", file.display()))
+    })?;
+    let mut config = Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
+    if let Some(exports) = &cli.global.exports {
+        config.exports.clone_from(exports);
+    }
+    if let Some(results) = &cli.global.results {
+        config.results.clone_from(results);
+    }
+    Ok(config)
+}
+
+fn yesterday(config: &Config, surroundings: &Surroundings) -> NaiveDate {
+    (surroundings.clock)().with_timezone(&config.time_zone).date_naive() - Days::new(1)
+}
+
+fn display(cli: &Cli, surroundings: &Surroundings) -> Display {
+    match (cli.global.quiet, cli.global.log_format) {
+        (_, Format::Json) => Display::Logs,
+        (true, Format::Text) => Display::Quiet,
+        (false, Format::Text) if surroundings.stderr_is_terminal => Display::Bar,
+        (false, Format::Text) => Display::Lines,
+    }
+}
+
+/// The first and the last line on stderr.
+fn announce(job: &Job, cli: &Cli, line: &str) {
+    tracing::info!("{line}");
+    if !cli.global.quiet && cli.global.log_format == Format::Text {
+        job.progress.line(line);
+    }
+}
+
+fn strictness(args: &StrictnessArgs) -> Strictness {
+    Strictness { strict: args.strict, accept_fallback: args.accept_fallback }
+}
+
+fn text_of(reports: &[RunReport]) -> String {
+    let tables: Vec<_> = reports.iter().flat_map(|r| r.tables.iter().cloned()).collect();
+    if tables.is_empty() { String::new() } else { page::written(&tables) + "\n" }
+}
+
+fn to_json(document: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
+}

@@ -1,0 +1,370 @@
+//! The job file (TOML), checked: every value is known to make sense before anything is read.
+
+use anyhow::{Result, anyhow, bail, ensure};
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use crate::contracts::datasets::{DATASETS, dataset};
+
+/// Exit code 78: the configuration is wrong.
+#[derive(Debug)]
+pub struct ConfigWrong(pub String);
+
+impl std::fmt::Display for ConfigWrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::error::Error for ConfigWrong {}
+
+/// A checked job file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub exports: String,
+    pub results: String,
+    pub time_zone: Tz,
+    /// ISO 4217.
+    pub currency: String,
+    pub lookback_days: u32,
+    /// Names of datasets without which a day is not final.
+    pub required: Vec<&'static str>,
+    pub quarantine: QuarantineBudget,
+    pub baseline_shops: BaselineShops,
+    pub benchmark: BenchmarkRules,
+    /// Lowest first; the first has `min_gmv_cents` 0.
+    pub tiers: Vec<Tier>,
+}
+
+/// More quarantined rows than the greater of the two break an export.
+#[derive(Clone, Copy, Debug)]
+pub struct QuarantineBudget {
+    pub max_rows: u64,
+    /// Of the rows read.
+    pub max_ratio: Share,
+}
+
+impl QuarantineBudget {
+    pub fn is_exceeded(&self, quarantined: u64, read: u64) -> bool {
+        let (quarantined_rows, read) = (i128::from(quarantined), i128::from(read));
+        quarantined > self.max_rows && quarantined_rows * self.max_ratio.denominator > self.max_ratio.numerator * read
+    }
+}
+
+/// Which shops `gmv_baseline` holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaselineShops {
+    Campaign,
+    All,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct BenchmarkRules {
+    pub min_peers: u64,
+    pub top_share: Share,
+    pub max_peer_share: Share,
+}
+
+#[derive(Clone, Debug)]
+pub struct Tier {
+    pub name: String,
+    pub min_gmv_cents: i128,
+}
+
+/// An exact decimal fraction, so that comparisons with it are exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub numerator: i128,
+    pub denominator: i128,
+}
+
+impl Share {
+    pub const ONE: Share = Share { numerator: 1, denominator: 1 };
+
+    /// Reads `0.001` as 1/1000.
+    fn parse(text: &str) -> Option<Share> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        if decimals.len() > 18 || whole.len() > 9 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let numerator: u128 = format!("{whole}{decimals}").parse().ok()?;
+        Some(Share { numerator: numerator as i128, denominator: 10_i128.pow(decimals.len() as u32) })
+    }
+
+    /// `ceil(self * count)`
+    pub fn ceil_of(self, count: usize) -> usize {
+        let exact = self.numerator * count as i128;
+        ((exact + self.denominator - 1) / self.denominator) as usize
+    }
+}
+
+/// The file as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobFile {
+    #[serde(default = "default_exports")]
+    exports: String,
+    #[serde(default = "default_results")]
+    results: String,
+    #[serde(default = "default_time_zone")]
+    time_zone: String,
+    #[serde(default = "default_currency")]
+    currency: String,
+    #[serde(default = "default_lookback_days")]
+    lookback_days: u32,
+    required: Option<Vec<String>>,
+    #[serde(default)]
+    quarantine: QuarantineSection,
+    #[serde(default)]
+    baseline: BaselineSection,
+    #[serde(default)]
+    benchmark: BenchmarkSection,
+    #[serde(default, rename = "tier")]
+    tiers: Vec<TierSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct QuarantineSection {
+    max_rows: u64,
+    max_ratio: f64,
+}
+
+impl Default for QuarantineSection {
+    fn default() -> Self {
+        QuarantineSection { max_rows: 10, max_ratio: 0.001 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BaselineSection {
+    shops: BaselineShops,
+}
+
+impl Default for BaselineSection {
+    fn default() -> Self {
+        BaselineSection { shops: BaselineShops::Campaign }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BenchmarkSection {
+    min_peers: u64,
+    top_share: f64,
+    max_peer_share: f64,
+}
+
+impl Default for BenchmarkSection {
+    fn default() -> Self {
+        BenchmarkSection { min_peers: 10, top_share: 1.0, max_peer_share: 0.5 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierSection {
+    name: String,
+    min_gmv: Amount,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Text(String),
+    Whole(u64),
+}
+
+fn default_exports() -> String {
+    "sample_data/exports".into()
+}
+fn default_results() -> String {
+    "results".into()
+}
+fn default_time_zone() -> String {
+    "America/Los_Angeles".into()
+}
+fn default_currency() -> String {
+    "USD".into()
+}
+fn default_lookback_days() -> u32 {
+    7
+}
+
+/// The marketplace publishes no thresholds; these are ours (SPEC.md section 4).
+const DEFAULT_TIERS: [(&str, i128); 6] =
+    [("T1", 0), ("T2", 1_000), ("T3", 6_000), ("T4", 30_000), ("T5", 150_000), ("T6", 750_000)];
+
+/// Days that a run looks back at most: more is a backfill.
+const MAX_LOOKBACK_DAYS: u32 = 366;
+
+impl Config {
+    /// Reads a job file's text.
+    ///
+    /// # Errors
+    /// `ConfigWrong`, which names the key, what is wrong with it and what would be right.
+    pub fn parse(text: &str) -> Result<Config> {
+        let file: JobFile = toml::from_str(text).map_err(|e| anyhow!(ConfigWrong(e.to_string())))?;
+        Config::check(file).map_err(|e| anyhow!(ConfigWrong(format!("{e:#}"))))
+    }
+
+    fn check(file: JobFile) -> Result<Config> {
+        let time_zone: Tz = file
+            .time_zone
+            .parse()
+            .map_err(|_| anyhow!("time_zone = {:?} is not an IANA name such as \"America/Los_Angeles\"", file.time_zone))?;
+        ensure!(
+            file.currency.len() == 3 && file.currency.bytes().all(|b| b.is_ascii_uppercase()),
+            "currency = {:?} is not an ISO 4217 code such as \"USD\"",
+            file.currency
+        );
+        ensure!(
+            file.lookback_days <= MAX_LOOKBACK_DAYS,
+            "lookback_days = {} is more than {MAX_LOOKBACK_DAYS}; use `backfill` for older days",
+            file.lookback_days
+        );
+        ensure!(!file.exports.is_empty(), "exports is empty; give a path or URL");
+        ensure!(!file.results.is_empty(), "results is empty; give a path or URL");
+        let quarantine = QuarantineBudget {
+            max_rows: file.quarantine.max_rows,
+            max_ratio: share("quarantine.max_ratio", file.quarantine.max_ratio)?,
+        };
+        let benchmark = BenchmarkRules {
+            min_peers: file.benchmark.min_peers,
+            top_share: share("benchmark.top_share", file.benchmark.top_share)?,
+            max_peer_share: share("benchmark.max_peer_share", file.benchmark.max_peer_share)?,
+        };
+        ensure!(benchmark.min_peers >= 1, "benchmark.min_peers = 0; give 1 or more");
+        ensure!(benchmark.top_share.numerator > 0, "benchmark.top_share = 0 leaves no peer; give more than 0");
+        Ok(Config {
+            exports: file.exports,
+            results: file.results,
+            time_zone,
+            currency: file.currency,
+            lookback_days: file.lookback_days,
+            required: required(file.required)?,
+            quarantine,
+            baseline_shops: file.baseline.shops,
+            benchmark,
+            tiers: tiers(file.tiers)?,
+        })
+    }
+
+    /// The position of the highest tier that an amount of trailing GMV reaches.
+    pub fn tier_of(&self, trailing_gmv_cents: i128) -> usize {
+        self.tiers.iter().rposition(|t| t.min_gmv_cents <= trailing_gmv_cents).unwrap_or(0)
+    }
+
+    /// The position of a tier's name; `None` when the configuration no longer has it.
+    pub fn tier_position(&self, name: &str) -> Option<usize> {
+        self.tiers.iter().position(|t| t.name == name)
+    }
+}
+
+fn share(key: &str, value: f64) -> Result<Share> {
+    // The shortest text that reads back as the same number is the decimal that the file holds.
+    Share::parse(&value.to_string())
+        .filter(|s| s.numerator <= s.denominator)
+        .ok_or_else(|| anyhow!("{key} = {value} is not a decimal from 0 to 1"))
+}
+
+fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
+    let always = DATASETS.iter().filter(|d| d.always_required).map(|d| d.name);
+    let Some(names) = names else { return Ok(always.collect()) };
+    let mut required = Vec::new();
+    for name in &names {
+        let known = dataset(name).ok_or_else(|| anyhow!("required: there is no dataset {name:?}"))?;
+        ensure!(!required.contains(&known.name), "required: {name:?} is listed twice");
+        required.push(known.name);
+    }
+    for name in always {
+        ensure!(required.contains(&name), "required: {name:?} is missing; more can be required, not less");
+    }
+    Ok(required)
+}
+
+fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
+    if sections.is_empty() {
+        let default = |(name, units): (&str, i128)| Tier { name: name.into(), min_gmv_cents: units * 100 };
+        return Ok(DEFAULT_TIERS.map(default).to_vec());
+    }
+    let mut tiers: Vec<Tier> = Vec::new();
+    for section in sections {
+        let min_gmv_cents = match &section.min_gmv {
+            Amount::Whole(units) => i128::from(*units) * 100,
+            Amount::Text(text) => cents(text)
+                .ok_or_else(|| anyhow!("tier {:?}: min_gmv = {text:?} is not an amount such as \"1000.00\"", section.name))?,
+        };
+        if let Some(lower) = tiers.last() {
+            ensure!(
+                lower.min_gmv_cents < min_gmv_cents,
+                "tier {:?}: min_gmv must be more than that of {:?}; list the lowest first",
+                section.name,
+                lower.name
+            );
+        } else {
+            ensure!(min_gmv_cents == 0, "tier {:?} is the first, so its min_gmv must be \"0\"", section.name);
+        }
+        if section.name.is_empty() || tiers.iter().any(|t| t.name == section.name) {
+            bail!("tier {:?}: names must be given and unique", section.name);
+        }
+        tiers.push(Tier { name: section.name, min_gmv_cents });
+    }
+    Ok(tiers)
+}
+
+/// `"1000"` or `"1000.5"` or `"1000.50"` in cents.
+fn cents(text: &str) -> Option<i128> {
+    let amount = Share::parse(text)?;
+    (amount.denominator <= 100).then(|| amount.numerator * (100 / amount.denominator))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Config::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_empty_file_means_the_defaults_of_the_spec() {
+        let config = Config::parse("").unwrap();
+        assert_eq!(config.required, ["order_lines", "product_traffic", "shops", "campaigns", "campaign_shops"]);
+        assert_eq!((config.lookback_days, config.benchmark.min_peers, config.quarantine.max_rows), (7, 10, 10));
+        assert_eq!(config.quarantine.max_ratio, Share { numerator: 1, denominator: 1000 });
+        assert_eq!(config.tiers[5].min_gmv_cents, 75_000_000);
+    }
+
+    #[test]
+    fn every_wrong_value_is_named_with_its_remedy() {
+        assert!(error("lokback_days = 3").contains("unknown field `lokback_days`"));
+        assert!(error("time_zone = \"PST8\"").contains("is not an IANA name"));
+        assert!(error("required = [\"order_lines\"]").contains("more can be required, not less"));
+        assert!(error("[quarantine]\nmax_ratio = 1.5").contains("not a decimal from 0 to 1"));
+        assert!(error("[[tier]]\nname = \"A\"\nmin_gmv = \"5\"").contains("must be \"0\""));
+        let twice = "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
+        assert!(error(twice).contains("unique"));
+    }
+
+    #[test]
+    fn the_budget_is_the_greater_of_rows_and_ratio_and_exact() {
+        let budget = QuarantineBudget { max_rows: 10, max_ratio: Share { numerator: 1, denominator: 1000 } };
+        assert!(!budget.is_exceeded(10, 1) && budget.is_exceeded(11, 10_999) && !budget.is_exceeded(11, 11_000));
+    }
+
+    #[test]
+    fn a_share_of_peers_is_rounded_up() {
+        let tenth = Share::parse("0.1").unwrap();
+        assert_eq!([0, 1, 10, 11].map(|n| tenth.ceil_of(n)), [0, 1, 1, 2]);
+        assert_eq!(Share::ONE.ceil_of(7), 7);
+    }
+
+    #[test]
+    fn a_shop_exactly_at_a_threshold_is_in_the_tier() {
+        let config = Config::parse("").unwrap();
+        assert_eq!([0, 99_999, 100_000, 75_000_000].map(|c| config.tier_of(c)), [0, 0, 1, 5]);
+    }
+}

@@ -1,0 +1,4 @@
+//! Stage 2: the calendar, whether a day is final, and which day the benchmark uses.
+
+pub mod calendar;
+pub mod readiness;

@@ -1,0 +1,38 @@
+//! What each exit code tells cron, Airflow and a person.
+
+/// The code that the process ends with. `docs/` and README.md list them with the same words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Published, or already up to date.
+    Published = 0,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The day is blocked: an export breaks its contract or its budget; a person is needed.
+    Blocked = 65,
+    /// A bug in this program.
+    Bug = 70,
+    /// The store failed or could not be reached.
+    StoreFailed = 74,
+    /// Not final yet, or another run holds the results: try again later.
+    TryLater = 75,
+    /// The configuration is wrong.
+    ConfigWrong = 78,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        std::process::ExitCode::from(code as u8)
+    }
+}
+
+/// The code for an error that ended a command.
+pub fn of_error(error: &anyhow::Error) -> ExitCode {
+    if error.chain().any(|e| e.is::<crate::config::ConfigWrong>()) {
+        ExitCode::ConfigWrong
+    } else if error.chain().any(|e| e.is::<crate::store::StoreFailed>()) {
+        ExitCode::StoreFailed
+    } else {
+        ExitCode::Bug
+    }
+}

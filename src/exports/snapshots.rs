@@ -1,0 +1,261 @@
+//! The small datasets of a day as typed rows: only those in scope.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow_array::Array;
+use chrono::NaiveDate;
+
+use super::batch::Batch;
+use crate::contracts::Dataset;
+use crate::contracts::datasets::{AD_HOURS, CAMPAIGN_PRODUCTS, CONTENTS, INVENTORY, SUB_CAMPAIGNS};
+use crate::days::calendar::{day_number, day_of_number};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shop {
+    pub shop_id: i64,
+    pub category: Option<String>,
+    pub primary_ad_account_id: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    pub content_id: i64,
+    pub shop_id: i64,
+    pub content_type: String,
+    pub account_type: String,
+    pub creator_handle: String,
+    pub title: Option<String>,
+    pub published_at_us: i64,
+    pub views: Option<i64>,
+    pub has_violation: bool,
+    pub is_key_live: bool,
+}
+
+/// An hour of a shop's primary ad account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdHour {
+    pub shop_id: i64,
+    pub hour_start_us: i64,
+    pub spend_cents: i128,
+    pub gross_revenue_cents: i128,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct InventoryItem {
+    pub shop_id: i64,
+    pub product_id: i64,
+    pub sku_id: i64,
+    pub available_quantity: i64,
+}
+
+/// A campaign of the day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Campaign {
+    pub campaign_id: i64,
+    pub first_day: NaiveDate,
+    pub last_day: NaiveDate,
+}
+
+/// A registration for a campaign of the day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CampaignShop {
+    pub campaign_id: i64,
+    pub shop_id: i64,
+    pub target_gmv_cents: Option<i128>,
+}
+
+/// A product of a campaign of the day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CampaignProduct {
+    pub campaign_id: i64,
+    pub shop_id: i64,
+    pub product_id: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubCampaign {
+    pub sub_campaign_id: i64,
+    pub campaign_id: i64,
+    pub sub_campaign_name: String,
+}
+
+/// `None`: an optional export is absent (not final or broken); what needs it is null or not written.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshots {
+    pub shops: Vec<Shop>,
+    pub campaigns: Vec<Campaign>,
+    pub campaign_shops: Vec<CampaignShop>,
+    pub campaign_products: Option<Vec<CampaignProduct>>,
+    pub contents: Option<Vec<Content>>,
+    pub ad_hours: Option<Vec<AdHour>>,
+    pub inventory: Option<Vec<InventoryItem>>,
+    pub sub_campaigns: Option<Vec<SubCampaign>>,
+    primary_accounts: HashMap<i64, i64>,
+    campaign_ids: HashSet<i64>,
+}
+
+impl Snapshots {
+    /// Takes the batch's rows that are in scope; returns how many are not.
+    ///
+    /// `shops` come before `ad_hours`, and `campaigns` before what refers to them, as in `DATASETS` sorted by scope.
+    pub fn add(&mut self, batch: &Batch, day: NaiveDate) -> u64 {
+        match batch.dataset.name {
+            "shops" => self.add_shops(batch),
+            "contents" => self.add_contents(batch),
+            "ad_hours" => return self.add_ad_hours(batch),
+            "inventory" => self.add_inventory(batch),
+            "campaigns" => return self.add_campaigns(batch, day),
+            "campaign_shops" => return self.add_campaign_shops(batch),
+            "campaign_products" => return self.add_campaign_products(batch),
+            "sub_campaigns" => self.add_sub_campaigns(batch),
+            other => unreachable!("{other} is not a snapshot"),
+        }
+        0
+    }
+
+    /// A final export without rows is present, and empty.
+    pub fn set_present(&mut self, dataset: &Dataset) {
+        match dataset {
+            d if d.name == CONTENTS.name => _ = self.contents.get_or_insert_default(),
+            d if d.name == AD_HOURS.name => _ = self.ad_hours.get_or_insert_default(),
+            d if d.name == INVENTORY.name => _ = self.inventory.get_or_insert_default(),
+            d if d.name == CAMPAIGN_PRODUCTS.name => _ = self.campaign_products.get_or_insert_default(),
+            d if d.name == SUB_CAMPAIGNS.name => _ = self.sub_campaigns.get_or_insert_default(),
+            _ => {}
+        }
+    }
+
+    /// A broken optional export counts as absent.
+    pub fn forget(&mut self, dataset: &Dataset) {
+        match dataset {
+            d if d.name == CONTENTS.name => self.contents = None,
+            d if d.name == AD_HOURS.name => self.ad_hours = None,
+            d if d.name == INVENTORY.name => self.inventory = None,
+            d if d.name == CAMPAIGN_PRODUCTS.name => self.campaign_products = None,
+            d if d.name == SUB_CAMPAIGNS.name => self.sub_campaigns = None,
+            _ => {}
+        }
+    }
+
+    /// Whether an optional dataset is there.
+    pub fn has(&self, dataset: &str) -> bool {
+        match dataset {
+            "contents" => self.contents.is_some(),
+            "ad_hours" => self.ad_hours.is_some(),
+            "inventory" => self.inventory.is_some(),
+            "campaign_products" => self.campaign_products.is_some(),
+            "sub_campaigns" => self.sub_campaigns.is_some(),
+            _ => true,
+        }
+    }
+
+    fn add_shops(&mut self, batch: &Batch) {
+        let (ids, categories) = (batch.ints("shop_id"), batch.texts("category"));
+        let accounts = batch.ints("primary_ad_account_id");
+        for row in 0..batch.rows {
+            let account = accounts.is_valid(row).then(|| accounts.value(row));
+            if let Some(account) = account {
+                self.primary_accounts.insert(ids.value(row), account);
+            }
+            self.shops.push(Shop {
+                shop_id: ids.value(row),
+                category: categories.is_valid(row).then(|| categories.value(row).to_owned()),
+                primary_ad_account_id: account,
+            });
+        }
+    }
+
+    fn add_contents(&mut self, batch: &Batch) {
+        let (titles, views) = (batch.texts("title"), batch.ints("views"));
+        let contents = self.contents.get_or_insert_default();
+        contents.extend((0..batch.rows).map(|row| Content {
+            content_id: batch.ints("content_id").value(row),
+            shop_id: batch.ints("shop_id").value(row),
+            content_type: batch.texts("content_type").value(row).to_owned(),
+            account_type: batch.texts("account_type").value(row).to_owned(),
+            creator_handle: batch.texts("creator_handle").value(row).to_owned(),
+            title: titles.is_valid(row).then(|| titles.value(row).to_owned()),
+            published_at_us: batch.ints("published_at").value(row),
+            views: views.is_valid(row).then(|| views.value(row)),
+            has_violation: batch.flags("has_violation").value(row),
+            is_key_live: batch.flags("is_key_live").value(row),
+        }));
+    }
+
+    fn add_ad_hours(&mut self, batch: &Batch) -> u64 {
+        let (accounts, shops) = (batch.ints("ad_account_id"), batch.ints("shop_id"));
+        let hours = self.ad_hours.get_or_insert_default();
+        let before = hours.len();
+        let primary_accounts = &self.primary_accounts;
+        let in_scope = |row: &usize| primary_accounts.get(&shops.value(*row)) == Some(&accounts.value(*row));
+        hours.extend((0..batch.rows).filter(in_scope).map(|row| AdHour {
+            shop_id: shops.value(row),
+            hour_start_us: batch.ints("hour_start").value(row),
+            spend_cents: batch.money("spend").value(row),
+            gross_revenue_cents: batch.money("gross_revenue").value(row),
+        }));
+        (batch.rows - (hours.len() - before)) as u64
+    }
+
+    fn add_inventory(&mut self, batch: &Batch) {
+        let items = self.inventory.get_or_insert_default();
+        items.extend((0..batch.rows).map(|row| InventoryItem {
+            shop_id: batch.ints("shop_id").value(row),
+            product_id: batch.ints("product_id").value(row),
+            sku_id: batch.ints("sku_id").value(row),
+            available_quantity: batch.ints("available_quantity").value(row),
+        }));
+    }
+
+    fn add_campaigns(&mut self, batch: &Batch, day: NaiveDate) -> u64 {
+        let (ids, first, last) = (batch.ints("campaign_id"), batch.dates("first_day"), batch.dates("last_day"));
+        let today = day_number(day);
+        let before = self.campaigns.len();
+        for row in (0..batch.rows).filter(|row| (first.value(*row)..=last.value(*row)).contains(&today)) {
+            self.campaign_ids.insert(ids.value(row));
+            self.campaigns.push(Campaign {
+                campaign_id: ids.value(row),
+                first_day: day_of_number(first.value(row)),
+                last_day: day_of_number(last.value(row)),
+            });
+        }
+        (batch.rows - (self.campaigns.len() - before)) as u64
+    }
+
+    fn add_campaign_shops(&mut self, batch: &Batch) -> u64 {
+        let (ids, targets) = (batch.ints("campaign_id"), batch.money("target_gmv"));
+        let before = self.campaign_shops.len();
+        let in_scope = (0..batch.rows).filter(|row| self.campaign_ids.contains(&ids.value(*row)));
+        self.campaign_shops.extend(in_scope.map(|row| CampaignShop {
+            campaign_id: ids.value(row),
+            shop_id: batch.ints("shop_id").value(row),
+            target_gmv_cents: targets.is_valid(row).then(|| targets.value(row)),
+        }));
+        (batch.rows - (self.campaign_shops.len() - before)) as u64
+    }
+
+    fn add_campaign_products(&mut self, batch: &Batch) -> u64 {
+        let ids = batch.ints("campaign_id");
+        let products = self.campaign_products.get_or_insert_default();
+        let before = products.len();
+        let campaign_ids = &self.campaign_ids;
+        let in_scope = (0..batch.rows).filter(|row| campaign_ids.contains(&ids.value(*row)));
+        products.extend(in_scope.map(|row| CampaignProduct {
+            campaign_id: ids.value(row),
+            shop_id: batch.ints("shop_id").value(row),
+            product_id: batch.ints("product_id").value(row),
+        }));
+        (batch.rows - (products.len() - before)) as u64
+    }
+
+    fn add_sub_campaigns(&mut self, batch: &Batch) {
+        let (ids, campaigns, names) =
+            (batch.ints("sub_campaign_id"), batch.ints("campaign_id"), batch.texts("sub_campaign_name"));
+        let rows = self.sub_campaigns.get_or_insert_default();
+        rows.extend((0..batch.rows).map(|row| SubCampaign {
+            sub_campaign_id: ids.value(row),
+            campaign_id: campaigns.value(row),
+            sub_campaign_name: names.value(row).to_owned(),
+        }));
+    }
+}

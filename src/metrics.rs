@@ -1,0 +1,122 @@
+//! The formulas that several tables share: ratios and what an empty denominator gives, shares, ranks.
+
+use anyhow::Result;
+use polars::prelude::*;
+
+use crate::columns;
+
+/// `numerator / denominator` as DOUBLE, divided once; null where the denominator is 0 or either is null.
+///
+/// Both are exact whole numbers; money (cents) over money is its own ratio, for money over a count see [`money_per`].
+pub fn ratio(numerator: Expr, denominator: Expr) -> Expr {
+    let divided = numerator.cast(DataType::Float64) / denominator.clone().cast(DataType::Float64);
+    when(denominator.neq(lit(0))).then(divided).otherwise(lit(NULL).cast(DataType::Float64))
+}
+
+/// Money in units of the currency per one of a count.
+pub fn money_per(cents: Expr, count: Expr) -> Expr {
+    ratio(cents, count.cast(DataType::Int128) * lit(100))
+}
+
+/// `(value - base) / base * 100`, from exact whole numbers of one unit.
+pub fn difference_pct(value: Expr, base: Expr) -> Expr {
+    ratio((value - base.clone()) * lit(100), base)
+}
+
+pub fn ctr() -> Expr {
+    ratio(col("product_clicks"), col("product_impressions")).alias("ctr")
+}
+
+pub fn ctor() -> Expr {
+    ratio(col("sku_orders"), col("product_clicks")).alias("ctor")
+}
+
+pub fn avg_order_value() -> Expr {
+    money_per(col("gmv"), col("orders")).alias("avg_order_value")
+}
+
+/// Of the daily counts, or of their sums over a period.
+pub fn add_to_cart_rate() -> Expr {
+    ratio(col("unique_cart_adders"), col("unique_page_viewers")).alias("add_to_cart_rate")
+}
+
+pub fn ad_roi() -> Expr {
+    ratio(col("ad_gross_revenue"), col("ad_spend")).alias("ad_roi")
+}
+
+/// Money per 1000 views: cents * 1000 / (views * 100), in one division.
+pub fn gpm() -> Expr {
+    ratio(col("gmv") * lit(10), col("views")).alias("gpm")
+}
+
+/// The row's share of the sum over its `group`.
+pub fn impression_share(group: &[&str]) -> Result<Expr> {
+    let of_group = col("product_impressions").sum().over(group.iter().map(|name| col(*name)).collect::<Vec<_>>())?;
+    Ok(ratio(col("product_impressions"), of_group).alias("impression_share"))
+}
+
+/// Adds `gmv_rank`: 1 = highest `gmv` within `group`; ties by smaller `id`. Sorts the rows by group and rank.
+pub fn with_gmv_rank(rows: DataFrame, group: &[&str], id: &str) -> Result<DataFrame> {
+    let by: Vec<&str> = group.iter().copied().chain(["gmv", id]).collect();
+    let descending: Vec<bool> = by.iter().map(|name| *name == "gmv").collect();
+    let mut rows = rows.sort(by, SortMultipleOptions::default().with_order_descending_multi(descending))?;
+    let continues = continues_group(&rows, group)?;
+    let ranks = continues.iter().scan(0_i64, |rank, continues| {
+        *rank = if *continues { *rank + 1 } else { 1 };
+        Some(*rank)
+    });
+    rows.with_column(columns::ints("gmv_rank", ranks))?;
+    Ok(rows)
+}
+
+/// For each row of sorted rows, whether the columns hold what they hold in the row before.
+pub fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> {
+    if rows.height() == 0 {
+        return Ok(vec![]);
+    }
+    let keys = rows.select(columns.iter().copied())?;
+    let (before, after) = (keys.slice(0, keys.height() - 1), keys.slice(1, keys.height() - 1));
+    let mut same = BooleanChunked::full("same".into(), true, before.height());
+    for (a, b) in before.columns().iter().zip(after.columns()) {
+        same = &same & &a.equal_missing(b)?;
+    }
+    Ok(std::iter::once(false).chain(same.iter().map(|v| v == Some(true))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(numerator: Option<i64>, denominator: Option<i64>) -> Option<f64> {
+        let rows = DataFrame::new(1, vec![columns::ints("n", [numerator]), columns::ints("d", [denominator])]).unwrap();
+        let rows = rows.lazy().select([ratio(col("n"), col("d")).alias("r")]).collect().unwrap();
+        rows.column("r").unwrap().f64().unwrap().get(0)
+    }
+
+    #[test]
+    fn a_ratio_without_a_denominator_is_null() {
+        assert_eq!(one(Some(1), Some(4)), Some(0.25));
+        assert_eq!(one(Some(0), Some(4)), Some(0.0));
+        assert_eq!(one(Some(1), Some(0)), None);
+        assert_eq!(one(Some(0), Some(0)), None);
+        assert_eq!(one(Some(1), None), None);
+        assert_eq!(one(None, Some(4)), None);
+    }
+
+    #[test]
+    fn ranks_break_ties_by_the_smaller_id() {
+        let rows = DataFrame::new(
+            4,
+            vec![
+                columns::ints("shop_id", [1, 1, 1, 2]),
+                columns::ints("id", [9, 3, 5, 1]),
+                columns::money("gmv", [700_i128, 700, 900, 0]),
+            ],
+        )
+        .unwrap();
+        let ranked = with_gmv_rank(rows, &["shop_id"], "id").unwrap();
+        let ids: Vec<_> = ranked.column("id").unwrap().i64().unwrap().iter().flatten().collect();
+        let ranks: Vec<_> = ranked.column("gmv_rank").unwrap().i64().unwrap().iter().flatten().collect();
+        assert_eq!((ids, ranks), (vec![5, 3, 9, 1], vec![1, 2, 3, 1]));
+    }
+}

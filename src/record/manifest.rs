@@ -1,0 +1,94 @@
+//! The manifest of one day: what is published of it, from what, and where every row read went.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use crate::contracts::Table;
+use crate::exports::quarantine::Accounting;
+
+/// `<results>/_runs/dt=YYYY-MM-DD/<run_id>.json`; the one with the greatest run id says what is published of the day.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Sorts by time.
+    pub run_id: String,
+    /// Of this program.
+    pub version: String,
+    pub day: NaiveDate,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    pub finished_at: String,
+    pub time_zone: String,
+    pub currency: String,
+    /// What the rollups were computed from; `None` where none are published.
+    pub rollup_inputs: Option<String>,
+    /// The first day of the day's oldest campaign; `None`: no campaign.
+    pub first_campaign_day: Option<NaiveDate>,
+    /// What is published of the day after this run, by table.
+    pub tables: BTreeMap<String, PublishedTable>,
+    /// Tables and columns that lack an optional export.
+    pub skipped: Vec<Skipped>,
+    /// Set when the exports that the last run found are blocked; what is published comes from earlier ones.
+    pub blocked: Option<BlockedExports>,
+    /// `None` where no benchmarks are published.
+    pub benchmark: Option<PublishedBenchmark>,
+    /// Rows read = used + quarantined + out of scope, for each dataset that the rollups were computed from.
+    pub datasets: Vec<Accounting>,
+}
+
+impl Manifest {
+    /// Whether the day's own tables are published (not only benchmarks of the day before).
+    pub fn has_rollups(&self) -> bool {
+        self.rollup_inputs.is_some()
+    }
+
+    pub fn has(&self, table: &Table) -> bool {
+        self.tables.contains_key(table.name)
+    }
+}
+
+/// One published file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedTable {
+    pub rows: u64,
+    pub bytes: u64,
+    pub sha256: String,
+    /// Fingerprint of what it was computed from.
+    pub inputs: String,
+    /// The run that wrote it.
+    pub run_id: String,
+}
+
+/// A table that is not written for a day, or columns of one that are null, for want of an optional export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    pub table: String,
+    pub day: NaiveDate,
+    /// Empty: the whole table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    pub reason: String,
+}
+
+/// Exports from which nothing may be computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedExports {
+    /// Their fingerprint: unchanged exports need not be read again to know.
+    pub inputs: String,
+    pub exports: Vec<Blocked>,
+}
+
+/// One export that blocks a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    pub dataset: String,
+    pub day: NaiveDate,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedBenchmark {
+    pub benchmark_day: NaiveDate,
+    pub fallback_reason: Option<String>,
+}

@@ -1,0 +1,100 @@
+//! Pages for a person: tables of what was written, what is wrong with exports, and how days stand.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+
+use super::report::{DatasetRead, Written};
+use crate::contracts::Dataset;
+use crate::exports::contract::Defect;
+use crate::plan::PlannedDay;
+
+/// Issues shown of one export; more of the same tell nothing new.
+const ISSUES_SHOWN: usize = 12;
+
+fn page(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+}
+
+fn align_right(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// The tables that a run wrote.
+pub fn written(tables: &[Written]) -> String {
+    let mut table = page(&["day", "table", "rows", "bytes"]);
+    for w in tables {
+        table.add_row([w.day.to_string(), w.table.clone(), w.rows.to_string(), w.bytes.to_string()]);
+    }
+    align_right(&mut table, &[2, 3]);
+    table.to_string()
+}
+
+/// Where the rows of each dataset went.
+pub fn datasets(read: &[DatasetRead]) -> String {
+    let mut table = page(&["day", "dataset", "read", "used", "quarantined", "out of scope", "reasons"]);
+    for DatasetRead { day, account } in read {
+        let reasons: Vec<String> = account.reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect();
+        table.add_row([
+            day.to_string(),
+            account.dataset.clone(),
+            account.rows_read.to_string(),
+            account.rows_used.to_string(),
+            account.rows_quarantined.to_string(),
+            account.rows_out_of_scope.to_string(),
+            reasons.join(", "),
+        ]);
+    }
+    align_right(&mut table, &[2, 3, 4, 5]);
+    table.to_string()
+}
+
+/// What is wrong with an export, and what to do.
+pub fn defect(day: chrono::NaiveDate, dataset: &Dataset, defect: &Defect) -> String {
+    let Defect::Contract(issues) = defect else {
+        let remedy = "the rows are in _quarantine; have the export mended, or raise the budget in the job file";
+        return format!("{day} {}: {}\n  {remedy}", dataset.name, defect.reason());
+    };
+    let mut table = page(&["dataset", "file", "column", "expected", "found"]);
+    for issue in issues.iter().take(ISSUES_SHOWN) {
+        let column = issue.column.clone().unwrap_or_default();
+        table.add_row([dataset.name.to_owned(), issue.file.clone(), column, issue.expected.clone(), issue.found.clone()]);
+    }
+    let mut remedies: Vec<&str> = issues.iter().map(|issue| issue.remedy.as_str()).collect();
+    remedies.sort_unstable();
+    remedies.dedup();
+    let more = issues.len().saturating_sub(ISSUES_SHOWN);
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    format!("{day} {} breaks its contract:\n{table}{more}\n  to do: {}", dataset.name, remedies.join("; "))
+}
+
+/// What a run would do.
+pub fn plan(days: &[PlannedDay]) -> String {
+    let mut table = page(&["day", "action", "tables", "why"]);
+    for d in days {
+        table.add_row([d.day.to_string(), d.action.word().into(), d.tables.len().to_string(), d.why.clone()]);
+    }
+    align_right(&mut table, &[2]);
+    table.to_string()
+}
+
+/// How days stand.
+pub fn status(days: &[super::status::DayStatus]) -> String {
+    let mut table = page(&["day", "exports", "published", "benchmarks", "state"]);
+    for d in days {
+        let exports = if d.missing.is_empty() { "final".into() } else { format!("missing: {}", d.missing.join(", ")) };
+        let published = if d.tables == 0 { "no".into() } else { format!("{} tables", d.tables) };
+        let benchmarks = match d.benchmark_day {
+            None => "none".into(),
+            Some(b) if b == d.day => "own".into(),
+            Some(b) => format!("of {b}"),
+        };
+        table.add_row([d.day.to_string(), exports, published, benchmarks, d.state.clone()]);
+    }
+    table.to_string()
+}

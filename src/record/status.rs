@@ -1,0 +1,75 @@
+//! How days stand: what is final, published, stale, missing or blocked.
+
+use anyhow::Result;
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use super::state::State;
+use crate::config::Config;
+use crate::days::readiness::{Readiness, check_day};
+use crate::plan::{Action, PlannedDay};
+use crate::store::Store;
+
+/// One day, as `status` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DayStatus {
+    pub day: NaiveDate,
+    /// All required exports are final.
+    pub is_final: bool,
+    /// Required exports that are not final.
+    pub missing: Vec<String>,
+    /// The day's own tables are published.
+    pub is_published: bool,
+    /// Tables published with this `dt`.
+    pub tables: usize,
+    /// Something published is not what would be computed now.
+    pub is_stale: bool,
+    /// The exports as they are now break their contract or budget.
+    pub is_blocked: bool,
+    pub benchmark_day: Option<NaiveDate>,
+    /// Tables and columns that lack an optional export.
+    pub skipped: Vec<super::manifest::Skipped>,
+    /// The run that wrote last.
+    pub run_id: Option<String>,
+    /// In words.
+    pub state: String,
+}
+
+/// The days of a plan, as they stand.
+pub fn days_status(exports: &Store, state: &State, config: &Config, planned: &[PlannedDay]) -> Result<Vec<DayStatus>> {
+    planned.iter().map(|planned| day_status(exports, state, config, planned)).collect()
+}
+
+fn day_status(exports: &Store, state: &State, config: &Config, planned: &PlannedDay) -> Result<DayStatus> {
+    let day = planned.day;
+    let missing = match check_day(exports, day, &config.required)? {
+        Readiness::Ready(_) => vec![],
+        Readiness::NotYet(missing) => missing.into_iter().map(str::to_owned).collect(),
+    };
+    let manifest = state.manifest(day)?;
+    let manifest = manifest.as_deref();
+    let is_published = manifest.is_some_and(|m| m.has_rollups());
+    let benchmark = manifest.and_then(|m| m.benchmark.as_ref());
+    let is_stale = (is_published && planned.action == Action::Compute) || planned.action == Action::Refresh;
+    let state = match (planned.action, is_published) {
+        (Action::Blocked, _) => format!("blocked: {}", planned.why),
+        (Action::Wait | Action::Fallback, true) => "published; its exports are not final any more".into(),
+        (Action::Wait | Action::Fallback, false) => "waiting".into(),
+        (Action::Compute, false) => "not published".into(),
+        (Action::Compute | Action::Refresh, _) => format!("stale: {}", planned.why),
+        (Action::Nothing, _) => "up to date".into(),
+    };
+    Ok(DayStatus {
+        day,
+        is_final: missing.is_empty(),
+        missing,
+        is_published,
+        tables: manifest.map_or(0, |m| m.tables.len()),
+        is_stale,
+        is_blocked: planned.action == Action::Blocked,
+        benchmark_day: benchmark.map(|b| b.benchmark_day),
+        skipped: manifest.map(|m| m.skipped.clone()).unwrap_or_default(),
+        run_id: manifest.map(|m| m.run_id.clone()),
+        state,
+    })
+}

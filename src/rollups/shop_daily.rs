@@ -1,0 +1,145 @@
+//! shop_daily: one row for each shop, its sales, traffic, new contents and ads of the day.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use polars::prelude::*;
+
+use super::groups::union;
+use super::orders::{OrderSums, ShopSales};
+use super::traffic::{TrafficSums, Visits};
+use crate::columns;
+use crate::contracts::datasets::AFFILIATE_ACCOUNTS;
+use crate::days::calendar::CivilDay;
+use crate::exports::snapshots::{Content, Shop, Snapshots};
+use crate::metrics;
+
+/// Contents published within the day, by whom and as what.
+#[derive(Clone, Copy, Default)]
+struct NewContents {
+    creator_videos: i64,
+    creator_lives: i64,
+    seller_videos: i64,
+    seller_lives: i64,
+}
+
+/// Ads of the primary account; cents.
+#[derive(Clone, Copy, Default)]
+struct Ads {
+    spend: i128,
+    gross_revenue: i128,
+}
+
+/// One row of the table before its ratios.
+struct Row<'a> {
+    shop_id: i64,
+    category: Option<&'a str>,
+    sales: ShopSales,
+    visits: Visits,
+    /// `None` without the `contents` export.
+    new_contents: Option<NewContents>,
+    /// `None` without the `ad_hours` export, or for a shop that is not in `shops`.
+    ads: Option<Ads>,
+}
+
+/// Grain: every shop in `shops` or with a used row in `order_lines` or `product_traffic`.
+///
+/// Source: SPEC.md section 3.1.
+pub fn shop_daily(
+    orders: &OrderSums,
+    traffic: &TrafficSums,
+    snapshots: &Snapshots,
+    civil: &CivilDay,
+) -> Result<DataFrame> {
+    let shops: HashMap<i64, &Shop> = snapshots.shops.iter().map(|s| (s.shop_id, s)).collect();
+    let new_contents = snapshots.contents.as_ref().map(|contents| new_contents(contents, civil));
+    let ads = snapshots.ad_hours.as_ref().map(|hours| {
+        let mut ads: HashMap<i64, Ads> = HashMap::new();
+        for hour in hours {
+            let shop = ads.entry(hour.shop_id).or_default();
+            shop.spend += hour.spend_cents;
+            shop.gross_revenue += hour.gross_revenue_cents;
+        }
+        ads
+    });
+    let active = union(orders.shops.keys(), traffic.shops.keys());
+    let rows: Vec<Row> = union(active.iter(), shops.keys())
+        .into_iter()
+        .map(|shop_id| Row {
+            shop_id,
+            category: shops.get(&shop_id).and_then(|s| s.category.as_deref()),
+            sales: orders.shops.get(&shop_id).copied().unwrap_or_default(),
+            visits: traffic.shops.get(&shop_id).copied().unwrap_or_default(),
+            new_contents: new_contents.as_ref().map(|new| new.get(&shop_id).copied().unwrap_or_default()),
+            ads: ads
+                .as_ref()
+                .filter(|_| shops.contains_key(&shop_id))
+                .map(|ads| ads.get(&shop_id).copied().unwrap_or_default()),
+        })
+        .collect();
+    lay_out(&rows)
+}
+
+fn new_contents(contents: &[Content], civil: &CivilDay) -> HashMap<i64, NewContents> {
+    let mut new: HashMap<i64, NewContents> = HashMap::new();
+    for content in contents.iter().filter(|c| civil.contains(c.published_at_us)) {
+        let shop = new.entry(content.shop_id).or_default();
+        let by_creator = content.account_type == AFFILIATE_ACCOUNTS;
+        match (by_creator, content.content_type.as_str()) {
+            (true, "VIDEO") => shop.creator_videos += 1,
+            (true, _) => shop.creator_lives += 1,
+            (false, "VIDEO") => shop.seller_videos += 1,
+            (false, _) => shop.seller_lives += 1,
+        }
+    }
+    new
+}
+
+fn lay_out(rows: &[Row]) -> Result<DataFrame> {
+    let ints = |name: &str, value: fn(&Row) -> i64| columns::ints(name, rows.iter().map(value));
+    let money = |name: &str, value: fn(&Row) -> i128| columns::money(name, rows.iter().map(value));
+    let contents = |name: &str, value: fn(NewContents) -> i64| {
+        columns::ints(name, rows.iter().map(|r| r.new_contents.map(value)))
+    };
+    let ads = |name: &str, value: fn(Ads) -> i128| columns::money(name, rows.iter().map(|r| r.ads.map(value)));
+    let table = DataFrame::new(
+        rows.len(),
+        vec![
+            ints("shop_id", |r| r.shop_id),
+            columns::texts("category", rows.iter().map(|r| r.category)),
+            money("gmv", |r| r.sales.sales.gmv),
+            money("gmv_live", |r| r.sales.gmv_live),
+            money("gmv_video", |r| r.sales.gmv_video),
+            money("gmv_product_card", |r| r.sales.gmv_product_card),
+            ints("orders", |r| r.sales.sales.orders),
+            ints("sku_orders", |r| r.sales.sales.sku_orders),
+            ints("items_sold", |r| r.sales.sales.items_sold),
+            ints("customers", |r| r.sales.customers),
+            money("contribution_product", |r| r.sales.contribution_product),
+            money("contribution_shipping", |r| r.sales.contribution_shipping),
+            money("estimated_tiktok_contribution", |r| r.sales.contribution_product + r.sales.contribution_shipping),
+            ints("product_impressions", |r| r.visits.counters.impressions),
+            ints("product_clicks", |r| r.visits.counters.clicks),
+            ints("page_views", |r| r.visits.counters.page_views),
+            ints("add_to_carts", |r| r.visits.counters.add_to_carts),
+            ints("unique_reach", |r| r.visits.unique_reach),
+            ints("unique_clicks", |r| r.visits.unique_clicks),
+            ints("unique_page_viewers", |r| r.visits.unique_page_viewers),
+            ints("unique_cart_adders", |r| r.visits.unique_cart_adders),
+            contents("creator_new_videos", |n| n.creator_videos),
+            contents("creator_new_lives", |n| n.creator_lives),
+            contents("seller_new_videos", |n| n.seller_videos),
+            contents("seller_new_lives", |n| n.seller_lives),
+            ads("ad_spend", |a| a.spend),
+            ads("ad_gross_revenue", |a| a.gross_revenue),
+        ],
+    )?;
+    let ratios = [
+        metrics::avg_order_value(),
+        metrics::ctr(),
+        metrics::ctor(),
+        metrics::add_to_cart_rate(),
+        metrics::ad_roi(),
+    ];
+    Ok(table.lazy().with_columns(ratios).collect()?)
+}

@@ -1,0 +1,78 @@
+//! Totals over the used rows, added up apart from the tables, and the tables checked against them to the cent.
+
+use anyhow::{Result, ensure};
+use polars::prelude::DataFrame;
+
+use crate::contracts::Table;
+use crate::exports::batch::Batch;
+
+/// Sums over all used rows of a day; money in cents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    gmv: i128,
+    sku_orders: i128,
+    items_sold: i128,
+    product_impressions: i128,
+    product_clicks: i128,
+}
+
+/// The tables in which every used row is counted once, and the columns whose sums must be the tally's.
+const RECONCILED: [(&str, &[&str]); 4] = [
+    ("shop_daily", &["gmv", "sku_orders", "items_sold", "product_impressions", "product_clicks"]),
+    ("channel_daily", &["gmv", "sku_orders", "product_impressions", "product_clicks"]),
+    ("product_daily", &["gmv", "sku_orders", "items_sold", "product_impressions", "product_clicks"]),
+    ("sku_daily", &["gmv", "items_sold"]),
+];
+
+impl Tally {
+    pub fn add(&mut self, batch: &Batch) {
+        let sum = |name: &str| batch.ints(name).values().iter().map(|v| i128::from(*v)).sum::<i128>();
+        let cents = |name: &str| batch.money(name).values().iter().sum::<i128>();
+        match batch.dataset.name {
+            "order_lines" => {
+                self.gmv += cents("sub_total") + cents("shipping_fee");
+                self.sku_orders += batch.rows as i128;
+                self.items_sold += sum("quantity");
+            }
+            _ => {
+                self.product_impressions += sum("impressions");
+                self.product_clicks += sum("clicks");
+            }
+        }
+    }
+
+    /// The columns of a table that must add up to this tally; none for a table that does not hold every row.
+    pub fn columns(table: &Table) -> &'static [&'static str] {
+        RECONCILED.iter().find(|(name, _)| *name == table.name).map_or(&[], |(_, columns)| columns)
+    }
+
+    /// # Errors
+    /// When a column of the table does not add up to the used rows: a bug, and a reason to publish nothing.
+    pub fn reconcile(&self, table: &Table, rows: &DataFrame) -> Result<()> {
+        for name in Tally::columns(table) {
+            let column = rows.column(name)?;
+            let found: i128 = match column.i128() {
+                Ok(cents) => cents.iter().flatten().sum(),
+                Err(_) => column.i64()?.iter().flatten().map(i128::from).sum(),
+            };
+            let expected = self.total(name);
+            ensure!(
+                found == expected,
+                "{}: {name} adds up to {found}, the used rows to {expected}; nothing was published",
+                table.name
+            );
+        }
+        Ok(())
+    }
+
+    fn total(&self, column: &str) -> i128 {
+        match column {
+            "gmv" => self.gmv,
+            "sku_orders" => self.sku_orders,
+            "items_sold" => self.items_sold,
+            "product_impressions" => self.product_impressions,
+            "product_clicks" => self.product_clicks,
+            other => unreachable!("{other} is not tallied"),
+        }
+    }
+}

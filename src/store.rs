@@ -1,0 +1,272 @@
+//! One code path to a local folder or an object store: the few calls that the stages need, blocking.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use tokio::runtime::Handle;
+use url::Url;
+
+/// A folder on a disk or in an object store. All paths given to it are relative to that folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    root: Path,
+    /// As the person wrote it; for messages.
+    pub location: String,
+    runtime: Handle,
+}
+
+/// One object in a folder.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name in the folder.
+    pub name: String,
+    pub size_bytes: u64,
+    /// Changes when the object does; only compared, never shown.
+    pub version: String,
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    /// Reads a folder that may not exist yet.
+    ReadIfThere,
+    /// Creates the folder; local writes are synced to the disk.
+    Write,
+}
+
+/// The store failed or cannot be reached; the exit code tells it from everything else.
+#[derive(Debug)]
+pub struct StoreFailed(pub String);
+
+impl std::fmt::Display for StoreFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::error::Error for StoreFailed {}
+
+impl Store {
+    /// Opens a local path or a `file:`, `s3:`, `gs:` or `az:` URL.
+    ///
+    /// `options` are the settings that `object_store` reads for each cloud, as it documents them (the environment).
+    ///
+    /// # Errors
+    /// When the URL is not understood, or a local folder to read does not exist.
+    pub fn open(location: &str, access: Access, options: &[(String, String)], runtime: Handle) -> Result<Store> {
+        let failed = |why: String| StoreFailed(format!("cannot open {location}: {why}"));
+        let (inner, root): (Arc<dyn ObjectStore>, Path) = match local_path(location)? {
+            Some(path) => {
+                if access == Access::ReadIfThere && !path.exists() {
+                    let inner = Arc::new(object_store::memory::InMemory::new());
+                    return Ok(Store { inner, root: Path::default(), location: location.to_owned(), runtime });
+                }
+                if access == Access::Write {
+                    std::fs::create_dir_all(&path).map_err(|e| failed(e.to_string()))?;
+                }
+                let store = LocalFileSystem::new_with_prefix(&path).map_err(|e| failed(cause(&e)))?;
+                let store = store.with_automatic_cleanup(true).with_fsync(access == Access::Write);
+                (Arc::new(store), Path::default())
+            }
+            None => {
+                let url = Url::parse(location).with_context(|| format!("{location} is not a URL"))?;
+                let options = options.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+                let (store, root) = object_store::parse_url_opts(&url, options).map_err(|e| failed(cause(&e)))?;
+                (Arc::from(store), root)
+            }
+        };
+        Ok(Store { inner, root, location: location.to_owned(), runtime })
+    }
+
+    /// A path as a person can paste it.
+    pub fn show(&self, path: &str) -> String {
+        format!("{}/{path}", self.location.trim_end_matches('/'))
+    }
+
+    /// The objects directly in a folder, sorted by name bytewise. A folder that does not exist is empty.
+    pub fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        let listed = self.list_folder(folder)?;
+        let mut entries: Vec<Entry> = listed
+            .objects
+            .into_iter()
+            .filter_map(|o| Some(Entry { name: o.location.filename()?.to_owned(), size_bytes: o.size, version: version(&o) }))
+            .collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// The names of the folders directly in a folder, sorted.
+    pub fn list_folders(&self, folder: &str) -> Result<Vec<String>> {
+        let listed = self.list_folder(folder)?;
+        let mut names: Vec<String> =
+            listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn list_folder(&self, folder: &str) -> Result<object_store::ListResult> {
+        let path = self.path(folder);
+        match self.runtime.block_on(self.inner.list_with_delimiter(Some(&path))) {
+            Err(object_store::Error::NotFound { .. }) => {
+                Ok(object_store::ListResult { objects: vec![], common_prefixes: vec![], extensions: Default::default() })
+            }
+            other => other.map_err(|e| self.failed("list", folder, &e)),
+        }
+    }
+
+    /// Every path below a folder, at any depth, relative to the store's folder.
+    pub fn list_all(&self, folder: &str) -> Result<Vec<String>> {
+        let path = self.path(folder);
+        let listed: Result<Vec<ObjectMeta>, _> = self.runtime.block_on(self.inner.list(Some(&path)).try_collect());
+        let metas = match listed {
+            Err(object_store::Error::NotFound { .. }) => vec![],
+            other => other.map_err(|e| self.failed("list", folder, &e))?,
+        };
+        let root = self.root.as_ref();
+        let mut paths: Vec<String> = metas
+            .iter()
+            .map(|o| o.location.as_ref().strip_prefix(root).unwrap_or(o.location.as_ref()).trim_start_matches('/').to_owned())
+            .collect();
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The whole object, or `None` where there is none.
+    pub fn read(&self, path: &str) -> Result<Option<Bytes>> {
+        let full = self.path(path);
+        let got = self.runtime.block_on(async { self.inner.get(&full).await?.bytes().await });
+        match got {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failed("read", path, &e)),
+        }
+    }
+
+    pub fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        let full = self.path(path);
+        let put = self.runtime.block_on(self.inner.put(&full, bytes.into().into()));
+        put.map(drop).map_err(|e| self.failed("write", path, &e))
+    }
+
+    /// Copies within the store; one atomic replacement of `to`.
+    pub fn copy(&self, from: &str, to: &str) -> Result<()> {
+        let copied = self.runtime.block_on(self.inner.copy(&self.path(from), &self.path(to)));
+        copied.map_err(|e| self.failed("write", to, &e))
+    }
+
+    /// Removes an object; one that does not exist is fine.
+    pub fn remove(&self, path: &str) -> Result<()> {
+        match self.runtime.block_on(self.inner.delete(&self.path(path))) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(self.failed("delete", path, &e)),
+        }
+    }
+
+    /// A reader of one Parquet object's byte ranges.
+    pub fn parquet_object(&self, path: &str, size_bytes: u64) -> ParquetObject {
+        ParquetObject { store: self.inner.clone(), path: self.path(path), size_bytes }
+    }
+
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    fn path(&self, relative: &str) -> Path {
+        Path::from_iter(self.root.parts().chain(Path::from(relative).parts()))
+    }
+
+    fn failed(&self, what: &str, path: &str, error: &object_store::Error) -> anyhow::Error {
+        anyhow!(StoreFailed(format!("cannot {what} {}: {}", self.show(path), cause(error))))
+    }
+}
+
+/// Byte ranges of one Parquet object, for the asynchronous reader.
+pub struct ParquetObject {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    size_bytes: u64,
+}
+
+impl ParquetObject {
+    /// A damaged footer may name bytes beyond the end; that is the file's fault, not the store's.
+    fn check(&self, range: &Range<u64>) -> Result<(), ParquetError> {
+        if range.start <= range.end && range.end <= self.size_bytes {
+            return Ok(());
+        }
+        Err(ParquetError::EOF(format!("bytes {range:?} of a file of {}", self.size_bytes)))
+    }
+}
+
+impl AsyncFileReader for ParquetObject {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        Box::pin(async move {
+            self.check(&range)?;
+            self.store.get_range(&self.path, range).await.map_err(external)
+        })
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        Box::pin(async move {
+            ranges.iter().try_for_each(|range| self.check(range))?;
+            self.store.get_ranges(&self.path, &ranges).await.map_err(external)
+        })
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        Box::pin(async move {
+            let reader =
+                ParquetMetaDataReader::new().with_metadata_options(options.map(|o| o.metadata_options().clone()));
+            let size_bytes = self.size_bytes;
+            Ok(Arc::new(reader.load_and_finish(self, size_bytes).await?))
+        })
+    }
+}
+
+/// Told apart from damaged bytes by what it holds.
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+/// `None`: a URL of an object store.
+fn local_path(location: &str) -> Result<Option<std::path::PathBuf>> {
+    match location.split_once("://").or_else(|| location.split_once("file:").map(|_| ("file", ""))) {
+        None => Ok(Some(location.into())),
+        Some(("file", _)) => {
+            let url = Url::parse(location).with_context(|| format!("{location} is not a URL"))?;
+            let path = url.to_file_path().map_err(|()| anyhow!("{location} does not name a local folder"))?;
+            Ok(Some(path))
+        }
+        Some(_) => Ok(None),
+    }
+}
+
+fn version(meta: &ObjectMeta) -> String {
+    match &meta.e_tag {
+        Some(tag) => tag.clone(),
+        None => meta.last_modified.to_rfc3339(),
+    }
+}
+
+/// The innermost error says what happened; the outer ones repeat the path.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.source() {
+        Some(inner) => cause(inner),
+        None => error.to_string(),
+    }
+}
