@@ -66,7 +66,11 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
 
 fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    announce(&job, cli, &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location));
+    announce(
+        &job,
+        cli,
+        &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location),
+    );
     let reports = pipeline::backfill(&job, args.from, args.to)?;
     job.progress.finish();
     let strictness = strictness(&args.strictness);
@@ -185,7 +189,8 @@ fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) ->
         .defects
         .iter()
         .map(|(dataset, defect)| {
-            let issues = if let crate::exports::contract::Defect::Contract(issues) = defect { issues.as_slice() } else { &[] };
+            let issues =
+                if let crate::exports::contract::Defect::Contract(issues) = defect { issues.as_slice() } else { &[] };
             json!({ "dataset": dataset.name, "day": day, "reason": defect.reason(), "issues": issues })
         })
         .collect();
@@ -222,9 +227,8 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
 fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     let config = load_config(cli)?;
     let writes = matches!(cli.command, Command::Run(_) | Command::Backfill(_));
-    let open = |location: &str, access| {
-        Store::open(location, access, &surroundings.environment, surroundings.runtime.clone())
-    };
+    let open =
+        |location: &str, access| Store::open(location, access, &surroundings.environment, surroundings.runtime.clone());
     let exports = open(&config.exports, Access::Read)?;
     let results = open(&config.results, if writes { Access::Write } else { Access::ReadIfThere })?;
     let run_id = format!("{}-{}", (surroundings.clock)().format("%Y%m%dT%H%M%S%.6fZ"), surroundings.process_id);

@@ -211,10 +211,9 @@ impl Config {
     }
 
     fn check(file: JobFile) -> Result<Config> {
-        let time_zone: Tz = file
-            .time_zone
-            .parse()
-            .map_err(|_| anyhow!("time_zone = {:?} is not an IANA name such as \"America/Los_Angeles\"", file.time_zone))?;
+        let time_zone: Tz = file.time_zone.parse().map_err(|_| {
+            anyhow!("time_zone = {:?} is not an IANA name such as \"America/Los_Angeles\"", file.time_zone)
+        })?;
         ensure!(
             file.currency.len() == 3 && file.currency.bytes().all(|b| b.is_ascii_uppercase()),
             "currency = {:?} is not an ISO 4217 code such as \"USD\"",
@@ -294,8 +293,9 @@ fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
     for section in sections {
         let min_gmv_cents = match &section.min_gmv {
             Amount::Whole(units) => i128::from(*units) * 100,
-            Amount::Text(text) => cents(text)
-                .ok_or_else(|| anyhow!("tier {:?}: min_gmv = {text:?} is not an amount such as \"1000.00\"", section.name))?,
+            Amount::Text(text) => cents(text).ok_or_else(|| {
+                anyhow!("tier {:?}: min_gmv = {text:?} is not an amount such as \"1000.00\"", section.name)
+            })?,
         };
         if let Some(lower) = tiers.last() {
             ensure!(

@@ -22,8 +22,8 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod exit_code;
-pub mod plan;
 pub mod pipeline;
+pub mod plan;
 
 pub mod contracts;
 

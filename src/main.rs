@@ -22,7 +22,8 @@ fn main() -> process::ExitCode {
     // Damaged exports can make a decoder panic; that is caught where it happens and told as a damaged file.
     std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
     let answer = catch_unwind(AssertUnwindSafe(|| answer(&cli))).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
+        let message =
+            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
         Err(anyhow::anyhow!("a bug in this program: {}", message.unwrap_or_default()))
     });
     let answer = answer.unwrap_or_else(|error| report_error(&cli, &error));
@@ -41,7 +42,9 @@ fn answer(cli: &Cli) -> Result<Answer> {
     let runtime = runtime.enable_all().build().context("starting threads")?;
     let surroundings = Surroundings {
         clock: chrono::Utc::now,
-        environment: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
+        environment: std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect(),
         stderr_is_terminal: std::io::stderr().is_terminal(),
         process_id: process::id(),
         runtime: runtime.handle().clone(),

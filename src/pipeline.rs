@@ -175,7 +175,9 @@ impl Run<'_> {
         let inputs = plan::rollup_inputs(&exports, config);
         let manifest = self.state.manifest(day)?;
         let decision = plan::decide_rollups(manifest.as_deref(), &inputs);
-        if let (RollupDecision::KnownBlocked, Some(blocked)) = (decision, manifest.as_deref().and_then(|m| m.blocked.as_ref())) {
+        if let (RollupDecision::KnownBlocked, Some(blocked)) =
+            (decision, manifest.as_deref().and_then(|m| m.blocked.as_ref()))
+        {
             return Ok(self.report_blocked(blocked));
         }
         if decision == RollupDecision::Fresh {
@@ -194,12 +196,15 @@ impl Run<'_> {
             Ok(())
         };
         let day_read = read_day(&job.exports, exports, &job.config, &|_| true, false, &mut consume)?;
-        self.report.datasets.extend(day_read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
+        self.report
+            .datasets
+            .extend(day_read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
         if day_read.blocking(&job.config).next().is_some() {
             return self.block(exports, inputs, day_read);
         }
         for (dataset, defect) in &day_read.defects {
-            job.progress.warn(&format!("{}\n  optional: what needs it is left out", page::defect(day, dataset, defect)));
+            job.progress
+                .warn(&format!("{}\n  optional: what needs it is left out", page::defect(day, dataset, defect)));
         }
         job.progress.stage(day, "rollups", "computing");
         let civil = CivilDay::new(day, job.config.time_zone);
@@ -213,7 +218,8 @@ impl Run<'_> {
         let tally = sums.tally;
         drop(sums);
         let computed = Computed { snapshots: day_read.snapshots.clone(), read: Some(ReadResult { day_read, tally }) };
-        let (published, wrote) = compute_windows(job, exports, tables, computed, inputs, self.state.manifest(day)?.as_deref())?;
+        let (published, wrote) =
+            compute_windows(job, exports, tables, computed, inputs, self.state.manifest(day)?.as_deref())?;
         self.publish(published, wrote)
     }
 
@@ -221,7 +227,8 @@ impl Run<'_> {
     fn refresh_windows(&mut self, exports: &DayExports, inputs: &str) -> Result<DayEnd> {
         let (job, day) = (self.job, exports.day);
         let manifest = self.state.manifest(day)?;
-        let planned = plan::plan_days(&job.exports, &job.results, self.state, &job.config, std::iter::once(day), &|_| false)?;
+        let planned =
+            plan::plan_days(&job.exports, &job.results, self.state, &job.config, std::iter::once(day), &|_| false)?;
         if planned.iter().all(|p| p.action == plan::Action::Nothing) {
             return Ok(DayEnd::Computed { wrote: false });
         }
@@ -229,7 +236,8 @@ impl Run<'_> {
         let day_read = read_day(&job.exports, exports, &job.config, &wanted, false, &mut |_| Ok(()))?;
         let tables = DayTables::new(&job.results, self.state, day);
         let computed = Computed { snapshots: day_read.snapshots, read: None };
-        let (published, wrote) = compute_windows(job, exports, tables, computed, inputs.to_owned(), manifest.as_deref())?;
+        let (published, wrote) =
+            compute_windows(job, exports, tables, computed, inputs.to_owned(), manifest.as_deref())?;
         self.publish(published, wrote)
     }
 
@@ -276,7 +284,8 @@ impl Run<'_> {
             job.progress.warn(&page::defect(day, dataset, defect));
         }
         let quarantine: BTreeMap<_, _> = day_read.quarantine.into_iter().map(|(d, rows)| (d.name, rows)).collect();
-        let read: Vec<&Dataset> = DATASETS.into_iter().filter(|d| day_read.accounts.iter().any(|a| a.dataset == d.name)).collect();
+        let read: Vec<&Dataset> =
+            DATASETS.into_iter().filter(|d| day_read.accounts.iter().any(|a| a.dataset == d.name)).collect();
         publish::publish_quarantine(&job.results, day, &quarantine, &read)?;
         let mut manifest = self.next_manifest(day)?;
         let blocked = BlockedExports { inputs, exports: blocking };
@@ -305,7 +314,9 @@ impl Run<'_> {
         let Some(before) = day.pred_opt() else { return Ok(()) };
         let end = if self.processed.contains(&before) { self.look_at(before)? } else { self.process_own(before)? };
         match end {
-            DayEnd::Computed { .. } => self.publish_stand_in(day, BenchmarkDay { day: before, fallback_reason: Some(reason) }),
+            DayEnd::Computed { .. } => {
+                self.publish_stand_in(day, BenchmarkDay { day: before, fallback_reason: Some(reason) })
+            }
             DayEnd::NotFinal(missing) => {
                 if role == Role::ReportDay {
                     let missing = missing.into_iter().map(|d| Missing { dataset: d.into(), day: before });
@@ -338,7 +349,8 @@ impl Run<'_> {
         let inputs = [&CATEGORY_BENCHMARK, &SHOP_BENCHMARK]
             .map(|table| plan::benchmark_inputs(table, &benchmark, &tables_of_b, &job.config).map(|i| (table.name, i)));
         let inputs: BTreeMap<&str, String> = inputs.into_iter().collect::<Result<_>>()?;
-        let is_fresh = |(table, inputs): (&&str, &String)| manifest.tables.get(*table).is_some_and(|t| t.inputs == *inputs);
+        let is_fresh =
+            |(table, inputs): (&&str, &String)| manifest.tables.get(*table).is_some_and(|t| t.inputs == *inputs);
         if inputs.iter().all(is_fresh) {
             return Ok(());
         }
@@ -411,9 +423,9 @@ fn compute_windows(
     let (config, day) = (&job.config, exports.day);
     job.progress.stage(day, "windows", "computing");
     let first_campaign_day = computed.snapshots.campaigns.iter().map(|c| c.first_day).min();
-    let is_fresh = |name: &str, inputs: &str| newest.and_then(|m| m.tables.get(name)).is_some_and(|t| t.inputs == inputs);
-    let mut inputs: BTreeMap<&str, String> =
-        tables.fresh.keys().map(|name| (*name, rollup_inputs.clone())).collect();
+    let is_fresh =
+        |name: &str, inputs: &str| newest.and_then(|m| m.tables.get(name)).is_some_and(|t| t.inputs == inputs);
+    let mut inputs: BTreeMap<&str, String> = tables.fresh.keys().map(|name| (*name, rollup_inputs.clone())).collect();
     for table in TABLES.iter().filter(|t| t.stage == Stage::Window) {
         if table.needs.iter().any(|dataset| !computed.snapshots.has(dataset)) {
             tables.absent.insert(table.name);

@@ -63,7 +63,12 @@ pub fn window_inputs(
 }
 
 /// What the benchmark tables of a report day come from: the tables of the benchmark day and the settings.
-pub fn benchmark_inputs(table: &Table, benchmark: &BenchmarkDay, tables: &DayTables, config: &Config) -> Result<String> {
+pub fn benchmark_inputs(
+    table: &Table,
+    benchmark: &BenchmarkDay,
+    tables: &DayTables,
+    config: &Config,
+) -> Result<String> {
     let reads = windows::reads(table, benchmark.day, None, config);
     let mut fingerprint = table_fingerprint(table, config);
     fingerprint.field(benchmark.fallback_reason.as_deref().unwrap_or_default());
@@ -162,9 +167,11 @@ pub fn plan_days(
                 let inputs = rollup_inputs(&day_exports, config);
                 match decide_rollups(manifest.as_deref(), &inputs) {
                     RollupDecision::NotPublished => new(Action::Compute, "final, not published".into(), every_table()),
-                    RollupDecision::InputsChanged => {
-                        new(Action::Compute, "its exports or settings changed since it was published".into(), every_table())
-                    }
+                    RollupDecision::InputsChanged => new(
+                        Action::Compute,
+                        "its exports or settings changed since it was published".into(),
+                        every_table(),
+                    ),
                     RollupDecision::KnownBlocked => {
                         let reasons = manifest.iter().flat_map(|m| &m.blocked).flat_map(|b| &b.exports);
                         let why = reasons.map(|b| format!("{} {}", b.dataset, b.reason)).collect::<Vec<_>>().join("; ");
@@ -245,7 +252,13 @@ fn stale_windows(
 }
 
 /// Days of the last six months that are final and unpublished, before `first`: a run does not reach them.
-pub fn days_out_of_reach(exports: &Store, state: &State, config: &Config, day: NaiveDate, first: NaiveDate) -> Result<Vec<NaiveDate>> {
+pub fn days_out_of_reach(
+    exports: &Store,
+    state: &State,
+    config: &Config,
+    day: NaiveDate,
+    first: NaiveDate,
+) -> Result<Vec<NaiveDate>> {
     let oldest = crate::days::calendar::six_months_before(day);
     let Some(dataset) = config.required.first() else { return Ok(vec![]) };
     let mut days = Vec::new();

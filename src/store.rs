@@ -102,7 +102,9 @@ impl Store {
         let mut entries: Vec<Entry> = listed
             .objects
             .into_iter()
-            .filter_map(|o| Some(Entry { name: o.location.filename()?.to_owned(), size_bytes: o.size, version: version(&o) }))
+            .filter_map(|o| {
+                Some(Entry { name: o.location.filename()?.to_owned(), size_bytes: o.size, version: version(&o) })
+            })
             .collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -120,9 +122,11 @@ impl Store {
     fn list_folder(&self, folder: &str) -> Result<object_store::ListResult> {
         let path = self.path(folder);
         match self.runtime.block_on(self.inner.list_with_delimiter(Some(&path))) {
-            Err(object_store::Error::NotFound { .. }) => {
-                Ok(object_store::ListResult { objects: vec![], common_prefixes: vec![], extensions: Default::default() })
-            }
+            Err(object_store::Error::NotFound { .. }) => Ok(object_store::ListResult {
+                objects: vec![],
+                common_prefixes: vec![],
+                extensions: Default::default(),
+            }),
             other => other.map_err(|e| self.failed("list", folder, &e)),
         }
     }
@@ -138,7 +142,9 @@ impl Store {
         let root = self.root.as_ref();
         let mut paths: Vec<String> = metas
             .iter()
-            .map(|o| o.location.as_ref().strip_prefix(root).unwrap_or(o.location.as_ref()).trim_start_matches('/').to_owned())
+            .map(|o| {
+                o.location.as_ref().strip_prefix(root).unwrap_or(o.location.as_ref()).trim_start_matches('/').to_owned()
+            })
             .collect();
         paths.sort();
         Ok(paths)

@@ -101,10 +101,7 @@ mod tests {
     #[test]
     fn a_day_without_midnight_starts_at_its_first_instant() {
         // Clocks in Santiago go from 24:00 on 2025-09-06 (-04) to 01:00 (-03): the 7th starts at 04:00Z.
-        assert_eq!(
-            span("2025-09-07", chrono_tz::America::Santiago),
-            ("2025-09-07T04:00:00+00:00".into(), 23 * 60)
-        );
+        assert_eq!(span("2025-09-07", chrono_tz::America::Santiago), ("2025-09-07T04:00:00+00:00".into(), 23 * 60));
     }
 
     #[test]

@@ -207,7 +207,10 @@ fn check_ranges(metadata: &ParquetMetaData, size_bytes: u64) -> Result<(), Strin
         }
     }
     if rows != metadata.file_metadata().num_rows() {
-        return Err(format!("a footer that says {} rows for row groups of {rows}", metadata.file_metadata().num_rows()));
+        return Err(format!(
+            "a footer that says {} rows for row groups of {rows}",
+            metadata.file_metadata().num_rows()
+        ));
     }
     Ok(())
 }
@@ -224,7 +227,12 @@ fn read_int96_as_instants(
         .enumerate()
         .map(|(root, field)| {
             if is_int96(metadata.metadata(), root) {
-                Arc::new(field.as_ref().clone().with_data_type(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))))
+                Arc::new(
+                    field
+                        .as_ref()
+                        .clone()
+                        .with_data_type(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+                )
             } else {
                 field.clone()
             }
@@ -326,7 +334,12 @@ fn check_success_list(store: &Store, folder: &Folder, files: &[OpenFile]) -> Res
         Ok(list) => list,
         Err(e) => {
             let expected = r#"nothing, or {"files":[{"name":...,"size_bytes":...,"row_count":...}]}"#;
-            return Ok(vec![Issue::file(SUCCESS_FILE, expected, e.to_string(), "write _SUCCESS empty or with its list")]);
+            return Ok(vec![Issue::file(
+                SUCCESS_FILE,
+                expected,
+                e.to_string(),
+                "write _SUCCESS empty or with its list",
+            )]);
         }
     };
     let mut issues = Vec::new();

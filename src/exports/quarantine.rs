@@ -43,7 +43,8 @@ const NEVER_EMPTY: [&str; 3] = [ORDER_LINES.name, PRODUCT_TRAFFIC.name, SHOPS.na
 impl Accounting {
     /// Why the export may not be used, if so.
     pub fn defect(&self, budget: QuarantineBudget, required: bool) -> Option<Defect> {
-        let reasons = || self.reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect::<Vec<_>>().join(", ");
+        let reasons =
+            || self.reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect::<Vec<_>>().join(", ");
         if budget.is_exceeded(self.rows_quarantined, self.rows_read) {
             return Some(Defect::OverBudget {
                 quarantined: self.rows_quarantined,

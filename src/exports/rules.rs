@@ -171,11 +171,8 @@ fn keep(batch: Batch, verdicts: &[Option<Reason>]) -> Result<Batch> {
     }
     let mask: BooleanArray = verdicts.iter().map(|verdict| Some(verdict.is_none())).collect();
     let filter = arrow_select::filter::FilterBuilder::new(&mask).optimize().build();
-    let columns: Vec<ArrayRef> = batch
-        .columns
-        .iter()
-        .map(|column| filter.filter(column.as_ref()).map(Arc::from))
-        .collect::<Result<_, _>>()?;
+    let columns: Vec<ArrayRef> =
+        batch.columns.iter().map(|column| filter.filter(column.as_ref()).map(Arc::from)).collect::<Result<_, _>>()?;
     Ok(Batch { dataset: batch.dataset, columns, rows: mask.true_count() })
 }
 

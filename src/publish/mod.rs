@@ -66,7 +66,8 @@ pub fn stage<'a>(results: &Store, change: Change<'a>) -> Result<Staged<'a>> {
     for file in &change.files {
         let path = staged_path(&change, file.table);
         results.write(&path, file.bytes.clone())?;
-        verify(results, &path, file, change.tally.as_ref()).with_context(|| format!("verifying {}", results.show(&path)))?;
+        verify(results, &path, file, change.tally.as_ref())
+            .with_context(|| format!("verifying {}", results.show(&path)))?;
     }
     Ok(Staged { change })
 }

@@ -57,7 +57,10 @@ impl<'a> DayTables<'a> {
                 let path = format!("{}/{PART_FILE}", table.partition(day));
                 let bytes = self.results.read(&path)?.ok_or_else(|| {
                     let shown = self.results.show(&path);
-                    StoreFailed(format!("{shown} is gone, but the manifest of {day} lists it; put it back, or delete {}", self.results.show(&format!("_runs/dt={day}")) + " and run the day again"))
+                    StoreFailed(format!(
+                        "{shown} is gone, but the manifest of {day} lists it; put it back, or delete {}",
+                        self.results.show(&format!("_runs/dt={day}")) + " and run the day again"
+                    ))
                 })?;
                 decode(table, bytes, names).with_context(|| format!("reading {}", self.results.show(&path)))
             }

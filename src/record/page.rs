@@ -13,7 +13,7 @@ const ISSUES_SHOWN: usize = 12;
 
 fn page(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     table
 }
 
@@ -63,7 +63,13 @@ pub fn defect(day: chrono::NaiveDate, dataset: &Dataset, defect: &Defect) -> Str
     let mut table = page(&["dataset", "file", "column", "expected", "found"]);
     for issue in issues.iter().take(ISSUES_SHOWN) {
         let column = issue.column.clone().unwrap_or_default();
-        table.add_row([dataset.name.to_owned(), issue.file.clone(), column, issue.expected.clone(), issue.found.clone()]);
+        table.add_row([
+            dataset.name.to_owned(),
+            issue.file.clone(),
+            column,
+            issue.expected.clone(),
+            issue.found.clone(),
+        ]);
     }
     let mut remedies: Vec<&str> = issues.iter().map(|issue| issue.remedy.as_str()).collect();
     remedies.sort_unstable();

@@ -112,7 +112,9 @@ impl RunReport {
         match self.outcome {
             Outcome::Published => format!("{day}: published {} tables", self.tables.len()),
             Outcome::UpToDate if self.tables.is_empty() => format!("{day}: already up to date, nothing written"),
-            Outcome::UpToDate => format!("{day}: already up to date; wrote {} tables of earlier days", self.tables.len()),
+            Outcome::UpToDate => {
+                format!("{day}: already up to date; wrote {} tables of earlier days", self.tables.len())
+            }
             Outcome::Fallback | Outcome::NotFinal => {
                 format!("{day}: not final yet, waiting for {}{stands_in}; run again later", missing())
             }

@@ -44,9 +44,8 @@ impl State {
         let Some(path) = self.newest.get(&day) else { return Ok(None) };
         let shown = self.store.show(path);
         let bytes = self.store.read(path)?.with_context(|| format!("{shown} is gone; run again"))?;
-        let manifest: Manifest = serde_json::from_slice(&bytes).with_context(|| {
-            format!("{shown} is not a manifest of this program; delete it and run the day again")
-        })?;
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{shown} is not a manifest of this program; delete it and run the day again"))?;
         let manifest = Rc::new(manifest);
         self.read.borrow_mut().insert(day, manifest.clone());
         Ok(Some(manifest))

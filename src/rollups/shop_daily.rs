@@ -98,9 +98,8 @@ fn new_contents(contents: &[Content], civil: &CivilDay) -> HashMap<i64, NewConte
 fn lay_out(rows: &[Row]) -> Result<DataFrame> {
     let ints = |name: &str, value: fn(&Row) -> i64| columns::ints(name, rows.iter().map(value));
     let money = |name: &str, value: fn(&Row) -> i128| columns::money(name, rows.iter().map(value));
-    let contents = |name: &str, value: fn(NewContents) -> i64| {
-        columns::ints(name, rows.iter().map(|r| r.new_contents.map(value)))
-    };
+    let contents =
+        |name: &str, value: fn(NewContents) -> i64| columns::ints(name, rows.iter().map(|r| r.new_contents.map(value)));
     let ads = |name: &str, value: fn(Ads) -> i128| columns::money(name, rows.iter().map(|r| r.ads.map(value)));
     let table = DataFrame::new(
         rows.len(),
@@ -134,12 +133,7 @@ fn lay_out(rows: &[Row]) -> Result<DataFrame> {
             ads("ad_gross_revenue", |a| a.gross_revenue),
         ],
     )?;
-    let ratios = [
-        metrics::avg_order_value(),
-        metrics::ctr(),
-        metrics::ctor(),
-        metrics::add_to_cart_rate(),
-        metrics::ad_roi(),
-    ];
+    let ratios =
+        [metrics::avg_order_value(), metrics::ctr(), metrics::ctor(), metrics::add_to_cart_rate(), metrics::ad_roi()];
     Ok(table.lazy().with_columns(ratios).collect()?)
 }

@@ -160,7 +160,13 @@ pub struct Scope {
 }
 
 impl Scope {
-    fn new(name: &'static str, campaign_id: i64, observed_days: i64, candidates: Vec<Candidate>, rules: &BenchmarkRules) -> Scope {
+    fn new(
+        name: &'static str,
+        campaign_id: i64,
+        observed_days: i64,
+        candidates: Vec<Candidate>,
+        rules: &BenchmarkRules,
+    ) -> Scope {
         let cohorts = cohorts(&candidates, rules);
         Scope { name, campaign_id, observed_days, candidates, cohorts }
     }
@@ -201,7 +207,10 @@ fn tiers(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Re
         .filter_map(|(shop, tier)| Some((shop?, tier?)))
         .map(|(shop, tier)| {
             let position = config.tier_position(tier);
-            Ok((shop, position.with_context(|| format!("shop_tier of {day} has tier {tier:?}, the configuration not"))?))
+            Ok((
+                shop,
+                position.with_context(|| format!("shop_tier of {day} has tier {tier:?}, the configuration not"))?,
+            ))
         })
         .collect::<Result<_>>()?;
     Ok(Tiers { by_shop, observed_days: rows.column("observed_days")?.i64()?.get(0).unwrap_or(0) })
@@ -220,9 +229,13 @@ fn candidates(
         };
         let shop_columns: Vec<&str> =
             ["campaign_id", "shop_id", "category"].into_iter().chain(of_table(&SHOP_PERIOD)).collect();
-        let funnel_columns: Vec<&str> = ["campaign_id", "shop_id"].into_iter().chain(of_table(&FUNNEL_PERIOD)).collect();
+        let funnel_columns: Vec<&str> =
+            ["campaign_id", "shop_id"].into_iter().chain(of_table(&FUNNEL_PERIOD)).collect();
         // Both tables have the same shops in the same order: their key is the same.
-        (published.read(&SHOP_PERIOD, &[day], &shop_columns)?, Some(published.read(&FUNNEL_PERIOD, &[day], &funnel_columns)?))
+        (
+            published.read(&SHOP_PERIOD, &[day], &shop_columns)?,
+            Some(published.read(&FUNNEL_PERIOD, &[day], &funnel_columns)?),
+        )
     } else {
         let columns: Vec<&str> = ["shop_id", "category"].into_iter().chain(METRICS.iter().map(|m| m.name)).collect();
         (published.read(&SHOP_DAILY, &[day], &columns)?, None)
@@ -400,11 +413,8 @@ mod tests {
     use super::*;
     use crate::config::Share;
 
-    const RULES: BenchmarkRules = BenchmarkRules {
-        min_peers: 3,
-        top_share: Share::ONE,
-        max_peer_share: Share { numerator: 1, denominator: 2 },
-    };
+    const RULES: BenchmarkRules =
+        BenchmarkRules { min_peers: 3, top_share: Share::ONE, max_peer_share: Share { numerator: 1, denominator: 2 } };
 
     fn decide(values: &[i128], above: Option<&[i64]>) -> Option<Suppression> {
         let shops: Vec<i64> = (1..=values.len() as i64).collect();

@@ -23,18 +23,19 @@ pub fn gmv_baseline(inputs: &WindowInputs) -> Result<DataFrame> {
         BaselineShops::All => today,
         BaselineShops::Campaign => {
             let shops = &inputs.snapshots.campaign_shops;
-            let registered = DataFrame::new(shops.len(), vec![columns::ints("shop_id", shops.iter().map(|s| s.shop_id))])?;
+            let registered =
+                DataFrame::new(shops.len(), vec![columns::ints("shop_id", shops.iter().map(|s| s.shop_id))])?;
             today.join(registered.lazy(), keys(&["shop_id"]), keys(&["shop_id"]), JoinArgs::new(JoinType::Semi))
         }
     };
     let window_first = six_months_before(inputs.day);
     let before = inputs.day.pred_opt().unwrap_or(inputs.day);
     let published = inputs.published.published_days(&SHOP_DAILY, window_first, before)?;
-    let baseline = inputs
-        .published
-        .read(&SHOP_DAILY, &published, &["shop_id", "gmv"])?
-        .lazy()
-        .rename(["gmv", "day"], ["baseline_gmv", "baseline_day"], true);
+    let baseline = inputs.published.read(&SHOP_DAILY, &published, &["shop_id", "gmv"])?.lazy().rename(
+        ["gmv", "day"],
+        ["baseline_gmv", "baseline_day"],
+        true,
+    );
     let table = inner_join(today, baseline, &["shop_id"]).with_columns([
         (col("gmv") - col("baseline_gmv")).alias("difference"),
         metrics::difference_pct(col("gmv"), col("baseline_gmv")).alias("difference_pct"),

@@ -109,10 +109,9 @@ pub fn reads(table: &Table, day: NaiveDate, first_campaign_day: Option<NaiveDate
         },
         "funnel_period" => with(&SHOP_DAILY),
         "channel_period" => with(&CHANNEL_DAILY),
-        "product_period" => Reads {
-            datasets: vec!["campaigns", "campaign_shops", "campaign_products"],
-            ..with(&PRODUCT_DAILY)
-        },
+        "product_period" => {
+            Reads { datasets: vec!["campaigns", "campaign_shops", "campaign_products"], ..with(&PRODUCT_DAILY) }
+        }
         "content_period" => with(&CONTENT_DAILY),
         "sub_campaign_period" => with(&SUB_CAMPAIGN_DAILY),
         "gmv_baseline" => Reads {

@@ -74,7 +74,8 @@ fn count_days(inputs: &WindowInputs, table: &Table, first: NaiveDate) -> Result<
 
 /// The shops of `shop_period` at the day, with the columns that other period tables take from it.
 pub fn period_shops(inputs: &WindowInputs, columns: &[&str]) -> Result<LazyFrame> {
-    let columns: Vec<&str> = ["campaign_id", "shop_id", "first_day", "through_day"].iter().chain(columns).copied().collect();
+    let columns: Vec<&str> =
+        ["campaign_id", "shop_id", "first_day", "through_day"].iter().chain(columns).copied().collect();
     Ok(inputs.published.read(&SHOP_PERIOD, &[inputs.day], &columns)?.lazy().drop(cols(["day"])))
 }
 

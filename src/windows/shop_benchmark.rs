@@ -38,7 +38,12 @@ pub fn shop_benchmark(scopes: &[Scope], benchmark: &BenchmarkDay, config: &Confi
         .iter()
         .flat_map(|scope| scope.candidates.iter().map(move |shop| (scope, shop)))
         .flat_map(|(scope, shop)| {
-            (0..METRICS.len()).map(move |metric| Row { scope, shop, metric, benchmark: scope.benchmark_of(shop, metric) })
+            (0..METRICS.len()).map(move |metric| Row {
+                scope,
+                shop,
+                metric,
+                benchmark: scope.benchmark_of(shop, metric),
+            })
         })
         .collect();
     let tier = |position: usize| config.tiers[position].name.as_str();

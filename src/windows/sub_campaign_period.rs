@@ -13,7 +13,8 @@ use crate::metrics;
 /// Source: SPEC.md section 3.2.
 pub fn sub_campaign_period(inputs: &WindowInputs) -> Result<DataFrame> {
     let summed = ["orders", "sku_orders", "items_sold", "gmv"];
-    let read: Vec<&str> = ["campaign_id", "sub_campaign_id", "sub_campaign_name"].iter().chain(&summed).copied().collect();
+    let read: Vec<&str> =
+        ["campaign_id", "sub_campaign_id", "sub_campaign_name"].iter().chain(&summed).copied().collect();
     let shops = period_shops(inputs, &[])?;
     // The daily row names its own campaign; only rows of the period's campaign count.
     let daily = in_period(inputs, shops.clone(), &SUB_CAMPAIGN_DAILY, &read)?
