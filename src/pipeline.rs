@@ -142,7 +142,8 @@ impl Run<'_> {
             DayEnd::NotFinal(missing) => (Outcome::NotFinal, Some(missing.join(", "))),
             DayEnd::Blocked(datasets) => (Outcome::Blocked, Some(datasets.join(", "))),
         };
-        if role == Role::ReportDay {
+        let is_reported = day == self.report.day;
+        if is_reported {
             self.report.outcome = outcome;
             if let DayEnd::NotFinal(missing) = &end {
                 self.report.missing.extend(missing.iter().map(|d| Missing { dataset: (*d).into(), day }));
@@ -151,7 +152,7 @@ impl Run<'_> {
         if let Some(reason) = reason {
             self.stand_in(day, role, reason)?;
         }
-        if role == Role::ReportDay {
+        if is_reported {
             let benchmark = self.state.manifest(day)?.and_then(|m| m.benchmark.clone());
             self.report.is_fallback = benchmark.as_ref().is_some_and(|b| b.fallback_reason.is_some());
             self.report.benchmark_day = benchmark.map(|b| b.benchmark_day);
@@ -319,7 +320,7 @@ impl Run<'_> {
                 self.publish_stand_in(day, BenchmarkDay { day: before, fallback_reason: Some(reason) })
             }
             DayEnd::NotFinal(missing) => {
-                if role == Role::ReportDay {
+                if day == self.report.day {
                     let missing = missing.into_iter().map(|d| Missing { dataset: d.into(), day: before });
                     self.report.missing.extend(missing);
                 }
