@@ -247,6 +247,7 @@ impl Run<'_> {
         let job = self.job;
         let day = manifest.day;
         job.progress.stage(day, "publish", &format!("{} files changed", prepared.files.len()));
+        let wrote = !prepared.files.is_empty() || !prepared.removed.is_empty();
         let change = Change {
             day,
             run_id: &job.run_id,
@@ -259,7 +260,6 @@ impl Run<'_> {
         publish::commit(&job.results, staged, &DATASETS)?;
         manifest.finished_at = now(job);
         self.state.record(manifest)?;
-        let wrote = !prepared.files.is_empty();
         self.report_written(day, &prepared.files);
         Ok(DayEnd::Computed { wrote })
     }
@@ -379,29 +379,14 @@ fn rows_read(day_read: &DayRead) -> String {
 }
 
 fn next_manifest(job: &Job, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
-    let fresh = || Manifest {
-        run_id: String::new(),
-        version: String::new(),
-        day,
-        started_at: String::new(),
-        finished_at: String::new(),
-        time_zone: String::new(),
-        currency: String::new(),
-        rollup_inputs: None,
-        first_campaign_day: None,
-        tables: BTreeMap::new(),
-        skipped: vec![],
-        blocked: None,
-        benchmark: None,
-        datasets: vec![],
-    };
     Manifest {
         run_id: job.run_id.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
+        day,
         started_at: now(job),
         time_zone: job.config.time_zone.name().into(),
         currency: job.config.currency.clone(),
-        ..newest.cloned().unwrap_or_else(fresh)
+        ..newest.cloned().unwrap_or_default()
     }
 }
 
