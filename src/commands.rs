@@ -59,7 +59,7 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
     let exit_code = report.exit_code(strictness(&args.strictness));
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
-        Format::Text => text_of(std::slice::from_ref(&report)),
+        Format::Text => page::written(report.day, &report.tables),
     };
     Ok(Answer { stdout, exit_code })
 }
@@ -75,21 +75,23 @@ fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Resu
     job.progress.finish();
     let strictness = strictness(&args.strictness);
     let code_of = |r: &RunReport| r.exit_code(strictness);
-    // A person is needed before waiting helps.
+    // Of the range: later days are only renewed. A person is needed before waiting helps.
     let exit_code = [ExitCode::Blocked, ExitCode::TryLater]
         .into_iter()
-        .find(|code| reports.iter().any(|r| code_of(r) == *code))
+        .find(|code| reports.iter().any(|r| r.day <= args.to && code_of(r) == *code))
         .unwrap_or(ExitCode::Published);
-    for report in reports.iter().filter(|r| code_of(r) != ExitCode::Published) {
-        announce(&job, cli, &report.summary());
-    }
     let ended_well = reports.iter().filter(|r| code_of(r) == ExitCode::Published).count();
     announce(&job, cli, &format!("backfill: {ended_well} of {} days published or up to date", reports.len()));
     let stdout = match cli.global.format {
         Format::Json => to_json(&json!({ "from": args.from, "to": args.to, "days": reports }))?,
-        Format::Text => text_of(&reports),
+        Format::Text => reports.iter().map(backfilled).collect(),
     };
     Ok(Answer { stdout, exit_code })
+}
+
+/// One line a day; a range's tables would fill pages.
+fn backfilled(report: &RunReport) -> String {
+    report.summary() + "\n"
 }
 
 fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -280,11 +282,6 @@ fn announce(job: &Job, cli: &Cli, line: &str) {
 
 fn strictness(args: &StrictnessArgs) -> Strictness {
     Strictness { strict: args.strict, accept_fallback: args.accept_fallback }
-}
-
-fn text_of(reports: &[RunReport]) -> String {
-    let tables: Vec<_> = reports.iter().flat_map(|r| r.tables.iter().cloned()).collect();
-    if tables.is_empty() { String::new() } else { page::written(&tables) + "\n" }
 }
 
 fn to_json(document: &impl serde::Serialize) -> Result<String> {

@@ -12,6 +12,7 @@ use crate::contracts::{Dataset, Stage};
 use crate::days::calendar::{CivilDay, days};
 use crate::days::readiness::{DayExports, Readiness, check_day};
 use crate::exports::contract::Defect;
+use crate::exports::quarantine::Accounting;
 use crate::exports::snapshots::Snapshots;
 use crate::exports::{DayRead, read_day};
 use crate::plan::{self, RollupDecision};
@@ -141,7 +142,8 @@ impl Run<'_> {
             DayEnd::NotFinal(missing) => (Outcome::NotFinal, Some(missing.join(", "))),
             DayEnd::Blocked(datasets) => (Outcome::Blocked, Some(datasets.join(", "))),
         };
-        if role == Role::ReportDay {
+        let is_reported = day == self.report.day;
+        if is_reported {
             self.report.outcome = outcome;
             if let DayEnd::NotFinal(missing) = &end {
                 self.report.missing.extend(missing.iter().map(|d| Missing { dataset: (*d).into(), day }));
@@ -150,7 +152,7 @@ impl Run<'_> {
         if let Some(reason) = reason {
             self.stand_in(day, role, reason)?;
         }
-        if role == Role::ReportDay {
+        if is_reported {
             let benchmark = self.state.manifest(day)?.and_then(|m| m.benchmark.clone());
             self.report.is_fallback = benchmark.as_ref().is_some_and(|b| b.fallback_reason.is_some());
             self.report.benchmark_day = benchmark.map(|b| b.benchmark_day);
@@ -189,13 +191,13 @@ impl Run<'_> {
     /// Reads everything and computes every table of the day.
     fn compute_all(&mut self, exports: &DayExports, inputs: String) -> Result<DayEnd> {
         let (job, day) = (self.job, exports.day);
-        job.progress.stage(day, "exports", "reading");
         let mut sums = Sums::default();
         let mut consume = |batch: &crate::exports::batch::Batch| -> Result<()> {
             sums.add(batch);
             Ok(())
         };
         let day_read = read_day(&job.exports, exports, &job.config, &|_| true, false, &mut consume)?;
+        job.progress.stage(day, "exports", &rows_read(&day_read));
         self.report
             .datasets
             .extend(day_read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
@@ -206,12 +208,12 @@ impl Run<'_> {
             job.progress
                 .warn(&format!("{}\n  optional: what needs it is left out", page::defect(day, dataset, defect)));
         }
-        job.progress.stage(day, "rollups", "computing");
         let civil = CivilDay::new(day, job.config.time_zone);
         let mut tables = DayTables::new(&job.results, self.state, day);
         for (table, rows) in rollups::daily_tables(&sums, &day_read.snapshots, &civil)? {
             tables.add(table, rows)?;
         }
+        job.progress.stage(day, "rollups", &format!("{} tables", tables.fresh.len()));
         for table in TABLES.iter().filter(|t| t.stage == Stage::Rollup && !tables.fresh.contains_key(t.name)) {
             tables.absent.insert(table.name);
         }
@@ -244,7 +246,7 @@ impl Run<'_> {
     fn publish(&mut self, prepared: Prepared, mut manifest: Manifest) -> Result<DayEnd> {
         let job = self.job;
         let day = manifest.day;
-        job.progress.stage(day, "publish", &format!("{} tables changed", prepared.files.len()));
+        job.progress.stage(day, "publish", &format!("{} files changed", prepared.files.len()));
         let change = Change {
             day,
             run_id: &job.run_id,
@@ -318,7 +320,7 @@ impl Run<'_> {
                 self.publish_stand_in(day, BenchmarkDay { day: before, fallback_reason: Some(reason) })
             }
             DayEnd::NotFinal(missing) => {
-                if role == Role::ReportDay {
+                if day == self.report.day {
                     let missing = missing.into_iter().map(|d| Missing { dataset: d.into(), day: before });
                     self.report.missing.extend(missing);
                 }
@@ -371,6 +373,11 @@ impl Run<'_> {
     }
 }
 
+fn rows_read(day_read: &DayRead) -> String {
+    let sum = |rows: fn(&Accounting) -> u64| day_read.accounts.iter().map(rows).sum::<u64>();
+    format!("{} rows read, {} quarantined", sum(|a| a.rows_read), sum(|a| a.rows_quarantined))
+}
+
 fn next_manifest(job: &Job, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
     let fresh = || Manifest {
         run_id: String::new(),
@@ -421,7 +428,6 @@ fn compute_windows(
     newest: Option<&Manifest>,
 ) -> Result<(Prepared, Manifest)> {
     let (config, day) = (&job.config, exports.day);
-    job.progress.stage(day, "windows", "computing");
     let first_campaign_day = computed.snapshots.campaigns.iter().map(|c| c.first_day).min();
     let is_fresh =
         |name: &str, inputs: &str| newest.and_then(|m| m.tables.get(name)).is_some_and(|t| t.inputs == inputs);
@@ -452,6 +458,9 @@ fn compute_windows(
             tables.add(table, rows)?;
         }
     }
+    let stage_of = |name: &str| TABLES.iter().any(|t| t.name == name && t.stage != Stage::Rollup);
+    let computed_windows = tables.fresh.keys().filter(|name| stage_of(name)).count();
+    job.progress.stage(day, "windows", &format!("{computed_windows} tables"));
     let removed = TABLES.into_iter().filter(|t| tables.absent.contains(t.name)).collect();
     let files = std::mem::take(&mut tables.fresh).into_values().collect();
     let (mut prepared, mut manifest) = prepare(next_manifest(job, day, newest), files, removed, &inputs);

@@ -47,8 +47,9 @@ impl DayRead {
 /// Reads the datasets of a final day that `wanted` accepts.
 ///
 /// All contracts are checked before any row is read, so that a person sees every breach at once. The used rows of
-/// `order_lines` and `product_traffic` go to `consume`, batch by batch, in file and row order; when a required export
-/// turns out to be broken, reading stops there unless `to_the_end` is set, and what was consumed is worth nothing.
+/// `order_lines` and `product_traffic` go to `consume`, batch by batch, in file and row order; once a required export
+/// turns out to be broken, what was consumed is worth nothing and only the other required ones are read, unless
+/// `to_the_end` is set: a person, and the reason of a fallback, are owed every export that blocks the day.
 ///
 /// # Errors
 /// When the store fails. A broken export is not an error but a defect.
@@ -72,8 +73,9 @@ pub fn read_day(
     }
     opened.sort_by_key(|export| reading_order(export.dataset));
     for export in &opened {
-        if !to_the_end && read.blocking(config).next().is_some() {
-            break;
+        let is_blocked = read.blocking(config).next().is_some();
+        if is_blocked && !to_the_end && !config.required.contains(&export.dataset.name) {
+            continue;
         }
         read_dataset(store, export, config, &civil, &mut read, consume)?;
     }

@@ -1,5 +1,8 @@
 //! Pages for a person: tables of what was written, what is wrong with exports, and how days stand.
 
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
@@ -25,14 +28,26 @@ fn align_right(table: &mut Table, columns: &[usize]) {
     }
 }
 
-/// The tables that a run wrote.
-pub fn written(tables: &[Written]) -> String {
-    let mut table = page(&["day", "table", "rows", "bytes"]);
+/// The tables that a run wrote: those of its day one by one, those of other days by their count.
+pub fn written(day: NaiveDate, tables: &[Written]) -> String {
+    let mut table = page(&["table", "rows", "bytes"]);
+    let mut others: BTreeMap<NaiveDate, u64> = BTreeMap::new();
     for w in tables {
-        table.add_row([w.day.to_string(), w.table.clone(), w.rows.to_string(), w.bytes.to_string()]);
+        if w.day == day {
+            table.add_row([w.table.clone(), w.rows.to_string(), w.bytes.to_string()]);
+        } else {
+            *others.entry(w.day).or_default() += 1;
+        }
     }
-    align_right(&mut table, &[2, 3]);
-    table.to_string()
+    align_right(&mut table, &[1, 2]);
+    let mut text = String::new();
+    for (day, count) in others {
+        text += &format!("{day}: brought up to date, {count} tables\n");
+    }
+    if !table.is_empty() {
+        text += &format!("{day}:\n{table}\n");
+    }
+    text
 }
 
 /// Where the rows of each dataset went.
@@ -55,7 +70,7 @@ pub fn datasets(read: &[DatasetRead]) -> String {
 }
 
 /// What is wrong with an export, and what to do.
-pub fn defect(day: chrono::NaiveDate, dataset: &Dataset, defect: &Defect) -> String {
+pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect) -> String {
     let Defect::Contract(issues) = defect else {
         let remedy = "the rows are in _quarantine; have the export mended, or raise the budget in the job file";
         return format!("{day} {}: {}\n  {remedy}", dataset.name, defect.reason());

@@ -1,5 +1,8 @@
 //! The one integration test binary: everything here drives the program through its command line.
 
+mod bad_input;
+mod cases;
+mod docs;
 mod oracle;
 mod properties;
 mod random_worlds;

@@ -172,6 +172,7 @@ pub struct Outcome {
     pub code: i32,
     /// `Null` where stdout is not one JSON document.
     pub json: serde_json::Value,
+    pub stdout: String,
     pub stderr: String,
 }
 
@@ -181,6 +182,7 @@ pub fn etl(args: &[&str]) -> Outcome {
     Outcome {
         code: output.status.code().unwrap_or(-1),
         json: serde_json::from_slice(&output.stdout).unwrap_or_default(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
