@@ -75,10 +75,10 @@ fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Resu
     job.progress.finish();
     let strictness = strictness(&args.strictness);
     let code_of = |r: &RunReport| r.exit_code(strictness);
-    // A person is needed before waiting helps.
+    // Of the range: later days are only renewed. A person is needed before waiting helps.
     let exit_code = [ExitCode::Blocked, ExitCode::TryLater]
         .into_iter()
-        .find(|code| reports.iter().any(|r| code_of(r) == *code))
+        .find(|code| reports.iter().any(|r| r.day <= args.to && code_of(r) == *code))
         .unwrap_or(ExitCode::Published);
     let ended_well = reports.iter().filter(|r| code_of(r) == ExitCode::Published).count();
     announce(&job, cli, &format!("backfill: {ended_well} of {} days published or up to date", reports.len()));

@@ -315,10 +315,15 @@ fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
     Ok(tiers)
 }
 
+/// Digits before the point of `DECIMAL(18,2)`; currencies of small units need most of them.
+const MONEY_WHOLE_DIGITS: usize = 16;
+
 /// `"1000"` or `"1000.5"` or `"1000.50"` in cents.
 fn cents(text: &str) -> Option<i128> {
-    let amount = Share::parse(text)?;
-    (amount.denominator <= 100).then(|| amount.numerator * (100 / amount.denominator))
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let fits = (1..=MONEY_WHOLE_DIGITS).contains(&whole.len()) && decimals.len() <= 2;
+    (fits && is_digits(whole) && is_digits(decimals)).then(|| format!("{whole}{decimals:0<2}").parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -360,6 +365,13 @@ mod tests {
         let tenth = Share::parse("0.1").unwrap();
         assert_eq!([0, 1, 10, 11].map(|n| tenth.ceil_of(n)), [0, 1, 1, 2]);
         assert_eq!(Share::ONE.ceil_of(7), 7);
+    }
+
+    #[test]
+    fn a_threshold_may_be_any_amount_of_money() {
+        let amounts = ["0", "20.5", "1000.50", "9999999999999999.99"].map(cents);
+        assert_eq!(amounts, [Some(0), Some(2_050), Some(100_050), Some(999_999_999_999_999_999)]);
+        assert_eq!(["", ".5", "-1", "+1", "1.005", "1e3", "10000000000000000"].map(cents), [None; 7]);
     }
 
     #[test]

@@ -142,7 +142,8 @@ impl Run<'_> {
             DayEnd::NotFinal(missing) => (Outcome::NotFinal, Some(missing.join(", "))),
             DayEnd::Blocked(datasets) => (Outcome::Blocked, Some(datasets.join(", "))),
         };
-        if role == Role::ReportDay {
+        let is_reported = day == self.report.day;
+        if is_reported {
             self.report.outcome = outcome;
             if let DayEnd::NotFinal(missing) = &end {
                 self.report.missing.extend(missing.iter().map(|d| Missing { dataset: (*d).into(), day }));
@@ -151,7 +152,7 @@ impl Run<'_> {
         if let Some(reason) = reason {
             self.stand_in(day, role, reason)?;
         }
-        if role == Role::ReportDay {
+        if is_reported {
             let benchmark = self.state.manifest(day)?.and_then(|m| m.benchmark.clone());
             self.report.is_fallback = benchmark.as_ref().is_some_and(|b| b.fallback_reason.is_some());
             self.report.benchmark_day = benchmark.map(|b| b.benchmark_day);
@@ -246,6 +247,7 @@ impl Run<'_> {
         let job = self.job;
         let day = manifest.day;
         job.progress.stage(day, "publish", &format!("{} files changed", prepared.files.len()));
+        let wrote = !prepared.files.is_empty() || !prepared.removed.is_empty();
         let change = Change {
             day,
             run_id: &job.run_id,
@@ -258,7 +260,6 @@ impl Run<'_> {
         publish::commit(&job.results, staged, &DATASETS)?;
         manifest.finished_at = now(job);
         self.state.record(manifest)?;
-        let wrote = !prepared.files.is_empty();
         self.report_written(day, &prepared.files);
         Ok(DayEnd::Computed { wrote })
     }
@@ -319,7 +320,7 @@ impl Run<'_> {
                 self.publish_stand_in(day, BenchmarkDay { day: before, fallback_reason: Some(reason) })
             }
             DayEnd::NotFinal(missing) => {
-                if role == Role::ReportDay {
+                if day == self.report.day {
                     let missing = missing.into_iter().map(|d| Missing { dataset: d.into(), day: before });
                     self.report.missing.extend(missing);
                 }
@@ -378,29 +379,14 @@ fn rows_read(day_read: &DayRead) -> String {
 }
 
 fn next_manifest(job: &Job, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
-    let fresh = || Manifest {
-        run_id: String::new(),
-        version: String::new(),
-        day,
-        started_at: String::new(),
-        finished_at: String::new(),
-        time_zone: String::new(),
-        currency: String::new(),
-        rollup_inputs: None,
-        first_campaign_day: None,
-        tables: BTreeMap::new(),
-        skipped: vec![],
-        blocked: None,
-        benchmark: None,
-        datasets: vec![],
-    };
     Manifest {
         run_id: job.run_id.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
+        day,
         started_at: now(job),
         time_zone: job.config.time_zone.name().into(),
         currency: job.config.currency.clone(),
-        ..newest.cloned().unwrap_or_else(fresh)
+        ..newest.cloned().unwrap_or_default()
     }
 }
 

@@ -48,7 +48,7 @@ impl Defect {
     pub fn reason(&self) -> String {
         match self {
             Defect::Contract(issues) => {
-                let first = issues.first().map(Issue::line).unwrap_or_default();
+                let first = issues.first().map(|i| format!("{}; {}", i.line(), i.remedy)).unwrap_or_default();
                 let more = if issues.len() > 1 { format!(" (and {} more)", issues.len() - 1) } else { String::new() };
                 format!("breaks its contract: {first}{more}")
             }

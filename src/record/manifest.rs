@@ -9,7 +9,7 @@ use crate::contracts::Table;
 use crate::exports::quarantine::Accounting;
 
 /// `<results>/_runs/dt=YYYY-MM-DD/<run_id>.json`; the one with the greatest run id says what is published of the day.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Manifest {
     /// Sorts by time.
     pub run_id: String,

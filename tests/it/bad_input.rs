@@ -212,5 +212,16 @@ fn a_breach_is_told_as_a_table_with_a_remedy() {
     let day = Published::new();
     fs::copy(day.part("campaigns"), day.part("shops")).unwrap();
     let ended = day.is_blocked(&[]);
-    insta::assert_snapshot!(ended.stderr, @"");
+    insta::assert_snapshot!(ended.stderr, @r"
+    warning: 2026-03-14 shops breaks its contract:
+    ┌─────────┬────────────────┬───────────────────────┬──────────┬────────────────┐
+    │ dataset ┆ file           ┆ column                ┆ expected ┆ found          │
+    ╞═════════╪════════════════╪═══════════════════════╪══════════╪════════════════╡
+    │ shops   ┆ part-0.parquet ┆ shop_id               ┆ INT64    ┆ no such column │
+    │ shops   ┆ part-0.parquet ┆ shop_name             ┆ STRING   ┆ no such column │
+    │ shops   ┆ part-0.parquet ┆ category              ┆ STRING   ┆ no such column │
+    │ shops   ┆ part-0.parquet ┆ primary_ad_account_id ┆ INT64    ┆ no such column │
+    └─────────┴────────────────┴───────────────────────┴──────────┴────────────────┘
+      to do: add the column to the export
+    ");
 }

@@ -1,6 +1,7 @@
 //! The one integration test binary: everything here drives the program through its command line.
 
 mod bad_input;
+mod cases;
 mod docs;
 mod oracle;
 mod properties;
