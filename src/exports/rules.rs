@@ -1,7 +1,6 @@
 //! The row rules of SPEC.md section 2: which rows are used, and the reason of each that is not.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::Result;
 use arrow_array::{Array, ArrayRef, BooleanArray};
@@ -172,7 +171,7 @@ fn keep(batch: Batch, verdicts: &[Option<Reason>]) -> Result<Batch> {
     let mask: BooleanArray = verdicts.iter().map(|verdict| Some(verdict.is_none())).collect();
     let filter = arrow_select::filter::FilterBuilder::new(&mask).optimize().build();
     let columns: Vec<ArrayRef> =
-        batch.columns.iter().map(|column| filter.filter(column.as_ref()).map(Arc::from)).collect::<Result<_, _>>()?;
+        batch.columns.iter().map(|column| filter.filter(column.as_ref())).collect::<Result<_, _>>()?;
     Ok(Batch { dataset: batch.dataset, columns, rows: mask.true_count() })
 }
 
