@@ -755,7 +755,8 @@ fn compare_accounting(csv: &Csv, json: &serde_json::Value) -> Vec<String> {
             continue;
         };
         for (column, i) in csv.columns[1..5].iter().zip(1..) {
-            if entry[column].to_string() != text(i) {
+            let found = entry[column].to_string();
+            if found != text(i) {
                 wrong.push(format!("{column}, {} of {day}: expected {}, found {}", text(0), text(i), entry[column]));
             }
         }

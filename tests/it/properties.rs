@@ -467,14 +467,14 @@ fn a_difference_names_table_day_column_key_expected_and_found() {
     };
     let expected = row("0.3", Some("0.5"));
     // 0.1 + 0.2 is rounding, one part in ten thousand million is not; neither is a null.
-    assert!(differences(&[expected.clone()], &[row("0.30000000000000004", Some("0.5"))]).is_empty());
+    assert!(differences(std::slice::from_ref(&expected), &[row("0.30000000000000004", Some("0.5"))]).is_empty());
     assert_eq!(
-        differences(&[expected.clone()], &[row("0.30000000003", None)]),
+        differences(std::slice::from_ref(&expected), &[row("0.30000000003", None)]),
         [
             r#"funnel_period of 2026-03-08, column avg_unique_reach, key 1|7: expected Some("0.3"), found Some("0.30000000003")"#,
             r#"funnel_period of 2026-03-08, column click_rate, key 1|7: expected Some("0.5"), found None"#,
         ]
     );
-    assert_eq!(differences(&[expected.clone()], &[]).len(), 1);
+    assert_eq!(differences(std::slice::from_ref(&expected), &[]).len(), 1);
     assert_eq!(differences(&[], &[expected]).len(), 1);
 }
