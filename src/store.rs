@@ -120,7 +120,7 @@ impl Store {
     }
 
     fn list_folder(&self, folder: &str) -> Result<object_store::ListResult> {
-        let path = self.path(folder);
+        let path = self.path("list", folder)?;
         match self.runtime.block_on(self.inner.list_with_delimiter(Some(&path))) {
             Err(object_store::Error::NotFound { .. }) => Ok(object_store::ListResult {
                 objects: vec![],
@@ -133,7 +133,7 @@ impl Store {
 
     /// Every path below a folder, at any depth, relative to the store's folder.
     pub fn list_all(&self, folder: &str) -> Result<Vec<String>> {
-        let path = self.path(folder);
+        let path = self.path("list", folder)?;
         let listed: Result<Vec<ObjectMeta>, _> = self.runtime.block_on(self.inner.list(Some(&path)).try_collect());
         let metas = match listed {
             Err(object_store::Error::NotFound { .. }) => vec![],
@@ -152,7 +152,7 @@ impl Store {
 
     /// The whole object, or `None` where there is none.
     pub fn read(&self, path: &str) -> Result<Option<Bytes>> {
-        let full = self.path(path);
+        let full = self.path("read", path)?;
         let got = self.runtime.block_on(async { self.inner.get(&full).await?.bytes().await });
         match got {
             Ok(bytes) => Ok(Some(bytes)),
@@ -162,36 +162,40 @@ impl Store {
     }
 
     pub fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
-        let full = self.path(path);
+        let full = self.path("write", path)?;
         let put = self.runtime.block_on(self.inner.put(&full, bytes.into().into()));
         put.map(drop).map_err(|e| self.failed("write", path, &e))
     }
 
     /// Copies within the store; one atomic replacement of `to`.
     pub fn copy(&self, from: &str, to: &str) -> Result<()> {
-        let copied = self.runtime.block_on(self.inner.copy(&self.path(from), &self.path(to)));
+        let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
+        let copied = self.runtime.block_on(self.inner.copy(&full_from, &full_to));
         copied.map_err(|e| self.failed("write", to, &e))
     }
 
     /// Removes an object; one that does not exist is fine.
     pub fn remove(&self, path: &str) -> Result<()> {
-        match self.runtime.block_on(self.inner.delete(&self.path(path))) {
+        let full = self.path("delete", path)?;
+        match self.runtime.block_on(self.inner.delete(&full)) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.failed("delete", path, &e)),
         }
     }
 
     /// A reader of one Parquet object's byte ranges.
-    pub fn parquet_object(&self, path: &str, size_bytes: u64) -> ParquetObject {
-        ParquetObject { store: self.inner.clone(), path: self.path(path), size_bytes }
+    pub fn parquet_object(&self, path: &str, size_bytes: u64) -> Result<ParquetObject> {
+        Ok(ParquetObject { store: self.inner.clone(), path: self.path("read", path)?, size_bytes })
     }
 
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
-    fn path(&self, relative: &str) -> Path {
-        Path::from_iter(self.root.parts().chain(Path::from(relative).parts()))
+    /// Names stay as a listing gave them: `Path::from` would percent-encode them once more.
+    fn path(&self, what: &str, relative: &str) -> Result<Path> {
+        let relative_path = Path::parse(relative).map_err(|e| self.failed(what, relative, &e.into()))?;
+        Ok(Path::from_iter(self.root.parts().chain(relative_path.parts())))
     }
 
     fn failed(&self, what: &str, path: &str, error: &object_store::Error) -> anyhow::Error {

@@ -57,7 +57,7 @@ fn decode_files(store: &Store, export: &OpenExport, sender: &SyncSender<(usize, 
         let mut rows = 0;
         let ended = isolated(|| {
             let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
-            let reader = store.parquet_object(&path, file.size_bytes);
+            let reader = store.parquet_object(&path, file.size_bytes).map_err(|e| ParquetError::External(e.into()))?;
             let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, file.metadata.clone());
             let mask = ProjectionMask::roots(builder.parquet_schema(), file.positions.iter().copied());
             let mut stream = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()?;

@@ -4,6 +4,7 @@ mod bad_input;
 mod cases;
 mod docs;
 mod oracle;
+mod places;
 mod properties;
 mod random_worlds;
 mod world;

@@ -1,0 +1,86 @@
+//! Where exports, results and output may be: names of files, URLs, and streams that cannot be written.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use campaign_etl::contracts::datasets;
+use tempfile::TempDir;
+
+use crate::world::{Cells, World, etl, read_table, write_file};
+
+const DAY: &str = "2026-03-10";
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs/daily.toml");
+
+/// Rows of cells between bars; nothing is null.
+pub fn rows(text: &[&str]) -> Vec<Cells> {
+    let cell = |cell: &str| Some(cell.trim().to_owned()).filter(|c| !c.is_empty());
+    text.iter().map(|row| row.split('|').map(cell).collect()).collect()
+}
+
+/// One shop's day in one campaign; the optional exports are not final.
+pub fn one_day() -> World {
+    let mut world = World::default();
+    for (dataset, text) in [
+        (
+            "order_lines",
+            vec![
+                "1|11|21|5|31|2026-03-10T20:00:00Z|2|10.00|1.50|0|0|LIVE||",
+                "2|11|21|5|32|2026-03-10T21:00:00Z|1|5.00|0|0|0|VIDEO||",
+            ],
+        ),
+        ("product_traffic", vec!["5|21|31|LIVE||9|3|2|1"]),
+        ("shops", vec!["5|Ada|Books|"]),
+        ("campaigns", vec!["7|Spring|2026-03-09|2026-03-12"]),
+        ("campaign_shops", vec!["7|5|100"]),
+    ] {
+        world.exports.insert((dataset.into(), DAY.parse().unwrap()), rows(&text));
+    }
+    world
+}
+
+fn run(exports: &str, results: &str) -> crate::world::Outcome {
+    etl(&["run", "--day", DAY, "--quiet", "--config", CONFIG, "--exports", exports, "--results", results])
+}
+
+fn export(root: &Path, dataset: &str) -> PathBuf {
+    root.join("exports").join(dataset).join(format!("dt={DAY}"))
+}
+
+/// Every published file by its path in the results.
+fn published(results: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![results.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() && !path.ends_with("_runs") && !path.ends_with("_staging") {
+                folders.push(path);
+            } else if path.is_file() {
+                files.insert(path.strip_prefix(results).unwrap().into(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn export_files_may_have_any_name() {
+    let names =
+        ["é.parquet", "a#b.parquet", "a~1.parquet", "a[1].parquet", "a%20b.parquet", "a*b.parquet", "a b?.parquet"];
+    let folder = TempDir::new().unwrap();
+    one_day().write(&folder.path().join("exports"), 1);
+    let order_lines = export(folder.path(), "order_lines");
+    fs::remove_file(order_lines.join("part-00000.parquet")).unwrap();
+    for (i, name) in names.iter().enumerate() {
+        let row = format!("{i}|11|21|5|31|2026-03-10T20:00:00Z|1|10.00|0|0|0|LIVE||");
+        write_file(&order_lines.join(name), datasets::ORDER_LINES.columns, &rows(&[&row]));
+    }
+    let results = folder.path().join("results");
+    let ended = run(folder.path().join("exports").to_str().unwrap(), results.to_str().unwrap());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    // One order of 10.00 in each file.
+    let shop = &read_table(&results, "shop_daily", DAY.parse().unwrap()).unwrap()[0];
+    assert!(shop.contains(&Some("70.00".into())), "{shop:?}");
+}
+
