@@ -84,3 +84,51 @@ fn export_files_may_have_any_name() {
     assert!(shop.contains(&Some("70.00".into())), "{shop:?}");
 }
 
+#[test]
+fn an_open_ended_campaign_is_published_or_told() {
+    let folder = TempDir::new().unwrap();
+    let mut world = one_day();
+    let at = ("campaigns".to_owned(), DAY.parse().unwrap());
+    world.exports.insert(at, rows(&["7|Always|0001-01-01|9999-12-31"]));
+    let (exports, results) = (folder.path().join("exports"), folder.path().join("results"));
+    world.write(&exports, 1);
+    let (exports, results) = (exports.to_str().unwrap(), results.to_str().unwrap());
+    let ended = run(exports, results);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let shop = &read_table(results.as_ref(), "shop_period", DAY.parse().unwrap()).unwrap()[0];
+    // first_day, through_day, days, missing_days: 2026-03-10 is day 739 685 of the calendar that starts with 0001-01-01.
+    let period = ["0001-01-01", DAY, "1", "739684"].map(|cell| Some(cell.to_owned()));
+    assert_eq!(shop[2..6], period);
+
+    let file = export(folder.path(), "campaigns").join("part-00000.parquet");
+    // DuckDB writes 'infinity'::DATE as the greatest number and '-infinity' as its opposite.
+    for (first, last) in
+        [(20_000, i32::MAX), (-i32::MAX, 30_000), (i32::MIN, 30_000), (20_000, 2_932_897), (-719_163, 30_000)]
+    {
+        write_campaign(&file, first, last);
+        let ended = run(exports, results);
+        assert_eq!(ended.code, 65, "{}", ended.stderr);
+        let column = if first == 20_000 { "last_day" } else { "first_day" };
+        for says in ["part-00000.parquet", column, "one out of range", "write an open end as 9999-12-31"] {
+            assert!(ended.stderr.contains(says), "{says:?} is not in {}", ended.stderr);
+        }
+    }
+}
+
+/// Days as numbers since 1970-01-01, beyond what a calendar holds.
+fn write_campaign(path: &Path, first_day: i32, last_day: i32) {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+    let batch = RecordBatch::try_from_iter([
+        ("campaign_id", Arc::new(Int64Array::from(vec![7])) as ArrayRef),
+        ("campaign_name", Arc::new(StringArray::from(vec!["Always"]))),
+        ("first_day", Arc::new(Date32Array::from(vec![first_day]))),
+        ("last_day", Arc::new(Date32Array::from(vec![last_day]))),
+    ])
+    .unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
