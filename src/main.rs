@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> process::ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };

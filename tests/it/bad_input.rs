@@ -199,10 +199,22 @@ fn a_wrong_command_line_exits_with_2_and_says_what_would_be_right() {
         &["walk"],
         &["backfill", "--from", "2026-03-01"],
         &["run", "--threads", "0"],
+        &["run", "--day", "1969-12-31"],
+        &["run", "--day", "9999-01-01"],
+        &["backfill", "--from", "2026-03-02", "--to", "2026-03-01"],
+        &["plan", "--from", "2026-03-02", "--to", "2026-03-01"],
+        &["status", "--from", "2026-03-02", "--to", "2026-03-01"],
+        &["validate", "--from", "2026-03-02", "--to", "2026-03-01"],
     ] {
         let ended = etl(args);
         assert_eq!(ended.code, 2, "{args:?}");
     }
+    let says = |args: &[&str], text: &str| assert!(etl(args).stderr.contains(text), "{args:?} does not say {text:?}");
+    says(&["run", "--day", "9999-01-01"], "its year is not from 1970 to 9998");
+    says(
+        &["plan", "--from", "2026-03-02", "--to", "2026-03-01"],
+        "--from 2026-03-02 is after --to 2026-03-01: give the first day and then the last",
+    );
     assert!(etl(&["run", "--day", "14.3.2026"]).stderr.contains("not a day such as 2026-03-14"));
     assert_eq!(etl(&["walk", "--format", "json"]).json["exit_code"], 2);
 }
