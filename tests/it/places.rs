@@ -84,6 +84,53 @@ fn export_files_may_have_any_name() {
     assert!(shop.contains(&Some("70.00".into())), "{shop:?}");
 }
 
+fn with_streams(args: &[&str], stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+    program.args(args).stdout(stdout).stderr(stderr).spawn().unwrap().wait_with_output().unwrap()
+}
+
+/// Writing to it fails: the disk is full.
+#[cfg(target_os = "linux")]
+fn full() -> File {
+    File::options().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn stderr_that_cannot_be_written_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    one_day().write(&folder.path().join("exports"), 1);
+    let (exports, results) = (folder.path().join("exports"), folder.path().join("results"));
+    let places = ["--exports", exports.to_str().unwrap(), "--results", results.to_str().unwrap(), "--config", CONFIG];
+    for (more, code) in [
+        (&["run", "--day", DAY][..], 0),
+        (&["run", "--day", DAY, "--log-format", "json"], 0),
+        (&["run", "--day", "2026-03-12"], 75),
+        (&["status", "--results", ""], 78),
+        (&["status", "--results", "", "--log-format", "json"], 78),
+        (&["walk"], 2),
+    ] {
+        let places = if more.contains(&"--results") { &places[4..] } else { &places[..] };
+        let ended = with_streams(&[more, places].concat(), Stdio::null(), full());
+        assert_eq!(ended.status.code(), Some(code), "{more:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn stdout_that_cannot_be_written_is_a_failed_store_unless_its_reader_left() {
+    for (args, code) in [(&["--help"][..], 74), (&["docs"], 74), (&["walk", "--format", "json"], 2)] {
+        let ended = with_streams(args, full(), Stdio::piped());
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains("error: cannot write to stdout: No space left on device"), "{said}");
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = with_streams(&["docs"], writer, Stdio::piped());
+    assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0));
+}
+
 #[test]
 fn an_open_ended_campaign_is_published_or_told() {
     let folder = TempDir::new().unwrap();
