@@ -249,14 +249,8 @@ fn load_config(cli: &Cli) -> Result<Config> {
     let text = std::fs::read_to_string(file).map_err(|e| {
         ConfigWrong(format!("cannot read the job file {}: {e}; name it with --config FILE", file.display()))
     })?;
-    let mut config = Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
-    if let Some(exports) = &cli.global.exports {
-        config.exports.clone_from(exports);
-    }
-    if let Some(results) = &cli.global.results {
-        config.results.clone_from(results);
-    }
-    Ok(config)
+    let config = Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
+    config.with_locations(cli.global.exports.clone(), cli.global.results.clone())
 }
 
 fn yesterday(config: &Config, surroundings: &Surroundings) -> NaiveDate {
