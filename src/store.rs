@@ -1,6 +1,7 @@
 //! One code path to a local folder or an object store: the few calls that the stages need, blocking.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -16,6 +17,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use tokio::runtime::Handle;
 use url::Url;
+
+use crate::config::ConfigWrong;
 
 /// A folder on a disk or in an object store. All paths given to it are relative to that folder.
 #[derive(Clone, Debug)]
@@ -65,7 +68,7 @@ impl Store {
     /// `options` are the settings that `object_store` reads for each cloud, as it documents them (the environment).
     ///
     /// # Errors
-    /// When the URL is not understood, or a local folder to read does not exist.
+    /// `ConfigWrong` when the location is not understood, `StoreFailed` when a local folder to read does not exist.
     pub fn open(location: &str, access: Access, options: &[(String, String)], runtime: Handle) -> Result<Store> {
         let failed = |why: String| StoreFailed(format!("cannot open {location}: {why}"));
         let (inner, root): (Arc<dyn ObjectStore>, Path) = match local_path(location)? {
@@ -253,17 +256,43 @@ fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// `None`: a URL of an object store.
-fn local_path(location: &str) -> Result<Option<std::path::PathBuf>> {
-    match location.split_once("://").or_else(|| location.split_once("file:").map(|_| ("file", ""))) {
-        None => Ok(Some(location.into())),
-        Some(("file", _)) => {
-            let url = Url::parse(location).with_context(|| format!("{location} is not a URL"))?;
-            let path = url.to_file_path().map_err(|()| anyhow!("{location} does not name a local folder"))?;
-            Ok(Some(path))
-        }
-        Some(_) => Ok(None),
+/// Object stores that a URL may name.
+const CLOUD_SCHEMES: [&str; 3] = ["s3", "gs", "az"];
+
+/// `None`: a URL of an object store. Anything else is a path, also with a colon in a name.
+fn local_path(location: &str) -> Result<Option<PathBuf>, ConfigWrong> {
+    let wrong = |why: &str| Err(ConfigWrong(format!("{location:?} is not a location: {why}")));
+    if location.is_empty() {
+        return wrong("it is empty; give a path or a file:, s3:, gs: or az: URL");
     }
+    let Some((scheme, rest)) = location.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+        return Ok(Some(location.into()));
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    let is_cloud = CLOUD_SCHEMES.contains(&scheme.as_str());
+    if scheme != "file" && !is_cloud {
+        return match rest.starts_with("//") {
+            true => wrong("give a path or a file:, s3:, gs: or az: URL"),
+            false => Ok(Some(location.into())),
+        };
+    }
+    let Ok(url) = Url::parse(location) else { return wrong("its URL cannot be read") };
+    if url.query().is_some() || url.fragment().is_some() {
+        return wrong("in a URL write ? as %3F and # as %23");
+    }
+    if is_cloud {
+        let has_bucket = rest.starts_with("//") && url.host_str().is_some_and(|host| !host.is_empty());
+        return if has_bucket { Ok(None) } else { wrong(&format!("write {scheme}://bucket/folder")) };
+    }
+    match url.to_file_path() {
+        Ok(path) if rest.starts_with('/') => Ok(Some(path)),
+        _ => wrong("write file:///absolute/folder, or a relative path without file:"),
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
 fn version(meta: &ObjectMeta) -> String {
@@ -278,5 +307,42 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     match error.source() {
         Some(inner) => cause(inner),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_a_path_or_one_of_four_urls() {
+        let path = |text: &str| local_path(text).unwrap();
+        for plain in ["exports", "/data/exports", "myfile:x/ex", "a/s3:/b", "./foo://bar", "x:y", "2:/a"] {
+            assert_eq!(path(plain), Some(plain.into()));
+        }
+        for url in ["file:///data/ex%20a", "file:///data/ex%20a/", "file:/data/ex%20a", "FILE:///data/ex%20a"] {
+            assert_eq!(path(url), Some("/data/ex a".into()), "{url}");
+        }
+        for url in ["s3://bucket/x", "gs://bucket", "az://container/x", "S3://bucket/x"] {
+            assert_eq!(path(url), None);
+        }
+    }
+
+    #[test]
+    fn a_location_that_is_neither_is_refused_with_a_remedy() {
+        for (location, remedy) in [
+            ("", "give a path or a file:, s3:, gs: or az: URL"),
+            ("foo://bar", "give a path or a file:, s3:, gs: or az: URL"),
+            ("memory:///", "give a path or a file:, s3:, gs: or az: URL"),
+            ("s3:/bucket/x", "write s3://bucket/folder"),
+            ("s3:bucket", "write s3://bucket/folder"),
+            ("gs://", "write gs://bucket/folder"),
+            ("file:relative", "write file:///absolute/folder, or a relative path without file:"),
+            ("file://host/data", "write file:///absolute/folder"),
+            ("file:///data/a#b", "write ? as %3F and # as %23"),
+        ] {
+            let said = local_path(location).unwrap_err().to_string();
+            assert!(said.contains(&format!("{location:?}")) && said.contains(remedy), "{said}");
+        }
     }
 }

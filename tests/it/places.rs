@@ -84,6 +84,41 @@ fn export_files_may_have_any_name() {
     assert!(shop.contains(&Some("70.00".into())), "{shop:?}");
 }
 
+#[test]
+fn a_file_url_is_the_same_place_as_its_path() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().join("a b");
+    one_day().write(&root.join("exports"), 1);
+    let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    assert_eq!(run(&path("exports"), &path("of_path")).code, 0);
+    let expected = published(&root.join("of_path"));
+    assert!(expected.len() > 20);
+    for (results, slash) in [("of_url", ""), ("of_url_with_slash", "/")] {
+        let url = |name: &str| format!("file://{}{slash}", path(name).replace(' ', "%20"));
+        let ended = run(&url("exports"), &url(results));
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(published(&root.join(results)) == expected, "{results}");
+    }
+}
+
+#[test]
+fn a_location_that_cannot_be_meant_is_a_wrong_configuration() {
+    let folder = TempDir::new().unwrap();
+    let results = folder.path().join("results");
+    for (location, says) in [
+        ("", "--exports is empty; give a path or URL"),
+        ("foo://bar", "give a path or a file:, s3:, gs: or az: URL"),
+        ("s3:/bucket/x", "write s3://bucket/folder"),
+        ("file:relative", "write file:///absolute/folder, or a relative path without file:"),
+    ] {
+        let ended = run(location, results.to_str().unwrap());
+        assert_eq!(ended.code, 78, "{location}: {}", ended.stderr);
+        assert!(ended.stderr.contains(says), "{}", ended.stderr);
+        assert_eq!(etl(&["status", "--config", CONFIG, "--results", location]).code, 78);
+    }
+    assert!(!results.exists());
+}
+
 fn with_streams(args: &[&str], stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
     program.args(args).stdout(stdout).stderr(stderr).spawn().unwrap().wait_with_output().unwrap()
