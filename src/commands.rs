@@ -178,7 +178,7 @@ fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) ->
     let lacks_optional = !absent.is_empty() || !read.defects.is_empty();
     let exit_code = if blocked || (strict && lacks_optional) { ExitCode::Blocked } else { ExitCode::Published };
     let datasets: Vec<DatasetRead> =
-        read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }).collect();
+        read.scoped_accounts().map(|account| DatasetRead { day, account: account.clone() }).collect();
     let mut text = page::datasets(&datasets) + "\n";
     for (dataset, defect) in &read.defects {
         text += &(page::defect(day, dataset, defect) + "\n");
@@ -186,7 +186,10 @@ fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) ->
     if !absent.is_empty() {
         text += &format!("{day}: optional exports that are not final: {}\n", absent.join(", "));
     }
-    text += &format!("{day}: {}\n", if blocked { "blocked; a run would publish nothing" } else { "a run can use it" });
+    text += &format!(
+        "{day}: {}\n",
+        if blocked { "blocked; a run would publish nothing of its own" } else { "a run can use it" }
+    );
     let defects: Vec<_> = read
         .defects
         .iter()

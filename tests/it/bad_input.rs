@@ -150,6 +150,29 @@ fn a_lying_success_list_blocks_the_day() {
 }
 
 #[test]
+fn rows_whose_scope_a_broken_export_decides_are_not_called_out_of_scope() {
+    let day = Published::new();
+    let counted = |ended: &Outcome| -> Vec<String> {
+        let datasets = ended.json["days"][0]["datasets"].as_array().unwrap();
+        datasets.iter().map(|d| d["dataset"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = counted(&day.run("validate", &["--format", "json"]));
+    assert_eq!(all.len(), 10);
+    for (broken, unknown) in
+        [("shops", &["shops", "ad_hours"][..]), ("campaigns", &["campaigns", "campaign_shops", "campaign_products"])]
+    {
+        let whole = fs::read(day.part(broken)).unwrap();
+        fs::write(day.part(broken), "nothing").unwrap();
+        let text = day.run("validate", &[]);
+        assert_eq!(text.code, 65);
+        assert!(text.stdout.contains("blocked; a run would publish nothing of its own"), "{}", text.stdout);
+        let expected: Vec<&String> = all.iter().filter(|name| !unknown.contains(&name.as_str())).collect();
+        assert_eq!(counted(&day.run("validate", &["--format", "json"])).iter().collect::<Vec<_>>(), expected);
+        fs::write(day.part(broken), whole).unwrap();
+    }
+}
+
+#[test]
 fn an_optional_export_that_is_damaged_is_left_out_and_told() {
     let day = Published::new();
     fs::write(day.part("contents"), "nothing").unwrap();
