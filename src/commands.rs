@@ -1,6 +1,6 @@
 //! Each command from its arguments to what stdout gets and the exit code.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -18,7 +18,7 @@ use crate::progress::{Display, Progress};
 use crate::record::report::{DatasetRead, RunReport, Strictness};
 use crate::record::state::State;
 use crate::record::{page, status};
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreFailed};
 
 /// What the process has from outside; read in `main` and nowhere else.
 pub struct Surroundings {
@@ -219,6 +219,10 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
     crate::generate::generate(&world, &args.out, &mut |day| {
         progress.stage(day, "generate", "written");
         progress.day_done();
+    })
+    .map_err(|error| match error.chain().any(|cause| cause.is::<std::io::Error>()) {
+        true => anyhow!(StoreFailed(format!("{error:#}"))),
+        false => error,
     })?;
     progress.finish();
     let last_day = args.first_day + Days::new(u64::from(args.days) - 1);

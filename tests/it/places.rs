@@ -214,3 +214,17 @@ fn write_campaign(path: &Path, first_day: i32, last_day: i32) {
     writer.close().unwrap();
 }
 
+#[test]
+fn generating_where_nothing_can_be_written_is_a_failed_store() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let args = ["generate", "--days", "1", "--shops", "5", "--rows-per-day", "50", "--out"];
+    let inside = file.join("exports");
+    assert_eq!(etl(&[&args[..], &[inside.to_str().unwrap()]].concat()).code, 74);
+    let out = folder.path().join("exports");
+    assert_eq!(etl(&[&args[..], &[out.to_str().unwrap()]].concat()).code, 0);
+    let again = etl(&[&args[..], &[out.to_str().unwrap()]].concat());
+    assert_eq!(again.code, 74);
+    assert!(again.stderr.contains("exists already: write into a new folder"), "{}", again.stderr);
+}
