@@ -173,6 +173,20 @@ fn rows_whose_scope_a_broken_export_decides_are_not_called_out_of_scope() {
 }
 
 #[test]
+fn a_blocked_day_fits_a_terminal() {
+    let day = Published::new();
+    fs::copy(day.part("campaigns"), day.part("shops")).unwrap();
+    fs::copy(day.part("order_lines"), day.part("campaigns")).unwrap();
+    assert_eq!(day.run("run", &[]).code, 65);
+    for command in ["status", "plan", "validate"] {
+        let shown = day.run(command, &[]).stdout;
+        let widest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 100, "{widest} columns:\n{shown}");
+        assert!(shown.contains("2026-03-14"), "a day is never broken over lines:\n{shown}");
+    }
+}
+
+#[test]
 fn an_optional_export_that_is_damaged_is_left_out_and_told() {
     let day = Published::new();
     fs::write(day.part("contents"), "nothing").unwrap();
