@@ -187,6 +187,14 @@ fn a_blocked_day_fits_a_terminal() {
 }
 
 #[test]
+fn cron_has_nothing_to_mail_while_exports_are_not_final() {
+    let day = Published::new();
+    fs::remove_file(day.export("shops").join("_SUCCESS")).unwrap();
+    let waiting = day.run("run", &[]);
+    assert_eq!((waiting.code, waiting.stderr.as_str()), (75, ""));
+}
+
+#[test]
 fn an_optional_export_that_is_damaged_is_left_out_and_told() {
     let day = Published::new();
     fs::write(day.part("contents"), "nothing").unwrap();
