@@ -51,7 +51,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    published, or already up to date
   2    the command line is wrong
-  65   the day is blocked: an export breaks its contract or its quarantine budget; a person is needed
+  65   the day is blocked: an export breaks its contract or its quarantine budget
   70   a bug in this program
   74   the store failed or cannot be reached
   75   not final yet (also when benchmarks of the day before stand in): try again later
