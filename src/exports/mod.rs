@@ -15,6 +15,7 @@ pub mod stream;
 use anyhow::Result;
 
 use crate::config::Config;
+use crate::contracts::arrow::MONEY_MAX_CENTS;
 use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
 use crate::contracts::{Dataset, datasets::DATASETS};
 use crate::days::calendar::CivilDay;
@@ -125,7 +126,9 @@ fn read_dataset(
     read.snapshots.set_present(dataset);
     let account = sieve.accounting(out_of_scope);
     let required = config.required.contains(&dataset.name);
-    if let Some(defect) = account.defect(config.quarantine, required) {
+    let too_much =
+        || (sieve.money_cents > MONEY_MAX_CENTS).then_some(Defect::TooMuchMoney { cents: sieve.money_cents });
+    if let Some(defect) = account.defect(config.quarantine, required).or_else(too_much) {
         read.snapshots.forget(dataset);
         read.defects.push((dataset, defect));
     }
