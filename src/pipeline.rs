@@ -68,10 +68,11 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     let facts = job.facts()?;
     let mut run = Run::new(job, &facts, day);
     let first = day - Days::new(job.config.lookback_days.into());
-    for earlier in days(first, day).filter(|d| *d != day) {
-        run.process(earlier, Role::CatchUp)?;
+    job.progress.start(days(first, day).count() as u64);
+    for each in days(first, day) {
+        run.process(each, if each == day { Role::ReportDay } else { Role::CatchUp })?;
+        job.progress.day_done();
     }
-    run.process(day, Role::ReportDay)?;
     run.warn_of_days_out_of_reach(first)?;
     Ok(run.report)
 }
