@@ -84,6 +84,7 @@ cases! {
     optional_exports_without_rows
     overlapping_campaigns
     period_ranks_with_ties
+    period_sum_beyond_int64
     period_with_a_missing_day
     spring_day_of_23_hours
     stock_compared_exactly
