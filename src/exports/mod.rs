@@ -117,17 +117,15 @@ fn read_dataset(
     let sieve = match stream::read(store, export, civil, config.quarantine, &mut sort_in)? {
         Ok(sieve) => sieve,
         Err(defect) => {
-            read.snapshots.forget(dataset);
             read.defects.push((dataset, defect));
             return Ok(());
         }
     };
-    read.snapshots.set_present(dataset);
     let account = sieve.accounting(out_of_scope);
     let required = config.required.contains(&dataset.name);
-    if let Some(defect) = account.defect(config.quarantine, required) {
-        read.snapshots.forget(dataset);
-        read.defects.push((dataset, defect));
+    match account.defect(config.quarantine, required) {
+        Some(defect) => read.defects.push((dataset, defect)),
+        None => read.snapshots.set_present(dataset),
     }
     read.accounts.push(account);
     if !sieve.quarantined.is_empty() {

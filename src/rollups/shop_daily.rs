@@ -52,8 +52,8 @@ pub fn shop_daily(
     civil: &CivilDay,
 ) -> Result<DataFrame> {
     let shops: HashMap<i64, &Shop> = snapshots.shops.iter().map(|s| (s.shop_id, s)).collect();
-    let new_contents = snapshots.contents.as_ref().map(|contents| new_contents(contents, civil));
-    let ads = snapshots.ad_hours.as_ref().map(|hours| {
+    let new_contents = snapshots.contents().map(|contents| new_contents(contents, civil));
+    let ads = snapshots.ad_hours().map(|hours| {
         let mut ads: HashMap<i64, Ads> = HashMap::new();
         for hour in hours {
             let shop = ads.entry(hour.shop_id).or_default();

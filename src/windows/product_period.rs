@@ -44,8 +44,7 @@ pub fn product_period(inputs: &WindowInputs) -> Result<DataFrame> {
 fn with_campaign_flag(mut table: DataFrame, inputs: &WindowInputs) -> Result<DataFrame> {
     let products: Option<HashSet<(i64, i64, i64)>> = inputs
         .snapshots
-        .campaign_products
-        .as_ref()
+        .campaign_products()
         .map(|products| products.iter().map(|p| (p.campaign_id, p.shop_id, p.product_id)).collect());
     let [campaigns, shops, ids] = ["campaign_id", "shop_id", "product_id"].map(|name| table.column(name));
     let (campaigns, shops, ids) = (campaigns?.i64()?, shops?.i64()?, ids?.i64()?);
