@@ -1,6 +1,6 @@
 //! stock_status: for each SKU, how long its stock lasts at the recent pace.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use anyhow::Result;
 use polars::prelude::*;
@@ -40,10 +40,7 @@ pub fn stock_status(inputs: &WindowInputs) -> Result<DataFrame> {
     let items = inputs.snapshots.inventory().unwrap_or_default();
     let paces = paces(inputs)?;
     let pace = |i: &InventoryItem| paces.of(&(i.shop_id, i.product_id, i.sku_id));
-    let in_campaign: Option<HashSet<(i64, i64)>> = inputs
-        .snapshots
-        .campaign_products()
-        .map(|products| products.iter().map(|p| (p.shop_id, p.product_id)).collect());
+    let in_campaign = inputs.snapshots.products_of_any_campaign();
     let horizons = horizons(inputs);
     let horizon = |i: &InventoryItem| horizons.get(&(i.shop_id, i.product_id)).copied().unwrap_or(HORIZON_DAYS);
     let cover = |i: &InventoryItem| {
