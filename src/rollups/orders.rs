@@ -3,6 +3,7 @@
 use arrow_array::Array;
 
 use super::groups::{Distinct, Groups};
+use crate::contracts::datasets::{LIVE, VIDEO};
 use crate::exports::batch::Batch;
 
 /// Order lines of one group added up; money in cents.
@@ -83,8 +84,8 @@ impl OrderSums {
             shop.contribution_product += discounts[row];
             shop.contribution_shipping += shipping_discounts[row];
             match channel {
-                "LIVE" => shop.gmv_live += line.gmv,
-                "VIDEO" => shop.gmv_video += line.gmv,
+                LIVE => shop.gmv_live += line.gmv,
+                VIDEO => shop.gmv_video += line.gmv,
                 _ => shop.gmv_product_card += line.gmv,
             }
 
