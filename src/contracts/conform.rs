@@ -6,7 +6,6 @@ use polars::prelude::{self as pl, DataFrame, DataType, SortMultipleOptions};
 use super::arrow::memory_type;
 use super::{Column, Kind, Table};
 use crate::columns;
-use crate::metrics::continues_group;
 
 impl Table {
     /// The rows in contract form: the contract's columns in file order, sorted by the key.
@@ -34,7 +33,7 @@ impl Table {
         }
         let rows = DataFrame::new(rows.height(), columns)?;
         let rows = rows.sort(self.key.iter().copied(), SortMultipleOptions::default())?;
-        ensure!(!continues_group(&rows, self.key)?.contains(&true), "table {}: a key is repeated", self.name);
+        ensure!(!columns::continues_group(&rows, self.key)?.contains(&true), "table {}: a key is repeated", self.name);
         Ok(rows)
     }
 }
