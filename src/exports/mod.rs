@@ -15,6 +15,7 @@ pub mod stream;
 use anyhow::Result;
 
 use crate::config::Config;
+use crate::contracts::arrow::MONEY_MAX_CENTS;
 use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
 use crate::contracts::{Dataset, datasets::DATASETS};
 use crate::days::calendar::CivilDay;
@@ -123,7 +124,9 @@ fn read_dataset(
     };
     let account = sieve.accounting(out_of_scope);
     let required = config.required.contains(&dataset.name);
-    match account.defect(config.quarantine, required) {
+    let too_much =
+        || (sieve.money_cents > MONEY_MAX_CENTS).then_some(Defect::TooMuchMoney { cents: sieve.money_cents });
+    match account.defect(config.quarantine, required).or_else(too_much) {
         Some(defect) => read.defects.push((dataset, defect)),
         None => read.snapshots.set_present(dataset),
     }

@@ -11,7 +11,8 @@ use super::batch::Batch;
 use super::contract::OpenExport;
 use super::quarantine::{Accounting, Quarantined};
 use crate::config::QuarantineBudget;
-use crate::contracts::{Dataset, Kind, Reason, Rule};
+use crate::contracts::datasets::{AD_HOURS, ORDER_LINES};
+use crate::contracts::{Column, Dataset, Kind, Reason, Rule};
 use crate::days::calendar::CivilDay;
 
 /// Rows in quarantine that are kept to be written, at least; far beyond what a person reads, and a bound on memory.
@@ -63,7 +64,12 @@ pub struct Sieve {
     reasons: BTreeMap<Reason, u64>,
     rows_read: u64,
     rows_kept_at_most: u64,
+    /// All money of the rows passed on, in cents, where the dataset's money is added up.
+    pub money_cents: i128,
 }
+
+/// Datasets whose money is added up in results: no sum of theirs may outgrow `DECIMAL(18,2)`.
+const SUMMED: [&str; 2] = [ORDER_LINES.name, AD_HOURS.name];
 
 impl Sieve {
     pub fn new(export: &OpenExport, civil: &CivilDay, budget: QuarantineBudget) -> Sieve {
@@ -78,6 +84,7 @@ impl Sieve {
             reasons: BTreeMap::new(),
             rows_read: 0,
             rows_kept_at_most: KEPT_AT_LEAST.max(budget.max_rows).max(allowed_ratio as u64),
+            money_cents: 0,
         }
     }
 
@@ -93,7 +100,13 @@ impl Sieve {
         self.rows_seen[file] += batch.rows as u64;
         self.rows_read += batch.rows as u64;
         self.set_aside(file, first_row, &batch, &verdicts);
-        keep(batch, &verdicts)
+        let kept = keep(batch, &verdicts)?;
+        if SUMMED.contains(&self.dataset.name) {
+            let is_money = |column: &&Column| column.kind == Kind::Money;
+            let of_column = |column: &Column| kept.money(column.name).values().iter().sum::<i128>();
+            self.money_cents += self.dataset.columns.iter().filter(is_money).map(of_column).sum::<i128>();
+        }
+        Ok(kept)
     }
 
     fn mark_duplicates(&mut self, batch: &Batch, verdicts: &mut [Option<Reason>]) {

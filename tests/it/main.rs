@@ -6,4 +6,5 @@ mod docs;
 mod oracle;
 mod properties;
 mod random_worlds;
+mod staleness;
 mod world;
