@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array};
 
 use hashbrown::HashSet;
 
@@ -18,8 +18,39 @@ use crate::days::calendar::CivilDay;
 /// Rows in quarantine that are kept to be written, at least; far beyond what a person reads, and a bound on memory.
 const KEPT_AT_LEAST: u64 = 100_000;
 
-/// A key's columns as whole numbers (every key column of the contracts is one, or an instant); unused places are 0.
-type Key = [i64; 3];
+/// The keys seen so far, as whole numbers: every key column of the contracts is one, or an instant. Of two sizes, because
+/// order lines are many and their key is short.
+enum Keys {
+    UpToTwo(HashSet<[i64; 2]>),
+    Three(HashSet<[i64; 3]>),
+}
+
+impl Keys {
+    fn of(dataset: &Dataset) -> Keys {
+        match dataset.key.len() {
+            ..=2 => Keys::UpToTwo(HashSet::default()),
+            3 => Keys::Three(HashSet::default()),
+            more => unreachable!("{} has a key of {more} columns", dataset.name),
+        }
+    }
+
+    /// Whether the row's key is seen for the first time.
+    fn insert(&mut self, columns: &[&Int64Array], row: usize) -> bool {
+        match self {
+            Keys::UpToTwo(seen) => seen.insert(key(columns, row)),
+            Keys::Three(seen) => seen.insert(key(columns, row)),
+        }
+    }
+}
+
+/// Unused places are 0.
+fn key<const N: usize>(columns: &[&Int64Array], row: usize) -> [i64; N] {
+    let mut key = [0; N];
+    for (place, column) in key.iter_mut().zip(columns) {
+        *place = column.value(row);
+    }
+    key
+}
 
 /// Passes rows on that keep the rules, in reading order, and remembers the others.
 pub struct Sieve {
@@ -28,7 +59,7 @@ pub struct Sieve {
     file_names: Vec<String>,
     /// Rows of the current file that have been seen, per file.
     rows_seen: Vec<u64>,
-    keys: HashSet<Key>,
+    keys: Keys,
     pub quarantined: Vec<Quarantined>,
     reasons: BTreeMap<Reason, u64>,
     rows_read: u64,
@@ -48,7 +79,7 @@ impl Sieve {
             civil: *civil,
             file_names: export.files.iter().map(|f| f.name.clone()).collect(),
             rows_seen: vec![0; export.files.len()],
-            keys: HashSet::default(),
+            keys: Keys::of(export.dataset),
             quarantined: Vec::new(),
             reasons: BTreeMap::new(),
             rows_read: 0,
@@ -84,11 +115,7 @@ impl Sieve {
         }
         let columns: Vec<_> = self.dataset.key.iter().map(|name| batch.ints(name)).collect();
         for (row, verdict) in verdicts.iter_mut().enumerate().filter(|(_, verdict)| verdict.is_none()) {
-            let mut key = Key::default();
-            for (place, column) in key.iter_mut().zip(&columns) {
-                *place = column.value(row);
-            }
-            if !self.keys.insert(key) {
+            if !self.keys.insert(&columns, row) {
                 *verdict = Some(Reason::DuplicateKey);
             }
         }

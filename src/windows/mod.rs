@@ -131,3 +131,25 @@ pub fn reads(table: &Table, day: NaiveDate, first_campaign_day: Option<NaiveDate
         other => unreachable!("{other} is a rollup"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::Stage;
+
+    #[test]
+    fn what_a_table_needs_is_among_what_it_reads() {
+        let config = Config::parse("").unwrap();
+        let day = "2026-03-10".parse().unwrap();
+        for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
+            let reads = reads(table, day, Some(day), &config).datasets;
+            for needed in table.needs.iter().chain(table.columns_need.iter().map(|(dataset, _)| dataset)) {
+                assert!(
+                    reads.contains(needed),
+                    "{} needs {needed}, and a change of it would not make it stale",
+                    table.name
+                );
+            }
+        }
+    }
+}

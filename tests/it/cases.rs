@@ -84,10 +84,12 @@ cases! {
     optional_exports_without_rows
     overlapping_campaigns
     period_ranks_with_ties
+    period_sum_beyond_int64
     period_with_a_missing_day
     spring_day_of_23_hours
     stock_compared_exactly
     stock_over_published_days
+    stock_windows_of_7_and_30_days
     sub_campaigns_of_a_day
     success_lists_the_files
     success_that_lies_breaks_the_contract
