@@ -1,5 +1,6 @@
-//! Columns of tables in memory, made from values: one function for each kind of the contracts.
+//! Columns of tables in memory: made from values, one function for each kind of the contracts, and compared.
 
+use anyhow::Result;
 use polars::prelude::*;
 
 pub fn ints<V: Into<Option<i64>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
@@ -26,4 +27,18 @@ pub fn flags<V: Into<Option<bool>>>(name: &str, values: impl IntoIterator<Item =
 /// Days since 1970-01-01.
 pub fn days<V: Into<Option<i32>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
     values.into_iter().map(Into::into).collect::<Int32Chunked>().with_name(name.into()).into_column()
+}
+
+/// For each row of sorted rows, whether the columns hold what they hold in the row before.
+pub fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> {
+    if rows.height() == 0 {
+        return Ok(vec![]);
+    }
+    let keys = rows.select(columns.iter().copied())?;
+    let (before, after) = (keys.slice(0, keys.height() - 1), keys.slice(1, keys.height() - 1));
+    let mut same = BooleanChunked::full("same".into(), true, before.height());
+    for (a, b) in before.columns().iter().zip(after.columns()) {
+        same = &same & &a.equal_missing(b)?;
+    }
+    Ok(std::iter::once(false).chain(same.iter().map(|v| v == Some(true))).collect())
 }

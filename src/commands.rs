@@ -13,10 +13,9 @@ use crate::days::readiness::{Readiness, check_day};
 use crate::exit_code::ExitCode;
 use crate::exports::read_day;
 use crate::pipeline::{self, Job};
-use crate::plan::{PlannedDay, plan_days};
+use crate::plan::{Facts, PlannedDay, plan_days};
 use crate::progress::{Display, Progress};
-use crate::record::report::{DatasetRead, RunReport, Strictness};
-use crate::record::state::State;
+use crate::record::report::{DatasetRead, Outcome, RunReport, Strictness};
 use crate::record::{page, status};
 use crate::store::{Access, Store, StoreFailed};
 
@@ -57,6 +56,9 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
     job.progress.finish();
     announce(&job, cli, &report.summary());
     let exit_code = report.exit_code(strictness(&args.strictness));
+    if exit_code == ExitCode::Blocked && report.outcome != Outcome::Blocked {
+        announce(&job, cli, &format!("{day}: --strict: an optional export is absent or broken, see the warnings"));
+    }
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
         Format::Text => page::written(report.day, &report.tables),
@@ -95,7 +97,8 @@ fn backfilled(report: &RunReport) -> String {
 }
 
 fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
-    let (_, planned) = planned(cli, args, surroundings)?;
+    let job = open_job(cli, surroundings)?;
+    let planned = planned(&job, &job.facts()?, args, surroundings)?;
     let stdout = match cli.global.format {
         Format::Json => to_json(&json!({ "days": planned }))?,
         Format::Text => page::plan(&planned) + "\n",
@@ -104,9 +107,9 @@ fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answe
 }
 
 fn show_status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
-    let (job, planned) = planned(cli, args, surroundings)?;
-    let state = State::load(&job.results)?;
-    let days = status::days_status(&job.exports, &state, &job.config, &planned)?;
+    let job = open_job(cli, surroundings)?;
+    let facts = job.facts()?;
+    let days = status::days_status(&facts, &planned(&job, &facts, args, surroundings)?)?;
     let stdout = match cli.global.format {
         Format::Json => to_json(&json!({ "days": days }))?,
         Format::Text => page::status(&days) + "\n",
@@ -114,9 +117,7 @@ fn show_status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Resul
     Ok(Answer { stdout, exit_code: ExitCode::Published })
 }
 
-fn planned(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<(Job, Vec<PlannedDay>)> {
-    let job = open_job(cli, surroundings)?;
-    let state = State::load(&job.results)?;
+fn planned(job: &Job, facts: &Facts, args: &DaysArgs, surroundings: &Surroundings) -> Result<Vec<PlannedDay>> {
     let (first, last, is_range) = match (args.from, args.to) {
         (Some(first), Some(last)) => (first, last, true),
         _ => {
@@ -124,9 +125,7 @@ fn planned(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<(J
             (day - Days::new(job.config.lookback_days.into()), day, false)
         }
     };
-    let is_report_day = |day: NaiveDate| is_range || day == last;
-    let planned = plan_days(&job.exports, &job.results, &state, &job.config, days(first, last), &is_report_day)?;
-    Ok((job, planned))
+    plan_days(facts, days(first, last), &|day| is_range || day == last)
 }
 
 fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Result<Answer> {

@@ -60,27 +60,13 @@ pub fn with_gmv_rank(rows: DataFrame, group: &[&str], id: &str) -> Result<DataFr
     let by: Vec<&str> = group.iter().copied().chain(["gmv", id]).collect();
     let descending: Vec<bool> = by.iter().map(|name| *name == "gmv").collect();
     let mut rows = rows.sort(by, SortMultipleOptions::default().with_order_descending_multi(descending))?;
-    let continues = continues_group(&rows, group)?;
+    let continues = columns::continues_group(&rows, group)?;
     let ranks = continues.iter().scan(0_i64, |rank, continues| {
         *rank = if *continues { *rank + 1 } else { 1 };
         Some(*rank)
     });
     rows.with_column(columns::ints("gmv_rank", ranks))?;
     Ok(rows)
-}
-
-/// For each row of sorted rows, whether the columns hold what they hold in the row before.
-pub fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> {
-    if rows.height() == 0 {
-        return Ok(vec![]);
-    }
-    let keys = rows.select(columns.iter().copied())?;
-    let (before, after) = (keys.slice(0, keys.height() - 1), keys.slice(1, keys.height() - 1));
-    let mut same = BooleanChunked::full("same".into(), true, before.height());
-    for (a, b) in before.columns().iter().zip(after.columns()) {
-        same = &same & &a.equal_missing(b)?;
-    }
-    Ok(std::iter::once(false).chain(same.iter().map(|v| v == Some(true))).collect())
 }
 
 #[cfg(test)]

@@ -1,29 +1,30 @@
 //! One report day, stage by stage; a range is that, day by day.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use anyhow::Result;
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
+use polars::prelude::DataFrame;
 
 use crate::config::Config;
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{CATEGORY_BENCHMARK, SHOP_BENCHMARK, TABLES};
-use crate::contracts::{Dataset, Stage};
+use crate::contracts::{Dataset, Stage, Table};
 use crate::days::calendar::{CivilDay, days};
-use crate::days::readiness::{DayExports, Readiness, check_day};
-use crate::exports::contract::Defect;
+use crate::days::readiness::{DayExports, Readiness};
+use crate::exports::batch::Batch;
 use crate::exports::quarantine::Accounting;
 use crate::exports::snapshots::Snapshots;
 use crate::exports::{DayRead, read_day};
-use crate::plan::{self, RollupDecision};
+use crate::plan::{self, Decision, Facts};
 use crate::progress::Progress;
 use crate::publish::reader::DayTables;
 use crate::publish::{self, Change, TableFile};
-use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark, PublishedTable, Skipped};
+use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark, Skipped};
 use crate::record::page;
 use crate::record::report::{DatasetRead, Missing, Outcome, RunReport, Written};
-use crate::record::state::State;
-use crate::rollups::{self, Sums, tally::Tally};
+use crate::rollups::{self, Sums};
 use crate::store::Store;
 use crate::windows::{self, BenchmarkDay, WindowInputs};
 
@@ -38,71 +39,80 @@ pub struct Job {
     pub clock: fn() -> DateTime<Utc>,
 }
 
-/// Whether benchmarks of the day before may stand in for a day that is not ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    /// The day that the run was asked for.
-    ReportDay,
-    /// A day that is brought up to date on the way.
-    CatchUp,
+impl Job {
+    /// What is known before any row is read.
+    pub fn facts(&self) -> Result<Facts<'_>> {
+        Facts::load(&self.exports, &self.results, &self.config)
+    }
+
+    fn now(&self) -> String {
+        (self.clock)().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+
+    /// The manifest that follows a day's newest, before anything changes.
+    fn next_manifest(&self, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
+        Manifest {
+            run_id: self.run_id.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            day,
+            started_at: self.now(),
+            time_zone: self.config.time_zone.name().into(),
+            currency: self.config.currency.clone(),
+            ..newest.cloned().unwrap_or_default()
+        }
+    }
 }
 
 /// The nightly job: catches up, computes, publishes.
 pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
-    let mut state = State::load(&job.results)?;
-    let mut report = RunReport::new(day);
-    let first = day - chrono::Days::new(job.config.lookback_days.into());
-    let mut run = Run { job, state: &mut state, report: &mut report, processed: BTreeSet::new() };
-    for earlier in days(first, day).filter(|d| *d != day) {
-        run.process(earlier, Role::CatchUp)?;
+    let facts = job.facts()?;
+    let mut run = Run::new(job, &facts, day);
+    let first = day - Days::new(job.config.lookback_days.into());
+    job.progress.start(days(first, day).count() as u64);
+    for each in days(first, day) {
+        run.process(each, if each == day { Role::ReportDay } else { Role::CatchUp })?;
+        job.progress.day_done();
     }
-    run.process(day, Role::ReportDay)?;
-    warn_of_days_out_of_reach(job, &state, &mut report, first)?;
-    Ok(report)
+    run.warn_of_days_out_of_reach(first)?;
+    Ok(run.report)
 }
 
 /// Each day of a range, oldest first, and then every later published day that these made stale.
 pub fn backfill(job: &Job, first: NaiveDate, last: NaiveDate) -> Result<Vec<RunReport>> {
-    let mut state = State::load(&job.results)?;
-    let later: Vec<NaiveDate> = state.days().filter(|day| *day > last).collect();
+    let facts = job.facts()?;
+    let later: Vec<NaiveDate> = facts.state.days().into_iter().filter(|day| *day > last).collect();
     let mut reports = Vec::new();
     job.progress.start(days(first, last).count() as u64);
     for day in days(first, last) {
-        let mut report = RunReport::new(day);
-        let mut run = Run { job, state: &mut state, report: &mut report, processed: BTreeSet::new() };
+        let mut run = Run::new(job, &facts, day);
         run.process(day, Role::ReportDay)?;
         job.progress.day_done();
-        reports.push(report);
+        reports.push(run.report);
     }
     for day in later {
-        let mut report = RunReport::new(day);
-        let mut run = Run { job, state: &mut state, report: &mut report, processed: BTreeSet::new() };
+        let mut run = Run::new(job, &facts, day);
         run.process(day, Role::CatchUp)?;
-        if !report.tables.is_empty() {
-            reports.push(report);
+        if !run.report.tables.is_empty() {
+            reports.push(run.report);
         }
     }
     Ok(reports)
 }
 
-fn warn_of_days_out_of_reach(job: &Job, state: &State, report: &mut RunReport, first: NaiveDate) -> Result<()> {
-    let out_of_reach = plan::days_out_of_reach(&job.exports, state, &job.config, report.day, first)?;
-    if let (Some(oldest), Some(newest)) = (out_of_reach.first(), out_of_reach.last()) {
-        let warning = format!(
-            "{} days before the lookback are final and not published; run: campaign-etl backfill --from {oldest} --to {newest}",
-            out_of_reach.len()
-        );
-        job.progress.warn(&warning);
-        report.warnings.push(warning);
-    }
-    Ok(())
+/// Whether benchmarks of the day before may newly stand in for a day that is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// A day that the run was asked for.
+    ReportDay,
+    /// A day that is brought up to date on the way.
+    CatchUp,
 }
 
 /// One run, while it goes through its days.
 struct Run<'a> {
     job: &'a Job,
-    state: &'a mut State,
-    report: &'a mut RunReport,
+    facts: &'a Facts<'a>,
+    report: RunReport,
     processed: BTreeSet<NaiveDate>,
 }
 
@@ -116,26 +126,14 @@ enum DayEnd {
     Blocked(Vec<String>),
 }
 
-/// What a day's exports gave.
-struct Computed {
-    snapshots: Snapshots,
-    read: Option<ReadResult>,
-}
+impl<'a> Run<'a> {
+    fn new(job: &'a Job, facts: &'a Facts<'a>, day: NaiveDate) -> Self {
+        Run { job, facts, report: RunReport::new(day), processed: BTreeSet::new() }
+    }
 
-/// Of exports that were read to compute rollups.
-struct ReadResult {
-    day_read: DayRead,
-    tally: Tally,
-}
-
-impl Run<'_> {
-    /// Brings one day up to date, and reports it.
+    /// Brings one day up to date; if it is the day of the report, says how it ended.
     fn process(&mut self, day: NaiveDate, role: Role) -> Result<()> {
         let end = self.process_own(day)?;
-        let manifest = self.state.manifest(day)?;
-        if let Some(manifest) = manifest.as_deref().filter(|_| matches!(end, DayEnd::Computed { .. })) {
-            self.report.skipped.extend(manifest.skipped.iter().cloned());
-        }
         let (outcome, reason) = match &end {
             DayEnd::Computed { wrote: true } => (Outcome::Published, None),
             DayEnd::Computed { wrote: false } => (Outcome::UpToDate, None),
@@ -146,14 +144,15 @@ impl Run<'_> {
         if is_reported {
             self.report.outcome = outcome;
             if let DayEnd::NotFinal(missing) = &end {
-                self.report.missing.extend(missing.iter().map(|d| Missing { dataset: (*d).into(), day }));
+                self.report_missing(day, missing);
             }
         }
-        if let Some(reason) = reason {
-            self.stand_in(day, role, reason)?;
+        match reason {
+            None => self.report_skipped(day, outcome)?,
+            Some(reason) => self.stand_in(day, role, reason)?,
         }
         if is_reported {
-            let benchmark = self.state.manifest(day)?.and_then(|m| m.benchmark.clone());
+            let benchmark = self.facts.manifest(day)?.and_then(|m| m.benchmark.clone());
             self.report.is_fallback = benchmark.as_ref().is_some_and(|b| b.fallback_reason.is_some());
             self.report.benchmark_day = benchmark.map(|b| b.benchmark_day);
             if self.report.outcome == Outcome::NotFinal && self.report.is_fallback {
@@ -166,347 +165,283 @@ impl Run<'_> {
     /// The day's own tables, from its own exports.
     fn process_own(&mut self, day: NaiveDate) -> Result<DayEnd> {
         self.processed.insert(day);
-        let config = &self.job.config;
-        let exports = match check_day(&self.job.exports, day, &config.required)? {
-            Readiness::Ready(exports) => exports,
-            Readiness::NotYet(missing) => {
+        match plan::decide(self.facts, day, &|_, _, _| None)? {
+            Decision::Wait(missing) => {
                 self.job.progress.stage(day, "days", &format!("not final: {}", missing.join(", ")));
-                return Ok(DayEnd::NotFinal(missing));
+                Ok(DayEnd::NotFinal(missing))
             }
-        };
-        let inputs = plan::rollup_inputs(&exports, config);
-        let manifest = self.state.manifest(day)?;
-        let decision = plan::decide_rollups(manifest.as_deref(), &inputs);
-        if let (RollupDecision::KnownBlocked, Some(blocked)) =
-            (decision, manifest.as_deref().and_then(|m| m.blocked.as_ref()))
-        {
-            return Ok(self.report_blocked(blocked));
+            Decision::KnownBlocked(blocked) => {
+                for export in &blocked.exports {
+                    self.warn(format!("{day} {}: {}", export.dataset, export.reason));
+                }
+                Ok(self.report_blocked(&blocked))
+            }
+            Decision::Compute { exports, inputs, .. } => self.compute(exports, inputs),
+            Decision::Refresh { stale, .. } if stale.is_empty() => Ok(DayEnd::Computed { wrote: false }),
+            Decision::Refresh { exports, inputs, .. } => self.refresh(exports, inputs),
         }
-        if decision == RollupDecision::Fresh {
-            return self.refresh_windows(&exports, &inputs);
-        }
-        self.compute_all(&exports, inputs)
     }
 
     /// Reads everything and computes every table of the day.
-    fn compute_all(&mut self, exports: &DayExports, inputs: String) -> Result<DayEnd> {
+    fn compute(&mut self, exports: DayExports, inputs: String) -> Result<DayEnd> {
         let (job, day) = (self.job, exports.day);
         let mut sums = Sums::default();
-        let mut consume = |batch: &crate::exports::batch::Batch| -> Result<()> {
+        let mut consume = |batch: &Batch| -> Result<()> {
             sums.add(batch);
             Ok(())
         };
-        let day_read = read_day(&job.exports, exports, &job.config, &|_| true, false, &mut consume)?;
-        job.progress.stage(day, "exports", &rows_read(&day_read));
-        self.report
-            .datasets
-            .extend(day_read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
-        if day_read.blocking(&job.config).next().is_some() {
-            return self.block(exports, inputs, day_read);
+        let mut read = read_day(&job.exports, &exports, &job.config, &|_| true, false, &mut consume)?;
+        job.progress.stage(day, "exports", &rows_read(&read));
+        self.report.datasets.extend(read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
+        if read.blocking(&job.config).next().is_some() {
+            return self.block(day, inputs, read);
         }
-        for (dataset, defect) in &day_read.defects {
-            job.progress
-                .warn(&format!("{}\n  optional: what needs it is left out", page::defect(day, dataset, defect)));
+        for (dataset, defect) in &read.defects {
+            self.warn(format!("{}\n  optional: what needs it is left out", page::defect(day, dataset, defect)));
         }
+        let mut work = DayWork::new(self.facts, exports, inputs)?;
+        work.snapshots = std::mem::take(&mut read.snapshots);
+        work.skipped = skipped(&work.exports, &work.snapshots, &read);
         let civil = CivilDay::new(day, job.config.time_zone);
-        let mut tables = DayTables::new(&job.results, self.state, day);
-        for (table, rows) in rollups::daily_tables(&sums, &day_read.snapshots, &civil)? {
-            tables.add(table, rows)?;
+        for (table, rows) in rollups::daily_tables(&sums, &work.snapshots, &civil)? {
+            work.add(table, rows)?;
         }
-        job.progress.stage(day, "rollups", &format!("{} tables", tables.fresh.len()));
-        for table in TABLES.iter().filter(|t| t.stage == Stage::Rollup && !tables.fresh.contains_key(t.name)) {
-            tables.absent.insert(table.name);
-        }
+        job.progress.stage(day, "rollups", &format!("{} tables", work.tables.fresh.len()));
         let tally = sums.tally;
+        // The sets behind the distinct counts are the largest thing in memory; the windows need the room.
         drop(sums);
-        let computed = Computed { snapshots: day_read.snapshots.clone(), read: Some(ReadResult { day_read, tally }) };
-        let (published, wrote) =
-            compute_windows(job, exports, tables, computed, inputs, self.state.manifest(day)?.as_deref())?;
-        self.publish(published, wrote)
+        work.compute_windows(job)?;
+        let mut change = work.into_change(job);
+        change.manifest.datasets = read.accounts;
+        change.quarantine = Some(read.quarantine.into_iter().map(|(d, rows)| (d.name, rows)).collect());
+        change.tally = Some(tally);
+        self.publish(change)
     }
 
-    /// Computes the window tables whose inputs are others than those they were computed from.
-    fn refresh_windows(&mut self, exports: &DayExports, inputs: &str) -> Result<DayEnd> {
-        let (job, day) = (self.job, exports.day);
-        let manifest = self.state.manifest(day)?;
-        let planned =
-            plan::plan_days(&job.exports, &job.results, self.state, &job.config, std::iter::once(day), &|_| false)?;
-        if planned.iter().all(|p| p.action == plan::Action::Nothing) {
-            return Ok(DayEnd::Computed { wrote: false });
-        }
-        let wanted = |d: &Dataset| ["campaigns", "campaign_shops", "campaign_products", "inventory"].contains(&d.name);
-        let day_read = read_day(&job.exports, exports, &job.config, &wanted, false, &mut |_| Ok(()))?;
-        let tables = DayTables::new(&job.results, self.state, day);
-        let computed = Computed { snapshots: day_read.snapshots, read: None };
-        let (published, wrote) =
-            compute_windows(job, exports, tables, computed, inputs.to_owned(), manifest.as_deref())?;
-        self.publish(published, wrote)
-    }
-
-    fn publish(&mut self, prepared: Prepared, mut manifest: Manifest) -> Result<DayEnd> {
+    /// Computes the tables that are stale; the rollups stay.
+    fn refresh(&mut self, exports: DayExports, inputs: String) -> Result<DayEnd> {
         let job = self.job;
-        let day = manifest.day;
-        job.progress.stage(day, "publish", &format!("{} files changed", prepared.files.len()));
-        let wrote = !prepared.files.is_empty() || !prepared.removed.is_empty();
-        let change = Change {
-            day,
-            run_id: &job.run_id,
-            files: prepared.files.iter().collect(),
-            removed: prepared.removed,
-            quarantine: prepared.quarantine,
-            tally: prepared.tally,
-        };
-        let staged = publish::stage(&job.results, change)?;
-        publish::commit(&job.results, staged, &DATASETS)?;
-        manifest.finished_at = now(job);
-        self.state.record(manifest)?;
-        self.report_written(day, &prepared.files);
-        Ok(DayEnd::Computed { wrote })
+        let mut work = DayWork::new(self.facts, exports, inputs)?;
+        let reads = |table| windows::reads(table, work.exports.day, work.first_campaign_day(), &job.config).datasets;
+        let wanted: BTreeSet<&str> =
+            TABLES.iter().filter(|t| t.stage == Stage::Window).flat_map(|t| reads(t)).collect();
+        let is_wanted = |dataset: &Dataset| wanted.contains(dataset.name);
+        let read = read_day(&job.exports, &work.exports, &job.config, &is_wanted, false, &mut |_| Ok(()))?;
+        work.snapshots = read.snapshots;
+        work.compute_windows(job)?;
+        self.publish(work.into_change(job))
     }
 
-    fn report_written(&mut self, day: NaiveDate, files: &[TableFile]) {
-        self.report.tables.extend(files.iter().map(|file| Written {
+    fn publish(&mut self, change: Change) -> Result<DayEnd> {
+        let (job, day) = (self.job, change.manifest.day);
+        let staged = publish::stage(&job.results, change)?;
+        let change = publish::commit(&job.results, &self.facts.state, staged, || job.now())?;
+        job.progress.stage(day, "publish", &format!("{} files changed", change.files.len() + change.removed.len()));
+        self.report.tables.extend(change.files.iter().map(|file| Written {
             day,
             table: file.table.name.into(),
             rows: file.rows.height() as u64,
             bytes: file.bytes.len() as u64,
             sha256: file.sha256.clone(),
         }));
+        Ok(DayEnd::Computed { wrote: change.touches_tables() })
     }
 
     /// Records that the exports are blocked; what was published of the day stays.
-    fn block(&mut self, exports: &DayExports, inputs: String, day_read: DayRead) -> Result<DayEnd> {
-        let (job, day) = (self.job, exports.day);
-        let mut blocking: Vec<Blocked> = day_read
-            .blocking(&job.config)
-            .map(|(dataset, defect)| Blocked { dataset: dataset.name.into(), day, reason: defect.reason() })
-            .collect();
-        blocking.sort_by(|a, b| a.dataset.cmp(&b.dataset));
-        for (dataset, defect) in day_read.blocking(&job.config) {
-            job.progress.warn(&page::defect(day, dataset, defect));
+    fn block(&mut self, day: NaiveDate, inputs: String, read: DayRead) -> Result<DayEnd> {
+        let job = self.job;
+        let mut exports = Vec::new();
+        for (dataset, defect) in read.blocking(&job.config) {
+            self.warn(page::defect(day, dataset, defect));
+            exports.push(Blocked { dataset: dataset.name.into(), day, reason: defect.reason() });
         }
-        let quarantine: BTreeMap<_, _> = day_read.quarantine.into_iter().map(|(d, rows)| (d.name, rows)).collect();
-        let read: Vec<&Dataset> =
-            DATASETS.into_iter().filter(|d| day_read.accounts.iter().any(|a| a.dataset == d.name)).collect();
-        publish::publish_quarantine(&job.results, day, &quarantine, &read)?;
-        let mut manifest = self.next_manifest(day)?;
-        let blocked = BlockedExports { inputs, exports: blocking };
+        exports.sort_by(|a, b| a.dataset.cmp(&b.dataset));
+        let quarantine: BTreeMap<_, _> = read.quarantine.into_iter().map(|(d, rows)| (d.name, rows)).collect();
+        let is_read = |dataset: &&Dataset| read.accounts.iter().any(|a| a.dataset == dataset.name);
+        let datasets: Vec<&Dataset> = DATASETS.into_iter().filter(is_read).collect();
+        publish::publish_quarantine(&job.results, day, &quarantine, &datasets)?;
+        let mut manifest = job.next_manifest(day, self.facts.manifest(day)?.as_deref());
+        let blocked = BlockedExports { inputs, exports };
         manifest.blocked = Some(blocked.clone());
-        manifest.finished_at = now(job);
-        self.state.record(manifest)?;
+        manifest.finished_at = job.now();
+        self.facts.state.record(manifest)?;
         Ok(self.report_blocked(&blocked))
+    }
+
+    /// Benchmarks of the day before for a day whose own exports cannot be used.
+    fn stand_in(&mut self, day: NaiveDate, role: Role, reason: String) -> Result<()> {
+        let (job, newest) = (self.job, self.facts.manifest(day)?);
+        if !plan::wants_stand_in(newest.as_deref(), role == Role::ReportDay) {
+            return Ok(());
+        }
+        let Some(before) = day.pred_opt() else { return Ok(()) };
+        if !self.processed.contains(&before) {
+            self.process_own(before)?;
+        }
+        let Some(stand_in) = plan::resolve_stand_in(self.facts, day, reason, &|_, _, _| None)? else {
+            if let (true, Readiness::NotYet(missing)) = (day == self.report.day, self.facts.readiness(before)?) {
+                self.report_missing(before, &missing);
+            }
+            return Ok(());
+        };
+        if stand_in.is_fresh {
+            return Ok(());
+        }
+        let benchmark = stand_in.benchmark;
+        job.progress.stage(day, "windows", &format!("benchmarks of {} stand in", benchmark.day));
+        let tables = self.facts.tables(benchmark.day);
+        let compute =
+            |table| TableFile::new(table, day, windows::benchmark_table(table, &benchmark, &job.config, &tables)?);
+        let files = [&CATEGORY_BENCHMARK, &SHOP_BENCHMARK].map(compute).into_iter().collect::<Result<Vec<_>>>()?;
+        let manifest = job.next_manifest(day, newest.as_deref());
+        let mut change = Change::new(manifest, files, [], &stand_in.inputs);
+        change.manifest.benchmark =
+            Some(PublishedBenchmark { benchmark_day: benchmark.day, fallback_reason: benchmark.fallback_reason });
+        self.publish(change).map(drop)
+    }
+
+    fn report_missing(&mut self, day: NaiveDate, datasets: &[&str]) {
+        self.report.missing.extend(datasets.iter().map(|d| Missing { dataset: (*d).into(), day }));
     }
 
     fn report_blocked(&mut self, blocked: &BlockedExports) -> DayEnd {
         self.report.blocked.extend(blocked.exports.iter().cloned());
-        DayEnd::Blocked(blocked.exports.iter().map(|b| b.dataset.clone()).collect())
+        DayEnd::Blocked(blocked.datasets())
     }
 
-    /// Benchmarks of the day before for a day whose own exports cannot be used.
-    ///
-    /// Benchmarks made from the day itself stay. On the way of a catch-up only a stand-in that is already published is
-    /// kept fresh; a new one is for the day that the run was asked for.
-    fn stand_in(&mut self, day: NaiveDate, role: Role, reason: String) -> Result<()> {
-        let manifest = self.state.manifest(day)?;
-        let published = manifest.as_deref().and_then(|m| m.benchmark.as_ref());
-        let is_own = published.is_some_and(|b| b.fallback_reason.is_none());
-        if is_own || (role == Role::CatchUp && published.is_none()) {
-            return Ok(());
-        }
-        let Some(before) = day.pred_opt() else { return Ok(()) };
-        let end = if self.processed.contains(&before) { self.look_at(before)? } else { self.process_own(before)? };
-        match end {
-            DayEnd::Computed { .. } => {
-                self.publish_stand_in(day, BenchmarkDay { day: before, fallback_reason: Some(reason) })
+    /// Lists what a day lacks; warns of it where the day was just computed or is the day of the report.
+    fn report_skipped(&mut self, day: NaiveDate, outcome: Outcome) -> Result<()> {
+        let Some(manifest) = self.facts.manifest(day)? else { return Ok(()) };
+        let reasons: BTreeSet<&str> = manifest.skipped.iter().map(|s| s.reason.as_str()).collect();
+        if day == self.report.day || outcome == Outcome::Published {
+            for reason in reasons {
+                let lacking = manifest.skipped.iter().filter(|s| s.reason == reason).map(Skipped::words);
+                self.warn(format!("{day} {reason}: {}", lacking.collect::<Vec<_>>().join("; ")));
             }
-            DayEnd::NotFinal(missing) => {
-                if day == self.report.day {
-                    let missing = missing.into_iter().map(|d| Missing { dataset: d.into(), day: before });
-                    self.report.missing.extend(missing);
-                }
-                Ok(())
-            }
-            DayEnd::Blocked(_) => Ok(()),
         }
+        self.report.skipped.extend(manifest.skipped.iter().cloned());
+        Ok(())
     }
 
-    /// How a day that this run has been through stands.
-    fn look_at(&self, day: NaiveDate) -> Result<DayEnd> {
-        let exports = match check_day(&self.job.exports, day, &self.job.config.required)? {
-            Readiness::NotYet(missing) => return Ok(DayEnd::NotFinal(missing)),
-            Readiness::Ready(exports) => exports,
-        };
-        let manifest = self.state.manifest(day)?;
-        let inputs = plan::rollup_inputs(&exports, &self.job.config);
-        Ok(match plan::decide_rollups(manifest.as_deref(), &inputs) {
-            RollupDecision::Fresh => DayEnd::Computed { wrote: false },
-            _ => DayEnd::Blocked(vec![]),
-        })
+    fn warn_of_days_out_of_reach(&mut self, first: NaiveDate) -> Result<()> {
+        let out_of_reach = plan::days_out_of_reach(self.facts, self.report.day, first)?;
+        if let [oldest, .., newest] | [oldest @ newest] = out_of_reach.unpublished[..] {
+            self.warn(format!(
+                "before the lookback, days from {oldest} to {newest} are final and not published ({} of them); run: \
+                 campaign-etl backfill --from {oldest} --to {newest}",
+                out_of_reach.unpublished.len()
+            ));
+        }
+        if let [oldest, .., newest] | [oldest @ newest] = out_of_reach.blocked[..] {
+            self.warn(format!(
+                "before the lookback, days from {oldest} to {newest} are blocked ({} of them); see: campaign-etl status \
+                 --from {oldest} --to {newest}",
+                out_of_reach.blocked.len()
+            ));
+        }
+        Ok(())
     }
 
-    fn publish_stand_in(&mut self, day: NaiveDate, benchmark: BenchmarkDay) -> Result<()> {
-        let job = self.job;
-        let manifest = self.next_manifest(day)?;
-        let tables_of_b = DayTables::new(&job.results, self.state, benchmark.day);
-        let inputs = [&CATEGORY_BENCHMARK, &SHOP_BENCHMARK]
-            .map(|table| plan::benchmark_inputs(table, &benchmark, &tables_of_b, &job.config).map(|i| (table.name, i)));
-        let inputs: BTreeMap<&str, String> = inputs.into_iter().collect::<Result<_>>()?;
-        let is_fresh =
-            |(table, inputs): (&&str, &String)| manifest.tables.get(*table).is_some_and(|t| t.inputs == *inputs);
-        if inputs.iter().all(is_fresh) {
-            return Ok(());
-        }
-        job.progress.stage(day, "windows", &format!("benchmarks of {} stand in", benchmark.day));
-        let mut files = Vec::new();
-        for (table, rows) in windows::benchmark_tables(&benchmark, &job.config, &tables_of_b)? {
-            files.push(TableFile::new(table, day, rows)?);
-        }
-        let (prepared, mut manifest) = prepare(manifest, files, vec![], &inputs);
-        manifest.benchmark =
-            Some(PublishedBenchmark { benchmark_day: benchmark.day, fallback_reason: benchmark.fallback_reason });
-        self.publish(prepared, manifest).map(drop)
-    }
-
-    /// The manifest that follows the day's newest.
-    fn next_manifest(&self, day: NaiveDate) -> Result<Manifest> {
-        Ok(next_manifest(self.job, day, self.state.manifest(day)?.as_deref()))
+    fn warn(&mut self, warning: String) {
+        self.job.progress.warn(&warning);
+        self.report.warnings.push(warning);
     }
 }
 
-fn rows_read(day_read: &DayRead) -> String {
-    let sum = |rows: fn(&Accounting) -> u64| day_read.accounts.iter().map(rows).sum::<u64>();
+/// A final day on its way through windows to publishing.
+struct DayWork<'a> {
+    exports: DayExports,
+    newest: Option<Rc<Manifest>>,
+    tables: DayTables<'a>,
+    snapshots: Snapshots,
+    /// Tables and columns that lack an optional export.
+    skipped: Vec<Skipped>,
+    /// What each fresh or checked table comes from.
+    inputs: BTreeMap<&'static str, String>,
+    rollup_inputs: String,
+}
+
+impl<'a> DayWork<'a> {
+    /// A day of which nothing is read yet: it lacks what it lacked when it was published.
+    fn new(facts: &'a Facts<'a>, exports: DayExports, rollup_inputs: String) -> Result<Self> {
+        let newest = facts.manifest(exports.day)?;
+        Ok(DayWork {
+            tables: facts.tables(exports.day),
+            exports,
+            snapshots: Snapshots::default(),
+            skipped: newest.as_ref().map(|m| m.skipped.clone()).unwrap_or_default(),
+            newest,
+            inputs: BTreeMap::new(),
+            rollup_inputs,
+        })
+    }
+
+    fn add(&mut self, table: &'static Table, rows: DataFrame) -> Result<()> {
+        if table.stage == Stage::Rollup {
+            self.inputs.insert(table.name, self.rollup_inputs.clone());
+        }
+        self.tables.add(table, rows)
+    }
+
+    fn first_campaign_day(&self) -> Option<NaiveDate> {
+        self.newest.as_ref().and_then(|m| m.first_campaign_day)
+    }
+
+    /// The window and benchmark tables whose inputs are others than those they were computed from, in an order in which
+    /// each reads only what is settled.
+    fn compute_windows(&mut self, job: &Job) -> Result<()> {
+        let (day, config) = (self.exports.day, &job.config);
+        let skips = |name: &str| self.skipped.iter().any(|s| s.table == name && s.columns.is_empty());
+        self.tables.absent = TABLES.iter().map(|t| t.name).filter(|name| skips(name)).collect();
+        let first_campaign_day = self.snapshots.campaigns.iter().map(|c| c.first_day).min();
+        let own = BenchmarkDay { day, fallback_reason: None };
+        let mut computed = 0;
+        for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
+            if self.tables.absent.contains(table.name) {
+                continue;
+            }
+            let newest = self.newest.as_deref();
+            let freshness = plan::freshness(table, &self.exports, first_campaign_day, &self.tables, newest, config)?;
+            self.inputs.insert(table.name, freshness.inputs);
+            if freshness.why_stale.is_none() {
+                continue;
+            }
+            let rows = if table.stage == Stage::Benchmark {
+                windows::benchmark_table(table, &own, config, &self.tables)?
+            } else {
+                let snapshots = &self.snapshots;
+                windows::window_table(table, &WindowInputs { day, config, snapshots, published: &self.tables })?
+            };
+            self.tables.add(table, rows)?;
+            computed += 1;
+        }
+        job.progress.stage(day, "windows", &format!("{computed} tables"));
+        Ok(())
+    }
+
+    fn into_change(mut self, job: &Job) -> Change {
+        let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
+        manifest.rollup_inputs = Some(self.rollup_inputs);
+        manifest.first_campaign_day = self.snapshots.campaigns.iter().map(|c| c.first_day).min();
+        manifest.skipped = self.skipped;
+        manifest.blocked = None;
+        manifest.benchmark = Some(PublishedBenchmark { benchmark_day: self.exports.day, fallback_reason: None });
+        let absent = TABLES.into_iter().filter(|t| self.tables.absent.contains(t.name));
+        Change::new(manifest, std::mem::take(&mut self.tables.fresh).into_values(), absent, &self.inputs)
+    }
+}
+
+fn rows_read(read: &DayRead) -> String {
+    let sum = |rows: fn(&Accounting) -> u64| read.accounts.iter().map(rows).sum::<u64>();
     format!("{} rows read, {} quarantined", sum(|a| a.rows_read), sum(|a| a.rows_quarantined))
 }
 
-fn next_manifest(job: &Job, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
-    Manifest {
-        run_id: job.run_id.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        day,
-        started_at: now(job),
-        time_zone: job.config.time_zone.name().into(),
-        currency: job.config.currency.clone(),
-        ..newest.cloned().unwrap_or_default()
-    }
-}
-
-fn now(job: &Job) -> String {
-    (job.clock)().to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// What is about to be published.
-#[derive(Default)]
-struct Prepared {
-    files: Vec<TableFile>,
-    removed: Vec<&'static crate::contracts::Table>,
-    quarantine: Option<BTreeMap<&'static str, Vec<crate::exports::quarantine::Quarantined>>>,
-    tally: Option<Tally>,
-}
-
-/// The windows and benchmarks of a day on top of its rollups, fresh or published; only those that are stale.
-fn compute_windows(
-    job: &Job,
-    exports: &DayExports,
-    mut tables: DayTables,
-    computed: Computed,
-    rollup_inputs: String,
-    newest: Option<&Manifest>,
-) -> Result<(Prepared, Manifest)> {
-    let (config, day) = (&job.config, exports.day);
-    let first_campaign_day = computed.snapshots.campaigns.iter().map(|c| c.first_day).min();
-    let is_fresh =
-        |name: &str, inputs: &str| newest.and_then(|m| m.tables.get(name)).is_some_and(|t| t.inputs == inputs);
-    let mut inputs: BTreeMap<&str, String> = tables.fresh.keys().map(|name| (*name, rollup_inputs.clone())).collect();
-    for table in TABLES.iter().filter(|t| t.stage == Stage::Window) {
-        if table.needs.iter().any(|dataset| !computed.snapshots.has(dataset)) {
-            tables.absent.insert(table.name);
-            continue;
-        }
-        let of_table = plan::window_inputs(table, exports, first_campaign_day, &tables, config)?;
-        if !is_fresh(table.name, &of_table) {
-            let window = WindowInputs { day, config, snapshots: &computed.snapshots, published: &tables };
-            if let Some(rows) = windows::window_table(table, &window)? {
-                tables.add(table, rows)?;
-            }
-        }
-        inputs.insert(table.name, of_table);
-    }
-    let benchmark = BenchmarkDay { day, fallback_reason: None };
-    let mut is_stale = false;
-    for table in TABLES.iter().filter(|t| t.stage == Stage::Benchmark) {
-        let of_table = plan::benchmark_inputs(table, &benchmark, &tables, config)?;
-        is_stale |= !is_fresh(table.name, &of_table);
-        inputs.insert(table.name, of_table);
-    }
-    if is_stale {
-        for (table, rows) in windows::benchmark_tables(&benchmark, config, &tables)? {
-            tables.add(table, rows)?;
-        }
-    }
-    let stage_of = |name: &str| TABLES.iter().any(|t| t.name == name && t.stage != Stage::Rollup);
-    let computed_windows = tables.fresh.keys().filter(|name| stage_of(name)).count();
-    job.progress.stage(day, "windows", &format!("{computed_windows} tables"));
-    let removed = TABLES.into_iter().filter(|t| tables.absent.contains(t.name)).collect();
-    let files = std::mem::take(&mut tables.fresh).into_values().collect();
-    let (mut prepared, mut manifest) = prepare(next_manifest(job, day, newest), files, removed, &inputs);
-    manifest.rollup_inputs = Some(rollup_inputs);
-    manifest.first_campaign_day = first_campaign_day;
-    manifest.blocked = None;
-    manifest.benchmark = Some(PublishedBenchmark { benchmark_day: day, fallback_reason: None });
-    if let Some(read) = computed.read {
-        manifest.skipped = skipped(day, exports, &computed.snapshots, &read.day_read.defects);
-        manifest.datasets = read.day_read.accounts;
-        prepared.quarantine = Some(read.day_read.quarantine.into_iter().map(|(d, rows)| (d.name, rows)).collect());
-        prepared.tally = Some(read.tally);
-    }
-    Ok((prepared, manifest))
-}
-
-/// Only files that differ from what is published are written; the manifest learns what each now comes from.
-fn prepare(
-    mut manifest: Manifest,
-    files: Vec<TableFile>,
-    removed: Vec<&'static crate::contracts::Table>,
-    inputs: &BTreeMap<&str, String>,
-) -> (Prepared, Manifest) {
-    let mut changed = Vec::new();
-    for file in files {
-        let published = manifest.tables.get(file.table.name);
-        if published.is_none_or(|p| p.sha256 != file.sha256) {
-            let new = PublishedTable {
-                rows: file.rows.height() as u64,
-                bytes: file.bytes.len() as u64,
-                sha256: file.sha256.clone(),
-                inputs: String::new(),
-                run_id: manifest.run_id.clone(),
-            };
-            manifest.tables.insert(file.table.name.into(), new);
-            changed.push(file);
-        }
-    }
-    let removed: Vec<_> = removed.into_iter().filter(|t| manifest.tables.remove(t.name).is_some()).collect();
-    for (name, inputs) in inputs {
-        if let Some(table) = manifest.tables.get_mut(*name) {
-            table.inputs.clone_from(inputs);
-        }
-    }
-    (Prepared { files: changed, removed, ..Prepared::default() }, manifest)
-}
-
 /// Tables and columns that lack an optional export, and why it is absent.
-fn skipped(
-    day: NaiveDate,
-    exports: &DayExports,
-    snapshots: &Snapshots,
-    defects: &[(&'static Dataset, Defect)],
-) -> Vec<Skipped> {
-    let why = |dataset: &str| {
-        let defect = defects.iter().find(|(d, _)| d.name == dataset).map(|(_, defect)| defect.reason());
-        let is_final = exports.folder(dataset).is_some_and(|f| f.is_final());
-        defect.map(|reason| format!("{dataset} {reason}")).unwrap_or_else(|| {
-            debug_assert!(!is_final);
-            format!("{dataset} is not final")
-        })
+fn skipped(exports: &DayExports, snapshots: &Snapshots, read: &DayRead) -> Vec<Skipped> {
+    let day = exports.day;
+    let why = |dataset: &str| match read.defects.iter().find(|(d, _)| d.name == dataset) {
+        Some((_, defect)) => format!("{dataset} {}", defect.reason()),
+        None => format!("{dataset} is not final"),
     };
     let mut skipped = Vec::new();
     for table in TABLES {

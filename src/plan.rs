@@ -1,45 +1,162 @@
 //! What is fresh and what is not: the decisions of a run, the same for doing it and for saying what would be done.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
 use anyhow::Result;
 use chrono::NaiveDate;
 
 use crate::config::Config;
 use crate::contracts::tables::{CATEGORY_BENCHMARK, SHOP_BENCHMARK, SHOP_DAILY, TABLES};
 use crate::contracts::{Stage, Table, datasets::DATASETS};
-use crate::days::readiness::{DayExports, Readiness, check_day};
+use crate::days::calendar::six_months_before;
+use crate::days::readiness::{DayExports, Folder, Readiness, check_day};
 use crate::publish::reader::DayTables;
 use crate::record::fingerprint::Fingerprint;
-use crate::record::manifest::Manifest;
+use crate::record::manifest::{BlockedExports, Manifest};
 use crate::record::state::State;
 use crate::store::Store;
-use crate::windows::{self, BenchmarkDay};
+use crate::windows::{self, BenchmarkDay, PublishedTables};
 
-/// Whether the rollups of a final day have to be computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RollupDecision {
-    NotPublished,
-    /// The exports, or settings that decide what is used of them, are others than those computed from.
-    InputsChanged,
-    /// An earlier run found these very exports blocked.
-    KnownBlocked,
-    Fresh,
+/// The version of this program; other versions may see exports with other eyes.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What is known without reading a row: settings, export folders (each listed once) and manifests.
+pub struct Facts<'a> {
+    pub exports: &'a Store,
+    pub results: &'a Store,
+    pub config: &'a Config,
+    pub state: State,
+    readiness: RefCell<HashMap<NaiveDate, Readiness>>,
 }
 
-/// Decides from the exports' fingerprint and what is published; reads no rows.
-pub fn decide_rollups(manifest: Option<&Manifest>, inputs: &str) -> RollupDecision {
-    match manifest {
-        Some(m) if m.blocked.as_ref().is_some_and(|b| b.inputs == inputs) => RollupDecision::KnownBlocked,
-        Some(m) if m.rollup_inputs.as_deref() == Some(inputs) => RollupDecision::Fresh,
-        Some(m) if m.has_rollups() => RollupDecision::InputsChanged,
-        _ => RollupDecision::NotPublished,
+impl<'a> Facts<'a> {
+    pub fn load(exports: &'a Store, results: &'a Store, config: &'a Config) -> Result<Facts<'a>> {
+        Ok(Facts { exports, results, config, state: State::load(results)?, readiness: RefCell::default() })
     }
+
+    pub fn readiness(&self, day: NaiveDate) -> Result<Readiness> {
+        if let Some(known) = self.readiness.borrow().get(&day) {
+            return Ok(known.clone());
+        }
+        let found = check_day(self.exports, day, &self.config.required)?;
+        self.readiness.borrow_mut().insert(day, found.clone());
+        Ok(found)
+    }
+
+    pub fn manifest(&self, day: NaiveDate) -> Result<Option<Rc<Manifest>>> {
+        self.state.manifest(day)
+    }
+
+    /// The results as the tables of a day see them.
+    pub fn tables(&self, day: NaiveDate) -> DayTables<'_> {
+        DayTables::new(self.results, &self.state, day)
+    }
+}
+
+/// Tells on which day of `[first, last]` an earlier step of a plan computes a table anew; nothing while a run is on
+/// its way, because what it computed is published by then.
+pub type Recomputed<'a> = &'a dyn Fn(&Table, NaiveDate, NaiveDate) -> Option<NaiveDate>;
+
+/// What to do about a day's own tables.
+pub enum Decision {
+    /// Required exports are not final; sorted.
+    Wait(Vec<&'static str>),
+    /// An earlier run found these very exports blocked.
+    KnownBlocked(BlockedExports),
+    /// Read the exports, compute every table.
+    Compute { exports: DayExports, inputs: String, why: &'static str },
+    /// The rollups are fresh; compute the tables that are stale, if any.
+    Refresh { exports: DayExports, inputs: String, stale: Vec<Stale> },
+}
+
+/// A table that is not what it would be now.
+pub struct Stale {
+    pub table: &'static Table,
+    pub why: String,
+}
+
+/// Decides about one day from folders and manifests.
+pub fn decide(facts: &Facts, day: NaiveDate, recomputed: Recomputed) -> Result<Decision> {
+    let exports = match facts.readiness(day)? {
+        Readiness::Ready(exports) => exports,
+        Readiness::NotYet(missing) => return Ok(Decision::Wait(missing)),
+    };
+    let inputs = rollup_inputs(&exports, facts.config);
+    let Some(manifest) = facts.manifest(day)? else {
+        return Ok(Decision::Compute { exports, inputs, why: "final, not published" });
+    };
+    if let Some(blocked) = known_blocked(&manifest, &inputs) {
+        return Ok(Decision::KnownBlocked(blocked.clone()));
+    }
+    Ok(match manifest.rollup_inputs.as_deref() {
+        Some(published) if published == inputs => {
+            let stale = stale_tables(facts, &exports, &manifest, recomputed)?;
+            Decision::Refresh { exports, inputs, stale }
+        }
+        Some(_) => Decision::Compute { exports, inputs, why: "its exports or settings changed since it was published" },
+        None => Decision::Compute { exports, inputs, why: "final, not published" },
+    })
+}
+
+/// The verdict of an earlier run of this version over these exports.
+fn known_blocked<'m>(manifest: &'m Manifest, inputs: &str) -> Option<&'m BlockedExports> {
+    manifest.blocked.as_ref().filter(|blocked| blocked.inputs == inputs && manifest.version == VERSION)
+}
+
+fn stale_tables(
+    facts: &Facts,
+    exports: &DayExports,
+    manifest: &Manifest,
+    recomputed: Recomputed,
+) -> Result<Vec<Stale>> {
+    let tables = facts.tables(exports.day);
+    let mut stale: Vec<Stale> = Vec::new();
+    for table in TABLES.iter().filter(|t| t.stage != Stage::Rollup && !manifest.skips(t)) {
+        let freshness = freshness(table, exports, manifest.first_campaign_day, &tables, Some(manifest), facts.config)?;
+        let reads = windows::reads(table, exports.day, manifest.first_campaign_day, facts.config);
+        let upstream = reads.tables.iter().find_map(|(read, first, last)| {
+            let day = recomputed(read, *first, *last);
+            let same_day = stale.iter().any(|s| s.table.name == read.name).then_some(exports.day);
+            day.or(same_day).map(|day| format!("{} reads {} of {day}, which is computed first", table.name, read.name))
+        });
+        if let Some(why) = upstream.or(freshness.why_stale) {
+            stale.push(Stale { table, why });
+        }
+    }
+    Ok(stale)
+}
+
+/// What a table would be computed from now, and why it is stale if it is.
+pub struct Freshness {
+    pub inputs: String,
+    pub why_stale: Option<String>,
+}
+
+/// Compares what a window or benchmark table of a final day was computed from with what it would be computed from now.
+pub fn freshness(
+    table: &Table,
+    exports: &DayExports,
+    first_campaign_day: Option<NaiveDate>,
+    tables: &DayTables,
+    newest: Option<&Manifest>,
+    config: &Config,
+) -> Result<Freshness> {
+    let reads = windows::reads(table, exports.day, first_campaign_day, config);
+    let inputs = inputs_of(table, &reads, &exports.fingerprint(&reads.datasets), tables, config)?;
+    let why_stale = match newest.and_then(|m| m.tables.get(table.name)) {
+        None => Some(format!("{} is not published", table.name)),
+        Some(published) if published.inputs != inputs => Some(format!("{} was computed from other inputs", table.name)),
+        Some(_) => None,
+    };
+    Ok(Freshness { inputs, why_stale })
 }
 
 /// What the rollups of a day come from: every export folder, the settings, and the meaning of the tables.
 pub fn rollup_inputs(exports: &DayExports, config: &Config) -> String {
     let mut fingerprint = Fingerprint::new("rollups");
-    fingerprint.field(config.time_zone.name());
-    fingerprint.field(&format!("{:?} {:?}", config.required, config.quarantine));
+    fingerprint.field(&settings(config));
     for table in TABLES.iter().filter(|t| t.stage == Stage::Rollup) {
         fingerprint.field(&format!("{} {}", table.name, table.version));
     }
@@ -47,52 +164,77 @@ pub fn rollup_inputs(exports: &DayExports, config: &Config) -> String {
     fingerprint.finish()
 }
 
-/// What a window table of a day comes from: the files it reads, the day's own snapshots and the settings.
-pub fn window_inputs(
+/// The table's meaning, the settings, what it takes of its own day, and every published file that it reads.
+fn inputs_of(
     table: &Table,
-    exports: &DayExports,
-    first_campaign_day: Option<NaiveDate>,
+    reads: &windows::Reads,
+    of_the_day: &str,
     tables: &DayTables,
     config: &Config,
 ) -> Result<String> {
-    let reads = windows::reads(table, exports.day, first_campaign_day, config);
-    let mut fingerprint = table_fingerprint(table, config);
-    fingerprint.field(&exports.fingerprint(&reads.datasets));
-    add_files(&mut fingerprint, &reads, tables)?;
-    Ok(fingerprint.finish())
-}
-
-/// What the benchmark tables of a report day come from: the tables of the benchmark day and the settings.
-pub fn benchmark_inputs(
-    table: &Table,
-    benchmark: &BenchmarkDay,
-    tables: &DayTables,
-    config: &Config,
-) -> Result<String> {
-    let reads = windows::reads(table, benchmark.day, None, config);
-    let mut fingerprint = table_fingerprint(table, config);
-    fingerprint.field(benchmark.fallback_reason.as_deref().unwrap_or_default());
-    add_files(&mut fingerprint, &reads, tables)?;
-    Ok(fingerprint.finish())
-}
-
-fn table_fingerprint(table: &Table, config: &Config) -> Fingerprint {
     let mut fingerprint = Fingerprint::new(table.name);
     fingerprint.field(&table.version.to_string());
-    fingerprint.field(&format!("{:?} {:?} {:?}", config.baseline_shops, config.benchmark, config.tiers));
-    fingerprint
-}
-
-fn add_files(fingerprint: &mut Fingerprint, reads: &windows::Reads, tables: &DayTables) -> Result<()> {
-    use crate::windows::PublishedTables;
-    for (table, first, last) in &reads.tables {
-        fingerprint.field(table.name);
-        for day in tables.published_days(table, *first, *last)? {
+    fingerprint.field(&settings(config));
+    fingerprint.field(of_the_day);
+    for (read, first, last) in &reads.tables {
+        fingerprint.field(read.name);
+        for day in tables.published_days(read, *first, *last)? {
             fingerprint.field(&day.to_string());
-            fingerprint.field(&tables.sha256(table, day)?.unwrap_or_default());
+            fingerprint.field(&tables.sha256(read, day)?.unwrap_or_default());
         }
     }
-    Ok(())
+    Ok(fingerprint.finish())
+}
+
+/// The settings that change what results mean. All of them for every table: a budget decides whether an optional export
+/// counts as absent, hence what a window sees of it.
+fn settings(config: &Config) -> String {
+    let Config { time_zone, required, quarantine, baseline_shops, benchmark, tiers, .. } = config;
+    format!("{} {required:?} {quarantine:?} {baseline_shops:?} {benchmark:?} {tiers:?}", time_zone.name())
+}
+
+/// Benchmarks of the day before for a day whose own exports cannot be used.
+pub struct StandIn {
+    pub benchmark: BenchmarkDay,
+    /// What each benchmark table would be computed from.
+    pub inputs: BTreeMap<&'static str, String>,
+    /// What is published is just that.
+    pub is_fresh: bool,
+}
+
+/// Whether the day wants a stand-in. Benchmarks that the day made itself stay. A new stand-in is only for the day that a
+/// run was asked for; one that is published already is kept fresh on the way.
+pub fn wants_stand_in(manifest: Option<&Manifest>, is_report_day: bool) -> bool {
+    match manifest.and_then(|m| m.benchmark.as_ref()) {
+        Some(published) => published.fallback_reason.is_some(),
+        None => is_report_day,
+    }
+}
+
+/// The stand-in of a day that wants one; `None` where the day before is not final, or blocked. Never an older day.
+pub fn resolve_stand_in(
+    facts: &Facts,
+    day: NaiveDate,
+    reason: String,
+    recomputed: Recomputed,
+) -> Result<Option<StandIn>> {
+    let Some(before) = day.pred_opt() else { return Ok(None) };
+    if !matches!(decide(facts, before, recomputed)?, Decision::Compute { .. } | Decision::Refresh { .. }) {
+        return Ok(None);
+    }
+    let benchmark = BenchmarkDay { day: before, fallback_reason: Some(reason) };
+    let (manifest, tables) = (facts.manifest(day)?, facts.tables(before));
+    let (mut inputs, mut is_fresh) = (BTreeMap::new(), true);
+    for table in [&CATEGORY_BENCHMARK, &SHOP_BENCHMARK] {
+        let reads = windows::reads(table, before, None, facts.config);
+        let reason = benchmark.fallback_reason.as_deref().unwrap_or_default();
+        let of_table = inputs_of(table, &reads, reason, &tables, facts.config)?;
+        let published = manifest.as_deref().and_then(|m| m.tables.get(table.name));
+        let is_upstream_new = reads.tables.iter().any(|(read, first, last)| recomputed(read, *first, *last).is_some());
+        is_fresh &= !is_upstream_new && published.is_some_and(|p| p.inputs == of_table);
+        inputs.insert(table.name, of_table);
+    }
+    Ok(Some(StandIn { benchmark, inputs, is_fresh }))
 }
 
 /// What a run would do for one day.
@@ -113,11 +255,11 @@ pub enum Action {
     Compute,
     /// Compute tables whose inputs are published anew; rollups stay.
     Refresh,
-    /// Benchmarks of the day before stand in.
+    /// Benchmarks of the day before stand in for a day that is not final.
     Fallback,
     /// Wait for exports.
     Wait,
-    /// A person is needed.
+    /// A person is needed; benchmarks of the day before may stand in.
     Blocked,
     Nothing,
 }
@@ -136,140 +278,90 @@ impl Action {
     }
 }
 
-/// Plans a run for the days, oldest first. `report_days` are those that a fallback would stand in for.
+/// Plans a run for the days, oldest first. `is_report_day` tells for which days a new stand-in would be published.
 ///
 /// Reads folders and manifests, never rows, so exports that turn out to be blocked are planned as computed.
 pub fn plan_days(
-    exports: &Store,
-    results: &Store,
-    state: &State,
-    config: &Config,
+    facts: &Facts,
     days: impl Iterator<Item = NaiveDate>,
-    report_days: &dyn Fn(NaiveDate) -> bool,
+    is_report_day: &dyn Fn(NaiveDate) -> bool,
 ) -> Result<Vec<PlannedDay>> {
     let mut planned: Vec<PlannedDay> = Vec::new();
     for day in days {
-        let manifest = state.manifest(day)?;
-        let tables = DayTables::new(results, state, day);
-        let new = |action, why: String, tables| PlannedDay { day, action, why, tables };
-        let day_plan = match check_day(exports, day, &config.required)? {
-            Readiness::NotYet(missing) => {
-                let why = format!("not final: {}", missing.join(", "));
-                let has_own = manifest.as_ref().is_some_and(|m| m.has_rollups());
-                let stands_in = report_days(day) && !has_own && can_stand_in(exports, state, config, day)?;
-                if stands_in {
-                    new(Action::Fallback, why, vec![CATEGORY_BENCHMARK.name, SHOP_BENCHMARK.name])
-                } else {
-                    new(Action::Wait, why, vec![])
-                }
-            }
-            Readiness::Ready(day_exports) => {
-                let inputs = rollup_inputs(&day_exports, config);
-                match decide_rollups(manifest.as_deref(), &inputs) {
-                    RollupDecision::NotPublished => new(Action::Compute, "final, not published".into(), every_table()),
-                    RollupDecision::InputsChanged => new(
-                        Action::Compute,
-                        "its exports or settings changed since it was published".into(),
-                        every_table(),
-                    ),
-                    RollupDecision::KnownBlocked => {
-                        let reasons = manifest.iter().flat_map(|m| &m.blocked).flat_map(|b| &b.exports);
-                        let why = reasons.map(|b| format!("{} {}", b.dataset, b.reason)).collect::<Vec<_>>().join("; ");
-                        new(Action::Blocked, why, vec![])
-                    }
-                    RollupDecision::Fresh => {
-                        let manifest = manifest.as_deref();
-                        let stale = stale_windows(&day_exports, manifest, &tables, config, &planned)?;
-                        match stale.first() {
-                            None => new(Action::Nothing, "up to date".into(), vec![]),
-                            Some((_, why)) => {
-                                new(Action::Refresh, why.clone(), stale.iter().map(|(table, _)| *table).collect())
-                            }
-                        }
-                    }
-                }
-            }
+        let recomputed = |table: &Table, first: NaiveDate, last: NaiveDate| {
+            let computes = |p: &&PlannedDay| (first..=last).contains(&p.day) && p.tables.contains(&table.name);
+            planned.iter().find(computes).map(|p| p.day)
         };
-        planned.push(day_plan);
+        let next = plan_day(facts, day, is_report_day(day), &recomputed)?;
+        planned.push(next);
     }
     Ok(planned)
 }
 
-fn every_table() -> Vec<&'static str> {
-    TABLES.iter().map(|t| t.name).collect()
-}
-
-/// Whether the day before is final and not known to be blocked.
-fn can_stand_in(exports: &Store, state: &State, config: &Config, day: NaiveDate) -> Result<bool> {
-    let Some(before) = day.pred_opt() else { return Ok(false) };
-    let Readiness::Ready(day_exports) = check_day(exports, before, &config.required)? else { return Ok(false) };
-    let decision = decide_rollups(state.manifest(before)?.as_deref(), &rollup_inputs(&day_exports, config));
-    Ok(decision != RollupDecision::KnownBlocked)
-}
-
-/// Window and benchmark tables of a day that are not what they would be now, and why.
-fn stale_windows(
-    exports: &DayExports,
-    manifest: Option<&Manifest>,
-    tables: &DayTables,
-    config: &Config,
-    planned: &[PlannedDay],
-) -> Result<Vec<(&'static str, String)>> {
-    let Some(manifest) = manifest else { return Ok(vec![]) };
-    let day = exports.day;
-    let mut stale: Vec<(&'static str, String)> = Vec::new();
-    for table in TABLES.iter().filter(|t| t.stage != Stage::Rollup) {
-        let first_campaign_day = manifest.first_campaign_day;
-        let inputs = if table.stage == Stage::Window {
-            window_inputs(table, exports, first_campaign_day, tables, config)?
-        } else {
-            benchmark_inputs(table, &BenchmarkDay { day, fallback_reason: None }, tables, config)?
-        };
-        let published = manifest.tables.get(table.name);
-        let is_skipped = manifest.skipped.iter().any(|s| s.table == table.name && s.columns.is_empty());
-        let reads = windows::reads(table, day, first_campaign_day, config);
-        let upstream = reads.tables.iter().find_map(|(read, first, last)| {
-            let earlier = planned
-                .iter()
-                .find(|p| (*first..=*last).contains(&p.day) && p.tables.contains(&read.name))
-                .map(|p| format!("{} reads {} of {}, which is computed first", table.name, read.name, p.day));
-            let same_day = stale.iter().find(|(name, _)| *name == read.name);
-            earlier.or_else(|| same_day.map(|(_, why)| why.clone()))
-        });
-        if is_skipped {
-            continue;
+fn plan_day(facts: &Facts, day: NaiveDate, is_report_day: bool, recomputed: Recomputed) -> Result<PlannedDay> {
+    let new = |action, why: String, tables| PlannedDay { day, action, why, tables };
+    Ok(match decide(facts, day, recomputed)? {
+        Decision::Wait(missing) => {
+            let tables = planned_stand_in(facts, day, missing.join(", "), is_report_day, recomputed)?;
+            let action = if tables.is_empty() { Action::Wait } else { Action::Fallback };
+            new(action, format!("not final: {}", missing.join(", ")), tables)
         }
-        match (published, upstream) {
-            (_, Some(why)) => stale.push((table.name, why)),
-            (None, _) => stale.push((table.name, format!("{} is not published", table.name))),
-            (Some(p), _) if p.inputs != inputs => {
-                stale.push((table.name, format!("{} was computed from other inputs", table.name)));
-            }
-            _ => {}
+        Decision::KnownBlocked(blocked) => {
+            let tables = planned_stand_in(facts, day, blocked.datasets().join(", "), is_report_day, recomputed)?;
+            let reasons: Vec<String> = blocked.exports.iter().map(|b| format!("{} {}", b.dataset, b.reason)).collect();
+            new(Action::Blocked, reasons.join("; "), tables)
         }
-    }
-    Ok(stale)
+        Decision::Compute { exports, why, .. } => {
+            let is_there = |dataset: &&str| exports.folder(dataset).is_some_and(Folder::is_final);
+            let computed = TABLES.iter().filter(|t| t.needs.iter().all(|dataset| is_there(dataset)));
+            new(Action::Compute, why.into(), computed.map(|t| t.name).collect())
+        }
+        Decision::Refresh { stale, .. } => match stale.first() {
+            None => new(Action::Nothing, "up to date".into(), vec![]),
+            Some(first) => new(Action::Refresh, first.why.clone(), stale.iter().map(|s| s.table.name).collect()),
+        },
+    })
 }
 
-/// Days of the last six months that are final and unpublished, before `first`: a run does not reach them.
-pub fn days_out_of_reach(
-    exports: &Store,
-    state: &State,
-    config: &Config,
+/// The tables that a stand-in would write.
+fn planned_stand_in(
+    facts: &Facts,
     day: NaiveDate,
-    first: NaiveDate,
-) -> Result<Vec<NaiveDate>> {
-    let oldest = crate::days::calendar::six_months_before(day);
-    let Some(dataset) = config.required.first() else { return Ok(vec![]) };
-    let mut days = Vec::new();
-    for folder in exports.list_folders(dataset)? {
+    reason: String,
+    is_report_day: bool,
+    recomputed: Recomputed,
+) -> Result<Vec<&'static str>> {
+    if !wants_stand_in(facts.manifest(day)?.as_deref(), is_report_day) {
+        return Ok(vec![]);
+    }
+    let stand_in = resolve_stand_in(facts, day, reason, recomputed)?.filter(|s| !s.is_fresh);
+    Ok(stand_in.map(|s| s.inputs.into_keys().collect()).unwrap_or_default())
+}
+
+/// Days that a run does not reach, and that a person should know of.
+#[derive(Default)]
+pub struct OutOfReach {
+    /// Final and not published.
+    pub unpublished: Vec<NaiveDate>,
+    /// Known to be blocked.
+    pub blocked: Vec<NaiveDate>,
+}
+
+/// Days from six months before `day` until `first`, excluded, that are final and unpublished.
+pub fn days_out_of_reach(facts: &Facts, day: NaiveDate, first: NaiveDate) -> Result<OutOfReach> {
+    let mut out_of_reach = OutOfReach::default();
+    let Some(dataset) = facts.config.required.first() else { return Ok(out_of_reach) };
+    for folder in facts.exports.list_folders(dataset)? {
         let Some(found) = folder.strip_prefix("dt=").and_then(|d| d.parse::<NaiveDate>().ok()) else { continue };
-        if found < oldest || found >= first || state.manifest(found)?.is_some_and(|m| m.has(&SHOP_DAILY)) {
+        let manifest = facts.manifest(found)?;
+        if found < six_months_before(day) || found >= first || manifest.is_some_and(|m| m.has(&SHOP_DAILY)) {
             continue;
         }
-        if matches!(check_day(exports, found, &config.required)?, Readiness::Ready(_)) {
-            days.push(found);
+        match decide(facts, found, &|_, _, _| None)? {
+            Decision::Wait(_) => {}
+            Decision::KnownBlocked(_) => out_of_reach.blocked.push(found),
+            Decision::Compute { .. } | Decision::Refresh { .. } => out_of_reach.unpublished.push(found),
         }
     }
-    Ok(days)
+    Ok(out_of_reach)
 }

@@ -1,19 +1,6 @@
 //! The ten export datasets (SPEC.md section 2).
 
-use super::{Column, Dataset, Kind, Reason, Rule};
-
-const fn id(name: &'static str) -> Column {
-    Column::new(name, Kind::Int64, "")
-}
-const fn text(name: &'static str) -> Column {
-    Column::new(name, Kind::Text, "")
-}
-const fn money(name: &'static str) -> Column {
-    Column::new(name, Kind::Money, "money")
-}
-const fn instant(name: &'static str) -> Column {
-    Column::new(name, Kind::Instant, "instant (UTC)")
-}
+use super::{Column, Dataset, Kind, Reason, Rule, count, day, flag, id, instant, money, text};
 
 const ABSENT: &str = "none or unknown";
 
@@ -87,19 +74,22 @@ pub static CONTENTS: Dataset = Dataset {
         text("creator_handle"),
         text("title").null("untitled"),
         instant("published_at"),
-        Column::new("views", Kind::Int64, "views").null("not known"),
-        Column::new("has_violation", Kind::Boolean, ""),
-        Column::new("is_key_live", Kind::Boolean, ""),
+        count("views", "views").null("not known"),
+        flag("has_violation"),
+        flag("is_key_live"),
     ],
     key: &["shop_id", "content_id"],
     rules: &[
-        Rule::OneOf { column: "content_type", values: &["VIDEO", "LIVE"] },
+        Rule::OneOf { column: "content_type", values: &[VIDEO, LIVE] },
         Rule::OneOf { column: "account_type", values: &[OFFICIAL_ACCOUNTS, MARKETING_ACCOUNTS, AFFILIATE_ACCOUNTS] },
         Rule::AtLeast { columns: &["views"], least: 0, reason: Reason::NegativeCount },
     ],
     always_required: false,
 };
 
+/// Values of `contents.content_type`, and the two channels whose gmv is told apart.
+pub const LIVE: &str = "LIVE";
+pub const VIDEO: &str = "VIDEO";
 /// Values of `contents.account_type`: the seller's own two, and a creator's.
 pub const OFFICIAL_ACCOUNTS: &str = "OFFICIAL_ACCOUNTS";
 pub const MARKETING_ACCOUNTS: &str = "MARKETING_ACCOUNTS";
@@ -134,7 +124,7 @@ pub static SHOPS: Dataset = Dataset {
 pub static INVENTORY: Dataset = Dataset {
     name: "inventory",
     grain: "one SKU, snapshot at the end of the day",
-    columns: &[id("shop_id"), id("product_id"), id("sku_id"), Column::new("available_quantity", Kind::Int64, "items")],
+    columns: &[id("shop_id"), id("product_id"), id("sku_id"), count("available_quantity", "items")],
     key: &["sku_id"],
     rules: &[Rule::AtLeast { columns: &["available_quantity"], least: 0, reason: Reason::NegativeCount }],
     always_required: false,
@@ -143,12 +133,7 @@ pub static INVENTORY: Dataset = Dataset {
 pub static CAMPAIGNS: Dataset = Dataset {
     name: "campaigns",
     grain: "one campaign",
-    columns: &[
-        id("campaign_id"),
-        text("campaign_name"),
-        Column::new("first_day", Kind::Date, "day"),
-        Column::new("last_day", Kind::Date, "day"),
-    ],
+    columns: &[id("campaign_id"), text("campaign_name"), day("first_day"), day("last_day")],
     key: &["campaign_id"],
     rules: &[Rule::Ordered { first: "first_day", last: "last_day" }],
     always_required: true,

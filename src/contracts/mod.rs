@@ -84,6 +84,29 @@ impl Column {
     }
 }
 
+// Columns of the kinds that both exports and results have.
+const fn id(name: &'static str) -> Column {
+    Column::new(name, Kind::Int64, "")
+}
+const fn text(name: &'static str) -> Column {
+    Column::new(name, Kind::Text, "")
+}
+const fn flag(name: &'static str) -> Column {
+    Column::new(name, Kind::Boolean, "")
+}
+const fn day(name: &'static str) -> Column {
+    Column::new(name, Kind::Date, "day")
+}
+const fn instant(name: &'static str) -> Column {
+    Column::new(name, Kind::Instant, "instant (UTC)")
+}
+const fn money(name: &'static str) -> Column {
+    Column::new(name, Kind::Money, "money")
+}
+const fn count(name: &'static str, unit: &'static str) -> Column {
+    Column::new(name, Kind::Int64, unit)
+}
+
 /// Why a row of an export takes no part in any table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {

@@ -1,25 +1,7 @@
 //! The eighteen result tables (SPEC.md sections 3, 4 and 5).
 
-use super::{Column, Kind, Stage, Table};
+use super::{Column, Kind, Stage, Table, count, day, flag, id, instant, money, text};
 
-const fn id(name: &'static str) -> Column {
-    Column::new(name, Kind::Int64, "")
-}
-const fn text(name: &'static str) -> Column {
-    Column::new(name, Kind::Text, "")
-}
-const fn flag(name: &'static str) -> Column {
-    Column::new(name, Kind::Boolean, "")
-}
-const fn day(name: &'static str) -> Column {
-    Column::new(name, Kind::Date, "day")
-}
-const fn money(name: &'static str) -> Column {
-    Column::new(name, Kind::Money, "money")
-}
-const fn count(name: &'static str, unit: &'static str) -> Column {
-    Column::new(name, Kind::Int64, unit)
-}
 const fn fraction(name: &'static str) -> Column {
     Column::new(name, Kind::Double, "fraction (0.25 is 25 %)")
 }
@@ -91,7 +73,7 @@ const CONTENT_TYPE: Column = text("content_type").formula("VIDEO or LIVE");
 const ACCOUNT_TYPE: Column =
     text("account_type").formula("OFFICIAL_ACCOUNTS, MARKETING_ACCOUNTS or AFFILIATE_ACCOUNTS");
 const TITLE: Column = text("title").null("untitled");
-const PUBLISHED_AT: Column = Column::new("published_at", Kind::Instant, "instant (UTC)");
+const PUBLISHED_AT: Column = instant("published_at");
 const VIEWS: Column = count("views", "views").null("not known");
 const GPM: Column = mean("gpm", "money per 1000 views").formula("gmv / views * 1000").null("views are 0 or not known");
 const GMV_SHARE: Column = fraction("gmv_share").formula("gmv / the shop's gmv").null("the shop has no gmv");
@@ -273,7 +255,7 @@ pub static AD_HOURLY: Table = Table {
     grain: "each hour with a row of the shop's primary ad account",
     columns: &[
         SHOP_ID,
-        Column::new("hour_start", Kind::Instant, "instant (UTC)"),
+        instant("hour_start"),
         count("local_hour", "hours").formula("whole hours since the day's first instant"),
         money("ad_spend").formula("spend of the primary ad account"),
         money("ad_gross_revenue").formula("gross_revenue of the primary ad account"),

@@ -12,7 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use serde::{Deserialize, Serialize};
 
-use crate::contracts::arrow::{MONEY_PRECISION, MONEY_SCALE};
+use crate::contracts::arrow::{MONEY_PRECISION, MONEY_SCALE, show_cents};
 use crate::contracts::{Column, Dataset, Kind, SUCCESS_FILE};
 use crate::days::readiness::Folder;
 use crate::store::{Entry, Store, StoreFailed};
@@ -41,6 +41,8 @@ pub enum Defect {
     NothingLeft { read: u64, reasons: String },
     /// A dataset that always has rows has none.
     NoRows,
+    /// Its amounts add up to more than results can hold.
+    TooMuchMoney { cents: i128 },
 }
 
 impl Defect {
@@ -57,6 +59,9 @@ impl Defect {
             }
             Defect::NothingLeft { read, reasons } => format!("no row left to use: all {read} quarantined ({reasons})"),
             Defect::NoRows => "has no row to use".into(),
+            Defect::TooMuchMoney { cents } => {
+                format!("its amounts add up to {}, more than {} holds", show_cents(*cents), Kind::Money.sql())
+            }
         }
     }
 }

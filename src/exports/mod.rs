@@ -15,6 +15,7 @@ pub mod stream;
 use anyhow::Result;
 
 use crate::config::Config;
+use crate::contracts::arrow::MONEY_MAX_CENTS;
 use crate::contracts::datasets::{CAMPAIGNS, ORDER_LINES, PRODUCT_TRAFFIC, SHOPS};
 use crate::contracts::{Dataset, datasets::DATASETS};
 use crate::days::calendar::CivilDay;
@@ -133,17 +134,17 @@ fn read_dataset(
     let sieve = match stream::read(store, export, civil, config.quarantine, &mut sort_in)? {
         Ok(sieve) => sieve,
         Err(defect) => {
-            read.snapshots.forget(dataset);
             read.defects.push((dataset, defect));
             return Ok(());
         }
     };
-    read.snapshots.set_present(dataset);
     let account = sieve.accounting(out_of_scope);
     let required = config.required.contains(&dataset.name);
-    if let Some(defect) = account.defect(config.quarantine, required) {
-        read.snapshots.forget(dataset);
-        read.defects.push((dataset, defect));
+    let too_much =
+        || (sieve.money_cents > MONEY_MAX_CENTS).then_some(Defect::TooMuchMoney { cents: sieve.money_cents });
+    match account.defect(config.quarantine, required).or_else(too_much) {
+        Some(defect) => read.defects.push((dataset, defect)),
+        None => read.snapshots.set_present(dataset),
     }
     read.accounts.push(account);
     if !sieve.quarantined.is_empty() {

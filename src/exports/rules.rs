@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array};
 
 use hashbrown::HashSet;
 
@@ -11,14 +11,46 @@ use super::batch::Batch;
 use super::contract::OpenExport;
 use super::quarantine::{Accounting, Quarantined};
 use crate::config::QuarantineBudget;
-use crate::contracts::{Dataset, Kind, Reason, Rule};
+use crate::contracts::datasets::{AD_HOURS, ORDER_LINES};
+use crate::contracts::{Column, Dataset, Kind, Reason, Rule};
 use crate::days::calendar::CivilDay;
 
 /// Rows in quarantine that are kept to be written, at least; far beyond what a person reads, and a bound on memory.
 const KEPT_AT_LEAST: u64 = 100_000;
 
-/// A key's columns as whole numbers (every key column of the contracts is one, or an instant); unused places are 0.
-type Key = [i64; 3];
+/// The keys seen so far, as whole numbers: every key column of the contracts is one, or an instant. Of two sizes, because
+/// order lines are many and their key is short.
+enum Keys {
+    UpToTwo(HashSet<[i64; 2]>),
+    Three(HashSet<[i64; 3]>),
+}
+
+impl Keys {
+    fn of(dataset: &Dataset) -> Keys {
+        match dataset.key.len() {
+            ..=2 => Keys::UpToTwo(HashSet::default()),
+            3 => Keys::Three(HashSet::default()),
+            more => unreachable!("{} has a key of {more} columns", dataset.name),
+        }
+    }
+
+    /// Whether the row's key is seen for the first time.
+    fn insert(&mut self, columns: &[&Int64Array], row: usize) -> bool {
+        match self {
+            Keys::UpToTwo(seen) => seen.insert(key(columns, row)),
+            Keys::Three(seen) => seen.insert(key(columns, row)),
+        }
+    }
+}
+
+/// Unused places are 0.
+fn key<const N: usize>(columns: &[&Int64Array], row: usize) -> [i64; N] {
+    let mut key = [0; N];
+    for (place, column) in key.iter_mut().zip(columns) {
+        *place = column.value(row);
+    }
+    key
+}
 
 /// Passes rows on that keep the rules, in reading order, and remembers the others.
 pub struct Sieve {
@@ -27,12 +59,17 @@ pub struct Sieve {
     file_names: Vec<String>,
     /// Rows of the current file that have been seen, per file.
     rows_seen: Vec<u64>,
-    keys: HashSet<Key>,
+    keys: Keys,
     pub quarantined: Vec<Quarantined>,
     reasons: BTreeMap<Reason, u64>,
     rows_read: u64,
     rows_kept_at_most: u64,
+    /// All money of the rows passed on, in cents, where the dataset's money is added up.
+    pub money_cents: i128,
 }
+
+/// Datasets whose money is added up in results: no sum of theirs may outgrow `DECIMAL(18,2)`.
+const SUMMED: [&str; 2] = [ORDER_LINES.name, AD_HOURS.name];
 
 impl Sieve {
     pub fn new(export: &OpenExport, civil: &CivilDay, budget: QuarantineBudget) -> Sieve {
@@ -42,11 +79,12 @@ impl Sieve {
             civil: *civil,
             file_names: export.files.iter().map(|f| f.name.clone()).collect(),
             rows_seen: vec![0; export.files.len()],
-            keys: HashSet::default(),
+            keys: Keys::of(export.dataset),
             quarantined: Vec::new(),
             reasons: BTreeMap::new(),
             rows_read: 0,
             rows_kept_at_most: KEPT_AT_LEAST.max(budget.max_rows).max(allowed_ratio as u64),
+            money_cents: 0,
         }
     }
 
@@ -62,7 +100,13 @@ impl Sieve {
         self.rows_seen[file] += batch.rows as u64;
         self.rows_read += batch.rows as u64;
         self.set_aside(file, first_row, &batch, &verdicts);
-        keep(batch, &verdicts)
+        let kept = keep(batch, &verdicts)?;
+        if SUMMED.contains(&self.dataset.name) {
+            let is_money = |column: &&Column| column.kind == Kind::Money;
+            let of_column = |column: &Column| kept.money(column.name).values().iter().sum::<i128>();
+            self.money_cents += self.dataset.columns.iter().filter(is_money).map(of_column).sum::<i128>();
+        }
+        Ok(kept)
     }
 
     fn mark_duplicates(&mut self, batch: &Batch, verdicts: &mut [Option<Reason>]) {
@@ -71,11 +115,7 @@ impl Sieve {
         }
         let columns: Vec<_> = self.dataset.key.iter().map(|name| batch.ints(name)).collect();
         for (row, verdict) in verdicts.iter_mut().enumerate().filter(|(_, verdict)| verdict.is_none()) {
-            let mut key = Key::default();
-            for (place, column) in key.iter_mut().zip(&columns) {
-                *place = column.value(row);
-            }
-            if !self.keys.insert(key) {
+            if !self.keys.insert(&columns, row) {
                 *verdict = Some(Reason::DuplicateKey);
             }
         }

@@ -1,6 +1,6 @@
 //! The small datasets of a day as typed rows: only those in scope.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use arrow_array::Array;
 use chrono::NaiveDate;
@@ -79,17 +79,20 @@ pub struct SubCampaign {
     pub sub_campaign_name: String,
 }
 
-/// `None`: an optional export is absent (not final or broken); what needs it is null or not written.
+/// What the small datasets hold. Rows of an optional one are had only through a method that says `None` where its export
+/// is absent (not final or broken): what needs it is null or not written.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshots {
     pub shops: Vec<Shop>,
     pub campaigns: Vec<Campaign>,
     pub campaign_shops: Vec<CampaignShop>,
-    pub campaign_products: Option<Vec<CampaignProduct>>,
-    pub contents: Option<Vec<Content>>,
-    pub ad_hours: Option<Vec<AdHour>>,
-    pub inventory: Option<Vec<InventoryItem>>,
-    pub sub_campaigns: Option<Vec<SubCampaign>>,
+    campaign_products: Vec<CampaignProduct>,
+    contents: Vec<Content>,
+    ad_hours: Vec<AdHour>,
+    inventory: Vec<InventoryItem>,
+    sub_campaigns: Vec<SubCampaign>,
+    /// Datasets that were read to their end and may be used.
+    present: BTreeSet<&'static str>,
     primary_accounts: HashMap<i64, i64>,
     campaign_ids: HashSet<i64>,
 }
@@ -113,40 +116,48 @@ impl Snapshots {
         0
     }
 
-    /// A final export without rows is present, and empty.
+    /// The export was read to its end, with or without rows, and is sound; until then a dataset counts as absent.
     pub fn set_present(&mut self, dataset: &Dataset) {
-        match dataset {
-            d if d.name == CONTENTS.name => _ = self.contents.get_or_insert_default(),
-            d if d.name == AD_HOURS.name => _ = self.ad_hours.get_or_insert_default(),
-            d if d.name == INVENTORY.name => _ = self.inventory.get_or_insert_default(),
-            d if d.name == CAMPAIGN_PRODUCTS.name => _ = self.campaign_products.get_or_insert_default(),
-            d if d.name == SUB_CAMPAIGNS.name => _ = self.sub_campaigns.get_or_insert_default(),
-            _ => {}
-        }
+        self.present.insert(dataset.name);
     }
 
-    /// A broken optional export counts as absent.
-    pub fn forget(&mut self, dataset: &Dataset) {
-        match dataset {
-            d if d.name == CONTENTS.name => self.contents = None,
-            d if d.name == AD_HOURS.name => self.ad_hours = None,
-            d if d.name == INVENTORY.name => self.inventory = None,
-            d if d.name == CAMPAIGN_PRODUCTS.name => self.campaign_products = None,
-            d if d.name == SUB_CAMPAIGNS.name => self.sub_campaigns = None,
-            _ => {}
-        }
-    }
-
-    /// Whether an optional dataset is there.
+    /// Whether a dataset is there.
     pub fn has(&self, dataset: &str) -> bool {
-        match dataset {
-            "contents" => self.contents.is_some(),
-            "ad_hours" => self.ad_hours.is_some(),
-            "inventory" => self.inventory.is_some(),
-            "campaign_products" => self.campaign_products.is_some(),
-            "sub_campaigns" => self.sub_campaigns.is_some(),
-            _ => true,
-        }
+        self.present.contains(dataset)
+    }
+
+    pub fn campaign_products(&self) -> Option<&[CampaignProduct]> {
+        self.if_present(&CAMPAIGN_PRODUCTS, &self.campaign_products)
+    }
+
+    /// Every (shop, product) of a campaign of the day.
+    pub fn products_of_any_campaign(&self) -> Option<HashSet<(i64, i64)>> {
+        Some(self.campaign_products()?.iter().map(|p| (p.shop_id, p.product_id)).collect())
+    }
+
+    /// Every (campaign, shop, product) of the campaigns of the day.
+    pub fn products_by_campaign(&self) -> Option<HashSet<(i64, i64, i64)>> {
+        Some(self.campaign_products()?.iter().map(|p| (p.campaign_id, p.shop_id, p.product_id)).collect())
+    }
+
+    pub fn contents(&self) -> Option<&[Content]> {
+        self.if_present(&CONTENTS, &self.contents)
+    }
+
+    pub fn ad_hours(&self) -> Option<&[AdHour]> {
+        self.if_present(&AD_HOURS, &self.ad_hours)
+    }
+
+    pub fn inventory(&self) -> Option<&[InventoryItem]> {
+        self.if_present(&INVENTORY, &self.inventory)
+    }
+
+    pub fn sub_campaigns(&self) -> Option<&[SubCampaign]> {
+        self.if_present(&SUB_CAMPAIGNS, &self.sub_campaigns)
+    }
+
+    fn if_present<'a, T>(&self, dataset: &Dataset, rows: &'a [T]) -> Option<&'a [T]> {
+        self.has(dataset.name).then_some(rows)
     }
 
     fn add_shops(&mut self, batch: &Batch) {
@@ -167,8 +178,7 @@ impl Snapshots {
 
     fn add_contents(&mut self, batch: &Batch) {
         let (titles, views) = (batch.texts("title"), batch.ints("views"));
-        let contents = self.contents.get_or_insert_default();
-        contents.extend((0..batch.rows).map(|row| Content {
+        self.contents.extend((0..batch.rows).map(|row| Content {
             content_id: batch.ints("content_id").value(row),
             shop_id: batch.ints("shop_id").value(row),
             content_type: batch.texts("content_type").value(row).to_owned(),
@@ -184,22 +194,20 @@ impl Snapshots {
 
     fn add_ad_hours(&mut self, batch: &Batch) -> u64 {
         let (accounts, shops) = (batch.ints("ad_account_id"), batch.ints("shop_id"));
-        let hours = self.ad_hours.get_or_insert_default();
-        let before = hours.len();
+        let before = self.ad_hours.len();
         let primary_accounts = &self.primary_accounts;
         let in_scope = |row: &usize| primary_accounts.get(&shops.value(*row)) == Some(&accounts.value(*row));
-        hours.extend((0..batch.rows).filter(in_scope).map(|row| AdHour {
+        self.ad_hours.extend((0..batch.rows).filter(in_scope).map(|row| AdHour {
             shop_id: shops.value(row),
             hour_start_us: batch.ints("hour_start").value(row),
             spend_cents: batch.money("spend").value(row),
             gross_revenue_cents: batch.money("gross_revenue").value(row),
         }));
-        (batch.rows - (hours.len() - before)) as u64
+        (batch.rows - (self.ad_hours.len() - before)) as u64
     }
 
     fn add_inventory(&mut self, batch: &Batch) {
-        let items = self.inventory.get_or_insert_default();
-        items.extend((0..batch.rows).map(|row| InventoryItem {
+        self.inventory.extend((0..batch.rows).map(|row| InventoryItem {
             shop_id: batch.ints("shop_id").value(row),
             product_id: batch.ints("product_id").value(row),
             sku_id: batch.ints("sku_id").value(row),
@@ -236,23 +244,20 @@ impl Snapshots {
 
     fn add_campaign_products(&mut self, batch: &Batch) -> u64 {
         let ids = batch.ints("campaign_id");
-        let products = self.campaign_products.get_or_insert_default();
-        let before = products.len();
-        let campaign_ids = &self.campaign_ids;
-        let in_scope = (0..batch.rows).filter(|row| campaign_ids.contains(&ids.value(*row)));
-        products.extend(in_scope.map(|row| CampaignProduct {
+        let before = self.campaign_products.len();
+        let in_scope = (0..batch.rows).filter(|row| self.campaign_ids.contains(&ids.value(*row)));
+        self.campaign_products.extend(in_scope.map(|row| CampaignProduct {
             campaign_id: ids.value(row),
             shop_id: batch.ints("shop_id").value(row),
             product_id: batch.ints("product_id").value(row),
         }));
-        (batch.rows - (products.len() - before)) as u64
+        (batch.rows - (self.campaign_products.len() - before)) as u64
     }
 
     fn add_sub_campaigns(&mut self, batch: &Batch) {
         let (ids, campaigns, names) =
             (batch.ints("sub_campaign_id"), batch.ints("campaign_id"), batch.texts("sub_campaign_name"));
-        let rows = self.sub_campaigns.get_or_insert_default();
-        rows.extend((0..batch.rows).map(|row| SubCampaign {
+        self.sub_campaigns.extend((0..batch.rows).map(|row| SubCampaign {
             sub_campaign_id: ids.value(row),
             campaign_id: campaigns.value(row),
             sub_campaign_name: names.value(row).to_owned(),

@@ -9,7 +9,7 @@ use chrono::{Days, NaiveDate};
 use super::World;
 use super::calendar::Day;
 use super::folder::{Cell, Folder};
-use super::market::{LIVE, Market, Shop, VIDEO};
+use super::market::{CHANNELS, LIVE, Market, Shop, VIDEO};
 use super::stream::Stream;
 use crate::contracts::datasets::{AFFILIATE_ACCOUNTS, MARKETING_ACCOUNTS, OFFICIAL_ACCOUNTS};
 
@@ -161,7 +161,7 @@ fn write_content(
     folder.row(&[
         Cell::Int(content.content_id),
         Cell::Int(shown.shop_id()),
-        Cell::Text(if content.channel == LIVE { "LIVE" } else { "VIDEO" }),
+        Cell::Text(CHANNELS[content.channel].name),
         Cell::Text(content.account_type),
         Cell::Text(&handle),
         content.title.map_or(Cell::Null, Cell::Text),

@@ -6,11 +6,12 @@
 
 use super::World;
 use super::stream::Stream;
+use crate::contracts::datasets;
 
 /// The channels of the dashboard, and two of those that it counts under the product card.
 pub const CHANNELS: [Channel; 5] = [
-    Channel { name: "LIVE", click_rate: 0.105, order_rate: 0.125 },
-    Channel { name: "VIDEO", click_rate: 0.045, order_rate: 0.075 },
+    Channel { name: datasets::LIVE, click_rate: 0.105, order_rate: 0.125 },
+    Channel { name: datasets::VIDEO, click_rate: 0.045, order_rate: 0.075 },
     Channel { name: "PRODUCT_CARD", click_rate: 0.070, order_rate: 0.095 },
     Channel { name: "SHOP_TAB", click_rate: 0.060, order_rate: 0.085 },
     Channel { name: "SEARCH", click_rate: 0.125, order_rate: 0.155 },

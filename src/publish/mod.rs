@@ -3,7 +3,7 @@
 //! 1. `stage`: every changed file is written under `_staging/<run_id>/`, where no reader of a table looks.
 //! 2. `verify`: each is read back: the same bytes, the contract's schema, the row count, sums equal to the used rows.
 //! 3. `commit`: `_SUCCESS` goes, the file is replaced, `_SUCCESS` comes back; then tables that no longer exist for the
-//!    day go, and the manifest is written.
+//!    day go, and the manifest, which says what is published, is written.
 //!
 //! Nothing is visible before everything is verified.
 
@@ -16,9 +16,12 @@ use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
+use crate::contracts::datasets::DATASETS;
 use crate::contracts::{Dataset, PART_FILE, SUCCESS_FILE, Table};
 use crate::exports::quarantine::Quarantined;
 use crate::record::fingerprint::sha256;
+use crate::record::manifest::{Manifest, PublishedTable};
+use crate::record::state::State;
 use crate::rollups::tally::Tally;
 use crate::store::Store;
 
@@ -37,14 +40,25 @@ impl TableFile {
         let sha256 = sha256(&bytes);
         Ok(TableFile { table, rows, bytes, sha256 })
     }
+
+    /// Its entry in the manifest, before it is known what it comes from.
+    fn published(&self, run_id: &str) -> PublishedTable {
+        PublishedTable {
+            rows: self.rows.height() as u64,
+            bytes: self.bytes.len() as u64,
+            sha256: self.sha256.clone(),
+            inputs: String::new(),
+            run_id: run_id.to_owned(),
+        }
+    }
 }
 
-/// What changes for a day.
-pub struct Change<'a> {
-    pub day: NaiveDate,
-    pub run_id: &'a str,
+/// What changes for a day: files that differ from what is published, and the manifest that follows.
+pub struct Change {
+    /// What will be published of the day.
+    pub manifest: Manifest,
     /// Tables to write.
-    pub files: Vec<&'a TableFile>,
+    pub files: Vec<TableFile>,
     /// Tables that do not exist for the day any more.
     pub removed: Vec<&'static Table>,
     /// `None`: the exports were not read, so their quarantine stays as it is.
@@ -53,16 +67,47 @@ pub struct Change<'a> {
     pub tally: Option<Tally>,
 }
 
+impl Change {
+    /// `manifest` says what is published now, under the id of this run; of `files` only those that differ from it are
+    /// written. It learns what each table now comes from, also where the bytes stay the same.
+    pub fn new(
+        mut manifest: Manifest,
+        files: impl IntoIterator<Item = TableFile>,
+        absent: impl IntoIterator<Item = &'static Table>,
+        inputs: &BTreeMap<&'static str, String>,
+    ) -> Change {
+        let mut changed = Vec::new();
+        for file in files {
+            if manifest.tables.get(file.table.name).is_none_or(|published| published.sha256 != file.sha256) {
+                manifest.tables.insert(file.table.name.into(), file.published(&manifest.run_id));
+                changed.push(file);
+            }
+        }
+        let removed = absent.into_iter().filter(|t| manifest.tables.remove(t.name).is_some()).collect();
+        for (name, inputs) in inputs {
+            if let Some(table) = manifest.tables.get_mut(*name) {
+                table.inputs.clone_from(inputs);
+            }
+        }
+        Change { manifest, files: changed, removed, quarantine: None, tally: None }
+    }
+
+    /// Whether any table is written or goes.
+    pub fn touches_tables(&self) -> bool {
+        !self.files.is_empty() || !self.removed.is_empty()
+    }
+}
+
 /// Files that are verified, and that nobody sees yet.
-pub struct Staged<'a> {
-    change: Change<'a>,
+pub struct Staged {
+    change: Change,
 }
 
 /// Writes every file where no reader looks, and reads it back.
 ///
 /// # Errors
 /// When the store fails, or what it gives back is not what was computed. Nothing is visible then.
-pub fn stage<'a>(results: &Store, change: Change<'a>) -> Result<Staged<'a>> {
+pub fn stage(results: &Store, change: Change) -> Result<Staged> {
     for file in &change.files {
         let path = staged_path(&change, file.table);
         results.write(&path, file.bytes.clone())?;
@@ -72,27 +117,32 @@ pub fn stage<'a>(results: &Store, change: Change<'a>) -> Result<Staged<'a>> {
     Ok(Staged { change })
 }
 
-/// Makes a staged day visible, table by table.
-pub fn commit(results: &Store, staged: Staged, datasets: &[&'static Dataset]) -> Result<()> {
-    let change = staged.change;
+/// Makes a staged day visible, table by table, and records it.
+///
+/// `finished_at` is the time for the manifest, asked for when everything else is done.
+pub fn commit(results: &Store, state: &State, staged: Staged, finished_at: impl FnOnce() -> String) -> Result<Change> {
+    let mut change = staged.change;
+    let day = change.manifest.day;
     for file in &change.files {
-        let folder = file.table.partition(change.day);
+        let folder = file.table.partition(day);
         results.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
         results.copy(&staged_path(&change, file.table), &format!("{folder}/{PART_FILE}"))?;
         results.write(&format!("{folder}/{SUCCESS_FILE}"), bytes::Bytes::new())?;
     }
     for table in &change.removed {
-        let folder = table.partition(change.day);
+        let folder = table.partition(day);
         results.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
         results.remove(&format!("{folder}/{PART_FILE}"))?;
     }
     if let Some(quarantine) = &change.quarantine {
-        publish_quarantine(results, change.day, quarantine, datasets)?;
+        publish_quarantine(results, day, quarantine, &DATASETS)?;
     }
+    change.manifest.finished_at = finished_at();
+    state.record(change.manifest.clone())?;
     for file in &change.files {
         results.remove(&staged_path(&change, file.table))?;
     }
-    Ok(())
+    Ok(change)
 }
 
 /// Replaces the day's quarantine files; none is left of a dataset that has no rows there.
@@ -113,7 +163,7 @@ pub fn publish_quarantine(
 }
 
 fn staged_path(change: &Change, table: &Table) -> String {
-    format!("_staging/{}/{}/{PART_FILE}", change.run_id, table.partition(change.day))
+    format!("_staging/{}/{}/{PART_FILE}", change.manifest.run_id, table.partition(change.manifest.day))
 }
 
 fn verify(results: &Store, path: &str, file: &TableFile, tally: Option<&Tally>) -> Result<()> {

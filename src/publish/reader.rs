@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
-use polars::prelude::{DataFrame, IntoColumn};
+use polars::prelude::DataFrame;
 
 use super::TableFile;
 use super::parquet::{decode, empty};
 use crate::columns;
 use crate::contracts::{Column, PART_FILE, Table};
 use crate::days::calendar::day_number;
+use crate::record::fingerprint::sha256;
 use crate::record::state::State;
 use crate::store::{Store, StoreFailed};
 use crate::windows::PublishedTables;
@@ -51,20 +52,19 @@ impl<'a> DayTables<'a> {
     }
 
     fn read_day(&self, table: &Table, day: NaiveDate, names: &[&str]) -> Result<DataFrame> {
-        match self.fresh.get(table.name).filter(|_| day == self.day) {
-            Some(file) => Ok(file.rows.select(names.iter().copied())?),
-            None => {
-                let path = format!("{}/{PART_FILE}", table.partition(day));
-                let bytes = self.results.read(&path)?.ok_or_else(|| {
-                    let shown = self.results.show(&path);
-                    StoreFailed(format!(
-                        "{shown} is gone, but the manifest of {day} lists it; put it back, or delete {}",
-                        self.results.show(&format!("_runs/dt={day}")) + " and run the day again"
-                    ))
-                })?;
-                decode(table, bytes, names).with_context(|| format!("reading {}", self.results.show(&path)))
-            }
+        if let Some(file) = self.fresh.get(table.name).filter(|_| day == self.day) {
+            return Ok(file.rows.select(names.iter().copied())?);
         }
+        let path = format!("{}/{PART_FILE}", table.partition(day));
+        let spoilt = |how: &str| {
+            let (file, runs) = (self.results.show(&path), self.results.show(&format!("_runs/dt={day}")));
+            StoreFailed(format!("{file} {how}; put it back, or delete {runs} and run the day again"))
+        };
+        let bytes = self.results.read(&path)?.ok_or_else(|| spoilt("is gone"))?;
+        if self.sha256(table, day)?.is_some_and(|expected| expected != sha256(&bytes)) {
+            return Err(spoilt("is not the file that its manifest lists").into());
+        }
+        decode(table, bytes, names).with_context(|| format!("reading {}", self.results.show(&path)))
     }
 }
 
@@ -92,7 +92,7 @@ impl PublishedTables for DayTables<'_> {
 /// Adds the column `day`.
 fn with_day(mut rows: DataFrame, day: Option<NaiveDate>) -> Result<DataFrame> {
     let number = day.map(day_number);
-    let days = columns::days("day", (0..rows.height()).map(|_| number)).into_column();
+    let days = columns::days("day", (0..rows.height()).map(|_| number));
     rows.with_column(days)?;
     Ok(rows)
 }

@@ -46,6 +46,11 @@ impl Manifest {
     pub fn has(&self, table: &Table) -> bool {
         self.tables.contains_key(table.name)
     }
+
+    /// Whether the whole table is left out for want of an optional export.
+    pub fn skips(&self, table: &Table) -> bool {
+        self.skipped.iter().any(|s| s.table == table.name && s.columns.is_empty())
+    }
 }
 
 /// One published file.
@@ -71,12 +76,30 @@ pub struct Skipped {
     pub reason: String,
 }
 
+impl Skipped {
+    /// For a person.
+    pub fn words(&self) -> String {
+        match &self.columns[..] {
+            [] => format!("{} is not written", self.table),
+            columns => format!("{} of {} null", columns.join(", "), self.table),
+        }
+    }
+}
+
 /// Exports from which nothing may be computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockedExports {
     /// Their fingerprint: unchanged exports need not be read again to know.
     pub inputs: String,
+    /// Sorted by dataset.
     pub exports: Vec<Blocked>,
+}
+
+impl BlockedExports {
+    /// The names of the datasets, sorted.
+    pub fn datasets(&self) -> Vec<String> {
+        self.exports.iter().map(|b| b.dataset.clone()).collect()
+    }
 }
 
 /// One export that blocks a day.

@@ -1,5 +1,7 @@
 //! What a run tells: one JSON document, or a page for a person.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use serde::Serialize;
 
@@ -100,6 +102,17 @@ impl RunReport {
         }
     }
 
+    /// `18 tables, and 36 of 2 other days`
+    fn written(&self) -> String {
+        let others: Vec<&Written> = self.tables.iter().filter(|w| w.day != self.day).collect();
+        let days: BTreeSet<NaiveDate> = others.iter().map(|w| w.day).collect();
+        match (self.tables.len() - others.len(), others.len()) {
+            (own, 0) => format!("{own} tables"),
+            (0, others) => format!("{others} tables of {} other days", days.len()),
+            (own, others) => format!("{own} tables, and {others} of {} other days", days.len()),
+        }
+    }
+
     /// The last line for a person: what happened, and what to do.
     pub fn summary(&self) -> String {
         let day = self.day;
@@ -110,11 +123,9 @@ impl RunReport {
             _ => String::new(),
         };
         match self.outcome {
-            Outcome::Published => format!("{day}: published {} tables", self.tables.len()),
+            Outcome::Published => format!("{day}: published {}", self.written()),
             Outcome::UpToDate if self.tables.is_empty() => format!("{day}: already up to date, nothing written"),
-            Outcome::UpToDate => {
-                format!("{day}: already up to date; wrote {} tables of earlier days", self.tables.len())
-            }
+            Outcome::UpToDate => format!("{day}: already up to date; wrote {}", self.written()),
             Outcome::Fallback | Outcome::NotFinal => {
                 format!("{day}: not final yet, waiting for {}{stands_in}; run again later", missing())
             }

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono::NaiveDate;
 
 use super::manifest::Manifest;
 use crate::contracts::Table;
-use crate::store::Store;
+use crate::store::{Store, StoreFailed};
 
 /// The folder of manifests.
 pub const RUNS: &str = "_runs";
@@ -17,7 +17,7 @@ pub const RUNS: &str = "_runs";
 /// Manifests are listed once and read when asked for.
 pub struct State {
     store: Store,
-    newest: BTreeMap<NaiveDate, String>,
+    newest: RefCell<BTreeMap<NaiveDate, String>>,
     read: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
 }
 
@@ -30,7 +30,7 @@ impl State {
                 newest.insert(day, path);
             }
         }
-        Ok(State { store: results.clone(), newest, read: RefCell::default() })
+        Ok(State { store: results.clone(), newest: RefCell::new(newest), read: RefCell::default() })
     }
 
     /// The newest manifest of a day.
@@ -41,26 +41,27 @@ impl State {
         if let Some(manifest) = self.read.borrow().get(&day) {
             return Ok(Some(manifest.clone()));
         }
-        let Some(path) = self.newest.get(&day) else { return Ok(None) };
-        let shown = self.store.show(path);
-        let bytes = self.store.read(path)?.with_context(|| format!("{shown} is gone; run again"))?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{shown} is not a manifest of this program; delete it and run the day again"))?;
+        let Some(path) = self.newest.borrow().get(&day).cloned() else { return Ok(None) };
+        let shown = self.store.show(&path);
+        let damaged = |why: String| StoreFailed(format!("{shown} {why}; delete it and run the day again"));
+        let bytes = self.store.read(&path)?.ok_or_else(|| damaged("is gone".into()))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
         let manifest = Rc::new(manifest);
         self.read.borrow_mut().insert(day, manifest.clone());
         Ok(Some(manifest))
     }
 
     /// The days that have a manifest, oldest first.
-    pub fn days(&self) -> impl Iterator<Item = NaiveDate> + '_ {
-        self.newest.keys().copied()
+    pub fn days(&self) -> Vec<NaiveDate> {
+        self.newest.borrow().keys().copied().collect()
     }
 
     /// Writes a manifest; it is the day's newest from then on.
-    pub fn record(&mut self, manifest: Manifest) -> Result<()> {
+    pub fn record(&self, manifest: Manifest) -> Result<()> {
         let path = format!("{RUNS}/dt={}/{}.json", manifest.day, manifest.run_id);
         self.store.write(&path, serde_json::to_vec_pretty(&manifest)?)?;
-        self.newest.insert(manifest.day, path);
+        self.newest.borrow_mut().insert(manifest.day, path);
         self.read.borrow_mut().insert(manifest.day, Rc::new(manifest));
         Ok(())
     }
@@ -68,11 +69,9 @@ impl State {
     /// The days of `[first, last]` on which a table is published, oldest first.
     pub fn published_days(&self, table: &Table, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>> {
         let mut days = Vec::new();
-        if first <= last {
-            for day in self.newest.range(first..=last).map(|(day, _)| *day) {
-                if self.manifest(day)?.is_some_and(|m| m.has(table)) {
-                    days.push(day);
-                }
+        for day in self.days().into_iter().filter(|day| (first..=last).contains(day)) {
+            if self.manifest(day)?.is_some_and(|m| m.has(table)) {
+                days.push(day);
             }
         }
         Ok(days)

@@ -4,11 +4,8 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::state::State;
-use crate::config::Config;
-use crate::days::readiness::{Readiness, check_day};
-use crate::plan::{Action, PlannedDay};
-use crate::store::Store;
+use crate::days::readiness::Readiness;
+use crate::plan::{Action, Facts, PlannedDay};
 
 /// One day, as `status` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -36,24 +33,26 @@ pub struct DayStatus {
 }
 
 /// The days of a plan, as they stand.
-pub fn days_status(exports: &Store, state: &State, config: &Config, planned: &[PlannedDay]) -> Result<Vec<DayStatus>> {
-    planned.iter().map(|planned| day_status(exports, state, config, planned)).collect()
+pub fn days_status(facts: &Facts, planned: &[PlannedDay]) -> Result<Vec<DayStatus>> {
+    planned.iter().map(|planned| day_status(facts, planned)).collect()
 }
 
-fn day_status(exports: &Store, state: &State, config: &Config, planned: &PlannedDay) -> Result<DayStatus> {
+fn day_status(facts: &Facts, planned: &PlannedDay) -> Result<DayStatus> {
     let day = planned.day;
-    let missing = match check_day(exports, day, &config.required)? {
+    let missing = match facts.readiness(day)? {
         Readiness::Ready(_) => vec![],
         Readiness::NotYet(missing) => missing.into_iter().map(str::to_owned).collect(),
     };
-    let manifest = state.manifest(day)?;
+    let manifest = facts.manifest(day)?;
     let manifest = manifest.as_deref();
     let is_published = manifest.is_some_and(|m| m.has_rollups());
     let benchmark = manifest.and_then(|m| m.benchmark.as_ref());
-    let is_stale = (is_published && planned.action == Action::Compute) || planned.action == Action::Refresh;
+    // Whatever has anything published and is planned to be computed is not what it would be now.
+    let is_stale = manifest.is_some_and(|m| !m.tables.is_empty()) && !planned.tables.is_empty();
     let state = match (planned.action, is_published) {
         (Action::Blocked, _) => format!("blocked: {}", planned.why),
         (Action::Wait | Action::Fallback, true) => "published; its exports are not final any more".into(),
+        (Action::Fallback, false) if is_stale => "waiting; the benchmarks that stand in are stale".into(),
         (Action::Wait | Action::Fallback, false) => "waiting".into(),
         (Action::Compute, false) => "not published".into(),
         (Action::Compute | Action::Refresh, _) => format!("stale: {}", planned.why),

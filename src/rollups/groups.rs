@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{Equivalent, HashMap, HashSet};
 
 /// One value for each key; a key's slot is a small number that stands for it in other sets.
 pub struct Groups<K, V> {
@@ -26,6 +26,14 @@ impl<K: Hash + Eq + Ord + Clone, V: Default> Groups<K, V> {
         slot
     }
 
+    /// As `slot`, for a borrowed key that is made an owned one only when it is new.
+    pub fn slot_of<Q: Hash + Equivalent<K> + Into<K>>(&mut self, key: Q) -> u32 {
+        match self.slots.get(&key) {
+            Some(slot) => *slot,
+            None => self.slot(key.into()),
+        }
+    }
+
     pub fn at(&mut self, slot: u32) -> &mut V {
         &mut self.values[slot as usize]
     }
@@ -36,6 +44,25 @@ impl<K: Hash + Eq + Ord + Clone, V: Default> Groups<K, V> {
 
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.slots.keys()
+    }
+}
+
+/// A channel of a shop.
+pub type Channel = (i64, String);
+
+/// A [`Channel`] as a row holds it. Both hash alike: a number, then a text.
+#[derive(Hash)]
+pub struct ChannelRef<'a>(pub i64, pub &'a str);
+
+impl Equivalent<Channel> for ChannelRef<'_> {
+    fn equivalent(&self, key: &Channel) -> bool {
+        self.0 == key.0 && self.1 == key.1
+    }
+}
+
+impl From<ChannelRef<'_>> for Channel {
+    fn from(channel: ChannelRef<'_>) -> Channel {
+        (channel.0, channel.1.to_owned())
     }
 }
 
@@ -69,5 +96,20 @@ impl Doings {
         let before = *seen;
         *seen |= flags;
         (before, *seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_borrowed_channel_finds_the_slot_of_the_owned_one() {
+        let mut channels: Groups<Channel, i64> = Groups::default();
+        let slots =
+            [(1, "LIVE"), (1, "VIDEO"), (2, "LIVE"), (1, "LIVE")].map(|(s, c)| channels.slot_of(ChannelRef(s, c)));
+        assert_eq!(slots, [0, 1, 2, 0]);
+        assert_eq!(channels.slot((2, "LIVE".to_owned())), 2);
+        assert_eq!(channels.keys().count(), 3);
     }
 }

@@ -55,13 +55,13 @@ pub fn daily_tables(sums: &Sums, snapshots: &Snapshots, civil: &CivilDay) -> Res
         (&tables::PRODUCT_DAILY, product_daily::product_daily(orders, traffic, snapshots)?),
         (&tables::SKU_DAILY, sku_daily::sku_daily(orders)?),
     ];
-    if let Some(contents) = &snapshots.contents {
+    if let Some(contents) = snapshots.contents() {
         daily.push((&tables::CONTENT_DAILY, content_daily::content_daily(orders, traffic, contents)?));
     }
-    if let Some(sub_campaigns) = &snapshots.sub_campaigns {
+    if let Some(sub_campaigns) = snapshots.sub_campaigns() {
         daily.push((&tables::SUB_CAMPAIGN_DAILY, sub_campaign_daily::sub_campaign_daily(orders, sub_campaigns)?));
     }
-    if let Some(ad_hours) = &snapshots.ad_hours {
+    if let Some(ad_hours) = snapshots.ad_hours() {
         daily.push((&tables::AD_HOURLY, ad_hourly::ad_hourly(ad_hours, civil)?));
     }
     daily.into_iter().map(|(table, rows)| Ok((table, table.conform(rows)?))).collect()

@@ -1,7 +1,5 @@
 //! product_daily: one row for each shop and product with traffic or sales.
 
-use std::collections::HashSet;
-
 use anyhow::Result;
 use polars::prelude::*;
 
@@ -19,10 +17,7 @@ pub fn product_daily(orders: &OrderSums, traffic: &TrafficSums, snapshots: &Snap
     let keys = union(orders.products.keys(), traffic.products.keys());
     let sales: Vec<_> = keys.iter().map(|k| orders.products.get(k).copied().unwrap_or_default()).collect();
     let visits: Vec<_> = keys.iter().map(|k| traffic.products.get(k).copied().unwrap_or_default()).collect();
-    let in_campaign: Option<HashSet<(i64, i64)>> = snapshots
-        .campaign_products
-        .as_ref()
-        .map(|products| products.iter().map(|p| (p.shop_id, p.product_id)).collect());
+    let in_campaign = snapshots.products_of_any_campaign();
     let table = DataFrame::new(
         keys.len(),
         vec![

@@ -9,7 +9,7 @@ use super::groups::union;
 use super::orders::{OrderSums, ShopSales};
 use super::traffic::{TrafficSums, Visits};
 use crate::columns;
-use crate::contracts::datasets::AFFILIATE_ACCOUNTS;
+use crate::contracts::datasets::{AFFILIATE_ACCOUNTS, VIDEO};
 use crate::days::calendar::CivilDay;
 use crate::exports::snapshots::{Content, Shop, Snapshots};
 use crate::metrics;
@@ -52,8 +52,8 @@ pub fn shop_daily(
     civil: &CivilDay,
 ) -> Result<DataFrame> {
     let shops: HashMap<i64, &Shop> = snapshots.shops.iter().map(|s| (s.shop_id, s)).collect();
-    let new_contents = snapshots.contents.as_ref().map(|contents| new_contents(contents, civil));
-    let ads = snapshots.ad_hours.as_ref().map(|hours| {
+    let new_contents = snapshots.contents().map(|contents| new_contents(contents, civil));
+    let ads = snapshots.ad_hours().map(|hours| {
         let mut ads: HashMap<i64, Ads> = HashMap::new();
         for hour in hours {
             let shop = ads.entry(hour.shop_id).or_default();
@@ -86,9 +86,9 @@ fn new_contents(contents: &[Content], civil: &CivilDay) -> HashMap<i64, NewConte
         let shop = new.entry(content.shop_id).or_default();
         let by_creator = content.account_type == AFFILIATE_ACCOUNTS;
         match (by_creator, content.content_type.as_str()) {
-            (true, "VIDEO") => shop.creator_videos += 1,
+            (true, VIDEO) => shop.creator_videos += 1,
             (true, _) => shop.creator_lives += 1,
-            (false, "VIDEO") => shop.seller_videos += 1,
+            (false, VIDEO) => shop.seller_videos += 1,
             (false, _) => shop.seller_lives += 1,
         }
     }

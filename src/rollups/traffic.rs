@@ -2,7 +2,7 @@
 
 use arrow_array::Array;
 
-use super::groups::{Doings, Groups};
+use super::groups::{Channel, ChannelRef, Doings, Groups};
 use crate::exports::batch::Batch;
 
 /// Counters of one group added up.
@@ -29,7 +29,7 @@ pub struct Visits {
 #[derive(Default)]
 pub struct TrafficSums {
     pub shops: Groups<i64, Visits>,
-    pub channels: Groups<(i64, String), Counters>,
+    pub channels: Groups<Channel, Counters>,
     pub products: Groups<(i64, i64), Visits>,
     pub contents: Groups<(i64, i64), Counters>,
     shop_users: Doings,
@@ -71,36 +71,56 @@ impl Visits {
     }
 }
 
+/// One row of traffic.
+struct Visit<'a> {
+    shop_id: i64,
+    product_id: i64,
+    user_id: i64,
+    channel: &'a str,
+    content_id: Option<i64>,
+    counters: Counters,
+}
+
+/// The rows of a batch.
+fn visits(batch: &Batch) -> impl Iterator<Item = Visit<'_>> {
+    let ints = |name| batch.ints(name).values();
+    let (shop_ids, product_ids, user_ids) = (ints("shop_id"), ints("product_id"), ints("user_id"));
+    let (impressions, clicks) = (ints("impressions"), ints("clicks"));
+    let (page_views, add_to_carts) = (ints("page_views"), ints("add_to_carts"));
+    let (channels, content_ids) = (batch.texts("channel"), batch.ints("content_id"));
+    (0..batch.rows).map(move |row| Visit {
+        shop_id: shop_ids[row],
+        product_id: product_ids[row],
+        user_id: user_ids[row],
+        channel: channels.value(row),
+        content_id: content_ids.is_valid(row).then(|| content_ids.value(row)),
+        counters: Counters {
+            impressions: impressions[row],
+            clicks: clicks[row],
+            page_views: page_views[row],
+            add_to_carts: add_to_carts[row],
+        },
+    })
+}
+
 impl TrafficSums {
     pub fn add(&mut self, batch: &Batch) {
-        let ints = |name| batch.ints(name).values();
-        let (shop_ids, product_ids, user_ids) = (ints("shop_id"), ints("product_id"), ints("user_id"));
-        let (impressions, clicks) = (ints("impressions"), ints("clicks"));
-        let (page_views, add_to_carts) = (ints("page_views"), ints("add_to_carts"));
-        let (channels, content_ids) = (batch.texts("channel"), batch.ints("content_id"));
-        for row in 0..batch.rows {
-            let (shop_id, user_id) = (shop_ids[row], user_ids[row]);
-            let counters = Counters {
-                impressions: impressions[row],
-                clicks: clicks[row],
-                page_views: page_views[row],
-                add_to_carts: add_to_carts[row],
-            };
+        for Visit { shop_id, product_id, user_id, channel, content_id, counters } in visits(batch) {
             let flags = counters.flags();
 
             let slot = self.shops.slot(shop_id);
             let seen = self.shop_users.add(slot, user_id, flags);
             self.shops.at(slot).add(&counters, seen);
 
-            let slot = self.products.slot((shop_id, product_ids[row]));
+            let slot = self.products.slot((shop_id, product_id));
             let seen = self.product_users.add(slot, user_id, flags);
             self.products.at(slot).add(&counters, seen);
 
-            let slot = self.channels.slot((shop_id, channels.value(row).to_owned()));
+            let slot = self.channels.slot_of(ChannelRef(shop_id, channel));
             self.channels.at(slot).add(&counters);
 
-            if content_ids.is_valid(row) {
-                let slot = self.contents.slot((shop_id, content_ids.value(row)));
+            if let Some(content_id) = content_id {
+                let slot = self.contents.slot((shop_id, content_id));
                 self.contents.at(slot).add(&counters);
             }
         }

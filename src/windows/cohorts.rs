@@ -183,9 +183,9 @@ impl Scope {
 pub fn scopes(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Result<Vec<Scope>> {
     let tiers = tiers(day, config, published)?;
     let rules = &config.benchmark;
-    let daily = candidates(day, published, &tiers, false)?;
-    let mut scopes = vec![Scope::new("DAILY", 0, tiers.observed_days, daily.into_values().flatten().collect(), rules)];
-    for (campaign_id, shops) in candidates(day, published, &tiers, true)? {
+    let daily = daily_candidates(day, published, &tiers)?;
+    let mut scopes = vec![Scope::new("DAILY", 0, tiers.observed_days, daily, rules)];
+    for (campaign_id, shops) in period_candidates(day, published, &tiers)? {
         scopes.push(Scope::new("CAMPAIGN_PERIOD", campaign_id, tiers.observed_days, shops, rules));
     }
     Ok(scopes)
@@ -216,57 +216,64 @@ fn tiers(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Re
     Ok(Tiers { by_shop, observed_days: rows.column("observed_days")?.i64()?.get(0).unwrap_or(0) })
 }
 
-/// Candidates by campaign (0 for the daily scope), each by shop.
-fn candidates(
+/// Candidates of scope `DAILY`, by shop.
+fn daily_candidates(day: NaiveDate, published: &dyn PublishedTables, tiers: &Tiers) -> Result<Vec<Candidate>> {
+    let columns: Vec<&str> = ["shop_id", "category"].into_iter().chain(METRICS.iter().map(|m| m.name)).collect();
+    let shops = published.read(&SHOP_DAILY, &[day], &columns)?;
+    let values = METRICS.iter().map(|metric| read_values(&shops, metric.name)).collect::<Result<Vec<_>>>()?;
+    Ok(candidates(&shops, &values, tiers)?.into_iter().map(|(_, candidate)| candidate).collect())
+}
+
+/// Candidates of scope `CAMPAIGN_PERIOD` by campaign, each by shop.
+fn period_candidates(
     day: NaiveDate,
     published: &dyn PublishedTables,
     tiers: &Tiers,
-    of_period: bool,
 ) -> Result<BTreeMap<i64, Vec<Candidate>>> {
-    let (shops, funnel) = if of_period {
-        let of_table = |table: &'static Table| {
-            METRICS.iter().filter(|m| m.period_table.name == table.name).map(|m| m.period_column)
-        };
-        let shop_columns: Vec<&str> =
-            ["campaign_id", "shop_id", "category"].into_iter().chain(of_table(&SHOP_PERIOD)).collect();
-        let funnel_columns: Vec<&str> =
-            ["campaign_id", "shop_id"].into_iter().chain(of_table(&FUNNEL_PERIOD)).collect();
-        // Both tables have the same shops in the same order: their key is the same.
-        (
-            published.read(&SHOP_PERIOD, &[day], &shop_columns)?,
-            Some(published.read(&FUNNEL_PERIOD, &[day], &funnel_columns)?),
-        )
-    } else {
-        let columns: Vec<&str> = ["shop_id", "category"].into_iter().chain(METRICS.iter().map(|m| m.name)).collect();
-        (published.read(&SHOP_DAILY, &[day], &columns)?, None)
+    let read = |table: &'static Table, keys: &[&'static str]| {
+        let of_table = METRICS.iter().filter(|m| m.period_table.name == table.name).map(|m| m.period_column);
+        let columns: Vec<&str> = keys.iter().copied().chain(of_table).collect();
+        published.read(table, &[day], &columns)
     };
+    // Both tables have the same shops in the same order: their key is the same.
+    let shops = read(&SHOP_PERIOD, &["campaign_id", "shop_id", "category"])?;
+    let funnel = read(&FUNNEL_PERIOD, &["campaign_id", "shop_id"])?;
     let values = METRICS
         .iter()
-        .map(|metric| match &funnel {
-            None => read_values(&shops, metric.name),
-            Some(funnel) if metric.period_table.name == FUNNEL_PERIOD.name => read_values(funnel, metric.period_column),
-            Some(_) => read_values(&shops, metric.period_column),
+        .map(|metric| {
+            let rows = if metric.period_table.name == FUNNEL_PERIOD.name { &funnel } else { &shops };
+            read_values(rows, metric.period_column)
         })
         .collect::<Result<Vec<_>>>()?;
-    let ids = shops.column("shop_id")?.i64()?;
-    let categories = shops.column("category")?.str()?;
-    let campaigns = if of_period { Some(shops.column("campaign_id")?.i64()?) } else { None };
+    let campaigns = shops.column("campaign_id")?.i64()?;
+    let mut by_campaign: BTreeMap<i64, Vec<Candidate>> = BTreeMap::new();
+    for (row, candidate) in candidates(&shops, &values, tiers)? {
+        let campaign_id = campaigns.get(row).context("campaign_id is never null")?;
+        by_campaign.entry(campaign_id).or_default().push(candidate);
+    }
+    Ok(by_campaign)
+}
+
+/// The rows of `shops` that are candidates, each with its position. `values`: of each metric, for each row.
+fn candidates(shops: &DataFrame, values: &[Vec<Option<Value>>], tiers: &Tiers) -> Result<Vec<(usize, Candidate)>> {
+    let (ids, categories) = (shops.column("shop_id")?.i64()?, shops.column("category")?.str()?);
     let (gmv, impressions) = (shops.column("gmv")?.i128()?, shops.column("product_impressions")?.i64()?);
     let orders = shops.column("orders")?.i64()?;
-    let mut found: BTreeMap<i64, Vec<Candidate>> = BTreeMap::new();
+    let mut found = Vec::new();
     for row in 0..shops.height() {
         let is_active = impressions.get(row) > Some(0) || orders.get(row) > Some(0);
         let shop_id = ids.get(row).context("shop_id is never null")?;
         let (Some(category), Some(tier), true) = (categories.get(row), tiers.by_shop.get(&shop_id), is_active) else {
             continue;
         };
-        found.entry(campaigns.and_then(|c| c.get(row)).unwrap_or(0)).or_default().push(Candidate {
+        let candidate = Candidate {
             shop_id,
             category: category.to_owned(),
             tier: *tier,
             gmv_cents: gmv.get(row).context("gmv is never null")?,
             values: values.iter().map(|of_metric| of_metric[row]).collect(),
-        });
+        };
+        found.push((row, candidate));
     }
     Ok(found)
 }

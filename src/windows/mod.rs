@@ -51,11 +51,8 @@ pub struct WindowInputs<'a> {
     pub published: &'a dyn PublishedTables,
 }
 
-/// One window table of the day, conformed to its contract; `None` where an optional export that it needs is absent.
-pub fn window_table(table: &'static Table, inputs: &WindowInputs) -> Result<Option<DataFrame>> {
-    if table.needs.iter().any(|dataset| !inputs.snapshots.has(dataset)) {
-        return Ok(None);
-    }
+/// One window table of the day, conformed to its contract; the optional exports that it needs are there.
+pub fn window_table(table: &'static Table, inputs: &WindowInputs) -> Result<DataFrame> {
     let rows = match table.name {
         "shop_period" => shop_period::shop_period(inputs)?,
         "funnel_period" => funnel_period::funnel_period(inputs)?,
@@ -68,22 +65,23 @@ pub fn window_table(table: &'static Table, inputs: &WindowInputs) -> Result<Opti
         "shop_tier" => shop_tier::shop_tier(inputs)?,
         other => unreachable!("{other} is not a window table"),
     };
-    Ok(Some(table.conform(rows)?))
+    table.conform(rows)
 }
 
-/// The two benchmark tables of a benchmark day, conformed to their contracts.
-pub fn benchmark_tables(
+/// One benchmark table of a benchmark day, conformed to its contract.
+pub fn benchmark_table(
+    table: &'static Table,
     benchmark: &BenchmarkDay,
     config: &Config,
     published: &dyn PublishedTables,
-) -> Result<Vec<(&'static Table, DataFrame)>> {
+) -> Result<DataFrame> {
     let scopes = cohorts::scopes(benchmark.day, config, published)?;
-    let category = category_benchmark::category_benchmark(&scopes, benchmark, config)?;
-    let shop = shop_benchmark::shop_benchmark(&scopes, benchmark, config)?;
-    Ok(vec![
-        (&CATEGORY_BENCHMARK, CATEGORY_BENCHMARK.conform(category)?),
-        (&SHOP_BENCHMARK, SHOP_BENCHMARK.conform(shop)?),
-    ])
+    let rows = match table.name {
+        "category_benchmark" => category_benchmark::category_benchmark(&scopes, benchmark, config)?,
+        "shop_benchmark" => shop_benchmark::shop_benchmark(&scopes, benchmark, config)?,
+        other => unreachable!("{other} is not a benchmark table"),
+    };
+    table.conform(rows)
 }
 
 /// What a window or benchmark table reads.
@@ -131,5 +129,27 @@ pub fn reads(table: &Table, day: NaiveDate, first_campaign_day: Option<NaiveDate
             datasets: vec![],
         },
         other => unreachable!("{other} is a rollup"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::Stage;
+
+    #[test]
+    fn what_a_table_needs_is_among_what_it_reads() {
+        let config = Config::parse("").unwrap();
+        let day = "2026-03-10".parse().unwrap();
+        for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
+            let reads = reads(table, day, Some(day), &config).datasets;
+            for needed in table.needs.iter().chain(table.columns_need.iter().map(|(dataset, _)| dataset)) {
+                assert!(
+                    reads.contains(needed),
+                    "{} needs {needed}, and a change of it would not make it stale",
+                    table.name
+                );
+            }
+        }
     }
 }

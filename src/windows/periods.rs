@@ -121,11 +121,17 @@ pub fn keys(names: &[&str]) -> Vec<Expr> {
 }
 
 /// The sum of each column.
+///
+/// Counts are added in 128 bits, as money is, and cannot wrap; `Table::conform` brings them back to INT64.
 pub fn sums(names: &[&str]) -> Vec<Expr> {
-    names.iter().map(|name| col(*name).sum()).collect()
+    names.iter().map(|name| exact_sum(name)).collect()
 }
 
 /// The sum that leaves null days out and is null where every day is.
 pub fn sum_or_null(name: &str) -> Expr {
-    when(col(name).count().gt(lit(0))).then(col(name).sum()).otherwise(lit(NULL)).alias(name)
+    when(col(name).count().gt(lit(0))).then(exact_sum(name)).otherwise(lit(NULL)).alias(name)
+}
+
+fn exact_sum(name: &str) -> Expr {
+    col(name).cast(DataType::Int128).sum()
 }

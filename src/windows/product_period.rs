@@ -1,7 +1,5 @@
 //! product_period: each campaign's shops by product, summed over the period.
 
-use std::collections::HashSet;
-
 use anyhow::Result;
 use polars::prelude::*;
 
@@ -42,11 +40,7 @@ pub fn product_period(inputs: &WindowInputs) -> Result<DataFrame> {
 
 /// Adds `is_campaign_product`: the shop's product is one of this campaign, on the day.
 fn with_campaign_flag(mut table: DataFrame, inputs: &WindowInputs) -> Result<DataFrame> {
-    let products: Option<HashSet<(i64, i64, i64)>> = inputs
-        .snapshots
-        .campaign_products
-        .as_ref()
-        .map(|products| products.iter().map(|p| (p.campaign_id, p.shop_id, p.product_id)).collect());
+    let products = inputs.snapshots.products_by_campaign();
     let [campaigns, shops, ids] = ["campaign_id", "shop_id", "product_id"].map(|name| table.column(name));
     let (campaigns, shops, ids) = (campaigns?.i64()?, shops?.i64()?, ids?.i64()?);
     let flags: Vec<Option<bool>> = campaigns

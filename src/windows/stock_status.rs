@@ -1,6 +1,6 @@
 //! stock_status: for each SKU, how long its stock lasts at the recent pace.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use anyhow::Result;
 use polars::prelude::*;
@@ -37,14 +37,10 @@ impl Pace {
 ///
 /// Source: SPEC.md section 3.2.
 pub fn stock_status(inputs: &WindowInputs) -> Result<DataFrame> {
-    let items = inputs.snapshots.inventory.as_deref().unwrap_or_default();
+    let items = inputs.snapshots.inventory().unwrap_or_default();
     let paces = paces(inputs)?;
     let pace = |i: &InventoryItem| paces.of(&(i.shop_id, i.product_id, i.sku_id));
-    let in_campaign: Option<HashSet<(i64, i64)>> = inputs
-        .snapshots
-        .campaign_products
-        .as_ref()
-        .map(|products| products.iter().map(|p| (p.shop_id, p.product_id)).collect());
+    let in_campaign = inputs.snapshots.products_of_any_campaign();
     let horizons = horizons(inputs);
     let horizon = |i: &InventoryItem| horizons.get(&(i.shop_id, i.product_id)).copied().unwrap_or(HORIZON_DAYS);
     let cover = |i: &InventoryItem| {
@@ -134,7 +130,7 @@ fn horizons(inputs: &WindowInputs) -> HashMap<(i64, i64), i64> {
         .filter(|(_, left)| *left > 0)
         .collect();
     let mut horizons = HashMap::new();
-    for product in inputs.snapshots.campaign_products.iter().flatten() {
+    for product in inputs.snapshots.campaign_products().unwrap_or_default() {
         if let Some(left) = days_left.get(&product.campaign_id) {
             let horizon = horizons.entry((product.shop_id, product.product_id)).or_insert(HORIZON_DAYS);
             *horizon = (*horizon).min(*left);

@@ -84,10 +84,12 @@ cases! {
     optional_exports_without_rows
     overlapping_campaigns
     period_ranks_with_ties
+    period_sum_beyond_int64
     period_with_a_missing_day
     spring_day_of_23_hours
     stock_compared_exactly
     stock_over_published_days
+    stock_windows_of_7_and_30_days
     sub_campaigns_of_a_day
     success_lists_the_files
     success_that_lies_breaks_the_contract
@@ -169,8 +171,12 @@ fn check_case(name: &str) {
         let mut args = step.run.split_whitespace().collect::<Vec<_>>();
         let paths = [&job, &exports, &results].map(|p| p.to_str().unwrap().to_owned());
         args.extend(["--config", &paths[0], "--exports", &paths[1], "--results", &paths[2], "--format", "json"]);
+        let planned = plan_before(&args);
         let outcome = etl(&args);
         let mut found = compare_outcome(step, &outcome);
+        if let Some(planned) = planned {
+            found.extend(compare_plan(&planned, &outcome.json, &plan_before(&args).unwrap()));
+        }
         let last = number == case.step.len();
         for expected in [format!("expected.{number}"), "expected".to_owned()].iter().take(1 + usize::from(last)) {
             found.extend(compare_expected(&folder.join(expected), &results, &days, &outcome));
@@ -181,6 +187,37 @@ fn check_case(name: &str) {
         wrong.extend(found.into_iter().map(|w| format!("case {name}, step {number} ({}): {w}", step.run)));
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What `plan` says before a `run`: per day, the tables that it would compute.
+fn plan_before(args: &[&str]) -> Option<BTreeMap<String, Vec<String>>> {
+    let of_run: Vec<&str> = args.iter().copied().filter(|a| !["--strict", "--accept-fallback"].contains(a)).collect();
+    let plan = (of_run[0] == "run").then(|| etl(&[&["plan"], &of_run[1..]].concat()))?;
+    assert_eq!(plan.code, 0, "{}", plan.stderr);
+    let day = |d: &serde_json::Value| {
+        let tables = d["tables"].as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect();
+        (d["day"].as_str().unwrap().to_owned(), tables)
+    };
+    Some(plan.json["days"].as_array().unwrap().iter().map(day).collect())
+}
+
+/// A run writes only what `plan` announced, and leaves nothing for the next one.
+fn compare_plan(
+    planned: &BTreeMap<String, Vec<String>>,
+    run: &serde_json::Value,
+    after: &BTreeMap<String, Vec<String>>,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for written in run["tables"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let (day, table) = (written["day"].as_str().unwrap(), written["table"].as_str().unwrap());
+        if planned.get(day).is_some_and(|tables| !tables.iter().any(|t| t == table)) {
+            wrong.push(format!("{table} of {day} was written, but plan did not announce it"));
+        }
+    }
+    for (day, tables) in after.iter().filter(|(_, tables)| !tables.is_empty()) {
+        wrong.push(format!("after the run, plan would still compute {tables:?} of {day}"));
+    }
+    wrong
 }
 
 fn cases_root() -> PathBuf {

@@ -8,4 +8,5 @@ mod oracle;
 mod places;
 mod properties;
 mod random_worlds;
+mod staleness;
 mod world;

@@ -1,0 +1,174 @@
+//! What is published stays true: changed settings, damaged results and blocked exports are noticed and told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::world::{Outcome, etl};
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A copy of the sample's exports from 2026-03-12 on, and results of its own.
+struct Sample {
+    folder: TempDir,
+}
+
+impl Sample {
+    fn new() -> Sample {
+        let sample = Sample { folder: TempDir::new().unwrap() };
+        let exports = Path::new(REPOSITORY).join("sample_data/exports");
+        for dataset in fs::read_dir(&exports).unwrap().map(|d| d.unwrap().file_name().into_string().unwrap()) {
+            for day in ["2026-03-12", "2026-03-13", "2026-03-14"] {
+                let (from, to) = (exports.join(&dataset).join(format!("dt={day}")), sample.export(&dataset, day));
+                fs::create_dir_all(&to).unwrap();
+                for file in fs::read_dir(from).unwrap().map(|f| f.unwrap().path()) {
+                    fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+                }
+            }
+        }
+        sample
+    }
+
+    fn export(&self, dataset: &str, day: &str) -> PathBuf {
+        self.folder.path().join("exports").join(dataset).join(format!("dt={day}"))
+    }
+
+    fn etl(&self, command: &str, results: &str, job: &str) -> Outcome {
+        let config = self.folder.path().join("job.toml");
+        fs::write(&config, job).unwrap();
+        let paths = [config, self.folder.path().join("exports"), self.folder.path().join(results)];
+        let [config, exports, results] = paths.each_ref().map(|p| p.to_str().unwrap());
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.extend(["--config", config, "--exports", exports, "--results", results, "--format", "json"]);
+        etl(&args)
+    }
+
+    /// Every file of every table, by its path in the results.
+    fn tables(&self, results: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        let root = self.folder.path().join(results);
+        let mut files = BTreeMap::new();
+        for table in fs::read_dir(&root).unwrap().map(|t| t.unwrap().path()) {
+            if table.file_name().unwrap().to_str().unwrap().starts_with('_') {
+                continue;
+            }
+            for day in fs::read_dir(table).unwrap().map(|d| d.unwrap().path()) {
+                for file in fs::read_dir(day).unwrap().map(|f| f.unwrap().path()) {
+                    files.insert(file.strip_prefix(&root).unwrap().to_owned(), fs::read(&file).unwrap());
+                }
+            }
+        }
+        files
+    }
+}
+
+const STRICT_BUDGET: &str = "[quarantine]\nmax_rows = 0\nmax_ratio = 0.0\n";
+
+#[test]
+fn a_changed_quarantine_budget_recomputes_whatever_it_decides() {
+    let sample = Sample::new();
+    // A second copy of a file repeats every key: 100 % of its rows are quarantined, which only a budget of 1.0 allows.
+    let products = sample.export("campaign_products", "2026-03-13");
+    fs::copy(products.join("part-0.parquet"), products.join("part-1.parquet")).unwrap();
+    let generous = "[quarantine]\nmax_ratio = 1.0\n";
+    assert_eq!(sample.etl("run --day 2026-03-14", "changed", STRICT_BUDGET).code, 0);
+    assert_eq!(sample.etl("run --day 2026-03-14", "changed", generous).code, 0);
+    assert_eq!(sample.etl("run --day 2026-03-14", "clean", generous).code, 0);
+    assert!(sample.tables("changed") == sample.tables("clean"));
+    assert_eq!(sample.etl("run --day 2026-03-14", "changed", STRICT_BUDGET).code, 0);
+    assert_eq!(sample.etl("run --day 2026-03-14", "strict", STRICT_BUDGET).code, 0);
+    assert!(sample.tables("changed") == sample.tables("strict"));
+    assert!(sample.tables("strict") != sample.tables("clean"));
+}
+
+#[test]
+fn a_published_file_that_was_changed_is_not_used_as_an_input() {
+    let sample = Sample::new();
+    assert_eq!(sample.etl("run --day 2026-03-13", "results", "").code, 0);
+    let part = sample.folder.path().join("results/shop_daily/dt=2026-03-12/part-0.parquet");
+    let other = sample.folder.path().join("results/shop_daily/dt=2026-03-13/part-0.parquet");
+    let bytes = fs::read(&part).unwrap();
+    let damages: [&dyn Fn(); 3] = [
+        &|| fs::write(&part, &bytes[..bytes.len() / 2]).unwrap(),
+        &|| fs::copy(&other, &part).map(drop).unwrap(),
+        &|| fs::remove_file(&part).unwrap(),
+    ];
+    for damage in damages {
+        damage();
+        let ended = sample.etl("run --day 2026-03-14", "results", "");
+        assert_eq!(ended.code, 74, "{}", ended.stderr);
+        let remedy = ["shop_daily/dt=2026-03-12/part-0.parquet", "put it back", "_runs/dt=2026-03-12"];
+        assert!(remedy.iter().all(|text| ended.stderr.contains(text)), "{}", ended.stderr);
+    }
+    // The remedy that the message names.
+    fs::remove_dir_all(sample.folder.path().join("results/_runs/dt=2026-03-12")).unwrap();
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 0);
+    assert_eq!(sample.etl("run --day 2026-03-14", "clean", "").code, 0);
+    assert!(sample.tables("results") == sample.tables("clean"));
+}
+
+#[test]
+fn a_damaged_manifest_is_named_with_what_to_do() {
+    let sample = Sample::new();
+    assert_eq!(sample.etl("run --day 2026-03-13", "results", "").code, 0);
+    let runs = sample.folder.path().join("results/_runs/dt=2026-03-12");
+    let manifest = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    fs::write(&manifest, "{").unwrap();
+    for command in ["run --day 2026-03-13", "status --day 2026-03-13"] {
+        let ended = sample.etl(command, "results", "");
+        assert_eq!(ended.code, 74, "{}", ended.stderr);
+        assert!(ended.stderr.contains("delete it and run the day again"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_blocked_day_tells_why_on_every_run() {
+    let sample = Sample::new();
+    fs::write(sample.export("shops", "2026-03-13").join("part-0.parquet"), "nothing").unwrap();
+    for _ in 0..2 {
+        // As the day of the report, and on the way to the next.
+        for (day, code) in [("2026-03-13", 65), ("2026-03-14", 0)] {
+            let ended = sample.etl(&format!("run --quiet --day {day}"), "results", "");
+            assert_eq!(ended.code, code, "{}", ended.stderr);
+            let says = ["2026-03-13", "shops", "part-0.parquet", "a Parquet file", "export the file again"];
+            assert!(says.iter().all(|text| ended.stderr.contains(text)), "{}", ended.stderr);
+            assert_eq!(ended.json["blocked"][0]["dataset"], "shops");
+        }
+    }
+    let status = sample.etl("status --day 2026-03-14", "results", "");
+    let blocked = status.json["days"].as_array().unwrap().iter().find(|d| d["day"] == "2026-03-13").unwrap();
+    assert_eq!((blocked["is_blocked"].as_bool(), blocked["is_published"].as_bool()), (Some(true), Some(false)));
+}
+
+#[test]
+fn an_absent_optional_export_is_told_and_strict_says_why_it_fails() {
+    let sample = Sample::new();
+    fs::remove_dir_all(sample.export("inventory", "2026-03-14")).unwrap();
+    let ended = sample.etl("run --day 2026-03-14", "results", "");
+    assert_eq!(ended.code, 0);
+    assert!(
+        ended.stderr.contains("2026-03-14 inventory is not final: stock_status is not written"),
+        "{}",
+        ended.stderr
+    );
+    let strict = sample.etl("run --strict --day 2026-03-14", "results", "");
+    assert_eq!((strict.code, strict.json["outcome"].as_str()), (65, Some("up_to_date")));
+    assert!(
+        strict.stderr.contains("--strict") && strict.stderr.contains("inventory is not final"),
+        "{}",
+        strict.stderr
+    );
+}
+
+#[test]
+fn days_beyond_the_lookback_are_told_apart_by_what_helps_them() {
+    let sample = Sample::new();
+    fs::write(sample.export("shops", "2026-03-12").join("part-0.parquet"), "nothing").unwrap();
+    let ended = sample.etl("run --day 2026-03-14", "results", "lookback_days = 0\n");
+    assert!(ended.stderr.contains("backfill --from 2026-03-12 --to 2026-03-13"), "{}", ended.stderr);
+    sample.etl("backfill --from 2026-03-12 --to 2026-03-13", "results", "lookback_days = 0\n");
+    let ended = sample.etl("run --day 2026-03-14", "results", "lookback_days = 0\n");
+    assert!(ended.stderr.contains("status --from 2026-03-12 --to 2026-03-12"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("backfill"), "{}", ended.stderr);
+}
