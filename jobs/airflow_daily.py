@@ -22,13 +22,14 @@ with DAG(
 
     @task
     def run(params=None, data_interval_start=None):
-        """Exit 0 is done, 75 and 74 are retried; a person is needed for anything else."""
+        """Exit 0 is done; 74, 75 and a run that was stopped are retried; a person is needed for anything else."""
         import subprocess
 
         day = params["run_date"] or data_interval_start.in_timezone(ZONE).date().isoformat()
         code = subprocess.run(["campaign-etl", "--quiet", "run", "--day", day], cwd=HOME).returncode
-        if code in (74, 75):
-            raise RuntimeError(f"exit {code}: not final yet, or the store failed; Airflow retries")
+        # Negative: killed by that signal; 130 and 143: interrupted, terminated.
+        if code in (74, 75, 130, 143) or code < 0:
+            raise RuntimeError(f"exit {code}: not final yet, the store failed, or stopped; Airflow retries")
         if code != 0:
             raise AirflowFailException(f"exit {code}: a person is needed; see the log above")
 

@@ -1,9 +1,11 @@
 //! The arguments as typed; no decisions.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use chrono::NaiveDate;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use chrono::{Datelike, NaiveDate};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and benchmarks out.
 #[derive(Debug, Parser)]
@@ -15,12 +17,41 @@ pub struct Cli {
     pub global: Global,
 }
 
+impl Cli {
+    /// Reads the process's arguments.
+    ///
+    /// # Errors
+    /// Help, the version, or what is wrong with the arguments.
+    pub fn read() -> Result<Cli, clap::Error> {
+        let cli = Cli::try_parse()?;
+        match cli.command.range() {
+            Some((from, to)) if from > to => {
+                let said = format!("--from {from} is after --to {to}: give the first day and then the last");
+                Err(Cli::command().error(ErrorKind::ValueValidation, said))
+            }
+            _ => Ok(cli),
+        }
+    }
+}
+
+impl Command {
+    /// `--from` and `--to`, where both are given.
+    fn range(&self) -> Option<(NaiveDate, NaiveDate)> {
+        match self {
+            Command::Backfill(args) => Some((args.from, args.to)),
+            Command::Plan(args) | Command::Status(args) => args.from.zip(args.to),
+            Command::Validate(args) => args.from.zip(args.to),
+            Command::Run(_) | Command::Generate(_) | Command::Docs => None,
+        }
+    }
+}
+
 /// What cron, Airflow and a person read from the exit code.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    published, or already up to date
   2    the command line is wrong
-  65   the day is blocked: an export breaks its contract or its quarantine budget; a person is needed
+  65   the day is blocked: an export breaks its contract or its quarantine budget
   70   a bug in this program
   74   the store failed or cannot be reached
   75   not final yet (also when benchmarks of the day before stand in): try again later
@@ -146,7 +177,7 @@ pub struct ValidateArgs {
 #[derive(Args, Debug)]
 pub struct GenerateArgs {
     /// How many shops
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub shops: u32,
     /// How many days
     #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3660))]
@@ -171,6 +202,13 @@ pub struct GenerateArgs {
     pub awkward: bool,
 }
 
+/// Years that a day of an export may have: windows reach back from it, and its midnights must be dates themselves.
+const YEARS: RangeInclusive<i32> = 1970..=9998;
+
 fn day(text: &str) -> Result<NaiveDate, String> {
-    text.parse().map_err(|_| "not a day such as 2026-03-14".to_owned())
+    let day: NaiveDate = text.parse().map_err(|_| "not a day such as 2026-03-14")?;
+    match YEARS.contains(&day.year()) {
+        true => Ok(day),
+        false => Err(format!("its year is not from {} to {}", YEARS.start(), YEARS.end())),
+    }
 }

@@ -1,6 +1,6 @@
 //! Each command from its arguments to what stdout gets and the exit code.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -17,7 +17,7 @@ use crate::plan::{Facts, PlannedDay, plan_days};
 use crate::progress::{Display, Progress};
 use crate::record::report::{DatasetRead, Outcome, RunReport, Strictness};
 use crate::record::{page, status};
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreFailed};
 
 /// What the process has from outside; read in `main` and nowhere else.
 pub struct Surroundings {
@@ -177,7 +177,7 @@ fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) ->
     let lacks_optional = !absent.is_empty() || !read.defects.is_empty();
     let exit_code = if blocked || (strict && lacks_optional) { ExitCode::Blocked } else { ExitCode::Published };
     let datasets: Vec<DatasetRead> =
-        read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }).collect();
+        read.scoped_accounts().map(|account| DatasetRead { day, account: account.clone() }).collect();
     let mut text = page::datasets(&datasets) + "\n";
     for (dataset, defect) in &read.defects {
         text += &(page::defect(day, dataset, defect) + "\n");
@@ -185,7 +185,10 @@ fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) ->
     if !absent.is_empty() {
         text += &format!("{day}: optional exports that are not final: {}\n", absent.join(", "));
     }
-    text += &format!("{day}: {}\n", if blocked { "blocked; a run would publish nothing" } else { "a run can use it" });
+    text += &format!(
+        "{day}: {}\n",
+        if blocked { "blocked; a run would publish nothing of its own" } else { "a run can use it" }
+    );
     let defects: Vec<_> = read
         .defects
         .iter()
@@ -215,6 +218,10 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
     crate::generate::generate(&world, &args.out, &mut |day| {
         progress.stage(day, "generate", "written");
         progress.day_done();
+    })
+    .map_err(|error| match error.chain().any(|cause| cause.is::<std::io::Error>()) {
+        true => anyhow!(StoreFailed(format!("{error:#}"))),
+        false => error,
     })?;
     progress.finish();
     let last_day = args.first_day + Days::new(u64::from(args.days) - 1);
@@ -248,14 +255,8 @@ fn load_config(cli: &Cli) -> Result<Config> {
     let text = std::fs::read_to_string(file).map_err(|e| {
         ConfigWrong(format!("cannot read the job file {}: {e}; name it with --config FILE", file.display()))
     })?;
-    let mut config = Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
-    if let Some(exports) = &cli.global.exports {
-        config.exports.clone_from(exports);
-    }
-    if let Some(results) = &cli.global.results {
-        config.results.clone_from(results);
-    }
-    Ok(config)
+    let config = Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
+    config.with_locations(cli.global.exports.clone(), cli.global.results.clone())
 }
 
 fn yesterday(config: &Config, surroundings: &Surroundings) -> NaiveDate {

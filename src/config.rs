@@ -167,14 +167,8 @@ impl Default for BenchmarkSection {
 #[serde(deny_unknown_fields)]
 struct TierSection {
     name: String,
-    min_gmv: Amount,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Amount {
-    Text(String),
-    Whole(u64),
+    /// Text, or a whole number; a float could not hold cents exactly.
+    min_gmv: toml::Value,
 }
 
 fn default_exports() -> String {
@@ -224,8 +218,6 @@ impl Config {
             "lookback_days = {} is more than {MAX_LOOKBACK_DAYS}; use `backfill` for older days",
             file.lookback_days
         );
-        ensure!(!file.exports.is_empty(), "exports is empty; give a path or URL");
-        ensure!(!file.results.is_empty(), "results is empty; give a path or URL");
         let quarantine = QuarantineBudget {
             max_rows: file.quarantine.max_rows,
             max_ratio: share("quarantine.max_ratio", file.quarantine.max_ratio)?,
@@ -238,8 +230,8 @@ impl Config {
         ensure!(benchmark.min_peers >= 1, "benchmark.min_peers = 0; give 1 or more");
         ensure!(benchmark.top_share.numerator > 0, "benchmark.top_share = 0 leaves no peer; give more than 0");
         Ok(Config {
-            exports: file.exports,
-            results: file.results,
+            exports: location("exports", file.exports)?,
+            results: location("results", file.results)?,
             time_zone,
             currency: file.currency,
             lookback_days: file.lookback_days,
@@ -251,6 +243,17 @@ impl Config {
         })
     }
 
+    /// Reads exports or writes results elsewhere than the job file says; checked as in the job file.
+    pub fn with_locations(self, exports: Option<String>, results: Option<String>) -> Result<Config> {
+        let checked = |key, given: Option<String>, of_file| match given {
+            Some(given) => location(key, given).map_err(|e| anyhow!(ConfigWrong(e.to_string()))),
+            None => Ok(of_file),
+        };
+        let exports = checked("--exports", exports, self.exports)?;
+        let results = checked("--results", results, self.results)?;
+        Ok(Config { exports, results, ..self })
+    }
+
     /// The position of the highest tier that an amount of trailing GMV reaches.
     pub fn tier_of(&self, trailing_gmv_cents: i128) -> usize {
         self.tiers.iter().rposition(|t| t.min_gmv_cents <= trailing_gmv_cents).unwrap_or(0)
@@ -260,6 +263,11 @@ impl Config {
     pub fn tier_position(&self, name: &str) -> Option<usize> {
         self.tiers.iter().position(|t| t.name == name)
     }
+}
+
+fn location(key: &str, value: String) -> Result<String> {
+    ensure!(!value.trim().is_empty(), "{key} is empty; give a path or URL");
+    Ok(value)
 }
 
 fn share(key: &str, value: f64) -> Result<Share> {
@@ -291,12 +299,18 @@ fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
     }
     let mut tiers: Vec<Tier> = Vec::new();
     for section in sections {
-        let min_gmv_cents = match &section.min_gmv {
-            Amount::Whole(units) => i128::from(*units) * 100,
-            Amount::Text(text) => cents(text).ok_or_else(|| {
-                anyhow!("tier {:?}: min_gmv = {text:?} is not an amount such as \"1000.00\"", section.name)
-            })?,
+        let amount = match &section.min_gmv {
+            toml::Value::Integer(units) => cents(&units.to_string()),
+            toml::Value::String(text) => cents(text),
+            _ => None,
         };
+        let min_gmv_cents = amount.ok_or_else(|| {
+            anyhow!(
+                "tier {:?}: min_gmv = {} is not an amount; write it in quotes, such as \"1000.50\"",
+                section.name,
+                section.min_gmv
+            )
+        })?;
         if let Some(lower) = tiers.last() {
             ensure!(
                 lower.min_gmv_cents < min_gmv_cents,
@@ -350,6 +364,12 @@ mod tests {
         assert!(error("required = [\"order_lines\"]").contains("more can be required, not less"));
         assert!(error("[quarantine]\nmax_ratio = 1.5").contains("not a decimal from 0 to 1"));
         assert!(error("[[tier]]\nname = \"A\"\nmin_gmv = \"5\"").contains("must be \"0\""));
+        for amount in ["10.5", "-1", "true", "\"1,000\"", "\"1.005\"", "[1]"] {
+            let said = error(&format!("[[tier]]\nname = \"A\"\nmin_gmv = {amount}"));
+            let expected = "is not an amount; write it in quotes, such as \"1000.50\"";
+            assert!(said.contains(&format!("tier \"A\": min_gmv = {amount} {expected}")), "{said}");
+        }
+        assert!(error("exports = \"\"").contains("exports is empty; give a path or URL"));
         let twice = "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
         assert!(error(twice).contains("unique"));
     }

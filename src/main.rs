@@ -1,6 +1,6 @@
 //! The program: the only reader of clock, environment and arguments; errors become exit codes here.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, StdoutLock, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 
@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use campaign_etl::cli::{Cli, Format};
 use campaign_etl::commands::{Answer, Surroundings, execute};
 use campaign_etl::exit_code::{self, ExitCode};
-use clap::Parser;
+use campaign_etl::progress::say;
 use clap::error::ErrorKind;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> process::ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -27,9 +27,24 @@ fn main() -> process::ExitCode {
         Err(anyhow::anyhow!("a bug in this program: {}", message.unwrap_or_default()))
     });
     let answer = answer.unwrap_or_else(|error| report_error(&cli, &error));
-    // A reader that has seen enough may close the pipe.
-    let _ = std::io::stdout().write_all(answer.stdout.as_bytes());
-    answer.exit_code.into()
+    answer_on_stdout(answer.exit_code, |stdout| stdout.write_all(answer.stdout.as_bytes()))
+}
+
+/// An answer that cannot be written is not given, so exit code 0 becomes 74; any other code says something graver. A
+/// reader that has seen enough may close the pipe.
+fn answer_on_stdout(
+    exit_code: ExitCode,
+    write: impl FnOnce(&mut StdoutLock) -> std::io::Result<()>,
+) -> process::ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            say(&format!("error: cannot write to stdout: {error}"));
+            let failed = if exit_code == ExitCode::Published { ExitCode::StoreFailed } else { exit_code };
+            failed.into()
+        }
+        _ => exit_code.into(),
+    }
 }
 
 fn answer(cli: &Cli) -> Result<Answer> {
@@ -54,14 +69,15 @@ fn answer(cli: &Cli) -> Result<Answer> {
 
 /// Help and version are answers; anything else is a wrong command line.
 fn refuse(error: &clap::Error) -> process::ExitCode {
-    let _ = error.print();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return ExitCode::Published.into();
+        return answer_on_stdout(ExitCode::Published, |_| error.print());
     }
+    let _ = error.print();
     let arguments: Vec<_> = std::env::args().collect();
     if arguments.iter().any(|a| a == "--format=json") || arguments.windows(2).any(|w| w == ["--format", "json"]) {
         let first_line = error.to_string().lines().next().unwrap_or_default().to_owned();
-        println!("{}", json!({ "error": first_line, "exit_code": ExitCode::Usage as u8 }));
+        let document = json!({ "error": first_line, "exit_code": ExitCode::Usage as u8 });
+        return answer_on_stdout(ExitCode::Usage, |stdout| writeln!(stdout, "{document}"));
     }
     ExitCode::Usage.into()
 }
@@ -70,7 +86,7 @@ fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     let exit_code = exit_code::of_error(error);
     tracing::error!("{error:#}");
     if cli.global.log_format == Format::Text {
-        eprintln!("error: {error:#}");
+        say(&format!("error: {error:#}"));
     }
     let stdout = match cli.global.format {
         Format::Json => format!("{}\n", json!({ "error": format!("{error:#}"), "exit_code": exit_code as u8 })),
@@ -83,7 +99,9 @@ fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
 fn start_logs(format: Format) {
     let level = if format == Format::Json { "campaign_etl=info" } else { "off" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Its own complaint about a stderr that cannot be written would panic there.
+    let logs =
+        tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         Format::Json => logs.json().init(),
         Format::Text => logs.init(),

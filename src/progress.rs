@@ -1,5 +1,7 @@
 //! What a person sees on stderr while a command works: a bar on a terminal, one line a stage elsewhere, or logs.
 
+use std::io::Write;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How to show it.
@@ -46,14 +48,14 @@ impl Progress {
         tracing::info!(%day, stage, "{what}");
         match self.display {
             Display::Bar => self.bar.set_message(format!("{day} {stage}: {what}")),
-            Display::Lines => eprintln!("{day} {stage}: {what}"),
+            Display::Lines => say(&format!("{day} {stage}: {what}")),
             Display::Logs | Display::Quiet => {}
         }
     }
 
     /// A line that stays.
     pub fn line(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| say(line));
     }
 
     /// Something that a person should know, though the command goes on.
@@ -67,4 +69,9 @@ impl Progress {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// One line on stderr. That nobody can read it (a full disk, a closed pipe) does not stop the work.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,6 +1,7 @@
 //! One code path to a local folder or an object store: the few calls that the stages need, blocking.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -16,6 +17,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use tokio::runtime::Handle;
 use url::Url;
+
+use crate::config::ConfigWrong;
 
 /// A folder on a disk or in an object store. All paths given to it are relative to that folder.
 #[derive(Clone, Debug)]
@@ -65,7 +68,7 @@ impl Store {
     /// `options` are the settings that `object_store` reads for each cloud, as it documents them (the environment).
     ///
     /// # Errors
-    /// When the URL is not understood, or a local folder to read does not exist.
+    /// `ConfigWrong` when the location is not understood, `StoreFailed` when a local folder to read does not exist.
     pub fn open(location: &str, access: Access, options: &[(String, String)], runtime: Handle) -> Result<Store> {
         let failed = |why: String| StoreFailed(format!("cannot open {location}: {why}"));
         let (inner, root): (Arc<dyn ObjectStore>, Path) = match local_path(location)? {
@@ -120,7 +123,7 @@ impl Store {
     }
 
     fn list_folder(&self, folder: &str) -> Result<object_store::ListResult> {
-        let path = self.path(folder);
+        let path = self.path("list", folder)?;
         match self.runtime.block_on(self.inner.list_with_delimiter(Some(&path))) {
             Err(object_store::Error::NotFound { .. }) => Ok(object_store::ListResult {
                 objects: vec![],
@@ -133,7 +136,7 @@ impl Store {
 
     /// Every path below a folder, at any depth, relative to the store's folder.
     pub fn list_all(&self, folder: &str) -> Result<Vec<String>> {
-        let path = self.path(folder);
+        let path = self.path("list", folder)?;
         let listed: Result<Vec<ObjectMeta>, _> = self.runtime.block_on(self.inner.list(Some(&path)).try_collect());
         let metas = match listed {
             Err(object_store::Error::NotFound { .. }) => vec![],
@@ -152,7 +155,7 @@ impl Store {
 
     /// The whole object, or `None` where there is none.
     pub fn read(&self, path: &str) -> Result<Option<Bytes>> {
-        let full = self.path(path);
+        let full = self.path("read", path)?;
         let got = self.runtime.block_on(async { self.inner.get(&full).await?.bytes().await });
         match got {
             Ok(bytes) => Ok(Some(bytes)),
@@ -162,36 +165,40 @@ impl Store {
     }
 
     pub fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
-        let full = self.path(path);
+        let full = self.path("write", path)?;
         let put = self.runtime.block_on(self.inner.put(&full, bytes.into().into()));
         put.map(drop).map_err(|e| self.failed("write", path, &e))
     }
 
     /// Copies within the store; one atomic replacement of `to`.
     pub fn copy(&self, from: &str, to: &str) -> Result<()> {
-        let copied = self.runtime.block_on(self.inner.copy(&self.path(from), &self.path(to)));
+        let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
+        let copied = self.runtime.block_on(self.inner.copy(&full_from, &full_to));
         copied.map_err(|e| self.failed("write", to, &e))
     }
 
     /// Removes an object; one that does not exist is fine.
     pub fn remove(&self, path: &str) -> Result<()> {
-        match self.runtime.block_on(self.inner.delete(&self.path(path))) {
+        let full = self.path("delete", path)?;
+        match self.runtime.block_on(self.inner.delete(&full)) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.failed("delete", path, &e)),
         }
     }
 
     /// A reader of one Parquet object's byte ranges.
-    pub fn parquet_object(&self, path: &str, size_bytes: u64) -> ParquetObject {
-        ParquetObject { store: self.inner.clone(), path: self.path(path), size_bytes }
+    pub fn parquet_object(&self, path: &str, size_bytes: u64) -> Result<ParquetObject> {
+        Ok(ParquetObject { store: self.inner.clone(), path: self.path("read", path)?, size_bytes })
     }
 
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
-    fn path(&self, relative: &str) -> Path {
-        Path::from_iter(self.root.parts().chain(Path::from(relative).parts()))
+    /// Names stay as a listing gave them: `Path::from` would percent-encode them once more.
+    fn path(&self, what: &str, relative: &str) -> Result<Path> {
+        let relative_path = Path::parse(relative).map_err(|e| self.failed(what, relative, &e.into()))?;
+        Ok(Path::from_iter(self.root.parts().chain(relative_path.parts())))
     }
 
     fn failed(&self, what: &str, path: &str, error: &object_store::Error) -> anyhow::Error {
@@ -249,17 +256,43 @@ fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// `None`: a URL of an object store.
-fn local_path(location: &str) -> Result<Option<std::path::PathBuf>> {
-    match location.split_once("://").or_else(|| location.split_once("file:").map(|_| ("file", ""))) {
-        None => Ok(Some(location.into())),
-        Some(("file", _)) => {
-            let url = Url::parse(location).with_context(|| format!("{location} is not a URL"))?;
-            let path = url.to_file_path().map_err(|()| anyhow!("{location} does not name a local folder"))?;
-            Ok(Some(path))
-        }
-        Some(_) => Ok(None),
+/// Object stores that a URL may name.
+const CLOUD_SCHEMES: [&str; 3] = ["s3", "gs", "az"];
+
+/// `None`: a URL of an object store. Anything else is a path, also with a colon in a name.
+fn local_path(location: &str) -> Result<Option<PathBuf>, ConfigWrong> {
+    let wrong = |why: &str| Err(ConfigWrong(format!("{location:?} is not a location: {why}")));
+    if location.is_empty() {
+        return wrong("it is empty; give a path or a file:, s3:, gs: or az: URL");
     }
+    let Some((scheme, rest)) = location.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+        return Ok(Some(location.into()));
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    let is_cloud = CLOUD_SCHEMES.contains(&scheme.as_str());
+    if scheme != "file" && !is_cloud {
+        return match rest.starts_with("//") {
+            true => wrong("give a path or a file:, s3:, gs: or az: URL"),
+            false => Ok(Some(location.into())),
+        };
+    }
+    let Ok(url) = Url::parse(location) else { return wrong("its URL cannot be read") };
+    if url.query().is_some() || url.fragment().is_some() {
+        return wrong("in a URL write ? as %3F and # as %23");
+    }
+    if is_cloud {
+        let has_bucket = rest.starts_with("//") && url.host_str().is_some_and(|host| !host.is_empty());
+        return if has_bucket { Ok(None) } else { wrong(&format!("write {scheme}://bucket/folder")) };
+    }
+    match url.to_file_path() {
+        Ok(path) if rest.starts_with('/') => Ok(Some(path)),
+        _ => wrong("write file:///absolute/folder, or a relative path without file:"),
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
 fn version(meta: &ObjectMeta) -> String {
@@ -274,5 +307,42 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     match error.source() {
         Some(inner) => cause(inner),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_a_path_or_one_of_four_urls() {
+        let path = |text: &str| local_path(text).unwrap();
+        for plain in ["exports", "/data/exports", "myfile:x/ex", "a/s3:/b", "./foo://bar", "x:y", "2:/a"] {
+            assert_eq!(path(plain), Some(plain.into()));
+        }
+        for url in ["file:///data/ex%20a", "file:///data/ex%20a/", "file:/data/ex%20a", "FILE:///data/ex%20a"] {
+            assert_eq!(path(url), Some("/data/ex a".into()), "{url}");
+        }
+        for url in ["s3://bucket/x", "gs://bucket", "az://container/x", "S3://bucket/x"] {
+            assert_eq!(path(url), None);
+        }
+    }
+
+    #[test]
+    fn a_location_that_is_neither_is_refused_with_a_remedy() {
+        for (location, remedy) in [
+            ("", "give a path or a file:, s3:, gs: or az: URL"),
+            ("foo://bar", "give a path or a file:, s3:, gs: or az: URL"),
+            ("memory:///", "give a path or a file:, s3:, gs: or az: URL"),
+            ("s3:/bucket/x", "write s3://bucket/folder"),
+            ("s3:bucket", "write s3://bucket/folder"),
+            ("gs://", "write gs://bucket/folder"),
+            ("file:relative", "write file:///absolute/folder, or a relative path without file:"),
+            ("file://host/data", "write file:///absolute/folder"),
+            ("file:///data/a#b", "write ? as %3F and # as %23"),
+        ] {
+            let said = local_path(location).unwrap_err().to_string();
+            assert!(said.contains(&format!("{location:?}")) && said.contains(remedy), "{said}");
+        }
     }
 }

@@ -163,10 +163,8 @@ fn load_metadata(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result
     if entry.size_bytes < 12 {
         return Ok(Err(format!("a file of {} bytes", entry.size_bytes)));
     }
-    let loaded = isolated(|| {
-        let mut reader = store.parquet_object(&path, entry.size_bytes);
-        store.runtime().block_on(ArrowReaderMetadata::load_async(&mut reader, options.clone()))
-    });
+    let mut reader = store.parquet_object(&path, entry.size_bytes)?;
+    let loaded = isolated(|| store.runtime().block_on(ArrowReaderMetadata::load_async(&mut reader, options.clone())));
     let metadata = match loaded {
         Ok(metadata) => metadata,
         Err(error) => return sort_error(&store.show(&path), error),

@@ -16,7 +16,7 @@ use anyhow::Result;
 
 use crate::config::Config;
 use crate::contracts::arrow::MONEY_MAX_CENTS;
-use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
+use crate::contracts::datasets::{CAMPAIGNS, ORDER_LINES, PRODUCT_TRAFFIC, SHOPS};
 use crate::contracts::{Dataset, datasets::DATASETS};
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::DayExports;
@@ -42,6 +42,13 @@ impl DayRead {
     /// The required datasets that block the day, and why.
     pub fn blocking<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = &'a (&'static Dataset, Defect)> {
         self.defects.iter().filter(|(dataset, _)| config.required.contains(&dataset.name))
+    }
+
+    /// The accounts, without those of datasets whose scope a broken export decides: their rows are checked against the
+    /// row rules, but which of them are in scope is not known.
+    pub fn scoped_accounts(&self) -> impl Iterator<Item = &Accounting> {
+        let is_broken = |name: &str| self.defects.iter().any(|(dataset, _)| dataset.name == name);
+        self.accounts.iter().filter(move |account| !scope_of(&account.dataset).is_some_and(is_broken))
     }
 }
 
@@ -90,6 +97,15 @@ fn reading_order(dataset: &Dataset) -> u8 {
         "shops" | "campaigns" => 0,
         _ if is_streamed(dataset) => 2,
         _ => 1,
+    }
+}
+
+/// The dataset that decides which rows of another are in scope.
+fn scope_of(dataset: &str) -> Option<&'static str> {
+    match dataset {
+        "ad_hours" => Some(SHOPS.name),
+        "campaign_shops" | "campaign_products" => Some(CAMPAIGNS.name),
+        _ => None,
     }
 }
 

@@ -1,12 +1,13 @@
 //! The rows of an export, decoded ahead on a thread of their own, cast to the contract and sieved.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::Result;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Decimal128Type, Int8Type, Int16Type, Int32Type, TimestampMicrosecondType, TimestampMillisecondType,
+    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
@@ -29,6 +30,10 @@ use crate::store::Store;
 const BATCH_ROWS: usize = 32 * 1024;
 /// Batches that the decoding thread may be ahead.
 const READ_AHEAD: usize = 4;
+
+/// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results can hold (Spark, Python
+/// and SQL start and end there). Others, such as DuckDB's infinity, would end up in period columns that cannot be read.
+const DATES: RangeInclusive<i32> = -719_162..=2_932_896;
 
 /// Decoded rows of a file, or what stopped the decoding.
 type Decoded = Result<RecordBatch, ParquetError>;
@@ -57,7 +62,7 @@ fn decode_files(store: &Store, export: &OpenExport, sender: &SyncSender<(usize, 
         let mut rows = 0;
         let ended = isolated(|| {
             let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
-            let reader = store.parquet_object(&path, file.size_bytes);
+            let reader = store.parquet_object(&path, file.size_bytes).map_err(|e| ParquetError::External(e.into()))?;
             let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, file.metadata.clone());
             let mask = ProjectionMask::roots(builder.parquet_schema(), file.positions.iter().copied());
             let mut stream = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()?;
@@ -117,12 +122,24 @@ fn damaged(file: &OpenFile, column: Option<&Column>, found: String) -> Defect {
     }])
 }
 
+fn out_of_range(file: &OpenFile, column: &Column, found: &DataType) -> Defect {
+    if column.kind != Kind::Date {
+        return damaged(file, Some(column), format!("a value of {found} out of range"));
+    }
+    Defect::Contract(vec![Issue {
+        file: file.name.clone(),
+        column: Some(column.name.into()),
+        expected: "a DATE of years 1 to 9999".into(),
+        found: "one out of range (infinity?)".into(),
+        remedy: "write an open end as 9999-12-31".into(),
+    }])
+}
+
 /// The columns in contract order and form.
 fn cast(export: &OpenExport, file: &OpenFile, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Defect> {
     let cast_one = |column: &Column| {
         let array = batch.column_by_name(column.name).ok_or_else(|| damaged(file, Some(column), "nothing".into()))?;
-        cast_column(column.kind, array)
-            .ok_or_else(|| damaged(file, Some(column), format!("a value of {} out of range", array.data_type())))
+        cast_column(column.kind, array).ok_or_else(|| out_of_range(file, column, array.data_type()))
     };
     export.dataset.columns.iter().map(cast_one).collect()
 }
@@ -140,6 +157,10 @@ fn cast_column(kind: Kind, array: &ArrayRef) -> Option<ArrayRef> {
             let in_cents = |v: i128| v.checked_mul(factor).filter(|cents| cents.abs() <= MONEY_MAX_CENTS);
             let cents = array.as_primitive::<Decimal128Type>().unary_opt::<_, Decimal128Type>(in_cents);
             (cents.null_count() == array.null_count()).then(|| Arc::new(cents) as ArrayRef)
+        }
+        (Kind::Date, DataType::Date32) => {
+            let mut days = array.as_primitive::<Date32Type>().iter().flatten();
+            days.all(|day| DATES.contains(&day)).then(|| array.clone())
         }
         _ => Some(array.clone()),
     }

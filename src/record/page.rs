@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
 use super::report::{DatasetRead, Written};
 use crate::contracts::Dataset;
 use crate::exports::contract::Defect;
 use crate::plan::PlannedDay;
+
+/// Of a terminal; text that is longer wraps.
+const PAGE_COLUMNS: u16 = 100;
 
 /// Issues shown of one export; more of the same tell nothing new.
 const ISSUES_SHOWN: usize = 12;
@@ -17,6 +20,18 @@ const ISSUES_SHOWN: usize = 12;
 fn page(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+}
+
+/// A page whose columns of text wrap, so that it fits a terminal.
+fn wrapping_page(header: &[&str], text_columns: &[usize]) -> Table {
+    let mut table = page(header);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(PAGE_COLUMNS);
+    for (position, column) in table.column_iter_mut().enumerate() {
+        if !text_columns.contains(&position) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     table
 }
 
@@ -52,7 +67,7 @@ pub fn written(day: NaiveDate, tables: &[Written]) -> String {
 
 /// Where the rows of each dataset went.
 pub fn datasets(read: &[DatasetRead]) -> String {
-    let mut table = page(&["day", "dataset", "read", "used", "quarantined", "out of scope", "reasons"]);
+    let mut table = wrapping_page(&["day", "dataset", "read", "used", "quarantined", "out of scope", "reasons"], &[6]);
     for DatasetRead { day, account } in read {
         let reasons: Vec<String> = account.reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect();
         table.add_row([
@@ -72,7 +87,13 @@ pub fn datasets(read: &[DatasetRead]) -> String {
 /// What is wrong with an export, and what to do.
 pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect) -> String {
     let Defect::Contract(issues) = defect else {
-        let remedy = "the rows are in _quarantine; have the export mended, or raise the budget in the job file";
+        let remedy = match defect {
+            Defect::OverBudget { .. } => {
+                "the rows are in _quarantine; have the export mended, or raise the budget in the job file"
+            }
+            Defect::NothingLeft { .. } => "the rows are in _quarantine; have the export mended",
+            Defect::NoRows | Defect::Contract(_) => "have the day exported again, with its rows",
+        };
         return format!("{day} {}: {}\n  {remedy}", dataset.name, defect.reason());
     };
     let mut table = page(&["dataset", "file", "column", "expected", "found"]);
@@ -96,7 +117,7 @@ pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect) -> String {
 
 /// What a run would do.
 pub fn plan(days: &[PlannedDay]) -> String {
-    let mut table = page(&["day", "action", "tables", "why"]);
+    let mut table = wrapping_page(&["day", "action", "tables", "why"], &[3]);
     for d in days {
         table.add_row([d.day.to_string(), d.action.word().into(), d.tables.len().to_string(), d.why.clone()]);
     }
@@ -106,7 +127,7 @@ pub fn plan(days: &[PlannedDay]) -> String {
 
 /// How days stand.
 pub fn status(days: &[super::status::DayStatus]) -> String {
-    let mut table = page(&["day", "exports", "published", "benchmarks", "state"]);
+    let mut table = wrapping_page(&["day", "exports", "published", "benchmarks", "state"], &[1, 4]);
     for d in days {
         let exports = if d.missing.is_empty() { "final".into() } else { format!("missing: {}", d.missing.join(", ")) };
         let published = if d.tables == 0 { "no".into() } else { format!("{} tables", d.tables) };

@@ -150,6 +150,51 @@ fn a_lying_success_list_blocks_the_day() {
 }
 
 #[test]
+fn rows_whose_scope_a_broken_export_decides_are_not_called_out_of_scope() {
+    let day = Published::new();
+    let counted = |ended: &Outcome| -> Vec<String> {
+        let datasets = ended.json["days"][0]["datasets"].as_array().unwrap();
+        datasets.iter().map(|d| d["dataset"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = counted(&day.run("validate", &["--format", "json"]));
+    assert_eq!(all.len(), 10);
+    for (broken, unknown) in
+        [("shops", &["shops", "ad_hours"][..]), ("campaigns", &["campaigns", "campaign_shops", "campaign_products"])]
+    {
+        let whole = fs::read(day.part(broken)).unwrap();
+        fs::write(day.part(broken), "nothing").unwrap();
+        let text = day.run("validate", &[]);
+        assert_eq!(text.code, 65);
+        assert!(text.stdout.contains("blocked; a run would publish nothing of its own"), "{}", text.stdout);
+        let expected: Vec<&String> = all.iter().filter(|name| !unknown.contains(&name.as_str())).collect();
+        assert_eq!(counted(&day.run("validate", &["--format", "json"])).iter().collect::<Vec<_>>(), expected);
+        fs::write(day.part(broken), whole).unwrap();
+    }
+}
+
+#[test]
+fn a_blocked_day_fits_a_terminal() {
+    let day = Published::new();
+    fs::copy(day.part("campaigns"), day.part("shops")).unwrap();
+    fs::copy(day.part("order_lines"), day.part("campaigns")).unwrap();
+    assert_eq!(day.run("run", &[]).code, 65);
+    for command in ["status", "plan", "validate"] {
+        let shown = day.run(command, &[]).stdout;
+        let widest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 100, "{widest} columns:\n{shown}");
+        assert!(shown.contains("2026-03-14"), "a day is never broken over lines:\n{shown}");
+    }
+}
+
+#[test]
+fn cron_has_nothing_to_mail_while_exports_are_not_final() {
+    let day = Published::new();
+    fs::remove_file(day.export("shops").join("_SUCCESS")).unwrap();
+    let waiting = day.run("run", &[]);
+    assert_eq!((waiting.code, waiting.stderr.as_str()), (75, ""));
+}
+
+#[test]
 fn an_optional_export_that_is_damaged_is_left_out_and_told() {
     let day = Published::new();
     fs::write(day.part("contents"), "nothing").unwrap();
@@ -199,10 +244,22 @@ fn a_wrong_command_line_exits_with_2_and_says_what_would_be_right() {
         &["walk"],
         &["backfill", "--from", "2026-03-01"],
         &["run", "--threads", "0"],
+        &["run", "--day", "1969-12-31"],
+        &["run", "--day", "9999-01-01"],
+        &["backfill", "--from", "2026-03-02", "--to", "2026-03-01"],
+        &["plan", "--from", "2026-03-02", "--to", "2026-03-01"],
+        &["status", "--from", "2026-03-02", "--to", "2026-03-01"],
+        &["validate", "--from", "2026-03-02", "--to", "2026-03-01"],
     ] {
         let ended = etl(args);
         assert_eq!(ended.code, 2, "{args:?}");
     }
+    let says = |args: &[&str], text: &str| assert!(etl(args).stderr.contains(text), "{args:?} does not say {text:?}");
+    says(&["run", "--day", "9999-01-01"], "its year is not from 1970 to 9998");
+    says(
+        &["plan", "--from", "2026-03-02", "--to", "2026-03-01"],
+        "--from 2026-03-02 is after --to 2026-03-01: give the first day and then the last",
+    );
     assert!(etl(&["run", "--day", "14.3.2026"]).stderr.contains("not a day such as 2026-03-14"));
     assert_eq!(etl(&["walk", "--format", "json"]).json["exit_code"], 2);
 }

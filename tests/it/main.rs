@@ -3,7 +3,9 @@
 mod bad_input;
 mod cases;
 mod docs;
+mod help;
 mod oracle;
+mod places;
 mod properties;
 mod random_worlds;
 mod staleness;

@@ -1,0 +1,412 @@
+//! What a person reads, word for word: help, the errors that they can cause, and a manifest. Never numbers.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::Schema;
+use campaign_etl::contracts::datasets;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::places::{one_day, rows};
+use crate::world::{Cells, Outcome, etl, write_file};
+
+const DAY: &str = "2026-03-10";
+
+/// Not as wide as whatever terminal the tests run in.
+fn help(args: &[&str]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+    let output = program.args(args).env("COLUMNS", "100").env("LINES", "50").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn help_of_the_program() {
+    insta::assert_snapshot!(help(&["--help"]), @r"
+    Nightly batch job behind a marketplace's Campaign Dashboard: exports in, exact metrics and
+    benchmarks out
+
+    Usage: campaign-etl [OPTIONS] <COMMAND>
+
+    Commands:
+      run       The nightly job: catch up, compute the day, publish it
+      backfill  Compute a range of days, oldest first, and every later published day that this makes
+                stale
+      plan      Say what a run would do, day by day, and why; writes nothing
+      status    Say what is final, published, stale, missing or blocked; writes nothing
+      validate  Check the exports of a day against their contracts, rows included; writes nothing
+      generate  Write a synthetic marketplace's exports, of any size, from a seed
+      help      Print this message or the help of the given subcommand(s)
+
+    Options:
+          --config <FILE>            The job file [default: jobs/daily.toml]
+          --exports <PATH|URL>       Where the exports are, instead of the job file's `exports`: a path
+                                     or a file:, s3:, gs: or az: URL
+          --results <PATH|URL>       Where the results go, instead of the job file's `results`
+          --format <FORMAT>          What stdout gets: text for people, or one JSON document [default:
+                                     text] [possible values: text, json]
+      -q, --quiet                    Nothing on stderr but warnings and errors
+          --log-format <LOG_FORMAT>  What stderr gets: progress for people, or one JSON object a line
+                                     [default: text] [possible values: text, json]
+          --threads <N>              Threads to compute with; the results are the same with any number
+                                     [default: all cores]
+      -h, --help                     Print help
+      -V, --version                  Print version
+
+    Exit codes:
+      0    published, or already up to date
+      2    the command line is wrong
+      65   the day is blocked: an export breaks its contract or its quarantine budget
+      70   a bug in this program
+      74   the store failed or cannot be reached
+      75   not final yet (also when benchmarks of the day before stand in): try again later
+      78   the configuration is wrong
+      130  interrupted (SIGINT); 143 terminated (SIGTERM)
+
+    At 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running
+    again is always safe.
+    ");
+}
+
+#[test]
+fn help_of_run() {
+    insta::assert_snapshot!(help(&["run", "--help"]), @r"
+    The nightly job: catch up, compute the day, publish it
+
+    First brings the days of the lookback up to date, oldest first, then the day itself. If the day's
+    exports are not final, or are blocked, the benchmarks of the day before stand in for it. Running
+    again is always safe: a run that finds nothing to do writes nothing.
+
+    Usage: campaign-etl run [OPTIONS]
+
+    Options:
+          --day <YYYY-MM-DD>
+              The report day [default: yesterday in the configured time zone]
+
+          --strict
+              Exit 65, after publishing, when an optional export is absent or broken
+
+          --accept-fallback
+              Exit 0 instead of 75 when the day is not final and benchmarks of the day before stand in
+
+          --config <FILE>
+              The job file
+
+              [default: jobs/daily.toml]
+
+          --exports <PATH|URL>
+              Where the exports are, instead of the job file's `exports`: a path or a file:, s3:, gs: or
+              az: URL
+
+          --results <PATH|URL>
+              Where the results go, instead of the job file's `results`
+
+          --format <FORMAT>
+              What stdout gets: text for people, or one JSON document
+
+              [default: text]
+              [possible values: text, json]
+
+      -q, --quiet
+              Nothing on stderr but warnings and errors
+
+          --log-format <LOG_FORMAT>
+              What stderr gets: progress for people, or one JSON object a line
+
+              [default: text]
+              [possible values: text, json]
+
+          --threads <N>
+              Threads to compute with; the results are the same with any number [default: all cores]
+
+      -h, --help
+              Print help (see a summary with '-h')
+    ");
+}
+
+/// Exports of one small day, to be spoilt.
+struct Day {
+    folder: TempDir,
+}
+
+impl Day {
+    fn new() -> Day {
+        let day = Day { folder: TempDir::new().unwrap() };
+        one_day().write(&day.folder.path().join("exports"), 1);
+        day
+    }
+
+    fn export(&self, dataset: &str) -> PathBuf {
+        self.folder.path().join("exports").join(dataset).join(format!("dt={DAY}"))
+    }
+
+    fn part(&self, dataset: &str) -> PathBuf {
+        self.export(dataset).join("part-00000.parquet")
+    }
+
+    /// Exports a column otherwise than the contract says.
+    fn change_column(&self, dataset: &str, column: &str, change: impl Fn(&ArrayRef) -> ArrayRef) {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(self.part(dataset)).unwrap()).unwrap();
+        let batch = reader.build().unwrap().next().unwrap().unwrap();
+        let (schema, mut columns, _) = batch.into_parts();
+        let position = schema.index_of(column).unwrap();
+        columns[position] = change(&columns[position]);
+        let mut fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        fields[position].set_data_type(columns[position].data_type().clone());
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let file = File::create(self.part(dataset)).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+
+    fn replace_rows(&self, dataset: &str, rows: &[Cells]) {
+        write_file(&self.part(dataset), datasets::dataset(dataset).unwrap().columns, rows);
+    }
+
+    fn run(&self, job: &str) -> Outcome {
+        let path = |name: &str| self.folder.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("job.toml"), job).unwrap();
+        let (job, exports, results) = (path("job.toml"), path("exports"), path("results"));
+        let mut ended =
+            etl(&["run", "--day", DAY, "--config", &job, "--exports", &exports, "--results", &results, "--quiet"]);
+        ended.stderr = ended.stderr.replace(self.folder.path().to_str().unwrap(), "[folder]");
+        ended
+    }
+
+    /// What stderr says of a run that ends with this code.
+    #[track_caller]
+    fn says(&self, code: i32, job: &str) -> String {
+        let ended = self.run(job);
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        ended.stderr
+    }
+}
+
+#[test]
+fn a_column_of_a_wrong_type() {
+    let day = Day::new();
+    let as_text = |_: &ArrayRef| Arc::new(StringArray::from(vec!["2026-03-09"])) as ArrayRef;
+    day.change_column("campaigns", "first_day", as_text);
+    insta::assert_snapshot!(day.says(65, ""), @r"
+    warning: 2026-03-10 campaigns breaks its contract:
+    ┌───────────┬────────────────────┬───────────┬──────────┬────────┐
+    │ dataset   ┆ file               ┆ column    ┆ expected ┆ found  │
+    ╞═══════════╪════════════════════╪═══════════╪══════════╪════════╡
+    │ campaigns ┆ part-00000.parquet ┆ first_day ┆ DATE     ┆ STRING │
+    └───────────┴────────────────────┴───────────┴──────────┴────────┘
+      to do: cast the column to DATE in the export
+    ");
+}
+
+#[test]
+fn a_timestamp_without_a_zone() {
+    let day = Day::new();
+    day.change_column("order_lines", "paid_at", |instants| {
+        Arc::new(instants.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<Arc<str>>))
+    });
+    insta::assert_snapshot!(day.says(65, ""), @r"
+    warning: 2026-03-10 order_lines breaks its contract:
+    ┌─────────────┬────────────────────┬─────────┬────────────────────┬──────────────────────────┐
+    │ dataset     ┆ file               ┆ column  ┆ expected           ┆ found                    │
+    ╞═════════════╪════════════════════╪═════════╪════════════════════╪══════════════════════════╡
+    │ order_lines ┆ part-00000.parquet ┆ paid_at ┆ TIMESTAMP(us, UTC) ┆ TIMESTAMP without a zone │
+    └─────────────┴────────────────────┴─────────┴────────────────────┴──────────────────────────┘
+      to do: write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')
+    ");
+}
+
+#[test]
+fn a_date_out_of_range() {
+    let day = Day::new();
+    day.change_column("campaigns", "last_day", |_| Arc::new(arrow_array::Date32Array::from(vec![i32::MAX])));
+    insta::assert_snapshot!(day.says(65, ""), @r"
+    warning: 2026-03-10 campaigns breaks its contract:
+    ┌───────────┬────────────────────┬──────────┬───────────────────────────┬──────────────────────────────┐
+    │ dataset   ┆ file               ┆ column   ┆ expected                  ┆ found                        │
+    ╞═══════════╪════════════════════╪══════════╪═══════════════════════════╪══════════════════════════════╡
+    │ campaigns ┆ part-00000.parquet ┆ last_day ┆ a DATE of years 1 to 9999 ┆ one out of range (infinity?) │
+    └───────────┴────────────────────┴──────────┴───────────────────────────┴──────────────────────────────┘
+      to do: write an open end as 9999-12-31
+    ");
+}
+
+#[test]
+fn more_bad_rows_than_the_budget() {
+    let day = Day::new();
+    let line = |quantity| format!("{quantity}|11|21|5|31|2026-03-10T20:00:00Z|{quantity}|10.00|0|0|0|LIVE||");
+    let lines = [line(1), line(0), line(-1)];
+    day.replace_rows("order_lines", &rows(&lines.each_ref().map(String::as_str)));
+    insta::assert_snapshot!(day.says(65, "[quarantine]\nmax_rows = 1\n"), @r"
+    warning: 2026-03-10 order_lines: over its quarantine budget: 2 of 3 rows (BAD_QUANTITY 2)
+      the rows are in _quarantine; have the export mended, or raise the budget in the job file
+    ");
+}
+
+#[test]
+fn no_row_is_left() {
+    let day = Day::new();
+    day.replace_rows("campaigns", &rows(&["7|Spring|2026-03-12|2026-03-09"]));
+    insta::assert_snapshot!(day.says(65, ""), @r"
+    warning: 2026-03-10 campaigns: no row left to use: all 1 quarantined (BAD_RANGE 1)
+      the rows are in _quarantine; have the export mended
+    ");
+}
+
+#[test]
+fn an_export_without_a_row() {
+    let day = Day::new();
+    fs::remove_file(day.part("shops")).unwrap();
+    insta::assert_snapshot!(day.says(65, ""), @r"
+    warning: 2026-03-10 shops: has no row to use
+      have the day exported again, with its rows
+    ");
+}
+
+#[test]
+fn a_success_file_that_lies() {
+    let day = Day::new();
+    let list = r#"{"files":[{"name":"part-1.parquet","size_bytes":9,"row_count":1}]}"#;
+    fs::write(day.export("shops").join("_SUCCESS"), list).unwrap();
+    insta::assert_snapshot!(day.says(65, ""), @r"
+    warning: 2026-03-10 shops breaks its contract:
+    ┌─────────┬────────────────────┬────────┬────────────────────────────────────┬──────────────────────────────┐
+    │ dataset ┆ file               ┆ column ┆ expected                           ┆ found                        │
+    ╞═════════╪════════════════════╪════════╪════════════════════════════════════╪══════════════════════════════╡
+    │ shops   ┆ part-1.parquet     ┆        ┆ a file, as _SUCCESS lists it       ┆ no such file                 │
+    │ shops   ┆ part-00000.parquet ┆        ┆ only the files that _SUCCESS lists ┆ a file that it does not list │
+    └─────────┴────────────────────┴────────┴────────────────────────────────────┴──────────────────────────────┘
+      to do: export the day again, with _SUCCESS written last
+    ");
+}
+
+#[test]
+fn a_day_that_is_not_final() {
+    let day = Day::new();
+    fs::remove_file(day.export("shops").join("_SUCCESS")).unwrap();
+    let path = |name: &str| day.folder.path().join(name).to_str().unwrap().to_owned();
+    let (exports, results) = (path("exports"), path("results"));
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs/daily.toml");
+    let args = ["run", "--day", DAY, "--config", config, "--exports", &exports, "--results", &results];
+    let ended = etl(&args);
+    assert_eq!(ended.code, 75);
+    let last = ended.stderr.lines().last().unwrap();
+    insta::assert_snapshot!(last, @"2026-03-10: not final yet, waiting for shops of 2026-03-10, campaign_shops of 2026-03-09, campaigns of 2026-03-09, order_lines of 2026-03-09, product_traffic of 2026-03-09, shops of 2026-03-09; run again later");
+}
+
+#[test]
+fn a_wrong_job_file() {
+    let day = Day::new();
+    let says = |job: &str| day.says(78, job);
+    insta::assert_snapshot!(says("lokback_days = 3\n"), @r"
+    error: in the job file [folder]/job.toml: TOML parse error at line 1, column 1
+      |
+    1 | lokback_days = 3
+      | ^^^^^^^^^^^^
+    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `required`, `quarantine`, `baseline`, `benchmark`, `tier`
+    ");
+    insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name such as "America/Los_Angeles""#);
+    insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; more can be required, not less"#);
+    insta::assert_snapshot!(says("[benchmark]\ntop_share = 1.5\n"), @"error: in the job file [folder]/job.toml: benchmark.top_share = 1.5 is not a decimal from 0 to 1");
+    insta::assert_snapshot!(says("[[tier]]\nname = \"T1\"\nmin_gmv = 10.5\n"), @r#"error: in the job file [folder]/job.toml: tier "T1": min_gmv = 10.5 is not an amount; write it in quotes, such as "1000.50""#);
+}
+
+#[test]
+fn a_manifest() {
+    let day = Day::new();
+    assert_eq!(day.run("").code, 0);
+    let runs = day.folder.path().join("results/_runs").join(format!("dt={DAY}"));
+    let files: Vec<PathBuf> = fs::read_dir(runs).unwrap().map(|f| f.unwrap().path()).collect();
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&files[0]).unwrap()).unwrap();
+    assert_eq!((files.len(), manifest["tables"].as_object().unwrap().len()), (1, 14));
+    redact(&mut manifest);
+    insta::assert_snapshot!(a_line_each(&manifest), @r#"
+    benchmark:
+      benchmark_day: "2026-03-10"
+      fallback_reason: null
+    blocked: null
+    currency: "USD"
+    datasets:
+      {"dataset":"order_lines","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":2,"rows_used":2}
+      {"dataset":"product_traffic","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
+      {"dataset":"shops","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
+      {"dataset":"campaigns","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
+      {"dataset":"campaign_shops","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
+    day: "2026-03-10"
+    finished_at: "[finished_at]"
+    first_campaign_day: "2026-03-09"
+    rollup_inputs: "[rollup_inputs]"
+    run_id: "[run_id]"
+    skipped:
+      {"columns":["creator_new_videos","creator_new_lives","seller_new_videos","seller_new_lives"],"day":"2026-03-10","reason":"contents is not final","table":"shop_daily"}
+      {"columns":["ad_spend","ad_gross_revenue","ad_roi"],"day":"2026-03-10","reason":"ad_hours is not final","table":"shop_daily"}
+      {"columns":["is_campaign_product"],"day":"2026-03-10","reason":"campaign_products is not final","table":"product_daily"}
+      {"day":"2026-03-10","reason":"contents is not final","table":"content_daily"}
+      {"day":"2026-03-10","reason":"sub_campaigns is not final","table":"sub_campaign_daily"}
+      {"day":"2026-03-10","reason":"ad_hours is not final","table":"ad_hourly"}
+      {"columns":["is_campaign_product"],"day":"2026-03-10","reason":"campaign_products is not final","table":"product_period"}
+      {"day":"2026-03-10","reason":"inventory is not final","table":"stock_status"}
+    started_at: "[started_at]"
+    tables:
+      category_benchmark: {"bytes":"[bytes]","inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
+      channel_daily: {"bytes":"[bytes]","inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
+      channel_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
+      content_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      funnel_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      gmv_baseline: {"bytes":"[bytes]","inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      product_daily: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      product_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_benchmark: {"bytes":"[bytes]","inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_daily: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_tier: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      sku_daily: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      sub_campaign_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+    time_zone: "America/Los_Angeles"
+    version: "[version]"
+    "#);
+}
+
+/// What differs from run to run, or from release to release.
+fn redact(value: &mut Value) {
+    match value {
+        Value::Object(entries) => {
+            for (name, entry) in entries {
+                match name.as_str() {
+                    "run_id" | "version" | "started_at" | "finished_at" | "rollup_inputs" | "inputs" | "sha256"
+                    | "bytes" => *entry = format!("[{name}]").into(),
+                    _ => redact(entry),
+                }
+            }
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(redact),
+        _ => {}
+    }
+}
+
+/// JSON with a line for each entry, and for each entry of an entry.
+fn a_line_each(document: &Value) -> String {
+    let mut lines = Vec::new();
+    for (name, value) in document.as_object().unwrap() {
+        match value {
+            Value::Object(entries) => {
+                lines.push(format!("{name}:"));
+                lines.extend(entries.iter().map(|(name, entry)| format!("  {name}: {entry}")));
+            }
+            Value::Array(entries) => {
+                lines.push(format!("{name}:"));
+                lines.extend(entries.iter().map(|entry| format!("  {entry}")));
+            }
+            value => lines.push(format!("{name}: {value}")),
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,230 @@
+//! Where exports, results and output may be: names of files, URLs, and streams that cannot be written.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use campaign_etl::contracts::datasets;
+use tempfile::TempDir;
+
+use crate::world::{Cells, World, etl, read_table, write_file};
+
+const DAY: &str = "2026-03-10";
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs/daily.toml");
+
+/// Rows of cells between bars; nothing is null.
+pub fn rows(text: &[&str]) -> Vec<Cells> {
+    let cell = |cell: &str| Some(cell.trim().to_owned()).filter(|c| !c.is_empty());
+    text.iter().map(|row| row.split('|').map(cell).collect()).collect()
+}
+
+/// One shop's day in one campaign; the optional exports are not final.
+pub fn one_day() -> World {
+    let mut world = World::default();
+    for (dataset, text) in [
+        (
+            "order_lines",
+            vec![
+                "1|11|21|5|31|2026-03-10T20:00:00Z|2|10.00|1.50|0|0|LIVE||",
+                "2|11|21|5|32|2026-03-10T21:00:00Z|1|5.00|0|0|0|VIDEO||",
+            ],
+        ),
+        ("product_traffic", vec!["5|21|31|LIVE||9|3|2|1"]),
+        ("shops", vec!["5|Ada|Books|"]),
+        ("campaigns", vec!["7|Spring|2026-03-09|2026-03-12"]),
+        ("campaign_shops", vec!["7|5|100"]),
+    ] {
+        world.exports.insert((dataset.into(), DAY.parse().unwrap()), rows(&text));
+    }
+    world
+}
+
+fn run(exports: &str, results: &str) -> crate::world::Outcome {
+    etl(&["run", "--day", DAY, "--quiet", "--config", CONFIG, "--exports", exports, "--results", results])
+}
+
+fn export(root: &Path, dataset: &str) -> PathBuf {
+    root.join("exports").join(dataset).join(format!("dt={DAY}"))
+}
+
+/// Every published file by its path in the results.
+fn published(results: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![results.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() && !path.ends_with("_runs") && !path.ends_with("_staging") {
+                folders.push(path);
+            } else if path.is_file() {
+                files.insert(path.strip_prefix(results).unwrap().into(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn export_files_may_have_any_name() {
+    let names =
+        ["é.parquet", "a#b.parquet", "a~1.parquet", "a[1].parquet", "a%20b.parquet", "a*b.parquet", "a b?.parquet"];
+    let folder = TempDir::new().unwrap();
+    one_day().write(&folder.path().join("exports"), 1);
+    let order_lines = export(folder.path(), "order_lines");
+    fs::remove_file(order_lines.join("part-00000.parquet")).unwrap();
+    for (i, name) in names.iter().enumerate() {
+        let row = format!("{i}|11|21|5|31|2026-03-10T20:00:00Z|1|10.00|0|0|0|LIVE||");
+        write_file(&order_lines.join(name), datasets::ORDER_LINES.columns, &rows(&[&row]));
+    }
+    let results = folder.path().join("results");
+    let ended = run(folder.path().join("exports").to_str().unwrap(), results.to_str().unwrap());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    // One order of 10.00 in each file.
+    let shop = &read_table(&results, "shop_daily", DAY.parse().unwrap()).unwrap()[0];
+    assert!(shop.contains(&Some("70.00".into())), "{shop:?}");
+}
+
+#[test]
+fn a_file_url_is_the_same_place_as_its_path() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().join("a b");
+    one_day().write(&root.join("exports"), 1);
+    let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    assert_eq!(run(&path("exports"), &path("of_path")).code, 0);
+    let expected = published(&root.join("of_path"));
+    assert!(expected.len() > 20);
+    for (results, slash) in [("of_url", ""), ("of_url_with_slash", "/")] {
+        let url = |name: &str| format!("file://{}{slash}", path(name).replace(' ', "%20"));
+        let ended = run(&url("exports"), &url(results));
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(published(&root.join(results)) == expected, "{results}");
+    }
+}
+
+#[test]
+fn a_location_that_cannot_be_meant_is_a_wrong_configuration() {
+    let folder = TempDir::new().unwrap();
+    let results = folder.path().join("results");
+    for (location, says) in [
+        ("", "--exports is empty; give a path or URL"),
+        ("foo://bar", "give a path or a file:, s3:, gs: or az: URL"),
+        ("s3:/bucket/x", "write s3://bucket/folder"),
+        ("file:relative", "write file:///absolute/folder, or a relative path without file:"),
+    ] {
+        let ended = run(location, results.to_str().unwrap());
+        assert_eq!(ended.code, 78, "{location}: {}", ended.stderr);
+        assert!(ended.stderr.contains(says), "{}", ended.stderr);
+        assert_eq!(etl(&["status", "--config", CONFIG, "--results", location]).code, 78);
+    }
+    assert!(!results.exists());
+}
+
+fn with_streams(args: &[&str], stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+    program.args(args).stdout(stdout).stderr(stderr).spawn().unwrap().wait_with_output().unwrap()
+}
+
+/// Writing to it fails: the disk is full.
+#[cfg(target_os = "linux")]
+fn full() -> File {
+    File::options().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn stderr_that_cannot_be_written_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    one_day().write(&folder.path().join("exports"), 1);
+    let (exports, results) = (folder.path().join("exports"), folder.path().join("results"));
+    let places = ["--exports", exports.to_str().unwrap(), "--results", results.to_str().unwrap(), "--config", CONFIG];
+    for (more, code) in [
+        (&["run", "--day", DAY][..], 0),
+        (&["run", "--day", DAY, "--log-format", "json"], 0),
+        (&["run", "--day", "2026-03-12"], 75),
+        (&["status", "--results", ""], 78),
+        (&["status", "--results", "", "--log-format", "json"], 78),
+        (&["walk"], 2),
+    ] {
+        let places = if more.contains(&"--results") { &places[4..] } else { &places[..] };
+        let ended = with_streams(&[more, places].concat(), Stdio::null(), full());
+        assert_eq!(ended.status.code(), Some(code), "{more:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn stdout_that_cannot_be_written_is_a_failed_store_unless_its_reader_left() {
+    for (args, code) in [(&["--help"][..], 74), (&["docs"], 74), (&["walk", "--format", "json"], 2)] {
+        let ended = with_streams(args, full(), Stdio::piped());
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains("error: cannot write to stdout: No space left on device"), "{said}");
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = with_streams(&["docs"], writer, Stdio::piped());
+    assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn an_open_ended_campaign_is_published_or_told() {
+    let folder = TempDir::new().unwrap();
+    let mut world = one_day();
+    let at = ("campaigns".to_owned(), DAY.parse().unwrap());
+    world.exports.insert(at, rows(&["7|Always|0001-01-01|9999-12-31"]));
+    let (exports, results) = (folder.path().join("exports"), folder.path().join("results"));
+    world.write(&exports, 1);
+    let (exports, results) = (exports.to_str().unwrap(), results.to_str().unwrap());
+    let ended = run(exports, results);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let shop = &read_table(results.as_ref(), "shop_period", DAY.parse().unwrap()).unwrap()[0];
+    // first_day, through_day, days, missing_days: 2026-03-10 is day 739 685 of the calendar that starts with 0001-01-01.
+    let period = ["0001-01-01", DAY, "1", "739684"].map(|cell| Some(cell.to_owned()));
+    assert_eq!(shop[2..6], period);
+
+    let file = export(folder.path(), "campaigns").join("part-00000.parquet");
+    // DuckDB writes 'infinity'::DATE as the greatest number and '-infinity' as its opposite.
+    for (first, last) in
+        [(20_000, i32::MAX), (-i32::MAX, 30_000), (i32::MIN, 30_000), (20_000, 2_932_897), (-719_163, 30_000)]
+    {
+        write_campaign(&file, first, last);
+        let ended = run(exports, results);
+        assert_eq!(ended.code, 65, "{}", ended.stderr);
+        let column = if first == 20_000 { "last_day" } else { "first_day" };
+        for says in ["part-00000.parquet", column, "one out of range", "write an open end as 9999-12-31"] {
+            assert!(ended.stderr.contains(says), "{says:?} is not in {}", ended.stderr);
+        }
+    }
+}
+
+/// Days as numbers since 1970-01-01, beyond what a calendar holds.
+fn write_campaign(path: &Path, first_day: i32, last_day: i32) {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+    let batch = RecordBatch::try_from_iter([
+        ("campaign_id", Arc::new(Int64Array::from(vec![7])) as ArrayRef),
+        ("campaign_name", Arc::new(StringArray::from(vec!["Always"]))),
+        ("first_day", Arc::new(Date32Array::from(vec![first_day]))),
+        ("last_day", Arc::new(Date32Array::from(vec![last_day]))),
+    ])
+    .unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn generating_where_nothing_can_be_written_is_a_failed_store() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let args = ["generate", "--days", "1", "--shops", "5", "--rows-per-day", "50", "--out"];
+    let inside = file.join("exports");
+    assert_eq!(etl(&[&args[..], &[inside.to_str().unwrap()]].concat()).code, 74);
+    let out = folder.path().join("exports");
+    assert_eq!(etl(&[&args[..], &[out.to_str().unwrap()]].concat()).code, 0);
+    let again = etl(&[&args[..], &[out.to_str().unwrap()]].concat());
+    assert_eq!(again.code, 74);
+    assert!(again.stderr.contains("exists already: write into a new folder"), "{}", again.stderr);
+}
