@@ -313,11 +313,9 @@ impl<'a> Run<'a> {
     fn report_skipped(&mut self, day: NaiveDate, outcome: Outcome) -> Result<()> {
         let Some(manifest) = self.facts.manifest(day)? else { return Ok(()) };
         let reasons: BTreeSet<&str> = manifest.skipped.iter().map(|s| s.reason.as_str()).collect();
-        if day == self.report.day || outcome == Outcome::Published {
-            for reason in reasons {
-                let lacking = manifest.skipped.iter().filter(|s| s.reason == reason).map(Skipped::words);
-                self.warn(format!("{day} {reason}: {}", lacking.collect::<Vec<_>>().join("; ")));
-            }
+        if !reasons.is_empty() && (day == self.report.day || outcome == Outcome::Published) {
+            let reasons: Vec<&str> = reasons.into_iter().collect();
+            self.warn(format!("{day} {}; what needs it is null or not written", reasons.join(", ")));
         }
         self.report.skipped.extend(manifest.skipped.iter().cloned());
         Ok(())

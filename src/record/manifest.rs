@@ -76,16 +76,6 @@ pub struct Skipped {
     pub reason: String,
 }
 
-impl Skipped {
-    /// For a person.
-    pub fn words(&self) -> String {
-        match &self.columns[..] {
-            [] => format!("{} is not written", self.table),
-            columns => format!("{} of {} null", columns.join(", "), self.table),
-        }
-    }
-}
-
 /// Exports from which nothing may be computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockedExports {

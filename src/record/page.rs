@@ -92,7 +92,7 @@ pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect) -> String {
                 "the rows are in _quarantine; have the export mended, or raise the budget in the job file"
             }
             Defect::NothingLeft { .. } => "the rows are in _quarantine; have the export mended",
-            Defect::TooMuchMoney { .. } => "have the amounts mended and the day exported again",
+            Defect::TooMuchMoney { .. } => "have the amounts checked and exported again",
             Defect::NoRows | Defect::Contract(_) => "have the day exported again, with its rows",
         };
         return format!("{day} {}: {}\n  {remedy}", dataset.name, defect.reason());

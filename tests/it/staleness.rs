@@ -148,7 +148,7 @@ fn an_absent_optional_export_is_told_and_strict_says_why_it_fails() {
     let ended = sample.etl("run --day 2026-03-14", "results", "");
     assert_eq!(ended.code, 0);
     assert!(
-        ended.stderr.contains("2026-03-14 inventory is not final: stock_status is not written"),
+        ended.stderr.contains("2026-03-14 inventory is not final; what needs it is null or not written"),
         "{}",
         ended.stderr
     );
