@@ -39,8 +39,8 @@ impl Command {
     fn range(&self) -> Option<(NaiveDate, NaiveDate)> {
         match self {
             Command::Backfill(args) => Some((args.from, args.to)),
-            Command::Plan(args) | Command::Status(args) => args.from.zip(args.to),
-            Command::Validate(args) => args.from.zip(args.to),
+            Command::Plan(days) | Command::Status(days) => days.from.zip(days.to),
+            Command::Validate(args) => args.days.from.zip(args.days.to),
             Command::Run(_) | Command::Generate(_) | Command::Docs => None,
         }
     }
@@ -147,7 +147,7 @@ pub struct BackfillArgs {
 
 #[derive(Args, Debug)]
 pub struct DaysArgs {
-    /// The report day; its lookback is shown too [default: yesterday in the configured time zone]
+    /// The day; `plan` and `status` show its lookback too [default: yesterday in the configured time zone]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, conflicts_with_all = ["from", "to"])]
     pub day: Option<NaiveDate>,
     /// First day of a range
@@ -160,15 +160,8 @@ pub struct DaysArgs {
 
 #[derive(Args, Debug)]
 pub struct ValidateArgs {
-    /// The day
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, conflicts_with_all = ["from", "to"])]
-    pub day: Option<NaiveDate>,
-    /// First day of a range
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "to")]
-    pub from: Option<NaiveDate>,
-    /// Last day of a range
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
-    pub to: Option<NaiveDate>,
+    #[command(flatten)]
+    pub days: DaysArgs,
     /// Exit 65 also when an optional export is absent or broken
     #[arg(long)]
     pub strict: bool,

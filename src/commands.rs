@@ -131,10 +131,10 @@ fn planned(job: &Job, facts: &Facts, args: &DaysArgs, surroundings: &Surrounding
 fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Result<Answer> {
     let config = load_config(cli)?;
     let store = Store::open(&config.exports, Access::Read, &surroundings.environment, surroundings.runtime.clone())?;
-    let (first, last) = match (args.from, args.to) {
+    let (first, last) = match (args.days.from, args.days.to) {
         (Some(first), Some(last)) => (first, last),
         _ => {
-            let day = args.day.unwrap_or_else(|| yesterday(&config, surroundings));
+            let day = args.days.day.unwrap_or_else(|| yesterday(&config, surroundings));
             (day, day)
         }
     };
