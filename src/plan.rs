@@ -313,7 +313,7 @@ fn plan_day(facts: &Facts, day: NaiveDate, is_report_day: bool, recomputed: Reco
         }
         Decision::Compute { exports, why, .. } => {
             let is_there = |dataset: &&str| exports.folder(dataset).is_some_and(Folder::is_final);
-            let computed = TABLES.iter().filter(|t| t.needs.iter().all(|dataset| is_there(dataset)));
+            let computed = TABLES.iter().filter(|t| t.needs.iter().all(is_there));
             new(Action::Compute, why.into(), computed.map(|t| t.name).collect())
         }
         Decision::Refresh { stale, .. } => match stale.first() {
