@@ -1,13 +1,12 @@
 //! The civil day of a zone as instants, and at which hours of it people shop.
 
-use anyhow::{Context, Result};
-use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{Datelike, NaiveDate, TimeZone, Timelike};
 use chrono_tz::Tz;
 
 use super::stream::Stream;
+use crate::days::calendar::{CivilDay, HOUR_US, day_number};
 
 const SECOND_US: i64 = 1_000_000;
-const HOUR_US: i64 = 3_600 * SECOND_US;
 
 /// Sales by local hour, relative to each other: asleep at night, most at nine in the evening.
 const HOUR_WEIGHTS: [f64; 24] = [
@@ -29,14 +28,12 @@ pub struct Day {
 }
 
 impl Day {
-    pub fn of(date: NaiveDate, zone: Tz) -> Result<Self> {
-        let first = first_instant(date, zone)?;
-        let end = first_instant(date.succ_opt().context("the calendar's last day")?, zone)?;
-        let (first_us, end_us) = (first.timestamp_micros(), end.timestamp_micros());
+    pub fn of(date: NaiveDate, zone: Tz) -> Self {
+        let CivilDay { start_us: first_us, end_us, .. } = CivilDay::new(date, zone);
         let hours = (end_us - first_us + HOUR_US - 1) / HOUR_US;
-        let local_hour = |h: i64| (first + TimeDelta::hours(h)).with_timezone(&zone).hour() as usize;
+        let local_hour = |h: i64| zone.timestamp_nanos((first_us + h * HOUR_US) * 1_000).hour() as usize;
         let hour_weights = (0..hours).map(|h| HOUR_WEIGHTS[local_hour(h)]).collect();
-        Ok(Day { date, first_us, end_us, hour_weights })
+        Day { date, first_us, end_us, hour_weights }
     }
 
     /// Days since 1970-01-01.
@@ -63,26 +60,17 @@ impl Day {
 
 /// Days since 1970-01-01.
 pub fn number(date: NaiveDate) -> i64 {
-    date.signed_duration_since(NaiveDate::default()).num_days()
-}
-
-/// Local midnight, or the first instant after it where the clock skips midnight.
-fn first_instant(date: NaiveDate, zone: Tz) -> Result<DateTime<Utc>> {
-    let midnight = date.and_hms_opt(0, 0, 0).context("midnight")?;
-    if let Some(first) = zone.from_local_datetime(&midnight).earliest() {
-        return Ok(first.with_timezone(&Utc));
-    }
-    // In a gap the offset before it still holds at this instant, which local clocks show as the end of the gap.
-    let before = zone.offset_from_utc_datetime(&(midnight - TimeDelta::hours(24)));
-    Ok((midnight - TimeDelta::seconds(i64::from(before.fix().local_minus_utc()))).and_utc())
+    day_number(date).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
+
     use super::*;
 
     fn day(date: &str, zone: Tz) -> Day {
-        Day::of(date.parse().unwrap(), zone).unwrap()
+        Day::of(date.parse().unwrap(), zone)
     }
 
     fn instant(text: &str) -> i64 {

@@ -88,7 +88,7 @@ pub fn active_contents(world: &World, shop: &Shop, day: &Day) -> Result<Vec<Cont
 }
 
 fn old_contents(world: &World, shop: &Shop, published_on: NaiveDate) -> Result<Vec<Content>> {
-    Ok(new_contents(world, shop, &Day::of(published_on, world.time_zone)?))
+    Ok(new_contents(world, shop, &Day::of(published_on, world.time_zone)))
 }
 
 fn new_contents(world: &World, shop: &Shop, day: &Day) -> Vec<Content> {
@@ -200,8 +200,8 @@ mod tests {
         let world = World { shops: 20, ..World::sample() };
         let market = Market::of(&world);
         let zone = world.time_zone;
-        let today = Day::of("2026-03-09".parse().unwrap(), zone).unwrap();
-        let yesterday = Day::of("2026-03-08".parse().unwrap(), zone).unwrap();
+        let today = Day::of("2026-03-09".parse().unwrap(), zone);
+        let yesterday = Day::of("2026-03-08".parse().unwrap(), zone);
         let mut carried = 0;
         for shop in &market.shops {
             let before = active_contents(&world, shop, &yesterday).unwrap();

@@ -2,7 +2,7 @@
 
 Text and money must be equal; a benchmark (DOUBLE) too, as a number: engines print the same double differently.
 """
-import csv, io, math, pathlib, subprocess, sys
+import csv, io, math, pathlib, shutil, subprocess, sys
 from decimal import Decimal
 
 import duckdb
@@ -12,7 +12,11 @@ HERE = pathlib.Path(__file__).parent
 
 def main():
     tables = {"with_duckdb.sql": rows(duckdb_csv((HERE / "with_duckdb.sql").read_text()))}
-    for script in ["with_polars.py", "with_pandas.py", "with_spark.py"]:
+    scripts = ["with_polars.py", "with_pandas.py", "with_spark.py"]
+    if shutil.which("java") is None:
+        print("with_spark.py: NOT RUN, Spark needs Java 17 or later")
+        scripts.remove("with_spark.py")
+    for script in scripts:
         printed = subprocess.run([sys.executable, HERE / script], stdout=subprocess.PIPE, text=True, check=True).stdout
         tables[script] = rows(printed)
     first = tables["with_duckdb.sql"]
