@@ -125,7 +125,7 @@ fn planned(job: &Job, facts: &Facts, args: &DaysArgs, surroundings: &Surrounding
             (day - Days::new(job.config.lookback_days.into()), day, false)
         }
     };
-    plan_days(facts, days(first, last), &|day| is_range || day == last)
+    plan_days(facts, first, last, &|day| is_range || day == last)
 }
 
 fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Result<Answer> {

@@ -92,7 +92,7 @@ pub fn backfill(job: &Job, first: NaiveDate, last: NaiveDate) -> Result<Vec<RunR
     for day in later {
         let mut run = Run::new(job, &facts, day);
         run.process(day, Role::CatchUp)?;
-        if !run.report.tables.is_empty() {
+        if run.report.is_news() {
             reports.push(run.report);
         }
     }
@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
         };
         let mut read = read_day(&job.exports, &exports, &job.config, &|_| true, false, &mut consume)?;
         job.progress.stage(day, "exports", &rows_read(&read));
-        self.report.datasets.extend(read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
+        self.report_read(day, &read);
         if read.blocking(&job.config).next().is_some() {
             return self.block(day, inputs, read);
         }
@@ -227,6 +227,11 @@ impl<'a> Run<'a> {
             TABLES.iter().filter(|t| t.stage == Stage::Window).flat_map(|t| reads(t)).collect();
         let is_wanted = |dataset: &Dataset| wanted.contains(dataset.name);
         let read = read_day(&job.exports, &work.exports, &job.config, &is_wanted, false, &mut |_| Ok(()))?;
+        if !read.defects.is_empty() {
+            // What was sound when the rollups were made may have been damaged since: decide from all of the exports.
+            return self.compute(work.exports, work.rollup_inputs);
+        }
+        self.report_read(work.exports.day, &read);
         work.snapshots = read.snapshots;
         work.compute_windows(job)?;
         self.publish(work.into_change(job))
@@ -236,7 +241,7 @@ impl<'a> Run<'a> {
         let (job, day) = (self.job, change.manifest.day);
         let staged = publish::stage(&job.results, change)?;
         let change = publish::commit(&job.results, &self.facts.state, staged, || job.now())?;
-        job.progress.stage(day, "publish", &format!("{} files changed", change.files.len() + change.removed.len()));
+        job.progress.stage(day, "publish", &format!("{} files changed", change.files.len() + change.removed));
         self.report.tables.extend(change.files.iter().map(|file| Written {
             day,
             table: file.table.name.into(),
@@ -298,6 +303,10 @@ impl<'a> Run<'a> {
         change.manifest.benchmark =
             Some(PublishedBenchmark { benchmark_day: benchmark.day, fallback_reason: benchmark.fallback_reason });
         self.publish(change).map(drop)
+    }
+
+    fn report_read(&mut self, day: NaiveDate, read: &DayRead) {
+        self.report.datasets.extend(read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
     }
 
     fn report_missing(&mut self, day: NaiveDate, datasets: &[&str]) {

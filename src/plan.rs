@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use crate::config::Config;
 use crate::contracts::tables::{CATEGORY_BENCHMARK, SHOP_BENCHMARK, SHOP_DAILY, TABLES};
 use crate::contracts::{Stage, Table, datasets::DATASETS};
-use crate::days::calendar::six_months_before;
+use crate::days::calendar::{days, six_months_before};
 use crate::days::readiness::{DayExports, Folder, Readiness, check_day};
 use crate::publish::reader::DayTables;
 use crate::record::fingerprint::Fingerprint;
@@ -91,9 +91,13 @@ pub fn decide(facts: &Facts, day: NaiveDate, recomputed: Recomputed) -> Result<D
         return Ok(Decision::KnownBlocked(blocked.clone()));
     }
     Ok(match manifest.rollup_inputs.as_deref() {
-        Some(published) if published == inputs => {
+        Some(published) if published == inputs && manifest.blocked.is_none() => {
             let stale = stale_tables(facts, &exports, &manifest, recomputed)?;
             Decision::Refresh { exports, inputs, stale }
+        }
+        // Their quarantine, and the verdict, are still those of the exports that blocked the day.
+        Some(published) if published == inputs => {
+            Decision::Compute { exports, inputs, why: "the exports that it was published from are back" }
         }
         Some(_) => Decision::Compute { exports, inputs, why: "its exports or settings changed since it was published" },
         None => Decision::Compute { exports, inputs, why: "final, not published" },
@@ -283,11 +287,13 @@ impl Action {
 /// Reads folders and manifests, never rows, so exports that turn out to be blocked are planned as computed.
 pub fn plan_days(
     facts: &Facts,
-    days: impl Iterator<Item = NaiveDate>,
+    first: NaiveDate,
+    last: NaiveDate,
     is_report_day: &dyn Fn(NaiveDate) -> bool,
 ) -> Result<Vec<PlannedDay>> {
     let mut planned: Vec<PlannedDay> = Vec::new();
-    for day in days {
+    let before = day_before_to_compute(facts, first, is_report_day(first))?;
+    for day in before.into_iter().chain(days(first, last)) {
         let recomputed = |table: &Table, first: NaiveDate, last: NaiveDate| {
             let computes = |p: &&PlannedDay| (first..=last).contains(&p.day) && p.tables.contains(&table.name);
             planned.iter().find(computes).map(|p| p.day)
@@ -296,6 +302,21 @@ pub fn plan_days(
         planned.push(next);
     }
     Ok(planned)
+}
+
+/// The day before the first one, where it is to stand in for the first and has to be brought up to date for that.
+fn day_before_to_compute(facts: &Facts, first: NaiveDate, is_report_day: bool) -> Result<Option<NaiveDate>> {
+    let Some(before) = first.pred_opt() else { return Ok(None) };
+    let is_ready =
+        matches!(decide(facts, first, &|_, _, _| None)?, Decision::Compute { .. } | Decision::Refresh { .. });
+    if is_ready || !wants_stand_in(facts.manifest(first)?.as_deref(), is_report_day) {
+        return Ok(None);
+    }
+    Ok(match decide(facts, before, &|_, _, _| None)? {
+        Decision::Compute { .. } => Some(before),
+        Decision::Refresh { stale, .. } if !stale.is_empty() => Some(before),
+        _ => None,
+    })
 }
 
 fn plan_day(facts: &Facts, day: NaiveDate, is_report_day: bool, recomputed: Recomputed) -> Result<PlannedDay> {

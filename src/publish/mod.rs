@@ -59,11 +59,13 @@ pub struct Change {
     pub manifest: Manifest,
     /// Tables to write.
     pub files: Vec<TableFile>,
-    /// Tables that do not exist for the day any more.
-    pub removed: Vec<&'static Table>,
+    /// Tables that do not exist for the day, whether or not a manifest remembers them.
+    pub absent: Vec<&'static Table>,
+    /// How many of the absent tables were published until now.
+    pub removed: usize,
     /// `None`: the exports were not read, so their quarantine stays as it is.
     pub quarantine: Option<BTreeMap<&'static str, Vec<Quarantined>>>,
-    /// Totals over the used rows, where rollups are among the files.
+    /// Totals over the used rows, where rollups are among the files: what the store gives back must add up to them.
     pub tally: Option<Tally>,
 }
 
@@ -83,18 +85,19 @@ impl Change {
                 changed.push(file);
             }
         }
-        let removed = absent.into_iter().filter(|t| manifest.tables.remove(t.name).is_some()).collect();
+        let absent: Vec<_> = absent.into_iter().collect();
+        let removed = absent.iter().filter(|t| manifest.tables.remove(t.name).is_some()).count();
         for (name, inputs) in inputs {
             if let Some(table) = manifest.tables.get_mut(*name) {
                 table.inputs.clone_from(inputs);
             }
         }
-        Change { manifest, files: changed, removed, quarantine: None, tally: None }
+        Change { manifest, files: changed, absent, removed, quarantine: None, tally: None }
     }
 
     /// Whether any table is written or goes.
     pub fn touches_tables(&self) -> bool {
-        !self.files.is_empty() || !self.removed.is_empty()
+        !self.files.is_empty() || self.removed > 0
     }
 }
 
@@ -129,7 +132,7 @@ pub fn commit(results: &Store, state: &State, staged: Staged, finished_at: impl 
         results.copy(&staged_path(&change, file.table), &format!("{folder}/{PART_FILE}"))?;
         results.write(&format!("{folder}/{SUCCESS_FILE}"), bytes::Bytes::new())?;
     }
-    for table in &change.removed {
+    for table in &change.absent {
         let folder = table.partition(day);
         results.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
         results.remove(&format!("{folder}/{PART_FILE}"))?;

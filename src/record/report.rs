@@ -91,6 +91,11 @@ impl RunReport {
         }
     }
 
+    /// Whether the day, on the way of a backfill, changed or needs a person.
+    pub fn is_news(&self) -> bool {
+        !self.tables.is_empty() || matches!(self.outcome, Outcome::Published | Outcome::Blocked)
+    }
+
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
         let lacks_optional = || self.skipped.iter().any(|s| s.day == self.day);
         match self.outcome {

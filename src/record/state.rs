@@ -57,8 +57,14 @@ impl State {
         self.newest.borrow().keys().copied().collect()
     }
 
-    /// Writes a manifest; it is the day's newest from then on.
-    pub fn record(&self, manifest: Manifest) -> Result<()> {
+    /// Writes a manifest; it is the day's newest from then on, also where the clock went back since the last one.
+    pub fn record(&self, mut manifest: Manifest) -> Result<()> {
+        if let Some(newest) = self.manifest(manifest.day)?
+            && newest.run_id >= manifest.run_id
+        {
+            // `_` sorts after the `.` of the file's ending.
+            manifest.run_id = format!("{}_1", newest.run_id);
+        }
         let path = format!("{RUNS}/dt={}/{}.json", manifest.day, manifest.run_id);
         self.store.write(&path, serde_json::to_vec_pretty(&manifest)?)?;
         self.newest.borrow_mut().insert(manifest.day, path);

@@ -54,7 +54,10 @@ fn day_status(facts: &Facts, planned: &PlannedDay) -> Result<DayStatus> {
         (Action::Wait | Action::Fallback, true) => "published; its exports are not final any more".into(),
         (Action::Fallback, false) if is_stale => "waiting; the benchmarks that stand in are stale".into(),
         (Action::Wait | Action::Fallback, false) => "waiting".into(),
-        (Action::Compute, false) => "not published".into(),
+        (Action::Compute, false) => match benchmark {
+            Some(stand_in) => format!("final, not published: only benchmarks of {} stand in", stand_in.benchmark_day),
+            None => "not published".into(),
+        },
         (Action::Compute | Action::Refresh, _) => format!("stale: {}", planned.why),
         (Action::Nothing, _) => "up to date".into(),
     };

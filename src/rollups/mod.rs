@@ -46,7 +46,7 @@ impl Sums {
     }
 }
 
-/// Every daily table whose exports are there, conformed to its contract.
+/// Every daily table whose exports are there, conformed to its contract and reconciled with the used rows.
 pub fn daily_tables(sums: &Sums, snapshots: &Snapshots, civil: &CivilDay) -> Result<Vec<(&'static Table, DataFrame)>> {
     let (orders, traffic) = (&sums.orders, &sums.traffic);
     let mut daily = vec![
@@ -64,5 +64,10 @@ pub fn daily_tables(sums: &Sums, snapshots: &Snapshots, civil: &CivilDay) -> Res
     if let Some(ad_hours) = snapshots.ad_hours() {
         daily.push((&tables::AD_HOURLY, ad_hourly::ad_hourly(ad_hours, civil)?));
     }
-    daily.into_iter().map(|(table, rows)| Ok((table, table.conform(rows)?))).collect()
+    let conformed = |(table, rows): (&'static Table, DataFrame)| {
+        let rows = table.conform(rows)?;
+        sums.tally.reconcile(table, &rows)?;
+        Ok((table, rows))
+    };
+    daily.into_iter().map(conformed).collect()
 }

@@ -172,3 +172,119 @@ fn days_beyond_the_lookback_are_told_apart_by_what_helps_them() {
     assert!(ended.stderr.contains("status --from 2026-03-12 --to 2026-03-12"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("backfill"), "{}", ended.stderr);
 }
+
+/// The tables that `plan` announces, as `day table`.
+fn announced(plan: &Outcome) -> Vec<String> {
+    let days = plan.json["days"].as_array().unwrap();
+    let of_day = |d: &serde_json::Value| {
+        let day = d["day"].as_str().unwrap().to_owned();
+        let tables: Vec<String> = d["tables"].as_array().unwrap().iter().map(|t| t.as_str().unwrap().into()).collect();
+        tables.into_iter().map(move |t| format!("{day} {t}"))
+    };
+    days.iter().flat_map(of_day).collect()
+}
+
+fn written(run: &Outcome) -> Vec<String> {
+    let tables = run.json["tables"].as_array().unwrap();
+    tables.iter().map(|t| format!("{} {}", t["day"].as_str().unwrap(), t["table"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn an_export_that_was_damaged_under_its_old_name_size_and_time_is_noticed_when_it_is_read_again() {
+    let sample = Sample::new();
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 0);
+    let before = sample.tables("results");
+    let part = sample.export("campaign_shops", "2026-03-14").join("part-0.parquet");
+    let (size, modified) = (fs::metadata(&part).unwrap().len(), fs::metadata(&part).unwrap().modified().unwrap());
+    let file = fs::OpenOptions::new().write(true).open(&part).unwrap();
+    std::io::Write::write_all(&mut &file, &vec![0; size as usize]).unwrap();
+    file.set_modified(modified).unwrap();
+    // Without contents shop_daily of the 13th is another one, so the windows of the 14th are stale.
+    fs::remove_file(sample.export("contents", "2026-03-13").join("_SUCCESS")).unwrap();
+    let ended = sample.etl("run --day 2026-03-14", "results", "");
+    assert_eq!((ended.code, ended.json["blocked"][0]["dataset"].as_str()), (65, Some("campaign_shops")));
+    let of_the_14th = |tables: BTreeMap<PathBuf, Vec<u8>>| -> Vec<_> {
+        tables.into_iter().filter(|(path, _)| path.to_str().unwrap().contains("dt=2026-03-14")).collect()
+    };
+    assert!(of_the_14th(sample.tables("results")) == of_the_14th(before), "what was published of it stays");
+}
+
+#[test]
+fn plan_announces_the_day_before_that_a_fallback_needs() {
+    let (sample, job) = (Sample::new(), "lookback_days = 0\n");
+    fs::remove_file(sample.export("shops", "2026-03-14").join("_SUCCESS")).unwrap();
+    for changed in [None, Some("contents"), Some("ad_hours")] {
+        if let Some(dataset) = changed {
+            fs::remove_file(sample.export(dataset, "2026-03-13").join("_SUCCESS")).unwrap();
+        }
+        let plan = sample.etl("plan --day 2026-03-14", "results", job);
+        let run = sample.etl("run --day 2026-03-14", "results", job);
+        assert_eq!((run.code, run.json["outcome"].as_str()), (75, Some("fallback")));
+        let (announced, written) = (announced(&plan), written(&run));
+        assert!(written.iter().any(|t| t == "2026-03-13 shop_daily"), "{written:?}");
+        assert!(written.iter().all(|t| announced.contains(t)), "written {written:?}, announced {announced:?}");
+    }
+    let nothing = sample.etl("plan --day 2026-03-14", "results", job);
+    assert!(announced(&nothing).is_empty());
+}
+
+#[test]
+fn a_clock_that_went_back_loses_no_publication() {
+    let sample = Sample::new();
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 0);
+    let runs = sample.folder.path().join("results/_runs/dt=2026-03-14");
+    let manifest = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let mut later: serde_json::Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    later["run_id"] = "29990101T000000.000000Z-1".into();
+    fs::write(runs.join("29990101T000000.000000Z-1.json"), later.to_string()).unwrap();
+    fs::remove_file(sample.export("contents", "2026-03-14").join("_SUCCESS")).unwrap();
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").json["outcome"], "published");
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").json["outcome"], "up_to_date");
+    assert_eq!(sample.etl("run --day 2026-03-14", "clean", "").code, 0);
+    assert!(sample.tables("results") == sample.tables("clean"));
+}
+
+#[test]
+fn a_blocked_day_whose_old_exports_come_back_forgets_that_it_was_blocked() {
+    let sample = Sample::new();
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 0);
+    let (lines, away) = (sample.export("order_lines", "2026-03-14"), sample.folder.path().join("away"));
+    fs::rename(&lines, &away).unwrap();
+    fs::create_dir(&lines).unwrap();
+    for name in ["part-0.parquet", "part-1.parquet", "_SUCCESS"] {
+        fs::copy(away.join(name.replace("part-1", "part-0")), lines.join(name)).unwrap();
+    }
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 65);
+    let quarantine = sample.folder.path().join("results/_quarantine/order_lines/dt=2026-03-14/part-0.parquet");
+    assert!(quarantine.exists(), "every line is there twice");
+    fs::remove_dir_all(&lines).unwrap();
+    fs::rename(&away, &lines).unwrap();
+    let ended = sample.etl("run --day 2026-03-14", "results", "");
+    assert_eq!((ended.code, ended.json["tables"].as_array().unwrap().len()), (0, 0));
+    assert!(!quarantine.exists());
+    assert!(announced(&sample.etl("plan --day 2026-03-14", "results", "")).is_empty());
+}
+
+#[test]
+fn a_table_that_no_manifest_remembers_is_removed_all_the_same() {
+    let sample = Sample::new();
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 0);
+    fs::remove_dir_all(sample.folder.path().join("results/_runs/dt=2026-03-14")).unwrap();
+    fs::remove_file(sample.export("contents", "2026-03-14").join("_SUCCESS")).unwrap();
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 0);
+    assert!(!sample.folder.path().join("results/content_daily/dt=2026-03-14/part-0.parquet").exists());
+    assert!(!sample.folder.path().join("results/content_daily/dt=2026-03-14/_SUCCESS").exists());
+}
+
+#[test]
+fn a_backfill_reports_later_days_that_lost_a_table_or_are_blocked() {
+    let sample = Sample::new();
+    assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 0);
+    fs::remove_file(sample.export("inventory", "2026-03-14").join("_SUCCESS")).unwrap();
+    fs::write(sample.export("shops", "2026-03-13").join("part-0.parquet"), "nothing").unwrap();
+    let ended = sample.etl("backfill --from 2026-03-12 --to 2026-03-12", "results", "");
+    let of_day = |d: &serde_json::Value| format!("{} {}", d["day"].as_str().unwrap(), d["outcome"].as_str().unwrap());
+    let days: Vec<String> = ended.json["days"].as_array().unwrap().iter().map(of_day).collect();
+    assert_eq!(days, ["2026-03-12 up_to_date", "2026-03-13 blocked", "2026-03-14 published"]);
+    assert_eq!(ended.code, 0, "the range itself is fine");
+}
