@@ -400,7 +400,7 @@ impl<'a> DayWork<'a> {
         let (day, config) = (self.exports.day, &job.config);
         let skips = |name: &str| self.skipped.iter().any(|s| s.table == name && s.columns.is_empty());
         self.tables.absent = TABLES.iter().map(|t| t.name).filter(|name| skips(name)).collect();
-        let first_campaign_day = self.snapshots.campaigns.iter().map(|c| c.first_day).min();
+        let first_campaign_day = self.snapshots.first_campaign_day();
         let own = BenchmarkDay { day, fallback_reason: None };
         let mut computed = 0;
         for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
@@ -429,7 +429,7 @@ impl<'a> DayWork<'a> {
     fn into_change(mut self, job: &Job) -> Change {
         let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
         manifest.rollup_inputs = Some(self.rollup_inputs);
-        manifest.first_campaign_day = self.snapshots.campaigns.iter().map(|c| c.first_day).min();
+        manifest.first_campaign_day = self.snapshots.first_campaign_day();
         manifest.skipped = self.skipped;
         manifest.blocked = None;
         manifest.benchmark = Some(PublishedBenchmark { benchmark_day: self.exports.day, fallback_reason: None });

@@ -14,7 +14,6 @@ use crate::days::calendar::{day_number, day_of_number};
 pub struct Shop {
     pub shop_id: i64,
     pub category: Option<String>,
-    pub primary_ad_account_id: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +97,11 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
+    /// The first day of the day's oldest campaign: where its longest period begins. `None`: no campaign.
+    pub fn first_campaign_day(&self) -> Option<NaiveDate> {
+        self.campaigns.iter().map(|campaign| campaign.first_day).min()
+    }
+
     /// Takes the batch's rows that are in scope; returns how many are not.
     ///
     /// `shops` come before `ad_hours`, and `campaigns` before what refers to them, as in `DATASETS` sorted by scope.
@@ -164,14 +168,12 @@ impl Snapshots {
         let (ids, categories) = (batch.ints("shop_id"), batch.texts("category"));
         let accounts = batch.ints("primary_ad_account_id");
         for row in 0..batch.rows {
-            let account = accounts.is_valid(row).then(|| accounts.value(row));
-            if let Some(account) = account {
-                self.primary_accounts.insert(ids.value(row), account);
+            if accounts.is_valid(row) {
+                self.primary_accounts.insert(ids.value(row), accounts.value(row));
             }
             self.shops.push(Shop {
                 shop_id: ids.value(row),
                 category: categories.is_valid(row).then(|| categories.value(row).to_owned()),
-                primary_ad_account_id: account,
             });
         }
     }

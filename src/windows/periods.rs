@@ -90,7 +90,7 @@ pub fn in_period(inputs: &WindowInputs, shops: LazyFrame, table: &Table, columns
 }
 
 fn published_in_longest_period(inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
-    match inputs.snapshots.campaigns.iter().map(|c| c.first_day).min() {
+    match inputs.snapshots.first_campaign_day() {
         Some(first) => inputs.published.published_days(table, first, inputs.day),
         None => Ok(vec![]),
     }
