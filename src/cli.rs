@@ -68,7 +68,8 @@ Exit codes:
   65   the day is blocked: an export breaks its contract or its quarantine budget
   70   a bug in this program
   74   the store failed or cannot be reached
-  75   not final yet (also when benchmarks of the day before stand in), or another run holds the results: try again later
+  75   not final yet (also when benchmarks of the day before stand in), or another run holds the
+       results: try again later
   78   the configuration is wrong
   130  interrupted (SIGINT); 143 terminated (SIGTERM)
 

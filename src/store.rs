@@ -33,6 +33,8 @@ pub struct Store {
     local_root: Option<PathBuf>,
     /// As the person wrote it; for messages.
     pub location: String,
+    /// For sequences of calls that are tried again as a whole.
+    pub retries: ExponentialBuilder,
     runtime: Handle,
 }
 
@@ -68,9 +70,9 @@ impl std::fmt::Display for Unconditional {
 
 impl std::error::Error for Unconditional {}
 
-/// Pauses before a creation is tried again that the store refused although nothing is there: 100 ms, doubled each time,
-/// with jitter. Requests that fail on the way are repeated below this, by `object_store`.
-const CREATE_RETRIES: ExponentialBuilder =
+/// Pauses before something is tried again that failed or was refused and may well succeed: 100 ms, doubled each time,
+/// with jitter. Single requests to an object store are repeated below this, by `object_store`.
+const RETRIES: ExponentialBuilder =
     ExponentialBuilder::new().with_min_delay(Duration::from_millis(100)).with_max_times(4).with_jitter();
 
 /// What a store is opened for.
@@ -128,7 +130,8 @@ impl Store {
 
     /// A whole store as a folder; `location` is for messages.
     pub fn new(inner: Arc<dyn ObjectStore>, location: &str, runtime: Handle) -> Store {
-        Store { inner, root: Path::default(), local_root: None, location: location.to_owned(), runtime }
+        let (root, location) = (Path::default(), location.to_owned());
+        Store { inner, root, local_root: None, location, retries: RETRIES, runtime }
     }
 
     /// A path as a person can paste it.
@@ -246,7 +249,7 @@ impl Store {
                 None => Err(self.failed("create", path, &error)),
             }
         };
-        try_once.retry(CREATE_RETRIES).when(|error| error.is::<StoreFailed>()).call()
+        try_once.retry(self.retries).when(|error| error.is::<StoreFailed>()).call()
     }
 
     /// Moves an object within the store, over what is there. Readers of `to` see the old object or the new one. `false`:

@@ -1,6 +1,7 @@
 //! The one writer: holds the lease, finishes what an interrupted run left, and commits a day at a time.
 
 use anyhow::{Context, Result, ensure};
+use backon::BlockingRetryable;
 use chrono::{DateTime, Utc};
 
 use super::commit_log::{self, Commit, CommittedFile, Record};
@@ -67,7 +68,10 @@ impl Writer {
             return Err(LeaseLost.into());
         }
         self.head = record;
-        self.move_into_place(&staged.commit)?;
+        // Until this is through, a reader may find old files beside new ones: worth more than one attempt.
+        let move_all = || self.move_into_place(&staged.commit);
+        let may_succeed = |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.is_valid();
+        move_all.retry(self.results.retries).when(may_succeed).call()?;
         self.is_in_doubt = false;
         Ok(())
     }

@@ -2,11 +2,17 @@
 
 mod bad_input;
 mod cases;
+mod crash;
 mod docs;
+mod faults;
 mod help;
+mod kill;
 mod oracle;
 mod places;
 mod properties;
 mod random_worlds;
+mod scene;
 mod staleness;
+mod stores;
+mod together;
 mod world;
