@@ -16,15 +16,17 @@ use campaign_etl::record::report::Strictness;
 use campaign_etl::stop::Stop;
 use campaign_etl::store::Store;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::Runtime;
 
+use crate::duckdb::Duckdb;
 use crate::faults::{Fault, Faults, Faulty};
 use crate::scene::{
-    CONFIG, DAYS, Objects, WITHDRAWN, day, first_exports, is_mixed, lasting, later_exports, on_its_way, walk,
+    CONFIG, DAYS, Objects, WITHDRAWN, day, exports_of_the_third_day_anew, first_exports, is_mixed, lasting,
+    later_exports, on_its_way, walk,
 };
 use crate::world::World;
 
@@ -59,11 +61,8 @@ impl Scene {
     }
 
     fn export(&self, world: &World) {
-        let folder = tempfile::tempdir().unwrap();
-        world.write(folder.path(), 1);
-        for entry in walk(folder.path()) {
-            let bytes = std::fs::read(folder.path().join(&entry)).unwrap();
-            self.runtime.block_on(self.exports.put(&Path::from(entry), bytes.into())).unwrap();
+        for (path, bytes) in files_of(world) {
+            self.runtime.block_on(self.exports.put(&Path::from(path), bytes.into())).unwrap();
         }
     }
 
@@ -109,13 +108,14 @@ impl Scene {
         Arc::new(store)
     }
 
-    /// The command; what a day of a backfill ended in counts as its error.
     fn command(&self, job: &Job) -> Result<ExitCode> {
         match self.command {
             Command::Run => Ok(pipeline::run(job, day(DAYS[2]))?.exit_code(Strictness::default())),
             Command::Backfill => {
                 let range = Range { first: day(DAYS[0]), last: day(DAYS[2]), latest_first: false, parallel: 1 };
-                Ok(backfill(job, &range)?.exit_code(Strictness::default()))
+                let report = backfill(job, &range)?;
+                assert_eq!(report.days.len() + report.failed.len(), DAYS.len(), "a day that fails stops no other");
+                Ok(report.exit_code(Strictness::default()))
             }
         }
     }
@@ -138,6 +138,8 @@ struct Count {
     on_its_way: u64,
     /// Of these, where a reader who does not look at `_SUCCESS` found old files beside new ones.
     mixed: u64,
+    /// Times that DuckDB read the results.
+    duckdb: u64,
 }
 
 fn inject_every_fault(command: Command) {
@@ -146,11 +148,12 @@ fn inject_every_fault(command: Command) {
     assert_eq!(scene.command(&scene.job(results.clone(), &faults, now)).unwrap(), ExitCode::Published);
     let (calls, after) = (faults.calls(), scene.objects(&results));
     assert!(lasting(&after) != lasting(&scene.before) && calls > 300, "{calls} calls");
+    let mut duckdb = Duckdb::start(&scene.before, &after);
     let mut count = Count::default();
     for call in 1..=calls {
         for (after_effect, for_good) in [(false, false), (true, false), (false, true), (true, true)] {
             let fault = Fault { call, after_effect, for_good };
-            inject(&scene, fault, &after, &mut count);
+            inject(&scene, fault, &after, &mut duckdb, &mut count);
         }
     }
     assert_eq!(count.faults, 4 * calls);
@@ -158,7 +161,7 @@ fn inject_every_fault(command: Command) {
     println!("{command:?}: {calls} calls, {count:?}");
 }
 
-fn inject(scene: &Scene, fault: Fault, after: &Objects, count: &mut Count) {
+fn inject(scene: &Scene, fault: Fault, after: &Objects, duckdb: &mut Option<Duckdb>, count: &mut Count) {
     let (results, faults) = (scene.results_before(), Faults::new(Some(fault)));
     let ended = scene.command(&scene.job(results.clone(), &faults, now));
     assert!(faults.calls() >= fault.call, "{fault:?} was not injected");
@@ -174,6 +177,11 @@ fn inject(scene: &Scene, fault: Fault, after: &Objects, count: &mut Count) {
         count.mixed += u64::from(is_mixed(&found, &scene.before, day, on_its_way.as_deref() == Some(day)));
     }
     count.on_its_way += u64::from(on_its_way.is_some());
+    // A backfill goes on after a day that failed, so a later day may have a version between the two.
+    if let (Some(duckdb), Command::Run) = (duckdb, scene.command) {
+        duckdb.sees_whole_days(&found, &DAYS, on_its_way.as_deref());
+        count.duckdb = duckdb.reads;
+    }
     assert!(on_its_way.is_none() || fault.for_good, "{fault:?}: a passing fault is not worth a second run");
 
     let next = scene.command(&scene.job(results.clone(), &Faults::new(None), an_hour_later));
@@ -186,6 +194,64 @@ fn inject(scene: &Scene, fault: Fault, after: &Objects, count: &mut Count) {
         assert_eq!(third.unwrap(), ExitCode::Published);
         assert!(scene.objects(&results) == healed, "{fault:?}: a run with nothing to do wrote something");
     }
+}
+
+/// The objects of a world's exports.
+fn files_of(world: &World) -> Objects {
+    let folder = tempfile::tempdir().unwrap();
+    world.write(folder.path(), 1);
+    walk(folder.path())
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read(folder.path().join(path)).unwrap().into()))
+        .collect()
+}
+
+/// The report day is exported anew just before each call in turn.
+#[test]
+fn exports_that_change_while_they_are_read_are_never_published_half_old_and_half_new() {
+    let anew = Arc::new(files_of(&exports_of_the_third_day_anew()));
+    let change = |scene: &Scene| {
+        let (exports, anew) = (scene.exports.clone(), anew.clone());
+        move || {
+            for (path, bytes) in anew.iter() {
+                exports.put(&Path::from(path.as_str()), bytes.clone().into()).now_or_never().unwrap().unwrap();
+            }
+        }
+    };
+    let run = |faults: &dyn Fn(&Scene) -> Arc<Faults>| {
+        let scene = Scene::new(Command::Run);
+        let (results, faults) = (scene.results_before(), faults(&scene));
+        let code = scene.command(&scene.job(results.clone(), &faults, now)).unwrap();
+        (scene, results, code, faults.calls())
+    };
+    let of_the_day = |objects: &Objects| -> Objects {
+        let lasting = lasting(objects).into_iter();
+        lasting.filter(|(path, _)| path.contains(&format!("dt={}", DAYS[2]))).collect()
+    };
+    let (scene, results, code, calls) = run(&|_| Faults::new(None));
+    let old = of_the_day(&scene.objects(&results));
+    assert_eq!(code, ExitCode::Published);
+    change(&scene)();
+    assert_eq!(scene.command(&scene.job(results.clone(), &Faults::new(None), now)).unwrap(), ExitCode::Published);
+    let complete = lasting(&scene.objects(&results));
+    let new = of_the_day(&complete);
+    assert!(old != new && !old.is_empty());
+
+    let (mut refused, mut read_old, mut read_new) = (0, 0, 0);
+    for call in 1..=calls {
+        let (scene, results, code, _) = run(&|scene| Faults::meanwhile(call, change(scene)));
+        let found = of_the_day(&scene.objects(&results));
+        match code {
+            ExitCode::Published if found == old => read_old += 1,
+            ExitCode::Published if found == new => read_new += 1,
+            ExitCode::TryLater if found.is_empty() => refused += 1,
+            _ => panic!("call {call}: {code:?}, {} files", found.len()),
+        }
+        assert_eq!(scene.command(&scene.job(results.clone(), &Faults::new(None), now)).unwrap(), ExitCode::Published);
+        assert!(lasting(&scene.objects(&results)) == complete, "call {call}");
+    }
+    println!("changed at each of {calls} calls: {read_new} read new, {refused} refused, {read_old} published before");
+    assert!(refused > 10 && read_old > 10 && read_new > 10);
 }
 
 #[test]

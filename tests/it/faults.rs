@@ -27,16 +27,28 @@ pub struct Fault {
     pub for_good: bool,
 }
 
-/// Counts the calls of all stores that share it, and lets one fail.
-#[derive(Debug, Default)]
+/// Counts the calls of all stores that share it, and lets one fail, or something happen before it.
+#[derive(Default)]
 pub struct Faults {
     calls: AtomicU64,
     fault: Option<Fault>,
+    meanwhile: Option<(u64, Box<dyn Fn() + Send + Sync>)>,
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} after {} calls", self.fault, self.calls())
+    }
 }
 
 impl Faults {
     pub fn new(fault: Option<Fault>) -> Arc<Faults> {
-        Arc::new(Faults { calls: AtomicU64::new(0), fault })
+        Arc::new(Faults { fault, ..Faults::default() })
+    }
+
+    /// Nothing fails, but something else happens just before a call.
+    pub fn meanwhile(call: u64, happens: impl Fn() + Send + Sync + 'static) -> Arc<Faults> {
+        Arc::new(Faults { meanwhile: Some((call, Box::new(happens))), ..Faults::default() })
     }
 
     pub fn calls(&self) -> u64 {
@@ -45,6 +57,9 @@ impl Faults {
 
     async fn call<T>(&self, effect: impl Future<Output = Result<T>>) -> Result<T> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some((_, happens)) = self.meanwhile.as_ref().filter(|(call, _)| *call == number) {
+            happens();
+        }
         let Some(fault) = self.fault else { return effect.await };
         let failed = || object_store::Error::Generic { store: "faulty", source: "injected fault".into() };
         if number == fault.call {

@@ -75,7 +75,8 @@ fn help_of_the_program() {
       75   not final yet (also when benchmarks of the day before stand in), or another run holds the
            results: try again later
       78   the configuration is wrong
-      130  interrupted (SIGINT); 143 terminated (SIGTERM)
+      130  interrupted (SIGINT)
+      143  terminated (SIGTERM)
 
     At 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running
     again is always safe.

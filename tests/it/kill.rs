@@ -11,6 +11,7 @@ use rand_pcg::rand_core::Rng;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::duckdb::Duckdb;
 use crate::scene::{CONFIG, DAYS, Objects, WITHDRAWN, first_exports, is_mixed, lasting, later_exports, on_its_way};
 use crate::stores::{Folder, kinds};
 use crate::world::Outcome;
@@ -92,6 +93,7 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
         let (after, usual) = (undisturbed.objects(), started.elapsed());
         assert!(lasting(&after) != lasting(&before));
 
+        let mut duckdb = Duckdb::start(&before, &after);
         let (mut killed, mut unfinished, mut mixed) = (0, 0, 0);
         for round in 0..rounds {
             let command = &commands[round as usize % commands.len()];
@@ -107,6 +109,9 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
                 mixed += u32::from(is_mixed(&found, &before, day, on_its_way.as_deref() == Some(day)));
             }
             unfinished += u32::from(on_its_way.is_some());
+            if let Some(duckdb) = &mut duckdb {
+                duckdb.sees_whole_days(&found, &DAYS, on_its_way.as_deref());
+            }
             let next = desk.etl_when_free(command, &results);
             assert_eq!(next.code, 0, "round {round}: {}", next.stderr);
             let healed = results.objects();
@@ -115,7 +120,8 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
         }
         println!(
             "{kind:?}: {rounds} rounds, killed before their end {killed}, commits to finish {unfinished}, days mixed \
-             meanwhile {mixed}"
+             meanwhile {mixed}, read with DuckDB {}",
+            duckdb.map_or(0, |duckdb| duckdb.reads)
         );
         assert!(killed > rounds / 2, "most runs were over before they could be killed");
     }

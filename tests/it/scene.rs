@@ -59,6 +59,14 @@ pub fn later_exports() -> World {
     world
 }
 
+/// The third day, exported once more.
+pub fn exports_of_the_third_day_anew() -> World {
+    let mut world = of_day(DAYS[2], &[LINE_OF_5, LINE_OF_6], &[CONTENT]);
+    let traffic = ("product_traffic".to_owned(), day(DAYS[2]));
+    world.exports.insert(traffic, rows(&["5|21|31|LIVE||9|3|2|1", "6|22|33|VIDEO||400|100|10|3"]));
+    world
+}
+
 /// Goes when `later_exports` come.
 pub const WITHDRAWN: &str = "contents/dt=2026-03-09/_SUCCESS";
 

