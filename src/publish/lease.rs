@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -143,12 +143,17 @@ pub fn unlock(results: &Store, now: DateTime<Utc>) -> Result<Option<Holder>> {
 
 /// The lease while this process holds it; released when dropped.
 pub struct Lease {
+    pulse: Arc<Pulse>,
+    /// Hanging up ends the thread.
+    heartbeat: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+/// Signs of life, from the thread that gives them and from the one that depends on them.
+struct Pulse {
     results: Store,
     holder: Holder,
     clock: fn() -> DateTime<Utc>,
-    valid_until: Arc<Mutex<Instant>>,
-    /// Hanging up ends the thread.
-    heartbeat: Option<(Sender<()>, JoinHandle<()>)>,
+    valid_until: Mutex<Instant>,
 }
 
 impl Lease {
@@ -196,60 +201,95 @@ impl Lease {
             heartbeat_at: record.written_at,
             released_at: None,
         };
-        let valid_until = Arc::new(Mutex::new(Instant::now()));
-        let mut lease = Lease { results: results.clone(), holder, clock, valid_until, heartbeat: None };
-        lease.renew()?;
+        let valid_until = Mutex::new(Instant::now());
+        let pulse = Arc::new(Pulse { results: results.clone(), holder, clock, valid_until });
+        // From here on it is released, whatever goes wrong.
+        let mut lease = Lease { pulse, heartbeat: None };
+        if !lease.revive()? {
+            return Err(LeaseLost.into());
+        }
         for old in results.list_all(LOCKS)? {
-            if number_of(&old.name).is_some_and(|number| number < lease.holder.fencing_number) {
+            if number_of(&old.name).is_some_and(|number| number < lease.fencing_number()) {
                 results.remove(&format!("{LOCKS}/{}", old.name))?;
             }
         }
-        lease.heartbeat = Some(lease.start_heartbeat()?);
+        lease.heartbeat = Some(lease.pulse.clone().start()?);
         Ok(lease)
     }
 
     pub fn fencing_number(&self) -> u64 {
-        self.holder.fencing_number
+        self.pulse.holder.fencing_number
     }
 
     pub fn owner(&self) -> &Owner {
-        &self.holder.owner
+        &self.pulse.holder.owner
     }
 
     /// Whether nobody may have taken over yet, by this machine's own measure of time since the last heartbeat.
     pub fn is_valid(&self) -> bool {
-        Instant::now() < *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pulse.is_valid()
     }
 
-    /// Shows a sign of life.
-    pub fn renew(&self) -> Result<()> {
-        renew(&self.results, &self.holder, self.clock, &self.valid_until)
+    /// Goes on with a lease that has run out, if nobody has taken over; `false`: somebody has.
+    pub fn revive(&self) -> Result<bool> {
+        self.pulse.revive()
     }
+}
 
-    fn start_heartbeat(&self) -> Result<(Sender<()>, JoinHandle<()>)> {
+impl Pulse {
+    fn start(self: Arc<Self>) -> Result<(Sender<()>, JoinHandle<()>)> {
         let (hang_up, hung_up) = channel();
-        let (results, holder, clock) = (self.results.clone(), self.holder.clone(), self.clock);
-        let valid_until = self.valid_until.clone();
-        let pause = Duration::from_secs(holder.owner.lease_seconds.into()) / HEARTBEATS;
-        let beat = move || {
+        let pause = self.lease() / HEARTBEATS;
+        let go_on = move || {
             while hung_up.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = renew(&results, &holder, clock, &valid_until) {
+                let alive = if self.is_valid() { self.beat() } else { self.revive().map(drop) };
+                if let Err(error) = alive {
                     tracing::warn!("heartbeat: {error:#}");
                 }
             }
         };
-        let thread = thread::Builder::new().name("heartbeat".into()).spawn(beat)?;
-        Ok((hang_up, thread))
+        Ok((hang_up, thread::Builder::new().name("heartbeat".into()).spawn(go_on)?))
     }
-}
 
-fn renew(results: &Store, holder: &Holder, clock: fn() -> DateTime<Utc>, valid_until: &Mutex<Instant>) -> Result<()> {
-    // Counted from before the heartbeat is sent: others count from when they can see it.
-    let until = Instant::now() + Duration::from_secs(holder.owner.lease_seconds.into());
-    let alive = Holder { heartbeat_at: clock(), ..holder.clone() };
-    results.write(&holder.path(), serde_json::to_vec_pretty(&alive)?)?;
-    *valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
-    Ok(())
+    fn lease(&self) -> Duration {
+        Duration::from_secs(self.holder.owner.lease_seconds.into())
+    }
+
+    fn is_valid(&self) -> bool {
+        Instant::now() < *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts only if it was not too late: a process may be paused on the way.
+    fn beat(&self) -> Result<()> {
+        let until = self.show(None)?;
+        if self.is_valid() {
+            self.extend(until);
+        }
+        Ok(())
+    }
+
+    /// Shows that it is alive first, and then looks whether it is too late: who looks for signs of life finds one.
+    fn revive(&self) -> Result<bool> {
+        let until = self.show(None)?;
+        let head = commit_log::read_head(&self.results)?;
+        let is_mine = head.is_some_and(|head| head.fencing_number == self.holder.fencing_number);
+        if is_mine {
+            self.extend(until);
+        }
+        Ok(is_mine)
+    }
+
+    /// Writes the lease's file; tells until when it counts, from before it was sent: others count from when they see it.
+    fn show(&self, released_at: Option<DateTime<Utc>>) -> Result<Instant> {
+        let until = Instant::now() + self.lease();
+        let holder = Holder { heartbeat_at: (self.clock)(), released_at, ..self.holder.clone() };
+        self.results.write(&holder.path(), serde_json::to_vec_pretty(&holder)?)?;
+        Ok(until)
+    }
+
+    fn extend(&self, until: Instant) {
+        *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
 }
 
 impl Drop for Lease {
@@ -258,11 +298,8 @@ impl Drop for Lease {
             drop(hang_up);
             let _ = thread.join();
         }
-        let now = (self.clock)();
-        let released = Holder { heartbeat_at: now, released_at: Some(now), ..self.holder.clone() };
         // A lease that cannot be released expires.
-        let released = serde_json::to_vec_pretty(&released).map_err(|e| anyhow!(e));
-        if let Err(error) = released.and_then(|bytes| self.results.write(&self.holder.path(), bytes)) {
+        if let Err(error) = self.pulse.show(Some((self.pulse.clock)())) {
             tracing::warn!("releasing the lease: {error:#}");
         }
     }

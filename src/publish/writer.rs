@@ -105,14 +105,7 @@ impl Writer {
     /// # Errors
     /// `LeaseLost`.
     pub fn check(&self) -> Result<()> {
-        if self.lease.is_valid() {
-            return Ok(());
-        }
-        let head = commit_log::read_head(&self.results)?;
-        if head.is_none_or(|head| head.fencing_number != self.lease.fencing_number()) {
-            return Err(LeaseLost.into());
-        }
-        self.lease.renew()
+        if self.lease.is_valid() || self.lease.revive()? { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
     /// Puts every file of a commit into its place. Each step may be repeated, by this process or by another.

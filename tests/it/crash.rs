@@ -189,7 +189,7 @@ fn inject(scene: &Scene, fault: Fault, after: &Objects, duckdb: &mut Option<Duck
     let healed = scene.objects(&results);
     assert!(lasting(&healed) == lasting(after), "{fault:?}: other bytes than an undisturbed run");
     assert!(!healed.keys().any(|path| path.starts_with("_staging/")), "{fault:?}: leftovers");
-    if fault.call % 16 == 0 {
+    if fault.call.is_multiple_of(16) {
         let third = scene.command(&scene.job(results.clone(), &Faults::new(None), an_hour_later));
         assert_eq!(third.unwrap(), ExitCode::Published);
         assert!(scene.objects(&results) == healed, "{fault:?}: a run with nothing to do wrote something");
