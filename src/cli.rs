@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config;
+use crate::store::Access;
 
 /// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and benchmarks out.
 #[derive(Debug, Parser)]
@@ -49,13 +50,12 @@ impl Command {
 }
 
 impl Command {
-    /// Whether the results may change.
-    pub fn writes(&self) -> bool {
+    /// What it may do with the results.
+    pub fn access(&self) -> Access {
         match self {
-            Command::Backfill(args) => !args.dry_run,
-            Command::Vacuum(args) => !args.dry_run,
-            Command::Run(_) | Command::Unlock => true,
-            _ => false,
+            Command::Run(_) | Command::Backfill(BackfillArgs { dry_run: false, .. }) => Access::Write,
+            Command::Unlock | Command::Vacuum(VacuumArgs { dry_run: false, .. }) => Access::WriteIfThere,
+            _ => Access::ReadIfThere,
         }
     }
 }

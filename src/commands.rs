@@ -21,6 +21,7 @@ use crate::progress::{Display, Progress};
 use crate::publish::commit_log;
 use crate::publish::lease::{self, Owner};
 use crate::publish::vacuum::find_superfluous;
+use crate::publish::writer::STAGING;
 use crate::record::report::{DatasetRead, Outcome, Strictness};
 use crate::record::{page, status};
 use crate::stop::Stop;
@@ -153,7 +154,11 @@ fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<A
     let before = (surroundings.clock)() - Days::new(args.older_than_days.into());
     let find = || -> Result<_> {
         let (head, writers) = (commit_log::read_head(&job.results)?, job.writers()?);
-        find_superfluous(&job.results, head.as_ref(), writers.unfinished.as_ref(), before)
+        let live = writers.holder.filter(|holder| holder.is_live((surroundings.clock)()));
+        let at_work = live.map(|holder| format!("{STAGING}/{}", holder.owner.run_id));
+        let interrupted = writers.unfinished.and_then(|record| Some(record.commit?.staging));
+        let staging: Vec<String> = at_work.into_iter().chain(interrupted).collect();
+        find_superfluous(&job.results, head.as_ref(), &staging, before)
     };
     let mut found = find()?;
     if !args.dry_run && !found.is_empty() {
@@ -293,7 +298,7 @@ fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     let open =
         |location: &str, access| Store::open(location, access, &surroundings.environment, surroundings.runtime.clone());
     let exports = open(&config.exports, Access::Read)?;
-    let results = open(&config.results, if cli.command.writes() { Access::Write } else { Access::ReadIfThere })?;
+    let results = open(&config.results, cli.command.access())?;
     let Surroundings { process_id, nonce, .. } = surroundings;
     let started_at = (surroundings.clock)().format("%Y%m%dT%H%M%S%.6fZ");
     let owner = Owner {

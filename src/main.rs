@@ -13,6 +13,7 @@ use campaign_etl::commands::{Answer, Surroundings, execute};
 use campaign_etl::exit_code::{self, ExitCode};
 use campaign_etl::progress::say;
 use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
+use campaign_etl::store::Access;
 use clap::error::ErrorKind;
 use serde_json::json;
 use signal_hook::flag;
@@ -73,7 +74,7 @@ fn answer(cli: &Cli) -> Result<Answer> {
         process_id: process::id(),
         nonce: RandomState::new().build_hasher().finish(),
         memory_bytes: system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory),
-        stop: if cli.command.writes() { listen_to_signals()? } else { Stop::default() },
+        stop: if cli.command.access() == Access::ReadIfThere { Stop::default() } else { listen_to_signals()? },
         runtime: runtime.handle().clone(),
     };
     execute(cli, &surroundings)
@@ -110,8 +111,12 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
 fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     let exit_code = exit_code::of_error(error);
     tracing::error!("{error:#}");
-    if cli.global.log_format == Format::Text {
-        say(&format!("error: {error:#}"));
+    match (cli.global.log_format, exit_code) {
+        (Format::Json, _) => {}
+        // Waiting needs nobody, so that cron has nothing to mail.
+        (Format::Text, ExitCode::TryLater) if cli.global.quiet => {}
+        (Format::Text, ExitCode::TryLater) => say(&format!("{error:#}")),
+        (Format::Text, _) => say(&format!("error: {error:#}")),
     }
     let stdout = match cli.global.format {
         Format::Json => format!("{}\n", json!({ "error": format!("{error:#}"), "exit_code": exit_code as u8 })),

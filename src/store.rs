@@ -83,6 +83,8 @@ pub enum Access {
     ReadIfThere,
     /// Creates the folder; local writes are synced to the disk.
     Write,
+    /// Writes into a folder that may not exist yet, and then stays so.
+    WriteIfThere,
 }
 
 /// The store failed or cannot be reached; the exit code tells it from everything else.
@@ -108,14 +110,14 @@ impl Store {
         let failed = |why: String| StoreFailed(format!("cannot open {location}: {why}"));
         let (inner, root): (Arc<dyn ObjectStore>, Path) = match local_path(location)? {
             Some(path) => {
-                if access == Access::ReadIfThere && !path.exists() {
+                if matches!(access, Access::ReadIfThere | Access::WriteIfThere) && !path.exists() {
                     return Ok(Store::new(Arc::new(object_store::memory::InMemory::new()), location, runtime));
                 }
                 if access == Access::Write {
                     std::fs::create_dir_all(&path).map_err(|e| failed(e.to_string()))?;
                 }
                 let store = LocalFileSystem::new_with_prefix(&path).map_err(|e| failed(cause(&e)))?;
-                let store = store.with_fsync(access == Access::Write);
+                let store = store.with_fsync(matches!(access, Access::Write | Access::WriteIfThere));
                 return Ok(Store { local_root: Some(path), ..Store::new(Arc::new(store), location, runtime) });
             }
             None => {

@@ -91,9 +91,8 @@ fn later_days(facts: &Facts, range: &Range) -> Vec<NaiveDate> {
 pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     let has_work = |facts: &Facts| Ok(plan(facts, range)?.iter().any(PlannedDay::has_work));
     let (facts, writer) = job.open(has_work)?;
-    let later = later_days(&facts, range);
     let mut in_range: Vec<NaiveDate> = days(range.first, range.last).collect();
-    let mut again = later;
+    let mut again = later_days(&facts, range);
     if range.latest_first {
         // What an older day changes in a later one is computed once, when all are there.
         again = in_range.iter().copied().chain(again).collect();
@@ -114,8 +113,8 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
             reports: BTreeMap::new(),
             failed: BTreeMap::new(),
         };
-        job.progress.start((in_range.len() + if range.latest_first { again.len() } else { 0 }) as u64);
-        let ended = backfill.go_through(&in_range, &again, range);
+        job.progress.start((in_range.len() + again.len()) as u64);
+        let ended = backfill.go_through(&in_range, &again);
         if let Some(ahead) = &ahead {
             ahead.cancel();
         }
@@ -146,17 +145,17 @@ struct Backfill<'a> {
 }
 
 impl Backfill<'_> {
-    /// The days of the range, then once more those that may have become stale.
-    fn go_through(&mut self, in_range: &[NaiveDate], again: &[NaiveDate], range: &Range) -> Result<()> {
+    /// The days of the range, then those that may have become stale.
+    fn go_through(&mut self, in_range: &[NaiveDate], again: &[NaiveDate]) -> Result<()> {
         for day in in_range {
             self.process(*day, Role::ReportDay)?;
             self.job.progress.day_done();
         }
-        for day in again.iter().filter(|day| !self.failed.contains_key(day)).copied().collect::<Vec<_>>() {
-            self.process(day, Role::CatchUp)?;
-            if day <= range.last {
-                self.job.progress.day_done();
+        for day in again {
+            if !self.failed.contains_key(day) {
+                self.process(*day, Role::CatchUp)?;
             }
+            self.job.progress.day_done();
         }
         Ok(())
     }

@@ -27,13 +27,13 @@ pub struct Superfluous {
 
 /// Lists what can go. `before` is the age: what was written, or superseded, later than that stays.
 ///
-/// The newest manifest of a day, the newest records of the commit log, and what an interrupted commit has staged always
-/// stay, and tables are not looked at. A number of the commit log that a process may still try to take must not become
+/// The newest manifest of a day, the newest records of the commit log, and the `needed_staging` folders (of a run at work,
+/// of an interrupted commit) always stay, and tables are not looked at. A number of the commit log that a process may still try to take must not become
 /// free again, so `before` has to lie far more than a lease in the past.
 pub fn find_superfluous(
     results: &Store,
     head: Option<&Record>,
-    unfinished: Option<&Record>,
+    needed_staging: &[String],
     before: DateTime<Utc>,
 ) -> Result<Vec<Superfluous>> {
     let mut found = Vec::new();
@@ -46,9 +46,10 @@ pub fn find_superfluous(
         .try_into()
         .unwrap_or_else(|_| unreachable!("four folders were listed"));
 
-    let kept = unfinished.and_then(|record| record.commit.as_ref()).map(|commit| format!("{}/", commit.staging));
-    let is_kept =
-        |entry: &Entry| kept.as_ref().is_some_and(|kept| format!("{STAGING}/{}", entry.name).starts_with(kept));
+    let is_kept = |entry: &Entry| {
+        let path = format!("{STAGING}/{}", entry.name);
+        needed_staging.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+    };
     staged.iter().filter(|entry| !is_kept(entry)).for_each(|entry| add(STAGING, entry, "staged and never committed"));
 
     let mut manifests: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();

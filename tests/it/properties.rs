@@ -352,7 +352,9 @@ fn any_order_of_arrivals_changes_and_runs_ends_in_the_same_tables() {
         complete.run_each("results", &case.days, &[]);
         let verdicts = expect(&case.world, &case.settings, &case.days, case.files_per_folder).verdicts;
         let late = Desk::new(&Case { world: World::default(), ..case.clone() });
+        let folder = |export: &(String, NaiveDate)| late.exports().join(&export.0).join(format!("dt={}", export.1));
         let write = |export: &(String, NaiveDate), rows: Vec<Cells>| {
+            let _ = fs::remove_dir_all(folder(export));
             World { exports: [(export.clone(), rows)].into() }.write(&late.exports(), case.files_per_folder);
         };
         for (round, jobs) in (0..ROUNDS).zip(&jobs) {
@@ -362,10 +364,7 @@ fn any_order_of_arrivals_changes_and_runs_ends_in_the_same_tables() {
                         Draft::Other if verdicts[&export.1] == Verdict::Published => {
                             write(export, rows.iter().skip(1).rev().cloned().collect());
                         }
-                        _ => {
-                            let folder = late.exports().join(&export.0).join(format!("dt={}", export.1));
-                            let _ = fs::remove_file(folder.join("_SUCCESS"));
-                        }
+                        _ => drop(fs::remove_file(folder(export).join("_SUCCESS"))),
                     }
                 }
                 if arrival.final_round == round || arrival.again == Some(round) {
