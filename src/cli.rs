@@ -99,7 +99,7 @@ pub struct Global {
     /// Threads to compute with; the results are the same with any number [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Memory that days computed side by side may take together, such as 4GiB [default: half of what there is]
+    /// Memory within which further days are computed side by side, such as 4GiB [default: half of what there is]
     #[arg(long, global = true, value_name = "SIZE", value_parser = memory_limit)]
     pub memory_limit: Option<u64>,
 }
@@ -182,7 +182,7 @@ pub struct BackfillArgs {
 
 #[derive(Args, Debug)]
 pub struct VacuumArgs {
-    /// Keep what was written, or superseded, in the last N days
+    /// Keep what was written, or superseded, in the last N days; staged leftovers go at any age
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub older_than_days: u32,
     /// Say what would be removed; remove nothing

@@ -18,10 +18,9 @@ use crate::pipeline::backfill::{self, Range, backfill as run_backfill};
 use crate::pipeline::{self, Job};
 use crate::plan::{Facts, PlannedDay, plan_days};
 use crate::progress::{Display, Progress};
-use crate::publish::commit_log;
 use crate::publish::lease::{self, Owner};
 use crate::publish::vacuum::find_superfluous;
-use crate::publish::writer::STAGING;
+use crate::publish::writer::Writers;
 use crate::record::report::{DatasetRead, Outcome, Strictness};
 use crate::record::{page, status};
 use crate::stop::Stop;
@@ -112,7 +111,7 @@ fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answe
 }
 
 fn show_plan(cli: &Cli, job: &Job, planned: &[PlannedDay]) -> Result<Answer> {
-    let writers = job.writers()?;
+    let writers = Writers::find(&job.results)?;
     let stdout = match cli.global.format {
         Format::Json => to_json(&json!({ "days": planned, "unfinished_commit": writers.unfinished }))?,
         Format::Text => page::unfinished(&writers) + &page::plan(planned) + "\n",
@@ -122,7 +121,7 @@ fn show_plan(cli: &Cli, job: &Job, planned: &[PlannedDay]) -> Result<Answer> {
 
 fn show_status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    let (facts, writers) = (job.facts()?, job.writers()?);
+    let (facts, writers) = (job.facts()?, Writers::find(&job.results)?);
     let unfinished = writers.unfinished.as_ref().and_then(|record| record.commit.as_ref());
     let planned = planned(&job, &facts, args, surroundings)?;
     let days = status::days_status(&facts, &planned, unfinished.map(|commit| commit.day))?;
@@ -131,6 +130,7 @@ fn show_status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Resul
         Format::Json => to_json(&json!({
             "days": days,
             "holder": writers.holder.as_ref().filter(|holder| holder.released_at.is_none()),
+            "holder_is_live": writers.holder.as_ref().is_some_and(|holder| holder.is_live(now)),
             "unfinished_commit": writers.unfinished,
         }))?,
         Format::Text => page::holder(&writers, now) + &page::unfinished(&writers) + &page::status(&days) + "\n",
@@ -151,24 +151,20 @@ fn unlock(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
 
 fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    let before = (surroundings.clock)() - Days::new(args.older_than_days.into());
-    let find = || -> Result<_> {
-        let (head, writers) = (commit_log::read_head(&job.results)?, job.writers()?);
-        let live = writers.holder.filter(|holder| holder.is_live((surroundings.clock)()));
-        let at_work = live.map(|holder| format!("{STAGING}/{}", holder.owner.run_id));
-        let interrupted = writers.unfinished.and_then(|record| Some(record.commit?.staging));
-        let staging: Vec<String> = at_work.into_iter().chain(interrupted).collect();
-        find_superfluous(&job.results, head.as_ref(), &staging, before)
-    };
-    let mut found = find()?;
+    let now = (surroundings.clock)();
+    let before = now - Days::new(args.older_than_days.into());
+    let mut found = find_superfluous(&job.results, now, before)?;
     if !args.dry_run && !found.is_empty() {
         let writer = job.writer()?;
-        // What the writer itself has tidied up already counts as removed; it may also have superseded something.
-        found.extend(find()?.into_iter().filter(|new| !found.contains(new)).collect::<Vec<_>>());
+        // What the writer itself has tidied up already counts as removed; finishing a commit may have superseded more.
+        for more in find_superfluous(&job.results, now, before)? {
+            if !found.contains(&more) {
+                found.push(more);
+            }
+        }
         for superfluous in &found {
             job.stop.check()?;
-            writer.check()?;
-            job.results.remove(&superfluous.path)?;
+            writer.check()?.remove(&superfluous.path)?;
         }
     }
     let stdout = match cli.global.format {

@@ -65,6 +65,9 @@ impl<'a> Facts<'a> {
 /// its way, because what it computed is published by then.
 pub type Recomputed<'a> = &'a dyn Fn(&Table, NaiveDate, NaiveDate) -> Option<NaiveDate>;
 
+/// While a run is on its way.
+pub const NOTHING_RECOMPUTED: Recomputed<'static> = &|_, _, _| None;
+
 /// What to do about a day's own tables.
 pub enum Decision {
     /// Required exports are not final; sorted.
@@ -325,11 +328,11 @@ pub fn plan_days(
 fn day_before_to_compute(facts: &Facts, first: NaiveDate, is_report_day: bool) -> Result<Option<NaiveDate>> {
     let Some(before) = first.pred_opt() else { return Ok(None) };
     let is_ready =
-        matches!(decide(facts, first, &|_, _, _| None)?, Decision::Compute { .. } | Decision::Refresh { .. });
+        matches!(decide(facts, first, NOTHING_RECOMPUTED)?, Decision::Compute { .. } | Decision::Refresh { .. });
     if is_ready || !wants_stand_in(facts.manifest(first)?.as_deref(), is_report_day) {
         return Ok(None);
     }
-    Ok(match decide(facts, before, &|_, _, _| None)? {
+    Ok(match decide(facts, before, NOTHING_RECOMPUTED)? {
         Decision::Compute { .. } => Some(before),
         Decision::Refresh { stale, .. } if !stale.is_empty() => Some(before),
         _ => None,
@@ -395,7 +398,7 @@ pub fn days_out_of_reach(facts: &Facts, day: NaiveDate, first: NaiveDate) -> Res
         if found < six_months_before(day) || found >= first || manifest.is_some_and(|m| m.has(&SHOP_DAILY)) {
             continue;
         }
-        match decide(facts, found, &|_, _, _| None)? {
+        match decide(facts, found, NOTHING_RECOMPUTED)? {
             Decision::Wait(_) => {}
             Decision::KnownBlocked(_) => out_of_reach.blocked.push(found),
             Decision::Compute { .. } | Decision::Refresh { .. } => out_of_reach.unpublished.push(found),

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use backon::{BlockingRetryable, ExponentialBuilder};
@@ -35,6 +35,8 @@ pub struct Store {
     pub location: String,
     /// For sequences of calls that are tried again as a whole.
     pub retries: ExponentialBuilder,
+    /// A call that is not through by then fails, and is not repeated any more.
+    deadline: Option<Instant>,
     runtime: Handle,
 }
 
@@ -133,7 +135,23 @@ impl Store {
     /// A whole store as a folder; `location` is for messages.
     pub fn new(inner: Arc<dyn ObjectStore>, location: &str, runtime: Handle) -> Store {
         let (root, location) = (Path::default(), location.to_owned());
-        Store { inner, root, local_root: None, location, retries: RETRIES, runtime }
+        Store { inner, root, local_root: None, location, retries: RETRIES, deadline: None, runtime }
+    }
+
+    /// The same store for as long as somebody may use it.
+    pub fn until(&self, deadline: Instant) -> Store {
+        Store { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// Waits for a call, but not beyond the deadline.
+    fn wait<T>(&self, call: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
+        let Some(deadline) = self.deadline else { return self.runtime.block_on(call) };
+        let late = || object_store::Error::Generic {
+            store: "deadline",
+            source: "no answer before the lease of this run ran out".into(),
+        };
+        self.runtime
+            .block_on(async { tokio::time::timeout_at(deadline.into(), call).await.unwrap_or_else(|_| Err(late())) })
     }
 
     /// A path as a person can paste it.
@@ -191,7 +209,7 @@ impl Store {
 
     pub fn exists(&self, path: &str) -> Result<bool> {
         let full = self.path("read", path)?;
-        match self.runtime.block_on(self.inner.head(&full)) {
+        match self.wait(self.inner.head(&full)) {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(e) => Err(self.failed("read", path, &e)),
@@ -201,7 +219,7 @@ impl Store {
     /// The whole object, or `None` where there is none.
     pub fn read(&self, path: &str) -> Result<Option<Bytes>> {
         let full = self.path("read", path)?;
-        let got = self.runtime.block_on(async { self.inner.get(&full).await?.bytes().await });
+        let got = self.wait(async { self.inner.get(&full).await?.bytes().await });
         match got {
             Ok(bytes) => Ok(Some(bytes)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -211,7 +229,7 @@ impl Store {
 
     pub fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
         let full = self.path("write", path)?;
-        let put = self.runtime.block_on(self.inner.put(&full, bytes.into().into()));
+        let put = self.wait(self.inner.put(&full, bytes.into().into()));
         put.map(drop).map_err(|e| self.failed("write", path, &e))
     }
 
@@ -222,7 +240,7 @@ impl Store {
         let full = root.join(path);
         let write = || -> io::Result<()> {
             std::fs::File::create(&full)?.sync_all()?;
-            full.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+            full.parent().map_or(Ok(()), |folder| sync_folder(folder).map(drop))
         };
         write().map_err(|e| self.failed_to("write", path, &e))
     }
@@ -238,11 +256,9 @@ impl Store {
         let full = self.path("create", path)?;
         let try_once = || -> Result<Creation> {
             let put = self.inner.put_opts(&full, bytes.clone().into(), PutMode::Create.into());
-            let error = match self.runtime.block_on(put) {
+            let error = match self.wait(put) {
                 Ok(_) => return Ok(Creation::Created),
-                Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
-                    return Err(Unconditional.into());
-                }
+                Err(error) if is_unsupported(&error) => return Err(Unconditional.into()),
                 Err(error) => error,
             };
             match self.read(path)? {
@@ -258,7 +274,7 @@ impl Store {
     /// there is nothing to move.
     pub fn rename(&self, from: &str, to: &str) -> Result<bool> {
         let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
-        match self.runtime.block_on(self.inner.rename(&full_from, &full_to)) {
+        match self.wait(self.inner.rename(&full_from, &full_to)) {
             Ok(()) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(e) => Err(self.failed("write", to, &e)),
@@ -272,7 +288,7 @@ impl Store {
             return removed.map_err(|e| self.failed_to("delete", path, &e));
         }
         let full = self.path("delete", path)?;
-        match self.runtime.block_on(self.inner.delete(&full)) {
+        match self.wait(self.inner.delete(&full)) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.failed("delete", path, &e)),
         }
@@ -293,11 +309,13 @@ impl Store {
     fn leave_no_empty_folder(&self, path: &str) -> io::Result<()> {
         let Some(root) = &self.local_root else { return Ok(()) };
         let full = root.join(path);
-        let above = full.ancestors().skip(1).take_while(|folder| *folder != root).find(|folder| {
-            let is_removed = std::fs::remove_dir(folder).is_ok();
-            !is_removed && folder.is_dir()
-        });
-        std::fs::File::open(above.unwrap_or(root))?.sync_all()
+        for above in full.ancestors().skip(1).take_while(|folder| *folder != root) {
+            // Another process may remove it meanwhile, or put something there.
+            if std::fs::remove_dir(above).is_err() && sync_folder(above)? {
+                return Ok(());
+            }
+        }
+        sync_folder(root).map(drop)
     }
 
     /// Files on a disk that a killed process left half-written directly in a folder; `object_store` hides them.
@@ -312,7 +330,7 @@ impl Store {
         for entry in entries {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.rsplit_once('#').is_some_and(|(_, digits)| digits.bytes().all(|b| b.is_ascii_digit())) {
+            if name.rsplit_once('#').is_some_and(|(_, digits)| digits.parse::<u64>().is_ok()) {
                 let metadata = entry.metadata().map_err(failed)?;
                 let modified_at = metadata.modified().map_err(failed)?.into();
                 found.push(Entry { name, size_bytes: metadata.len(), version: String::new(), modified_at });
@@ -434,9 +452,30 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
+/// Whether the store has no such operation: it says so, or it is a disk without hard links.
+fn is_unsupported(error: &object_store::Error) -> bool {
+    use object_store::Error::{NotImplemented, NotSupported};
+    let mut causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
+    let by_system =
+        |e: &io::Error| e.kind() == io::ErrorKind::Unsupported || e.raw_os_error() == Some(OPERATION_NOT_PERMITTED);
+    matches!(error, NotImplemented { .. } | NotSupported { .. })
+        || causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(by_system))
+}
+
+/// EPERM: what file systems without hard links answer; a folder that may not be written gives EACCES.
+const OPERATION_NOT_PERMITTED: i32 = 1;
+
 /// Nothing to remove is as good as removed.
 fn gone(removed: io::Result<()>) -> io::Result<()> {
     removed.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+}
+
+/// `false`: there is no such folder.
+fn sync_folder(folder: &std::path::Path) -> io::Result<bool> {
+    match std::fs::File::open(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        opened => opened?.sync_all().map(|()| true),
+    }
 }
 
 fn sorted(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {

@@ -88,14 +88,23 @@ impl Ahead {
         }
     }
 
-    /// Lets no further day start.
-    pub fn cancel(&self) {
-        self.lock().waiting.clear();
-        self.changed.notify_all();
+    /// When what is given back is dropped, no further day starts.
+    pub fn cancel_when_dropped(&self) -> Cancel<'_> {
+        Cancel(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, Days> {
         self.days.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Ahead::cancel_when_dropped`].
+pub struct Cancel<'a>(&'a Ahead);
+
+impl Drop for Cancel<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting.clear();
+        self.0.changed.notify_all();
     }
 }
 

@@ -38,6 +38,18 @@ pub struct BackfillReport {
     pub days: Vec<RunReport>,
     /// Days at which something went wrong; they are as they were, or will be finished by the next run.
     pub failed: Vec<FailedDay>,
+    /// What ended it before its last day.
+    #[serde(flatten)]
+    pub ended_by: Option<Ended>,
+}
+
+/// An error that ends all days at once: the lease is lost, the command is asked to stop, the configuration is wrong.
+#[derive(Debug, Serialize)]
+pub struct Ended {
+    pub error: String,
+    pub exit_code: u8,
+    #[serde(skip)]
+    code: ExitCode,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +65,9 @@ const GRAVEST_FIRST: [ExitCode; 4] = [ExitCode::Bug, ExitCode::Blocked, ExitCode
 impl BackfillReport {
     /// Of the range, and of every day that failed: later days are only renewed.
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
+        if let Some(ended) = &self.ended_by {
+            return ended.code;
+        }
         let of_days = self.days.iter().filter(|r| r.day <= self.to).map(|r| r.exit_code(strictness));
         let has = |code: ExitCode| {
             self.failed.iter().any(|f| f.exit_code == code as u8) || of_days.clone().any(|found| found == code)
@@ -64,6 +79,7 @@ impl BackfillReport {
     pub fn summary(&self, strictness: Strictness) -> String {
         let ended_well = self.days.iter().filter(|r| r.exit_code(strictness) == ExitCode::Published).count();
         let all = self.days.len() + self.failed.len();
+        let all = all.max(days(self.from, self.to).count());
         let failed: Vec<String> = self.failed.iter().map(|f| f.day.to_string()).collect();
         let of_failed = match failed[..] {
             [] => String::new(),
@@ -87,7 +103,7 @@ fn later_days(facts: &Facts, range: &Range) -> Vec<NaiveDate> {
 /// Each day of a range, and then every later published day that these made stale.
 ///
 /// # Errors
-/// What ends all days at once: the lease is lost, the command is asked to stop, the configuration is wrong.
+/// What keeps it from starting.
 pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     let has_work = |facts: &Facts| Ok(plan(facts, range)?.iter().any(PlannedDay::has_work));
     let (facts, writer) = job.open(has_work)?;
@@ -114,20 +130,25 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
             failed: BTreeMap::new(),
         };
         job.progress.start((in_range.len() + again.len()) as u64);
+        // Also when this thread panics: the others wait for days to be taken.
+        let _cancels = ahead.as_ref().map(Ahead::cancel_when_dropped);
         let ended = backfill.go_through(&in_range, &again);
-        if let Some(ahead) = &ahead {
-            ahead.cancel();
-        }
         let done = backfill.reports.len();
-        ended.with_context(|| format!("after {done} of {} days", days(range.first, range.last).count()))?;
-        Ok(backfill.into_report(range))
+        let ended = ended.with_context(|| format!("after {done} of {} days", days(range.first, range.last).count()));
+        let mut report = backfill.into_report(range);
+        if let Err(error) = ended {
+            let (code, error) = (exit_code::of_error(&error), format!("{error:#}"));
+            job.progress.failed(&error);
+            report.ended_by = Some(Ended { error, exit_code: code as u8, code });
+        }
+        Ok(report)
     })
 }
 
 fn days_to_roll_up(job: &Job, facts: &Facts, days: &[NaiveDate]) -> Result<Ahead> {
     let mut to_roll_up = Vec::new();
     for day in days {
-        if let Decision::Compute { exports, .. } = plan::decide(facts, *day, &|_, _, _| None)? {
+        if let Decision::Compute { exports, .. } = plan::decide(facts, *day, plan::NOTHING_RECOMPUTED)? {
             to_roll_up.push(exports);
         }
     }
@@ -197,6 +218,7 @@ impl Backfill<'_> {
             to: range.last,
             days: self.reports.into_values().collect(),
             failed: failed.collect(),
+            ended_by: None,
         }
     }
 }

@@ -21,9 +21,8 @@ use crate::exports::quarantine::{Accounting, Quarantined};
 use crate::exports::{DayRead, read_day};
 use crate::plan::{self, Decision, Facts, plan_days};
 use crate::progress::Progress;
-use crate::publish::commit_log::{self, Record};
-use crate::publish::lease::{self, Holder, Owner};
-use crate::publish::writer::Writer;
+use crate::publish::lease::Owner;
+use crate::publish::writer::{Writer, Writers};
 use crate::publish::{self, Change, TableFile};
 use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark};
 use crate::record::page;
@@ -49,37 +48,23 @@ pub struct Job {
     pub memory_limit_bytes: u64,
 }
 
-/// What writers have left in the results besides tables.
-pub struct Writers {
-    /// The last that took the lease.
-    pub holder: Option<Holder>,
-    /// A commit whose files are not all in place: it was interrupted, or is on its way.
-    pub unfinished: Option<Record>,
-}
-
 impl Job {
     /// What is known before any row is read.
     pub fn facts(&self) -> Result<Facts<'_>> {
         Facts::load(&self.exports, &self.results, &self.config)
     }
 
-    /// Who writes, or did.
-    pub fn writers(&self) -> Result<Writers> {
-        let head = commit_log::read_head(&self.results)?;
-        let holder = lease::read_holder(&self.results, head.as_ref())?;
-        Ok(Writers { holder, unfinished: commit_log::find_unfinished(&self.results, head.as_ref())? })
-    }
-
-    /// Takes the lease.
+    /// Takes the lease, and finishes what an interrupted run left.
     pub fn writer(&self) -> Result<Writer> {
-        Writer::open(&self.results, &self.owner, self.config.single_writer, self.clock)
+        let tell = |line: &str| self.progress.warn(line);
+        Writer::open(&self.results, &self.owner, self.config.single_writer, self.clock, &tell)
     }
 
     /// What is known, and the right to write, where `has_work` finds something to write or an interrupted commit has to
     /// be finished. Where there is nothing to do, nothing is written.
     fn open(&self, has_work: impl FnOnce(&Facts) -> Result<bool>) -> Result<(Facts<'_>, Option<RefCell<Writer>>)> {
         let mut facts = self.facts()?;
-        if self.writers()?.unfinished.is_none() && !has_work(&facts)? {
+        if Writers::find(&self.results)?.unfinished.is_none() && !has_work(&facts)? {
             return Ok((facts, None));
         }
         let writer = self.writer()?;
@@ -173,7 +158,7 @@ impl<'a> Run<'a> {
         self.job.stop.check()?;
         self.bring_up_to_date(day, role).or_else(|error| {
             // A run that was overtaken finds its staged files gone, or tables changed: that is why it fails.
-            self.writer.map_or(Ok(()), |writer| writer.borrow().check())?;
+            self.writer.map_or(Ok(()), |writer| writer.borrow().check().map(drop))?;
             Err(error)
         })
     }
@@ -214,7 +199,7 @@ impl<'a> Run<'a> {
     /// The day's own tables, from its own exports.
     fn process_own(&mut self, day: NaiveDate) -> Result<DayEnd> {
         self.processed.insert(day);
-        match plan::decide(self.facts, day, &|_, _, _| None)? {
+        match plan::decide(self.facts, day, plan::NOTHING_RECOMPUTED)? {
             Decision::Wait(missing) => {
                 self.job.progress.stage(day, "days", &format!("not final: {}", missing.join(", ")));
                 Ok(DayEnd::NotFinal(missing))
@@ -347,7 +332,7 @@ impl<'a> Run<'a> {
         if !self.processed.contains(&before) {
             self.process_own(before)?;
         }
-        let Some(stand_in) = plan::resolve_stand_in(self.facts, day, reason, &|_, _, _| None)? else {
+        let Some(stand_in) = plan::resolve_stand_in(self.facts, day, reason, plan::NOTHING_RECOMPUTED)? else {
             if let (true, Readiness::NotYet(missing)) = (day == self.report.day, self.facts.readiness(before)?) {
                 self.report_missing(before, &missing);
             }

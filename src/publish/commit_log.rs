@@ -10,6 +10,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::lease::Owner;
+use crate::record::fingerprint::sha256;
+use crate::record::state::RUNS;
 use crate::store::{Creation, Store, StoreFailed};
 
 /// Its folder.
@@ -37,8 +39,8 @@ pub struct Commit {
     pub staging: String,
     /// Files of tables and of the quarantine, by their paths in the results.
     pub files: Vec<CommittedFile>,
-    /// Paths of files that exist no more.
-    pub removed: Vec<String>,
+    /// Files that exist no more, as they were found.
+    pub removed: Vec<CommittedFile>,
     /// The manifest; in place when all the others are.
     pub manifest: CommittedFile,
 }
@@ -92,7 +94,10 @@ pub fn read_head(results: &Store) -> Result<Option<Record>> {
 /// When the record is not there or cannot be read; names it.
 pub fn read(results: &Store, number: u64) -> Result<Record> {
     let path = path_of(number);
-    let bad = |why: String| StoreFailed(format!("{} {why}; put the file back as it was", results.show(&path)));
+    let bad = |why: String| {
+        let remedy = "delete it and run again: what it may have left half published is made again";
+        StoreFailed(format!("{} {why}; {remedy}", results.show(&path)))
+    };
     let bytes = results.read(&path)?.ok_or_else(|| bad("is gone".into()))?;
     parse(&bytes).map_err(|e| bad(format!("is not a commit record of this program: {e}")).into())
 }
@@ -124,6 +129,20 @@ pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<
         _ => read(results, number)?,
     };
     let Some(commit) = &record.commit else { return Ok(None) };
-    // The manifest is moved last.
-    Ok(if results.exists(&commit.staged_path(&commit.manifest))? { Some(record) } else { None })
+    // The manifest is moved last; where a move is a copy and a deletion, it may be there twice.
+    let is_unfinished =
+        results.exists(&commit.staged_path(&commit.manifest))? && !is_in_place(results, &commit.manifest)?;
+    Ok(if is_unfinished { Some(record) } else { None })
+}
+
+/// Whether a file lies where it belongs, with the bytes that it was committed with.
+pub fn is_in_place(results: &Store, file: &CommittedFile) -> Result<bool> {
+    Ok(results.read(&file.path)?.is_some_and(|bytes| sha256(&bytes) == file.sha256))
+}
+
+/// The number after every one that was ever used, also where the log itself was lost and only manifests are left.
+pub fn next_number(results: &Store, head: Option<&Record>) -> Result<u64> {
+    let listed = results.list_all(RUNS)?;
+    let used = listed.iter().filter_map(|entry| number_of(entry.name.rsplit('/').next()?)).max();
+    Ok(used.max(head.map(|head| head.number)).unwrap_or(0) + 1)
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commit_log::{self, Record, file_name, number_of};
 use crate::config::ConfigWrong;
-use crate::store::{Creation, Store, StoreFailed, Unconditional};
+use crate::store::{Creation, Store, Unconditional};
 
 /// The folder of lease files.
 pub const LOCKS: &str = "_locks";
@@ -110,11 +110,11 @@ impl std::error::Error for LeaseLost {}
 pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Holder>> {
     let Some(head) = head else { return Ok(None) };
     let path = format!("{LOCKS}/{}", file_name(head.fencing_number));
-    if let Some(bytes) = results.read(&path)? {
-        let bad = |e| StoreFailed(format!("{} is not a lease of this program: {e}; delete it", results.show(&path)));
-        return Ok(Some(serde_json::from_slice(&bytes).map_err(bad)?));
+    let read = results.read(&path)?;
+    if let Some(holder) = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Ok(Some(holder));
     }
-    // It took the lease a moment ago, or the file is lost: its newest record is its last sign of life.
+    // It took the lease a moment ago, or the file is lost or damaged: its newest record is its last sign of life.
     Ok(Some(Holder {
         fencing_number: head.fencing_number,
         owner: head.owner.clone(),
@@ -153,7 +153,8 @@ struct Pulse {
     results: Store,
     holder: Holder,
     clock: fn() -> DateTime<Utc>,
-    valid_until: Mutex<Instant>,
+    /// By the clock that goes on steadily, and by the one that goes on while the machine sleeps.
+    valid_until: Mutex<(Instant, DateTime<Utc>)>,
 }
 
 impl Lease {
@@ -169,15 +170,17 @@ impl Lease {
         single_writer: bool,
         clock: fn() -> DateTime<Utc>,
     ) -> Result<(Lease, Record)> {
-        if !single_writer {
-            probe(results, owner)?;
-        }
+        let mut is_probed = single_writer;
         loop {
             let head = commit_log::read_head(results)?;
             if let Some(holder) = read_holder(results, head.as_ref())?.filter(|h| h.is_live(clock())) {
                 return Err(Held(Box::new(holder)).into());
             }
-            let number = head.as_ref().map_or(0, |head| head.number) + 1;
+            if !is_probed {
+                probe(results, owner)?;
+                is_probed = true;
+            }
+            let number = commit_log::next_number(results, head.as_ref())?;
             let record = Record {
                 number,
                 fencing_number: number,
@@ -201,11 +204,11 @@ impl Lease {
             heartbeat_at: record.written_at,
             released_at: None,
         };
-        let valid_until = Mutex::new(Instant::now());
+        let valid_until = Mutex::new((Instant::now(), clock()));
         let pulse = Arc::new(Pulse { results: results.clone(), holder, clock, valid_until });
         // From here on it is released, whatever goes wrong.
         let mut lease = Lease { pulse, heartbeat: None };
-        if !lease.revive()? {
+        if !lease.renew()? {
             return Err(LeaseLost.into());
         }
         for old in results.list_all(LOCKS)? {
@@ -225,14 +228,16 @@ impl Lease {
         &self.pulse.holder.owner
     }
 
-    /// Whether nobody may have taken over yet, by this machine's own measure of time since the last heartbeat.
-    pub fn is_valid(&self) -> bool {
-        self.pulse.is_valid()
+    /// Until when nobody may take over, by this machine's own measure of time since the last heartbeat; `None` once that
+    /// has passed.
+    pub fn valid_until(&self) -> Option<Instant> {
+        let (until, wall_until) = *self.pulse.valid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        (Instant::now() < until && (self.pulse.clock)() < wall_until).then_some(until)
     }
 
-    /// Goes on with a lease that has run out, if nobody has taken over; `false`: somebody has.
-    pub fn revive(&self) -> Result<bool> {
-        self.pulse.revive()
+    /// Whether nobody has taken over, by a look at the commit log; the lease holds for its full time from then on.
+    pub fn renew(&self) -> Result<bool> {
+        self.pulse.beat()
     }
 }
 
@@ -242,9 +247,10 @@ impl Pulse {
         let pause = self.lease() / HEARTBEATS;
         let go_on = move || {
             while hung_up.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                let alive = if self.is_valid() { self.beat() } else { self.revive().map(drop) };
-                if let Err(error) = alive {
-                    tracing::warn!("heartbeat: {error:#}");
+                match self.beat() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => tracing::warn!("heartbeat: {error:#}"),
                 }
             }
         };
@@ -255,40 +261,24 @@ impl Pulse {
         Duration::from_secs(self.holder.owner.lease_seconds.into())
     }
 
-    fn is_valid(&self) -> bool {
-        Instant::now() < *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts only if it was not too late: a process may be paused on the way.
-    fn beat(&self) -> Result<()> {
-        let until = self.show(None)?;
-        if self.is_valid() {
-            self.extend(until);
-        }
-        Ok(())
-    }
-
     /// Shows that it is alive first, and then looks whether it is too late: who looks for signs of life finds one.
-    fn revive(&self) -> Result<bool> {
-        let until = self.show(None)?;
+    ///
+    /// The lease counts from before the heartbeat was sent, because others count from when they can see it.
+    fn beat(&self) -> Result<bool> {
+        let (now, wall_now) = (Instant::now(), (self.clock)());
+        self.show(wall_now, None)?;
         let head = commit_log::read_head(&self.results)?;
         let is_mine = head.is_some_and(|head| head.fencing_number == self.holder.fencing_number);
         if is_mine {
-            self.extend(until);
+            let until = (now + self.lease(), wall_now + self.holder.lease());
+            *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         }
         Ok(is_mine)
     }
 
-    /// Writes the lease's file; tells until when it counts, from before it was sent: others count from when they see it.
-    fn show(&self, released_at: Option<DateTime<Utc>>) -> Result<Instant> {
-        let until = Instant::now() + self.lease();
-        let holder = Holder { heartbeat_at: (self.clock)(), released_at, ..self.holder.clone() };
-        self.results.write(&holder.path(), serde_json::to_vec_pretty(&holder)?)?;
-        Ok(until)
-    }
-
-    fn extend(&self, until: Instant) {
-        *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    fn show(&self, heartbeat_at: DateTime<Utc>, released_at: Option<DateTime<Utc>>) -> Result<()> {
+        let holder = Holder { heartbeat_at, released_at, ..self.holder.clone() };
+        self.results.write(&holder.path(), serde_json::to_vec_pretty(&holder)?)
     }
 }
 
@@ -299,7 +289,8 @@ impl Drop for Lease {
             let _ = thread.join();
         }
         // A lease that cannot be released expires.
-        if let Err(error) = self.pulse.show(Some((self.pulse.clock)())) {
+        let now = (self.pulse.clock)();
+        if let Err(error) = self.pulse.show(now, Some(now)) {
             tracing::warn!("releasing the lease: {error:#}");
         }
     }
@@ -317,9 +308,9 @@ fn probe(results: &Store, owner: &Owner) -> Result<()> {
     };
     let create = |content: &'static str| results.create(&path, Bytes::from_static(content.as_bytes()));
     let outcome = create("first").and_then(|_| create("second"));
-    results.remove(&path)?;
+    let removed = results.remove(&path);
     match outcome {
-        Ok(Creation::Exists(_)) => Ok(()),
+        Ok(Creation::Exists(_)) => removed,
         Ok(Creation::Created) => Err(refused().into()),
         Err(error) if error.is::<Unconditional>() => Err(refused().into()),
         Err(error) => Err(error),

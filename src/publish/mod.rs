@@ -30,6 +30,7 @@ use crate::record::state::manifest_path;
 use crate::rollups::tally::Tally;
 use crate::store::Store;
 use commit_log::{Commit, CommittedFile};
+use vacuum::QUARANTINE;
 
 /// One table's file, ready to be published.
 pub struct TableFile {
@@ -136,12 +137,14 @@ pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> St
         let check = |found: bytes::Bytes| check_table(found, file, change.tally.as_ref());
         files.push(staging.write(path, file.bytes.clone(), &file.sha256, check)?);
     }
-    let mut removed: Vec<String> =
-        change.absent.iter().map(|table| format!("{}/{PART_FILE}", table.partition(day))).collect();
+    let mut removed = Vec::new();
+    for table in &change.absent {
+        removed.extend(staging.find(format!("{}/{PART_FILE}", table.partition(day)))?);
+    }
     for (dataset, rows) in &change.quarantine {
-        let path = format!("_quarantine/{}/{PART_FILE}", dataset.partition(day));
+        let path = format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day));
         if rows.is_empty() {
-            removed.push(path);
+            removed.extend(staging.find(path)?);
         } else {
             let bytes = bytes::Bytes::from(parquet::encode_quarantine(rows)?);
             let hash = sha256(&bytes);
@@ -158,6 +161,12 @@ pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> St
 }
 
 impl Staging {
+    /// A file that is in the results now.
+    fn find(&self, path: String) -> Result<Option<CommittedFile>> {
+        let found = self.results.read(&path)?;
+        Ok(found.map(|bytes| CommittedFile { path, bytes: bytes.len() as u64, sha256: sha256(&bytes) }))
+    }
+
     /// Writes a file and reads it back.
     fn write(
         &self,

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 
 use super::commit_log::{COMMIT_LOG, Record, number_of};
 use super::lease::LOCKS;
-use super::writer::STAGING;
+use super::writer::{STAGING, Writers};
 use crate::record::state::RUNS;
 use crate::store::{Entry, Store};
 
@@ -25,17 +25,18 @@ pub struct Superfluous {
     pub why: &'static str,
 }
 
-/// Lists what can go. `before` is the age: what was written, or superseded, later than that stays.
+/// Lists what can go: leftovers of staging, and of the rest what was written, or superseded, before `before`.
 ///
-/// The newest manifest of a day, the newest records of the commit log, and the `needed_staging` folders (of a run at work,
-/// of an interrupted commit) always stay, and tables are not looked at. A number of the commit log that a process may still try to take must not become
-/// free again, so `before` has to lie far more than a lease in the past.
-pub fn find_superfluous(
-    results: &Store,
-    head: Option<&Record>,
-    needed_staging: &[String],
-    before: DateTime<Utc>,
-) -> Result<Vec<Superfluous>> {
+/// The newest manifest of a day, the newest records of the commit log, and what a run at work or an interrupted commit
+/// has staged always stay, and tables are not looked at. A number of the commit log that a process may still try to take
+/// must not become free again, so `before` has to lie far more than a lease in the past.
+pub fn find_superfluous(results: &Store, now: DateTime<Utc>, before: DateTime<Utc>) -> Result<Vec<Superfluous>> {
+    let Writers { head, holder, unfinished } = Writers::find(results)?;
+    let head = head.as_ref();
+    let at_work = holder.filter(|holder| holder.is_live(now)).map(|holder| holder.owner.run_id);
+    let interrupted = unfinished.and_then(|record| Some(record.commit?.staging));
+    let needed: Vec<String> =
+        at_work.map(|run_id| format!("{STAGING}/{run_id}")).into_iter().chain(interrupted).collect();
     let mut found = Vec::new();
     let is_old = |entry: &Entry| entry.modified_at < before;
     let mut add = |folder: &str, entry: &Entry, why| {
@@ -48,22 +49,26 @@ pub fn find_superfluous(
 
     let is_kept = |entry: &Entry| {
         let path = format!("{STAGING}/{}", entry.name);
-        needed_staging.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        needed.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
     };
     staged.iter().filter(|entry| !is_kept(entry)).for_each(|entry| add(STAGING, entry, "staged and never committed"));
 
-    let mut manifests: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+    let mut manifests: BTreeMap<&str, Vec<(Option<u64>, &Entry)>> = BTreeMap::new();
     for entry in &runs {
         let Some((folder, file)) = entry.name.split_once('/') else { continue };
         if folder.starts_with("dt=") {
-            manifests.entry(folder).or_default().push(entry);
-        } else if COMMIT_LOG.ends_with(folder) && is_old(entry) && precedes(file, head) {
+            manifests.entry(folder).or_default().push((number_of(file), entry));
+        } else if format!("{RUNS}/{folder}") == COMMIT_LOG && is_old(entry) && precedes(file, head) {
             add(RUNS, entry, "an old record of the commit log");
         }
     }
-    // Listed by name, so each is followed by the one that superseded it.
-    for pair in manifests.values().flat_map(|of_day| of_day.windows(2)).filter(|pair| is_old(pair[1])) {
-        add(RUNS, pair[0], "a superseded manifest");
+    for of_day in manifests.values_mut() {
+        // Those of version 0.1.0 have no number, and count as older than any that has one; other files are not ours.
+        of_day.retain(|(number, entry)| number.is_some() || is_of_0_1_0(&entry.name));
+        of_day.sort_by_key(|(number, entry)| (*number, &entry.name));
+        for pair in of_day.windows(2).filter(|pair| pair[1].0.is_some() && is_old(pair[1].1)) {
+            add(RUNS, pair[0].1, "a superseded manifest");
+        }
     }
 
     let is_current = |entry: &Entry| head.is_some_and(|head| number_of(&entry.name) >= Some(head.fencing_number));
@@ -82,4 +87,11 @@ pub fn find_superfluous(
 fn precedes(file_name: &str, head: Option<&Record>) -> bool {
     let oldest_needed = head.and_then(|head| head.newest_commit().into_iter().chain([head.number]).min());
     number_of(file_name).zip(oldest_needed).is_some_and(|(number, needed)| number < needed)
+}
+
+/// `dt=2026-03-14/20260315T090000.123456Z-4711.json`
+fn is_of_0_1_0(path: &str) -> bool {
+    let name = path.rsplit('/').next().and_then(|file| file.strip_suffix(".json"));
+    let time = name.and_then(|name| name.split_once("Z-")).map(|(time, _)| time);
+    time.is_some_and(|time| NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%S%.6f").is_ok())
 }

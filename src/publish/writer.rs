@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use backon::BlockingRetryable;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::commit_log::{self, Commit, CommittedFile, Record};
-use super::lease::{Lease, LeaseLost, Owner};
+use super::lease::{self, Holder, Lease, LeaseLost, Owner};
 use super::{Staged, Staging};
 use crate::contracts::SUCCESS_FILE;
 use crate::record::fingerprint::sha256;
@@ -13,6 +13,25 @@ use crate::store::{Store, StoreFailed};
 
 /// The folder of files that nobody sees yet.
 pub const STAGING: &str = "_staging";
+
+/// What writers have left in the results besides tables.
+pub struct Writers {
+    /// The newest record.
+    pub head: Option<Record>,
+    /// The last that took the lease.
+    pub holder: Option<Holder>,
+    /// A commit whose files are not all in place: it was interrupted, or is on its way.
+    pub unfinished: Option<Record>,
+}
+
+impl Writers {
+    pub fn find(results: &Store) -> Result<Writers> {
+        let head = commit_log::read_head(results)?;
+        let holder = lease::read_holder(results, head.as_ref())?;
+        let unfinished = commit_log::find_unfinished(results, head.as_ref())?;
+        Ok(Writers { head, holder, unfinished })
+    }
+}
 
 /// The right to change the results, from `open` until it is dropped.
 pub struct Writer {
@@ -29,13 +48,26 @@ pub struct Writer {
 impl Writer {
     /// Takes the lease; rolls an interrupted commit forward, and everything that was staged without a commit back.
     ///
+    /// `tell` gets a line for a person where something was left to finish.
+    ///
     /// # Errors
     /// `Held` when another run writes.
-    pub fn open(results: &Store, owner: &Owner, single_writer: bool, clock: fn() -> DateTime<Utc>) -> Result<Writer> {
+    pub fn open(
+        results: &Store,
+        owner: &Owner,
+        single_writer: bool,
+        clock: fn() -> DateTime<Utc>,
+        tell: &dyn Fn(&str),
+    ) -> Result<Writer> {
         let (lease, head) = Lease::acquire(results, owner, single_writer, clock)?;
         let mut writer = Writer { results: results.clone(), lease, head, is_in_doubt: false, single_writer, clock };
-        writer.settle()?;
-        writer.results.remove_folder(STAGING)?;
+        writer.settle(tell)?;
+        // Listed before the look at the log: these folders are of runs that cannot commit any more.
+        let folders = results.list_folders(STAGING)?;
+        if !writer.lease.renew()? {
+            return Err(LeaseLost.into());
+        }
+        folders.iter().try_for_each(|folder| results.remove_folder(&format!("{STAGING}/{folder}")))?;
         Ok(writer)
     }
 
@@ -43,7 +75,7 @@ impl Writer {
     ///
     /// # Errors
     /// `LeaseLost` when another run took over; `StoreFailed` when an earlier commit cannot be brought to its end.
-    pub fn next_staging(&mut self, day: chrono::NaiveDate) -> Result<Staging> {
+    pub fn next_staging(&mut self, day: NaiveDate) -> Result<Staging> {
         self.settle_doubts()?;
         self.check()?;
         let folder = format!("{STAGING}/{}/{day}", self.lease.owner().run_id);
@@ -53,7 +85,7 @@ impl Writer {
     /// Makes a staged day visible: its commit record first, from which on the day is published whatever happens, then
     /// every file into place.
     pub fn commit(&mut self, staged: &Staged) -> Result<()> {
-        self.check()?;
+        let results = self.check()?;
         ensure!(staged.commit_number == self.head.number + 1, "staged for another commit");
         let record = Record {
             number: staged.commit_number,
@@ -64,93 +96,118 @@ impl Writer {
             commit: Some(staged.commit.clone()),
         };
         self.is_in_doubt = true;
-        if !commit_log::append(&self.results, &record, self.single_writer)? {
-            return Err(LeaseLost.into());
+        if !commit_log::append(&results, &record, self.single_writer)? {
+            // Another run has the number, which ends this one; or an earlier attempt of this run that was given up.
+            self.settle_doubts()?;
+            return Err(
+                StoreFailed(format!("commit {} was written by an earlier attempt; run again", record.number)).into()
+            );
         }
         self.head = record;
         // Until this is through, a reader may find old files beside new ones: worth more than one attempt.
         let move_all = || self.move_into_place(&staged.commit);
-        let may_succeed = |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.is_valid();
-        move_all.retry(self.results.retries).when(may_succeed).call()?;
+        let may_succeed = |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.valid_until().is_some();
+        let lost = move_all.retry(self.results.retries).when(may_succeed).call()?;
+        ensure!(lost.is_empty(), StoreFailed(format!("staged files are gone: {}", lost.join(", "))));
         self.is_in_doubt = false;
         Ok(())
     }
 
     /// Finds out what became of a commit that ended in an error, and brings it to its end if it was written.
     pub fn settle_doubts(&mut self) -> Result<()> {
-        if self.is_in_doubt { self.settle() } else { Ok(()) }
+        if self.is_in_doubt { self.settle(&|line| tracing::warn!("{line}")) } else { Ok(()) }
     }
 
     /// Brings the newest commit, whoever made it, to its end.
-    fn settle(&mut self) -> Result<()> {
-        self.check()?;
-        let head = commit_log::read_head(&self.results)?.context("the commit log is gone")?;
-        if head.fencing_number != self.lease.fencing_number() {
+    fn settle(&mut self, tell: &dyn Fn(&str)) -> Result<()> {
+        if !self.lease.renew()? {
             return Err(LeaseLost.into());
         }
-        if let Some(Record { number, commit: Some(commit), .. }) =
-            commit_log::find_unfinished(&self.results, Some(&head))?
-        {
-            tracing::info!("commit {number} of {} was interrupted; it is brought to its end", commit.day);
-            self.move_into_place(&commit)?;
+        let head = commit_log::read_head(&self.results)?.context("the commit log is gone")?;
+        let unfinished = commit_log::find_unfinished(&self.results, Some(&head))?;
+        if let Some(Record { number, commit: Some(commit), .. }) = unfinished {
+            tell(&format!("commit {number} of {} was interrupted; it is brought to its end", commit.day));
+            self.set_spoilt_files_aside(&commit)?;
+            let lost = self.move_into_place(&commit)?;
+            if !lost.is_empty() {
+                tell(&format!(
+                    "staged files of {} are gone, their tables are made again: {}",
+                    commit.day,
+                    lost.join(", ")
+                ));
+            }
         }
         self.head = head;
         self.is_in_doubt = false;
         Ok(())
     }
 
-    /// Whether this process may still write. A process that was paused for longer than its lease may, if nobody else
-    /// has written since.
+    /// Whether this process may still write, and the store for as long as it may. A process that was paused for longer
+    /// than its lease may, if nobody else has written since.
     ///
     /// # Errors
     /// `LeaseLost`.
-    pub fn check(&self) -> Result<()> {
-        if self.lease.is_valid() || self.lease.revive()? { Ok(()) } else { Err(LeaseLost.into()) }
+    pub fn check(&self) -> Result<Store> {
+        let valid_until = match self.lease.valid_until() {
+            Some(until) => Some(until),
+            None if self.lease.renew()? => self.lease.valid_until(),
+            None => None,
+        };
+        valid_until.map(|until| self.results.until(until)).ok_or_else(|| LeaseLost.into())
     }
 
-    /// Puts every file of a commit into its place. Each step may be repeated, by this process or by another.
+    /// A staged file that is not what was verified does not become visible.
+    fn set_spoilt_files_aside(&self, commit: &Commit) -> Result<()> {
+        for file in &commit.files {
+            let staged = commit.staged_path(file);
+            if self.results.read(&staged)?.is_some_and(|bytes| sha256(&bytes) != file.sha256) {
+                self.check()?.remove(&staged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts every file of a commit into its place. Each step may be repeated, by this process or by another. Gives back
+    /// what could not be found: it stays without a `_SUCCESS`.
     ///
     /// While some files are old and others new, none of them has a `_SUCCESS` beside it.
-    fn move_into_place(&self, commit: &Commit) -> Result<()> {
-        let paths = || commit.files.iter().map(|file| &file.path).chain(&commit.removed);
-        for folder in paths().filter_map(|path| table_folder(path)) {
-            self.check()?;
-            self.results.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
+    fn move_into_place(&self, commit: &Commit) -> Result<Vec<String>> {
+        for folder in commit.files.iter().chain(&commit.removed).filter_map(|file| table_folder(&file.path)) {
+            self.check()?.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
         }
+        let mut lost = Vec::new();
         for file in &commit.files {
-            self.move_file(commit, file)?;
+            if !self.move_file(commit, file)? {
+                lost.push(file.path.clone());
+            }
         }
-        for path in &commit.removed {
-            self.check()?;
-            self.results.remove(path)?;
+        for file in &commit.removed {
+            // What a successor may have put there since is another file.
+            if commit_log::is_in_place(&self.results, file)? {
+                self.check()?.remove(&file.path)?;
+            }
         }
-        for folder in commit.files.iter().filter_map(|file| table_folder(&file.path)) {
-            self.check()?;
-            self.results.write_empty(&format!("{folder}/{SUCCESS_FILE}"))?;
+        for file in commit.files.iter().filter(|file| !lost.contains(&file.path)) {
+            if let Some(folder) = table_folder(&file.path) {
+                self.check()?.write_empty(&format!("{folder}/{SUCCESS_FILE}"))?;
+            }
         }
-        self.move_file(commit, &commit.manifest)?;
-        self.results.remove_folder(&commit.staging)
+        ensure!(self.move_file(commit, &commit.manifest)?, LeaseLost);
+        self.results.remove_folder(&commit.staging)?;
+        Ok(lost)
     }
 
-    /// A stale process finds nothing to move here: whoever took over has moved, or removed, what was staged.
-    fn move_file(&self, commit: &Commit, file: &CommittedFile) -> Result<()> {
-        self.check()?;
-        if self.results.rename(&commit.staged_path(file), &file.path)? {
-            return Ok(());
+    /// `false`: the file is nowhere. A stale process finds nothing to move here: whoever took over has moved, or removed,
+    /// what was staged.
+    fn move_file(&self, commit: &Commit, file: &CommittedFile) -> Result<bool> {
+        if self.check()?.rename(&commit.staged_path(file), &file.path)? {
+            return Ok(true);
         }
-        let found = self.results.read(&file.path)?;
-        if found.is_some_and(|bytes| sha256(&bytes) == file.sha256) {
-            return Ok(());
+        let is_in_place = commit_log::is_in_place(&self.results, file)?;
+        if !is_in_place && !self.lease.renew()? {
+            return Err(LeaseLost.into());
         }
-        self.check()?;
-        Err(StoreFailed(format!(
-            "{} is neither in {} nor in its place; put it back, or delete {} and run {} again",
-            self.results.show(&file.path),
-            self.results.show(&commit.staging),
-            self.results.show(STAGING),
-            commit.day
-        ))
-        .into())
+        Ok(is_in_place)
     }
 }
 

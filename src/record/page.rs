@@ -9,9 +9,9 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use super::report::{DatasetRead, Written};
 use crate::contracts::Dataset;
 use crate::exports::contract::Defect;
-use crate::pipeline::Writers;
 use crate::plan::PlannedDay;
 use crate::publish::vacuum::Superfluous;
+use crate::publish::writer::Writers;
 
 /// Of a terminal; text that is longer wraps.
 const PAGE_COLUMNS: u16 = 100;

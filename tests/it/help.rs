@@ -61,7 +61,7 @@ fn help_of_the_program() {
                                      [default: text] [possible values: text, json]
           --threads <N>              Threads to compute with; the results are the same with any number
                                      [default: all cores]
-          --memory-limit <SIZE>      Memory that days computed side by side may take together, such as
+          --memory-limit <SIZE>      Memory within which further days are computed side by side, such as
                                      4GiB [default: half of what there is]
       -h, --help                     Print help
       -V, --version                  Print version
@@ -135,7 +135,7 @@ fn help_of_run() {
               Threads to compute with; the results are the same with any number [default: all cores]
 
           --memory-limit <SIZE>
-              Memory that days computed side by side may take together, such as 4GiB [default: half of
+              Memory within which further days are computed side by side, such as 4GiB [default: half of
               what there is]
 
       -h, --help

@@ -85,6 +85,31 @@ impl Results {
         fs::write(path, json.to_string()).unwrap();
     }
 
+    /// As a run leaves its newest commit that is killed just before its last steps: this file of a table and the
+    /// manifest are still staged. Gives back the staging folder.
+    fn interrupt(&self, file: &str) -> PathBuf {
+        let record: Value = serde_json::from_slice(&fs::read(self.newest_commit()).unwrap()).unwrap();
+        let (commit, root) = (&record["commit"], self.path("results"));
+        let staging = root.join(commit["staging"].as_str().unwrap());
+        for path in [commit["manifest"]["path"].as_str().unwrap(), file] {
+            fs::create_dir_all(staging.join(path).parent().unwrap()).unwrap();
+            fs::rename(root.join(path), staging.join(path)).unwrap();
+        }
+        for file in commit["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()) {
+            fs::remove_file(root.join(file).with_file_name("_SUCCESS")).unwrap();
+        }
+        staging
+    }
+
+    fn newest_commit(&self) -> PathBuf {
+        let mut records: Vec<PathBuf> = walk(&self.path("results/_runs/commit_log"))
+            .iter()
+            .map(|f| self.path("results/_runs/commit_log").join(f))
+            .collect();
+        records.retain(|path| !fs::read_to_string(path).unwrap().contains("\"commit\": null"));
+        records.pop().unwrap()
+    }
+
     /// As if a run had died, or were at work, with a heartbeat so many seconds ago.
     fn leave_a_lease(&self, seconds_ago: i64) {
         let heartbeat = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds_ago);
@@ -221,20 +246,8 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
     assert_eq!(results.etl("run --day 2026-03-14").code, 0);
     let undisturbed = results.tables("results");
     // As a run leaves it that is killed just before its last steps.
-    let record = results.newest("_runs/commit_log");
-    let record: Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
-    let (commit, root) = (&record["commit"], results.path("results"));
-    let staging = root.join(commit["staging"].as_str().unwrap());
-    let move_back = |path: &str| {
-        fs::create_dir_all(staging.join(path).parent().unwrap()).unwrap();
-        fs::rename(root.join(path), staging.join(path)).unwrap();
-    };
-    move_back(commit["manifest"]["path"].as_str().unwrap());
-    move_back("shop_tier/dt=2026-03-14/part-0.parquet");
-    for file in commit["files"].as_array().unwrap() {
-        let success = root.join(file["path"].as_str().unwrap()).with_file_name("_SUCCESS");
-        fs::remove_file(success).unwrap();
-    }
+    let root = results.path("results");
+    let staging = results.interrupt("shop_tier/dt=2026-03-14/part-0.parquet");
     fs::create_dir_all(root.join("_staging/dead/2026-03-14")).unwrap();
     fs::write(root.join("_staging/dead/2026-03-14/x"), "x").unwrap();
 
@@ -253,9 +266,49 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
     results.job = "lookback_days = 0\n".into();
     let ended = results.etl("run --day 2026-03-10");
     assert_eq!((ended.code, ended.json["outcome"].as_str()), (0, Some("up_to_date")));
+    assert!(ended.stderr.contains("of 2026-03-14 was interrupted; it is brought to its end"), "{}", ended.stderr);
     assert!(results.tables("results") == undisturbed);
-    assert!(!root.join("_staging").exists());
+    assert!(!root.join("_staging").exists() && !staging.exists());
     assert_eq!(results.etl("status").json["unfinished_commit"], Value::Null);
+
+    // What was staged is lost or spoilt: the commit ends without it, and the table is made again.
+    for spoil in [|path: &Path| fs::remove_file(path).unwrap(), |path: &Path| fs::write(path, "spoilt").unwrap()] {
+        let staging = results.interrupt("shop_tier/dt=2026-03-14/part-0.parquet");
+        spoil(&staging.join("shop_tier/dt=2026-03-14/part-0.parquet"));
+        let ended = results.etl("run --day 2026-03-14");
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains("their tables are made again: shop_tier/"), "{}", ended.stderr);
+        assert!(results.tables("results") == undisturbed);
+    }
+    // A move that is a copy and a deletion was interrupted in between: the commit is in place.
+    let newest = results.newest("_runs/dt=2026-03-14");
+    let manifest = newest.strip_prefix(&root).unwrap().to_owned();
+    let staging = results.interrupt("shop_tier/dt=2026-03-14/part-0.parquet");
+    assert_eq!(results.etl("run --day 2026-03-10").code, 0);
+    fs::create_dir_all(staging.join(&manifest).parent().unwrap()).unwrap();
+    fs::copy(results.newest("_runs/dt=2026-03-14"), staging.join(&manifest)).unwrap();
+    fs::remove_file(root.join("shop_tier/dt=2026-03-14/part-0.parquet")).unwrap();
+    assert_eq!(results.etl("run --day 2026-03-14").code, 0);
+    assert!(results.tables("results") == undisturbed);
+}
+
+#[test]
+fn lost_and_damaged_bookkeeping_stops_nothing() {
+    let results = Results::new();
+    assert_eq!(results.etl("run --day 2026-03-12").code, 0);
+    let lock = results.newest("_locks");
+    fs::write(&lock, "damaged").unwrap();
+    // Nothing tells that it was released, so it counts as alive for as long as a lease lasts.
+    assert_eq!(results.etl("status").code, 0);
+    assert_eq!(results.etl("run --day 2026-03-13").code, 75);
+    let record = results.newest("_runs/commit_log");
+    results.change_json(&record, |record| record["written_at"] = "2026-03-13T00:00:00Z".into());
+    assert_eq!(results.etl("run --day 2026-03-13").code, 0);
+    // Without the log, numbers go on after those of the manifests.
+    fs::remove_dir_all(results.path("results/_runs/commit_log")).unwrap();
+    fs::remove_dir_all(results.path("results/_locks")).unwrap();
+    assert_eq!(results.etl("run --day 2026-03-14").json["outcome"], "published");
+    assert_eq!(results.etl("run --day 2026-03-14").json["outcome"], "up_to_date");
 }
 
 #[test]
@@ -265,6 +318,10 @@ fn vacuum_removes_what_is_old_and_superseded_and_nothing_that_is_needed() {
     results.job = "[benchmark]\nmin_peers = 5\n".into();
     assert_eq!(results.etl("run --day 2026-03-08").code, 0);
     let root = results.path("results");
+    // A manifest as version 0.1.0 named it, and files of somebody else.
+    for name in ["20260311T010203.000000Z-77.json", "zzz.bak"] {
+        fs::write(root.join("_runs/dt=2026-03-08").join(name), "{}").unwrap();
+    }
     // A process that was killed while it wrote.
     fs::write(root.join("_locks/0000000001.json#1"), "{").unwrap();
     let young = results.etl("vacuum");
@@ -283,7 +340,8 @@ fn vacuum_removes_what_is_old_and_superseded_and_nothing_that_is_needed() {
     let paths: BTreeSet<String> =
         removed.json["removed"].as_array().unwrap().iter().map(|r| r["path"].as_str().unwrap().to_owned()).collect();
     let superseded = paths.iter().filter(|path| path.starts_with("_runs/dt=")).count();
-    assert_eq!(superseded, 8, "one of two manifests of each day: {paths:?}");
+    assert_eq!(superseded, 9, "one of two manifests of each day, and the one of version 0.1.0: {paths:?}");
+    assert!(root.join("_runs/dt=2026-03-08/zzz.bak").exists());
     assert!(paths.contains("_locks/0000000001.json#1") && paths.contains("_runs/commit_log/0000000001.json"));
     assert!(paths.iter().any(|path| path.starts_with("_quarantine/")), "{paths:?}");
     for path in &paths {

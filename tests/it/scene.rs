@@ -109,8 +109,8 @@ fn versions(objects: &Objects, before: &Objects, day: &str) -> Vec<Version> {
         for file in record["commit"]["files"].as_array().unwrap() {
             version.insert(file["path"].as_str().unwrap().into(), file["sha256"].as_str().unwrap().into());
         }
-        for path in record["commit"]["removed"].as_array().unwrap() {
-            version.remove(path.as_str().unwrap());
+        for file in record["commit"]["removed"].as_array().unwrap() {
+            version.remove(file["path"].as_str().unwrap());
         }
         version.retain(|path, _| is_of_day(path, day));
         versions.push(version);
