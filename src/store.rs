@@ -74,8 +74,7 @@ impl Store {
         let (inner, root): (Arc<dyn ObjectStore>, Path) = match local_path(location)? {
             Some(path) => {
                 if access == Access::ReadIfThere && !path.exists() {
-                    let inner = Arc::new(object_store::memory::InMemory::new());
-                    return Ok(Store { inner, root: Path::default(), location: location.to_owned(), runtime });
+                    return Ok(Store::new(Arc::new(object_store::memory::InMemory::new()), location, runtime));
                 }
                 if access == Access::Write {
                     std::fs::create_dir_all(&path).map_err(|e| failed(e.to_string()))?;
@@ -91,7 +90,12 @@ impl Store {
                 (Arc::from(store), root)
             }
         };
-        Ok(Store { inner, root, location: location.to_owned(), runtime })
+        Ok(Store { root, ..Store::new(inner, location, runtime) })
+    }
+
+    /// A whole store as a folder; `location` is for messages.
+    pub fn new(inner: Arc<dyn ObjectStore>, location: &str, runtime: Handle) -> Store {
+        Store { inner, root: Path::default(), location: location.to_owned(), runtime }
     }
 
     /// A path as a person can paste it.
@@ -214,9 +218,9 @@ pub struct ParquetObject {
 }
 
 impl ParquetObject {
-    /// A damaged footer may name bytes beyond the end; that is the file's fault, not the store's.
+    /// A damaged footer may name bytes beyond the end, or none; that is the file's fault, not the store's.
     fn check(&self, range: &Range<u64>) -> Result<(), ParquetError> {
-        if range.start <= range.end && range.end <= self.size_bytes {
+        if range.start < range.end && range.end <= self.size_bytes {
             return Ok(());
         }
         Err(ParquetError::EOF(format!("bytes {range:?} of a file of {}", self.size_bytes)))

@@ -3,6 +3,7 @@
 mod bad_input;
 mod cases;
 mod docs;
+mod fuzzed;
 mod help;
 mod oracle;
 mod places;
