@@ -1,5 +1,6 @@
 //! An export's files against its contract: the `_SUCCESS` list, readable Parquet, columns and types; no rows yet.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -367,34 +368,39 @@ fn show_type(found: &DataType) -> String {
     }
 }
 
+/// Lists some hundred thousand files. A `_SUCCESS` beyond that is something else, and is not read.
+const MOST_LIST_BYTES: u64 = 16 << 20;
+
 /// The folder's files against the list in `_SUCCESS`, if it has one.
 fn check_success_list(store: &Store, folder: &Folder, files: &[OpenFile]) -> Result<Vec<Issue>> {
     let path = format!("{}/{SUCCESS_FILE}", folder.dataset.partition(folder.day));
+    let not_a_list = |found: String| {
+        let expected = r#"nothing, or {"files":[{"name":...,"size_bytes":...,"row_count":...}]}"#;
+        vec![Issue::file(SUCCESS_FILE, expected, found, "write _SUCCESS empty or with its list")]
+    };
+    let size_bytes = folder.success.as_ref().map_or(0, |success| success.size_bytes);
+    if size_bytes > MOST_LIST_BYTES {
+        return Ok(not_a_list(format!("{size_bytes} bytes")));
+    }
     let text = store.read(&path)?.unwrap_or_default();
     if text.is_empty() {
         return Ok(vec![]);
     }
     let list: SuccessList = match serde_json::from_slice(&text) {
         Ok(list) => list,
-        Err(e) => {
-            let expected = r#"nothing, or {"files":[{"name":...,"size_bytes":...,"row_count":...}]}"#;
-            return Ok(vec![Issue::file(
-                SUCCESS_FILE,
-                expected,
-                e.to_string(),
-                "write _SUCCESS empty or with its list",
-            )]);
-        }
+        Err(e) => return Ok(not_a_list(e.to_string())),
     };
     let mut issues = Vec::new();
     let mut issue = |file: &str, expected: String, found: String| {
         issues.push(Issue::file(file, &expected, found, "export the day again, with _SUCCESS written last"));
     };
-    for (i, listed) in list.files.iter().enumerate() {
-        if list.files[..i].iter().any(|l| l.name == listed.name) {
+    let found: HashMap<&str, &OpenFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
+    let mut names = HashSet::new();
+    for listed in &list.files {
+        if !names.insert(listed.name.as_str()) {
             issue(&listed.name, "one entry in the list of _SUCCESS".into(), "several".into());
         }
-        match files.iter().find(|f| f.name == listed.name) {
+        match found.get(listed.name.as_str()) {
             None => issue(&listed.name, "a file, as _SUCCESS lists it".into(), "no such file".into()),
             Some(file) => {
                 if file.size_bytes != listed.size_bytes {
@@ -408,7 +414,7 @@ fn check_success_list(store: &Store, folder: &Folder, files: &[OpenFile]) -> Res
             }
         }
     }
-    for file in files.iter().filter(|f| !list.files.iter().any(|l| l.name == f.name)) {
+    for file in files.iter().filter(|file| !names.contains(file.name.as_str())) {
         issue(&file.name, "only the files that _SUCCESS lists".into(), "a file that it does not list".into());
     }
     Ok(issues)

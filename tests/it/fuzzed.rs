@@ -75,6 +75,22 @@ fn sizes_and_counts_that_lie_are_damage_and_nothing_is_set_aside_for_them() {
 }
 
 #[test]
+fn a_success_list_of_any_length_is_told_at_once() {
+    let day = Published::new();
+    let mark = day.export("shops").join("_SUCCESS");
+    let entry = r#"{"name":"a","size_bytes":1,"row_count":1}"#;
+    for (list, says) in [
+        (format!(r#"{{"files":[{}]}}"#, vec![entry; 200_000].join(",")), "(and 399999 more)"),
+        (" ".repeat(17 << 20), "found 17825792 bytes"),
+        (format!(r#"{{"more":{}"#, "[".repeat(100_000)), "EOF while parsing a list"),
+    ] {
+        fs::write(&mark, list).unwrap();
+        let reason = &day.run("run", &["--format", "json"]).json["blocked"][0]["reason"];
+        assert!(reason.as_str().unwrap().contains(says), "{says:?} is not in {reason}");
+    }
+}
+
+#[test]
 fn every_codec_page_version_and_encoding_gives_the_same_results() {
     let day = Published::new();
     for codec in [
