@@ -7,6 +7,9 @@ use chrono::{Datelike, NaiveDate};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::config;
+use crate::store::Access;
+
 /// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and benchmarks out.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXIT_CODES, max_term_width = 110)]
@@ -41,7 +44,18 @@ impl Command {
             Command::Backfill(args) => Some((args.from, args.to)),
             Command::Plan(days) | Command::Status(days) => days.from.zip(days.to),
             Command::Validate(args) => args.days.from.zip(args.days.to),
-            Command::Run(_) | Command::Generate(_) | Command::Docs => None,
+            Command::Run(_) | Command::Unlock | Command::Vacuum(_) | Command::Generate(_) | Command::Docs => None,
+        }
+    }
+}
+
+impl Command {
+    /// What it may do with the results.
+    pub fn access(&self) -> Access {
+        match self {
+            Command::Run(_) | Command::Backfill(BackfillArgs { dry_run: false, .. }) => Access::Write,
+            Command::Unlock | Command::Vacuum(VacuumArgs { dry_run: false, .. }) => Access::WriteIfThere,
+            _ => Access::ReadIfThere,
         }
     }
 }
@@ -54,9 +68,11 @@ Exit codes:
   65   the day is blocked: an export breaks its contract or its quarantine budget
   70   a bug in this program
   74   the store failed or cannot be reached
-  75   not final yet (also when benchmarks of the day before stand in): try again later
+  75   not final yet (also when benchmarks of the day before stand in), or another run holds the
+       results: try again later
   78   the configuration is wrong
-  130  interrupted (SIGINT); 143 terminated (SIGTERM)
+  130  interrupted (SIGINT)
+  143  terminated (SIGTERM)
 
 At 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running again is always safe.";
 
@@ -83,6 +99,9 @@ pub struct Global {
     /// Threads to compute with; the results are the same with any number [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Memory that days computed side by side may take together, such as 4GiB [default: half of what there is]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = memory_limit)]
+    pub memory_limit: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,12 +118,19 @@ pub enum Command {
     /// not final, or are blocked, the benchmarks of the day before stand in for it. Running again is always safe: a
     /// run that finds nothing to do writes nothing.
     Run(RunArgs),
-    /// Compute a range of days, oldest first, and every later published day that this makes stale
+    /// Compute a range of days, and every later published day that this makes stale
+    ///
+    /// A day that fails does not stop the others. Interrupted or failed, run the same command again: what is published
+    /// and fresh is not computed a second time.
     Backfill(BackfillArgs),
     /// Say what a run would do, day by day, and why; writes nothing
     Plan(DaysArgs),
     /// Say what is final, published, stale, missing or blocked; writes nothing
     Status(DaysArgs),
+    /// End the lease of a run that died, once it has expired, so that the next run need not wait
+    Unlock,
+    /// Remove what lies beside the tables and nobody needs: staged leftovers, superseded manifests, old quarantine
+    Vacuum(VacuumArgs),
     /// Check the exports of a day against their contracts, rows included; writes nothing
     Validate(ValidateArgs),
     /// Write a synthetic marketplace's exports, of any size, from a seed
@@ -141,8 +167,27 @@ pub struct BackfillArgs {
     /// Last day
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub to: NaiveDate,
+    /// Days whose exports are read and rolled up at the same time, within the memory limit
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub parallel: u16,
+    /// Newest day first; what the older ones change in it is computed at the end
+    #[arg(long)]
+    pub latest_first: bool,
+    /// Say what would be done, day by day, and why; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub strictness: StrictnessArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct VacuumArgs {
+    /// Keep what was written, or superseded, in the last N days
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub older_than_days: u32,
+    /// Say what would be removed; remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Args, Debug)]
@@ -193,6 +238,10 @@ pub struct GenerateArgs {
     /// Put in a few rows and folders as bad exports have them, within the quarantine budget
     #[arg(long)]
     pub awkward: bool,
+}
+
+fn memory_limit(text: &str) -> Result<u64, String> {
+    config::bytes("--memory-limit", text).map_err(|e| e.to_string())
 }
 
 /// Years that a day of an export may have: windows reach back from it, and its midnights must be dates themselves.

@@ -5,18 +5,26 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::cli::{BackfillArgs, Cli, Command, DaysArgs, Format, GenerateArgs, RunArgs, StrictnessArgs, ValidateArgs};
+use crate::cli::{
+    BackfillArgs, Cli, Command, DaysArgs, Format, GenerateArgs, RunArgs, StrictnessArgs, VacuumArgs, ValidateArgs,
+};
 use crate::config::{Config, ConfigWrong};
 use crate::contracts::markdown;
 use crate::days::calendar::days;
 use crate::days::readiness::{Readiness, check_day};
 use crate::exit_code::ExitCode;
 use crate::exports::read_day;
+use crate::pipeline::backfill::{self, Range, backfill as run_backfill};
 use crate::pipeline::{self, Job};
 use crate::plan::{Facts, PlannedDay, plan_days};
 use crate::progress::{Display, Progress};
-use crate::record::report::{DatasetRead, Outcome, RunReport, Strictness};
+use crate::publish::commit_log;
+use crate::publish::lease::{self, Owner};
+use crate::publish::vacuum::find_superfluous;
+use crate::publish::writer::STAGING;
+use crate::record::report::{DatasetRead, Outcome, Strictness};
 use crate::record::{page, status};
+use crate::stop::Stop;
 use crate::store::{Access, Store, StoreFailed};
 
 /// What the process has from outside; read in `main` and nowhere else.
@@ -25,7 +33,13 @@ pub struct Surroundings {
     /// Credentials and settings of object stores.
     pub environment: Vec<(String, String)>,
     pub stderr_is_terminal: bool,
+    pub host: String,
     pub process_id: u32,
+    /// Tells this process from any other with the same number and time.
+    pub nonce: u64,
+    /// Of the machine, or what its control group leaves of it.
+    pub memory_bytes: u64,
+    pub stop: Stop,
     pub runtime: Handle,
 }
 
@@ -42,6 +56,8 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Backfill(args) => backfill(cli, args, surroundings),
         Command::Plan(args) => plan(cli, args, surroundings),
         Command::Status(args) => show_status(cli, args, surroundings),
+        Command::Unlock => unlock(cli, surroundings),
+        Command::Vacuum(args) => vacuum(cli, args, surroundings),
         Command::Validate(args) => validate(cli, args, surroundings),
         Command::Generate(args) => generate(cli, args, surroundings),
         Command::Docs => Ok(Answer { stdout: markdown::page(), exit_code: ExitCode::Published }),
@@ -68,51 +84,96 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
 
 fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
+    let range =
+        Range { first: args.from, last: args.to, latest_first: args.latest_first, parallel: args.parallel.into() };
+    if args.dry_run {
+        return show_plan(cli, &job, &backfill::plan(&job.facts()?, &range)?);
+    }
     announce(
         &job,
         cli,
         &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location),
     );
-    let reports = pipeline::backfill(&job, args.from, args.to)?;
+    let report = run_backfill(&job, &range)?;
     job.progress.finish();
     let strictness = strictness(&args.strictness);
-    let code_of = |r: &RunReport| r.exit_code(strictness);
-    // Of the range: later days are only renewed. A person is needed before waiting helps.
-    let exit_code = [ExitCode::Blocked, ExitCode::TryLater]
-        .into_iter()
-        .find(|code| reports.iter().any(|r| r.day <= args.to && code_of(r) == *code))
-        .unwrap_or(ExitCode::Published);
-    let ended_well = reports.iter().filter(|r| code_of(r) == ExitCode::Published).count();
-    announce(&job, cli, &format!("backfill: {ended_well} of {} days published or up to date", reports.len()));
+    announce(&job, cli, &report.summary(strictness));
     let stdout = match cli.global.format {
-        Format::Json => to_json(&json!({ "from": args.from, "to": args.to, "days": reports }))?,
-        Format::Text => reports.iter().map(backfilled).collect(),
+        Format::Json => to_json(&report)?,
+        // One line a day; a range's tables would fill pages.
+        Format::Text => report.days.iter().map(|day| day.summary() + "\n").collect(),
     };
-    Ok(Answer { stdout, exit_code })
-}
-
-/// One line a day; a range's tables would fill pages.
-fn backfilled(report: &RunReport) -> String {
-    report.summary() + "\n"
+    Ok(Answer { stdout, exit_code: report.exit_code(strictness) })
 }
 
 fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    let planned = planned(&job, &job.facts()?, args, surroundings)?;
+    show_plan(cli, &job, &planned(&job, &job.facts()?, args, surroundings)?)
+}
+
+fn show_plan(cli: &Cli, job: &Job, planned: &[PlannedDay]) -> Result<Answer> {
+    let writers = job.writers()?;
     let stdout = match cli.global.format {
-        Format::Json => to_json(&json!({ "days": planned }))?,
-        Format::Text => page::plan(&planned) + "\n",
+        Format::Json => to_json(&json!({ "days": planned, "unfinished_commit": writers.unfinished }))?,
+        Format::Text => page::unfinished(&writers) + &page::plan(planned) + "\n",
     };
     Ok(Answer { stdout, exit_code: ExitCode::Published })
 }
 
 fn show_status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    let facts = job.facts()?;
-    let days = status::days_status(&facts, &planned(&job, &facts, args, surroundings)?)?;
+    let (facts, writers) = (job.facts()?, job.writers()?);
+    let unfinished = writers.unfinished.as_ref().and_then(|record| record.commit.as_ref());
+    let planned = planned(&job, &facts, args, surroundings)?;
+    let days = status::days_status(&facts, &planned, unfinished.map(|commit| commit.day))?;
+    let now = (surroundings.clock)();
     let stdout = match cli.global.format {
-        Format::Json => to_json(&json!({ "days": days }))?,
-        Format::Text => page::status(&days) + "\n",
+        Format::Json => to_json(&json!({
+            "days": days,
+            "holder": writers.holder.as_ref().filter(|holder| holder.released_at.is_none()),
+            "unfinished_commit": writers.unfinished,
+        }))?,
+        Format::Text => page::holder(&writers, now) + &page::unfinished(&writers) + &page::status(&days) + "\n",
+    };
+    Ok(Answer { stdout, exit_code: ExitCode::Published })
+}
+
+fn unlock(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
+    let job = open_job(cli, surroundings)?;
+    let ended = lease::unlock(&job.results, (surroundings.clock)())?;
+    let stdout = match (cli.global.format, &ended) {
+        (Format::Json, _) => to_json(&json!({ "removed": ended }))?,
+        (Format::Text, Some(holder)) => format!("removed the lease of {holder}\n"),
+        (Format::Text, None) => "nobody holds the results\n".into(),
+    };
+    Ok(Answer { stdout, exit_code: ExitCode::Published })
+}
+
+fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let job = open_job(cli, surroundings)?;
+    let before = (surroundings.clock)() - Days::new(args.older_than_days.into());
+    let find = || -> Result<_> {
+        let (head, writers) = (commit_log::read_head(&job.results)?, job.writers()?);
+        let live = writers.holder.filter(|holder| holder.is_live((surroundings.clock)()));
+        let at_work = live.map(|holder| format!("{STAGING}/{}", holder.owner.run_id));
+        let interrupted = writers.unfinished.and_then(|record| Some(record.commit?.staging));
+        let staging: Vec<String> = at_work.into_iter().chain(interrupted).collect();
+        find_superfluous(&job.results, head.as_ref(), &staging, before)
+    };
+    let mut found = find()?;
+    if !args.dry_run && !found.is_empty() {
+        let writer = job.writer()?;
+        // What the writer itself has tidied up already counts as removed; it may also have superseded something.
+        found.extend(find()?.into_iter().filter(|new| !found.contains(new)).collect::<Vec<_>>());
+        for superfluous in &found {
+            job.stop.check()?;
+            writer.check()?;
+            job.results.remove(&superfluous.path)?;
+        }
+    }
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&json!({ "dry_run": args.dry_run, "removed": found }))?,
+        Format::Text => page::vacuumed(&found, args.dry_run),
     };
     Ok(Answer { stdout, exit_code: ExitCode::Published })
 }
@@ -125,7 +186,7 @@ fn planned(job: &Job, facts: &Facts, args: &DaysArgs, surroundings: &Surrounding
             (day - Days::new(job.config.lookback_days.into()), day, false)
         }
     };
-    plan_days(facts, first, last, &|day| is_range || day == last)
+    plan_days(facts, days(first, last), &|day| is_range || day == last)
 }
 
 fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -234,19 +295,28 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
 
 fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     let config = load_config(cli)?;
-    let writes = matches!(cli.command, Command::Run(_) | Command::Backfill(_));
     let open =
         |location: &str, access| Store::open(location, access, &surroundings.environment, surroundings.runtime.clone());
     let exports = open(&config.exports, Access::Read)?;
-    let results = open(&config.results, if writes { Access::Write } else { Access::ReadIfThere })?;
-    let run_id = format!("{}-{}", (surroundings.clock)().format("%Y%m%dT%H%M%S%.6fZ"), surroundings.process_id);
+    let results = open(&config.results, cli.command.access())?;
+    let Surroundings { process_id, nonce, .. } = surroundings;
+    let started_at = (surroundings.clock)().format("%Y%m%dT%H%M%S%.6fZ");
+    let owner = Owner {
+        run_id: format!("{started_at}-{process_id}-{:04x}", nonce & 0xffff),
+        host: surroundings.host.clone(),
+        pid: *process_id,
+        lease_seconds: config.lease_seconds,
+    };
+    let half = surroundings.memory_bytes / 2;
     Ok(Job {
+        memory_limit_bytes: cli.global.memory_limit.or(config.memory_limit_bytes).unwrap_or(half),
         config,
         exports,
         results,
         progress: Progress::new(display(cli, surroundings)),
-        run_id,
+        owner,
         clock: surroundings.clock,
+        stop: surroundings.stop.clone(),
     })
 }
 

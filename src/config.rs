@@ -1,6 +1,7 @@
 //! The job file (TOML), checked: every value is known to make sense before anything is read.
 
 use anyhow::{Result, anyhow, bail, ensure};
+use bytesize::ByteSize;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
@@ -27,6 +28,12 @@ pub struct Config {
     /// ISO 4217.
     pub currency: String,
     pub lookback_days: u32,
+    /// How long a run that shows no sign of life still holds the results.
+    pub lease_seconds: u32,
+    /// The person sees to it that one run writes at a time, because the store cannot.
+    pub single_writer: bool,
+    /// Days that are computed side by side take no more than this together; `None`: half of what the machine has.
+    pub memory_limit_bytes: Option<u64>,
     /// Names of datasets without which a day is not final.
     pub required: Vec<&'static str>,
     pub quarantine: QuarantineBudget,
@@ -113,6 +120,11 @@ struct JobFile {
     currency: String,
     #[serde(default = "default_lookback_days")]
     lookback_days: u32,
+    #[serde(default = "default_lease_seconds")]
+    lease_seconds: u32,
+    #[serde(default)]
+    single_writer: bool,
+    memory_limit: Option<String>,
     required: Option<Vec<String>>,
     #[serde(default)]
     quarantine: QuarantineSection,
@@ -186,6 +198,9 @@ fn default_currency() -> String {
 fn default_lookback_days() -> u32 {
     7
 }
+fn default_lease_seconds() -> u32 {
+    60
+}
 
 /// The marketplace publishes no thresholds; these are ours (SPEC.md section 4).
 const DEFAULT_TIERS: [(&str, i128); 6] =
@@ -193,6 +208,9 @@ const DEFAULT_TIERS: [(&str, i128); 6] =
 
 /// Days that a run looks back at most: more is a backfill.
 const MAX_LOOKBACK_DAYS: u32 = 366;
+
+/// `vacuum` relies on a lease being much shorter than a day.
+const MAX_LEASE_SECONDS: u32 = 3600;
 
 impl Config {
     /// Reads a job file's text.
@@ -218,6 +236,11 @@ impl Config {
             "lookback_days = {} is more than {MAX_LOOKBACK_DAYS}; use `backfill` for older days",
             file.lookback_days
         );
+        ensure!(
+            (1..=MAX_LEASE_SECONDS).contains(&file.lease_seconds),
+            "lease_seconds = {} is not from 1 to {MAX_LEASE_SECONDS}",
+            file.lease_seconds
+        );
         let quarantine = QuarantineBudget {
             max_rows: file.quarantine.max_rows,
             max_ratio: share("quarantine.max_ratio", file.quarantine.max_ratio)?,
@@ -235,6 +258,9 @@ impl Config {
             time_zone,
             currency: file.currency,
             lookback_days: file.lookback_days,
+            lease_seconds: file.lease_seconds,
+            single_writer: file.single_writer,
+            memory_limit_bytes: file.memory_limit.as_deref().map(|text| bytes("memory_limit", text)).transpose()?,
             required: required(file.required)?,
             quarantine,
             baseline_shops: file.baseline.shops,
@@ -268,6 +294,13 @@ impl Config {
 fn location(key: &str, value: String) -> Result<String> {
     ensure!(!value.trim().is_empty(), "{key} is empty; give a path or URL");
     Ok(value)
+}
+
+/// `"4GiB"` in bytes.
+pub fn bytes(key: &str, text: &str) -> Result<u64> {
+    let parsed = text.parse::<ByteSize>().map_err(|_| anyhow!("{key} = {text:?} is not a size such as \"4GiB\""))?;
+    ensure!(parsed.as_u64() > 0, "{key} = {text:?} leaves no memory to work with");
+    Ok(parsed.as_u64())
 }
 
 fn share(key: &str, value: f64) -> Result<Share> {
@@ -369,6 +402,8 @@ mod tests {
             let expected = "is not an amount; write it in quotes, such as \"1000.50\"";
             assert!(said.contains(&format!("tier \"A\": min_gmv = {amount} {expected}")), "{said}");
         }
+        assert!(error("lease_seconds = 0").contains("lease_seconds = 0 is not from 1 to 3600"));
+        assert!(error("memory_limit = \"much\"").contains("memory_limit = \"much\" is not a size such as \"4GiB\""));
         assert!(error("exports = \"\"").contains("exports is empty; give a path or URL"));
         let twice = "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
         assert!(error(twice).contains("unique"));

@@ -1,5 +1,10 @@
 //! What each exit code tells cron, Airflow and a person.
 
+use crate::config::ConfigWrong;
+use crate::publish::lease::{Held, LeaseLost};
+use crate::stop::{SIGINT, Stopped};
+use crate::store::StoreFailed;
+
 /// The code that the process ends with. `docs/` and README.md list them with the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -18,6 +23,10 @@ pub enum ExitCode {
     TryLater = 75,
     /// The configuration is wrong.
     ConfigWrong = 78,
+    /// Stopped by SIGINT.
+    Interrupted = 130,
+    /// Stopped by SIGTERM.
+    Terminated = 143,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -28,9 +37,14 @@ impl From<ExitCode> for std::process::ExitCode {
 
 /// The code for an error that ended a command.
 pub fn of_error(error: &anyhow::Error) -> ExitCode {
-    if error.chain().any(|e| e.is::<crate::config::ConfigWrong>()) {
+    if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        return if stopped.signal == SIGINT { ExitCode::Interrupted } else { ExitCode::Terminated };
+    }
+    if error.is::<Held>() || error.is::<LeaseLost>() {
+        ExitCode::TryLater
+    } else if error.chain().any(|e| e.is::<ConfigWrong>()) {
         ExitCode::ConfigWrong
-    } else if error.chain().any(|e| e.is::<crate::store::StoreFailed>()) {
+    } else if error.chain().any(|e| e.is::<StoreFailed>()) {
         ExitCode::StoreFailed
     } else {
         ExitCode::Bug

@@ -11,7 +11,7 @@
 //!         |
 //!       windows     (5) periods, tiers, baselines, stock, benchmarks over published rollups
 //!         |
-//!       publish     (6) stage, verify, make visible
+//!       publish     (6) one writer: stage, verify, commit, move into place
 //!         |
 //!       record      (7) the manifest; status and reports
 //!         |
@@ -43,4 +43,5 @@ pub mod columns;
 pub mod generate;
 pub mod metrics;
 pub mod progress;
+pub mod stop;
 pub mod store;

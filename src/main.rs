@@ -1,16 +1,23 @@
 //! The program: the only reader of clock, environment and arguments; errors become exit codes here.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{IsTerminal, StdoutLock, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use campaign_etl::cli::{Cli, Format};
 use campaign_etl::commands::{Answer, Surroundings, execute};
 use campaign_etl::exit_code::{self, ExitCode};
 use campaign_etl::progress::say;
+use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
+use campaign_etl::store::Access;
 use clap::error::ErrorKind;
 use serde_json::json;
+use signal_hook::flag;
+use sysinfo::System;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> process::ExitCode {
@@ -55,16 +62,35 @@ fn answer(cli: &Cli) -> Result<Answer> {
         runtime.worker_threads(threads.into());
     }
     let runtime = runtime.enable_all().build().context("starting threads")?;
+    let mut system = System::new();
+    system.refresh_memory();
     let surroundings = Surroundings {
         clock: chrono::Utc::now,
         environment: std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect(),
         stderr_is_terminal: std::io::stderr().is_terminal(),
+        host: System::host_name().unwrap_or_default(),
         process_id: process::id(),
+        nonce: RandomState::new().build_hasher().finish(),
+        memory_bytes: system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory),
+        stop: if cli.command.access() == Access::ReadIfThere { Stop::default() } else { listen_to_signals()? },
         runtime: runtime.handle().clone(),
     };
     execute(cli, &surroundings)
+}
+
+/// The first SIGINT or SIGTERM asks to stop; the second ends the process where it stands, which loses nothing either.
+fn listen_to_signals() -> Result<Stop> {
+    let (stop, is_asked) = (Stop::default(), Arc::new(AtomicBool::new(false)));
+    for signal in [SIGINT, SIGTERM] {
+        let number = i32::try_from(signal)?;
+        // In this order: what is registered first sees what the first signal has set only at the second.
+        flag::register_conditional_shutdown(number, 128 + number, is_asked.clone())?;
+        flag::register(number, is_asked.clone())?;
+        flag::register_usize(number, stop.0.clone(), signal)?;
+    }
+    Ok(stop)
 }
 
 /// Help and version are answers; anything else is a wrong command line.
@@ -85,8 +111,12 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
 fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     let exit_code = exit_code::of_error(error);
     tracing::error!("{error:#}");
-    if cli.global.log_format == Format::Text {
-        say(&format!("error: {error:#}"));
+    match (cli.global.log_format, exit_code) {
+        (Format::Json, _) => {}
+        // Waiting needs nobody, so that cron has nothing to mail.
+        (Format::Text, ExitCode::TryLater) if cli.global.quiet => {}
+        (Format::Text, ExitCode::TryLater) => say(&format!("{error:#}")),
+        (Format::Text, _) => say(&format!("error: {error:#}")),
     }
     let stdout = match cli.global.format {
         Format::Json => format!("{}\n", json!({ "error": format!("{error:#}"), "exit_code": exit_code as u8 })),

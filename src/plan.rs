@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use crate::config::Config;
 use crate::contracts::tables::{CATEGORY_BENCHMARK, SHOP_BENCHMARK, SHOP_DAILY, TABLES};
 use crate::contracts::{Stage, Table, datasets::DATASETS};
-use crate::days::calendar::{days, six_months_before};
+use crate::days::calendar::six_months_before;
 use crate::days::readiness::{DayExports, Folder, Readiness, check_day};
 use crate::publish::reader::DayTables;
 use crate::record::fingerprint::Fingerprint;
@@ -34,6 +34,12 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     pub fn load(exports: &'a Store, results: &'a Store, config: &'a Config) -> Result<Facts<'a>> {
         Ok(Facts { exports, results, config, state: State::load(results)?, readiness: RefCell::default() })
+    }
+
+    /// Looks again at what is published; the exports stay as they were found.
+    pub fn renew_state(&mut self) -> Result<()> {
+        self.state = State::load(self.results)?;
+        Ok(())
     }
 
     pub fn readiness(&self, day: NaiveDate) -> Result<Readiness> {
@@ -89,6 +95,9 @@ pub fn decide(facts: &Facts, day: NaiveDate, recomputed: Recomputed) -> Result<D
     };
     if let Some(blocked) = known_blocked(&manifest, &inputs) {
         return Ok(Decision::KnownBlocked(blocked.clone()));
+    }
+    if manifest.has_lost(Stage::Rollup) {
+        return Ok(Decision::Compute { exports, inputs, why: "a published file is gone or cut short" });
     }
     Ok(match manifest.rollup_inputs.as_deref() {
         Some(published) if published == inputs && manifest.blocked.is_none() => {
@@ -252,6 +261,13 @@ pub struct PlannedDay {
     pub tables: Vec<&'static str>,
 }
 
+impl PlannedDay {
+    /// Whether a run would write something: tables, or the verdict that the exports are blocked.
+    pub fn has_work(&self) -> bool {
+        self.action == Action::Compute || !self.tables.is_empty()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -282,18 +298,19 @@ impl Action {
     }
 }
 
-/// Plans a run for the days, oldest first. `is_report_day` tells for which days a new stand-in would be published.
+/// Plans a run for days, which are given oldest first. `is_report_day` tells for which days a new stand-in would be published.
 ///
 /// Reads folders and manifests, never rows, so exports that turn out to be blocked are planned as computed.
 pub fn plan_days(
     facts: &Facts,
-    first: NaiveDate,
-    last: NaiveDate,
+    days: impl Iterator<Item = NaiveDate>,
     is_report_day: &dyn Fn(NaiveDate) -> bool,
 ) -> Result<Vec<PlannedDay>> {
     let mut planned: Vec<PlannedDay> = Vec::new();
+    let mut days = days.peekable();
+    let Some(first) = days.peek().copied() else { return Ok(planned) };
     let before = day_before_to_compute(facts, first, is_report_day(first))?;
-    for day in before.into_iter().chain(days(first, last)) {
+    for day in before.into_iter().chain(days) {
         let recomputed = |table: &Table, first: NaiveDate, last: NaiveDate| {
             let computes = |p: &&PlannedDay| (first..=last).contains(&p.day) && p.tables.contains(&table.name);
             planned.iter().find(computes).map(|p| p.day)

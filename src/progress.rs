@@ -66,6 +66,14 @@ impl Progress {
         }
     }
 
+    /// A day that went wrong while others go on.
+    pub fn failed(&self, what: &str) {
+        tracing::error!("{what}");
+        if self.display != Display::Logs {
+            self.line(&format!("error: {what}"));
+        }
+    }
+
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

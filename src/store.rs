@@ -1,16 +1,20 @@
 //! One code path to a local folder or an object store: the few calls that the stages need, blocking.
 
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use backon::{BlockingRetryable, ExponentialBuilder};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
@@ -25,20 +29,51 @@ use crate::config::ConfigWrong;
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
     root: Path,
+    /// Where the folder is a local one: deletions there have to be synced, and empty folders removed, by ourselves.
+    local_root: Option<PathBuf>,
     /// As the person wrote it; for messages.
     pub location: String,
+    /// For sequences of calls that are tried again as a whole.
+    pub retries: ExponentialBuilder,
     runtime: Handle,
 }
 
-/// One object in a folder.
+/// One object in a folder, or below it.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its name in the folder.
+    /// Its name in the folder, or its path below the folder that was listed at any depth.
     pub name: String,
     pub size_bytes: u64,
     /// Changes when the object does; only compared, never shown.
     pub version: String,
+    pub modified_at: DateTime<Utc>,
 }
+
+/// What trying to create an object came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// This call created it.
+    Created,
+    /// It was there before, with this content.
+    Exists(Bytes),
+}
+
+/// The store has no "create only if absent".
+#[derive(Debug)]
+pub struct Unconditional;
+
+impl std::fmt::Display for Unconditional {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the store cannot create an object only if it is absent")
+    }
+}
+
+impl std::error::Error for Unconditional {}
+
+/// Pauses before something is tried again that failed or was refused and may well succeed: 100 ms, doubled each time,
+/// with jitter. Single requests to an object store are repeated below this, by `object_store`.
+const RETRIES: ExponentialBuilder =
+    ExponentialBuilder::new().with_min_delay(Duration::from_millis(100)).with_max_times(4).with_jitter();
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +83,8 @@ pub enum Access {
     ReadIfThere,
     /// Creates the folder; local writes are synced to the disk.
     Write,
+    /// Writes into a folder that may not exist yet, and then stays so.
+    WriteIfThere,
 }
 
 /// The store failed or cannot be reached; the exit code tells it from everything else.
@@ -73,15 +110,15 @@ impl Store {
         let failed = |why: String| StoreFailed(format!("cannot open {location}: {why}"));
         let (inner, root): (Arc<dyn ObjectStore>, Path) = match local_path(location)? {
             Some(path) => {
-                if access == Access::ReadIfThere && !path.exists() {
+                if matches!(access, Access::ReadIfThere | Access::WriteIfThere) && !path.exists() {
                     return Ok(Store::new(Arc::new(object_store::memory::InMemory::new()), location, runtime));
                 }
                 if access == Access::Write {
                     std::fs::create_dir_all(&path).map_err(|e| failed(e.to_string()))?;
                 }
                 let store = LocalFileSystem::new_with_prefix(&path).map_err(|e| failed(cause(&e)))?;
-                let store = store.with_automatic_cleanup(true).with_fsync(access == Access::Write);
-                (Arc::new(store), Path::default())
+                let store = store.with_fsync(matches!(access, Access::Write | Access::WriteIfThere));
+                return Ok(Store { local_root: Some(path), ..Store::new(Arc::new(store), location, runtime) });
             }
             None => {
                 let url = Url::parse(location).with_context(|| format!("{location} is not a URL"))?;
@@ -95,7 +132,8 @@ impl Store {
 
     /// A whole store as a folder; `location` is for messages.
     pub fn new(inner: Arc<dyn ObjectStore>, location: &str, runtime: Handle) -> Store {
-        Store { inner, root: Path::default(), location: location.to_owned(), runtime }
+        let (root, location) = (Path::default(), location.to_owned());
+        Store { inner, root, local_root: None, location, retries: RETRIES, runtime }
     }
 
     /// A path as a person can paste it.
@@ -103,58 +141,61 @@ impl Store {
         format!("{}/{path}", self.location.trim_end_matches('/'))
     }
 
-    /// The objects directly in a folder, sorted by name bytewise. A folder that does not exist is empty.
-    pub fn list(&self, folder: &str) -> Result<Vec<Entry>> {
-        let listed = self.list_folder(folder)?;
-        let mut entries: Vec<Entry> = listed
-            .objects
-            .into_iter()
-            .filter_map(|o| {
-                Some(Entry { name: o.location.filename()?.to_owned(), size_bytes: o.size, version: version(&o) })
-            })
-            .collect();
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
+    /// The objects directly in each folder, sorted by name bytewise. A folder that does not exist is empty.
+    pub fn list_each(&self, folders: &[String]) -> Result<Vec<Vec<Entry>>> {
+        let listed = futures::future::try_join_all(folders.iter().map(|folder| self.list_folder(folder)));
+        let by_name = |listed: ListResult| {
+            let name = |o: &ObjectMeta| o.location.filename().map(str::to_owned);
+            sorted(listed.objects.iter().filter_map(|o| Some(entry(name(o)?, o))))
+        };
+        Ok(self.runtime.block_on(listed)?.into_iter().map(by_name).collect())
     }
 
     /// The names of the folders directly in a folder, sorted.
     pub fn list_folders(&self, folder: &str) -> Result<Vec<String>> {
-        let listed = self.list_folder(folder)?;
+        let listed = self.runtime.block_on(self.list_folder(folder))?;
         let mut names: Vec<String> =
             listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
         names.sort();
         Ok(names)
     }
 
-    fn list_folder(&self, folder: &str) -> Result<object_store::ListResult> {
+    async fn list_folder(&self, folder: &str) -> Result<ListResult> {
         let path = self.path("list", folder)?;
-        match self.runtime.block_on(self.inner.list_with_delimiter(Some(&path))) {
-            Err(object_store::Error::NotFound { .. }) => Ok(object_store::ListResult {
-                objects: vec![],
-                common_prefixes: vec![],
-                extensions: Default::default(),
-            }),
+        match self.inner.list_with_delimiter(Some(&path)).await {
+            Err(object_store::Error::NotFound { .. }) => {
+                Ok(ListResult { objects: vec![], common_prefixes: vec![], extensions: Default::default() })
+            }
             other => other.map_err(|e| self.failed("list", folder, &e)),
         }
     }
 
-    /// Every path below a folder, at any depth, relative to the store's folder.
-    pub fn list_all(&self, folder: &str) -> Result<Vec<String>> {
-        let path = self.path("list", folder)?;
-        let listed: Result<Vec<ObjectMeta>, _> = self.runtime.block_on(self.inner.list(Some(&path)).try_collect());
-        let metas = match listed {
-            Err(object_store::Error::NotFound { .. }) => vec![],
-            other => other.map_err(|e| self.failed("list", folder, &e))?,
-        };
-        let root = self.root.as_ref();
-        let mut paths: Vec<String> = metas
-            .iter()
-            .map(|o| {
-                o.location.as_ref().strip_prefix(root).unwrap_or(o.location.as_ref()).trim_start_matches('/').to_owned()
-            })
-            .collect();
-        paths.sort();
-        Ok(paths)
+    /// Every object below a folder, at any depth, sorted by its path below that folder.
+    pub fn list_all(&self, folder: &str) -> Result<Vec<Entry>> {
+        Ok(self.list_all_of_each(&[folder])?.remove(0))
+    }
+
+    /// Every object below each folder, at any depth, sorted by its path below that folder.
+    pub fn list_all_of_each(&self, folders: &[&str]) -> Result<Vec<Vec<Entry>>> {
+        let listed = folders.iter().map(|folder| async move {
+            let path = self.path("list", folder)?;
+            let below = |o: &ObjectMeta| Some(Path::from_iter(o.location.prefix_match(&path)?).to_string());
+            match self.inner.list(Some(&path)).try_collect::<Vec<ObjectMeta>>().await {
+                Err(object_store::Error::NotFound { .. }) => Ok(vec![]),
+                Err(e) => Err(self.failed("list", folder, &e)),
+                Ok(objects) => Ok(sorted(objects.iter().filter_map(|o| Some(entry(below(o)?, o))))),
+            }
+        });
+        self.runtime.block_on(futures::future::try_join_all(listed))
+    }
+
+    pub fn exists(&self, path: &str) -> Result<bool> {
+        let full = self.path("read", path)?;
+        match self.runtime.block_on(self.inner.head(&full)) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(self.failed("read", path, &e)),
+        }
     }
 
     /// The whole object, or `None` where there is none.
@@ -174,20 +215,110 @@ impl Store {
         put.map(drop).map_err(|e| self.failed("write", path, &e))
     }
 
-    /// Copies within the store; one atomic replacement of `to`.
-    pub fn copy(&self, from: &str, to: &str) -> Result<()> {
+    /// Writes an empty object into a folder that is there; on a disk at once, without a file of another name that a
+    /// killed process would leave behind.
+    pub fn write_empty(&self, path: &str) -> Result<()> {
+        let Some(root) = &self.local_root else { return self.write(path, Bytes::new()) };
+        let full = root.join(path);
+        let write = || -> io::Result<()> {
+            std::fs::File::create(&full)?.sync_all()?;
+            full.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+        };
+        write().map_err(|e| self.failed_to("write", path, &e))
+    }
+
+    /// Creates an object that is not there yet; of several that try, one succeeds.
+    ///
+    /// A refusal, or an error after which the object may be there or not (an answer that was lost, 409, 412 on one's own
+    /// write), is settled by reading back: what is found decides. So `bytes` must be unlike those of any other writer.
+    ///
+    /// # Errors
+    /// `Unconditional` when the store has no such operation; `StoreFailed` when it cannot be told what happened.
+    pub fn create(&self, path: &str, bytes: Bytes) -> Result<Creation> {
+        let full = self.path("create", path)?;
+        let try_once = || -> Result<Creation> {
+            let put = self.inner.put_opts(&full, bytes.clone().into(), PutMode::Create.into());
+            let error = match self.runtime.block_on(put) {
+                Ok(_) => return Ok(Creation::Created),
+                Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                    return Err(Unconditional.into());
+                }
+                Err(error) => error,
+            };
+            match self.read(path)? {
+                Some(found) if found == bytes => Ok(Creation::Created),
+                Some(found) => Ok(Creation::Exists(found)),
+                None => Err(self.failed("create", path, &error)),
+            }
+        };
+        try_once.retry(self.retries).when(|error| error.is::<StoreFailed>()).call()
+    }
+
+    /// Moves an object within the store, over what is there. Readers of `to` see the old object or the new one. `false`:
+    /// there is nothing to move.
+    pub fn rename(&self, from: &str, to: &str) -> Result<bool> {
         let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
-        let copied = self.runtime.block_on(self.inner.copy(&full_from, &full_to));
-        copied.map_err(|e| self.failed("write", to, &e))
+        match self.runtime.block_on(self.inner.rename(&full_from, &full_to)) {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(self.failed("write", to, &e)),
+        }
     }
 
     /// Removes an object; one that does not exist is fine.
     pub fn remove(&self, path: &str) -> Result<()> {
+        if let Some(root) = &self.local_root {
+            let removed = gone(std::fs::remove_file(root.join(path))).and_then(|()| self.leave_no_empty_folder(path));
+            return removed.map_err(|e| self.failed_to("delete", path, &e));
+        }
         let full = self.path("delete", path)?;
         match self.runtime.block_on(self.inner.delete(&full)) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.failed("delete", path, &e)),
         }
+    }
+
+    /// Removes a folder with everything in it; on a disk also what a killed process left half-written there.
+    pub fn remove_folder(&self, folder: &str) -> Result<()> {
+        if let Some(root) = &self.local_root {
+            let removed = gone(std::fs::remove_dir_all(root.join(folder)));
+            let removed = removed.and_then(|()| self.leave_no_empty_folder(folder));
+            return removed.map_err(|e| self.failed_to("delete", folder, &e));
+        }
+        self.list_all(folder)?.iter().try_for_each(|entry| self.remove(&format!("{folder}/{}", entry.name)))
+    }
+
+    /// On a disk: removes the folders above a path that are empty now, and syncs the first that stays. `object_store`
+    /// syncs what it writes, but not deletions.
+    fn leave_no_empty_folder(&self, path: &str) -> io::Result<()> {
+        let Some(root) = &self.local_root else { return Ok(()) };
+        let full = root.join(path);
+        let above = full.ancestors().skip(1).take_while(|folder| *folder != root).find(|folder| {
+            let is_removed = std::fs::remove_dir(folder).is_ok();
+            !is_removed && folder.is_dir()
+        });
+        std::fs::File::open(above.unwrap_or(root))?.sync_all()
+    }
+
+    /// Files on a disk that a killed process left half-written directly in a folder; `object_store` hides them.
+    pub fn list_half_written(&self, folder: &str) -> Result<Vec<Entry>> {
+        let Some(root) = &self.local_root else { return Ok(vec![]) };
+        let failed = |e: io::Error| self.failed_to("list", folder, &e);
+        let entries = match std::fs::read_dir(root.join(folder)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+            entries => entries.map_err(failed)?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.rsplit_once('#').is_some_and(|(_, digits)| digits.bytes().all(|b| b.is_ascii_digit())) {
+                let metadata = entry.metadata().map_err(failed)?;
+                let modified_at = metadata.modified().map_err(failed)?.into();
+                found.push(Entry { name, size_bytes: metadata.len(), version: String::new(), modified_at });
+            }
+        }
+        Ok(found)
     }
 
     /// A reader of one Parquet object's byte ranges.
@@ -206,7 +337,11 @@ impl Store {
     }
 
     fn failed(&self, what: &str, path: &str, error: &object_store::Error) -> anyhow::Error {
-        anyhow!(StoreFailed(format!("cannot {what} {}: {}", self.show(path), cause(error))))
+        self.failed_to(what, path, &cause(error))
+    }
+
+    fn failed_to(&self, what: &str, path: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
+        anyhow!(StoreFailed(format!("cannot {what} {}: {why}", self.show(path))))
     }
 }
 
@@ -297,6 +432,21 @@ fn local_path(location: &str) -> Result<Option<PathBuf>, ConfigWrong> {
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+}
+
+/// Nothing to remove is as good as removed.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+}
+
+fn sorted(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = entries.collect();
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries
+}
+
+fn entry(name: String, meta: &ObjectMeta) -> Entry {
+    Entry { name, size_bytes: meta.size, version: version(meta), modified_at: meta.last_modified }
 }
 
 fn version(meta: &ObjectMeta) -> String {

@@ -42,21 +42,31 @@ pub enum Readiness {
 
 /// Looks at the folders of a day.
 pub fn check_day(exports: &Store, day: NaiveDate, required: &[&'static str]) -> Result<Readiness> {
-    let folders = DATASETS.iter().map(|dataset| list_folder(exports, dataset, day)).collect::<Result<Vec<_>>>()?;
-    let day = DayExports { day, folders };
+    let day = list_day(exports, day)?;
     let mut missing: Vec<&str> =
         required.iter().copied().filter(|name| !day.folder(name).is_some_and(Folder::is_final)).collect();
     missing.sort_unstable();
     Ok(if missing.is_empty() { Readiness::Ready(day) } else { Readiness::NotYet(missing) })
 }
 
-/// Lists one export folder. Names that start with `.` or `_` are not data.
-pub fn list_folder(exports: &Store, dataset: &'static Dataset, day: NaiveDate) -> Result<Folder> {
-    let entries = exports.list(&dataset.partition(day))?;
-    let success = entries.iter().find(|e| e.name == SUCCESS_FILE).cloned();
-    let is_data = |e: &Entry| e.name.ends_with(".parquet") && !e.name.starts_with(['.', '_']);
-    let files = entries.into_iter().filter(is_data).collect();
-    Ok(Folder { dataset, day, files, success })
+/// Lists a day's export folders. Names that start with `.` or `_` are not data.
+fn list_day(exports: &Store, day: NaiveDate) -> Result<DayExports> {
+    let listed = exports.list_each(&DATASETS.map(|dataset| dataset.partition(day)))?;
+    let folder = |(dataset, entries): (&'static Dataset, Vec<Entry>)| {
+        let success = entries.iter().find(|e| e.name == SUCCESS_FILE).cloned();
+        let is_data = |e: &Entry| e.name.ends_with(".parquet") && !e.name.starts_with(['.', '_']);
+        Folder { dataset, day, files: entries.into_iter().filter(is_data).collect(), success }
+    };
+    Ok(DayExports { day, folders: DATASETS.into_iter().zip(listed).map(folder).collect() })
+}
+
+/// The datasets whose folders are not what they were, listed again; sorted by name.
+pub fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'static str>> {
+    let now = list_day(exports, before.day)?;
+    let names = DATASETS.iter().map(|d| d.name);
+    let mut changed: Vec<&str> = names.filter(|name| now.fingerprint(&[name]) != before.fingerprint(&[name])).collect();
+    changed.sort_unstable();
+    Ok(changed)
 }
 
 impl DayExports {

@@ -1,14 +1,20 @@
-//! Stage 6: a day's tables staged beside the results, verified by reading back, then made visible.
+//! Stage 6: a day's tables staged beside the results, verified by reading back, committed, and moved into place.
 //!
-//! 1. `stage`: every changed file is written under `_staging/<run_id>/`, where no reader of a table looks.
-//! 2. `verify`: each is read back: the same bytes, the contract's schema, the row count, sums equal to the used rows.
-//! 3. `commit`: `_SUCCESS` goes, the file is replaced, `_SUCCESS` comes back; then tables that no longer exist for the
-//!    day go, and the manifest, which says what is published, is written.
+//! 1. `lease`: one run at a time writes; `writer` first finishes what an interrupted run left.
+//! 2. `stage`: every changed file is written under `_staging/<run_id>/<day>/`, where no reader of a table looks, and read
+//!    back: the same bytes, the contract's schema, the row count, sums equal to those of the used rows.
+//! 3. `commit_log`: one record, created once, names every file with size and hash. From then on the day is published.
+//! 4. `writer`: every `_SUCCESS` of what changes goes, each file is moved into place, `_SUCCESS` comes back, the
+//!    manifest is moved last. Whoever writes next goes on where this stopped.
 //!
-//! Nothing is visible before everything is verified.
+//! docs/publishing.md shows the folders at each step. `vacuum` removes what nobody needs any more.
 
+pub mod commit_log;
+pub mod lease;
 pub mod parquet;
 pub mod reader;
+pub mod vacuum;
+pub mod writer;
 
 use std::collections::BTreeMap;
 
@@ -16,14 +22,14 @@ use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
-use crate::contracts::datasets::DATASETS;
-use crate::contracts::{Dataset, PART_FILE, SUCCESS_FILE, Table};
+use crate::contracts::{Dataset, PART_FILE, Table};
 use crate::exports::quarantine::Quarantined;
 use crate::record::fingerprint::sha256;
 use crate::record::manifest::{Manifest, PublishedTable};
-use crate::record::state::State;
+use crate::record::state::manifest_path;
 use crate::rollups::tally::Tally;
 use crate::store::Store;
+use commit_log::{Commit, CommittedFile};
 
 /// One table's file, ready to be published.
 pub struct TableFile {
@@ -63,8 +69,8 @@ pub struct Change {
     pub absent: Vec<&'static Table>,
     /// How many of the absent tables were published until now.
     pub removed: usize,
-    /// `None`: the exports were not read, so their quarantine stays as it is.
-    pub quarantine: Option<BTreeMap<&'static str, Vec<Quarantined>>>,
+    /// The quarantine of each dataset that was read; that of others stays as it is.
+    pub quarantine: Vec<(&'static Dataset, Vec<Quarantined>)>,
     /// Totals over the used rows, where rollups are among the files: what the store gives back must add up to them.
     pub tally: Option<Tally>,
 }
@@ -92,7 +98,7 @@ impl Change {
                 table.inputs.clone_from(inputs);
             }
         }
-        Change { manifest, files: changed, absent, removed, quarantine: None, tally: None }
+        Change { manifest, files: changed, absent, removed, quarantine: vec![], tally: None }
     }
 
     /// Whether any table is written or goes.
@@ -101,79 +107,81 @@ impl Change {
     }
 }
 
-/// Files that are verified, and that nobody sees yet.
-pub struct Staged {
-    change: Change,
+/// Where the files of one commit wait.
+pub struct Staging {
+    results: Store,
+    folder: String,
+    /// The number that the commit will have.
+    commit_number: u64,
 }
 
-/// Writes every file where no reader looks, and reads it back.
+/// A day that is verified, and that nobody sees yet.
+pub struct Staged {
+    commit: Commit,
+    commit_number: u64,
+    pub manifest: Manifest,
+}
+
+/// Writes every file of a change where no reader looks, and reads it back.
+///
+/// `finished_at` is the time for the manifest, asked for when everything else is there.
 ///
 /// # Errors
 /// When the store fails, or what it gives back is not what was computed. Nothing is visible then.
-pub fn stage(results: &Store, change: Change) -> Result<Staged> {
-    for file in &change.files {
-        let path = staged_path(&change, file.table);
-        results.write(&path, file.bytes.clone())?;
-        verify(results, &path, file, change.tally.as_ref())
-            .with_context(|| format!("verifying {}", results.show(&path)))?;
-    }
-    Ok(Staged { change })
-}
-
-/// Makes a staged day visible, table by table, and records it.
-///
-/// `finished_at` is the time for the manifest, asked for when everything else is done.
-pub fn commit(results: &Store, state: &State, staged: Staged, finished_at: impl FnOnce() -> String) -> Result<Change> {
-    let mut change = staged.change;
+pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> String) -> Result<Staged> {
     let day = change.manifest.day;
+    let mut files = Vec::new();
     for file in &change.files {
-        let folder = file.table.partition(day);
-        results.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
-        results.copy(&staged_path(&change, file.table), &format!("{folder}/{PART_FILE}"))?;
-        results.write(&format!("{folder}/{SUCCESS_FILE}"), bytes::Bytes::new())?;
+        let path = format!("{}/{PART_FILE}", file.table.partition(day));
+        let check = |found: bytes::Bytes| check_table(found, file, change.tally.as_ref());
+        files.push(staging.write(path, file.bytes.clone(), &file.sha256, check)?);
     }
-    for table in &change.absent {
-        let folder = table.partition(day);
-        results.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
-        results.remove(&format!("{folder}/{PART_FILE}"))?;
-    }
-    if let Some(quarantine) = &change.quarantine {
-        publish_quarantine(results, day, quarantine, &DATASETS)?;
-    }
-    change.manifest.finished_at = finished_at();
-    state.record(change.manifest.clone())?;
-    for file in &change.files {
-        results.remove(&staged_path(&change, file.table))?;
-    }
-    Ok(change)
-}
-
-/// Replaces the day's quarantine files; none is left of a dataset that has no rows there.
-pub fn publish_quarantine(
-    results: &Store,
-    day: NaiveDate,
-    quarantine: &BTreeMap<&'static str, Vec<Quarantined>>,
-    datasets: &[&'static Dataset],
-) -> Result<()> {
-    for dataset in datasets {
+    let mut removed: Vec<String> =
+        change.absent.iter().map(|table| format!("{}/{PART_FILE}", table.partition(day))).collect();
+    for (dataset, rows) in &change.quarantine {
         let path = format!("_quarantine/{}/{PART_FILE}", dataset.partition(day));
-        match quarantine.get(dataset.name) {
-            Some(rows) => results.write(&path, parquet::encode_quarantine(rows)?)?,
-            None => results.remove(&path)?,
+        if rows.is_empty() {
+            removed.push(path);
+        } else {
+            let bytes = bytes::Bytes::from(parquet::encode_quarantine(rows)?);
+            let hash = sha256(&bytes);
+            files.push(staging.write(path, bytes, &hash, |_| Ok(()))?);
         }
     }
-    Ok(())
+    let commit_number = staging.commit_number;
+    let manifest = Manifest { commit_number, finished_at: finished_at(), ..change.manifest.clone() };
+    let bytes = bytes::Bytes::from(serde_json::to_vec_pretty(&manifest)?);
+    let hash = sha256(&bytes);
+    let of_manifest = staging.write(manifest_path(day, commit_number), bytes, &hash, |_| Ok(()))?;
+    let commit = Commit { day, staging: staging.folder, files, removed, manifest: of_manifest };
+    Ok(Staged { commit, commit_number, manifest })
 }
 
-fn staged_path(change: &Change, table: &Table) -> String {
-    format!("_staging/{}/{}/{PART_FILE}", change.manifest.run_id, table.partition(change.manifest.day))
+impl Staging {
+    /// Writes a file and reads it back.
+    fn write(
+        &self,
+        path: String,
+        bytes: bytes::Bytes,
+        sha256_expected: &str,
+        check: impl FnOnce(bytes::Bytes) -> Result<()>,
+    ) -> Result<CommittedFile> {
+        let staged = format!("{}/{path}", self.folder);
+        let size = bytes.len() as u64;
+        self.results.write(&staged, bytes)?;
+        let verify = || -> Result<()> {
+            let found = self.results.read(&staged)?.context("the file just written is not there")?;
+            ensure!(sha256(&found) == sha256_expected, "the store gives back other bytes than were written");
+            check(found)
+        };
+        verify().with_context(|| format!("verifying {}", self.results.show(&staged)))?;
+        Ok(CommittedFile { path, bytes: size, sha256: sha256_expected.to_owned() })
+    }
 }
 
-fn verify(results: &Store, path: &str, file: &TableFile, tally: Option<&Tally>) -> Result<()> {
-    let bytes = results.read(path)?.context("the file just written is not there")?;
-    ensure!(sha256(&bytes) == file.sha256, "the store gives back other bytes than were written");
+fn check_table(found: bytes::Bytes, file: &TableFile, tally: Option<&Tally>) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
-    let rows = parquet::decode(file.table, bytes, &names)?;
+    let rows = parquet::decode(file.table, found, &names)?;
     ensure!(rows.height() == file.rows.height(), "{} rows where {} were computed", rows.height(), file.rows.height());
     tally.map_or(Ok(()), |tally| tally.reconcile(file.table, &rows))
 }

@@ -57,10 +57,12 @@ impl<'a> DayTables<'a> {
         }
         let path = format!("{}/{PART_FILE}", table.partition(day));
         let spoilt = |how: &str| {
-            let (file, runs) = (self.results.show(&path), self.results.show(&format!("_runs/dt={day}")));
-            StoreFailed(format!("{file} {how}; put it back, or delete {runs} and run the day again"))
+            let file = self.results.show(&path);
+            StoreFailed(format!(
+                "{file} {how}; put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}"
+            ))
         };
-        let bytes = self.results.read(&path)?.ok_or_else(|| spoilt("is gone"))?;
+        let bytes = self.results.read(&path)?.ok_or_else(|| spoilt("was removed"))?;
         if self.sha256(table, day)?.is_some_and(|expected| expected != sha256(&bytes)) {
             return Err(spoilt("is not the file that its manifest lists").into());
         }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::contracts::Table;
+use crate::contracts::{Stage, Table, tables::TABLES};
 use crate::exports::quarantine::Accounting;
 
-/// `<results>/_runs/dt=YYYY-MM-DD/<run_id>.json`; the one with the greatest run id says what is published of the day.
+/// `<results>/_runs/dt=YYYY-MM-DD/<commit number>.json`; the newest says what is published of the day.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Sorts by time.
+    /// Of the commit that published it; greater than any before.
+    pub commit_number: u64,
     pub run_id: String,
     /// Of this program.
     pub version: String,
@@ -35,6 +36,9 @@ pub struct Manifest {
     pub benchmark: Option<PublishedBenchmark>,
     /// Rows read = used + quarantined + out of scope, for each dataset that the rollups were computed from.
     pub datasets: Vec<Accounting>,
+    /// Tables that were published and whose files are gone, or not as long as they were. Found by looking, never written.
+    #[serde(skip)]
+    pub lost: Vec<String>,
 }
 
 impl Manifest {
@@ -45,6 +49,11 @@ impl Manifest {
 
     pub fn has(&self, table: &Table) -> bool {
         self.tables.contains_key(table.name)
+    }
+
+    /// Whether the file of a table of this stage is gone.
+    pub fn has_lost(&self, stage: Stage) -> bool {
+        TABLES.iter().any(|t| t.stage == stage && self.lost.iter().any(|lost| lost == t.name))
     }
 
     /// Whether the whole table is left out for want of an optional export.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
 use super::report::{DatasetRead, Written};
 use crate::contracts::Dataset;
 use crate::exports::contract::Defect;
+use crate::pipeline::Writers;
 use crate::plan::PlannedDay;
+use crate::publish::vacuum::Superfluous;
 
 /// Of a terminal; text that is longer wraps.
 const PAGE_COLUMNS: u16 = 100;
@@ -124,6 +126,42 @@ pub fn plan(days: &[PlannedDay]) -> String {
     }
     align_right(&mut table, &[2]);
     table.to_string()
+}
+
+/// Who writes now, or died while it did; nothing where nobody does.
+pub fn holder(writers: &Writers, now: DateTime<Utc>) -> String {
+    match writers.holder.as_ref().filter(|holder| holder.released_at.is_none()) {
+        Some(holder) if holder.is_live(now) => format!("held by {holder}\n"),
+        Some(holder) => format!("expired lease of {holder}; the next run takes over\n"),
+        None => String::new(),
+    }
+}
+
+/// A commit that is not in place yet.
+pub fn unfinished(writers: &Writers) -> String {
+    let commit = writers.unfinished.as_ref().and_then(|record| Some((record.number, record.commit.as_ref()?.day)));
+    let line =
+        |(number, day)| format!("commit {number} of {day} is not in place yet; the next run finishes it first\n");
+    commit.map(line).unwrap_or_default()
+}
+
+/// What was, or would be, removed.
+pub fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
+    let mut by_reason: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for superfluous in found {
+        let (files, bytes) = by_reason.entry(superfluous.why).or_default();
+        (*files, *bytes) = (*files + 1, *bytes + superfluous.bytes);
+    }
+    let mut table = page(&["what", "files", "bytes"]);
+    for (why, (files, bytes)) in by_reason {
+        table.add_row([why.to_owned(), files.to_string(), bytes.to_string()]);
+    }
+    align_right(&mut table, &[1, 2]);
+    match (found.is_empty(), dry_run) {
+        (true, _) => "nothing to remove\n".into(),
+        (false, true) => format!("would remove:\n{table}\n"),
+        (false, false) => format!("removed:\n{table}\n"),
+    }
 }
 
 /// How days stand.

@@ -96,6 +96,18 @@ impl RunReport {
         !self.tables.is_empty() || matches!(self.outcome, Outcome::Published | Outcome::Blocked)
     }
 
+    /// Takes in what a later look at the same day did.
+    pub fn follow(&mut self, later: RunReport) {
+        let is_replaced = |w: &Written| later.tables.iter().any(|l| (l.day, &l.table) == (w.day, &w.table));
+        self.tables.retain(|written| !is_replaced(written));
+        self.tables.extend(later.tables);
+        self.benchmark_day = later.benchmark_day;
+        self.is_fallback = later.is_fallback;
+        if later.outcome != Outcome::UpToDate {
+            self.outcome = later.outcome;
+        }
+    }
+
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
         let lacks_optional = || self.skipped.iter().any(|s| s.day == self.day);
         match self.outcome {

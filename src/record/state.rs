@@ -1,39 +1,50 @@
-//! What is published, day by day, as the newest manifest of each day tells.
+//! What is published, day by day: the newest manifest of each day, less the files that are not there any more.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::manifest::Manifest;
-use crate::contracts::Table;
+use super::manifest::{Manifest, PublishedTable};
+use crate::contracts::tables::TABLES;
+use crate::contracts::{PART_FILE, SUCCESS_FILE, Table};
+use crate::publish::commit_log::{file_name, number_of};
 use crate::store::{Store, StoreFailed};
 
 /// The folder of manifests.
 pub const RUNS: &str = "_runs";
 
-/// Manifests are listed once and read when asked for.
+/// Where the manifest of a commit is.
+pub fn manifest_path(day: NaiveDate, commit_number: u64) -> String {
+    format!("{RUNS}/dt={day}/{}", file_name(commit_number))
+}
+
+/// Manifests and tables are listed once; a manifest is read when it is asked for.
 pub struct State {
     store: Store,
-    newest: RefCell<BTreeMap<NaiveDate, String>>,
+    newest: RefCell<BTreeMap<NaiveDate, u64>>,
     read: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
+    /// Sizes of the files of tables, by their paths.
+    sizes: OnceCell<HashMap<String, u64>>,
 }
 
 impl State {
     pub fn load(results: &Store) -> Result<State> {
         let mut newest = BTreeMap::new();
-        // Sorted, so the greatest run id of a day comes last and stays.
-        for path in results.list_all(RUNS)? {
-            if let Some(day) = day_of(&path) {
-                newest.insert(day, path);
+        // Sorted, so the greatest number of a day comes last and stays.
+        for entry in results.list_all(RUNS)? {
+            if let Some((day, number)) = manifest_of(&entry.name) {
+                newest.insert(day, number);
             }
         }
-        Ok(State { store: results.clone(), newest: RefCell::new(newest), read: RefCell::default() })
+        let (newest, read) = (RefCell::new(newest), RefCell::default());
+        Ok(State { store: results.clone(), newest, read, sizes: OnceCell::new() })
     }
 
-    /// The newest manifest of a day.
+    /// The newest manifest of a day. A table whose file or `_SUCCESS` is not there, or that is not as long as it was, is
+    /// lost: it is not published any more.
     ///
     /// # Errors
     /// When it cannot be read; names the file and what to do.
@@ -41,15 +52,31 @@ impl State {
         if let Some(manifest) = self.read.borrow().get(&day) {
             return Ok(Some(manifest.clone()));
         }
-        let Some(path) = self.newest.borrow().get(&day).cloned() else { return Ok(None) };
+        let Some(number) = self.newest.borrow().get(&day).copied() else { return Ok(None) };
+        let path = manifest_path(day, number);
         let shown = self.store.show(&path);
         let damaged = |why: String| StoreFailed(format!("{shown} {why}; delete it and run the day again"));
         let bytes = self.store.read(&path)?.ok_or_else(|| damaged("is gone".into()))?;
-        let manifest: Manifest =
+        let mut manifest: Manifest =
             serde_json::from_slice(&bytes).map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
+        let sizes = self.sizes()?;
+        let lost = manifest.tables.extract_if(.., |table, published| !is_there(sizes, table, day, published));
+        manifest.lost = lost.map(|(table, _)| table).collect();
         let manifest = Rc::new(manifest);
         self.read.borrow_mut().insert(day, manifest.clone());
         Ok(Some(manifest))
+    }
+
+    fn sizes(&self) -> Result<&HashMap<String, u64>> {
+        if let Some(sizes) = self.sizes.get() {
+            return Ok(sizes);
+        }
+        let tables = TABLES.map(|table| table.name);
+        let mut sizes = HashMap::new();
+        for (table, listed) in tables.iter().zip(self.store.list_all_of_each(&tables)?) {
+            sizes.extend(listed.into_iter().map(|entry| (format!("{table}/{}", entry.name), entry.size_bytes)));
+        }
+        Ok(self.sizes.get_or_init(|| sizes))
     }
 
     /// The days that have a manifest, oldest first.
@@ -57,19 +84,11 @@ impl State {
         self.newest.borrow().keys().copied().collect()
     }
 
-    /// Writes a manifest; it is the day's newest from then on, also where the clock went back since the last one.
-    pub fn record(&self, mut manifest: Manifest) -> Result<()> {
-        if let Some(newest) = self.manifest(manifest.day)?
-            && newest.run_id >= manifest.run_id
-        {
-            // `_` sorts after the `.` of the file's ending.
-            manifest.run_id = format!("{}_1", newest.run_id);
-        }
-        let path = format!("{RUNS}/dt={}/{}.json", manifest.day, manifest.run_id);
-        self.store.write(&path, serde_json::to_vec_pretty(&manifest)?)?;
-        self.newest.borrow_mut().insert(manifest.day, path);
+    /// Learns of a manifest that was published.
+    pub fn learn(&self, mut manifest: Manifest) {
+        manifest.lost.retain(|table| !manifest.tables.contains_key(table));
+        self.newest.borrow_mut().insert(manifest.day, manifest.commit_number);
         self.read.borrow_mut().insert(manifest.day, Rc::new(manifest));
-        Ok(())
     }
 
     /// The days of `[first, last]` on which a table is published, oldest first.
@@ -84,9 +103,13 @@ impl State {
     }
 }
 
-/// The day of `_runs/dt=YYYY-MM-DD/<run_id>.json`.
-fn day_of(path: &str) -> Option<NaiveDate> {
-    let (folder, file) = path.strip_prefix(RUNS)?.trim_start_matches('/').split_once('/')?;
-    file.ends_with(".json").then_some(())?;
-    folder.strip_prefix("dt=")?.parse().ok()
+fn is_there(sizes: &HashMap<String, u64>, table: &str, day: NaiveDate, published: &PublishedTable) -> bool {
+    let size = |file: &str| sizes.get(&format!("{table}/dt={day}/{file}"));
+    size(PART_FILE) == Some(&published.bytes) && size(SUCCESS_FILE).is_some()
+}
+
+/// The day and number of `dt=YYYY-MM-DD/<number>.json`.
+fn manifest_of(path: &str) -> Option<(NaiveDate, u64)> {
+    let (folder, file) = path.split_once('/')?;
+    Some((folder.strip_prefix("dt=")?.parse().ok()?, number_of(file)?))
 }

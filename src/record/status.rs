@@ -24,6 +24,8 @@ pub struct DayStatus {
     /// The exports as they are now break their contract or budget.
     pub is_blocked: bool,
     pub benchmark_day: Option<NaiveDate>,
+    /// Tables whose published files are gone or cut short.
+    pub lost: Vec<String>,
     /// Tables and columns that lack an optional export.
     pub skipped: Vec<super::manifest::Skipped>,
     /// The run that wrote last.
@@ -32,12 +34,12 @@ pub struct DayStatus {
     pub state: String,
 }
 
-/// The days of a plan, as they stand.
-pub fn days_status(facts: &Facts, planned: &[PlannedDay]) -> Result<Vec<DayStatus>> {
-    planned.iter().map(|planned| day_status(facts, planned)).collect()
+/// The days of a plan, as they stand. `on_its_way` is the day of a commit whose files are not all in place.
+pub fn days_status(facts: &Facts, planned: &[PlannedDay], on_its_way: Option<NaiveDate>) -> Result<Vec<DayStatus>> {
+    planned.iter().map(|planned| day_status(facts, planned, on_its_way == Some(planned.day))).collect()
 }
 
-fn day_status(facts: &Facts, planned: &PlannedDay) -> Result<DayStatus> {
+fn day_status(facts: &Facts, planned: &PlannedDay, is_on_its_way: bool) -> Result<DayStatus> {
     let day = planned.day;
     let missing = match facts.readiness(day)? {
         Readiness::Ready(_) => vec![],
@@ -49,7 +51,12 @@ fn day_status(facts: &Facts, planned: &PlannedDay) -> Result<DayStatus> {
     let benchmark = manifest.and_then(|m| m.benchmark.as_ref());
     // Whatever has anything published and is planned to be computed is not what it would be now.
     let is_stale = manifest.is_some_and(|m| !m.tables.is_empty()) && !planned.tables.is_empty();
+    let lost = manifest.map(|m| m.lost.clone()).unwrap_or_default();
     let state = match (planned.action, is_published) {
+        _ if is_on_its_way => "being published: its files are not all in place yet".into(),
+        (Action::Wait | Action::Fallback | Action::Blocked, _) if !lost.is_empty() => {
+            format!("files are gone or cut short, and cannot be made again now: {}", lost.join(", "))
+        }
         (Action::Blocked, _) => format!("blocked: {}", planned.why),
         (Action::Wait | Action::Fallback, true) => "published; its exports are not final any more".into(),
         (Action::Fallback, false) if is_stale => "waiting; the benchmarks that stand in are stale".into(),
@@ -70,6 +77,7 @@ fn day_status(facts: &Facts, planned: &PlannedDay) -> Result<DayStatus> {
         is_stale,
         is_blocked: planned.action == Action::Blocked,
         benchmark_day: benchmark.map(|b| b.benchmark_day),
+        lost,
         skipped: manifest.map(|m| m.skipped.clone()).unwrap_or_default(),
         run_id: manifest.map(|m| m.run_id.clone()),
         state,

@@ -64,7 +64,7 @@ impl Published {
         while let Some(folder) = folders.pop() {
             for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
                 let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-                if path.is_dir() && !["_runs", "_quarantine", "_staging"].contains(&name.as_str()) {
+                if path.is_dir() && !name.starts_with('_') {
                     folders.push(path);
                 } else if path.is_file() {
                     files.insert(path.clone(), fs::read(&path).unwrap());

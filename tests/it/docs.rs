@@ -78,7 +78,7 @@ fn as_the_readme_writes(column: &str, value: &str) -> String {
 fn readme_and_help_list_every_exit_code() {
     use ExitCode::*;
     let (readme, help) = (read("README.md"), etl(&["--help"]).stdout);
-    for code in [Published, Usage, Blocked, Bug, StoreFailed, TryLater, ConfigWrong] {
+    for code in [Published, Usage, Blocked, Bug, StoreFailed, TryLater, ConfigWrong, Interrupted, Terminated] {
         let code = code as u8;
         assert!(readme.contains(&format!("\n| {code} | ")), "README.md does not list exit code {code}");
         assert!(help.contains(&format!("\n  {code:<4} ")), "--help does not list exit code {code}");

@@ -38,10 +38,13 @@ fn help_of_the_program() {
 
     Commands:
       run       The nightly job: catch up, compute the day, publish it
-      backfill  Compute a range of days, oldest first, and every later published day that this makes
-                stale
+      backfill  Compute a range of days, and every later published day that this makes stale
       plan      Say what a run would do, day by day, and why; writes nothing
       status    Say what is final, published, stale, missing or blocked; writes nothing
+      unlock    End the lease of a run that died, once it has expired, so that the next run need not
+                wait
+      vacuum    Remove what lies beside the tables and nobody needs: staged leftovers, superseded
+                manifests, old quarantine
       validate  Check the exports of a day against their contracts, rows included; writes nothing
       generate  Write a synthetic marketplace's exports, of any size, from a seed
       help      Print this message or the help of the given subcommand(s)
@@ -58,6 +61,8 @@ fn help_of_the_program() {
                                      [default: text] [possible values: text, json]
           --threads <N>              Threads to compute with; the results are the same with any number
                                      [default: all cores]
+          --memory-limit <SIZE>      Memory that days computed side by side may take together, such as
+                                     4GiB [default: half of what there is]
       -h, --help                     Print help
       -V, --version                  Print version
 
@@ -67,9 +72,11 @@ fn help_of_the_program() {
       65   the day is blocked: an export breaks its contract or its quarantine budget
       70   a bug in this program
       74   the store failed or cannot be reached
-      75   not final yet (also when benchmarks of the day before stand in): try again later
+      75   not final yet (also when benchmarks of the day before stand in), or another run holds the
+           results: try again later
       78   the configuration is wrong
-      130  interrupted (SIGINT); 143 terminated (SIGTERM)
+      130  interrupted (SIGINT)
+      143  terminated (SIGTERM)
 
     At 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running
     again is always safe.
@@ -126,6 +133,10 @@ fn help_of_run() {
 
           --threads <N>
               Threads to compute with; the results are the same with any number [default: all cores]
+
+          --memory-limit <SIZE>
+              Memory that days computed side by side may take together, such as 4GiB [default: half of
+              what there is]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -311,7 +322,7 @@ fn a_wrong_job_file() {
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `required`, `quarantine`, `baseline`, `benchmark`, `tier`
+    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `required`, `quarantine`, `baseline`, `benchmark`, `tier`
     ");
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; more can be required, not less"#);
@@ -333,6 +344,7 @@ fn a_manifest() {
       benchmark_day: "2026-03-10"
       fallback_reason: null
     blocked: null
+    commit_number: 2
     currency: "USD"
     datasets:
       {"dataset":"order_lines","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":2,"rows_used":2}

@@ -2,12 +2,20 @@
 
 mod bad_input;
 mod cases;
+mod crash;
 mod docs;
+mod duckdb;
+mod faults;
 mod fuzzed;
 mod help;
+mod kill;
+mod operations;
 mod oracle;
 mod places;
 mod properties;
 mod random_worlds;
+mod scene;
 mod staleness;
+mod stores;
+mod together;
 mod world;

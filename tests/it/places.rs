@@ -54,7 +54,7 @@ fn published(results: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut folders = vec![results.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
-            if path.is_dir() && !path.ends_with("_runs") && !path.ends_with("_staging") {
+            if path.is_dir() && !path.ends_with("_runs") && !path.ends_with("_locks") {
                 folders.push(path);
             } else if path.is_file() {
                 files.insert(path.strip_prefix(results).unwrap().into(), fs::read(&path).unwrap());

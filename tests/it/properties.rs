@@ -295,24 +295,98 @@ fn a_backfill_of_the_days_gives_the_bytes_of_a_run_for_each() {
     });
 }
 
+/// How often exports arrive, and something is run after each time.
+const ROUNDS: u8 = 4;
+
+/// What becomes of one export on its way to its final state.
+#[derive(Clone, Debug)]
+struct Arrival {
+    /// The round in which it arrives as it stays.
+    final_round: u8,
+    /// Rounds before that in which it arrives otherwise; only of days that end up published, because what was
+    /// published of a day that is blocked later stays.
+    drafts: Vec<(u8, Draft)>,
+    /// A round after it in which the same rows are written once more.
+    again: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Draft {
+    /// Rows in another order, and one of them missing.
+    Other,
+    /// Its `_SUCCESS` is taken away.
+    Withdrawn,
+}
+
+fn arrival() -> impl Strategy<Value = Arrival> {
+    let draft = (0..ROUNDS, prop_oneof![Just(Draft::Other), Just(Draft::Withdrawn)]);
+    let again = prop_oneof![3 => Just(None), 1 => (0..ROUNDS).prop_map(Some)];
+    (0..ROUNDS, vec(draft, 0..3), again).prop_map(|(final_round, mut drafts, again)| {
+        drafts.retain(|(round, _)| *round < final_round);
+        Arrival { final_round, drafts, again: again.filter(|round| *round > final_round) }
+    })
+}
+
+/// A command for days by their positions among those of the case.
+#[derive(Clone, Debug)]
+enum Job {
+    Run(prop::sample::Index),
+    Backfill { from: prop::sample::Index, to: prop::sample::Index, flags: &'static [&'static str] },
+}
+
+const FLAGS: &[&[&str]] = &[&[], &["--latest-first"], &["--parallel", "3"], &["--latest-first", "--parallel", "2"]];
+
+fn jobs() -> impl Strategy<Value = Vec<Job>> {
+    let flags = prop::sample::select(FLAGS);
+    let index = any::<prop::sample::Index>;
+    let backfill = (index(), index(), flags).prop_map(|(from, to, flags)| Job::Backfill { from, to, flags });
+    vec(prop_oneof![2 => index().prop_map(Job::Run), 1 => backfill], 0..=2)
+}
+
+/// Late, repeated, changed and withdrawn exports; runs and backfills in any order, also twice.
 #[test]
-fn any_order_of_arrivals_and_runs_ends_in_the_same_tables() {
-    let arrivals = vec((any::<u16>(), any::<prop::sample::Index>()), 60);
-    check_all(6, (cases(), arrivals), |(case, arrivals)| {
+fn any_order_of_arrivals_changes_and_runs_ends_in_the_same_tables() {
+    let histories = (cases(), vec(arrival(), 60), vec(jobs(), usize::from(ROUNDS)));
+    check_all(8, histories, |(case, arrivals, jobs)| {
         let complete = Desk::new(&case);
         complete.run_each("results", &case.days, &[]);
-        // Exports come in three batches, in any order, and after each the job runs for some day.
-        let mut exports: Vec<_> = case.world.exports.iter().zip(arrivals.iter().cycle()).collect();
-        exports.sort_by_key(|(_, (order, _))| *order);
+        let verdicts = expect(&case.world, &case.settings, &case.days, case.files_per_folder).verdicts;
         let late = Desk::new(&Case { world: World::default(), ..case.clone() });
-        for batch in exports.chunks(exports.len().div_ceil(3).max(1)) {
-            let arrived = batch.iter().map(|(((dataset, day), rows), _)| ((dataset.clone(), *day), rows.to_vec()));
-            World { exports: arrived.collect() }.write(&late.exports(), case.files_per_folder);
-            let day = batch[0].1.1.get(&case.days);
-            late.run_each("results", &[*day], &[]);
+        let folder = |export: &(String, NaiveDate)| late.exports().join(&export.0).join(format!("dt={}", export.1));
+        let write = |export: &(String, NaiveDate), rows: Vec<Cells>| {
+            let _ = fs::remove_dir_all(folder(export));
+            World { exports: [(export.clone(), rows)].into() }.write(&late.exports(), case.files_per_folder);
+        };
+        for (round, jobs) in (0..ROUNDS).zip(&jobs) {
+            for ((export, rows), arrival) in case.world.exports.iter().zip(arrivals.iter().cycle()) {
+                for (_, draft) in arrival.drafts.iter().filter(|(at, _)| *at == round) {
+                    match draft {
+                        Draft::Other if verdicts[&export.1] == Verdict::Published => {
+                            write(export, rows.iter().skip(1).rev().cloned().collect());
+                        }
+                        _ => drop(fs::remove_file(folder(export).join("_SUCCESS"))),
+                    }
+                }
+                if arrival.final_round == round || arrival.again == Some(round) {
+                    write(export, rows.clone());
+                }
+            }
+            for job in jobs {
+                match job {
+                    Job::Run(day) => drop(late.run_each("results", &[*day.get(&case.days)], &[])),
+                    Job::Backfill { from, to, flags } => {
+                        let (a, b) = (from.get(&case.days), to.get(&case.days));
+                        let (from, to) = (a.min(b).to_string(), a.max(b).to_string());
+                        late.etl("results", &[&["backfill", "--from", &from, "--to", &to], *flags].concat());
+                    }
+                }
+            }
         }
         late.run_each("results", &case.days, &[]);
-        same_files(&table_files(&complete.results("results")), &table_files(&late.results("results")))
+        same_files(&table_files(&complete.results("results")), &table_files(&late.results("results")))?;
+        let before = files_below(&late.results("results"), ".");
+        late.run_each("results", &case.days, &[]);
+        same_files(&before, &files_below(&late.results("results"), "."))
     });
 }
 

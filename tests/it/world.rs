@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -176,15 +176,20 @@ pub struct Outcome {
     pub stderr: String,
 }
 
+impl Outcome {
+    pub fn of(output: Output) -> Outcome {
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            json: serde_json::from_slice(&output.stdout).unwrap_or_default(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 /// Runs the real binary.
 pub fn etl(args: &[&str]) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_campaign-etl")).args(args).output().unwrap();
-    Outcome {
-        code: output.status.code().unwrap_or(-1),
-        json: serde_json::from_slice(&output.stdout).unwrap_or_default(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Outcome::of(Command::new(env!("CARGO_BIN_EXE_campaign-etl")).args(args).output().unwrap())
 }
 
 /// `12.34`, `-0.5` or `7` in cents.

@@ -1,32 +1,39 @@
-//! One report day, stage by stage; a range is that, day by day.
+//! One report day, stage by stage; a range (`backfill`) is that, day by day.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+mod ahead;
+pub mod backfill;
+mod day_work;
+mod rolled_up;
 
-use anyhow::Result;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
-use polars::prelude::DataFrame;
 
 use crate::config::Config;
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{CATEGORY_BENCHMARK, SHOP_BENCHMARK, TABLES};
-use crate::contracts::{Dataset, Stage, Table};
-use crate::days::calendar::{CivilDay, days};
+use crate::contracts::{Dataset, Stage};
+use crate::days::calendar::days;
 use crate::days::readiness::{DayExports, Readiness};
-use crate::exports::batch::Batch;
-use crate::exports::quarantine::Accounting;
-use crate::exports::snapshots::Snapshots;
+use crate::exports::quarantine::{Accounting, Quarantined};
 use crate::exports::{DayRead, read_day};
-use crate::plan::{self, Decision, Facts};
+use crate::plan::{self, Decision, Facts, plan_days};
 use crate::progress::Progress;
-use crate::publish::reader::DayTables;
+use crate::publish::commit_log::{self, Record};
+use crate::publish::lease::{self, Holder, Owner};
+use crate::publish::writer::Writer;
 use crate::publish::{self, Change, TableFile};
-use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark, Skipped};
+use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark};
 use crate::record::page;
 use crate::record::report::{DatasetRead, Missing, Outcome, RunReport, Written};
-use crate::rollups::{self, Sums};
+use crate::stop::Stop;
 use crate::store::Store;
-use crate::windows::{self, BenchmarkDay, WindowInputs};
+use crate::windows;
+use ahead::Ahead;
+use day_work::DayWork;
+use rolled_up::{Reading, RolledUp, read_unchanged, roll_up, skipped};
 
 /// Everything that a run works with.
 pub struct Job {
@@ -34,15 +41,51 @@ pub struct Job {
     pub exports: Store,
     pub results: Store,
     pub progress: Progress,
-    /// Of the process; names the manifests and the staging folder.
-    pub run_id: String,
+    /// This process, as a writer.
+    pub owner: Owner,
     pub clock: fn() -> DateTime<Utc>,
+    pub stop: Stop,
+    /// For days that are computed side by side.
+    pub memory_limit_bytes: u64,
+}
+
+/// What writers have left in the results besides tables.
+pub struct Writers {
+    /// The last that took the lease.
+    pub holder: Option<Holder>,
+    /// A commit whose files are not all in place: it was interrupted, or is on its way.
+    pub unfinished: Option<Record>,
 }
 
 impl Job {
     /// What is known before any row is read.
     pub fn facts(&self) -> Result<Facts<'_>> {
         Facts::load(&self.exports, &self.results, &self.config)
+    }
+
+    /// Who writes, or did.
+    pub fn writers(&self) -> Result<Writers> {
+        let head = commit_log::read_head(&self.results)?;
+        let holder = lease::read_holder(&self.results, head.as_ref())?;
+        Ok(Writers { holder, unfinished: commit_log::find_unfinished(&self.results, head.as_ref())? })
+    }
+
+    /// Takes the lease.
+    pub fn writer(&self) -> Result<Writer> {
+        Writer::open(&self.results, &self.owner, self.config.single_writer, self.clock)
+    }
+
+    /// What is known, and the right to write, where `has_work` finds something to write or an interrupted commit has to
+    /// be finished. Where there is nothing to do, nothing is written.
+    fn open(&self, has_work: impl FnOnce(&Facts) -> Result<bool>) -> Result<(Facts<'_>, Option<RefCell<Writer>>)> {
+        let mut facts = self.facts()?;
+        if self.writers()?.unfinished.is_none() && !has_work(&facts)? {
+            return Ok((facts, None));
+        }
+        let writer = self.writer()?;
+        // Another run may have published since.
+        facts.renew_state()?;
+        Ok((facts, Some(RefCell::new(writer))))
     }
 
     fn now(&self) -> String {
@@ -52,7 +95,7 @@ impl Job {
     /// The manifest that follows a day's newest, before anything changes.
     fn next_manifest(&self, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
         Manifest {
-            run_id: self.run_id.clone(),
+            run_id: self.owner.run_id.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             day,
             started_at: self.now(),
@@ -65,9 +108,13 @@ impl Job {
 
 /// The nightly job: catches up, computes, publishes.
 pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
-    let facts = job.facts()?;
-    let mut run = Run::new(job, &facts, day);
     let first = day - Days::new(job.config.lookback_days.into());
+    let has_work = |facts: &Facts| {
+        let planned = plan_days(facts, days(first, day), &|each| each == day)?;
+        Ok(planned.iter().any(plan::PlannedDay::has_work))
+    };
+    let (facts, writer) = job.open(has_work)?;
+    let mut run = Run::new(job, &facts, writer.as_ref(), None, day);
     job.progress.start(days(first, day).count() as u64);
     for each in days(first, day) {
         run.process(each, if each == day { Role::ReportDay } else { Role::CatchUp })?;
@@ -75,28 +122,6 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     }
     run.warn_of_days_out_of_reach(first)?;
     Ok(run.report)
-}
-
-/// Each day of a range, oldest first, and then every later published day that these made stale.
-pub fn backfill(job: &Job, first: NaiveDate, last: NaiveDate) -> Result<Vec<RunReport>> {
-    let facts = job.facts()?;
-    let later: Vec<NaiveDate> = facts.state.days().into_iter().filter(|day| *day > last).collect();
-    let mut reports = Vec::new();
-    job.progress.start(days(first, last).count() as u64);
-    for day in days(first, last) {
-        let mut run = Run::new(job, &facts, day);
-        run.process(day, Role::ReportDay)?;
-        job.progress.day_done();
-        reports.push(run.report);
-    }
-    for day in later {
-        let mut run = Run::new(job, &facts, day);
-        run.process(day, Role::CatchUp)?;
-        if run.report.is_news() {
-            reports.push(run.report);
-        }
-    }
-    Ok(reports)
 }
 
 /// Whether benchmarks of the day before may newly stand in for a day that is not ready.
@@ -112,6 +137,10 @@ enum Role {
 struct Run<'a> {
     job: &'a Job,
     facts: &'a Facts<'a>,
+    /// `None`: nothing is to be written.
+    writer: Option<&'a RefCell<Writer>>,
+    /// Rollups that are computed ahead.
+    ahead: Option<&'a Ahead>,
     report: RunReport,
     processed: BTreeSet<NaiveDate>,
 }
@@ -124,32 +153,52 @@ enum DayEnd {
     NotFinal(Vec<&'static str>),
     /// Datasets that block the day, sorted.
     Blocked(Vec<String>),
+    /// Datasets that changed while they were read, sorted.
+    Changed(Vec<&'static str>),
 }
 
 impl<'a> Run<'a> {
-    fn new(job: &'a Job, facts: &'a Facts<'a>, day: NaiveDate) -> Self {
-        Run { job, facts, report: RunReport::new(day), processed: BTreeSet::new() }
+    fn new(
+        job: &'a Job,
+        facts: &'a Facts<'a>,
+        writer: Option<&'a RefCell<Writer>>,
+        ahead: Option<&'a Ahead>,
+        day: NaiveDate,
+    ) -> Self {
+        Run { job, facts, writer, ahead, report: RunReport::new(day), processed: BTreeSet::new() }
     }
 
     /// Brings one day up to date; if it is the day of the report, says how it ended.
     fn process(&mut self, day: NaiveDate, role: Role) -> Result<()> {
+        self.job.stop.check()?;
+        self.bring_up_to_date(day, role).or_else(|error| {
+            // A run that was overtaken finds its staged files gone, or tables changed: that is why it fails.
+            self.writer.map_or(Ok(()), |writer| writer.borrow().check())?;
+            Err(error)
+        })
+    }
+
+    fn bring_up_to_date(&mut self, day: NaiveDate, role: Role) -> Result<()> {
         let end = self.process_own(day)?;
         let (outcome, reason) = match &end {
             DayEnd::Computed { wrote: true } => (Outcome::Published, None),
             DayEnd::Computed { wrote: false } => (Outcome::UpToDate, None),
             DayEnd::NotFinal(missing) => (Outcome::NotFinal, Some(missing.join(", "))),
             DayEnd::Blocked(datasets) => (Outcome::Blocked, Some(datasets.join(", "))),
+            // Whatever stands in for the day may be out of date in a minute; the next run decides.
+            DayEnd::Changed(_) => (Outcome::NotFinal, None),
         };
         let is_reported = day == self.report.day;
         if is_reported {
             self.report.outcome = outcome;
-            if let DayEnd::NotFinal(missing) = &end {
+            if let DayEnd::NotFinal(missing) | DayEnd::Changed(missing) = &end {
                 self.report_missing(day, missing);
             }
         }
         match reason {
-            None => self.report_skipped(day, outcome)?,
             Some(reason) => self.stand_in(day, role, reason)?,
+            None if outcome == Outcome::NotFinal => {}
+            None => self.report_skipped(day, outcome)?,
         }
         if is_reported {
             let benchmark = self.facts.manifest(day)?.and_then(|m| m.benchmark.clone());
@@ -185,12 +234,14 @@ impl<'a> Run<'a> {
     /// Reads everything and computes every table of the day.
     fn compute(&mut self, exports: DayExports, inputs: String) -> Result<DayEnd> {
         let (job, day) = (self.job, exports.day);
-        let mut sums = Sums::default();
-        let mut consume = |batch: &Batch| -> Result<()> {
-            sums.add(batch);
-            Ok(())
+        let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
+            Some(reading) => reading?,
+            None => roll_up(job, &exports)?,
         };
-        let mut read = read_day(&job.exports, &exports, &job.config, &|_| true, false, &mut consume)?;
+        let RolledUp { mut read, daily, tally } = match reading {
+            Reading::Whole(rolled_up) => rolled_up,
+            Reading::Changed(datasets) => return Ok(self.refuse_changed(day, datasets)),
+        };
         job.progress.stage(day, "exports", &rows_read(&read));
         self.report_read(day, &read);
         if read.blocking(&job.config).next().is_some() {
@@ -202,18 +253,14 @@ impl<'a> Run<'a> {
         let mut work = DayWork::new(self.facts, exports, inputs)?;
         work.snapshots = std::mem::take(&mut read.snapshots);
         work.skipped = skipped(&work.exports, &work.snapshots, &read);
-        let civil = CivilDay::new(day, job.config.time_zone);
-        for (table, rows) in rollups::daily_tables(&sums, &work.snapshots, &civil)? {
+        for (table, rows) in daily {
             work.add(table, rows)?;
         }
         job.progress.stage(day, "rollups", &format!("{} tables", work.tables.fresh.len()));
-        let tally = sums.tally;
-        // The sets behind the distinct counts are the largest thing in memory; the windows need the room.
-        drop(sums);
         work.compute_windows(job)?;
         let mut change = work.into_change(job);
+        change.quarantine = quarantine(&mut read, &|_| true);
         change.manifest.datasets = read.accounts;
-        change.quarantine = Some(read.quarantine.into_iter().map(|(d, rows)| (d.name, rows)).collect());
         change.tally = Some(tally);
         self.publish(change)
     }
@@ -226,7 +273,13 @@ impl<'a> Run<'a> {
         let wanted: BTreeSet<&str> =
             TABLES.iter().filter(|t| t.stage == Stage::Window).flat_map(|t| reads(t)).collect();
         let is_wanted = |dataset: &Dataset| wanted.contains(dataset.name);
-        let read = read_day(&job.exports, &work.exports, &job.config, &is_wanted, false, &mut |_| Ok(()))?;
+        let read = read_unchanged(job, &work.exports, || {
+            read_day(&job.exports, &work.exports, &job.config, &is_wanted, false, &mut |_| Ok(()))
+        })?;
+        let read = match read {
+            Reading::Whole(read) => read,
+            Reading::Changed(datasets) => return Ok(self.refuse_changed(work.exports.day, datasets)),
+        };
         if !read.defects.is_empty() {
             // What was sound when the rollups were made may have been damaged since: decide from all of the exports.
             return self.compute(work.exports, work.rollup_inputs);
@@ -237,10 +290,23 @@ impl<'a> Run<'a> {
         self.publish(work.into_change(job))
     }
 
+    /// What was read is of no single version of the exports, so nothing is published from it.
+    fn refuse_changed(&mut self, day: NaiveDate, datasets: Vec<&'static str>) -> DayEnd {
+        self.warn(format!(
+            "{day}: {} changed while the run read it; nothing of the day is published, the next run reads it again",
+            datasets.join(", ")
+        ));
+        DayEnd::Changed(datasets)
+    }
+
     fn publish(&mut self, change: Change) -> Result<DayEnd> {
         let (job, day) = (self.job, change.manifest.day);
-        let staged = publish::stage(&job.results, change)?;
-        let change = publish::commit(&job.results, &self.facts.state, staged, || job.now())?;
+        let mut writer = self.writer.context("nothing was to be written")?.borrow_mut();
+        job.stop.check()?;
+        let staged = publish::stage(writer.next_staging(day)?, &change, || job.now())?;
+        job.stop.check()?;
+        writer.commit(&staged)?;
+        self.facts.state.learn(staged.manifest);
         job.progress.stage(day, "publish", &format!("{} files changed", change.files.len() + change.removed));
         self.report.tables.extend(change.files.iter().map(|file| Written {
             day,
@@ -253,23 +319,21 @@ impl<'a> Run<'a> {
     }
 
     /// Records that the exports are blocked; what was published of the day stays.
-    fn block(&mut self, day: NaiveDate, inputs: String, read: DayRead) -> Result<DayEnd> {
+    fn block(&mut self, day: NaiveDate, inputs: String, mut read: DayRead) -> Result<DayEnd> {
         let job = self.job;
+        let read_names: BTreeSet<String> = read.accounts.iter().map(|a| a.dataset.clone()).collect();
         let mut exports = Vec::new();
         for (dataset, defect) in read.blocking(&job.config) {
             self.warn(page::defect(day, dataset, defect));
             exports.push(Blocked { dataset: dataset.name.into(), day, reason: defect.reason() });
         }
         exports.sort_by(|a, b| a.dataset.cmp(&b.dataset));
-        let quarantine: BTreeMap<_, _> = read.quarantine.into_iter().map(|(d, rows)| (d.name, rows)).collect();
-        let is_read = |dataset: &&Dataset| read.accounts.iter().any(|a| a.dataset == dataset.name);
-        let datasets: Vec<&Dataset> = DATASETS.into_iter().filter(is_read).collect();
-        publish::publish_quarantine(&job.results, day, &quarantine, &datasets)?;
         let mut manifest = job.next_manifest(day, self.facts.manifest(day)?.as_deref());
         let blocked = BlockedExports { inputs, exports };
         manifest.blocked = Some(blocked.clone());
-        manifest.finished_at = job.now();
-        self.facts.state.record(manifest)?;
+        let mut change = Change::new(manifest, [], [], &Default::default());
+        change.quarantine = quarantine(&mut read, &|name| read_names.contains(name));
+        self.publish(change)?;
         Ok(self.report_blocked(&blocked))
     }
 
@@ -355,111 +419,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A final day on its way through windows to publishing.
-struct DayWork<'a> {
-    exports: DayExports,
-    newest: Option<Rc<Manifest>>,
-    tables: DayTables<'a>,
-    snapshots: Snapshots,
-    /// Tables and columns that lack an optional export.
-    skipped: Vec<Skipped>,
-    /// What each fresh or checked table comes from.
-    inputs: BTreeMap<&'static str, String>,
-    rollup_inputs: String,
-}
-
-impl<'a> DayWork<'a> {
-    /// A day of which nothing is read yet: it lacks what it lacked when it was published.
-    fn new(facts: &'a Facts<'a>, exports: DayExports, rollup_inputs: String) -> Result<Self> {
-        let newest = facts.manifest(exports.day)?;
-        Ok(DayWork {
-            tables: facts.tables(exports.day),
-            exports,
-            snapshots: Snapshots::default(),
-            skipped: newest.as_ref().map(|m| m.skipped.clone()).unwrap_or_default(),
-            newest,
-            inputs: BTreeMap::new(),
-            rollup_inputs,
-        })
-    }
-
-    fn add(&mut self, table: &'static Table, rows: DataFrame) -> Result<()> {
-        if table.stage == Stage::Rollup {
-            self.inputs.insert(table.name, self.rollup_inputs.clone());
-        }
-        self.tables.add(table, rows)
-    }
-
-    fn first_campaign_day(&self) -> Option<NaiveDate> {
-        self.newest.as_ref().and_then(|m| m.first_campaign_day)
-    }
-
-    /// The window and benchmark tables whose inputs are others than those they were computed from, in an order in which
-    /// each reads only what is settled.
-    fn compute_windows(&mut self, job: &Job) -> Result<()> {
-        let (day, config) = (self.exports.day, &job.config);
-        let skips = |name: &str| self.skipped.iter().any(|s| s.table == name && s.columns.is_empty());
-        self.tables.absent = TABLES.iter().map(|t| t.name).filter(|name| skips(name)).collect();
-        let first_campaign_day = self.snapshots.first_campaign_day();
-        let own = BenchmarkDay { day, fallback_reason: None };
-        let mut computed = 0;
-        for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
-            if self.tables.absent.contains(table.name) {
-                continue;
-            }
-            let newest = self.newest.as_deref();
-            let freshness = plan::freshness(table, &self.exports, first_campaign_day, &self.tables, newest, config)?;
-            self.inputs.insert(table.name, freshness.inputs);
-            if freshness.why_stale.is_none() {
-                continue;
-            }
-            let rows = if table.stage == Stage::Benchmark {
-                windows::benchmark_table(table, &own, config, &self.tables)?
-            } else {
-                let snapshots = &self.snapshots;
-                windows::window_table(table, &WindowInputs { day, config, snapshots, published: &self.tables })?
-            };
-            self.tables.add(table, rows)?;
-            computed += 1;
-        }
-        job.progress.stage(day, "windows", &format!("{computed} tables"));
-        Ok(())
-    }
-
-    fn into_change(mut self, job: &Job) -> Change {
-        let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
-        manifest.rollup_inputs = Some(self.rollup_inputs);
-        manifest.first_campaign_day = self.snapshots.first_campaign_day();
-        manifest.skipped = self.skipped;
-        manifest.blocked = None;
-        manifest.benchmark = Some(PublishedBenchmark { benchmark_day: self.exports.day, fallback_reason: None });
-        let absent = TABLES.into_iter().filter(|t| self.tables.absent.contains(t.name));
-        Change::new(manifest, std::mem::take(&mut self.tables.fresh).into_values(), absent, &self.inputs)
-    }
-}
-
 fn rows_read(read: &DayRead) -> String {
     let sum = |rows: fn(&Accounting) -> u64| read.accounts.iter().map(rows).sum::<u64>();
     format!("{} rows read, {} quarantined", sum(|a| a.rows_read), sum(|a| a.rows_quarantined))
 }
 
-/// Tables and columns that lack an optional export, and why it is absent.
-fn skipped(exports: &DayExports, snapshots: &Snapshots, read: &DayRead) -> Vec<Skipped> {
-    let day = exports.day;
-    let why = |dataset: &str| match read.defects.iter().find(|(d, _)| d.name == dataset) {
-        Some((_, defect)) => format!("{dataset} {}", defect.reason()),
-        None => format!("{dataset} is not final"),
-    };
-    let mut skipped = Vec::new();
-    for table in TABLES {
-        if let Some(dataset) = table.needs.iter().find(|d| !snapshots.has(d)) {
-            skipped.push(Skipped { table: table.name.into(), day, columns: vec![], reason: why(dataset) });
-            continue;
-        }
-        for (dataset, columns) in table.columns_need.iter().filter(|(d, _)| !snapshots.has(d)) {
-            let columns = columns.iter().map(|c| (*c).to_owned()).collect();
-            skipped.push(Skipped { table: table.name.into(), day, columns, reason: why(dataset) });
-        }
-    }
-    skipped
+/// The quarantined rows of each dataset that was read; none where all its rows are fine.
+fn quarantine(read: &mut DayRead, is_read: &dyn Fn(&str) -> bool) -> Vec<(&'static Dataset, Vec<Quarantined>)> {
+    let mut rows: HashMap<&str, Vec<Quarantined>> = read.quarantine.drain(..).map(|(d, rows)| (d.name, rows)).collect();
+    let datasets = DATASETS.into_iter().filter(|dataset| is_read(dataset.name));
+    datasets.map(|dataset| (dataset, rows.remove(dataset.name).unwrap_or_default())).collect()
 }

@@ -1,0 +1,102 @@
+//! One final day on its way from its rollups through the windows to a change that can be published.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::Result;
+use chrono::NaiveDate;
+use polars::prelude::DataFrame;
+
+use super::Job;
+use crate::contracts::tables::TABLES;
+use crate::contracts::{Stage, Table};
+use crate::days::readiness::DayExports;
+use crate::exports::snapshots::Snapshots;
+use crate::plan::{self, Facts};
+use crate::publish::Change;
+use crate::publish::reader::DayTables;
+use crate::record::manifest::{Manifest, PublishedBenchmark, Skipped};
+use crate::windows::{self, BenchmarkDay, WindowInputs};
+
+/// A final day on its way through windows to publishing.
+pub struct DayWork<'a> {
+    pub exports: DayExports,
+    newest: Option<Rc<Manifest>>,
+    pub tables: DayTables<'a>,
+    pub snapshots: Snapshots,
+    /// Tables and columns that lack an optional export.
+    pub skipped: Vec<Skipped>,
+    /// What each fresh or checked table comes from.
+    inputs: BTreeMap<&'static str, String>,
+    pub rollup_inputs: String,
+}
+
+impl<'a> DayWork<'a> {
+    /// A day of which nothing is read yet: it lacks what it lacked when it was published.
+    pub fn new(facts: &'a Facts<'a>, exports: DayExports, rollup_inputs: String) -> Result<Self> {
+        let newest = facts.manifest(exports.day)?;
+        Ok(DayWork {
+            tables: facts.tables(exports.day),
+            exports,
+            snapshots: Snapshots::default(),
+            skipped: newest.as_ref().map(|m| m.skipped.clone()).unwrap_or_default(),
+            newest,
+            inputs: BTreeMap::new(),
+            rollup_inputs,
+        })
+    }
+
+    pub fn add(&mut self, table: &'static Table, rows: DataFrame) -> Result<()> {
+        if table.stage == Stage::Rollup {
+            self.inputs.insert(table.name, self.rollup_inputs.clone());
+        }
+        self.tables.add(table, rows)
+    }
+
+    pub fn first_campaign_day(&self) -> Option<NaiveDate> {
+        self.newest.as_ref().and_then(|m| m.first_campaign_day)
+    }
+
+    /// The window and benchmark tables whose inputs are others than those they were computed from, in an order in which
+    /// each reads only what is settled.
+    pub fn compute_windows(&mut self, job: &Job) -> Result<()> {
+        let (day, config) = (self.exports.day, &job.config);
+        let skips = |name: &str| self.skipped.iter().any(|s| s.table == name && s.columns.is_empty());
+        self.tables.absent = TABLES.iter().map(|t| t.name).filter(|name| skips(name)).collect();
+        let first_campaign_day = self.snapshots.first_campaign_day();
+        let own = BenchmarkDay { day, fallback_reason: None };
+        let mut computed = 0;
+        for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
+            if self.tables.absent.contains(table.name) {
+                continue;
+            }
+            let newest = self.newest.as_deref();
+            let freshness = plan::freshness(table, &self.exports, first_campaign_day, &self.tables, newest, config)?;
+            self.inputs.insert(table.name, freshness.inputs);
+            if freshness.why_stale.is_none() {
+                continue;
+            }
+            let rows = if table.stage == Stage::Benchmark {
+                windows::benchmark_table(table, &own, config, &self.tables)?
+            } else {
+                let snapshots = &self.snapshots;
+                windows::window_table(table, &WindowInputs { day, config, snapshots, published: &self.tables })?
+            };
+            self.tables.add(table, rows)?;
+            computed += 1;
+        }
+        job.progress.stage(day, "windows", &format!("{computed} tables"));
+        Ok(())
+    }
+
+    pub fn into_change(mut self, job: &Job) -> Change {
+        let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
+        manifest.rollup_inputs = Some(self.rollup_inputs);
+        manifest.first_campaign_day = self.snapshots.first_campaign_day();
+        manifest.skipped = self.skipped;
+        manifest.blocked = None;
+        manifest.benchmark = Some(PublishedBenchmark { benchmark_day: self.exports.day, fallback_reason: None });
+        let absent = TABLES.into_iter().filter(|t| self.tables.absent.contains(t.name));
+        Change::new(manifest, std::mem::take(&mut self.tables.fresh).into_values(), absent, &self.inputs)
+    }
+}

@@ -1,0 +1,129 @@
+//! The commit log: numbered records, each created once and never changed, that order everything a writer does.
+//!
+//! `_runs/commit_log/0000000017.json`. A record says either that somebody took the lease, or that a day is published.
+//! Both take the next free number, and a number can be taken once: whoever finds his taken has been overtaken. So a
+//! holder whose lease was taken over cannot publish, whatever his clock says.
+
+use anyhow::Result;
+use bytes::Bytes;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::lease::Owner;
+use crate::store::{Creation, Store, StoreFailed};
+
+/// Its folder.
+pub const COMMIT_LOG: &str = "_runs/commit_log";
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub number: u64,
+    /// The number of the record by which the writer took the lease: the lease's fencing number.
+    pub fencing_number: u64,
+    pub owner: Owner,
+    pub written_at: DateTime<Utc>,
+    /// The newest commit before this record; an interrupted one is found through it.
+    pub previous_commit: Option<u64>,
+    /// `None`: the record takes the lease.
+    pub commit: Option<Commit>,
+}
+
+/// What is published of a day from now on: every file that changes, verified and staged before this is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    pub day: NaiveDate,
+    /// The folder that holds the files until they are in place, each at its own path below it.
+    pub staging: String,
+    /// Files of tables and of the quarantine, by their paths in the results.
+    pub files: Vec<CommittedFile>,
+    /// Paths of files that exist no more.
+    pub removed: Vec<String>,
+    /// The manifest; in place when all the others are.
+    pub manifest: CommittedFile,
+}
+
+/// A file of a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommittedFile {
+    pub path: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+impl Commit {
+    pub fn staged_path(&self, file: &CommittedFile) -> String {
+        format!("{}/{}", self.staging, file.path)
+    }
+}
+
+impl Record {
+    /// The number of the newest commit up to this record.
+    pub fn newest_commit(&self) -> Option<u64> {
+        if self.commit.is_some() { Some(self.number) } else { self.previous_commit }
+    }
+}
+
+/// Decimal with leading zeros, so that names sort as numbers do.
+pub fn file_name(number: u64) -> String {
+    format!("{number:010}.json")
+}
+
+/// The number in the name of a record or manifest.
+pub fn number_of(file_name: &str) -> Option<u64> {
+    let digits = file_name.strip_suffix(".json")?;
+    (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
+}
+
+pub fn path_of(number: u64) -> String {
+    format!("{COMMIT_LOG}/{}", file_name(number))
+}
+
+/// The record with the greatest number; `None` where nothing was ever written.
+pub fn read_head(results: &Store) -> Result<Option<Record>> {
+    let listed = results.list_all(COMMIT_LOG)?;
+    match listed.iter().filter_map(|entry| number_of(&entry.name)).max() {
+        Some(number) => read(results, number).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// # Errors
+/// When the record is not there or cannot be read; names it.
+pub fn read(results: &Store, number: u64) -> Result<Record> {
+    let path = path_of(number);
+    let bad = |why: String| StoreFailed(format!("{} {why}; put the file back as it was", results.show(&path)));
+    let bytes = results.read(&path)?.ok_or_else(|| bad("is gone".into()))?;
+    parse(&bytes).map_err(|e| bad(format!("is not a commit record of this program: {e}")).into())
+}
+
+/// A record from its file.
+pub fn parse(bytes: &[u8]) -> Result<Record, serde_json::Error> {
+    serde_json::from_slice(bytes)
+}
+
+/// Writes a record under its number; `false`: the number is taken by another.
+///
+/// With `single_writer` the store is not asked to refuse a second creation; what is there is looked at beforehand.
+pub fn append(results: &Store, record: &Record, single_writer: bool) -> Result<bool> {
+    let (path, bytes) = (path_of(record.number), Bytes::from(serde_json::to_vec_pretty(record)?));
+    if single_writer {
+        return match results.read(&path)? {
+            Some(found) => Ok(found == bytes),
+            None => results.write(&path, bytes).map(|()| true),
+        };
+    }
+    Ok(results.create(&path, bytes)? == Creation::Created)
+}
+
+/// The newest commit, where its files are not all in place yet.
+pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<Record>> {
+    let Some(number) = head.and_then(Record::newest_commit) else { return Ok(None) };
+    let record = match head {
+        Some(head) if head.number == number => head.clone(),
+        _ => read(results, number)?,
+    };
+    let Some(commit) = &record.commit else { return Ok(None) };
+    // The manifest is moved last.
+    Ok(if results.exists(&commit.staged_path(&commit.manifest))? { Some(record) } else { None })
+}

@@ -1,0 +1,327 @@
+//! The lease: one writer at a time, for as long as it shows that it is alive.
+//!
+//! | object | written by | says |
+//! | --- | --- | --- |
+//! | `_runs/commit_log/<n>.json` | create-only | somebody took the lease; `n` is its fencing number |
+//! | `_locks/<n>.json` | the holder of `n` only | that it is alive (heartbeat), or that it is done (released) |
+//!
+//! Whether a holder is alive is judged by clocks and may be wrong. That nothing goes wrong then is the commit log's part.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{fmt, thread};
+
+use anyhow::Result;
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::commit_log::{self, Record, file_name, number_of};
+use crate::config::ConfigWrong;
+use crate::store::{Creation, Store, StoreFailed, Unconditional};
+
+/// The folder of lease files.
+pub const LOCKS: &str = "_locks";
+
+/// Heartbeats in the time of a lease: two may be lost.
+const HEARTBEATS: u32 = 3;
+
+/// A run that writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Unlike any other run's.
+    pub run_id: String,
+    pub host: String,
+    pub pid: u32,
+    /// How long after its last heartbeat it counts as dead.
+    pub lease_seconds: u32,
+}
+
+/// Who holds, or held, the lease: a file under `_locks/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub fencing_number: u64,
+    #[serde(flatten)]
+    pub owner: Owner,
+    pub acquired_at: DateTime<Utc>,
+    pub heartbeat_at: DateTime<Utc>,
+    /// Set when it is done.
+    pub released_at: Option<DateTime<Utc>>,
+}
+
+impl Holder {
+    pub fn expires_at(&self) -> DateTime<Utc> {
+        self.heartbeat_at + self.lease()
+    }
+
+    /// Whether it must be left alone. A heartbeat from the future, by more than a lease, is no sign of life but of a
+    /// wrong clock.
+    pub fn is_live(&self, now: DateTime<Utc>) -> bool {
+        let heard_recently = self.heartbeat_at - self.lease() <= now && now < self.expires_at();
+        self.released_at.is_none() && heard_recently
+    }
+
+    fn lease(&self) -> TimeDelta {
+        TimeDelta::seconds(self.owner.lease_seconds.into())
+    }
+
+    fn path(&self) -> String {
+        format!("{LOCKS}/{}", file_name(self.fencing_number))
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Owner { run_id, host, pid, .. } = &self.owner;
+        let at = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let (acquired_at, heartbeat_at) = (at(self.acquired_at), at(self.heartbeat_at));
+        write!(f, "run {run_id} (pid {pid} on {host}, since {acquired_at}, last heartbeat {heartbeat_at}")?;
+        write!(f, ", lease until {}, fencing number {})", at(self.expires_at()), self.fencing_number)
+    }
+}
+
+/// Another run holds the lease.
+#[derive(Debug)]
+pub struct Held(pub Box<Holder>);
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the results are held by {}; try again later", self.0)
+    }
+}
+
+impl std::error::Error for Held {}
+
+/// This run held the lease and does not any more.
+#[derive(Debug)]
+pub struct LeaseLost;
+
+impl fmt::Display for LeaseLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "another run took over the results because this one showed no sign of life; try again later")
+    }
+}
+
+impl std::error::Error for LeaseLost {}
+
+/// What the writer of the newest record says of itself; `None` where nobody ever wrote.
+pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Holder>> {
+    let Some(head) = head else { return Ok(None) };
+    let path = format!("{LOCKS}/{}", file_name(head.fencing_number));
+    if let Some(bytes) = results.read(&path)? {
+        let bad = |e| StoreFailed(format!("{} is not a lease of this program: {e}; delete it", results.show(&path)));
+        return Ok(Some(serde_json::from_slice(&bytes).map_err(bad)?));
+    }
+    // It took the lease a moment ago, or the file is lost: its newest record is its last sign of life.
+    Ok(Some(Holder {
+        fencing_number: head.fencing_number,
+        owner: head.owner.clone(),
+        acquired_at: head.written_at,
+        heartbeat_at: head.written_at,
+        released_at: None,
+    }))
+}
+
+/// Ends an expired lease, so that the next run need not wait; gives back what it found.
+///
+/// # Errors
+/// `Held` when the lease has not expired.
+pub fn unlock(results: &Store, now: DateTime<Utc>) -> Result<Option<Holder>> {
+    let head = commit_log::read_head(results)?;
+    let Some(mut holder) = read_holder(results, head.as_ref())?.filter(|h| h.released_at.is_none()) else {
+        return Ok(None);
+    };
+    if holder.is_live(now) {
+        return Err(Held(Box::new(holder)).into());
+    }
+    holder.released_at = Some(now);
+    results.write(&holder.path(), serde_json::to_vec_pretty(&holder)?)?;
+    Ok(Some(holder))
+}
+
+/// The lease while this process holds it; released when dropped.
+pub struct Lease {
+    pulse: Arc<Pulse>,
+    /// Hanging up ends the thread.
+    heartbeat: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+/// Signs of life, from the thread that gives them and from the one that depends on them.
+struct Pulse {
+    results: Store,
+    holder: Holder,
+    clock: fn() -> DateTime<Utc>,
+    valid_until: Mutex<Instant>,
+}
+
+impl Lease {
+    /// Takes the lease by writing the next record of the commit log, and keeps it alive from then on.
+    ///
+    /// Gives the record back, which is the log's head now.
+    ///
+    /// # Errors
+    /// `Held` when another run has it; `ConfigWrong` when the store ignores conditions and `single_writer` is not set.
+    pub fn acquire(
+        results: &Store,
+        owner: &Owner,
+        single_writer: bool,
+        clock: fn() -> DateTime<Utc>,
+    ) -> Result<(Lease, Record)> {
+        if !single_writer {
+            probe(results, owner)?;
+        }
+        loop {
+            let head = commit_log::read_head(results)?;
+            if let Some(holder) = read_holder(results, head.as_ref())?.filter(|h| h.is_live(clock())) {
+                return Err(Held(Box::new(holder)).into());
+            }
+            let number = head.as_ref().map_or(0, |head| head.number) + 1;
+            let record = Record {
+                number,
+                fencing_number: number,
+                owner: owner.clone(),
+                written_at: clock(),
+                previous_commit: head.as_ref().and_then(Record::newest_commit),
+                commit: None,
+            };
+            // Whoever was faster holds it now, and is found above.
+            if commit_log::append(results, &record, single_writer)? {
+                return Ok((Lease::start(results, &record, clock)?, record));
+            }
+        }
+    }
+
+    fn start(results: &Store, record: &Record, clock: fn() -> DateTime<Utc>) -> Result<Lease> {
+        let holder = Holder {
+            fencing_number: record.number,
+            owner: record.owner.clone(),
+            acquired_at: record.written_at,
+            heartbeat_at: record.written_at,
+            released_at: None,
+        };
+        let valid_until = Mutex::new(Instant::now());
+        let pulse = Arc::new(Pulse { results: results.clone(), holder, clock, valid_until });
+        // From here on it is released, whatever goes wrong.
+        let mut lease = Lease { pulse, heartbeat: None };
+        if !lease.revive()? {
+            return Err(LeaseLost.into());
+        }
+        for old in results.list_all(LOCKS)? {
+            if number_of(&old.name).is_some_and(|number| number < lease.fencing_number()) {
+                results.remove(&format!("{LOCKS}/{}", old.name))?;
+            }
+        }
+        lease.heartbeat = Some(lease.pulse.clone().start()?);
+        Ok(lease)
+    }
+
+    pub fn fencing_number(&self) -> u64 {
+        self.pulse.holder.fencing_number
+    }
+
+    pub fn owner(&self) -> &Owner {
+        &self.pulse.holder.owner
+    }
+
+    /// Whether nobody may have taken over yet, by this machine's own measure of time since the last heartbeat.
+    pub fn is_valid(&self) -> bool {
+        self.pulse.is_valid()
+    }
+
+    /// Goes on with a lease that has run out, if nobody has taken over; `false`: somebody has.
+    pub fn revive(&self) -> Result<bool> {
+        self.pulse.revive()
+    }
+}
+
+impl Pulse {
+    fn start(self: Arc<Self>) -> Result<(Sender<()>, JoinHandle<()>)> {
+        let (hang_up, hung_up) = channel();
+        let pause = self.lease() / HEARTBEATS;
+        let go_on = move || {
+            while hung_up.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                let alive = if self.is_valid() { self.beat() } else { self.revive().map(drop) };
+                if let Err(error) = alive {
+                    tracing::warn!("heartbeat: {error:#}");
+                }
+            }
+        };
+        Ok((hang_up, thread::Builder::new().name("heartbeat".into()).spawn(go_on)?))
+    }
+
+    fn lease(&self) -> Duration {
+        Duration::from_secs(self.holder.owner.lease_seconds.into())
+    }
+
+    fn is_valid(&self) -> bool {
+        Instant::now() < *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts only if it was not too late: a process may be paused on the way.
+    fn beat(&self) -> Result<()> {
+        let until = self.show(None)?;
+        if self.is_valid() {
+            self.extend(until);
+        }
+        Ok(())
+    }
+
+    /// Shows that it is alive first, and then looks whether it is too late: who looks for signs of life finds one.
+    fn revive(&self) -> Result<bool> {
+        let until = self.show(None)?;
+        let head = commit_log::read_head(&self.results)?;
+        let is_mine = head.is_some_and(|head| head.fencing_number == self.holder.fencing_number);
+        if is_mine {
+            self.extend(until);
+        }
+        Ok(is_mine)
+    }
+
+    /// Writes the lease's file; tells until when it counts, from before it was sent: others count from when they see it.
+    fn show(&self, released_at: Option<DateTime<Utc>>) -> Result<Instant> {
+        let until = Instant::now() + self.lease();
+        let holder = Holder { heartbeat_at: (self.clock)(), released_at, ..self.holder.clone() };
+        self.results.write(&holder.path(), serde_json::to_vec_pretty(&holder)?)?;
+        Ok(until)
+    }
+
+    fn extend(&self, until: Instant) {
+        *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some((hang_up, thread)) = self.heartbeat.take() {
+            drop(hang_up);
+            let _ = thread.join();
+        }
+        // A lease that cannot be released expires.
+        if let Err(error) = self.pulse.show(Some((self.pulse.clock)())) {
+            tracing::warn!("releasing the lease: {error:#}");
+        }
+    }
+}
+
+/// Creates an object twice: a store that lets both succeed cannot keep two writers apart.
+fn probe(results: &Store, owner: &Owner) -> Result<()> {
+    let path = format!("{LOCKS}/probe-{}", owner.run_id);
+    let refused = || {
+        ConfigWrong(format!(
+            "{} cannot keep two runs apart: it lets an object that should be created once be created twice; use another \
+             store, or set single_writer = true in the job file and see to it that one run writes at a time",
+            results.location
+        ))
+    };
+    let create = |content: &'static str| results.create(&path, Bytes::from_static(content.as_bytes()));
+    let outcome = create("first").and_then(|_| create("second"));
+    results.remove(&path)?;
+    match outcome {
+        Ok(Creation::Exists(_)) => Ok(()),
+        Ok(Creation::Created) => Err(refused().into()),
+        Err(error) if error.is::<Unconditional>() => Err(refused().into()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,85 @@
+//! What is beside the tables and nobody needs any more: leftovers of staging, superseded manifests, old records, leases
+//! and quarantine.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::commit_log::{COMMIT_LOG, Record, number_of};
+use super::lease::LOCKS;
+use super::writer::STAGING;
+use crate::record::state::RUNS;
+use crate::store::{Entry, Store};
+
+/// The folder of quarantined rows.
+pub const QUARANTINE: &str = "_quarantine";
+
+/// A file that can go, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Superfluous {
+    /// In the results.
+    pub path: String,
+    pub bytes: u64,
+    pub why: &'static str,
+}
+
+/// Lists what can go. `before` is the age: what was written, or superseded, later than that stays.
+///
+/// The newest manifest of a day, the newest records of the commit log, and the `needed_staging` folders (of a run at work,
+/// of an interrupted commit) always stay, and tables are not looked at. A number of the commit log that a process may still try to take must not become
+/// free again, so `before` has to lie far more than a lease in the past.
+pub fn find_superfluous(
+    results: &Store,
+    head: Option<&Record>,
+    needed_staging: &[String],
+    before: DateTime<Utc>,
+) -> Result<Vec<Superfluous>> {
+    let mut found = Vec::new();
+    let is_old = |entry: &Entry| entry.modified_at < before;
+    let mut add = |folder: &str, entry: &Entry, why| {
+        found.push(Superfluous { path: format!("{folder}/{}", entry.name), bytes: entry.size_bytes, why });
+    };
+    let [staged, runs, locks, quarantined] = results
+        .list_all_of_each(&[STAGING, RUNS, LOCKS, QUARANTINE])?
+        .try_into()
+        .unwrap_or_else(|_| unreachable!("four folders were listed"));
+
+    let is_kept = |entry: &Entry| {
+        let path = format!("{STAGING}/{}", entry.name);
+        needed_staging.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+    };
+    staged.iter().filter(|entry| !is_kept(entry)).for_each(|entry| add(STAGING, entry, "staged and never committed"));
+
+    let mut manifests: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+    for entry in &runs {
+        let Some((folder, file)) = entry.name.split_once('/') else { continue };
+        if folder.starts_with("dt=") {
+            manifests.entry(folder).or_default().push(entry);
+        } else if COMMIT_LOG.ends_with(folder) && is_old(entry) && precedes(file, head) {
+            add(RUNS, entry, "an old record of the commit log");
+        }
+    }
+    // Listed by name, so each is followed by the one that superseded it.
+    for pair in manifests.values().flat_map(|of_day| of_day.windows(2)).filter(|pair| is_old(pair[1])) {
+        add(RUNS, pair[0], "a superseded manifest");
+    }
+
+    let is_current = |entry: &Entry| head.is_some_and(|head| number_of(&entry.name) >= Some(head.fencing_number));
+    let old_locks = locks.iter().filter(|entry| is_old(entry) && !is_current(entry));
+    old_locks.for_each(|entry| add(LOCKS, entry, "an old lease"));
+    let old_quarantine = quarantined.iter().filter(|entry| is_old(entry));
+    old_quarantine.for_each(|entry| add(QUARANTINE, entry, "old quarantine"));
+    for folder in [COMMIT_LOG, LOCKS] {
+        let half_written = results.list_half_written(folder)?;
+        half_written.iter().filter(|entry| is_old(entry)).for_each(|entry| add(folder, entry, "half written"));
+    }
+    Ok(found)
+}
+
+/// Whether nobody reads the record any more: the newest one and the newest commit are looked at.
+fn precedes(file_name: &str, head: Option<&Record>) -> bool {
+    let oldest_needed = head.and_then(|head| head.newest_commit().into_iter().chain([head.number]).min());
+    number_of(file_name).zip(oldest_needed).is_some_and(|(number, needed)| number < needed)
+}

@@ -1,0 +1,146 @@
+//! A store whose k-th call fails: before its effect or after it, once or from then on.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, RenameOptions, Result,
+};
+
+/// Which call fails, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// From 1.
+    pub call: u64,
+    /// The call has its effect, but its answer is lost.
+    pub after_effect: bool,
+    /// Every later call fails too, without effect.
+    pub for_good: bool,
+}
+
+/// Counts the calls of all stores that share it, and lets one fail, or something happen before it.
+#[derive(Default)]
+pub struct Faults {
+    calls: AtomicU64,
+    fault: Option<Fault>,
+    meanwhile: Option<(u64, Box<dyn Fn() + Send + Sync>)>,
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} after {} calls", self.fault, self.calls())
+    }
+}
+
+impl Faults {
+    pub fn new(fault: Option<Fault>) -> Arc<Faults> {
+        Arc::new(Faults { fault, ..Faults::default() })
+    }
+
+    /// Nothing fails, but something else happens just before a call.
+    pub fn meanwhile(call: u64, happens: impl Fn() + Send + Sync + 'static) -> Arc<Faults> {
+        Arc::new(Faults { meanwhile: Some((call, Box::new(happens))), ..Faults::default() })
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    async fn call<T>(&self, effect: impl Future<Output = Result<T>>) -> Result<T> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some((_, happens)) = self.meanwhile.as_ref().filter(|(call, _)| *call == number) {
+            happens();
+        }
+        let Some(fault) = self.fault else { return effect.await };
+        let failed = || object_store::Error::Generic { store: "faulty", source: "injected fault".into() };
+        if number == fault.call {
+            if fault.after_effect {
+                effect.await?;
+            }
+            return Err(failed());
+        }
+        if fault.for_good && number > fault.call { Err(failed()) } else { effect.await }
+    }
+}
+
+/// A store with faults in front of it.
+#[derive(Debug)]
+pub struct Faulty {
+    pub inner: Arc<dyn ObjectStore>,
+    pub faults: Arc<Faults>,
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with faults", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.faults.call(self.inner.put_opts(location, payload, options)).await
+    }
+
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        unreachable!("the program uploads every file in one piece")
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.faults.call(self.inner.get_opts(location, options)).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.faults.call(self.inner.get_ranges(location, ranges)).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let (inner, faults) = (self.inner.clone(), self.faults.clone());
+        let delete = move |location: Result<Path>| {
+            let (inner, faults) = (inner.clone(), faults.clone());
+            async move {
+                let one = futures::stream::once(async { location }).boxed();
+                faults
+                    .call(inner.delete_stream(one).try_collect::<Vec<_>>().map(|deleted| Ok(deleted?.remove(0))))
+                    .await
+            }
+        };
+        locations.then(delete).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (faults, listed) = (self.faults.clone(), self.inner.list(prefix));
+        let collected = async move { faults.call(listed.try_collect::<Vec<_>>()).await };
+        let entries = collected.map(|entries| match entries {
+            Ok(entries) => futures::stream::iter(entries.into_iter().map(Ok)).boxed(),
+            Err(error) => futures::stream::iter([Err(error)]).boxed(),
+        });
+        entries.flatten_stream().boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.faults.call(self.inner.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.faults.call(self.inner.copy_opts(from, to, options)).await
+    }
+
+    // A disk renames in one step; an object store copies and deletes, and may fail in between.
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        if self.inner.to_string().starts_with("LocalFileSystem") {
+            return self.faults.call(self.inner.rename_opts(from, to, options)).await;
+        }
+        self.copy_opts(from, to, CopyOptions::new()).await?;
+        object_store::ObjectStoreExt::delete(self, from).await
+    }
+}
