@@ -371,9 +371,9 @@ pub struct ParquetObject {
 }
 
 impl ParquetObject {
-    /// A damaged footer may name bytes beyond the end; that is the file's fault, not the store's.
+    /// A damaged footer may name bytes beyond the end, or none; that is the file's fault, not the store's.
     fn check(&self, range: &Range<u64>) -> Result<(), ParquetError> {
-        if range.start <= range.end && range.end <= self.size_bytes {
+        if range.start < range.end && range.end <= self.size_bytes {
             return Ok(());
         }
         Err(ParquetError::EOF(format!("bytes {range:?} of a file of {}", self.size_bytes)))

@@ -1,5 +1,6 @@
 //! An export's files against its contract: the `_SUCCESS` list, readable Parquet, columns and types; no rows yet.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -7,15 +8,17 @@ use anyhow::{Result, anyhow};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use chrono::NaiveDate;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
 
+use super::thrift::is_footer;
 use crate::contracts::arrow::{MONEY_PRECISION, MONEY_SCALE, show_cents};
 use crate::contracts::{Column, Dataset, Kind, SUCCESS_FILE};
 use crate::days::readiness::Folder;
-use crate::store::{Entry, Store, StoreFailed};
+use crate::store::{Entry, ParquetObject, Store, StoreFailed};
 
 /// One way in which an export breaks its contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +167,7 @@ fn load_metadata(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result
         return Ok(Err(format!("a file of {} bytes", entry.size_bytes)));
     }
     let mut reader = store.parquet_object(&path, entry.size_bytes)?;
-    let loaded = isolated(|| store.runtime().block_on(ArrowReaderMetadata::load_async(&mut reader, options.clone())));
+    let loaded = isolated(|| store.runtime().block_on(read_footer(&mut reader, entry.size_bytes, options.clone())));
     let metadata = match loaded {
         Ok(metadata) => metadata,
         Err(error) => return sort_error(&store.show(&path), error),
@@ -176,6 +179,31 @@ fn load_metadata(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result
         Ok(metadata) => Ok(Ok(metadata)),
         Err(error) => sort_error(&store.show(&path), error),
     }
+}
+
+/// A footer of this size describes some thousand row groups of a hundred columns; in memory it takes several times as much.
+const MOST_FOOTER_BYTES: usize = 64 << 20;
+
+/// The file ends with its footer, the footer's length in four bytes, and a mark of four.
+async fn read_footer(
+    reader: &mut ParquetObject,
+    size_bytes: u64,
+    options: ArrowReaderOptions,
+) -> Result<ArrowReaderMetadata, ParquetError> {
+    let end = size_bytes - 8;
+    let tail = FooterTail::try_from(&reader.get_bytes(end..size_bytes).await?[..])?;
+    let length = tail.metadata_length();
+    if tail.is_encrypted_footer() {
+        return Err(ParquetError::General("an encrypted footer".into()));
+    }
+    if length > MOST_FOOTER_BYTES || length as u64 > end {
+        return Err(ParquetError::General(format!("a footer of {length} bytes")));
+    }
+    let footer = reader.get_bytes(end - length as u64..end).await?;
+    if !is_footer(&footer) {
+        return Err(ParquetError::General("a footer that is not one".into()));
+    }
+    ArrowReaderMetadata::try_new(Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?), options)
 }
 
 /// Runs code that reads bytes from outside; a panic in it is one more way to say that the bytes are bad.
@@ -193,21 +221,35 @@ pub fn sort_error<T>(path: &str, error: ParquetError) -> Result<Result<T, String
     Ok(Err(error.to_string().lines().next().unwrap_or_default().to_owned()))
 }
 
-/// Every column chunk lies within the file, and no count is negative.
+/// Rows that one byte of a file may stand for. Every row has a key or a user of its own, which take a byte and more however
+/// they are encoded; a footer that claims rows without end would be read without end.
+const ROWS_PER_BYTE: u64 = 128;
+
+/// Every column chunk lies within the file, beside the others, and no count is negative or out of proportion.
 fn check_ranges(metadata: &ParquetMetaData, size_bytes: u64) -> Result<(), String> {
     if metadata.file_metadata().num_rows() < 0 {
         return Err(format!("a footer that says {} rows", metadata.file_metadata().num_rows()));
     }
-    let mut rows = 0_i64;
+    let (mut rows, mut bytes) = (0_i64, 0_u64);
     for group in metadata.row_groups() {
-        rows = rows.saturating_add(group.num_rows().max(0));
+        if group.num_rows() < 0 {
+            return Err(format!("a row group of {} rows", group.num_rows()));
+        }
+        rows = rows.saturating_add(group.num_rows());
         for chunk in group.columns() {
             let start = chunk.dictionary_page_offset().unwrap_or(i64::MAX).min(chunk.data_page_offset());
             let end = start.checked_add(chunk.compressed_size());
             if start < 0 || chunk.compressed_size() < 0 || end.is_none_or(|end| end as u64 > size_bytes) {
                 return Err("a footer that points outside the file".into());
             }
+            bytes = bytes.saturating_add(chunk.compressed_size() as u64);
         }
+    }
+    if bytes > size_bytes {
+        return Err(format!("a footer that says {bytes} bytes of columns in a file of {size_bytes}"));
+    }
+    if rows as u64 / ROWS_PER_BYTE > size_bytes {
+        return Err(format!("a footer that says {rows} rows in a file of {size_bytes} bytes"));
     }
     if rows != metadata.file_metadata().num_rows() {
         return Err(format!(
@@ -326,34 +368,39 @@ fn show_type(found: &DataType) -> String {
     }
 }
 
+/// Lists some hundred thousand files. A `_SUCCESS` beyond that is something else, and is not read.
+const MOST_LIST_BYTES: u64 = 16 << 20;
+
 /// The folder's files against the list in `_SUCCESS`, if it has one.
 fn check_success_list(store: &Store, folder: &Folder, files: &[OpenFile]) -> Result<Vec<Issue>> {
     let path = format!("{}/{SUCCESS_FILE}", folder.dataset.partition(folder.day));
+    let not_a_list = |found: String| {
+        let expected = r#"nothing, or {"files":[{"name":...,"size_bytes":...,"row_count":...}]}"#;
+        vec![Issue::file(SUCCESS_FILE, expected, found, "write _SUCCESS empty or with its list")]
+    };
+    let size_bytes = folder.success.as_ref().map_or(0, |success| success.size_bytes);
+    if size_bytes > MOST_LIST_BYTES {
+        return Ok(not_a_list(format!("{size_bytes} bytes")));
+    }
     let text = store.read(&path)?.unwrap_or_default();
     if text.is_empty() {
         return Ok(vec![]);
     }
     let list: SuccessList = match serde_json::from_slice(&text) {
         Ok(list) => list,
-        Err(e) => {
-            let expected = r#"nothing, or {"files":[{"name":...,"size_bytes":...,"row_count":...}]}"#;
-            return Ok(vec![Issue::file(
-                SUCCESS_FILE,
-                expected,
-                e.to_string(),
-                "write _SUCCESS empty or with its list",
-            )]);
-        }
+        Err(e) => return Ok(not_a_list(e.to_string())),
     };
     let mut issues = Vec::new();
     let mut issue = |file: &str, expected: String, found: String| {
         issues.push(Issue::file(file, &expected, found, "export the day again, with _SUCCESS written last"));
     };
-    for (i, listed) in list.files.iter().enumerate() {
-        if list.files[..i].iter().any(|l| l.name == listed.name) {
+    let found: HashMap<&str, &OpenFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
+    let mut names = HashSet::new();
+    for listed in &list.files {
+        if !names.insert(listed.name.as_str()) {
             issue(&listed.name, "one entry in the list of _SUCCESS".into(), "several".into());
         }
-        match files.iter().find(|f| f.name == listed.name) {
+        match found.get(listed.name.as_str()) {
             None => issue(&listed.name, "a file, as _SUCCESS lists it".into(), "no such file".into()),
             Some(file) => {
                 if file.size_bytes != listed.size_bytes {
@@ -367,7 +414,7 @@ fn check_success_list(store: &Store, folder: &Folder, files: &[OpenFile]) -> Res
             }
         }
     }
-    for file in files.iter().filter(|f| !list.files.iter().any(|l| l.name == f.name)) {
+    for file in files.iter().filter(|file| !names.contains(file.name.as_str())) {
         issue(&file.name, "only the files that _SUCCESS lists".into(), "a file that it does not list".into());
     }
     Ok(issues)

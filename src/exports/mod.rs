@@ -1,16 +1,19 @@
 //! Stage 3: a ready day's files opened, checked against the contract, and read row by row; bad rows set aside.
 //!
 //! 1. `contract`: every file's footer against the dataset's columns and the `_SUCCESS` list; no rows yet.
-//! 2. `stream`: the rows, decoded in the order that decides among repeated keys, as `batch::Batch`es.
+//! 2. `stream`: the rows, decoded in the order that decides among repeated keys, as `batch::Batch`es; `pages` checks what
+//!    the bytes claim before they are decoded.
 //! 3. `rules`: the row rules; what breaks one goes to `quarantine` with its reason.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
 
 pub mod batch;
 pub mod contract;
+pub mod pages;
 pub mod quarantine;
 pub mod rules;
 pub mod snapshots;
 pub mod stream;
+mod thrift;
 
 use anyhow::Result;
 

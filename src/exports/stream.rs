@@ -12,13 +12,13 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
-use futures::StreamExt;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 
 use super::batch::Batch;
 use super::contract::{Defect, Issue, OpenExport, OpenFile, isolated, sort_error};
+use super::pages::RowGroup;
 use super::rules::Sieve;
 use crate::config::QuarantineBudget;
 use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
@@ -58,19 +58,25 @@ pub fn read(
 
 /// Sends every batch with the position of its file; ends early when the receiver is gone or after an error.
 fn decode_files(store: &Store, export: &OpenExport, sender: &SyncSender<(usize, Decoded)>) {
-    for (position, file) in export.files.iter().enumerate() {
+    for (file_position, file) in export.files.iter().enumerate() {
         let mut rows = 0;
         let ended = isolated(|| {
             let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
-            let reader = store.parquet_object(&path, file.size_bytes).map_err(|e| ParquetError::External(e.into()))?;
-            let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, file.metadata.clone());
-            let mask = ProjectionMask::roots(builder.parquet_schema(), file.positions.iter().copied());
-            let mut stream = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()?;
-            while let Some(batch) = store.runtime().block_on(stream.next()) {
-                let batch = batch?;
-                rows += batch.num_rows() as u64;
-                if sender.send((position, Ok(batch))).is_err() {
-                    return Ok(());
+            let mut object =
+                store.parquet_object(&path, file.size_bytes).map_err(|e| ParquetError::External(e.into()))?;
+            let metadata = file.metadata.metadata();
+            let schema = metadata.file_metadata().schema_descr();
+            let wanted = ProjectionMask::roots(schema, file.positions.iter().copied());
+            let types = Some(file.metadata.schema().fields());
+            let levels = parquet_to_arrow_field_levels(schema, wanted.clone(), types)?;
+            for position in (0..metadata.num_row_groups()).filter(|group| metadata.row_group(*group).num_rows() > 0) {
+                let group = RowGroup::fetch(store, &mut object, metadata, position, &wanted)?;
+                for batch in ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)? {
+                    let batch = batch.map_err(|error| ParquetError::General(error.to_string()))?;
+                    rows += batch.num_rows() as u64;
+                    if sender.send((file_position, Ok(batch))).is_err() {
+                        return Ok(());
+                    }
                 }
             }
             if rows == file.rows {
@@ -80,7 +86,7 @@ fn decode_files(store: &Store, export: &OpenExport, sender: &SyncSender<(usize, 
         });
         if let Err(error) = ended {
             // The receiver is gone only after an error of its own, which is then the one to report.
-            let _ = sender.send((position, Err(error)));
+            let _ = sender.send((file_position, Err(error)));
             return;
         }
     }

@@ -12,13 +12,13 @@ const DAY: &str = "2026-03-14";
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The sample's last two days, already published, so that a later run has something to leave alone.
-struct Published {
-    folder: TempDir,
-    before: BTreeMap<PathBuf, Vec<u8>>,
+pub struct Published {
+    pub folder: TempDir,
+    pub before: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Published {
-    fn new() -> Published {
+    pub fn new() -> Published {
         let folder = TempDir::new().unwrap();
         let exports = Path::new(REPOSITORY).join("sample_data/exports");
         for dataset in fs::read_dir(&exports).unwrap().map(|d| d.unwrap().file_name()) {
@@ -40,15 +40,15 @@ impl Published {
         published
     }
 
-    fn export(&self, dataset: &str) -> PathBuf {
+    pub fn export(&self, dataset: &str) -> PathBuf {
         self.folder.path().join("exports").join(dataset).join("dt=2026-03-14")
     }
 
-    fn part(&self, dataset: &str) -> PathBuf {
+    pub fn part(&self, dataset: &str) -> PathBuf {
         self.export(dataset).join("part-0.parquet")
     }
 
-    fn run(&self, command: &str, more: &[&str]) -> Outcome {
+    pub fn run(&self, command: &str, more: &[&str]) -> Outcome {
         let (exports, results) = (self.folder.path().join("exports"), self.folder.path().join("results"));
         let config = format!("{REPOSITORY}/jobs/daily.toml");
         let mut args = vec![command, "--day", DAY, "--quiet", "--config", &config];
@@ -58,7 +58,7 @@ impl Published {
     }
 
     /// Every file of every table; not the manifests and the quarantine, which tell of the failed run.
-    fn tables(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub fn tables(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.folder.path().join("results")];
         while let Some(folder) = folders.pop() {
@@ -76,7 +76,7 @@ impl Published {
 
     /// The day is blocked with 65; the text says all of `says`; the results are as they were.
     #[track_caller]
-    fn is_blocked(&self, says: &[&str]) -> Outcome {
+    pub fn is_blocked(&self, says: &[&str]) -> Outcome {
         let ended = self.run("run", &[]);
         assert_eq!(ended.code, 65, "{}", ended.stderr);
         for text in says {

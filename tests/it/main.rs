@@ -6,6 +6,7 @@ mod crash;
 mod docs;
 mod duckdb;
 mod faults;
+mod fuzzed;
 mod help;
 mod kill;
 mod operations;
