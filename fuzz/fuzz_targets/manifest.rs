@@ -3,20 +3,55 @@
 #![no_main]
 
 use campaign_etl::exports::quarantine::Accounting;
+use campaign_etl::publish::commit_log::{Commit, CommittedFile, Record};
+use campaign_etl::publish::lease::{Holder, Owner};
 use campaign_etl::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark, PublishedTable, Skipped};
 use campaign_etl_fuzz::{seeds, survive};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-fuzz_target!(init: seeds::put("manifest", "full", &serde_json::to_vec(&full()).unwrap()), |data: &[u8]| {
-    survive(|| check::<Manifest>(data));
+fuzz_target!(init: write_seeds(), |data: &[u8]| {
+    survive(|| {
+        check::<Manifest>(data);
+        check::<Record>(data);
+        check::<Holder>(data);
+    });
 });
 
-fn check<Record: Serialize + DeserializeOwned>(bytes: &[u8]) {
-    let Ok(record) = serde_json::from_slice::<Record>(bytes) else { return };
+fn write_seeds() {
+    seeds::put("manifest", "full", &serde_json::to_vec(&full()).unwrap());
+    seeds::put("manifest", "record", &serde_json::to_vec(&record()).unwrap());
+    let Record { number, owner, written_at, .. } = record();
+    let holder = Holder {
+        fencing_number: number,
+        owner,
+        acquired_at: written_at,
+        heartbeat_at: written_at,
+        released_at: Some(written_at),
+    };
+    seeds::put("manifest", "holder", &serde_json::to_vec(&holder).unwrap());
+}
+
+/// A commit record with something in every field.
+fn record() -> Record {
+    let text = || String::from("x");
+    let file = || CommittedFile { path: text(), bytes: 1, sha256: text() };
+    let day = "2026-03-14".parse().unwrap();
+    Record {
+        number: 2,
+        fencing_number: 1,
+        owner: Owner { run_id: text(), host: text(), pid: 3, lease_seconds: 4 },
+        written_at: "2026-03-15T09:00:00Z".parse().unwrap(),
+        previous_commit: Some(1),
+        commit: Some(Commit { day, staging: text(), files: vec![file()], removed: vec![file()], manifest: file() }),
+    }
+}
+
+fn check<Json: Serialize + DeserializeOwned>(bytes: &[u8]) {
+    let Ok(record) = serde_json::from_slice::<Json>(bytes) else { return };
     let written = serde_json::to_string(&record).unwrap();
-    let read: Record = serde_json::from_str(&written).unwrap();
+    let read: Json = serde_json::from_str(&written).unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), written);
 }
 
