@@ -121,7 +121,7 @@ pub fn append(results: &Store, record: &Record, single_writer: bool) -> Result<b
     Ok(results.create(&path, bytes)? == Creation::Created)
 }
 
-/// The newest commit, where its files are not all in place yet.
+/// The newest commit, where its staging folder is not tidied up yet.
 pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<Record>> {
     let Some(number) = head.and_then(Record::newest_commit) else { return Ok(None) };
     let record = match head {
@@ -129,10 +129,8 @@ pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<
         _ => read(results, number)?,
     };
     let Some(commit) = &record.commit else { return Ok(None) };
-    // The manifest is moved last; where a move is a copy and a deletion, it may be there twice.
-    let is_unfinished =
-        results.exists(&commit.staged_path(&commit.manifest))? && !is_in_place(results, &commit.manifest)?;
-    Ok(if is_unfinished { Some(record) } else { None })
+    // The manifest is moved last.
+    Ok(if results.exists(&commit.staged_path(&commit.manifest))? { Some(record) } else { None })
 }
 
 /// Whether a file lies where it belongs, with the bytes that it was committed with.

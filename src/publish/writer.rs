@@ -127,14 +127,10 @@ impl Writer {
         let unfinished = commit_log::find_unfinished(&self.results, Some(&head))?;
         if let Some(Record { number, commit: Some(commit), .. }) = unfinished {
             tell(&format!("commit {number} of {} was interrupted; it is brought to its end", commit.day));
-            self.set_spoilt_files_aside(&commit)?;
-            let lost = self.move_into_place(&commit)?;
+            let lost = self.finish(&commit)?;
             if !lost.is_empty() {
-                tell(&format!(
-                    "staged files of {} are gone, their tables are made again: {}",
-                    commit.day,
-                    lost.join(", ")
-                ));
+                let (day, lost) = (commit.day, lost.join(", "));
+                tell(&format!("staged files of {day} are gone, their tables are made again: {lost}"));
             }
         }
         self.head = head;
@@ -156,15 +152,21 @@ impl Writer {
         valid_until.map(|until| self.results.until(until)).ok_or_else(|| LeaseLost.into())
     }
 
-    /// A staged file that is not what was verified does not become visible.
-    fn set_spoilt_files_aside(&self, commit: &Commit) -> Result<()> {
+    /// Goes on where another process stopped, or this one at an error. Gives back what could not be found.
+    fn finish(&self, commit: &Commit) -> Result<Vec<String>> {
+        // Where a move is a copy and a deletion, the manifest may be there twice: then all the others are in place.
+        if commit_log::is_in_place(&self.results, &commit.manifest)? {
+            self.check()?.remove_folder(&commit.staging)?;
+            return Ok(vec![]);
+        }
+        // What was staged may have been spoilt since it was verified.
         for file in &commit.files {
             let staged = commit.staged_path(file);
             if self.results.read(&staged)?.is_some_and(|bytes| sha256(&bytes) != file.sha256) {
                 self.check()?.remove(&staged)?;
             }
         }
-        Ok(())
+        self.move_into_place(commit)
     }
 
     /// Puts every file of a commit into its place. Each step may be repeated, by this process or by another. Gives back
