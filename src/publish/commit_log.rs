@@ -138,9 +138,13 @@ pub fn is_in_place(results: &Store, file: &CommittedFile) -> Result<bool> {
     Ok(results.read(&file.path)?.is_some_and(|bytes| sha256(&bytes) == file.sha256))
 }
 
-/// The number after every one that was ever used, also where the log itself was lost and only manifests are left.
-pub fn next_number(results: &Store, head: Option<&Record>) -> Result<u64> {
+/// The greatest number that a manifest has; 0 where there is none. Not greater than the log's head, unless the log was
+/// lost.
+pub fn greatest_manifest(results: &Store) -> Result<u64> {
     let listed = results.list_all(RUNS)?;
-    let used = listed.iter().filter_map(|entry| number_of(entry.name.rsplit('/').next()?)).max();
-    Ok(used.max(head.map(|head| head.number)).unwrap_or(0) + 1)
+    let numbers = listed.iter().filter_map(|entry| match entry.name.split_once('/') {
+        Some((folder, file)) if folder.starts_with("dt=") => number_of(file),
+        _ => None,
+    });
+    Ok(numbers.max().unwrap_or(0))
 }

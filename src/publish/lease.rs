@@ -172,6 +172,9 @@ impl Lease {
     ) -> Result<(Lease, Record)> {
         let mut is_probed = single_writer;
         loop {
+            // In this order: a manifest that is seen has a record that the log shows. Only one without (a lost log) may
+            // push the number beyond the next, or two runs could take the lease with different numbers.
+            let greatest_manifest = commit_log::greatest_manifest(results)?;
             let head = commit_log::read_head(results)?;
             if let Some(holder) = read_holder(results, head.as_ref())?.filter(|h| h.is_live(clock())) {
                 return Err(Held(Box::new(holder)).into());
@@ -180,7 +183,7 @@ impl Lease {
                 probe(results, owner)?;
                 is_probed = true;
             }
-            let number = commit_log::next_number(results, head.as_ref())?;
+            let number = head.as_ref().map_or(0, |head| head.number).max(greatest_manifest) + 1;
             let record = Record {
                 number,
                 fencing_number: number,
