@@ -14,7 +14,7 @@ venv=${VENV:-$work/venv}
     -master.telemetry=false -master.port=21333 -volume.port=21080 -filer -filer.port=21888 -s3 -s3.port=21334 \
     -s3.config="$here/s3.json" > "$work/server.log" 2>&1 &
 server=$!
-trap 'kill -9 $server 2> /dev/null; wait $server 2> /dev/null; rm -rf "$work"' EXIT
+trap 'kill -9 $server 2> /dev/null || true; wait $server 2> /dev/null || true; rm -rf "$work"' EXIT
 
 tries=0
 until echo "s3.bucket.create -name test" | "$venv/bin/weed" shell -master=127.0.0.1:21333 > "$work/shell.log" 2>&1 \
@@ -26,7 +26,7 @@ done
 
 "$venv/bin/python" "$here/flaky.py" 21335 21334 7 &
 proxy=$!
-trap 'kill -9 $server $proxy 2> /dev/null; wait $server $proxy 2> /dev/null; rm -rf "$work"' EXIT
+trap 'kill -9 $server $proxy 2> /dev/null || true; wait $server $proxy 2> /dev/null || true; rm -rf "$work"' EXIT
 
 export CAMPAIGN_ETL_TEST_S3_FLAKY=http://127.0.0.1:21335 CAMPAIGN_ETL_TEST_DUCKDB="$venv/bin/python"
 export CAMPAIGN_ETL_TEST_S3=s3://test/results AWS_ENDPOINT=http://127.0.0.1:21334 AWS_ALLOW_HTTP=true \
