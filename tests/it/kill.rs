@@ -100,13 +100,16 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
             let results = Folder::new(kind, &runtime);
             results.fill(&before);
             let mut child = desk.start(command, &results);
-            sleep(usual.mul_f64(f64::from(random.next_u32()) / f64::from(u32::MAX)));
-            child.kill().unwrap();
-            match child.wait().unwrap().code() {
-                None => killed += 1,
-                // It was over before: this machine is less busy than it was.
-                Some(_) => usual = usual.mul_f64(0.9),
+            let (started, moment) = (Instant::now(), usual.mul_f64(f64::from(random.next_u32()) / f64::from(u32::MAX)));
+            while started.elapsed() < moment && child.try_wait().unwrap().is_none() {
+                sleep(Duration::from_millis(1));
             }
+            // It was over before: this machine is less busy than it was.
+            if child.try_wait().unwrap().is_some() {
+                usual = started.elapsed();
+            }
+            child.kill().unwrap();
+            killed += u32::from(child.wait().unwrap().code().is_none());
             let found = results.objects();
             let on_its_way = on_its_way(&found);
             for day in DAYS {
@@ -127,6 +130,6 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
              meanwhile {mixed}, read with DuckDB {}",
             duckdb.map_or(0, |duckdb| duckdb.reads)
         );
-        assert!(killed > rounds / 4, "most runs were over before they could be killed");
+        assert!(killed > rounds / 2, "most runs were over before they could be killed");
     }
 }
