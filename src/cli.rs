@@ -99,7 +99,7 @@ pub struct Global {
     /// Threads to compute with; the results are the same with any number [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Memory within which further days are computed side by side, such as 4GiB [default: half of what there is]
+    /// Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk [default: half of what there is]
     #[arg(long, global = true, value_name = "SIZE", value_parser = memory_limit)]
     pub memory_limit: Option<u64>,
 }

@@ -1,5 +1,7 @@
 //! Each command from its arguments to what stdout gets and the exit code.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, anyhow};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::json;
@@ -13,7 +15,7 @@ use crate::contracts::markdown;
 use crate::days::calendar::days;
 use crate::days::readiness::{Readiness, check_day};
 use crate::exit_code::ExitCode;
-use crate::exports::read_day;
+use crate::exports::{Unused, read_day};
 use crate::pipeline::backfill::{self, Range, backfill as run_backfill};
 use crate::pipeline::{self, Job};
 use crate::plan::{Facts, PlannedDay, plan_days};
@@ -23,6 +25,7 @@ use crate::publish::vacuum::find_superfluous;
 use crate::publish::writer::Writers;
 use crate::record::report::{DatasetRead, Outcome, Strictness};
 use crate::record::{page, status};
+use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::store::{Access, Store, StoreFailed};
 
@@ -38,6 +41,8 @@ pub struct Surroundings {
     pub nonce: u64,
     /// Of the machine, or what its control group leaves of it.
     pub memory_bytes: u64,
+    pub cores: usize,
+    pub temporary_folder: PathBuf,
     pub stop: Stop,
     pub runtime: Handle,
 }
@@ -163,7 +168,7 @@ fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<A
             }
         }
         for superfluous in &found {
-            job.stop.check()?;
+            job.resources.stop.check()?;
             writer.check()?.remove(&superfluous.path)?;
         }
     }
@@ -198,7 +203,7 @@ fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Resu
     let mut exit_code = ExitCode::Published;
     let (mut checked, mut text) = (Vec::new(), String::new());
     for day in days(first, last) {
-        let found = validate_day(&store, &config, day, args.strict)?;
+        let found = validate_day(&store, &config, &resources(cli, &config, surroundings), day, args.strict)?;
         if exit_code != ExitCode::Blocked && found.exit_code != ExitCode::Published {
             exit_code = found.exit_code;
         }
@@ -219,7 +224,7 @@ struct Validated {
     text: String,
 }
 
-fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) -> Result<Validated> {
+fn validate_day(store: &Store, config: &Config, resources: &Resources, day: NaiveDate, strict: bool) -> Result<Validated> {
     let exports = match check_day(store, day, &config.required)? {
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => {
@@ -228,7 +233,7 @@ fn validate_day(store: &Store, config: &Config, day: NaiveDate, strict: bool) ->
             return Ok(Validated { exit_code: ExitCode::TryLater, json, text });
         }
     };
-    let read = read_day(store, &exports, config, &|_| true, true, &mut |_| Ok(()))?;
+    let read = read_day(store, &exports, config, resources, &|_| true, true, &mut Unused)?;
     let blocked = read.blocking(config).next().is_some();
     let absent: Vec<&str> = exports.folders.iter().filter(|f| !f.is_final()).map(|f| f.dataset.name).collect();
     let lacks_optional = !absent.is_empty() || !read.defects.is_empty();
@@ -303,17 +308,27 @@ fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
         pid: *process_id,
         lease_seconds: config.lease_seconds,
     };
-    let half = surroundings.memory_bytes / 2;
+    let resources = resources(cli, &config, surroundings);
     Ok(Job {
-        memory_limit_bytes: cli.global.memory_limit.or(config.memory_limit_bytes).unwrap_or(half),
+        resources,
         config,
         exports,
         results,
         progress: Progress::new(display(cli, surroundings)),
         owner,
         clock: surroundings.clock,
-        stop: surroundings.stop.clone(),
     })
+}
+
+/// What is asked for, or what there is: all cores, half of the memory, the system's folder for temporary files.
+fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resources {
+    let memory_bytes = cli.global.memory_limit.or(config.memory_limit_bytes).unwrap_or(surroundings.memory_bytes / 2);
+    Resources {
+        threads: cli.global.threads.map_or(surroundings.cores, usize::from),
+        memory_bytes,
+        spill_folder: config.spill_folder.clone().unwrap_or_else(|| surroundings.temporary_folder.clone()),
+        stop: surroundings.stop.clone(),
+    }
 }
 
 fn load_config(cli: &Cli) -> Result<Config> {

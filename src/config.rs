@@ -1,5 +1,7 @@
 //! The job file (TOML), checked: every value is known to make sense before anything is read.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, anyhow, bail, ensure};
 use bytesize::ByteSize;
 use chrono_tz::Tz;
@@ -32,8 +34,10 @@ pub struct Config {
     pub lease_seconds: u32,
     /// The person sees to it that one run writes at a time, because the store cannot.
     pub single_writer: bool,
-    /// Days that are computed side by side take no more than this together; `None`: half of what the machine has.
+    /// What the process is meant to stay within; `None`: half of what the machine has.
     pub memory_limit_bytes: Option<u64>,
+    /// A folder on a local disk for what does not fit; `None`: the system's folder for temporary files.
+    pub spill_folder: Option<PathBuf>,
     /// Names of datasets without which a day is not final.
     pub required: Vec<&'static str>,
     pub quarantine: QuarantineBudget,
@@ -125,6 +129,7 @@ struct JobFile {
     #[serde(default)]
     single_writer: bool,
     memory_limit: Option<String>,
+    spill_folder: Option<PathBuf>,
     required: Option<Vec<String>>,
     #[serde(default)]
     quarantine: QuarantineSection,
@@ -261,6 +266,7 @@ impl Config {
             lease_seconds: file.lease_seconds,
             single_writer: file.single_writer,
             memory_limit_bytes: file.memory_limit.as_deref().map(|text| bytes("memory_limit", text)).transpose()?,
+            spill_folder: file.spill_folder,
             required: required(file.required)?,
             quarantine,
             baseline_shops: file.baseline.shops,

@@ -43,5 +43,7 @@ pub mod columns;
 pub mod generate;
 pub mod metrics;
 pub mod progress;
+pub mod resources;
+pub mod shuffle;
 pub mod stop;
 pub mod store;

@@ -74,6 +74,8 @@ fn answer(cli: &Cli) -> Result<Answer> {
         process_id: process::id(),
         nonce: RandomState::new().build_hasher().finish(),
         memory_bytes: system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory),
+        cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        temporary_folder: std::env::temp_dir(),
         stop: if cli.command.access() == Access::ReadIfThere { Stop::default() } else { listen_to_signals()? },
         runtime: runtime.handle().clone(),
     };

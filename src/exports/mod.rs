@@ -1,21 +1,25 @@
 //! Stage 3: a ready day's files opened, checked against the contract, and read row by row; bad rows set aside.
 //!
 //! 1. `contract`: every file's footer against the dataset's columns and the `_SUCCESS` list; no rows yet.
-//! 2. `stream`: the rows, decoded in the order that decides among repeated keys, as `batch::Batch`es; `pages` checks what
-//!    the bytes claim before they are decoded.
-//! 3. `rules`: the row rules; what breaks one goes to `quarantine` with its reason.
+//! 2. `stream`: the rows, decoded as `batch::Batch`es by several threads; `pages` checks what the bytes claim before they
+//!    are decoded, `row_groups` knows where each row lies.
+//! 3. `rules`: the row rules; what breaks one goes to `quarantine` with its reason. `repeats` finds repeated keys among
+//!    more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
 
 pub mod batch;
 pub mod contract;
 pub mod pages;
 pub mod quarantine;
+mod repeats;
+pub mod row_groups;
 pub mod rules;
 pub mod snapshots;
 pub mod stream;
 mod thrift;
 
 use anyhow::Result;
+use chrono::NaiveDate;
 
 use crate::config::Config;
 use crate::contracts::arrow::MONEY_MAX_CENTS;
@@ -23,11 +27,17 @@ use crate::contracts::datasets::{CAMPAIGNS, ORDER_LINES, PRODUCT_TRAFFIC, SHOPS}
 use crate::contracts::{Dataset, datasets::DATASETS};
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::DayExports;
+use crate::resources::Resources;
+use crate::stop::Stop;
 use crate::store::Store;
 use batch::Batch;
 use contract::{Defect, OpenExport};
 use quarantine::{Accounting, Quarantined};
+use repeats::{KeyWriter, Keys};
+use row_groups::RowGroupPlace;
+use rules::{Sieve, Sifted};
 use snapshots::Snapshots;
+use stream::Worker;
 
 /// What reading a day gave, apart from the rows of the two streamed datasets, which went to the caller.
 #[derive(Default)]
@@ -55,22 +65,74 @@ impl DayRead {
     }
 }
 
+/// Takes the used rows of the two large datasets, one dataset after the other.
+pub trait RowSink {
+    /// Gets ready for the rows of a dataset.
+    fn begin(&mut self, export: &OpenExport) -> Result<()>;
+
+    /// An entry for one of the threads that read.
+    fn writer(&self) -> Box<dyn RowWriter + '_>;
+
+    /// Every row of the dataset was written. Those at the `repeated` positions, which are sorted, repeat a key and are not
+    /// used after all.
+    fn end(&mut self, repeated: &[u64]) -> Result<()>;
+}
+
+/// One thread's entry to a [`RowSink`].
+pub trait RowWriter: Send {
+    fn write(&mut self, batch: &Batch) -> Result<()>;
+
+    /// Every row of the row group at this position of [`OpenExport::row_groups`] was written.
+    fn end_row_group(&mut self, position: usize) -> Result<()>;
+
+    /// Every row is written.
+    fn close(&mut self) -> Result<()>;
+}
+
+/// Rows that are only checked.
+pub struct Unused;
+
+impl RowSink for Unused {
+    fn begin(&mut self, _export: &OpenExport) -> Result<()> {
+        Ok(())
+    }
+    fn writer(&self) -> Box<dyn RowWriter + '_> {
+        Box::new(Unused)
+    }
+    fn end(&mut self, _repeated: &[u64]) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl RowWriter for Unused {
+    fn write(&mut self, _batch: &Batch) -> Result<()> {
+        Ok(())
+    }
+    fn end_row_group(&mut self, _position: usize) -> Result<()> {
+        Ok(())
+    }
+    fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Reads the datasets of a final day that `wanted` accepts.
 ///
 /// All contracts are checked before any row is read, so that a person sees every breach at once. The used rows of
-/// `order_lines` and `product_traffic` go to `consume`, batch by batch, in file and row order; once a required export
-/// turns out to be broken, what was consumed is worth nothing and only the other required ones are read, unless
-/// `to_the_end` is set: a person, and the reason of a fallback, are owed every export that blocks the day.
+/// `order_lines` and `product_traffic` go to `rows`; once a required export turns out to be broken, what was written there
+/// is worth nothing and only the other required ones are read, unless `to_the_end` is set: a person, and the reason of a
+/// fallback, are owed every export that blocks the day.
 ///
 /// # Errors
-/// When the store fails. A broken export is not an error but a defect.
+/// When the store fails, or a local disk that rows are spilled to. A broken export is not an error but a defect.
 pub fn read_day(
     store: &Store,
     exports: &DayExports,
     config: &Config,
+    resources: &Resources,
     wanted: &dyn Fn(&Dataset) -> bool,
     to_the_end: bool,
-    consume: &mut dyn FnMut(&Batch) -> Result<()>,
+    rows: &mut dyn RowSink,
 ) -> Result<DayRead> {
     let civil = CivilDay::new(exports.day, config.time_zone);
     let mut read = DayRead::default();
@@ -88,7 +150,17 @@ pub fn read_day(
         if is_blocked && !to_the_end && !config.required.contains(&export.dataset.name) {
             continue;
         }
-        read_dataset(store, export, config, &civil, &mut read, consume)?;
+        let sieve = Sieve::new(export, &civil, config.quarantine);
+        let mut out_of_scope = 0;
+        let sifted = if is_streamed(export.dataset) {
+            read_rows(store, export, sieve, resources, rows)?
+        } else {
+            read_snapshot(store, export, sieve, civil.day, &mut read.snapshots, &mut out_of_scope)?
+        };
+        match sifted {
+            Ok(sifted) => account(export, config, sifted, out_of_scope, &mut read),
+            Err(defect) => read.defects.push((export.dataset, defect)),
+        }
     }
     read.accounts.sort_by_key(|account| DATASETS.iter().position(|d| d.name == account.dataset));
     Ok(read)
@@ -117,41 +189,107 @@ pub fn is_streamed(dataset: &Dataset) -> bool {
     dataset.name == ORDER_LINES.name || dataset.name == PRODUCT_TRAFFIC.name
 }
 
-fn read_dataset(
+/// Reads a small dataset, with one thread: the first row of a key is the one that stays.
+fn read_snapshot(
     store: &Store,
     export: &OpenExport,
-    config: &Config,
-    civil: &CivilDay,
-    read: &mut DayRead,
-    consume: &mut dyn FnMut(&Batch) -> Result<()>,
-) -> Result<()> {
-    let dataset = export.dataset;
-    let mut out_of_scope = 0;
-    let mut sort_in = |batch: &Batch| -> Result<()> {
-        if is_streamed(dataset) {
-            return consume(batch);
-        }
-        out_of_scope += read.snapshots.add(batch, civil.day);
+    sieve: Sieve,
+    day: NaiveDate,
+    snapshots: &mut Snapshots,
+    out_of_scope: &mut u64,
+) -> Result<Result<Sifted, Defect>> {
+    let take = |batch: &Batch| *out_of_scope += snapshots.add(batch, day);
+    let workers = stream::read(store, export, vec![SnapshotWorker { sieve, take }])?;
+    Ok(workers.map(|workers| {
+        let mut sifted = workers.into_iter().map(|worker| worker.sieve.sifted).next().expect("the one worker");
+        sifted.keep_first();
+        sifted
+    }))
+}
+
+struct SnapshotWorker<F> {
+    sieve: Sieve,
+    take: F,
+}
+
+impl<F: FnMut(&Batch) + Send> Worker for SnapshotWorker<F> {
+    fn rows(&mut self, group: &RowGroupPlace, first_row: u64, batch: Batch) -> Result<()> {
+        (self.take)(&self.sieve.pass(group.file, first_row, batch)?);
         Ok(())
+    }
+
+    fn end_row_group(&mut self, _position: usize) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a large dataset, with all threads; which rows repeat a key is known at its end.
+fn read_rows(
+    store: &Store,
+    export: &OpenExport,
+    sieve: Sieve,
+    resources: &Resources,
+    sink: &mut dyn RowSink,
+) -> Result<Result<Sifted, Defect>> {
+    sink.begin(export)?;
+    let keys = (!export.dataset.key.is_empty()).then(|| Keys::new(export, resources));
+    let worker = || RowsWorker {
+        sieve: sieve.clone(),
+        keys: keys.as_ref().map(Keys::writer),
+        rows: sink.writer(),
+        stop: resources.stop.clone(),
     };
-    let sieve = match stream::read(store, export, civil, config.quarantine, &mut sort_in)? {
-        Ok(sieve) => sieve,
-        Err(defect) => {
-            read.defects.push((dataset, defect));
-            return Ok(());
+    let workers = match stream::read(store, export, (0..resources.threads).map(|_| worker()).collect())? {
+        Ok(workers) => workers,
+        Err(defect) => return Ok(Err(defect)),
+    };
+    let mut sifted = sieve.sifted.clone();
+    for mut worker in workers {
+        worker.rows.close()?;
+        worker.keys.as_mut().map_or(Ok(()), KeyWriter::close)?;
+        sifted.merge(worker.sieve.sifted);
+    }
+    let repeats = keys.map_or(Ok(vec![]), |keys| keys.repeats(resources))?;
+    sifted.set_repeats_aside(export, &repeats);
+    sink.end(&repeats.iter().map(|repeat| repeat.position).collect::<Vec<_>>())?;
+    Ok(Ok(sifted))
+}
+
+struct RowsWorker<'a> {
+    sieve: Sieve,
+    keys: Option<KeyWriter<'a>>,
+    rows: Box<dyn RowWriter + 'a>,
+    stop: Stop,
+}
+
+impl Worker for RowsWorker<'_> {
+    fn rows(&mut self, group: &RowGroupPlace, first_row: u64, batch: Batch) -> Result<()> {
+        self.stop.check()?;
+        let used = self.sieve.pass(group.file, first_row, batch)?;
+        if let Some(keys) = &mut self.keys {
+            keys.write(&used)?;
         }
-    };
-    let account = sieve.accounting(out_of_scope);
+        self.rows.write(&used)
+    }
+
+    fn end_row_group(&mut self, position: usize) -> Result<()> {
+        self.rows.end_row_group(position)
+    }
+}
+
+/// Where the rows of a dataset went, and whether it may be used.
+fn account(export: &OpenExport, config: &Config, sifted: Sifted, out_of_scope: u64, read: &mut DayRead) {
+    let dataset = export.dataset;
+    let account = sifted.accounting(out_of_scope);
     let required = config.required.contains(&dataset.name);
     let too_much =
-        || (sieve.money_cents > MONEY_MAX_CENTS).then_some(Defect::TooMuchMoney { cents: sieve.money_cents });
+        || (sifted.money_cents > MONEY_MAX_CENTS).then_some(Defect::TooMuchMoney { cents: sifted.money_cents });
     match account.defect(config.quarantine, required).or_else(too_much) {
         Some(defect) => read.defects.push((dataset, defect)),
         None => read.snapshots.set_present(dataset),
     }
     read.accounts.push(account);
-    if !sieve.quarantined.is_empty() {
-        read.quarantine.push((dataset, sieve.quarantined));
+    if !sifted.quarantined.is_empty() {
+        read.quarantine.push((dataset, sifted.quarantined));
     }
-    Ok(())
 }

@@ -31,7 +31,10 @@ const MOST_PAGE_BYTES: u64 = 512 << 20;
 /// What a decoder keeps for each value of a page besides its bytes: a length or a level.
 const BYTES_PER_VALUE: u64 = 4;
 
-/// One row group's column chunks, as they are in the file.
+/// The bytes of a column chunk, as they are in the file, and which column of the file it is.
+pub type ColumnBytes = (usize, Bytes);
+
+/// One row group's column chunks, checked.
 pub struct RowGroup<'a> {
     metadata: &'a ParquetMetaData,
     position: usize,
@@ -40,14 +43,14 @@ pub struct RowGroup<'a> {
 }
 
 impl<'a> RowGroup<'a> {
-    /// Reads the wanted columns and checks what their pages claim.
+    /// Reads the wanted columns.
     pub fn fetch(
         store: &Store,
         object: &mut ParquetObject,
-        metadata: &'a ParquetMetaData,
+        metadata: &ParquetMetaData,
         position: usize,
         wanted: &ProjectionMask,
-    ) -> Result<Self, ParquetError> {
+    ) -> Result<Vec<ColumnBytes>, ParquetError> {
         let group = metadata.row_group(position);
         let columns: Vec<usize> = (0..group.num_columns()).filter(|column| wanted.leaf_included(*column)).collect();
         let range = |column: &usize| {
@@ -55,9 +58,15 @@ impl<'a> RowGroup<'a> {
             start..start + length
         };
         let fetched = store.runtime().block_on(object.get_byte_ranges(columns.iter().map(range).collect()))?;
+        Ok(columns.into_iter().zip(fetched).collect())
+    }
+
+    /// Checks what the pages claim.
+    pub fn check(metadata: &'a ParquetMetaData, position: usize, fetched: Vec<ColumnBytes>) -> Result<Self, ParquetError> {
+        let group = metadata.row_group(position);
         let mut chunks = vec![None; group.num_columns()];
         let mut page_bytes = 0;
-        for (column, bytes) in columns.into_iter().zip(fetched) {
+        for (column, bytes) in fetched {
             page_bytes += check_headers(group, group.column(column), &bytes)?;
             chunks[column] = Some(bytes);
         }

@@ -1,121 +1,216 @@
-//! The rows of an export, decoded ahead on a thread of their own, cast to the contract and sieved.
+//! The rows of an export: row groups fetched ahead, decoded by several threads, cast to the contract.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use anyhow::Result;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 
 use super::batch::Batch;
 use super::contract::{Defect, Issue, OpenExport, OpenFile, isolated, sort_error};
-use super::pages::RowGroup;
-use super::rules::Sieve;
-use crate::config::QuarantineBudget;
+use super::is_streamed;
+use super::pages::{ColumnBytes, RowGroup};
+use super::row_groups::RowGroupPlace;
 use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
 use crate::contracts::{Column, Kind};
-use crate::days::calendar::CivilDay;
 use crate::store::Store;
 
-/// Rows decoded at a time: large enough to amortise a call, small enough that a few batches are nothing.
-const BATCH_ROWS: usize = 32 * 1024;
-/// Batches that the decoding thread may be ahead.
-const READ_AHEAD: usize = 4;
+/// Rows decoded at a time: few enough that their columns stay in a core's cache.
+const BATCH_ROWS: usize = 8 * 1024;
+/// Row groups that are fetched while as many as there are threads are decoded.
+const READ_AHEAD: usize = 2;
 
 /// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results can hold (Spark, Python
 /// and SQL start and end there). Others, such as DuckDB's infinity, would end up in period columns that cannot be read.
 const DATES: RangeInclusive<i32> = -719_162..=2_932_896;
 
-/// Decoded rows of a file, or what stopped the decoding.
-type Decoded = Result<RecordBatch, ParquetError>;
+/// What one thread does with decoded rows.
+pub trait Worker: Send {
+    /// The next rows of a row group; they start at `first_row` of its file.
+    fn rows(&mut self, group: &RowGroupPlace, first_row: u64, batch: Batch) -> Result<()>;
 
-/// Reads an export to its end; rows that keep the rules go to `consume`.
-///
-/// # Errors
-/// When the store fails, or `consume` does. Damaged bytes are the inner error.
-pub fn read(
-    store: &Store,
-    export: &OpenExport,
-    civil: &CivilDay,
-    budget: QuarantineBudget,
-    consume: &mut dyn FnMut(&Batch) -> Result<()>,
-) -> Result<Result<Sieve, Defect>> {
-    std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(READ_AHEAD);
-        scope.spawn(move || decode_files(store, export, &sender));
-        sieve_batches(store, export, Sieve::new(export, civil, budget), receiver, consume)
-    })
+    /// The row group at this position of [`OpenExport::row_groups`] was read to its end.
+    fn end_row_group(&mut self, position: usize) -> Result<()>;
 }
 
-/// Sends every batch with the position of its file; ends early when the receiver is gone or after an error.
-fn decode_files(store: &Store, export: &OpenExport, sender: &SyncSender<(usize, Decoded)>) {
-    for (file_position, file) in export.files.iter().enumerate() {
-        let mut rows = 0;
-        let ended = isolated(|| {
-            let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
-            let mut object =
-                store.parquet_object(&path, file.size_bytes).map_err(|e| ParquetError::External(e.into()))?;
-            let metadata = file.metadata.metadata();
-            let schema = metadata.file_metadata().schema_descr();
-            let wanted = ProjectionMask::roots(schema, file.positions.iter().copied());
-            let types = Some(file.metadata.schema().fields());
-            let levels = parquet_to_arrow_field_levels(schema, wanted.clone(), types)?;
-            for position in (0..metadata.num_row_groups()).filter(|group| metadata.row_group(*group).num_rows() > 0) {
-                let group = RowGroup::fetch(store, &mut object, metadata, position, &wanted)?;
-                for batch in ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)? {
-                    let batch = batch.map_err(|error| ParquetError::General(error.to_string()))?;
-                    rows += batch.num_rows() as u64;
-                    if sender.send((file_position, Ok(batch))).is_err() {
-                        return Ok(());
-                    }
+/// Why reading stopped.
+enum Failure {
+    Damaged(Defect),
+    /// The store failed, or a worker did.
+    Other(anyhow::Error),
+}
+
+/// A row group on its way to a thread that decodes it.
+type Fetched<'a> = (usize, &'a RowGroupPlace, Result<Vec<ColumnBytes>, ParquetError>);
+
+/// Reads an export to its end; each row group goes to one of the workers, one for each thread. A single worker gets them in
+/// the order of files and rows, several in an order that has a shop's rows near each other, where that is known.
+///
+/// # Errors
+/// When the store fails, or a worker does. Damaged bytes are the inner error.
+pub fn read<W: Worker>(store: &Store, export: &OpenExport, workers: Vec<W>) -> Result<Result<Vec<W>, Defect>> {
+    let groups = export.row_groups();
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    if workers.len() > 1 {
+        order.sort_by_key(|position| groups[*position].shops.as_ref().map_or(i64::MIN, |shops| *shops.start()));
+    }
+    let failures = Mutex::new(Vec::new());
+    let is_over = AtomicBool::new(false);
+    let workers = thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(READ_AHEAD);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let (groups, order) = (&groups, &order);
+        scope.spawn(move || fetch(store, export, order.iter().map(|position| (*position, &groups[*position])), &sender));
+        let work = |mut worker: W, receiver: Arc<Mutex<Receiver<Fetched>>>| {
+            while let Some((position, place, fetched)) = next(&receiver, &is_over) {
+                let read = read_group(store, export, place, fetched, &mut worker);
+                let ended = read.and_then(|()| worker.end_row_group(position).map_err(Failure::Other));
+                if let Err(failure) = ended {
+                    is_over.store(true, Ordering::Relaxed);
+                    failures.lock().unwrap_or_else(PoisonError::into_inner).push((position, failure));
                 }
             }
-            if rows == file.rows {
-                return Ok(());
-            }
-            Err(ParquetError::General(format!("{rows} rows where the footer says {}", file.rows)))
+            worker
+        };
+        let threads: Vec<_> = workers
+            .into_iter()
+            .map(|worker| {
+                let receiver = receiver.clone();
+                scope.spawn(move || work(worker, receiver))
+            })
+            .collect();
+        // Whoever fetches stops once nobody listens any more.
+        drop(receiver);
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match failures.into_iter().min_by_key(|(position, _)| *position) {
+        None => Ok(Ok(workers)),
+        Some((_, Failure::Damaged(defect))) => Ok(Err(defect)),
+        Some((_, Failure::Other(error))) => Err(error),
+    }
+}
+
+/// The next row group; none after the last one, or after a failure.
+fn next<'a>(receiver: &Mutex<Receiver<Fetched<'a>>>, is_over: &AtomicBool) -> Option<Fetched<'a>> {
+    let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_over.load(Ordering::Relaxed) { None } else { receiver.recv().ok() }
+}
+
+/// Sends the bytes of every row group, in this order; ends early when nobody receives them.
+fn fetch<'a>(
+    store: &Store,
+    export: &OpenExport,
+    groups: impl Iterator<Item = (usize, &'a RowGroupPlace)>,
+    sender: &SyncSender<Fetched<'a>>,
+) {
+    for (position, place) in groups {
+        let file = &export.files[place.file];
+        let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
+        let metadata = file.metadata.metadata();
+        let fetched = isolated(|| {
+            let object = store.parquet_object(&path, file.size_bytes);
+            let mut object = object.map_err(|e| ParquetError::External(e.into()))?;
+            RowGroup::fetch(store, &mut object, metadata, place.group, &wanted(file))
         });
-        if let Err(error) = ended {
-            // The receiver is gone only after an error of its own, which is then the one to report.
-            let _ = sender.send((file_position, Err(error)));
+        if sender.send((position, place, fetched)).is_err() {
             return;
         }
     }
 }
 
-fn sieve_batches(
+/// The columns of the contract.
+fn wanted(file: &OpenFile) -> ProjectionMask {
+    let schema = file.metadata.metadata().file_metadata().schema_descr();
+    ProjectionMask::roots(schema, file.positions.iter().copied())
+}
+
+/// Decodes a row group and hands its rows on. Only the decoder runs isolated: a panic elsewhere is a bug of this program.
+fn read_group(
     store: &Store,
     export: &OpenExport,
-    mut sieve: Sieve,
-    receiver: Receiver<(usize, Decoded)>,
-    consume: &mut dyn FnMut(&Batch) -> Result<()>,
-) -> Result<Result<Sieve, Defect>> {
-    for (position, decoded) in receiver {
-        let file = &export.files[position];
-        let batch = match decoded {
-            Ok(batch) => batch,
-            Err(error) => {
-                let path = store.show(&format!("{}/{}", export.dataset.partition(export.day), file.name));
-                return Ok(sort_error(&path, error)?.map_err(|found| damaged(file, None, found)));
-            }
-        };
-        let columns = match cast(export, file, &batch) {
-            Ok(columns) => columns,
-            Err(defect) => return Ok(Err(defect)),
-        };
-        let batch = Batch { dataset: export.dataset, columns, rows: batch.num_rows() };
-        consume(&sieve.pass(position, batch)?)?;
+    place: &RowGroupPlace,
+    fetched: Result<Vec<ColumnBytes>, ParquetError>,
+    worker: &mut impl Worker,
+) -> Result<(), Failure> {
+    let file = &export.files[place.file];
+    let failed = |error: ParquetError| {
+        let path = store.show(&format!("{}/{}", export.dataset.partition(export.day), file.name));
+        match sort_error(&path, error) {
+            Ok(Ok(())) => unreachable!("an error stays one"),
+            Ok(Err(found)) => Failure::Damaged(damaged(file, None, found)),
+            Err(error) => Failure::Other(error),
+        }
+    };
+    let metadata = file.metadata.metadata();
+    let open = || {
+        let types = fields(export, file);
+        let levels = parquet_to_arrow_field_levels(metadata.file_metadata().schema_descr(), wanted(file), Some(&types))?;
+        let group = RowGroup::check(metadata, place.group, fetched?)?;
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)
+    };
+    let mut reader = isolated(open).map_err(failed)?;
+    let mut rows = 0;
+    loop {
+        let decoded = isolated(|| reader.next().transpose().map_err(|e| ParquetError::General(e.to_string())));
+        let Some(decoded) = decoded.map_err(failed)? else { break };
+        let columns = cast(export, file, &decoded).map_err(Failure::Damaged)?;
+        let batch_rows = decoded.num_rows();
+        let first_position = (place.first_position + rows) as i64;
+        let has_positions = is_streamed(export.dataset) && !export.dataset.key.is_empty();
+        let positions = has_positions
+            .then(|| Int64Array::from_iter_values(first_position..first_position + batch_rows as i64));
+        let batch = Batch { dataset: export.dataset, columns, rows: batch_rows, positions };
+        if is_streamed(export.dataset) && !lies_within(&batch, place) {
+            let found = "a value outside the statistics of its row group".into();
+            return Err(Failure::Damaged(damaged(file, Some(shop_id(export)), found)));
+        }
+        worker.rows(place, place.first_row + rows, batch).map_err(Failure::Other)?;
+        rows += batch_rows as u64;
     }
-    Ok(Ok(sieve))
+    if rows != place.rows {
+        let found = format!("{rows} rows where the footer says {}", place.rows);
+        return Err(failed(ParquetError::General(found)));
+    }
+    Ok(())
+}
+
+/// The types to decode to: those of the file, but texts of the large datasets as dictionaries, which is what they are in
+/// nearly every file.
+fn fields(export: &OpenExport, file: &OpenFile) -> Fields {
+    let as_dictionary = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8 if is_streamed(export.dataset) => {
+            let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
+            Arc::new(field.as_ref().clone().with_data_type(dictionary))
+        }
+        _ => field.clone(),
+    };
+    file.metadata.schema().fields().iter().map(as_dictionary).collect()
+}
+
+fn shop_id(export: &OpenExport) -> &'static Column {
+    &export.dataset.columns[export.dataset.position("shop_id")]
+}
+
+/// Whether the shops are those that the row group's statistics tell, by which shops are taken for complete.
+fn lies_within(batch: &Batch, place: &RowGroupPlace) -> bool {
+    let Some(shops) = &place.shops else { return true };
+    let ids = batch.ints("shop_id");
+    let is_outside = |row: usize| !shops.contains(&ids.values()[row]);
+    !(0..batch.rows).fold(false, |any, row| any | is_outside(row))
+        || (0..batch.rows).all(|row| ids.is_null(row) || !is_outside(row))
 }
 
 fn damaged(file: &OpenFile, column: Option<&Column>, found: String) -> Defect {

@@ -1,6 +1,6 @@
-//! Rollups of several days at once, ahead of the windows, which need the days in order; never more than fits into memory.
+//! Rollups of several days at once, ahead of the windows, which need the days in order.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,12 +10,7 @@ use chrono::NaiveDate;
 use super::Job;
 use super::rolled_up::{Reading, RolledUp, roll_up};
 use crate::days::readiness::DayExports;
-use crate::exports::is_streamed;
-
-/// Memory that rolling up a day takes, for each byte of its compressed `order_lines` and `product_traffic`: nearly all
-/// of it the sets behind exact distinct counts. Measured on generated days (docs/decisions/0005); too small a value
-/// makes days run side by side that together exceed the limit.
-const BYTES_PER_EXPORT_BYTE: u64 = 16;
+use crate::resources::Resources;
 
 type Outcome = Result<Reading<RolledUp>>;
 
@@ -23,31 +18,33 @@ type Outcome = Result<Reading<RolledUp>>;
 pub struct Ahead {
     days: Mutex<Days>,
     changed: Condvar,
-    memory_limit: u64,
+    /// Days that are rolled up, or wait to be taken, at a time.
+    parallel: usize,
+    /// Of each of them.
+    resources: Resources,
 }
 
 #[derive(Default)]
 struct Days {
     waiting: VecDeque<DayExports>,
-    /// With the memory that each may take.
-    running: BTreeMap<NaiveDate, u64>,
+    running: BTreeSet<NaiveDate>,
     done: HashMap<NaiveDate, Outcome>,
-    /// The day that is to be taken next; it starts whatever the memory, so that the work goes on.
+    /// The day that is to be taken next; it starts however many others are done, so that the work goes on.
     wanted: Option<NaiveDate>,
 }
 
 impl Ahead {
-    /// `days` in the order in which they will be taken.
-    pub fn new(days: impl IntoIterator<Item = DayExports>, memory_limit: u64) -> Ahead {
+    /// `days` in the order in which they will be taken; `parallel` of them share the job's resources.
+    pub fn new(days: impl IntoIterator<Item = DayExports>, parallel: usize, job: &Job) -> Ahead {
         let days = Days { waiting: days.into_iter().collect(), ..Days::default() };
-        Ahead { days: Mutex::new(days), changed: Condvar::new(), memory_limit }
+        Ahead { days: Mutex::new(days), changed: Condvar::new(), parallel, resources: job.resources.split(parallel) }
     }
 
     /// What a worker thread does: rolls days up until none waits.
     pub fn work(&self, job: &Job) {
         while let Some(exports) = self.start_next() {
             let day = exports.day;
-            let outcome = catch_unwind(AssertUnwindSafe(|| roll_up(job, &exports)))
+            let outcome = catch_unwind(AssertUnwindSafe(|| roll_up(job, &exports, &self.resources)))
                 .unwrap_or_else(|_| Err(anyhow!("a bug in this program: rolling up {day} panicked")));
             let mut days = self.lock();
             days.running.remove(&day);
@@ -59,11 +56,9 @@ impl Ahead {
     fn start_next(&self) -> Option<DayExports> {
         let mut days = self.lock();
         loop {
-            let next = days.waiting.front()?;
-            let (day, needed) = (next.day, estimated_bytes(next));
-            let used = days.used_bytes();
-            if used == 0 || used + needed <= self.memory_limit || days.wanted == Some(day) {
-                days.running.insert(day, needed);
+            let day = days.waiting.front()?.day;
+            if days.running.len() + days.done.len() < self.parallel || days.wanted == Some(day) {
+                days.running.insert(day);
                 return days.waiting.pop_front();
             }
             days = self.changed.wait(days).unwrap_or_else(PoisonError::into_inner);
@@ -111,19 +106,6 @@ impl Drop for Cancel<'_> {
 impl Days {
     fn knows(&self, day: NaiveDate) -> bool {
         let is_waiting = self.waiting.iter().any(|exports| exports.day == day);
-        is_waiting || self.running.contains_key(&day) || self.done.contains_key(&day)
+        is_waiting || self.running.contains(&day) || self.done.contains_key(&day)
     }
-
-    fn used_bytes(&self) -> u64 {
-        let tables = self.done.values().flatten().map(|reading| match reading {
-            Reading::Whole(rolled_up) => rolled_up.daily.iter().map(|(_, rows)| rows.estimated_size() as u64).sum(),
-            Reading::Changed(_) => 0,
-        });
-        self.running.values().sum::<u64>() + tables.sum::<u64>()
-    }
-}
-
-fn estimated_bytes(exports: &DayExports) -> u64 {
-    let streamed = exports.folders.iter().filter(|folder| is_streamed(folder.dataset));
-    streamed.flat_map(|folder| &folder.files).map(|file| file.size_bytes).sum::<u64>() * BYTES_PER_EXPORT_BYTE
 }

@@ -114,7 +114,7 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
         again = in_range.iter().copied().chain(again).collect();
         in_range.reverse();
     }
-    let ahead = if range.parallel > 1 { Some(days_to_roll_up(job, &facts, &in_range)?) } else { None };
+    let ahead = if range.parallel > 1 { Some(days_to_roll_up(job, &facts, &in_range, range.parallel)?) } else { None };
     thread::scope(|scope| {
         if let Some(ahead) = &ahead {
             for _ in 0..range.parallel {
@@ -145,14 +145,14 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     })
 }
 
-fn days_to_roll_up(job: &Job, facts: &Facts, days: &[NaiveDate]) -> Result<Ahead> {
+fn days_to_roll_up(job: &Job, facts: &Facts, days: &[NaiveDate], parallel: usize) -> Result<Ahead> {
     let mut to_roll_up = Vec::new();
     for day in days {
         if let Decision::Compute { exports, .. } = plan::decide(facts, *day, plan::NOTHING_RECOMPUTED)? {
             to_roll_up.push(exports);
         }
     }
-    Ok(Ahead::new(to_roll_up, job.memory_limit_bytes))
+    Ok(Ahead::new(to_roll_up, parallel, job))
 }
 
 /// A backfill on its way.

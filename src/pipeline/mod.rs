@@ -18,7 +18,7 @@ use crate::contracts::{Dataset, Stage};
 use crate::days::calendar::days;
 use crate::days::readiness::{DayExports, Readiness};
 use crate::exports::quarantine::{Accounting, Quarantined};
-use crate::exports::{DayRead, read_day};
+use crate::exports::{DayRead, Unused, read_day};
 use crate::plan::{self, Decision, Facts, plan_days};
 use crate::progress::Progress;
 use crate::publish::lease::Owner;
@@ -27,7 +27,7 @@ use crate::publish::{self, Change, TableFile};
 use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark};
 use crate::record::page;
 use crate::record::report::{DatasetRead, Missing, Outcome, RunReport, Written};
-use crate::stop::Stop;
+use crate::resources::Resources;
 use crate::store::Store;
 use crate::windows;
 use ahead::Ahead;
@@ -43,9 +43,7 @@ pub struct Job {
     /// This process, as a writer.
     pub owner: Owner,
     pub clock: fn() -> DateTime<Utc>,
-    pub stop: Stop,
-    /// For days that are computed side by side.
-    pub memory_limit_bytes: u64,
+    pub resources: Resources,
 }
 
 impl Job {
@@ -155,7 +153,7 @@ impl<'a> Run<'a> {
 
     /// Brings one day up to date; if it is the day of the report, says how it ended.
     fn process(&mut self, day: NaiveDate, role: Role) -> Result<()> {
-        self.job.stop.check()?;
+        self.job.resources.stop.check()?;
         self.bring_up_to_date(day, role).or_else(|error| {
             // A run that was overtaken finds its staged files gone, or tables changed: that is why it fails.
             self.writer.map_or(Ok(()), |writer| writer.borrow().check().map(drop))?;
@@ -221,7 +219,7 @@ impl<'a> Run<'a> {
         let (job, day) = (self.job, exports.day);
         let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
             Some(reading) => reading?,
-            None => roll_up(job, &exports)?,
+            None => roll_up(job, &exports, &job.resources)?,
         };
         let RolledUp { mut read, daily, tally } = match reading {
             Reading::Whole(rolled_up) => rolled_up,
@@ -259,7 +257,7 @@ impl<'a> Run<'a> {
             TABLES.iter().filter(|t| t.stage == Stage::Window).flat_map(|t| reads(t)).collect();
         let is_wanted = |dataset: &Dataset| wanted.contains(dataset.name);
         let read = read_unchanged(job, &work.exports, || {
-            read_day(&job.exports, &work.exports, &job.config, &is_wanted, false, &mut |_| Ok(()))
+            read_day(&job.exports, &work.exports, &job.config, &job.resources, &is_wanted, false, &mut Unused)
         })?;
         let read = match read {
             Reading::Whole(read) => read,
@@ -287,9 +285,9 @@ impl<'a> Run<'a> {
     fn publish(&mut self, change: Change) -> Result<DayEnd> {
         let (job, day) = (self.job, change.manifest.day);
         let mut writer = self.writer.context("nothing was to be written")?.borrow_mut();
-        job.stop.check()?;
+        job.resources.stop.check()?;
         let staged = publish::stage(writer.next_staging(day)?, &change, || job.now())?;
-        job.stop.check()?;
+        job.resources.stop.check()?;
         writer.commit(&staged)?;
         self.facts.state.learn(staged.manifest);
         job.progress.stage(day, "publish", &format!("{} files changed", change.files.len() + change.removed));

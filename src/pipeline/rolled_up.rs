@@ -1,6 +1,6 @@
 //! A day's exports read to their end and rolled up; told apart from exports that changed while they were read.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use polars::prelude::DataFrame;
 
 use super::Job;
@@ -8,11 +8,11 @@ use crate::contracts::Table;
 use crate::contracts::tables::TABLES;
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::{DayExports, changed_since};
-use crate::exports::batch::Batch;
 use crate::exports::snapshots::Snapshots;
 use crate::exports::{DayRead, read_day};
 use crate::record::manifest::Skipped;
-use crate::rollups::{self, Sums, tally::Tally};
+use crate::resources::Resources;
+use crate::rollups::{self, Rows, tally::Tally};
 
 /// What a day's exports came to.
 pub struct RolledUp {
@@ -31,29 +31,29 @@ pub enum Reading<T> {
 }
 
 /// Reads all exports of a day and computes its daily tables.
-pub fn roll_up(job: &Job, exports: &DayExports) -> Result<Reading<RolledUp>> {
-    let mut sums = Sums::default();
-    let mut consume = |batch: &Batch| -> Result<()> {
-        sums.add(batch);
-        Ok(job.stop.check()?)
-    };
-    let read =
-        read_unchanged(job, exports, || read_day(&job.exports, exports, &job.config, &|_| true, false, &mut consume))?;
+pub fn roll_up(job: &Job, exports: &DayExports, resources: &Resources) -> Result<Reading<RolledUp>> {
+    let mut rows = Rows::new(resources);
+    let read = read_unchanged(job, exports, || {
+        read_day(&job.exports, exports, &job.config, resources, &|_| true, false, &mut rows)
+    })?;
     let read = match read {
         Reading::Whole(read) => read,
         Reading::Changed(datasets) => return Ok(Reading::Changed(datasets)),
     };
     let is_blocked = read.blocking(&job.config).next().is_some();
     let civil = CivilDay::new(exports.day, job.config.time_zone);
-    let daily = if is_blocked { vec![] } else { rollups::daily_tables(&sums, &read.snapshots, &civil)? };
-    // The sets behind the distinct counts are the largest thing in memory; they end here.
+    if is_blocked {
+        return Ok(Reading::Whole(RolledUp { read, daily: vec![], tally: Tally::default() }));
+    }
+    let sums = rows.into_sums().context("a day that is not blocked was read to its end")?;
+    let daily = rollups::daily_tables(&sums, &read.snapshots, &civil)?;
     Ok(Reading::Whole(RolledUp { read, daily, tally: sums.tally }))
 }
 
 /// Reads exports, and then looks whether they are still the ones that were listed before.
 pub fn read_unchanged<T>(job: &Job, exports: &DayExports, read: impl FnOnce() -> Result<T>) -> Result<Reading<T>> {
     let read = read();
-    job.stop.check()?;
+    job.resources.stop.check()?;
     let changed = changed_since(&job.exports, exports)?;
     // A file that was replaced may also have failed to be read.
     Ok(if changed.is_empty() { Reading::Whole(read?) } else { Reading::Changed(changed) })

@@ -1,10 +1,11 @@
-//! Stage 4: one pass over the day's exports, and the seven daily tables that come of it.
+//! Stage 4: one pass over each of the two large exports, and the seven daily tables that come of it.
 //!
-//! `orders` and `traffic` add up the used rows as they stream by, one entry for each shop, channel, product, SKU,
-//! content and sub-campaign; a file for each table then lays the sums out. No rows are kept.
+//! `orders` and `traffic` take the used rows from several threads, split them by shop (`shuffle`) and add each shop up with
+//! its channels, products, SKUs, contents and sub-campaigns; a file for each table then lays the sums out. No rows are kept.
 
 mod ad_hourly;
 mod channel_daily;
+mod channels;
 mod content_daily;
 mod groups;
 mod orders;
@@ -15,34 +16,86 @@ mod sub_campaign_daily;
 pub mod tally;
 mod traffic;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use polars::prelude::DataFrame;
 
+use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
 use crate::contracts::{Table, tables};
 use crate::days::calendar::CivilDay;
-use crate::exports::batch::Batch;
+use crate::exports::contract::OpenExport;
 use crate::exports::snapshots::Snapshots;
-use orders::OrderSums;
+use crate::exports::{RowSink, RowWriter};
+use crate::resources::Resources;
+use orders::{OrderSums, Orders};
 use tally::Tally;
-use traffic::TrafficSums;
+use traffic::{Traffic, TrafficSums};
 
-/// What the streamed rows of a day add up to.
-#[derive(Default)]
+/// What the used rows of a day add up to.
 pub struct Sums {
     orders: OrderSums,
     traffic: TrafficSums,
     pub tally: Tally,
 }
 
-impl Sums {
-    /// Adds used rows of `order_lines` or `product_traffic`.
-    pub fn add(&mut self, batch: &Batch) {
-        self.tally.add(batch);
-        match batch.dataset.name {
-            "order_lines" => self.orders.add(batch),
-            "product_traffic" => self.traffic.add(batch),
+/// The two large datasets on their way to [`Sums`]; each is added up when its last row is there.
+pub struct Rows {
+    resources: Resources,
+    reading: Option<Reading>,
+    orders: Option<OrderSums>,
+    traffic: Option<TrafficSums>,
+    tally: Tally,
+}
+
+/// The dataset whose rows come in.
+enum Reading {
+    Orders(Orders),
+    Traffic(Traffic),
+}
+
+impl Rows {
+    pub fn new(resources: &Resources) -> Rows {
+        let resources = resources.clone();
+        Rows { resources, reading: None, orders: None, traffic: None, tally: Tally::default() }
+    }
+
+    /// `None` where one of the datasets was not read to its end.
+    pub fn into_sums(self) -> Option<Sums> {
+        Some(Sums { orders: self.orders?, traffic: self.traffic?, tally: self.tally })
+    }
+}
+
+impl RowSink for Rows {
+    fn begin(&mut self, export: &OpenExport) -> Result<()> {
+        self.reading = Some(match export.dataset.name {
+            name if name == ORDER_LINES.name => Reading::Orders(Orders::new(export, &self.resources)),
+            name if name == PRODUCT_TRAFFIC.name => Reading::Traffic(Traffic::new(export, &self.resources)),
             other => unreachable!("{other} is not streamed"),
+        });
+        Ok(())
+    }
+
+    fn writer(&self) -> Box<dyn RowWriter + '_> {
+        match self.reading.as_ref().expect("a dataset is begun before its rows come") {
+            Reading::Orders(orders) => Box::new(orders.writer()),
+            Reading::Traffic(traffic) => Box::new(traffic.writer()),
         }
+    }
+
+    fn end(&mut self, repeated: &[u64]) -> Result<()> {
+        let tally = match self.reading.take().context("a dataset ends once")? {
+            Reading::Orders(orders) => {
+                let (sums, tally) = orders.sum(repeated, &self.resources)?;
+                self.orders = Some(sums);
+                tally
+            }
+            Reading::Traffic(traffic) => {
+                let (sums, tally) = traffic.sum(&self.resources)?;
+                self.traffic = Some(sums);
+                tally
+            }
+        };
+        self.tally.merge(&tally);
+        Ok(())
     }
 }
 

@@ -1,10 +1,22 @@
 //! What the day's order lines add up to.
 
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
 use arrow_array::Array;
 
-use super::groups::{Channel, ChannelRef, Distinct, Groups};
-use crate::contracts::datasets::{LIVE, VIDEO};
+use super::channels::{ChannelNumbers, Channels};
+use super::groups::{Distinct, Groups, Sorted};
+use super::tally::Tally;
+use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
+use crate::exports::contract::OpenExport;
+use crate::resources::Resources;
+use crate::shuffle::sum::{Adder, Round, Summing};
+use crate::shuffle::{Row, Shuffle, Writer};
+
+/// A channel of a shop.
+pub type Channel = (i64, String);
 
 /// Order lines of one group added up; money in cents.
 #[derive(Clone, Copy, Default)]
@@ -19,126 +31,363 @@ pub struct Sales {
 #[derive(Clone, Copy, Default)]
 pub struct ShopSales {
     pub sales: Sales,
-    pub gmv_live: i128,
-    pub gmv_video: i128,
-    pub gmv_product_card: i128,
     pub customers: i64,
     pub contribution_product: i128,
     pub contribution_shipping: i128,
 }
 
-/// Keys start with the shop.
-#[derive(Default)]
+/// The day's order lines by shop and what belongs to it. Orders are not counted by channel and SKU: no table has them.
 pub struct OrderSums {
-    pub shops: Groups<i64, ShopSales>,
-    pub channels: Groups<Channel, Sales>,
-    pub products: Groups<(i64, i64), Sales>,
-    pub skus: Groups<(i64, i64, i64), Sales>,
-    pub contents: Groups<(i64, i64), Sales>,
-    pub sub_campaigns: Groups<(i64, i64), Sales>,
-    shop_orders: Distinct,
-    shop_buyers: Distinct,
-    product_orders: Distinct,
-    content_orders: Distinct,
-    sub_campaign_orders: Distinct,
+    pub shops: Sorted<i64, ShopSales>,
+    pub channels: Sorted<Channel, Sales>,
+    pub products: Sorted<(i64, i64), Sales>,
+    pub skus: Sorted<(i64, i64, i64), Sales>,
+    pub contents: Sorted<(i64, i64), Sales>,
+    pub sub_campaigns: Sorted<(i64, i64), Sales>,
 }
 
 /// One order line; money in cents.
-struct Line<'a> {
-    order_id: i64,
-    sku_id: i64,
-    product_id: i64,
+struct Line {
+    position: u64,
     shop_id: i64,
+    order_id: i64,
     buyer_id: i64,
+    product_id: i64,
+    sku_id: i64,
     quantity: i64,
     gmv: i128,
     platform_discount: i128,
     shipping_platform_discount: i128,
-    channel: &'a str,
+    channel: u32,
     content_id: Option<i64>,
     sub_campaign_id: Option<i64>,
 }
 
-/// The order lines of a batch, row by row.
-fn lines(batch: &Batch) -> impl Iterator<Item = Line<'_>> {
+/// A line as it is shuffled, in the order of [`Line`], with the ids less their least ones. Money is not negative and below
+/// 10^18 cents, the sum of two of them below 2 * 10^18.
+const VALUES: usize = 13;
+
+/// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo 2^64.
+#[derive(Clone, Copy)]
+struct LeastIds {
+    shop: i64,
+    order: i64,
+    buyer: i64,
+    product: i64,
+    sku: i64,
+    content: i64,
+    sub_campaign: i64,
+}
+
+const HAS_CONTENT: u64 = 1;
+const HAS_SUB_CAMPAIGN: u64 = 2;
+const FLAG_BITS: u32 = 2;
+
+impl Line {
+    fn shuffled(&self, least: &LeastIds) -> Row<VALUES> {
+        let less = |id: i64, least: i64| id.wrapping_sub(least) as u64;
+        let less_or_0 = |id: Option<i64>, least| id.map_or(0, |id| less(id, least));
+        let flag = |id: Option<i64>, flag| if id.is_some() { flag } else { 0 };
+        let flags = flag(self.content_id, HAS_CONTENT) | flag(self.sub_campaign_id, HAS_SUB_CAMPAIGN);
+        [
+            self.position,
+            less(self.shop_id, least.shop),
+            less(self.order_id, least.order),
+            less(self.buyer_id, least.buyer),
+            less(self.product_id, least.product),
+            less(self.sku_id, least.sku),
+            self.quantity as u64,
+            self.gmv as u64,
+            self.platform_discount as u64,
+            self.shipping_platform_discount as u64,
+            u64::from(self.channel) << FLAG_BITS | flags,
+            less_or_0(self.content_id, least.content),
+            less_or_0(self.sub_campaign_id, least.sub_campaign),
+        ]
+    }
+
+    fn of(row: &Row<VALUES>, least: &LeastIds) -> Line {
+        let more = |value: u64, least: i64| least.wrapping_add(value as i64);
+        let (flags, channel) = (row[10], (row[10] >> FLAG_BITS) as u32);
+        Line {
+            position: row[0],
+            shop_id: more(row[1], least.shop),
+            order_id: more(row[2], least.order),
+            buyer_id: more(row[3], least.buyer),
+            product_id: more(row[4], least.product),
+            sku_id: more(row[5], least.sku),
+            quantity: row[6] as i64,
+            gmv: row[7].into(),
+            platform_discount: row[8].into(),
+            shipping_platform_discount: row[9].into(),
+            channel,
+            content_id: (flags & HAS_CONTENT > 0).then(|| more(row[11], least.content)),
+            sub_campaign_id: (flags & HAS_SUB_CAMPAIGN > 0).then(|| more(row[12], least.sub_campaign)),
+        }
+    }
+}
+
+/// The order lines of a batch; channels by their numbers.
+fn lines<'a>(batch: &'a Batch, numbers: &'a [u32]) -> impl Iterator<Item = Line> + 'a {
     let ints = |name| batch.ints(name).values();
     let cents = |name| batch.money(name).values();
+    let positions = batch.positions().values();
     let (order_ids, sku_ids, product_ids) = (ints("order_id"), ints("sku_id"), ints("product_id"));
     let (shop_ids, buyer_ids, quantities) = (ints("shop_id"), ints("buyer_id"), ints("quantity"));
     let (sub_totals, shipping_fees) = (cents("sub_total"), cents("shipping_fee"));
     let (discounts, shipping_discounts) = (cents("platform_discount"), cents("shipping_platform_discount"));
-    let channels = batch.texts("channel");
+    let channels = batch.codes("channel").keys();
     let (content_ids, sub_campaign_ids) = (batch.ints("content_id"), batch.ints("sub_campaign_id"));
     (0..batch.rows).map(move |row| Line {
-        order_id: order_ids[row],
-        sku_id: sku_ids[row],
-        product_id: product_ids[row],
+        position: positions[row] as u64,
         shop_id: shop_ids[row],
+        order_id: order_ids[row],
         buyer_id: buyer_ids[row],
+        product_id: product_ids[row],
+        sku_id: sku_ids[row],
         quantity: quantities[row],
         gmv: sub_totals[row] + shipping_fees[row],
         platform_discount: discounts[row],
         shipping_platform_discount: shipping_discounts[row],
-        channel: channels.value(row),
+        channel: numbers[channels.value(row) as usize],
         content_id: content_ids.is_valid(row).then(|| content_ids.value(row)),
         sub_campaign_id: sub_campaign_ids.is_valid(row).then(|| sub_campaign_ids.value(row)),
     })
 }
 
+/// The order lines of a day while they are read.
+pub struct Orders {
+    shuffle: Shuffle<VALUES>,
+    least: LeastIds,
+    channels: Channels,
+    rows_per_round: u64,
+    tally: Mutex<Tally>,
+}
+
+/// Bytes that a line can take in the sets of orders and buyers, of which it is in up to five.
+const SET_BYTES_PER_ROW: u64 = 300;
+
+impl Orders {
+    /// Takes a quarter of the memory for lines and a quarter for sets; another quarter is for finding repeated keys.
+    pub fn new(export: &OpenExport, resources: &Resources) -> Orders {
+        let least = |column| export.least(column);
+        Orders {
+            shuffle: Shuffle::new(export.split_by_shop(), resources.memory_bytes / 4, resources),
+            least: LeastIds {
+                shop: least("shop_id"),
+                order: least("order_id"),
+                buyer: least("buyer_id"),
+                product: least("product_id"),
+                sku: least("sku_id"),
+                content: least("content_id"),
+                sub_campaign: least("sub_campaign_id"),
+            },
+            channels: Channels::default(),
+            rows_per_round: resources.memory_bytes / 4 / resources.threads as u64 / SET_BYTES_PER_ROW + 1,
+            tally: Mutex::default(),
+        }
+    }
+
+    pub fn writer(&self) -> OrderWriter<'_> {
+        OrderWriter {
+            orders: self,
+            lines: self.shuffle.writer(),
+            channels: ChannelNumbers::new(&self.channels),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Adds up all lines but those at the `repeated` positions, which are sorted.
+    pub fn sum(self, repeated: &[u64], resources: &Resources) -> Result<(OrderSums, Tally)> {
+        let summing = Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round };
+        let adders = summing.add_all(|| OrderAdder::new(self.least, repeated), resources)?;
+        let names = self.channels.into_names();
+        let named = |((shop_id, channel), sales): ((i64, u32), Sales)| ((shop_id, names[channel as usize].clone()), sales);
+        let mut tally = self.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = Vec::new();
+        let (mut shops, mut products, mut skus) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut contents, mut sub_campaigns) = (Vec::new(), Vec::new());
+        for adder in adders {
+            let done = adder.done;
+            tally.leave_out(&done.left_out);
+            shops.push(done.shops);
+            channels.push(done.channels.into_iter().map(named).collect());
+            products.push(done.products);
+            skus.push(done.skus);
+            contents.push(done.contents);
+            sub_campaigns.push(done.sub_campaigns);
+        }
+        let sums = OrderSums {
+            shops: Sorted::of(shops),
+            channels: Sorted::of(channels),
+            products: Sorted::of(products),
+            skus: Sorted::of(skus),
+            contents: Sorted::of(contents),
+            sub_campaigns: Sorted::of(sub_campaigns),
+        };
+        Ok((sums, tally))
+    }
+}
+
+/// One thread's entry to the day's order lines.
+pub struct OrderWriter<'a> {
+    orders: &'a Orders,
+    lines: Writer<'a, VALUES>,
+    channels: ChannelNumbers<'a>,
+    tally: Tally,
+}
+
+impl RowWriter for OrderWriter<'_> {
+    fn write(&mut self, batch: &Batch) -> Result<()> {
+        self.tally.add(batch);
+        let numbers = self.channels.of(batch.codes("channel"));
+        for line in lines(batch, numbers) {
+            self.lines.add(line.shop_id, &line.shuffled(&self.orders.least))?;
+        }
+        Ok(())
+    }
+
+    /// No shop is complete before it is known which lines repeat a key.
+    fn end_row_group(&mut self, _position: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.lines.flush()?;
+        self.orders.tally.lock().unwrap_or_else(PoisonError::into_inner).merge(&self.tally);
+        Ok(())
+    }
+}
+
+/// Adds shops up, partition by partition.
+struct OrderAdder<'a> {
+    least: LeastIds,
+    /// Positions of lines that are not used, sorted.
+    repeated: &'a [u64],
+    shops: Groups<i64, ShopSales>,
+    // By the shop's slot.
+    channels: Groups<(u32, u32), Sales>,
+    products: Groups<(u32, i64), Sales>,
+    skus: Groups<(u32, i64, i64), Sales>,
+    contents: Groups<(u32, i64), Sales>,
+    sub_campaigns: Groups<(u32, i64), Sales>,
+    shop_orders: Distinct,
+    shop_buyers: Distinct,
+    product_orders: Distinct,
+    content_orders: Distinct,
+    sub_campaign_orders: Distinct,
+    done: Done,
+}
+
+/// Shops that are complete; keys start with the shop.
+#[derive(Default)]
+struct Done {
+    shops: Vec<(i64, ShopSales)>,
+    channels: Vec<((i64, u32), Sales)>,
+    products: Vec<((i64, i64), Sales)>,
+    skus: Vec<((i64, i64, i64), Sales)>,
+    contents: Vec<((i64, i64), Sales)>,
+    sub_campaigns: Vec<((i64, i64), Sales)>,
+    /// Totals over the repeated lines.
+    left_out: Sales,
+}
+
 impl Sales {
-    /// `new_orders`: 1 if this is the group's first line of its order.
-    fn add(&mut self, line: &Line, new_orders: i64) {
-        self.orders += new_orders;
+    fn add(&mut self, line: &Line) {
         self.sku_orders += 1;
         self.items_sold += line.quantity;
         self.gmv += line.gmv;
     }
 }
 
-impl OrderSums {
-    pub fn add(&mut self, batch: &Batch) {
-        for line in lines(batch) {
-            self.add_to_shop(&line);
-            self.add_to_parts(&line);
-        }
-    }
-
-    fn add_to_shop(&mut self, line: &Line) {
-        let slot = self.shops.slot(line.shop_id);
-        let new_orders = self.shop_orders.insert(slot, line.order_id);
-        let new_customers = self.shop_buyers.insert(slot, line.buyer_id);
-        let shop = self.shops.at(slot);
-        shop.sales.add(line, new_orders);
-        shop.customers += new_customers;
-        shop.contribution_product += line.platform_discount;
-        shop.contribution_shipping += line.shipping_platform_discount;
-        match line.channel {
-            LIVE => shop.gmv_live += line.gmv,
-            VIDEO => shop.gmv_video += line.gmv,
-            _ => shop.gmv_product_card += line.gmv,
-        }
-    }
-
-    /// The shop's channel, SKU, product, content and sub-campaign.
-    fn add_to_parts(&mut self, line: &Line) {
-        // Orders are not counted by channel and SKU: no table has them.
-        let slot = self.channels.slot_of(ChannelRef(line.shop_id, line.channel));
-        self.channels.at(slot).add(line, 0);
-        let slot = self.skus.slot((line.shop_id, line.product_id, line.sku_id));
-        self.skus.at(slot).add(line, 0);
-        add_counted(&mut self.products, &mut self.product_orders, line.product_id, line);
-        if let Some(content_id) = line.content_id {
-            add_counted(&mut self.contents, &mut self.content_orders, content_id, line);
-        }
-        if let Some(sub_campaign_id) = line.sub_campaign_id {
-            add_counted(&mut self.sub_campaigns, &mut self.sub_campaign_orders, sub_campaign_id, line);
+impl<'a> OrderAdder<'a> {
+    fn new(least: LeastIds, repeated: &'a [u64]) -> Self {
+        OrderAdder {
+            least,
+            repeated,
+            shops: Groups::default(),
+            channels: Groups::default(),
+            products: Groups::default(),
+            skus: Groups::default(),
+            contents: Groups::default(),
+            sub_campaigns: Groups::default(),
+            shop_orders: Distinct::default(),
+            shop_buyers: Distinct::default(),
+            product_orders: Distinct::default(),
+            content_orders: Distinct::default(),
+            sub_campaign_orders: Distinct::default(),
+            done: Done::default(),
         }
     }
 }
 
-/// Adds to a group of the line's shop that orders are counted by.
-fn add_counted(groups: &mut Groups<(i64, i64), Sales>, orders: &mut Distinct, id: i64, line: &Line) {
-    let slot = groups.slot((line.shop_id, id));
-    let new_orders = orders.insert(slot, line.order_id);
-    groups.at(slot).add(line, new_orders);
+/// Adds to a group that orders are counted by.
+fn add_counted(groups: &mut Groups<(u32, i64), Sales>, orders: &mut Distinct, key: (u32, i64), line: &Line, round: Round) {
+    let slot = groups.slot(key);
+    let group = groups.at(slot);
+    if round.is_first() {
+        group.add(line);
+    }
+    if round.has(line.order_id) {
+        group.orders += orders.insert(slot, line.order_id);
+    }
+}
+
+impl Adder<VALUES> for OrderAdder<'_> {
+    fn add(&mut self, row: &Row<VALUES>, round: Round) {
+        let line = Line::of(row, &self.least);
+        if self.repeated.binary_search(&line.position).is_ok() {
+            if round.is_first() {
+                self.done.left_out.add(&line);
+            }
+            return;
+        }
+        let slot = self.shops.slot(line.shop_id);
+        let shop = self.shops.at(slot);
+        if round.is_first() {
+            shop.sales.add(&line);
+            shop.contribution_product += line.platform_discount;
+            shop.contribution_shipping += line.shipping_platform_discount;
+            let channel = self.channels.slot((slot, line.channel));
+            self.channels.at(channel).add(&line);
+            let sku = self.skus.slot((slot, line.product_id, line.sku_id));
+            self.skus.at(sku).add(&line);
+        }
+        if round.has(line.order_id) {
+            shop.sales.orders += self.shop_orders.insert(slot, line.order_id);
+        }
+        if round.has(line.buyer_id) {
+            shop.customers += self.shop_buyers.insert(slot, line.buyer_id);
+        }
+        add_counted(&mut self.products, &mut self.product_orders, (slot, line.product_id), &line, round);
+        if let Some(content_id) = line.content_id {
+            add_counted(&mut self.contents, &mut self.content_orders, (slot, content_id), &line, round);
+        }
+        if let Some(sub_campaign_id) = line.sub_campaign_id {
+            let key = (slot, sub_campaign_id);
+            add_counted(&mut self.sub_campaigns, &mut self.sub_campaign_orders, key, &line, round);
+        }
+    }
+
+    fn end_round(&mut self) {
+        for members in [
+            &mut self.shop_orders,
+            &mut self.shop_buyers,
+            &mut self.product_orders,
+            &mut self.content_orders,
+            &mut self.sub_campaign_orders,
+        ] {
+            members.clear();
+        }
+    }
+
+    fn end_partition(&mut self) {
+        let (shops, done) = (&mut self.shops, &mut self.done);
+        done.channels.extend(self.channels.drain().map(|((shop, channel), sales)| ((shops.key(shop), channel), sales)));
+        done.products.extend(self.products.drain().map(|((shop, id), sales)| ((shops.key(shop), id), sales)));
+        done.skus.extend(self.skus.drain().map(|((shop, id, sku), sales)| ((shops.key(shop), id, sku), sales)));
+        done.contents.extend(self.contents.drain().map(|((shop, id), sales)| ((shops.key(shop), id), sales)));
+        done.sub_campaigns.extend(self.sub_campaigns.drain().map(|((shop, id), sales)| ((shops.key(shop), id), sales)));
+        done.shops.extend(shops.drain());
+    }
 }

@@ -9,7 +9,7 @@ use super::groups::union;
 use super::orders::{OrderSums, ShopSales};
 use super::traffic::{TrafficSums, Visits};
 use crate::columns;
-use crate::contracts::datasets::{AFFILIATE_ACCOUNTS, VIDEO};
+use crate::contracts::datasets::{AFFILIATE_ACCOUNTS, LIVE, VIDEO};
 use crate::days::calendar::CivilDay;
 use crate::exports::snapshots::{Content, Shop, Snapshots};
 use crate::metrics;
@@ -35,6 +35,8 @@ struct Row<'a> {
     shop_id: i64,
     category: Option<&'a str>,
     sales: ShopSales,
+    gmv_live: i128,
+    gmv_video: i128,
     visits: Visits,
     /// `None` without the `contents` export.
     new_contents: Option<NewContents>,
@@ -62,6 +64,9 @@ pub fn shop_daily(
         }
         ads
     });
+    let gmv_of = |shop_id: i64, channel: &str| {
+        orders.channels.get(&(shop_id, channel.to_owned())).copied().unwrap_or_default().gmv
+    };
     let active = union(orders.shops.keys(), traffic.shops.keys());
     let rows: Vec<Row> = union(active.iter(), shops.keys())
         .into_iter()
@@ -69,6 +74,8 @@ pub fn shop_daily(
             shop_id,
             category: shops.get(&shop_id).and_then(|s| s.category.as_deref()),
             sales: orders.shops.get(&shop_id).copied().unwrap_or_default(),
+            gmv_live: gmv_of(shop_id, LIVE),
+            gmv_video: gmv_of(shop_id, VIDEO),
             visits: traffic.shops.get(&shop_id).copied().unwrap_or_default(),
             new_contents: new_contents.as_ref().map(|new| new.get(&shop_id).copied().unwrap_or_default()),
             ads: ads
@@ -107,9 +114,9 @@ fn lay_out(rows: &[Row]) -> Result<DataFrame> {
             ints("shop_id", |r| r.shop_id),
             columns::texts("category", rows.iter().map(|r| r.category)),
             money("gmv", |r| r.sales.sales.gmv),
-            money("gmv_live", |r| r.sales.gmv_live),
-            money("gmv_video", |r| r.sales.gmv_video),
-            money("gmv_product_card", |r| r.sales.gmv_product_card),
+            money("gmv_live", |r| r.gmv_live),
+            money("gmv_video", |r| r.gmv_video),
+            money("gmv_product_card", |r| r.sales.sales.gmv - r.gmv_live - r.gmv_video),
             ints("orders", |r| r.sales.sales.orders),
             ints("sku_orders", |r| r.sales.sales.sku_orders),
             ints("items_sold", |r| r.sales.sales.items_sold),

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use polars::prelude::DataFrame;
 
+use super::orders::Sales;
 use crate::contracts::Table;
 use crate::exports::batch::Batch;
 
@@ -26,7 +27,8 @@ const RECONCILED: [(&str, &[&str]); 4] = [
 
 impl Tally {
     pub fn add(&mut self, batch: &Batch) {
-        let sum = |name: &str| batch.ints(name).values().iter().map(|v| i128::from(*v)).sum::<i128>();
+        // A batch has so few rows that the sum of its INT32 values fits 64 bits.
+        let sum = |name: &str| i128::from(batch.ints(name).values().iter().sum::<i64>());
         let cents = |name: &str| batch.money(name).values().iter().sum::<i128>();
         match batch.dataset.name {
             "order_lines" => {
@@ -39,6 +41,21 @@ impl Tally {
                 self.product_clicks += sum("clicks");
             }
         }
+    }
+
+    pub fn merge(&mut self, other: &Tally) {
+        self.gmv += other.gmv;
+        self.sku_orders += other.sku_orders;
+        self.items_sold += other.items_sold;
+        self.product_impressions += other.product_impressions;
+        self.product_clicks += other.product_clicks;
+    }
+
+    /// Takes back lines that were added before it was known that they repeat a key.
+    pub fn leave_out(&mut self, lines: &Sales) {
+        self.gmv -= lines.gmv;
+        self.sku_orders -= i128::from(lines.sku_orders);
+        self.items_sold -= i128::from(lines.items_sold);
     }
 
     /// The columns of a table that must add up to this tally; none for a table that does not hold every row.

@@ -1,12 +1,23 @@
 //! What the day's product traffic adds up to.
 
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
 use arrow_array::Array;
 
-use super::groups::{Channel, ChannelRef, Doings, Groups};
+use super::channels::{ChannelNumbers, Channels};
+use super::groups::{Doings, Groups, Sorted};
+use super::orders::Channel;
+use super::tally::Tally;
+use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
+use crate::exports::contract::OpenExport;
+use crate::resources::Resources;
+use crate::shuffle::sum::{Adder, Round, Summing};
+use crate::shuffle::{Row, Shuffle, Writer};
 
 /// Counters of one group added up.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     pub impressions: i64,
     pub clicks: i64,
@@ -25,15 +36,12 @@ pub struct Visits {
     pub unique_cart_adders: i64,
 }
 
-/// Keys start with the shop.
-#[derive(Default)]
+/// The day's traffic by shop and what belongs to it.
 pub struct TrafficSums {
-    pub shops: Groups<i64, Visits>,
-    pub channels: Groups<Channel, Counters>,
-    pub products: Groups<(i64, i64), Visits>,
-    pub contents: Groups<(i64, i64), Counters>,
-    shop_users: Doings,
-    product_users: Doings,
+    pub shops: Sorted<i64, Visits>,
+    pub channels: Sorted<Channel, Counters>,
+    pub products: Sorted<(i64, i64), Visits>,
+    pub contents: Sorted<(i64, i64), Counters>,
 }
 
 // What a user was seen doing.
@@ -43,13 +51,15 @@ const VIEWED: u8 = 4;
 const ADDED: u8 = 8;
 
 impl Counters {
-    fn add(&mut self, row: &Counters) {
-        self.impressions += row.impressions;
-        self.clicks += row.clicks;
-        self.page_views += row.page_views;
-        self.add_to_carts += row.add_to_carts;
+    #[inline]
+    fn add(&mut self, more: &Counters) {
+        self.impressions += more.impressions;
+        self.clicks += more.clicks;
+        self.page_views += more.page_views;
+        self.add_to_carts += more.add_to_carts;
     }
 
+    #[inline]
     fn flags(&self) -> u8 {
         let flag = |count: i64, flag: u8| if count > 0 { flag } else { 0 };
         flag(self.impressions, REACHED)
@@ -57,72 +67,295 @@ impl Counters {
             | flag(self.page_views, VIEWED)
             | flag(self.add_to_carts, ADDED)
     }
-}
 
-impl Visits {
-    /// `before` and `after`: the user's flags in this group without and with the row.
-    fn add(&mut self, row: &Counters, (before, after): (u8, u8)) {
-        let newly = |flags: u8| i64::from(after & flags == flags && before & flags != flags);
-        self.counters.add(row);
-        self.unique_reach += newly(REACHED);
-        self.unique_clicks += newly(CLICKED);
-        self.unique_page_viewers += newly(VIEWED);
-        self.unique_cart_adders += newly(VIEWED | ADDED);
+    /// Four times four bits and 0 where all are small, as nearly all are; else four times 32 bits. They are INT32 and not
+    /// negative.
+    #[inline]
+    fn packed(&self) -> [u64; 2] {
+        let [i, c, v, a] = [self.impressions, self.clicks, self.page_views, self.add_to_carts].map(|n| n as u64);
+        if (i | c | v | a) < 16 { [i | c << 4 | v << 8 | a << 12, 0] } else { [i | c << 32, (v | a << 32) + 1] }
+    }
+
+    #[inline]
+    fn unpacked([low, high]: [u64; 2]) -> Counters {
+        let parts = match high.checked_sub(1) {
+            None => [low & 15, low >> 4 & 15, low >> 8 & 15, low >> 12],
+            Some(high) => [low & 0xffff_ffff, low >> 32, high & 0xffff_ffff, high >> 32],
+        };
+        let [impressions, clicks, page_views, add_to_carts] = parts.map(|n| n as i64);
+        Counters { impressions, clicks, page_views, add_to_carts }
     }
 }
 
-/// One row of traffic.
-struct Visit<'a> {
-    shop_id: i64,
-    product_id: i64,
-    user_id: i64,
-    channel: &'a str,
-    content_id: Option<i64>,
-    counters: Counters,
+impl Visits {
+    /// Counts one user with all that it was seen doing.
+    #[inline]
+    fn count_user(&mut self, flags: u8) {
+        let has = |wanted: u8| i64::from(flags & wanted == wanted);
+        self.unique_reach += has(REACHED);
+        self.unique_clicks += has(CLICKED);
+        self.unique_page_viewers += has(VIEWED);
+        self.unique_cart_adders += has(VIEWED | ADDED);
+    }
 }
 
-/// The rows of a batch.
-fn visits(batch: &Batch) -> impl Iterator<Item = Visit<'_>> {
-    let ints = |name| batch.ints(name).values();
-    let (shop_ids, product_ids, user_ids) = (ints("shop_id"), ints("product_id"), ints("user_id"));
-    let (impressions, clicks) = (ints("impressions"), ints("clicks"));
-    let (page_views, add_to_carts) = (ints("page_views"), ints("add_to_carts"));
-    let (channels, content_ids) = (batch.texts("channel"), batch.ints("content_id"));
-    (0..batch.rows).map(move |row| Visit {
-        shop_id: shop_ids[row],
-        product_id: product_ids[row],
-        user_id: user_ids[row],
-        channel: channels.value(row),
-        content_id: content_ids.is_valid(row).then(|| content_ids.value(row)),
-        counters: Counters {
-            impressions: impressions[row],
-            clicks: clicks[row],
-            page_views: page_views[row],
-            add_to_carts: add_to_carts[row],
-        },
-    })
+/// A row of traffic as it is shuffled: shop, product, user, content, channel and whether there is a content, counters.
+const VALUES: usize = 7;
+
+/// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo 2^64.
+#[derive(Clone, Copy)]
+struct LeastIds {
+    shop: i64,
+    product: i64,
+    user: i64,
+    content: i64,
 }
 
-impl TrafficSums {
-    pub fn add(&mut self, batch: &Batch) {
-        for Visit { shop_id, product_id, user_id, channel, content_id, counters } in visits(batch) {
-            let flags = counters.flags();
+fn less(id: i64, least: i64) -> u64 {
+    id.wrapping_sub(least) as u64
+}
 
-            let slot = self.shops.slot(shop_id);
-            let seen = self.shop_users.add(slot, user_id, flags);
-            self.shops.at(slot).add(&counters, seen);
+fn more(value: u64, least: i64) -> i64 {
+    least.wrapping_add(value as i64)
+}
 
-            let slot = self.products.slot((shop_id, product_id));
-            let seen = self.product_users.add(slot, user_id, flags);
-            self.products.at(slot).add(&counters, seen);
+/// The traffic of a day while it is read.
+pub struct Traffic {
+    shuffle: Shuffle<VALUES>,
+    least: LeastIds,
+    channels: Channels,
+    rows_per_round: u64,
+    /// What threads added up as shops became complete.
+    added: Mutex<Vec<TrafficAdder>>,
+    tally: Mutex<Tally>,
+}
 
-            let slot = self.channels.slot_of(ChannelRef(shop_id, channel));
+/// Bytes that a row can take in the sets of users by shop and by product: 16 and a mark, in tables that are at least
+/// seven sixteenths full, and half as much again while they grow.
+const SET_BYTES_PER_ROW: u64 = 120;
+
+impl Traffic {
+    /// Takes half of the memory for rows and a quarter for the sets of users.
+    pub fn new(export: &OpenExport, resources: &Resources) -> Traffic {
+        let least = |column| export.least(column);
+        Traffic {
+            shuffle: Shuffle::new(export.split_by_shop(), resources.memory_bytes / 2, resources),
+            least: LeastIds {
+                shop: least("shop_id"),
+                product: least("product_id"),
+                user: least("user_id"),
+                content: least("content_id"),
+            },
+            channels: Channels::default(),
+            rows_per_round: resources.memory_bytes / 4 / resources.threads as u64 / SET_BYTES_PER_ROW + 1,
+            added: Mutex::default(),
+            tally: Mutex::default(),
+        }
+    }
+
+    pub fn writer(&self) -> TrafficWriter<'_> {
+        TrafficWriter {
+            traffic: self,
+            rows: self.shuffle.writer(),
+            channels: ChannelNumbers::new(&self.channels),
+            adder: None,
+            buffer: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn summing(&self) -> Summing<'_, VALUES> {
+        Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round }
+    }
+
+    /// Adds up what is left once all rows are written.
+    pub fn sum(self, resources: &Resources) -> Result<(TrafficSums, Tally)> {
+        let rest = self.summing().add_all(|| TrafficAdder::new(self.least), resources)?;
+        let mut adders = self.added.into_inner().unwrap_or_else(PoisonError::into_inner);
+        adders.extend(rest);
+        let names = self.channels.into_names();
+        let named = |((shop_id, channel), counters): ((i64, u32), Counters)| {
+            ((shop_id, names[channel as usize].clone()), counters)
+        };
+        let mut channels = Vec::new();
+        let (mut shops, mut products, mut contents) = (Vec::new(), Vec::new(), Vec::new());
+        for adder in adders {
+            channels.push(adder.done.channels.into_iter().map(named).collect());
+            shops.push(adder.done.shops);
+            products.push(adder.done.products);
+            contents.push(adder.done.contents);
+        }
+        let sums = TrafficSums {
+            shops: Sorted::of(shops),
+            channels: Sorted::of(channels),
+            products: Sorted::of(products),
+            contents: Sorted::of(contents),
+        };
+        Ok((sums, self.tally.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// One thread's entry to the day's traffic.
+pub struct TrafficWriter<'a> {
+    traffic: &'a Traffic,
+    rows: Writer<'a, VALUES>,
+    channels: ChannelNumbers<'a>,
+    /// Made when shops become complete before the last row is read.
+    adder: Option<TrafficAdder>,
+    buffer: Vec<u8>,
+    tally: Tally,
+}
+
+impl RowWriter for TrafficWriter<'_> {
+    fn write(&mut self, batch: &Batch) -> Result<()> {
+        self.tally.add(batch);
+        let ints = |name| batch.ints(name).values();
+        let (shop_ids, product_ids, user_ids) = (ints("shop_id"), ints("product_id"), ints("user_id"));
+        let (impressions, clicks) = (ints("impressions"), ints("clicks"));
+        let (page_views, add_to_carts) = (ints("page_views"), ints("add_to_carts"));
+        let (content_ids, channel) = (batch.ints("content_id"), batch.codes("channel"));
+        let (channels, least) = (self.channels.of(channel), self.traffic.least);
+        for row in 0..batch.rows {
+            let (content, has_content) = match content_ids.is_valid(row) {
+                true => (less(content_ids.value(row), least.content), 1),
+                false => (0, 0),
+            };
+            let counters = Counters {
+                impressions: impressions[row],
+                clicks: clicks[row],
+                page_views: page_views[row],
+                add_to_carts: add_to_carts[row],
+            };
+            let [low, high] = counters.packed();
+            let shuffled = [
+                less(shop_ids[row], least.shop),
+                less(product_ids[row], least.product),
+                less(user_ids[row], least.user),
+                content,
+                u64::from(channels[channel.keys().value(row) as usize]) << 1 | has_content,
+                low,
+                high,
+            ];
+            self.rows.add(shop_ids[row], &shuffled)?;
+        }
+        Ok(())
+    }
+
+    fn end_row_group(&mut self, position: usize) -> Result<()> {
+        for partition in self.rows.end_row_group(position)? {
+            let adder = self.adder.get_or_insert_with(|| TrafficAdder::new(self.traffic.least));
+            self.traffic.summing().add(partition, adder, &mut self.buffer)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.rows.flush()?;
+        self.traffic.added.lock().unwrap_or_else(PoisonError::into_inner).extend(self.adder.take());
+        self.traffic.tally.lock().unwrap_or_else(PoisonError::into_inner).merge(&self.tally);
+        Ok(())
+    }
+}
+
+/// Adds shops up, partition by partition.
+struct TrafficAdder {
+    least: LeastIds,
+    shops: Groups<i64, Visits>,
+    // By the shop's slot.
+    channels: Groups<(u32, u32), Counters>,
+    products: Groups<(u32, i64), Visits>,
+    contents: Groups<(u32, i64), Counters>,
+    shop_users: Doings,
+    product_users: Doings,
+    done: Done,
+}
+
+/// Shops that are complete; keys start with the shop.
+#[derive(Default)]
+struct Done {
+    shops: Vec<(i64, Visits)>,
+    channels: Vec<((i64, u32), Counters)>,
+    products: Vec<((i64, i64), Visits)>,
+    contents: Vec<((i64, i64), Counters)>,
+}
+
+impl TrafficAdder {
+    fn new(least: LeastIds) -> Self {
+        TrafficAdder {
+            least,
+            shops: Groups::default(),
+            channels: Groups::default(),
+            products: Groups::default(),
+            contents: Groups::default(),
+            shop_users: Doings::default(),
+            product_users: Doings::default(),
+            done: Done::default(),
+        }
+    }
+}
+
+impl Adder<VALUES> for TrafficAdder {
+    #[inline]
+    fn add(&mut self, row: &Row<VALUES>, round: Round) {
+        let [shop, product, user, content, channel, low, high] = *row;
+        let counters = Counters::unpacked([low, high]);
+        let (user_id, flags) = (more(user, self.least.user), counters.flags());
+        let shop = self.shops.slot(more(shop, self.least.shop));
+        let product = self.products.slot((shop, more(product, self.least.product)));
+        if round.is_first() {
+            // The sums by shop are those of its channels.
+            let slot = self.channels.slot((shop, (channel >> 1) as u32));
             self.channels.at(slot).add(&counters);
-
-            if let Some(content_id) = content_id {
-                let slot = self.contents.slot((shop_id, content_id));
+            self.products.at(product).counters.add(&counters);
+            if channel & 1 == 1 {
+                let slot = self.contents.slot((shop, more(content, self.least.content)));
                 self.contents.at(slot).add(&counters);
             }
+        }
+        if round.has(user_id) {
+            if flags != 0 {
+                self.shop_users.add(shop, user_id, flags);
+            }
+            // No table has a product's reach or clicks by user.
+            if flags & (VIEWED | ADDED) != 0 {
+                self.product_users.add(product, user_id, flags);
+            }
+        }
+    }
+
+    fn end_round(&mut self) {
+        let (shops, products) = (&mut self.shops, &mut self.products);
+        self.shop_users.drain(|shop, flags| shops.at(shop).count_user(flags));
+        self.product_users.drain(|product, flags| products.at(product).count_user(flags));
+    }
+
+    fn end_partition(&mut self) {
+        let (shops, done) = (&mut self.shops, &mut self.done);
+        for ((shop, channel), counters) in self.channels.drain() {
+            shops.at(shop).counters.add(&counters);
+            done.channels.push(((shops.key(shop), channel), counters));
+        }
+        done.products.extend(self.products.drain().map(|((shop, id), visits)| ((shops.key(shop), id), visits)));
+        done.contents.extend(self.contents.drain().map(|((shop, id), counters)| ((shops.key(shop), id), counters)));
+        done.shops.extend(shops.drain());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_come_back_from_either_form() {
+        for [impressions, clicks, page_views, add_to_carts] in [
+            [0, 0, 0, 0],
+            [15, 1, 15, 2],
+            [16, 0, 0, 0],
+            [0, 0, 0, 16],
+            [i64::from(i32::MAX), i64::from(i32::MAX), i64::from(i32::MAX), i64::from(i32::MAX)],
+        ] {
+            let counters = Counters { impressions, clicks, page_views, add_to_carts };
+            assert_eq!(Counters::unpacked(counters.packed()), counters);
         }
     }
 }

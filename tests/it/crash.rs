@@ -13,6 +13,7 @@ use campaign_etl::pipeline::{self, Job};
 use campaign_etl::progress::{Display, Progress};
 use campaign_etl::publish::lease::Owner;
 use campaign_etl::record::report::Strictness;
+use campaign_etl::resources::Resources;
 use campaign_etl::stop::Stop;
 use campaign_etl::store::Store;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -81,8 +82,12 @@ impl Scene {
             progress: Progress::new(Display::Logs),
             owner,
             clock,
-            stop: Stop::default(),
-            memory_limit_bytes: 1 << 30,
+            resources: Resources {
+                threads: 2,
+                memory_bytes: 1 << 30,
+                spill_folder: std::env::temp_dir(),
+                stop: Stop::default(),
+            },
         }
     }
 

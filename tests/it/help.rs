@@ -61,8 +61,8 @@ fn help_of_the_program() {
                                      [default: text] [possible values: text, json]
           --threads <N>              Threads to compute with; the results are the same with any number
                                      [default: all cores]
-          --memory-limit <SIZE>      Memory within which further days are computed side by side, such as
-                                     4GiB [default: half of what there is]
+          --memory-limit <SIZE>      Memory to stay within, such as 4GiB; what does not fit is spilled
+                                     to a local disk [default: half of what there is]
       -h, --help                     Print help
       -V, --version                  Print version
 
@@ -135,8 +135,8 @@ fn help_of_run() {
               Threads to compute with; the results are the same with any number [default: all cores]
 
           --memory-limit <SIZE>
-              Memory within which further days are computed side by side, such as 4GiB [default: half of
-              what there is]
+              Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk [default:
+              half of what there is]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -322,7 +322,7 @@ fn a_wrong_job_file() {
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `required`, `quarantine`, `baseline`, `benchmark`, `tier`
+    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `quarantine`, `baseline`, `benchmark`, `tier`
     ");
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; more can be required, not less"#);

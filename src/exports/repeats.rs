@@ -1,0 +1,125 @@
+//! Rows of a large dataset that repeat a key: found by splitting the keys once more, so that no set holds them all.
+
+
+use anyhow::Result;
+use hashbrown::HashMap;
+
+use super::batch::Batch;
+use super::contract::OpenExport;
+use super::rules::money_of_rows;
+use crate::resources::Resources;
+use crate::shuffle::split::{GroupShops, Split};
+use crate::shuffle::sum::{Adder, Round, Summing};
+use crate::shuffle::{Row, Shuffle, Writer};
+
+/// The two columns of the key, the row's position, and its money in cents.
+const VALUES: usize = 4;
+
+/// A row whose key an earlier row has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Repeat {
+    /// Among all rows of the export.
+    pub position: u64,
+    pub key: [i64; 2],
+    pub money_cents: i128,
+}
+
+/// The keys of a dataset while it is read.
+pub struct Keys {
+    shuffle: Shuffle<VALUES>,
+    least: [i64; 2],
+    columns: [&'static str; 2],
+    rows_per_round: u64,
+}
+
+/// Bytes that a key can take in the map that finds repeats, while it grows.
+const MAP_BYTES_PER_ROW: u64 = 120;
+
+impl Keys {
+    /// Takes a quarter of the memory.
+    ///
+    /// # Panics
+    /// When the dataset's key is not of two columns.
+    pub fn new(export: &OpenExport, resources: &Resources) -> Keys {
+        let columns: [&str; 2] = export.dataset.key.try_into().expect("a key of two columns");
+        // Equal keys have to meet, and keys come in any order.
+        let split = Split::of(&[GroupShops { rows: export.rows(), range: None }]);
+        Keys {
+            shuffle: Shuffle::new(split, resources.memory_bytes / 4, resources),
+            least: columns.map(|column| export.least(column)),
+            columns,
+            rows_per_round: resources.memory_bytes / 4 / resources.threads as u64 / MAP_BYTES_PER_ROW + 1,
+        }
+    }
+
+    pub fn writer(&self) -> KeyWriter<'_> {
+        KeyWriter { keys: self, rows: self.shuffle.writer() }
+    }
+
+    /// Every row but the first of its key, by position.
+    pub fn repeats(self, resources: &Resources) -> Result<Vec<Repeat>> {
+        let summing = Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round };
+        let adders = summing.add_all(|| FirstRows { least: self.least, ..FirstRows::default() }, resources)?;
+        let mut repeats: Vec<Repeat> = adders.into_iter().flat_map(|adder| adder.repeats).collect();
+        repeats.sort_unstable();
+        Ok(repeats)
+    }
+}
+
+/// One thread's entry to a dataset's keys.
+pub struct KeyWriter<'a> {
+    keys: &'a Keys,
+    rows: Writer<'a, VALUES>,
+}
+
+impl KeyWriter<'_> {
+    pub fn write(&mut self, batch: &Batch) -> Result<()> {
+        let [one, other] = self.keys.columns.map(|name| batch.ints(name).values());
+        let positions = batch.positions().values();
+        let [least_one, least_other] = self.keys.least;
+        for (row, money_cents) in money_of_rows(batch).enumerate() {
+            let values = [
+                one[row].wrapping_sub(least_one) as u64,
+                other[row].wrapping_sub(least_other) as u64,
+                positions[row] as u64,
+                // Of a used row: not negative, and the sum of a few amounts below 10^18.
+                money_cents as u64,
+            ];
+            self.rows.add(one[row], &values)?;
+        }
+        Ok(())
+    }
+
+    pub fn close(&mut self) -> Result<()> {
+        self.rows.flush()
+    }
+}
+
+/// The first row of each key seen so far, whatever the order in which threads wrote them.
+#[derive(Default)]
+struct FirstRows {
+    least: [i64; 2],
+    first: HashMap<[i64; 2], (u64, u64)>,
+    repeats: Vec<Repeat>,
+}
+
+impl Adder<VALUES> for FirstRows {
+    fn add(&mut self, row: &Row<VALUES>, round: Round) {
+        let [one, other, position, money] = *row;
+        let key = [self.least[0].wrapping_add(one as i64), self.least[1].wrapping_add(other as i64)];
+        if !round.has(key[0]) {
+            return;
+        }
+        let first = self.first.entry(key).or_insert((position, money));
+        if first.0 != position {
+            let (position, money) = if position < first.0 { std::mem::replace(first, (position, money)) } else { (position, money) };
+            self.repeats.push(Repeat { position, key, money_cents: money.into() });
+        }
+    }
+
+    fn end_round(&mut self) {
+        self.first.clear();
+    }
+
+    fn end_partition(&mut self) {}
+}

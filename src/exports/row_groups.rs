@@ -1,0 +1,81 @@
+//! The row groups of an export: where their rows lie, and what their statistics say.
+
+use std::ops::RangeInclusive;
+
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+
+use super::contract::OpenExport;
+use crate::shuffle::split::{GroupShops, Split};
+
+/// A row group that has rows.
+#[derive(Clone, Debug)]
+pub struct RowGroupPlace {
+    /// The position of its file in the export.
+    pub file: usize,
+    /// Its position in the file.
+    pub group: usize,
+    /// Its first row in its file, and among all rows of the export in the order of its files.
+    pub first_row: u64,
+    pub first_position: u64,
+    pub rows: u64,
+    /// The least and the greatest `shop_id`, of a dataset that has one; `None`: not told.
+    pub shops: Option<RangeInclusive<i64>>,
+}
+
+impl OpenExport {
+    /// In the order of files and rows.
+    pub fn row_groups(&self) -> Vec<RowGroupPlace> {
+        let mut places = Vec::new();
+        let mut first_position = 0;
+        for (position, file) in self.files.iter().enumerate() {
+            let mut first_row = 0;
+            for (number, group) in file.metadata.metadata().row_groups().iter().enumerate() {
+                let rows = group.num_rows() as u64;
+                if rows > 0 {
+                    let shops = range(group, "shop_id");
+                    places.push(RowGroupPlace { file: position, group: number, first_row, first_position, rows, shops });
+                }
+                first_row += rows;
+                first_position += rows;
+            }
+        }
+        places
+    }
+
+    /// The file and the row in it of a position among all rows.
+    pub fn place(&self, position: u64) -> (&str, u64) {
+        let mut first = 0;
+        for file in &self.files {
+            if position - first < file.rows {
+                return (&file.name, position - first);
+            }
+            first += file.rows;
+        }
+        panic!("{} has no row {position}", self.dataset.name)
+    }
+
+    /// The least value of a column of whole numbers, as its statistics tell; 0 where they do not. Numbers are kept relative
+    /// to it, so a wrong one costs room and nothing else.
+    pub fn least(&self, column: &str) -> i64 {
+        let groups = self.files.iter().flat_map(|file| file.metadata.metadata().row_groups());
+        groups.filter_map(|group| range(group, column)).map(|range| *range.start()).min().unwrap_or(0)
+    }
+
+    /// How the dataset's rows are split by shop.
+    pub fn split_by_shop(&self) -> Split {
+        let shops = |place: RowGroupPlace| GroupShops { rows: place.rows, range: place.shops };
+        Split::of(&self.row_groups().into_iter().map(shops).collect::<Vec<_>>())
+    }
+}
+
+/// The least and the greatest value of a column of whole numbers in a row group; `None` where they are not told.
+fn range(group: &RowGroupMetaData, column: &str) -> Option<RangeInclusive<i64>> {
+    let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column])?;
+    let (least, greatest) = match chunk.statistics()? {
+        Statistics::Int64(values) => (*values.min_opt()?, *values.max_opt()?),
+        Statistics::Int32(values) => (i64::from(*values.min_opt()?), i64::from(*values.max_opt()?)),
+        _ => return None,
+    };
+    (least <= greatest).then_some(least..=greatest)
+}

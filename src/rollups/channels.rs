@@ -1,0 +1,59 @@
+//! Channels as small numbers while a day is added up: their texts come in dictionaries of each row group.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray};
+use hashbrown::HashMap;
+
+/// The channels of a dataset in the order in which threads met them, which means nothing.
+#[derive(Default)]
+pub struct Channels(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    numbers: HashMap<String, u32>,
+    names: Vec<String>,
+}
+
+impl Channels {
+    fn number(&self, name: &str) -> u32 {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = known.numbers.get(name) {
+            return *number;
+        }
+        let number = known.names.len() as u32;
+        known.names.push(name.to_owned());
+        known.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    /// The names by number.
+    pub fn into_names(self) -> Vec<String> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).names
+    }
+}
+
+/// The numbers behind one thread's dictionary.
+pub struct ChannelNumbers<'a> {
+    channels: &'a Channels,
+    dictionary: Option<ArrayRef>,
+    numbers: Vec<u32>,
+}
+
+impl<'a> ChannelNumbers<'a> {
+    pub fn new(channels: &'a Channels) -> Self {
+        ChannelNumbers { channels, dictionary: None, numbers: Vec::new() }
+    }
+
+    /// The number of each entry of the column's dictionary; an entry of null, which no row has, is 0.
+    pub fn of(&mut self, column: &DictionaryArray<Int32Type>) -> &[u32] {
+        if !self.dictionary.as_ref().is_some_and(|known| Arc::ptr_eq(known, column.values())) {
+            let names = column.values().as_string::<i32>();
+            self.numbers = names.iter().map(|name| name.map_or(0, |name| self.channels.number(name))).collect();
+            self.dictionary = Some(column.values().clone());
+        }
+        &self.numbers
+    }
+}

@@ -1,0 +1,212 @@
+//! Rows split into partitions by shop, so that each can be added up by itself in a core's cache.
+//!
+//! 1. `split`: which partition a shop's rows go to.
+//! 2. `packed`: rows in as few bytes as their values need.
+//! 3. Several threads write; a full chunk of packed rows is kept in memory, beyond a limit on disk (`spill`).
+//! 4. `sum`: each partition is read once and added up by one thread.
+//!
+//! Which thread wrote which row, and what was kept where, changes nothing in what is added up.
+
+mod packed;
+mod spill;
+pub mod split;
+pub mod sum;
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+
+use crate::resources::Resources;
+pub use packed::Row;
+use packed::{PADDING, most_bytes, pack, unpack_each};
+use spill::{Segment, Spill};
+use split::Split;
+
+/// Packed rows of one partition, as many as fit. A chunk is filled before it is handed over, so threads seldom meet.
+struct Chunk {
+    bytes: Box<[u8]>,
+    used: usize,
+    rows: u64,
+}
+
+/// The most and the least that a chunk holds: less where partitions and threads are many, since each thread has an open
+/// one for every partition.
+const CHUNK_BYTES: RangeInclusive<u64> = 1024..=16 * 1024;
+
+/// Rows of `N` numbers, split by shop.
+pub struct Shuffle<const N: usize> {
+    split: Split,
+    chunk_bytes: usize,
+    /// Kept chunks beyond this are spilled. While they are written as many may come in again.
+    spill_at_bytes: u64,
+    kept: Mutex<Kept>,
+    spill: Mutex<Spill>,
+    /// For each partition, the row groups that may still bring rows for it; empty where that is not known.
+    unread: Vec<AtomicUsize>,
+}
+
+/// Chunks in memory.
+struct Kept {
+    partitions: Vec<Vec<Chunk>>,
+    bytes: u64,
+    /// Chunks whose rows are done with: memory that is used again costs less than new one.
+    free: Vec<Box<[u8]>>,
+}
+
+impl<const N: usize> Shuffle<N> {
+    /// `memory_bytes`: what rows may take before they are spilled.
+    pub fn new(split: Split, memory_bytes: u64, resources: &Resources) -> Shuffle<N> {
+        let partitions = split.partitions();
+        let open_chunks = (partitions * resources.threads) as u64;
+        // A quarter for open chunks; the rest for kept ones, twice.
+        let chunk_bytes = (memory_bytes / 4 / open_chunks).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
+        let unread = match &split {
+            Split::Hash { .. } => vec![],
+            Split::Ranges { row_groups, .. } => {
+                let of = |partition| row_groups.iter().filter(|touched| touched.contains(&partition)).count();
+                (0..partitions).map(|partition| AtomicUsize::new(of(partition))).collect()
+            }
+        };
+        Shuffle {
+            split,
+            chunk_bytes: chunk_bytes as usize,
+            spill_at_bytes: memory_bytes * 3 / 8,
+            kept: Mutex::new(Kept { partitions: (0..partitions).map(|_| vec![]).collect(), bytes: 0, free: vec![] }),
+            spill: Mutex::new(Spill::new(resources.spill_folder.clone(), partitions)),
+            unread,
+        }
+    }
+
+    pub fn partitions(&self) -> usize {
+        self.split.partitions()
+    }
+
+    /// An entry for one thread.
+    pub fn writer(&self) -> Writer<'_, N> {
+        Writer { shuffle: self, open: (0..self.partitions()).map(|_| None).collect(), last: 0 }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_chunk(&self) -> Chunk {
+        let free = self.kept().free.pop();
+        Chunk { bytes: free.unwrap_or_else(|| vec![0; self.chunk_bytes].into()), used: 0, rows: 0 }
+    }
+
+    fn keep(&self, partition: usize, chunk: Chunk) -> Result<()> {
+        let mut kept = self.kept();
+        kept.bytes += chunk.bytes.len() as u64;
+        kept.partitions[partition].push(chunk);
+        if kept.bytes <= self.spill_at_bytes {
+            return Ok(());
+        }
+        kept.bytes = 0;
+        let full: Vec<Vec<Chunk>> = kept.partitions.iter_mut().map(std::mem::take).collect();
+        drop(kept);
+        let mut spill = self.spill.lock().unwrap_or_else(PoisonError::into_inner);
+        for (partition, chunks) in full.into_iter().enumerate() {
+            spill.write(partition, &chunks).with_context(|| spill.remedy())?;
+            self.recycle(chunks);
+        }
+        Ok(())
+    }
+
+    fn recycle(&self, chunks: Vec<Chunk>) {
+        self.kept().free.extend(chunks.into_iter().map(|chunk| chunk.bytes));
+    }
+
+    /// The rows of a partition that is complete.
+    fn take(&self, partition: usize) -> Taken {
+        let mut kept = self.kept();
+        let chunks = std::mem::take(&mut kept.partitions[partition]);
+        kept.bytes -= chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>();
+        drop(kept);
+        let segments = self.spill.lock().unwrap_or_else(PoisonError::into_inner).take(partition);
+        Taken { chunks, segments }
+    }
+
+    /// Hands every row of a partition on, those in memory first.
+    fn read_each(&self, taken: &Taken, buffer: &mut Vec<u8>, mut hand_on: impl FnMut(&Row<N>)) -> Result<()> {
+        for chunk in &taken.chunks {
+            unpack_each(&chunk.bytes[..chunk.used + PADDING], &mut hand_on);
+        }
+        for segment in &taken.segments {
+            segment.read(buffer, PADDING).context("reading spilled rows back")?;
+            unpack_each(buffer, &mut hand_on);
+        }
+        Ok(())
+    }
+}
+
+/// All rows of a partition.
+struct Taken {
+    chunks: Vec<Chunk>,
+    segments: Vec<Segment>,
+}
+
+impl Taken {
+    fn rows(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.rows).chain(self.segments.iter().map(|segment| segment.rows)).sum()
+    }
+}
+
+/// One thread's entry to a shuffle.
+pub struct Writer<'a, const N: usize> {
+    shuffle: &'a Shuffle<N>,
+    /// A chunk for each partition.
+    open: Vec<Option<Chunk>>,
+    last: usize,
+}
+
+impl<const N: usize> Writer<'_, N> {
+    #[inline]
+    pub fn add(&mut self, shop_id: i64, row: &Row<N>) -> Result<()> {
+        self.last = self.shuffle.split.partition(shop_id, self.last);
+        if let Some(chunk) = &mut self.open[self.last]
+            && chunk.bytes.len() - chunk.used >= most_bytes(N)
+        {
+            chunk.used += pack(row, &mut chunk.bytes[chunk.used..]);
+            chunk.rows += 1;
+            return Ok(());
+        }
+        self.add_to_new_chunk(row)
+    }
+
+    #[cold]
+    fn add_to_new_chunk(&mut self, row: &Row<N>) -> Result<()> {
+        let mut chunk = self.shuffle.new_chunk();
+        chunk.used = pack(row, &mut chunk.bytes);
+        chunk.rows = 1;
+        match self.open[self.last].replace(chunk) {
+            Some(full) => self.shuffle.keep(self.last, full),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands over what is not full yet. Nothing is written until this is called after the last row.
+    pub fn flush(&mut self) -> Result<()> {
+        for (partition, open) in self.open.iter_mut().enumerate() {
+            if let Some(chunk) = open.take() {
+                self.shuffle.keep(partition, chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A row group is written to its end; returns the partitions that are complete by that.
+    pub fn end_row_group(&mut self, position: usize) -> Result<Vec<usize>> {
+        let Split::Ranges { row_groups, .. } = &self.shuffle.split else { return Ok(vec![]) };
+        self.flush()?;
+        let touched = row_groups[position].clone();
+        let is_complete = |partition: &usize| self.shuffle.unread[*partition].fetch_sub(1, Ordering::AcqRel) == 1;
+        Ok(touched.filter(is_complete).collect())
+    }
+}
+
+/// Writing failed where only the machine's own disk is involved.
+pub type SpillError = io::Error;

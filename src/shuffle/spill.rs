@@ -1,0 +1,81 @@
+//! Packed rows that do not fit into memory, in a file without a name on a local disk.
+//!
+//! The file is removed from its folder as soon as it is made, so nothing is left of it however the process ends.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Chunk;
+
+/// Bytes of a segment, about: read at once.
+const SEGMENT_BYTES: usize = 1 << 20;
+
+/// The spilled rows of all partitions.
+pub struct Spill {
+    folder: PathBuf,
+    file: Option<Arc<File>>,
+    end: u64,
+    partitions: Vec<Vec<Segment>>,
+}
+
+/// Rows of one partition that are next to each other in the file.
+pub struct Segment {
+    file: Arc<File>,
+    offset: u64,
+    bytes: usize,
+    pub rows: u64,
+}
+
+impl Spill {
+    pub fn new(folder: PathBuf, partitions: usize) -> Spill {
+        Spill { folder, file: None, end: 0, partitions: (0..partitions).map(|_| vec![]).collect() }
+    }
+
+    /// Appends chunks of one partition.
+    pub fn write(&mut self, partition: usize, chunks: &[Chunk]) -> io::Result<()> {
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => self.file.insert(Arc::new(tempfile::tempfile_in(&self.folder)?)).clone(),
+        };
+        let mut rest = chunks;
+        while !rest.is_empty() {
+            let mut bytes = Vec::with_capacity(SEGMENT_BYTES);
+            let mut rows = 0;
+            while let Some((chunk, after)) = rest.split_first()
+                && (bytes.is_empty() || bytes.len() + chunk.used <= SEGMENT_BYTES)
+            {
+                bytes.extend_from_slice(&chunk.bytes[..chunk.used]);
+                rows += chunk.rows;
+                rest = after;
+            }
+            (&*file).write_all(&bytes)?;
+            let segment = Segment { file: file.clone(), offset: self.end, bytes: bytes.len(), rows };
+            self.end += bytes.len() as u64;
+            self.partitions[partition].push(segment);
+        }
+        Ok(())
+    }
+
+    pub fn take(&mut self, partition: usize) -> Vec<Segment> {
+        std::mem::take(&mut self.partitions[partition])
+    }
+
+    /// What to do when it cannot be written.
+    pub fn remedy(&self) -> String {
+        format!(
+            "spilling to {}: give it room, name another folder with spill_folder, or raise memory_limit",
+            self.folder.display()
+        )
+    }
+}
+
+impl Segment {
+    /// Reads the rows' bytes into a buffer, with `padding` bytes behind them.
+    pub fn read(&self, buffer: &mut Vec<u8>, padding: usize) -> io::Result<()> {
+        buffer.resize(self.bytes + padding, 0);
+        self.file.read_exact_at(&mut buffer[..self.bytes], self.offset)
+    }
+}
