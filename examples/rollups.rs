@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -44,6 +45,7 @@ fn main() -> Result<()> {
         threads: args.threads,
         memory_bytes: bytes("--memory-limit", &args.memory_limit)?,
         spill_folder: args.spill_folder,
+        spilled_bytes: Arc::default(),
         stop: Stop::default(),
     };
     let store = Store::open(&args.exports, Access::Read, &[], runtime.handle().clone())?;
@@ -56,7 +58,10 @@ fn main() -> Result<()> {
     let read = read_day(&store, &exports, &config, &resources, &|_| true, false, &mut rows)?;
     ensure!(read.defects.is_empty(), "broken exports: {:?}", read.defects);
     for account in &read.accounts {
-        println!("{}: {} read, {} used, {} quarantined", account.dataset, account.rows_read, account.rows_used, account.rows_quarantined);
+        println!(
+            "{}: {} read, {} used, {} quarantined",
+            account.dataset, account.rows_read, account.rows_used, account.rows_quarantined
+        );
     }
     let sums = rows.into_sums().context("every required export was read")?;
     let read_and_added = started.elapsed();

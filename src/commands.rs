@@ -1,6 +1,7 @@
 //! Each command from its arguments to what stdout gets and the exit code.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -224,7 +225,13 @@ struct Validated {
     text: String,
 }
 
-fn validate_day(store: &Store, config: &Config, resources: &Resources, day: NaiveDate, strict: bool) -> Result<Validated> {
+fn validate_day(
+    store: &Store,
+    config: &Config,
+    resources: &Resources,
+    day: NaiveDate,
+    strict: bool,
+) -> Result<Validated> {
     let exports = match check_day(store, day, &config.required)? {
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => {
@@ -327,6 +334,7 @@ fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resourc
         threads: cli.global.threads.map_or(surroundings.cores, usize::from),
         memory_bytes,
         spill_folder: config.spill_folder.clone().unwrap_or_else(|| surroundings.temporary_folder.clone()),
+        spilled_bytes: Arc::default(),
         stop: surroundings.stop.clone(),
     }
 }

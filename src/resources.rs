@@ -1,6 +1,8 @@
 //! What a run may take of the machine, and whether it still may.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::stop::Stop;
 
@@ -14,6 +16,8 @@ pub struct Resources {
     pub memory_bytes: u64,
     /// A folder on a local disk for what does not fit into memory. Files there have no name: they are gone with the process.
     pub spill_folder: PathBuf,
+    /// What was written there.
+    pub spilled_bytes: Arc<AtomicU64>,
     pub stop: Stop,
 }
 
@@ -26,5 +30,14 @@ impl Resources {
             memory_bytes: self.memory_bytes / count as u64,
             ..self.clone()
         }
+    }
+
+    /// The same, with an account of its own of what is spilled.
+    pub fn counted_apart(&self) -> Resources {
+        Resources { spilled_bytes: Arc::default(), ..self.clone() }
+    }
+
+    pub fn spilled_bytes(&self) -> u64 {
+        self.spilled_bytes.load(Ordering::Relaxed)
     }
 }

@@ -62,7 +62,11 @@ impl<'a> RowGroup<'a> {
     }
 
     /// Checks what the pages claim.
-    pub fn check(metadata: &'a ParquetMetaData, position: usize, fetched: Vec<ColumnBytes>) -> Result<Self, ParquetError> {
+    pub fn check(
+        metadata: &'a ParquetMetaData,
+        position: usize,
+        fetched: Vec<ColumnBytes>,
+    ) -> Result<Self, ParquetError> {
         let group = metadata.row_group(position);
         let mut chunks = vec![None; group.num_columns()];
         let mut page_bytes = 0;

@@ -1,6 +1,5 @@
 //! Rows of a large dataset that repeat a key: found by splitting the keys once more, so that no set holds them all.
 
-
 use anyhow::Result;
 use hashbrown::HashMap;
 
@@ -112,7 +111,8 @@ impl Adder<VALUES> for FirstRows {
         }
         let first = self.first.entry(key).or_insert((position, money));
         if first.0 != position {
-            let (position, money) = if position < first.0 { std::mem::replace(first, (position, money)) } else { (position, money) };
+            let (position, money) =
+                if position < first.0 { std::mem::replace(first, (position, money)) } else { (position, money) };
             self.repeats.push(Repeat { position, key, money_cents: money.into() });
         }
     }

@@ -34,7 +34,14 @@ impl OpenExport {
                 let rows = group.num_rows() as u64;
                 if rows > 0 {
                     let shops = range(group, "shop_id");
-                    places.push(RowGroupPlace { file: position, group: number, first_row, first_position, rows, shops });
+                    places.push(RowGroupPlace {
+                        file: position,
+                        group: number,
+                        first_row,
+                        first_position,
+                        rows,
+                        shops,
+                    });
                 }
                 first_row += rows;
                 first_position += rows;

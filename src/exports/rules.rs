@@ -97,12 +97,15 @@ impl Sieve {
         self.mark_duplicates(&batch, &mut verdicts);
         self.sifted.rows_read += batch.rows as u64;
         for (row, reason) in verdicts.iter().enumerate().filter_map(|(row, verdict)| Some((row, (*verdict)?))) {
-            self.sifted.set_aside(|| Quarantined {
+            self.sifted.set_aside(
+                || Quarantined {
+                    reason,
+                    file: self.file_names[file].clone(),
+                    row_number: (first_row + row as u64) as i64,
+                    key: show_key(&batch, row),
+                },
                 reason,
-                file: self.file_names[file].clone(),
-                row_number: (first_row + row as u64) as i64,
-                key: show_key(&batch, row),
-            }, reason);
+            );
         }
         let kept = keep(batch, &verdicts)?;
         if SUMMED.contains(&self.dataset.name) {

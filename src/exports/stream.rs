@@ -9,8 +9,8 @@ use std::thread;
 use anyhow::Result;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
@@ -72,7 +72,8 @@ pub fn read<W: Worker>(store: &Store, export: &OpenExport, workers: Vec<W>) -> R
         let (sender, receiver) = sync_channel(READ_AHEAD);
         let receiver = Arc::new(Mutex::new(receiver));
         let (groups, order) = (&groups, &order);
-        scope.spawn(move || fetch(store, export, order.iter().map(|position| (*position, &groups[*position])), &sender));
+        scope
+            .spawn(move || fetch(store, export, order.iter().map(|position| (*position, &groups[*position])), &sender));
         let work = |mut worker: W, receiver: Arc<Mutex<Receiver<Fetched>>>| {
             while let Some((position, place, fetched)) = next(&receiver, &is_over) {
                 let read = read_group(store, export, place, fetched, &mut worker);
@@ -93,7 +94,10 @@ pub fn read<W: Worker>(store: &Store, export: &OpenExport, workers: Vec<W>) -> R
             .collect();
         // Whoever fetches stops once nobody listens any more.
         drop(receiver);
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     match failures.into_iter().min_by_key(|(position, _)| *position) {
@@ -157,7 +161,8 @@ fn read_group(
     let metadata = file.metadata.metadata();
     let open = || {
         let types = fields(export, file);
-        let levels = parquet_to_arrow_field_levels(metadata.file_metadata().schema_descr(), wanted(file), Some(&types))?;
+        let levels =
+            parquet_to_arrow_field_levels(metadata.file_metadata().schema_descr(), wanted(file), Some(&types))?;
         let group = RowGroup::check(metadata, place.group, fetched?)?;
         ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)
     };
@@ -170,8 +175,8 @@ fn read_group(
         let batch_rows = decoded.num_rows();
         let first_position = (place.first_position + rows) as i64;
         let has_positions = is_streamed(export.dataset) && !export.dataset.key.is_empty();
-        let positions = has_positions
-            .then(|| Int64Array::from_iter_values(first_position..first_position + batch_rows as i64));
+        let positions =
+            has_positions.then(|| Int64Array::from_iter_values(first_position..first_position + batch_rows as i64));
         let batch = Batch { dataset: export.dataset, columns, rows: batch_rows, positions };
         if is_streamed(export.dataset) && !lies_within(&batch, place) {
             let found = "a value outside the statistics of its row group".into();

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, Result};
+use bytesize::ByteSize;
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 
 use crate::config::Config;
@@ -221,7 +222,7 @@ impl<'a> Run<'a> {
             Some(reading) => reading?,
             None => roll_up(job, &exports, &job.resources)?,
         };
-        let RolledUp { mut read, daily, tally } = match reading {
+        let RolledUp { mut read, daily, tally, spilled_bytes } = match reading {
             Reading::Whole(rolled_up) => rolled_up,
             Reading::Changed(datasets) => return Ok(self.refuse_changed(day, datasets)),
         };
@@ -239,7 +240,11 @@ impl<'a> Run<'a> {
         for (table, rows) in daily {
             work.add(table, rows)?;
         }
-        job.progress.stage(day, "rollups", &format!("{} tables", work.tables.fresh.len()));
+        let spilled = match spilled_bytes {
+            0 => String::new(),
+            bytes => format!(", {} spilled to {}", ByteSize(bytes), job.resources.spill_folder.display()),
+        };
+        job.progress.stage(day, "rollups", &format!("{} tables{spilled}", work.tables.fresh.len()));
         work.compute_windows(job)?;
         let mut change = work.into_change(job);
         change.quarantine = quarantine(&mut read, &|_| true);

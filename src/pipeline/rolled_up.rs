@@ -15,12 +15,15 @@ use crate::resources::Resources;
 use crate::rollups::{self, Rows, tally::Tally};
 
 /// What a day's exports came to.
+#[derive(Default)]
 pub struct RolledUp {
     pub read: DayRead,
     /// The daily tables; none where the day is blocked.
     pub daily: Vec<(&'static Table, DataFrame)>,
     /// Totals over the used rows.
     pub tally: Tally,
+    /// Rows that did not fit into memory.
+    pub spilled_bytes: u64,
 }
 
 /// What was read is worth something only if the exports stayed as they were.
@@ -32,9 +35,10 @@ pub enum Reading<T> {
 
 /// Reads all exports of a day and computes its daily tables.
 pub fn roll_up(job: &Job, exports: &DayExports, resources: &Resources) -> Result<Reading<RolledUp>> {
-    let mut rows = Rows::new(resources);
+    let resources = resources.counted_apart();
+    let mut rows = Rows::new(&resources);
     let read = read_unchanged(job, exports, || {
-        read_day(&job.exports, exports, &job.config, resources, &|_| true, false, &mut rows)
+        read_day(&job.exports, exports, &job.config, &resources, &|_| true, false, &mut rows)
     })?;
     let read = match read {
         Reading::Whole(read) => read,
@@ -43,11 +47,11 @@ pub fn roll_up(job: &Job, exports: &DayExports, resources: &Resources) -> Result
     let is_blocked = read.blocking(&job.config).next().is_some();
     let civil = CivilDay::new(exports.day, job.config.time_zone);
     if is_blocked {
-        return Ok(Reading::Whole(RolledUp { read, daily: vec![], tally: Tally::default() }));
+        return Ok(Reading::Whole(RolledUp { read, ..RolledUp::default() }));
     }
     let sums = rows.into_sums().context("a day that is not blocked was read to its end")?;
     let daily = rollups::daily_tables(&sums, &read.snapshots, &civil)?;
-    Ok(Reading::Whole(RolledUp { read, daily, tally: sums.tally }))
+    Ok(Reading::Whole(RolledUp { read, daily, tally: sums.tally, spilled_bytes: resources.spilled_bytes() }))
 }
 
 /// Reads exports, and then looks whether they are still the ones that were listed before.

@@ -202,7 +202,8 @@ impl Orders {
         let summing = Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round };
         let adders = summing.add_all(|| OrderAdder::new(self.least, repeated), resources)?;
         let names = self.channels.into_names();
-        let named = |((shop_id, channel), sales): ((i64, u32), Sales)| ((shop_id, names[channel as usize].clone()), sales);
+        let named =
+            |((shop_id, channel), sales): ((i64, u32), Sales)| ((shop_id, names[channel as usize].clone()), sales);
         let mut tally = self.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut channels = Vec::new();
         let (mut shops, mut products, mut skus) = (Vec::new(), Vec::new(), Vec::new());
@@ -322,7 +323,13 @@ impl<'a> OrderAdder<'a> {
 }
 
 /// Adds to a group that orders are counted by.
-fn add_counted(groups: &mut Groups<(u32, i64), Sales>, orders: &mut Distinct, key: (u32, i64), line: &Line, round: Round) {
+fn add_counted(
+    groups: &mut Groups<(u32, i64), Sales>,
+    orders: &mut Distinct,
+    key: (u32, i64),
+    line: &Line,
+    round: Round,
+) {
     let slot = groups.slot(key);
     let group = groups.at(slot);
     if round.is_first() {

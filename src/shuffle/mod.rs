@@ -12,12 +12,11 @@ mod spill;
 pub mod split;
 pub mod sum;
 
-use std::io;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::resources::Resources;
 pub use packed::Row;
@@ -75,7 +74,7 @@ impl<const N: usize> Shuffle<N> {
             chunk_bytes: chunk_bytes as usize,
             spill_at_bytes: memory_bytes * 3 / 8,
             kept: Mutex::new(Kept { partitions: (0..partitions).map(|_| vec![]).collect(), bytes: 0, free: vec![] }),
-            spill: Mutex::new(Spill::new(resources.spill_folder.clone(), partitions)),
+            spill: Mutex::new(Spill::new(resources, partitions)),
             unread,
         }
     }
@@ -110,7 +109,7 @@ impl<const N: usize> Shuffle<N> {
         drop(kept);
         let mut spill = self.spill.lock().unwrap_or_else(PoisonError::into_inner);
         for (partition, chunks) in full.into_iter().enumerate() {
-            spill.write(partition, &chunks).with_context(|| spill.remedy())?;
+            spill.write(partition, &chunks)?;
             self.recycle(chunks);
         }
         Ok(())
@@ -136,7 +135,7 @@ impl<const N: usize> Shuffle<N> {
             unpack_each(&chunk.bytes[..chunk.used + PADDING], &mut hand_on);
         }
         for segment in &taken.segments {
-            segment.read(buffer, PADDING).context("reading spilled rows back")?;
+            segment.read(buffer, PADDING)?;
             unpack_each(buffer, &mut hand_on);
         }
         Ok(())
@@ -207,6 +206,3 @@ impl<const N: usize> Writer<'_, N> {
         Ok(touched.filter(is_complete).collect())
     }
 }
-
-/// Writing failed where only the machine's own disk is involved.
-pub type SpillError = io::Error;

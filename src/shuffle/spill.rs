@@ -5,17 +5,21 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Result, anyhow};
 
 use super::Chunk;
+use crate::resources::Resources;
+use crate::store::StoreFailed;
 
 /// Bytes of a segment, about: read at once.
 const SEGMENT_BYTES: usize = 1 << 20;
 
 /// The spilled rows of all partitions.
 pub struct Spill {
-    folder: PathBuf,
+    resources: Resources,
     file: Option<Arc<File>>,
     end: u64,
     partitions: Vec<Vec<Segment>>,
@@ -30,15 +34,31 @@ pub struct Segment {
 }
 
 impl Spill {
-    pub fn new(folder: PathBuf, partitions: usize) -> Spill {
-        Spill { folder, file: None, end: 0, partitions: (0..partitions).map(|_| vec![]).collect() }
+    pub fn new(resources: &Resources, partitions: usize) -> Spill {
+        Spill {
+            resources: resources.clone(),
+            file: None,
+            end: 0,
+            partitions: (0..partitions).map(|_| vec![]).collect(),
+        }
     }
 
     /// Appends chunks of one partition.
-    pub fn write(&mut self, partition: usize, chunks: &[Chunk]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// `StoreFailed`, with what to do about it.
+    pub fn write(&mut self, partition: usize, chunks: &[Chunk]) -> Result<()> {
+        self.append(partition, chunks).map_err(|error| {
+            let folder = self.resources.spill_folder.display();
+            let remedy = "name a folder with room in spill_folder, or raise memory_limit";
+            anyhow!(StoreFailed(format!("cannot spill to {folder}: {error}; {remedy}")))
+        })
+    }
+
+    fn append(&mut self, partition: usize, chunks: &[Chunk]) -> io::Result<()> {
         let file = match &self.file {
             Some(file) => file.clone(),
-            None => self.file.insert(Arc::new(tempfile::tempfile_in(&self.folder)?)).clone(),
+            None => self.file.insert(Arc::new(tempfile::tempfile_in(&self.resources.spill_folder)?)).clone(),
         };
         let mut rest = chunks;
         while !rest.is_empty() {
@@ -54,6 +74,7 @@ impl Spill {
             (&*file).write_all(&bytes)?;
             let segment = Segment { file: file.clone(), offset: self.end, bytes: bytes.len(), rows };
             self.end += bytes.len() as u64;
+            self.resources.spilled_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.partitions[partition].push(segment);
         }
         Ok(())
@@ -62,20 +83,16 @@ impl Spill {
     pub fn take(&mut self, partition: usize) -> Vec<Segment> {
         std::mem::take(&mut self.partitions[partition])
     }
-
-    /// What to do when it cannot be written.
-    pub fn remedy(&self) -> String {
-        format!(
-            "spilling to {}: give it room, name another folder with spill_folder, or raise memory_limit",
-            self.folder.display()
-        )
-    }
 }
 
 impl Segment {
     /// Reads the rows' bytes into a buffer, with `padding` bytes behind them.
-    pub fn read(&self, buffer: &mut Vec<u8>, padding: usize) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// `StoreFailed`.
+    pub fn read(&self, buffer: &mut Vec<u8>, padding: usize) -> Result<()> {
         buffer.resize(self.bytes + padding, 0);
-        self.file.read_exact_at(&mut buffer[..self.bytes], self.offset)
+        let read = self.file.read_exact_at(&mut buffer[..self.bytes], self.offset);
+        read.map_err(|error| anyhow!(StoreFailed(format!("cannot read spilled rows back: {error}"))))
     }
 }

@@ -79,7 +79,10 @@ impl<const N: usize> Summing<'_, N> {
         };
         thread::scope(|scope| {
             let threads: Vec<_> = (0..resources.threads).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         })
     }
 }

@@ -86,6 +86,7 @@ impl Scene {
                 threads: 2,
                 memory_bytes: 1 << 30,
                 spill_folder: std::env::temp_dir(),
+                spilled_bytes: Arc::default(),
                 stop: Stop::default(),
             },
         }
