@@ -267,8 +267,13 @@ fn leave_out_repeated_keys(world: &mut World) {
 fn a_second_run_and_any_number_of_threads_give_the_same_bytes() {
     check(4, |case| {
         let desk = Desk::new(&case);
-        let runs =
-            [("first", [].as_slice()), ("second", &[]), ("one", &["--threads", "1"]), ("eight", &["--threads", "8"])];
+        let runs = [
+            ("first", [].as_slice()),
+            ("second", &[]),
+            ("one", &["--threads", "1"]),
+            ("eight", &["--threads", "8"]),
+            ("spilling", &["--memory-limit", "1KB"]),
+        ];
         for (results, more) in runs {
             desk.run_each(results, &case.days, more);
         }
@@ -277,7 +282,7 @@ fn a_second_run_and_any_number_of_threads_give_the_same_bytes() {
             files.extend(files_below(&desk.results(name), "_quarantine"));
             files
         };
-        for other in ["second", "one", "eight"] {
+        for other in ["second", "one", "eight", "spilling"] {
             same_files(&files("first"), &files(other))?;
         }
         Ok(())
