@@ -1,13 +1,11 @@
 //! Sums by key and exact distinct counts: the hash tables behind the rollups.
 
-use std::hash::Hash;
-
+use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use hashbrown::{HashMap, HashTable};
 
 /// One value for each key of a partition; a key's slot is a small number that stands for it in other tables.
 pub struct Groups<K, V> {
-    slots: HashMap<K, u32>,
+    slots: HashTable<u32>,
     groups: Vec<(K, V)>,
     /// Rows of a key often follow each other.
     last: u32,
@@ -15,26 +13,70 @@ pub struct Groups<K, V> {
 
 impl<K, V> Default for Groups<K, V> {
     fn default() -> Self {
-        Groups { slots: HashMap::new(), groups: Vec::new(), last: 0 }
+        Groups { slots: HashTable::new(), groups: Vec::new(), last: 0 }
     }
 }
 
-impl<K: Hash + Eq + Copy, V: Default> Groups<K, V> {
+/// A key as two numbers to hash.
+pub trait Key: Eq + Copy {
+    fn parts(&self) -> (u64, u64);
+}
+
+impl Key for i64 {
+    fn parts(&self) -> (u64, u64) {
+        (0, *self as u64)
+    }
+}
+
+impl Key for (u32, u32) {
+    fn parts(&self) -> (u64, u64) {
+        (self.0.into(), self.1.into())
+    }
+}
+
+impl Key for (u32, i64) {
+    fn parts(&self) -> (u64, u64) {
+        (self.0.into(), self.1 as u64)
+    }
+}
+
+impl Key for (u32, i64, i64) {
+    fn parts(&self) -> (u64, u64) {
+        (u64::from(self.0) ^ (self.1 as u64).rotate_left(32), self.2 as u64)
+    }
+}
+
+impl<K: Key, V: Default> Groups<K, V> {
     #[inline]
     pub fn slot(&mut self, key: K) -> u32 {
         if self.groups.get(self.last as usize).is_none_or(|(last, _)| *last != key) {
-            let next = self.groups.len() as u32;
-            self.last = *self.slots.entry(key).or_insert(next);
-            if self.last == next {
-                self.groups.push((key, V::default()));
-            }
+            self.last = self.find(key);
         }
         self.last
     }
 
     #[inline]
+    fn find(&mut self, key: K) -> u32 {
+        let groups = &mut self.groups;
+        let is_it = |slot: &u32| groups[*slot as usize].0 == key;
+        match self.slots.entry(hash(key.parts()), is_it, |slot| hash(groups[*slot as usize].0.parts())) {
+            Entry::Occupied(slot) => *slot.get(),
+            Entry::Vacant(place) => {
+                let slot = groups.len() as u32;
+                place.insert(slot);
+                groups.push((key, V::default()));
+                slot
+            }
+        }
+    }
+
+    #[inline]
     pub fn at(&mut self, slot: u32) -> &mut V {
         &mut self.groups[slot as usize].1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
     }
 
     pub fn key(&self, slot: u32) -> K {
@@ -80,26 +122,25 @@ pub fn union<'a, K: Ord + Clone + 'a>(one: impl Iterator<Item = &'a K>, other: i
 /// Both halves of a product depend on every bit of both numbers. Whoever chose ids so that they collide would only make
 /// a run slow.
 #[inline]
-fn hash(slot: u32, member: i64) -> u64 {
-    let one = member as u64 ^ 0x9E37_79B9_7F4A_7C15;
-    let other = u64::from(slot).wrapping_mul(0xD6E8_FEB8_6659_FD93) ^ 0xA076_1D64_78BD_642F;
-    let product = u128::from(one) * u128::from(other);
+fn hash((one, other): (u64, u64)) -> u64 {
+    let one = one.wrapping_mul(0xD6E8_FEB8_6659_FD93) ^ 0xA076_1D64_78BD_642F;
+    let product = u128::from(one) * u128::from(other ^ 0x9E37_79B9_7F4A_7C15);
     (product >> 64) as u64 ^ product as u64
 }
 
 /// Members seen per slot; tells a first sight from a repeat.
 #[derive(Default)]
-pub struct Distinct(HashTable<(i64, u32)>);
+pub struct Distinct(HashTable<(u32, i64)>);
 
 impl Distinct {
     /// 1 when the member is new to the slot, else 0.
     #[inline]
     pub fn insert(&mut self, slot: u32, member: i64) -> i64 {
-        let is_it = |seen: &(i64, u32)| *seen == (member, slot);
-        match self.0.entry(hash(slot, member), is_it, |(member, slot)| hash(*slot, *member)) {
+        let key = (slot, member);
+        match self.0.entry(hash(key.parts()), |seen| *seen == key, |seen| hash(seen.parts())) {
             Entry::Occupied(_) => 0,
             Entry::Vacant(place) => {
-                place.insert((member, slot));
+                place.insert(key);
                 1
             }
         }
@@ -111,31 +152,78 @@ impl Distinct {
 }
 
 /// What users did, per slot: an exact set of users, each with the flags of all it was seen doing.
-#[derive(Default)]
-pub struct Doings(HashTable<Doing>);
+///
+/// The one table that every row goes through. Its places are next to each other and say themselves whether they are taken,
+/// so a row costs one look into the cache; a general table needs two.
+pub struct Doings {
+    /// A power of two.
+    places: Vec<Doing>,
+    taken: usize,
+}
 
+/// A place; free where no flag is set.
+#[derive(Clone, Copy, Default)]
 struct Doing {
     user: i64,
     slot: u32,
     flags: u8,
 }
 
+/// A table never shrinks below this.
+const FEWEST_PLACES: usize = 1024;
+
+impl Default for Doings {
+    fn default() -> Self {
+        Doings { places: vec![Doing::default(); FEWEST_PLACES], taken: 0 }
+    }
+}
+
 impl Doings {
+    /// `flags` is not 0.
     #[inline]
     pub fn add(&mut self, slot: u32, user: i64, flags: u8) {
-        let is_it = |doing: &Doing| doing.user == user && doing.slot == slot;
-        match self.0.entry(hash(slot, user), is_it, |doing| hash(doing.slot, doing.user)) {
-            Entry::Occupied(mut seen) => seen.get_mut().flags |= flags,
-            Entry::Vacant(place) => drop(place.insert(Doing { user, slot, flags })),
+        let mask = self.places.len() - 1;
+        let mut at = hash((slot, user).parts()) as usize;
+        loop {
+            let place = &mut self.places[at & mask];
+            if place.flags == 0 {
+                *place = Doing { user, slot, flags };
+                self.taken += 1;
+                if self.taken * 4 > self.places.len() * 3 {
+                    self.resize(self.places.len() * 2);
+                }
+                return;
+            }
+            if place.user == user && place.slot == slot {
+                place.flags |= flags;
+                return;
+            }
+            at += 1;
         }
     }
 
-    /// Hands the slot and the flags of every user on, and forgets them.
-    pub fn drain(&mut self, mut hand_on: impl FnMut(u32, u8)) {
-        for doing in &self.0 {
-            hand_on(doing.slot, doing.flags);
+    #[cold]
+    fn resize(&mut self, places: usize) {
+        let before = std::mem::replace(&mut self.places, vec![Doing::default(); places]);
+        self.taken = 0;
+        for doing in before.iter().filter(|doing| doing.flags != 0) {
+            self.add(doing.slot, doing.user, doing.flags);
         }
-        self.0.clear();
+    }
+
+    /// Hands the slot and the flags of every user on, and 0 and no flags for every place that is free; forgets them all.
+    #[inline]
+    pub fn drain(&mut self, mut hand_on: impl FnMut(u32, u8)) {
+        for place in &mut self.places {
+            hand_on(place.slot, place.flags);
+            *place = Doing::default();
+        }
+        // A large partition does not make the small ones after it go through its places.
+        let fitting = (self.taken * 2).next_power_of_two().max(FEWEST_PLACES);
+        self.taken = 0;
+        if self.places.len() > 4 * fitting {
+            self.resize(fitting);
+        }
     }
 }
 
@@ -165,10 +253,21 @@ mod tests {
         for (slot, user, flags) in [(0, i64::MIN, 1), (0, i64::MIN, 2), (1, i64::MIN, 4), (0, i64::MAX, 8)] {
             doings.add(slot, user, flags);
         }
-        let mut all = Vec::new();
-        doings.drain(|slot, flags| all.push((slot, flags)));
-        all.sort_unstable();
-        assert_eq!(all, [(0, 3), (0, 8), (1, 4)]);
-        doings.drain(|_, _| panic!("none is left"));
+        let all = |doings: &mut Doings| {
+            let mut all = Vec::new();
+            doings.drain(|slot, flags| all.extend(Some((slot, flags)).filter(|_| flags != 0)));
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(all(&mut doings), [(0, 3), (0, 8), (1, 4)]);
+        assert_eq!(all(&mut doings), []);
+        for user in 0..100_000 {
+            doings.add(7, user, 1);
+            doings.add(7, user, 2);
+        }
+        assert_eq!(all(&mut doings), vec![(7, 3); 100_000]);
+        doings.add(1, 1, 1);
+        assert_eq!(all(&mut doings), [(1, 1)]);
+        assert!(doings.places.len() < 100_000);
     }
 }

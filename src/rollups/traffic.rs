@@ -325,8 +325,11 @@ impl Adder<VALUES> for TrafficAdder {
 
     fn end_round(&mut self) {
         let (shops, products) = (&mut self.shops, &mut self.products);
-        self.shop_users.drain(|shop, flags| shops.at(shop).count_user(flags));
-        self.product_users.drain(|product, flags| products.at(product).count_user(flags));
+        // A free place counts nothing of slot 0, which there is if there is any.
+        if !shops.is_empty() {
+            self.shop_users.drain(|shop, flags| shops.at(shop).count_user(flags));
+            self.product_users.drain(|product, flags| products.at(product).count_user(flags));
+        }
     }
 
     fn end_partition(&mut self) {
