@@ -67,6 +67,9 @@ class Engine(ABC):
     def value(self, query: str):
         return self.rows(query)[0][0]
 
+    def cast(self, column: str, kind: str) -> str:
+        return f"CAST({column} AS {self.types[kind]})"
+
     def cents(self, money: str) -> str:
         return f"CAST({money} * 100 AS BIGINT)"
 
@@ -327,7 +330,7 @@ def typed(engine: Engine, name: str, query: str) -> str:
 
     def select(column: str, kind: str | Ratio) -> str:
         if not isinstance(kind, Ratio):
-            return f"CAST({column} AS {engine.types[kind]}) AS {column}"
+            return f"{engine.cast(column, kind)} AS {column}"
         numerator = exact(kind.numerator, kind.numerator_factor)
         denominator = exact(kind.denominator, kind.denominator_factor)
         return f"CASE WHEN {kind.denominator} <> 0 THEN {numerator} / {denominator} END AS {column}"
