@@ -43,7 +43,12 @@ def exports(work: Path, rows: int, order: str, generator: list[str]) -> Path:
 def generate(out: Path, rows: int, generator: list[str]) -> None:
     options = {"rows-per-day": rows, "shops": SHOPS, "days": 1, "seed": SEED, "first-day": DAY, "out": out}
     subprocess.run(
-        [*generator, "generate", "--quiet", *(word for name, value in options.items() for word in (f"--{name}", str(value)))],
+        [
+            *generator,
+            "generate",
+            "--quiet",
+            *(word for name, value in options.items() for word in (f"--{name}", str(value))),
+        ],
         check=True,
         stdout=subprocess.DEVNULL,
     )

@@ -27,7 +27,9 @@ from statistics import median
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-OURS = f"{REPOSITORY}/target/release/examples/rollups --exports {{exports}} --day {{day}} --out {{out}} --threads {{threads}}"
+OURS = (
+    f"{REPOSITORY}/target/release/examples/rollups --exports {{exports}} --day {{day}} --out {{out}} --threads {{threads}}"
+)
 PEERS = ("duckdb", "polars", "datafusion", "chdb")
 DAY = "2026-03-01"
 
@@ -60,7 +62,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each engine")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ours", default=OURS, help="this program's command, with {exports}, {day}, {out} and {threads}")
-    parser.add_argument("--generator", default=f"{REPOSITORY}/target/release/campaign-etl", help="what generates the exports")
+    parser.add_argument(
+        "--generator", default=f"{REPOSITORY}/target/release/campaign-etl", help="what generates the exports"
+    )
     arguments = parser.parse_args()
     arguments.work = arguments.work.absolute()
     return arguments
@@ -127,7 +131,7 @@ def account(answer: str) -> dict:
 
 def compare(expected: Path, found: Path) -> None:
     script = [sys.executable, HERE / "same_tables.py", "--day", DAY, expected, found]
-    compared = subprocess.run(script, stdout=subprocess.PIPE, text=True)
+    compared = subprocess.run(script, check=False, stdout=subprocess.PIPE, text=True)
     print(f"{found.name}: {compared.stdout.strip()}", file=sys.stderr)
     if compared.returncode:
         raise SystemExit(f"{found} is not the same as {expected}")
@@ -146,7 +150,10 @@ def table(turns: dict[str, list[Measured]]) -> str:
         for engine, runs in turns.items()
     }
     base = next(iter(medians.values()))
-    lines = ["| engine | variant | wall s | CPU s | peak MB | wall ratio | CPU ratio |", "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| engine | variant | wall s | CPU s | peak MB | wall ratio | CPU ratio |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for engine, figures in medians.items():
         name, _, variant = engine.partition(":")
         lines.append(

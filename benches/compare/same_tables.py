@@ -36,9 +36,7 @@ def differences(expected: Path, found: Path, day: str) -> tuple[list[str], list[
         if one is None or other is None:
             errors.append(f"{table}: only in {found if one is None else expected}")
             continue
-        wrong = [
-            *(f"{table}: {what}" for file in (one, other) for what in wrong_form(con, table, file)),
-        ]
+        wrong = [problem for file in (one, other) for problem in wrong_form(con, table, file)]
         errors += wrong
         if not wrong:
             table_errors, table_notes = different_cells(con, table, one, other)
@@ -71,9 +69,11 @@ def wrong_form(con: duckdb.DuckDBPyConnection, table: str, file: Path) -> list[s
 def different_cells(con: duckdb.DuckDBPyConnection, table: str, one: Path, other: Path) -> tuple[list[str], list[str]]:
     """Both files, joined by key."""
     key, columns = TABLES[table].key, TABLES[table].columns
-    joined = f"{rows_of(one)} AS a FULL JOIN {rows_of(other)} AS b USING ({', '.join(key)})"
-    (alone,) = con.execute(f"SELECT count(*) FROM {joined} WHERE a.{key[0]} IS NULL OR b.{key[0]} IS NULL").fetchone()
-    errors, notes = [f"{table}: {alone} keys are in one of the two only"] if alone else [], []
+    sides = f"{rows_of(one)} AS a {{}} JOIN {rows_of(other)} AS b USING ({', '.join(key)})"
+    alone = f"SELECT count(*) FROM {sides.format('FULL')} WHERE a.{key[0]} IS NULL OR b.{key[0]} IS NULL"
+    (count,) = con.execute(alone).fetchone()
+    errors, notes = [f"{table}: {count} keys are in one of the two only"] if count else [], []
+    joined = sides.format("INNER")
     for column, kind in columns.items():
         differs = f"a.{column} IS DISTINCT FROM b.{column}"
         if kind not in TYPES:

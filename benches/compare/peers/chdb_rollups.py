@@ -97,7 +97,9 @@ class ChDb(sql.Engine):
         return read, self.value(f"SELECT COUNT(*) FROM {source} WHERE {broken}"), *totals
 
     def sum_traffic(self):
-        never_null = ", ".join(f"assumeNotNull({column}) AS {column}" for column in contract.DATASETS["product_traffic"].columns)
+        never_null = ", ".join(
+            f"assumeNotNull({column}) AS {column}" for column in contract.DATASETS["product_traffic"].columns
+        )
         rows = f"SELECT {never_null}, content_id FROM product_traffic"
         if self.work.variant == "rescan":
             self.define("traffic", rows)

@@ -3,7 +3,7 @@
 import argparse
 import json
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,9 @@ class Dataset:
     within_day: str | None = None
 
 
-def dataset(columns: str, nullable: str = "", key: str = "", broken_if: tuple[str, ...] = (), within_day: str | None = None) -> Dataset:
+def dataset(
+    columns: str, nullable: str = "", key: str = "", broken_if: tuple[str, ...] = (), within_day: str | None = None
+) -> Dataset:
     return Dataset(tuple(columns.split()), tuple(nullable.split()), tuple(key.split()), broken_if, within_day)
 
 
@@ -292,7 +294,7 @@ class Work:
 def first_instant_us(day: date) -> int:
     # Where clocks skip midnight, the offset before the gap makes it the day's first instant.
     midnight = datetime(day.year, day.month, day.day, tzinfo=ZONE)
-    return (midnight.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
+    return (midnight.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def work(variants: tuple[str, ...], description: str) -> Work:

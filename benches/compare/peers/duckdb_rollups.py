@@ -6,7 +6,7 @@ reading a few columns again costs less than keeping them.
 
 Variants, best first:
   rescan          as above
-  temp_table      the traffic is loaded into a table once: no scan is repeated, but all columns are kept
+  temp_table      the traffic is loaded into a table once: about as fast, but twice the memory
   grouping_sets   all aggregates in one scan: each row goes through each set's sums and flags, needed there or not
   count_distinct  COUNT(DISTINCT) per shop and flag; who viewed and added = viewers + adders - viewers or adders
 """
@@ -17,7 +17,8 @@ import contract
 import sql
 
 FLAGS = " | ".join(
-    f"((({counter} > 0)::UTINYINT) << {bit})" for bit, counter in enumerate(("impressions", "clicks", "page_views", "add_to_carts"))
+    f"((({counter} > 0)::UTINYINT) << {bit})"
+    for bit, counter in enumerate(("impressions", "clicks", "page_views", "add_to_carts"))
 )
 VIEWED_OR_ADDED = "page_views > 0 OR add_to_carts > 0"
 CART_ADDERS = f"""
@@ -111,7 +112,13 @@ class DuckDb(sql.Engine):
         )
 
     def sum_in_one_scan(self):
-        sets = ("shop_id, channel", "shop_id, content_id", "shop_id, product_id", "shop_id, product_id, user_id", "shop_id, user_id")
+        sets = (
+            "shop_id, channel",
+            "shop_id, content_id",
+            "shop_id, product_id",
+            "shop_id, product_id, user_id",
+            "shop_id, user_id",
+        )
         columns = "shop_id, channel, content_id, product_id, user_id"
         self.keep(
             "sums",

@@ -4,11 +4,11 @@ Distinct users take two steps: one row for each (shop, user) with what the user 
 view or a cart can matter to a product's users, a fifth of all.
 
 Variants, best first:
-  streaming   as above; every aggregate reads the columns that it needs from the files
-  together    the five aggregates of the traffic as one query, for the optimizer to share what it can
-  any         as streaming; what a user did is four booleans instead of the bits of one number
-  n_unique    as streaming; n_unique per shop and flag; who viewed and added = viewers + adders - viewers or adders
-  in_memory   as streaming, on the in-memory engine
+  together    the aggregates of the traffic as one query, for the optimizer to share what it can
+  one_by_one  each aggregate as a query of its own
+  bits        as together; what a user did is the bits of one number instead of four booleans
+  n_unique    as together; n_unique per shop and flag; who viewed and added = viewers + adders - viewers or adders
+  in_memory   as one_by_one, on the in-memory engine
 """
 
 import os
@@ -18,12 +18,12 @@ from operator import or_
 import contract
 from contract import DATASETS, FLAG, HOUR_US, INSTANT, INT, MONEY, RECONCILED, TABLES, TEXT, Account, Ratio
 
-WORK = contract.work(("streaming", "together", "any", "n_unique", "in_memory"), __doc__)
+WORK = contract.work(("together", "one_by_one", "bits", "n_unique", "in_memory"), __doc__)
 # Polars reads it once, on import.
 os.environ["POLARS_MAX_THREADS"] = str(WORK.threads)
 
-import polars as pl  # noqa: E402
-from polars import col  # noqa: E402
+import polars as pl
+from polars import col
 
 ENGINE = "in-memory" if WORK.variant == "in_memory" else "streaming"
 TYPES = {
@@ -110,7 +110,12 @@ def scope(used: dict[str, pl.LazyFrame], accounts: dict[str, Account]) -> None:
         keep(
             "ad_hours",
             used["ad_hours"]
-            .join(used["shops"], left_on=("shop_id", "ad_account_id"), right_on=("shop_id", "primary_ad_account_id"), how="semi")
+            .join(
+                used["shops"],
+                left_on=("shop_id", "ad_account_id"),
+                right_on=("shop_id", "primary_ad_account_id"),
+                how="semi",
+            )
             .rename({"spend": "ad_spend", "gross_revenue": "ad_gross_revenue"}),
         )
 
@@ -136,13 +141,15 @@ def sum_traffic(rows: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
         .group_by("shop_id", "content_id")
         .agg(summed("impressions", "clicks")),
         "products": rows.group_by("shop_id", "product_id").agg(summed(*COUNTERS)),
-        "users_of_product": users(rows.filter(VIEWED | ADDED), "shop_id", "product_id").drop("unique_reach", "unique_clicks"),
+        "users_of_product": users(rows.filter(VIEWED | ADDED), "shop_id", "product_id").drop(
+            "unique_reach", "unique_clicks"
+        ),
         "users_of_shop": users(rows, "shop_id"),
     }
-    if WORK.variant == "together":
-        collected = pl.collect_all(queries.values(), engine=ENGINE)
-    else:
+    if WORK.variant in ("one_by_one", "in_memory"):
         collected = map(collect, queries.values())
+    else:
+        collected = pl.collect_all(queries.values(), engine=ENGINE)
     return {name: sums.lazy().rename(RENAMED, strict=False) for name, sums in zip(queries, collected)}
 
 
@@ -155,14 +162,14 @@ def users(rows: pl.LazyFrame, *group: str) -> pl.LazyFrame:
             unique_page_viewers=distinct(VIEWED),
             unique_cart_adders=distinct(VIEWED).cast(pl.Int64) + distinct(ADDED) - distinct(VIEWED | ADDED),
         )
-    if WORK.variant == "any":
-        did = rows.group_by(*group, "user_id").agg((col(counter) > 0).any() for counter in COUNTERS)
-        reached, clicked, viewed, added = map(col, COUNTERS)
-    else:
+    if WORK.variant == "bits":
         flags = (REACHED, CLICKED, VIEWED, ADDED)
         bits = reduce(or_, (flag.cast(pl.UInt8) * (1 << bit) for bit, flag in enumerate(flags)))
         did = rows.select(*group, "user_id", did=bits).group_by(*group, "user_id").agg(col("did").bitwise_or())
         reached, clicked, viewed, added = (col("did") & (1 << bit) != 0 for bit in range(len(flags)))
+    else:
+        did = rows.group_by(*group, "user_id").agg((col(counter) > 0).any() for counter in COUNTERS)
+        reached, clicked, viewed, added = map(col, COUNTERS)
     return did.group_by(group).agg(
         unique_reach=reached.sum(),
         unique_clicks=clicked.sum(),
@@ -185,27 +192,40 @@ def counted(frame: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
 
 def shop_daily(used, sums):
     shops = used["shops"].select("shop_id", "category", is_listed=True)
-    sales = used["order_lines"].group_by("shop_id").agg(
-        **SALES,
-        customers=col("buyer_id").n_unique(),
-        gmv_live=GMV.filter(col("channel") == "LIVE").sum(),
-        gmv_video=GMV.filter(col("channel") == "VIDEO").sum(),
-        gmv_product_card=GMV.filter(~col("channel").is_in(["LIVE", "VIDEO"])).sum(),
-        contribution_product=col("platform_discount").sum(),
-        contribution_shipping=col("shipping_platform_discount").sum(),
-        estimated_tiktok_contribution=(col("platform_discount") + col("shipping_platform_discount")).sum(),
+    sales = (
+        used["order_lines"]
+        .group_by("shop_id")
+        .agg(
+            **SALES,
+            customers=col("buyer_id").n_unique(),
+            gmv_live=GMV.filter(col("channel") == "LIVE").sum(),
+            gmv_video=GMV.filter(col("channel") == "VIDEO").sum(),
+            gmv_product_card=GMV.filter(~col("channel").is_in(["LIVE", "VIDEO"])).sum(),
+            contribution_product=col("platform_discount").sum(),
+            contribution_shipping=col("shipping_platform_discount").sum(),
+            estimated_tiktok_contribution=(col("platform_discount") + col("shipping_platform_discount")).sum(),
+        )
     )
-    traffic = sums["products"].group_by("shop_id").agg(pl.sum("product_impressions", "product_clicks", "page_views", "add_to_carts"))
+    traffic = (
+        sums["products"]
+        .group_by("shop_id")
+        .agg(pl.sum("product_impressions", "product_clicks", "page_views", "add_to_carts"))
+    )
     rows = shops
     for side in (sales, traffic, sums["users_of_shop"]):
         rows = rows.join(side, on="shop_id", how="full", coalesce=True)
-    rows = counted(rows, *(column for column in rows.collect_schema() if column not in ("shop_id", "category", "is_listed")))
+    rows = counted(
+        rows, *(column for column in rows.collect_schema() if column not in ("shop_id", "category", "is_listed"))
+    )
     new = ("creator_new_videos", "creator_new_lives", "seller_new_videos", "seller_new_lives")
     if "contents" in used:
         by_creator, is_video = col("account_type") == "AFFILIATE_ACCOUNTS", col("content_type") == "VIDEO"
         kinds = (by_creator & is_video, by_creator & ~is_video, ~by_creator & is_video, ~by_creator & ~is_video)
-        published = used["contents"].filter(within_day("published_at")).group_by("shop_id").agg(
-            **{name: kind.sum() for name, kind in zip(new, kinds)}
+        published = (
+            used["contents"]
+            .filter(within_day("published_at"))
+            .group_by("shop_id")
+            .agg(**{name: kind.sum() for name, kind in zip(new, kinds)})
         )
         rows = counted(rows.join(published, on="shop_id", how="left"), *new)
     else:
@@ -227,7 +247,9 @@ def channel_daily(used, sums):
 def product_daily(used, sums):
     key = ("shop_id", "product_id")
     sales = used["order_lines"].group_by(key).agg(**SALES)
-    rows = sums["products"].join(sums["users_of_product"], on=key, how="left").join(sales, on=key, how="full", coalesce=True)
+    rows = (
+        sums["products"].join(sums["users_of_product"], on=key, how="left").join(sales, on=key, how="full", coalesce=True)
+    )
     rows = counted(rows, *(column for column in rows.collect_schema() if column not in key))
     if "campaign_products" not in used:
         return rows.with_columns(is_campaign_product=pl.lit(None))
@@ -245,9 +267,7 @@ def content_daily(used, sums):
     of_shop = used["order_lines"].group_by("shop_id").agg(shop_gmv=GMV.sum())
     rows = used["contents"].join(sums["contents"], on=key, how="left").join(sales, on=key, how="left")
     rows = rows.join(of_shop, on="shop_id", how="left")
-    rows = counted(
-        rows, "product_impressions", "product_clicks", "orders", "sku_orders", "items_sold", "gmv", "shop_gmv"
-    )
+    rows = counted(rows, "product_impressions", "product_clicks", "orders", "sku_orders", "items_sold", "gmv", "shop_gmv")
     return ranked(rows, ("shop_id", "content_type"), "content_id")
 
 
@@ -267,7 +287,10 @@ def ad_hourly(used, _):
     return used["ad_hours"].with_columns(local_hour=(col("hour_start").dt.epoch("us") - WORK.day_us[0]) // HOUR_US)
 
 
-ROWS = {table.__name__: table for table in (shop_daily, channel_daily, product_daily, sku_daily, content_daily, sub_campaign_daily, ad_hourly)}
+ROWS = {
+    table.__name__: table
+    for table in (shop_daily, channel_daily, product_daily, sku_daily, content_daily, sub_campaign_daily, ad_hourly)
+}
 
 
 def typed(name: str, rows: pl.LazyFrame) -> pl.LazyFrame:

@@ -62,7 +62,9 @@ class Engine(ABC):
     def examine_traffic(self, broken: str) -> tuple:
         """Rows read, broken rows, and the totals, in one scan."""
         sums = ", ".join(f"SUM({name})" for name in TRAFFIC_TOTALS)
-        return self.rows(f"SELECT COUNT(*), COUNT(*) FILTER (WHERE {broken}), {sums} FROM {self.scan('product_traffic')}")[0]
+        return self.rows(f"SELECT COUNT(*), COUNT(*) FILTER (WHERE {broken}), {sums} FROM {self.scan('product_traffic')}")[
+            0
+        ]
 
     def value(self, query: str):
         return self.rows(query)[0][0]
@@ -195,18 +197,18 @@ def shop_daily(engine: Engine) -> str:
     first, end = (engine.instant(us) for us in engine.work.day_us)
     by_creator, by_seller = "account_type = 'AFFILIATE_ACCOUNTS'", "account_type <> 'AFFILIATE_ACCOUNTS'"
     counted = lambda by, kind: f"COUNT(CASE WHEN {by} AND content_type = '{kind}' THEN 1 END)"
-    new_by_shop = f'''
+    new_by_shop = f"""
         , new_contents AS (
             SELECT shop_id, {counted(by_creator, "VIDEO")} AS creator_new_videos,
                    {counted(by_creator, "LIVE")} AS creator_new_lives,
                    {counted(by_seller, "VIDEO")} AS seller_new_videos, {counted(by_seller, "LIVE")} AS seller_new_lives
             FROM contents WHERE published_at >= {first} AND published_at < {end} GROUP BY shop_id
-        )'''
-    ads_by_shop = '''
+        )"""
+    ads_by_shop = """
         , ads AS (
             SELECT shop_id, SUM(ad_spend) AS ad_spend, SUM(ad_gross_revenue) AS ad_gross_revenue
             FROM primary_hours GROUP BY shop_id
-        )'''
+        )"""
     return f"""
         WITH sales AS (
             SELECT shop_id, {SALES}, COUNT(DISTINCT buyer_id) AS customers,
@@ -227,8 +229,22 @@ def shop_daily(engine: Engine) -> str:
         {new_by_shop if has_contents else ""}
         {ads_by_shop if has_ads else ""}
         SELECT e.shop_id AS shop_id, s.category AS category,
-               {zeros("o", "gmv", "gmv_live", "gmv_video", "gmv_product_card", "orders", "sku_orders", "items_sold", "customers",
-                      "contribution_product", "contribution_shipping", "estimated_tiktok_contribution")},
+               {
+        zeros(
+            "o",
+            "gmv",
+            "gmv_live",
+            "gmv_video",
+            "gmv_product_card",
+            "orders",
+            "sku_orders",
+            "items_sold",
+            "customers",
+            "contribution_product",
+            "contribution_shipping",
+            "estimated_tiktok_contribution",
+        )
+    },
                {zeros("t", "product_impressions", "product_clicks", "page_views", "add_to_carts")},
                {zeros("u", "unique_reach", "unique_clicks", "unique_page_viewers", "unique_cart_adders")},
                {zeros("n", *new_contents) if has_contents else nulls(new_contents)},
@@ -279,7 +295,16 @@ def sku_daily(_: Engine) -> str:
 
 
 def content_daily(_: Engine) -> str:
-    own = ("content_type", "account_type", "creator_handle", "title", "published_at", "views", "has_violation", "is_key_live")
+    own = (
+        "content_type",
+        "account_type",
+        "creator_handle",
+        "title",
+        "published_at",
+        "views",
+        "has_violation",
+        "is_key_live",
+    )
     return f"""
         WITH sales AS (
             SELECT shop_id, content_id, {SALES} FROM order_lines WHERE content_id IS NOT NULL GROUP BY shop_id, content_id
@@ -317,7 +342,10 @@ def ad_hourly(engine: Engine) -> str:
     return f"SELECT *, ({since} - {since} % {HOUR_US}) / {HOUR_US} AS local_hour FROM primary_hours"
 
 
-ROWS = {build.__name__: build for build in (shop_daily, channel_daily, product_daily, sku_daily, content_daily, sub_campaign_daily, ad_hourly)}
+ROWS = {
+    build.__name__: build
+    for build in (shop_daily, channel_daily, product_daily, sku_daily, content_daily, sub_campaign_daily, ad_hourly)
+}
 
 
 def typed(engine: Engine, name: str, query: str) -> str:
