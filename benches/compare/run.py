@@ -22,6 +22,8 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median
 
+from peers.contract import DATASETS
+
 # Nothing large is imported, and the comparison is a process too: a child's largest resident set counts its parent's
 # memory, as it was before the child became another program.
 
@@ -84,8 +86,9 @@ def take_turns(arguments: argparse.Namespace, exports: Path) -> dict[str, list[M
     accounts = {engine: run(arguments, engine, exports, out[engine])[1] for engine in arguments.engines}
     for engine in others:
         compare(out[first], out[engine])
-    if len({json.dumps(account, sort_keys=True) for account in accounts.values() if account}) > 1:
-        raise SystemExit(f"the engines count rows differently: {accounts}")
+    counted = {engine: account for engine, account in accounts.items() if account}
+    if any(account != next(iter(counted.values())) for account in counted.values()):
+        raise SystemExit("the engines count rows differently:\n" + "\n".join(f"{e}: {a}" for e, a in counted.items()))
     for number in range(arguments.runs):
         for engine in arguments.engines:
             measured, _ = run(arguments, engine, exports, out[engine])
@@ -94,7 +97,7 @@ def take_turns(arguments: argparse.Namespace, exports: Path) -> dict[str, list[M
     return turns
 
 
-def run(arguments: argparse.Namespace, engine: str, exports: Path, out: Path) -> tuple[Measured, dict]:
+def run(arguments: argparse.Namespace, engine: str, exports: Path, out: Path) -> tuple[Measured, dict[str, list[int]]]:
     """One run of an engine, and its account of the rows if it prints one."""
     shutil.rmtree(out, ignore_errors=True)
     where = {"exports": exports, "day": DAY, "out": out, "threads": arguments.threads}
@@ -122,11 +125,17 @@ def command_of(arguments: argparse.Namespace, engine: str) -> list[str]:
     return command + (["--variant", variant] if variant else [])
 
 
-def account(answer: str) -> dict:
+def account(answer: str) -> dict[str, list[int]]:
+    """Rows read, used, quarantined and out of scope of each dataset, if the engine prints them: a peer as an object, this
+    program (`--format json`) as the list `datasets`."""
     try:
-        return json.loads(answer)
+        printed = json.loads(answer)
     except ValueError:
         return {}
+    if "datasets" in printed:
+        printed = {entry["dataset"]: entry for entry in printed["datasets"]}
+    counts = ("rows_read", "rows_used", "rows_quarantined", "rows_out_of_scope")
+    return {name: [printed[name][count] for count in counts] for name in DATASETS if name in printed}
 
 
 def compare(expected: Path, found: Path) -> None:
