@@ -21,6 +21,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 
 use crate::contracts::{Dataset, Kind, SUCCESS_FILE, arrow};
+use crate::exports::is_streamed;
 use crate::store::StoreFailed;
 
 /// Rows per batch handed to the encoder.
@@ -122,8 +123,8 @@ impl Part {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            // Small exports are mostly metadata; the job reads whole columns and needs neither of these.
-            .set_statistics_enabled(EnabledStatistics::None)
+            // The large exports have the statistics that any writer gives them; small ones are mostly metadata already.
+            .set_statistics_enabled(if is_streamed(dataset) { EnabledStatistics::Chunk } else { EnabledStatistics::None })
             .set_offset_index_disabled(true)
             .set_created_by(CREATED_BY.into())
             .build();
