@@ -124,7 +124,11 @@ impl Part {
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             // The large exports have the statistics that any writer gives them; small ones are mostly metadata already.
-            .set_statistics_enabled(if is_streamed(dataset) { EnabledStatistics::Chunk } else { EnabledStatistics::None })
+            .set_statistics_enabled(if is_streamed(dataset) {
+                EnabledStatistics::Chunk
+            } else {
+                EnabledStatistics::None
+            })
             .set_offset_index_disabled(true)
             .set_created_by(CREATED_BY.into())
             .build();

@@ -85,7 +85,14 @@ impl<const N: usize> Shuffle<N> {
 
     /// An entry for one thread.
     pub fn writer(&self) -> Writer<'_, N> {
-        Writer { shuffle: self, open: (0..self.partitions()).map(|_| None).collect(), last: 0 }
+        const { assert!(most_bytes(N) <= WAITING_BYTES, "any row can wait") };
+        Writer {
+            shuffle: self,
+            waiting: vec![0; self.partitions() * WAITING_BYTES],
+            filled: vec![Filled::default(); self.partitions()],
+            open: (0..self.partitions()).map(|_| None).collect(),
+            last: 0,
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -155,42 +162,75 @@ impl Taken {
 }
 
 /// One thread's entry to a shuffle.
+///
+/// The chunks of a few thousand partitions are more memory pages than a processor knows the addresses of, so a row is first
+/// written to its partition's place in one small block, and a few rows together to the chunk.
 pub struct Writer<'a, const N: usize> {
     shuffle: &'a Shuffle<N>,
+    /// `WAITING_BYTES` for each partition.
+    waiting: Vec<u8>,
+    filled: Vec<Filled>,
     /// A chunk for each partition.
     open: Vec<Option<Chunk>>,
     last: usize,
 }
 
+/// What waits in a partition's place.
+#[derive(Clone, Copy, Default)]
+struct Filled {
+    bytes: u8,
+    rows: u8,
+}
+
+/// A handful of rows of traffic; the places of 4096 partitions fit into the second level of a core's cache.
+const WAITING_BYTES: usize = 128;
+/// What most rows take at most: copying as much every time is quicker than copying what is needed.
+const USUAL_BYTES: usize = 32;
+
 impl<const N: usize> Writer<'_, N> {
     #[inline]
     pub fn add(&mut self, shop_id: i64, row: &Row<N>) -> Result<()> {
-        self.last = self.shuffle.split.partition(shop_id, self.last);
-        if let Some(chunk) = &mut self.open[self.last]
-            && chunk.bytes.len() - chunk.used >= most_bytes(N)
-        {
-            chunk.used += pack(row, &mut chunk.bytes[chunk.used..]);
-            chunk.rows += 1;
-            return Ok(());
+        let partition = self.shuffle.split.partition(shop_id, self.last);
+        self.last = partition;
+        let mut packed = [0; WAITING_BYTES];
+        let bytes = pack(row, &mut packed);
+        if usize::from(self.filled[partition].bytes) + bytes > WAITING_BYTES {
+            self.empty(partition)?;
         }
-        self.add_to_new_chunk(row)
+        let filled = &mut self.filled[partition];
+        let place = &mut self.waiting[partition * WAITING_BYTES..][..WAITING_BYTES][usize::from(filled.bytes)..];
+        match place.get_mut(..USUAL_BYTES) {
+            Some(place) if bytes <= USUAL_BYTES => place.copy_from_slice(&packed[..USUAL_BYTES]),
+            _ => place[..bytes].copy_from_slice(&packed[..bytes]),
+        }
+        filled.bytes += bytes as u8;
+        filled.rows += 1;
+        Ok(())
     }
 
-    #[cold]
-    fn add_to_new_chunk(&mut self, row: &Row<N>) -> Result<()> {
-        let mut chunk = self.shuffle.new_chunk();
-        chunk.used = pack(row, &mut chunk.bytes);
-        chunk.rows = 1;
-        match self.open[self.last].replace(chunk) {
-            Some(full) => self.shuffle.keep(self.last, full),
-            None => Ok(()),
+    /// Moves what waits for a partition to its chunk.
+    fn empty(&mut self, partition: usize) -> Result<()> {
+        let filled = std::mem::take(&mut self.filled[partition]);
+        let bytes = usize::from(filled.bytes);
+        let rows = &self.waiting[partition * WAITING_BYTES..][..bytes];
+        let open = &mut self.open[partition];
+        if let Some(full) = open.take_if(|chunk| chunk.bytes.len() - chunk.used < bytes + PADDING) {
+            self.shuffle.keep(partition, full)?;
         }
+        let chunk = open.get_or_insert_with(|| self.shuffle.new_chunk());
+        chunk.bytes[chunk.used..chunk.used + bytes].copy_from_slice(rows);
+        chunk.used += bytes;
+        chunk.rows += u64::from(filled.rows);
+        Ok(())
     }
 
     /// Hands over what is not full yet. Nothing is written until this is called after the last row.
     pub fn flush(&mut self) -> Result<()> {
-        for (partition, open) in self.open.iter_mut().enumerate() {
-            if let Some(chunk) = open.take() {
+        for partition in 0..self.open.len() {
+            if self.filled[partition].rows > 0 {
+                self.empty(partition)?;
+            }
+            if let Some(chunk) = self.open[partition].take() {
                 self.shuffle.keep(partition, chunk)?;
             }
         }
