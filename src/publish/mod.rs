@@ -190,7 +190,7 @@ impl Staging {
             let mut found = Sha256::new();
             for start in (0..size).step_by(READ_BACK_BYTES) {
                 let part = start..size.min(start + READ_BACK_BYTES as u64);
-                let read = self.results.read_ranges(&staged, &[part])?;
+                let read = self.results.read_ranges(&staged, std::slice::from_ref(&part))?;
                 found.update(&read.context("the file just written is not there")?[0]);
             }
             ensure!(hex(&found.finalize()) == sha256_expected, "the store gives back other bytes than were written");

@@ -191,3 +191,78 @@ impl ChunkReader for Chunks {
         Ok(from.slice(..length))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::Column;
+    use crate::contracts::arrow::from_batch;
+    use crate::contracts::tables::SKU_DAILY;
+    use crate::windows::Rows;
+
+    /// Three SKUs of each shop.
+    fn rows(shops: std::ops::Range<i64>) -> DataFrame {
+        let skus: Vec<(i64, i64)> = shops.flat_map(|shop| (0..3).map(move |sku| (shop, sku))).collect();
+        let ints = |name, value: fn(&(i64, i64)) -> i64| columns::ints(name, skus.iter().map(value));
+        let gmv = columns::money("gmv", skus.iter().map(|(shop, sku)| i128::from(shop * 100 + sku)));
+        let columns = vec![
+            ints("shop_id", |(shop, _)| *shop),
+            ints("product_id", |(shop, _)| shop * 10),
+            ints("sku_id", |(_, sku)| *sku),
+            ints("items_sold", |_| 1),
+            gmv,
+        ];
+        DataFrame::new(skus.len(), columns).unwrap()
+    }
+
+    /// `parts`: from a shop to another, excluded.
+    fn file(parts: &[(i64, i64)]) -> Result<TableFile> {
+        let mut writer = TableWriter::with_row_groups(&SKU_DAILY, "2026-03-14".parse().unwrap(), 4)?;
+        for (first, end) in parts {
+            writer.push(&rows(*first..*end))?;
+        }
+        writer.finish()
+    }
+
+    #[test]
+    fn a_file_is_the_same_however_many_rows_come_at_a_time() {
+        let whole = file(&[(0, 20)]).unwrap();
+        assert_eq!(whole.rows, 60);
+        for parts in [[(0, 1), (1, 20)], [(0, 13), (13, 20)], [(0, 20), (20, 20)]] {
+            assert!(file(&parts).unwrap().bytes == whole.bytes, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn parts_out_of_order_and_repeated_rows_are_refused() {
+        for parts in [[(1, 3), (0, 1)], [(0, 2), (1, 3)]] {
+            let error = file(&parts).err().unwrap().to_string();
+            assert_eq!(error, "table sku_daily: parts out of order");
+        }
+    }
+
+    #[test]
+    fn rows_of_a_few_shops_are_in_a_few_row_groups() {
+        // Groups of four rows: shops 0 0 0 1 | 1 1 2 2 | 2 3 3 3 | 4 4 4 5 | 5 5
+        let file = file(&[(0, 6)]).unwrap();
+        let groups = |shops: &[i64]| file.footer.groups_with(&Rows { campaign_id: None, shops: Some(shops) });
+        assert_eq!(groups(&[1]), [0, 1]);
+        assert_eq!(groups(&[0, 5]), [0, 3, 4]);
+        assert_eq!(groups(&[9]), [0; 0]);
+        // Only their chunks are there.
+        let names = ["shop_id", "gmv"];
+        let chunks = file
+            .footer
+            .chunks(2, &names)
+            .map(|(range, _)| (range.start, file.bytes.slice(range.start as usize..range.end as usize)));
+        let chunks = Chunks { file_bytes: file.bytes.len() as u64, chunks: chunks.collect() };
+        let mut cents = Vec::new();
+        let described: Vec<&Column> = names.iter().map(|name| SKU_DAILY.column(name)).collect();
+        decode(chunks, &file.footer, vec![2], &names, &mut |batch| {
+            cents.extend(from_batch(&described, &batch)?.column("gmv")?.i128()?.iter().flatten());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(cents, [202, 300, 301, 302]);
+    }
+}

@@ -66,15 +66,6 @@ impl<'a> DayTables<'a> {
         Ok(manifest.and_then(|m| m.tables.get(table.name).map(|t| t.sha256.clone())))
     }
 
-    /// How many rows a table has; 0 where it is not published.
-    pub fn row_count(&self, table: &Table, day: NaiveDate) -> Result<u64> {
-        if let Some(file) = self.fresh(table, day) {
-            return Ok(file.rows);
-        }
-        let manifest = self.state.manifest(day)?;
-        Ok(manifest.and_then(|m| m.tables.get(table.name).map(|t| t.rows)).unwrap_or_default())
-    }
-
     fn fresh(&self, table: &Table, day: NaiveDate) -> Option<&TableFile> {
         self.fresh.get(table.name).filter(|_| day == self.day)
     }
@@ -172,7 +163,8 @@ impl<'a> PublishedFile<'a> {
 
     fn fetch_footer(&self, mark: &FooterMark) -> Result<Footer> {
         let end = self.published.bytes;
-        let footer = self.fetch(&[end.saturating_sub(mark.bytes)..end])?.remove(0);
+        let range = end.saturating_sub(mark.bytes)..end;
+        let footer = self.fetch(std::slice::from_ref(&range))?.remove(0);
         self.check(&mark.sha256, &footer)?;
         Footer::parse(&footer)
     }
@@ -211,7 +203,7 @@ impl<'a> PublishedFile<'a> {
     }
 
     fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        Ok(self.results.read_ranges(&self.path, ranges)?.ok_or_else(|| self.spoilt("was removed"))?)
+        self.results.read_ranges(&self.path, ranges)?.ok_or_else(|| self.spoilt("was removed"))
     }
 
     fn check(&self, expected: &str, found: &[u8]) -> Result<()> {

@@ -170,7 +170,7 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.shop_ids.len()
     }
 
@@ -243,7 +243,7 @@ pub struct Scope {
     /// By category and tier.
     pub cohorts: Vec<Cohort>,
     /// See [`Scope::benchmark_of`]; by category, tier and metric.
-    nearest: HashMap<(usize, usize), Vec<Option<(usize, f64)>>>,
+    nearest: Nearest,
 }
 
 impl Scope {
@@ -262,10 +262,13 @@ impl Scope {
     }
 }
 
+/// By category and tier of a shop: for each metric the tier of a cohort and its mean.
+type Nearest = HashMap<(usize, usize), Vec<Option<(usize, f64)>>>;
+
 /// For each category and tier of a shop, and metric: the published cohort with the lowest tier from its own on, and its mean.
-fn nearest(candidates: &Candidates, cohorts: &[Cohort]) -> HashMap<(usize, usize), Vec<Option<(usize, f64)>>> {
+fn nearest(candidates: &Candidates, cohorts: &[Cohort]) -> Nearest {
     let mut nearest = HashMap::new();
-    for shop in 0..candidates.len() {
+    for shop in 0..candidates.count() {
         let (category, tier) = (candidates.categories[shop] as usize, candidates.tier(shop));
         nearest.entry((category, tier)).or_insert_with(|| {
             let higher = || cohorts.iter().filter(|c| c.category == category && c.tier >= tier);

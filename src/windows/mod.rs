@@ -122,7 +122,7 @@ pub fn benchmark_tables(
     cohorts::for_each_scope(benchmark.day, config, published, &mut |scope| {
         let rows = category_benchmark::category_benchmark(scope, benchmark, config)?;
         emit(&CATEGORY_BENCHMARK, CATEGORY_BENCHMARK.conform(rows)?)?;
-        let shops = scope.candidates.len();
+        let shops = scope.candidates.count();
         let shops_at_once = (rows_at_once / cohorts::METRICS.len()).max(1);
         for first in (0..shops).step_by(shops_at_once) {
             let some = first..shops.min(first + shops_at_once);

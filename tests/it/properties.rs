@@ -264,11 +264,18 @@ fn leave_out_repeated_keys(world: &mut World) {
 }
 
 #[test]
-fn a_second_run_and_any_number_of_threads_give_the_same_bytes() {
+fn a_second_run_any_number_of_threads_and_any_memory_limit_give_the_same_bytes() {
     check(4, |case| {
         let desk = Desk::new(&case);
-        let runs =
-            [("first", [].as_slice()), ("second", &[]), ("one", &["--threads", "1"]), ("eight", &["--threads", "8"])];
+        let runs = [
+            ("first", [].as_slice()),
+            ("second", &[]),
+            ("one", &["--threads", "1"]),
+            ("eight", &["--threads", "8"]),
+            // Window tables are computed a row, and ten rows, at a time.
+            ("row", &["--memory-limit", "4KiB"]),
+            ("rows", &["--memory-limit", "40KiB"]),
+        ];
         for (results, more) in runs {
             desk.run_each(results, &case.days, more);
         }
@@ -277,7 +284,7 @@ fn a_second_run_and_any_number_of_threads_give_the_same_bytes() {
             files.extend(files_below(&desk.results(name), "_quarantine"));
             files
         };
-        for other in ["second", "one", "eight"] {
+        for other in ["second", "one", "eight", "row", "rows"] {
             same_files(&files("first"), &files(other))?;
         }
         Ok(())
