@@ -45,8 +45,11 @@ pub fn shop_benchmark(
     benchmark: &BenchmarkDay,
     config: &Config,
 ) -> Result<DataFrame> {
+    // In the order of the key.
+    let mut metrics: Vec<usize> = (0..METRICS.len()).collect();
+    metrics.sort_by_key(|metric| METRICS[*metric].name);
     let rows: Vec<Row> =
-        shops.flat_map(|shop| (0..METRICS.len()).map(move |metric| Row::new(scope, shop, metric))).collect();
+        shops.flat_map(|shop| metrics.iter().map(move |metric| Row::new(scope, shop, *metric))).collect();
     let tier = |position: usize| config.tiers[position].name.as_str();
     Ok(DataFrame::new(
         rows.len(),
