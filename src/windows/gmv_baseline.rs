@@ -12,7 +12,7 @@ use crate::days::calendar::{day_number, six_months_before};
 use crate::metrics;
 
 /// Amounts that are kept for each row that may be in memory. A row of a table takes hundreds of bytes there, an amount 8.
-const AMOUNTS_PER_ROW: usize = 32;
+const AMOUNTS_PER_ROW: usize = 64;
 /// Stands for a day without a row; no amount of `DECIMAL(18,2)` is as small.
 const NO_ROW: i64 = i64::MIN;
 

@@ -1,7 +1,8 @@
 //! Stage 5: periods, tiers, baselines, stock and benchmarks: pure functions over published rollups.
 //!
 //! A window table sees the tables it reads through [`PublishedTables`] and the report day's own snapshots; never an
-//! older export, a path or the clock. [`reads`] says beforehand what a table reads, which is what makes it stale.
+//! older export, a path or the clock. [`reads`] says beforehand what a table reads, which is what makes it stale. It asks for
+//! the columns, days and shops that it needs, and gives its rows away some at a time, in the order of its key (`adding`).
 
 mod adding;
 mod category_benchmark;
@@ -84,8 +85,9 @@ pub struct WindowInputs<'a> {
     pub rows_at_once: usize,
 }
 
-/// Memory that is set aside for each row that may be in memory at a time: of the widest table a row takes 400 bytes, and it
-/// is there as read, as added up, sorted and laid out; most of the memory is for the rest of the program.
+/// Memory for each row that may be in memory at a time. A row of the widest table takes 400 bytes, and is there as read, as
+/// added up, sorted and laid out; the rest is for snapshots and compressed tables. Measured with 200 000 shops
+/// (docs/decisions/0008). Too small a value makes a run exceed the limit, too large a one makes it read days more than once.
 pub const BYTES_PER_ROW: u64 = 4096;
 
 /// Takes a table's rows, some at a time, in the order of its key.
