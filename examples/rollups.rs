@@ -13,7 +13,7 @@ use campaign_etl::config::{Config, bytes};
 use campaign_etl::days::calendar::CivilDay;
 use campaign_etl::days::readiness::{Readiness, check_day};
 use campaign_etl::exports::read_day;
-use campaign_etl::publish::parquet::encode;
+use campaign_etl::publish::TableFile;
 use campaign_etl::resources::Resources;
 use campaign_etl::rollups::{Rows, daily_tables};
 use campaign_etl::stop::Stop;
@@ -68,7 +68,7 @@ fn main() -> Result<()> {
     let civil = CivilDay::new(args.day, config.time_zone);
     fs::create_dir_all(&args.out)?;
     for (table, rows) in daily_tables(&sums, &read.snapshots, &civil)? {
-        fs::write(args.out.join(format!("{}.parquet", table.name)), encode(table, args.day, &rows)?)?;
+        fs::write(args.out.join(format!("{}.parquet", table.name)), TableFile::new(table, args.day, &rows)?.bytes)?;
     }
     println!("read and added up in {read_and_added:.2?}, with tables {:.2?}", started.elapsed());
     Ok(())

@@ -42,3 +42,33 @@ pub fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> 
     }
     Ok(std::iter::once(false).chain(same.iter().map(|v| v == Some(true))).collect())
 }
+
+/// Whether every row comes after the one before it, by columns that are never null.
+pub fn ascends(rows: &DataFrame, columns: &[&str]) -> Result<bool> {
+    if rows.height() < 2 {
+        return Ok(true);
+    }
+    let keys = rows.select(columns.iter().copied())?;
+    let (before, after) = (keys.slice(0, keys.height() - 1), keys.slice(1, keys.height() - 1));
+    let mut ascends = BooleanChunked::full("ascends".into(), false, before.height());
+    for (a, b) in before.columns().iter().zip(after.columns()).rev() {
+        ascends = &a.lt(b)? | &(&a.equal(b)? & &ascends);
+    }
+    Ok(ascends.all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_ascend_by_their_columns_from_left_to_right() {
+        let ascend = |ids: [i64; 2], names: [&str; 2]| {
+            ascends(&DataFrame::new(2, vec![ints("id", ids), texts("name", names)]).unwrap(), &["id", "name"]).unwrap()
+        };
+        assert!(ascend([1, 2], ["b", "a"]));
+        assert!(ascend([1, 1], ["B", "a"]));
+        assert!(!ascend([1, 1], ["a", "a"]));
+        assert!(!ascend([2, 1], ["a", "b"]));
+    }
+}

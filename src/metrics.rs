@@ -9,8 +9,20 @@ use crate::columns;
 ///
 /// Both are exact whole numbers; money (cents) over money is its own ratio, for money over a count see [`money_per`].
 pub fn ratio(numerator: Expr, denominator: Expr) -> Expr {
-    let divided = numerator.cast(DataType::Float64) / denominator.clone().cast(DataType::Float64);
-    when(denominator.neq(lit(0))).then(divided).otherwise(lit(NULL).cast(DataType::Float64))
+    let both = [numerator.cast(DataType::Float64), denominator.cast(DataType::Float64)];
+    let double = |_: &Schema, of: &[Field]| Ok(Field::new(of[0].name().clone(), DataType::Float64));
+    map_multiple(|both| divided(&both[0], &both[1]), both, double)
+}
+
+/// Polars' own division multiplies by the reciprocal where the denominator is a single value or a column of one row: two
+/// roundings, and 49 / 49 is less than 1.
+fn divided(numerators: &Column, denominators: &Column) -> PolarsResult<Column> {
+    let rows = numerators.len().max(denominators.len());
+    let of_rows = |column: &Column| if column.len() == rows { column.clone() } else { column.new_from_index(0, rows) };
+    let (numerators, denominators) = (of_rows(numerators), of_rows(denominators));
+    let divide = |(n, d): (Option<f64>, Option<f64>)| Some(n? / d.filter(|d| *d != 0.0)?);
+    let ratios = numerators.f64()?.iter().zip(denominators.f64()?.iter()).map(divide);
+    Ok(columns::doubles(numerators.name(), ratios))
 }
 
 /// Money in units of the currency per one of a count.
@@ -87,6 +99,14 @@ mod tests {
         assert_eq!(one(Some(0), Some(0)), None);
         assert_eq!(one(Some(1), None), None);
         assert_eq!(one(None, Some(4)), None);
+    }
+
+    #[test]
+    fn a_ratio_is_divided_once_however_many_rows_there_are() {
+        assert_eq!(one(Some(49), Some(49)), Some(1.0));
+        let rows = DataFrame::new(2, vec![columns::ints("n", [49, 98])]).unwrap().lazy();
+        let rows = rows.select([ratio(col("n"), lit(49)).alias("r")]).collect().unwrap();
+        assert_eq!(rows.column("r").unwrap().f64().unwrap().iter().collect::<Vec<_>>(), [Some(1.0), Some(2.0)]);
     }
 
     #[test]

@@ -227,6 +227,16 @@ impl Store {
         }
     }
 
+    /// Parts of an object, or `None` where there is none.
+    pub fn read_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>> {
+        let full = self.path("read", path)?;
+        match self.wait(self.inner.get_ranges(&full, ranges)) {
+            Ok(parts) => Ok(Some(parts)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failed("read", path, &e)),
+        }
+    }
+
     pub fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
         let full = self.path("write", path)?;
         let put = self.wait(self.inner.put(&full, bytes.into().into()));

@@ -5,7 +5,9 @@
 use campaign_etl::exports::quarantine::Accounting;
 use campaign_etl::publish::commit_log::{Commit, CommittedFile, Record};
 use campaign_etl::publish::lease::{Holder, Owner};
-use campaign_etl::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark, PublishedTable, Skipped};
+use campaign_etl::record::manifest::{
+    Blocked, BlockedExports, FooterMark, Manifest, PublishedBenchmark, PublishedTable, Skipped,
+};
 use campaign_etl_fuzz::{seeds, survive};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
@@ -59,10 +61,12 @@ fn check<Json: Serialize + DeserializeOwned>(bytes: &[u8]) {
 fn full() -> Manifest {
     let text = || String::from("x");
     let day = "2026-03-14".parse().unwrap();
+    let footer = Some(FooterMark { bytes: 1, sha256: text() });
+    let published = PublishedTable { rows: 1, bytes: 2, sha256: text(), footer, inputs: text(), run_id: text() };
     Manifest {
         rollup_inputs: Some(text()),
         first_campaign_day: Some(day),
-        tables: [(text(), PublishedTable { rows: 1, bytes: 2, sha256: text(), inputs: text(), run_id: text() })].into(),
+        tables: [(text(), published)].into(),
         skipped: vec![Skipped { table: text(), day, columns: vec![text()], reason: text() }],
         blocked: Some(BlockedExports {
             inputs: text(),

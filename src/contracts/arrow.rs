@@ -109,6 +109,12 @@ fn from_array(column: &Column, array: &ArrayRef) -> pl::Column {
     .with_name(column.name.into())
 }
 
+/// No rows of the columns.
+pub fn empty(columns: &[&Column]) -> Result<pl::DataFrame> {
+    let empty = |c: &&Column| pl::Column::new_empty(c.name.into(), &memory_type(c.kind));
+    Ok(pl::DataFrame::new(0, columns.iter().map(empty).collect())?)
+}
+
 /// The type of a column in memory.
 pub fn memory_type(kind: Kind) -> pl::DataType {
     match kind {

@@ -13,8 +13,9 @@ use crate::contracts::{Stage, Table};
 use crate::days::readiness::DayExports;
 use crate::exports::snapshots::Snapshots;
 use crate::plan::{self, Facts};
-use crate::publish::Change;
+use crate::publish::parquet::TableWriter;
 use crate::publish::reader::DayTables;
+use crate::publish::{Change, TableFile};
 use crate::record::manifest::{Manifest, PublishedBenchmark, Skipped};
 use crate::windows::{self, BenchmarkDay, WindowInputs};
 
@@ -50,7 +51,8 @@ impl<'a> DayWork<'a> {
         if table.stage == Stage::Rollup {
             self.inputs.insert(table.name, self.rollup_inputs.clone());
         }
-        self.tables.add(table, rows)
+        self.tables.add(TableFile::new(table, self.exports.day, &rows)?);
+        Ok(())
     }
 
     pub fn first_campaign_day(&self) -> Option<NaiveDate> {
@@ -64,8 +66,7 @@ impl<'a> DayWork<'a> {
         let skips = |name: &str| self.skipped.iter().any(|s| s.table == name && s.columns.is_empty());
         self.tables.absent = TABLES.iter().map(|t| t.name).filter(|name| skips(name)).collect();
         let first_campaign_day = self.snapshots.first_campaign_day();
-        let own = BenchmarkDay { day, fallback_reason: None };
-        let mut computed = 0;
+        let (mut computed, mut benchmarks) = (0, Vec::new());
         for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
             if self.tables.absent.contains(table.name) {
                 continue;
@@ -76,14 +77,21 @@ impl<'a> DayWork<'a> {
             if freshness.why_stale.is_none() {
                 continue;
             }
-            let rows = if table.stage == Stage::Benchmark {
-                windows::benchmark_table(table, &own, config, &self.tables)?
-            } else {
-                let snapshots = &self.snapshots;
-                windows::window_table(table, &WindowInputs { day, config, snapshots, published: &self.tables })?
-            };
-            self.tables.add(table, rows)?;
             computed += 1;
+            if table.stage == Stage::Benchmark {
+                // Both come from the same cohorts.
+                benchmarks.push(table);
+                continue;
+            }
+            let (snapshots, published) = (&self.snapshots, &self.tables);
+            let inputs = WindowInputs { day, config, snapshots, published, rows_at_once: job.rows_at_once() };
+            let mut writer = TableWriter::new(table, day)?;
+            windows::window_table(table, &inputs, &mut |rows| writer.push(&rows))?;
+            self.tables.add(writer.finish()?);
+        }
+        let own = BenchmarkDay { day, fallback_reason: None };
+        for file in benchmark_files(job, &benchmarks, day, &own, &self.tables)? {
+            self.tables.add(file);
         }
         job.progress.stage(day, "windows", &format!("{computed} tables"));
         Ok(())
@@ -99,4 +107,23 @@ impl<'a> DayWork<'a> {
         let absent = TABLES.into_iter().filter(|t| self.tables.absent.contains(t.name));
         Change::new(manifest, std::mem::take(&mut self.tables.fresh).into_values(), absent, &self.inputs)
     }
+}
+
+/// Benchmark tables as files of `day`, computed from the tables of the benchmark day.
+pub fn benchmark_files(
+    job: &Job,
+    tables: &[&'static Table],
+    day: NaiveDate,
+    benchmark: &BenchmarkDay,
+    published: &DayTables,
+) -> Result<Vec<TableFile>> {
+    if tables.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut writers = tables.iter().map(|table| TableWriter::new(table, day)).collect::<Result<Vec<_>>>()?;
+    windows::benchmark_tables(benchmark, &job.config, published, job.rows_at_once(), &mut |table, rows| {
+        let writer = tables.iter().zip(&mut writers).find(|(wanted, _)| wanted.name == table.name);
+        writer.map_or(Ok(()), |(_, writer)| writer.push(&rows))
+    })?;
+    writers.into_iter().map(TableWriter::finish).collect()
 }

@@ -24,7 +24,7 @@ use crate::plan::{self, Decision, Facts, plan_days};
 use crate::progress::Progress;
 use crate::publish::lease::Owner;
 use crate::publish::writer::{Writer, Writers};
-use crate::publish::{self, Change, TableFile};
+use crate::publish::{self, Change};
 use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark};
 use crate::record::page;
 use crate::record::report::{DatasetRead, Missing, Outcome, RunReport, Written};
@@ -32,7 +32,7 @@ use crate::resources::Resources;
 use crate::store::Store;
 use crate::windows;
 use ahead::Ahead;
-use day_work::DayWork;
+use day_work::{DayWork, benchmark_files};
 use rolled_up::{Reading, RolledUp, read_unchanged, roll_up, skipped};
 
 /// Everything that a run works with.
@@ -70,6 +70,11 @@ impl Job {
         // Another run may have published since.
         facts.renew_state()?;
         Ok((facts, Some(RefCell::new(writer))))
+    }
+
+    /// How many rows of window tables may be in memory at a time.
+    fn rows_at_once(&self) -> usize {
+        usize::try_from(self.resources.memory_bytes / windows::BYTES_PER_ROW).unwrap_or(usize::MAX).max(1)
     }
 
     fn now(&self) -> String {
@@ -299,7 +304,7 @@ impl<'a> Run<'a> {
         self.report.tables.extend(change.files.iter().map(|file| Written {
             day,
             table: file.table.name.into(),
-            rows: file.rows.height() as u64,
+            rows: file.rows,
             bytes: file.bytes.len() as u64,
             sha256: file.sha256.clone(),
         }));
@@ -347,9 +352,7 @@ impl<'a> Run<'a> {
         let benchmark = stand_in.benchmark;
         job.progress.stage(day, "windows", &format!("benchmarks of {} stand in", benchmark.day));
         let tables = self.facts.tables(benchmark.day);
-        let compute =
-            |table| TableFile::new(table, day, windows::benchmark_table(table, &benchmark, &job.config, &tables)?);
-        let files = [&CATEGORY_BENCHMARK, &SHOP_BENCHMARK].map(compute).into_iter().collect::<Result<Vec<_>>>()?;
+        let files = benchmark_files(job, &[&CATEGORY_BENCHMARK, &SHOP_BENCHMARK], day, &benchmark, &tables)?;
         let manifest = job.next_manifest(day, newest.as_deref());
         let mut change = Change::new(manifest, files, [], &stand_in.inputs);
         change.manifest.benchmark =

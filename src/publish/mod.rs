@@ -10,6 +10,7 @@
 //! docs/publishing.md shows the folders at each step. `vacuum` removes what nobody needs any more.
 
 pub mod commit_log;
+pub mod footer;
 pub mod lease;
 pub mod parquet;
 pub mod reader;
@@ -17,43 +18,55 @@ pub mod vacuum;
 pub mod writer;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
+use sha2::{Digest, Sha256};
 
-use crate::contracts::{Dataset, PART_FILE, Table};
+use crate::contracts::arrow::from_batch;
+use crate::contracts::{Column, Dataset, PART_FILE, Table};
 use crate::exports::quarantine::Quarantined;
-use crate::record::fingerprint::sha256;
-use crate::record::manifest::{Manifest, PublishedTable};
+use crate::record::fingerprint::{hex, sha256};
+use crate::record::manifest::{FooterMark, Manifest, PublishedTable};
 use crate::record::state::manifest_path;
-use crate::rollups::tally::Tally;
+use crate::rollups::tally::{Tally, Totals};
 use crate::store::Store;
+use crate::windows::Rows;
 use commit_log::{Commit, CommittedFile};
+use footer::Footer;
+use parquet::TableWriter;
 use vacuum::QUARANTINE;
+
+/// What is read back at a time of a file that was written.
+const READ_BACK_BYTES: usize = 16 << 20;
 
 /// One table's file, ready to be published.
 pub struct TableFile {
     pub table: &'static Table,
-    pub rows: DataFrame,
+    pub rows: u64,
     pub bytes: bytes::Bytes,
     pub sha256: String,
+    pub footer: Rc<Footer>,
+    footer_mark: FooterMark,
 }
 
 impl TableFile {
     /// Lays a conformed table out as a file.
-    pub fn new(table: &'static Table, day: NaiveDate, rows: DataFrame) -> Result<TableFile> {
-        let bytes = bytes::Bytes::from(parquet::encode(table, day, &rows)?);
-        let sha256 = sha256(&bytes);
-        Ok(TableFile { table, rows, bytes, sha256 })
+    pub fn new(table: &'static Table, day: NaiveDate, rows: &DataFrame) -> Result<TableFile> {
+        let mut writer = TableWriter::new(table, day)?;
+        writer.push(rows)?;
+        writer.finish()
     }
 
     /// Its entry in the manifest, before it is known what it comes from.
     fn published(&self, run_id: &str) -> PublishedTable {
         PublishedTable {
-            rows: self.rows.height() as u64,
+            rows: self.rows,
             bytes: self.bytes.len() as u64,
             sha256: self.sha256.clone(),
+            footer: Some(self.footer_mark.clone()),
             inputs: String::new(),
             run_id: run_id.to_owned(),
         }
@@ -134,8 +147,9 @@ pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> St
     let mut files = Vec::new();
     for file in &change.files {
         let path = format!("{}/{PART_FILE}", file.table.partition(day));
-        let check = |found: bytes::Bytes| check_table(found, file, change.tally.as_ref());
-        files.push(staging.write(path, file.bytes.clone(), &file.sha256, check)?);
+        let staged = staging.write(path, file.bytes.clone(), &file.sha256)?;
+        check_table(file, change.tally.as_ref()).with_context(|| format!("verifying {}", staged.path))?;
+        files.push(staged);
     }
     let mut removed = Vec::new();
     for table in &change.absent {
@@ -148,14 +162,14 @@ pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> St
         } else {
             let bytes = bytes::Bytes::from(parquet::encode_quarantine(rows)?);
             let hash = sha256(&bytes);
-            files.push(staging.write(path, bytes, &hash, |_| Ok(()))?);
+            files.push(staging.write(path, bytes, &hash)?);
         }
     }
     let commit_number = staging.commit_number;
     let manifest = Manifest { commit_number, finished_at: finished_at(), ..change.manifest.clone() };
     let bytes = bytes::Bytes::from(serde_json::to_vec_pretty(&manifest)?);
     let hash = sha256(&bytes);
-    let of_manifest = staging.write(manifest_path(day, commit_number), bytes, &hash, |_| Ok(()))?;
+    let of_manifest = staging.write(manifest_path(day, commit_number), bytes, &hash)?;
     let commit = Commit { day, staging: staging.folder, files, removed, manifest: of_manifest };
     Ok(Staged { commit, commit_number, manifest })
 }
@@ -167,30 +181,43 @@ impl Staging {
         Ok(found.map(|bytes| CommittedFile { path, bytes: bytes.len() as u64, sha256: sha256(&bytes) }))
     }
 
-    /// Writes a file and reads it back.
-    fn write(
-        &self,
-        path: String,
-        bytes: bytes::Bytes,
-        sha256_expected: &str,
-        check: impl FnOnce(bytes::Bytes) -> Result<()>,
-    ) -> Result<CommittedFile> {
+    /// Writes a file and reads it back, some of it at a time.
+    fn write(&self, path: String, bytes: bytes::Bytes, sha256_expected: &str) -> Result<CommittedFile> {
         let staged = format!("{}/{path}", self.folder);
         let size = bytes.len() as u64;
         self.results.write(&staged, bytes)?;
         let verify = || -> Result<()> {
-            let found = self.results.read(&staged)?.context("the file just written is not there")?;
-            ensure!(sha256(&found) == sha256_expected, "the store gives back other bytes than were written");
-            check(found)
+            let mut found = Sha256::new();
+            for start in (0..size).step_by(READ_BACK_BYTES) {
+                let part = start..size.min(start + READ_BACK_BYTES as u64);
+                let read = self.results.read_ranges(&staged, std::slice::from_ref(&part))?;
+                found.update(&read.context("the file just written is not there")?[0]);
+            }
+            ensure!(hex(&found.finalize()) == sha256_expected, "the store gives back other bytes than were written");
+            Ok(())
         };
         verify().with_context(|| format!("verifying {}", self.results.show(&staged)))?;
         Ok(CommittedFile { path, bytes: size, sha256: sha256_expected.to_owned() })
     }
 }
 
-fn check_table(found: bytes::Bytes, file: &TableFile, tally: Option<&Tally>) -> Result<()> {
+/// What the store gave back are the file's own bytes; these must hold what was computed.
+fn check_table(file: &TableFile, tally: Option<&Tally>) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
-    let rows = parquet::decode(file.table, found, &names)?;
-    ensure!(rows.height() == file.rows.height(), "{} rows where {} were computed", rows.height(), file.rows.height());
-    tally.map_or(Ok(()), |tally| tally.reconcile(file.table, &rows))
+    let tallied: Vec<&Column> = Tally::columns(file.table).iter().map(|name| file.table.column(name)).collect();
+    let mut totals = Totals::new(file.table);
+    let mut rows = 0;
+    file.footer.check(&file.table.columns.iter().collect::<Vec<_>>())?;
+    parquet::decode(
+        file.bytes.clone(),
+        &file.footer,
+        file.footer.groups_with(&Rows::default()),
+        &names,
+        &mut |batch| {
+            rows += batch.num_rows() as u64;
+            totals.add(&from_batch(&tallied, &batch)?)
+        },
+    )?;
+    ensure!(rows == file.rows, "{rows} rows where {} were computed", file.rows);
+    tally.map_or(Ok(()), |tally| tally.compare(&totals))
 }

@@ -1,83 +1,266 @@
 //! Result tables as Parquet files, and back; the same rows always give the same bytes.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use arrow_array::RecordBatch;
-use arrow_schema::Field;
-use bytes::Bytes;
+use arrow_schema::SchemaRef;
+use arrow_select::coalesce::BatchCoalescer;
+use bytes::buf::Reader;
+use bytes::{Buf, Bytes};
 use chrono::NaiveDate;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
-use parquet::arrow::{ProjectionMask, arrow_reader::ArrowReaderOptions};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{ChunkReader, Length};
 use polars::prelude::DataFrame;
 
-use crate::contracts::arrow::{from_batch, memory_type, schema, to_batch};
-use crate::contracts::{Column, Table, metadata};
+use super::TableFile;
+use super::footer::{Footer, column_sha256, footer_mark};
+use crate::columns;
+use crate::contracts::arrow::{schema, to_batch};
+use crate::contracts::{Table, metadata};
 use crate::exports::quarantine::{self, Quarantined};
+use crate::record::fingerprint::sha256;
 
 /// zstd's own default: twice the speed of its next useful level for a few percent of size.
 const ZSTD_LEVEL: i32 = 3;
+/// Rows of a row group. Fewer: a reader of a few shops decodes less beside them. More: footers are shorter, and readers of
+/// whole tables have less to do.
+const ROW_GROUP_ROWS: usize = 65_536;
+/// Rows that are laid out, or decoded, at a time. A divisor of the rows of a row group and a multiple of the 1024 rows after
+/// which the writer looks whether a page is full, so that its pages do not depend on how the rows came.
+const BATCH_ROWS: usize = 16_384;
 
-/// A conformed table as a file.
-///
-/// # Errors
-/// When an amount of money does not fit `DECIMAL(18,2)`.
-pub fn encode(table: &Table, day: NaiveDate, rows: &DataFrame) -> Result<Vec<u8>> {
-    write(&to_batch(table, rows)?, metadata::key_values(table, day))
+/// A result table's file in the making. Rows come in the order of the key, some at a time; what is kept of them is their
+/// compressed bytes, and these do not depend on how many came at a time.
+pub struct TableWriter {
+    table: &'static Table,
+    batches: BatchCoalescer,
+    writer: ArrowWriter<Vec<u8>>,
+    rows: u64,
+    /// The last row so far, its key only.
+    last: Option<DataFrame>,
+}
+
+impl TableWriter {
+    pub fn new(table: &'static Table, day: NaiveDate) -> Result<TableWriter> {
+        TableWriter::with_row_groups(table, day, ROW_GROUP_ROWS)
+    }
+
+    fn with_row_groups(table: &'static Table, day: NaiveDate, group_rows: usize) -> Result<TableWriter> {
+        let schema = schema(table.columns);
+        Ok(TableWriter {
+            table,
+            batches: BatchCoalescer::new(schema.clone(), BATCH_ROWS.min(group_rows)),
+            writer: writer(schema, metadata::key_values(table, day), group_rows)?,
+            rows: 0,
+            last: None,
+        })
+    }
+
+    /// Adds rows that are conformed to the contract.
+    ///
+    /// # Errors
+    /// When an amount of money does not fit `DECIMAL(18,2)`. When the rows do not come after those before: a bug.
+    pub fn push(&mut self, rows: &DataFrame) -> Result<()> {
+        if rows.height() == 0 {
+            return Ok(());
+        }
+        self.check_order(rows)?;
+        for start in (0..rows.height()).step_by(BATCH_ROWS) {
+            self.batches.push_batch(to_batch(self.table, &rows.slice(start as i64, BATCH_ROWS))?)?;
+            self.write_batches()?;
+        }
+        self.rows += rows.height() as u64;
+        Ok(())
+    }
+
+    fn write_batches(&mut self) -> Result<()> {
+        while let Some(batch) = self.batches.next_completed_batch() {
+            self.writer.write(&batch)?;
+        }
+        Ok(())
+    }
+
+    fn check_order(&mut self, rows: &DataFrame) -> Result<()> {
+        let keys = rows.select(self.table.key.iter().copied())?;
+        if let Some(last) = self.last.replace(keys.tail(Some(1))) {
+            let neighbours = last.vstack(&keys.head(Some(1)))?;
+            ensure!(columns::ascends(&neighbours, self.table.key)?, "table {}: parts out of order", self.table.name);
+        }
+        Ok(())
+    }
+
+    pub fn finish(mut self) -> Result<TableFile> {
+        self.batches.finish_buffered_batch()?;
+        self.write_batches()?;
+        self.writer.flush()?;
+        self.writer.sync()?;
+        let hashes = column_sha256(self.writer.flushed_row_groups(), self.writer.inner());
+        self.writer.append_key_value_metadata(hashes);
+        let bytes = Bytes::from(self.writer.into_inner()?);
+        Ok(TableFile {
+            table: self.table,
+            rows: self.rows,
+            sha256: sha256(&bytes),
+            footer: Rc::new(Footer::parse(&bytes)?),
+            footer_mark: footer_mark(&bytes)?,
+            bytes,
+        })
+    }
 }
 
 /// Quarantined rows as a file.
 pub fn encode_quarantine(rows: &[Quarantined]) -> Result<Vec<u8>> {
-    write(&quarantine::to_batch(rows)?, vec![])
+    let batch = quarantine::to_batch(rows)?;
+    let mut writer = writer(batch.schema(), vec![], ROW_GROUP_ROWS)?;
+    writer.write(&batch)?;
+    Ok(writer.into_inner()?)
 }
 
-fn write(batch: &RecordBatch, key_values: Vec<KeyValue>) -> Result<Vec<u8>> {
+fn writer(schema: SchemaRef, key_values: Vec<KeyValue>, group_rows: usize) -> Result<ArrowWriter<Vec<u8>>> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_created_by("campaign-etl".into())
+        .set_max_row_group_row_count(Some(group_rows))
         .set_key_value_metadata(Some(key_values).filter(|kv| !kv.is_empty()))
         .build();
     // Parquet's own types say everything; an embedded Arrow schema would only bind readers to Arrow's.
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
-    writer.write(batch)?;
-    Ok(writer.into_inner()?)
+    Ok(ArrowWriter::try_new_with_options(Vec::new(), schema, options)?)
 }
 
-/// The named columns of a published file, in memory form and the order asked for.
-///
-/// # Errors
-/// When the file is not as the contract says.
-pub fn decode(table: &Table, bytes: Bytes, names: &[&str]) -> Result<DataFrame> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
-    let expected = schema(table.columns);
-    for name in names {
-        let found = builder.schema().field_with_name(name).context("not as its contract says")?;
-        let expected: &Arc<Field> = &expected.fields()[expected.index_of(name)?];
-        ensure!(
-            (found.data_type(), found.is_nullable()) == (expected.data_type(), expected.is_nullable()),
-            "column {name}: expected {}, found {}",
-            expected.data_type(),
-            found.data_type()
-        );
-    }
+/// Decodes columns of some row groups, a batch at a time. `file` holds at least their chunks.
+pub fn decode<F: ChunkReader + 'static>(
+    file: F,
+    footer: &Footer,
+    groups: Vec<usize>,
+    names: &[&str],
+    consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone());
     let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
-    let columns: Vec<&Column> = names.iter().map(|name| table.column(name)).collect();
-    let mut rows = empty(&columns)?;
-    for batch in builder.with_projection(mask).build()? {
-        rows.vstack_mut_owned(from_batch(&columns, &batch?)?)?;
+    let batches = builder.with_projection(mask).with_row_groups(groups).with_batch_size(BATCH_ROWS).build()?;
+    for batch in batches {
+        consume(batch?)?;
     }
-    rows.align_chunks_par();
-    Ok(rows)
+    Ok(())
 }
 
-/// No rows of the columns.
-pub fn empty(columns: &[&Column]) -> Result<DataFrame> {
-    let empty = |c: &&Column| polars::prelude::Column::new_empty(c.name.into(), &memory_type(c.kind));
-    Ok(DataFrame::new(0, columns.iter().map(empty).collect())?)
+/// Some column chunks of a file, each at its place in it.
+pub struct Chunks {
+    pub file_bytes: u64,
+    /// With the position of the first byte.
+    pub chunks: Vec<(u64, Bytes)>,
+}
+
+impl Chunks {
+    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
+        let holds = |(first, bytes): &&(u64, Bytes)| (*first..first + bytes.len() as u64).contains(&start);
+        let (first, bytes) =
+            self.chunks.iter().find(holds).ok_or_else(|| ParquetError::EOF(format!("byte {start} was not fetched")))?;
+        Ok(bytes.slice((start - first) as usize..))
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.file_bytes
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let from = self.from(start)?;
+        if from.len() < length {
+            return Err(ParquetError::EOF(format!("{length} bytes from byte {start} were not fetched")));
+        }
+        Ok(from.slice(..length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::Column;
+    use crate::contracts::arrow::from_batch;
+    use crate::contracts::tables::SKU_DAILY;
+    use crate::windows::Rows;
+
+    /// Three SKUs of each shop.
+    fn rows(shops: std::ops::Range<i64>) -> DataFrame {
+        let skus: Vec<(i64, i64)> = shops.flat_map(|shop| (0..3).map(move |sku| (shop, sku))).collect();
+        let ints = |name, value: fn(&(i64, i64)) -> i64| columns::ints(name, skus.iter().map(value));
+        let gmv = columns::money("gmv", skus.iter().map(|(shop, sku)| i128::from(shop * 100 + sku)));
+        let columns = vec![
+            ints("shop_id", |(shop, _)| *shop),
+            ints("product_id", |(shop, _)| shop * 10),
+            ints("sku_id", |(_, sku)| *sku),
+            ints("items_sold", |_| 1),
+            gmv,
+        ];
+        DataFrame::new(skus.len(), columns).unwrap()
+    }
+
+    /// `parts`: from a shop to another, excluded.
+    fn file(parts: &[(i64, i64)]) -> Result<TableFile> {
+        let mut writer = TableWriter::with_row_groups(&SKU_DAILY, "2026-03-14".parse().unwrap(), 4)?;
+        for (first, end) in parts {
+            writer.push(&rows(*first..*end))?;
+        }
+        writer.finish()
+    }
+
+    #[test]
+    fn a_file_is_the_same_however_many_rows_come_at_a_time() {
+        let whole = file(&[(0, 20)]).unwrap();
+        assert_eq!(whole.rows, 60);
+        for parts in [[(0, 1), (1, 20)], [(0, 13), (13, 20)], [(0, 20), (20, 20)]] {
+            assert!(file(&parts).unwrap().bytes == whole.bytes, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn parts_out_of_order_and_repeated_rows_are_refused() {
+        for parts in [[(1, 3), (0, 1)], [(0, 2), (1, 3)]] {
+            let error = file(&parts).err().unwrap().to_string();
+            assert_eq!(error, "table sku_daily: parts out of order");
+        }
+    }
+
+    #[test]
+    fn rows_of_a_few_shops_are_in_a_few_row_groups() {
+        // Groups of four rows: shops 0 0 0 1 | 1 1 2 2 | 2 3 3 3 | 4 4 4 5 | 5 5
+        let file = file(&[(0, 6)]).unwrap();
+        let groups = |shops: &[i64]| file.footer.groups_with(&Rows { campaign_id: None, shops: Some(shops) });
+        assert_eq!(groups(&[1]), [0, 1]);
+        assert_eq!(groups(&[0, 5]), [0, 3, 4]);
+        assert_eq!(groups(&[9]), [0; 0]);
+        // Only their chunks are there.
+        let names = ["shop_id", "gmv"];
+        let chunks = file
+            .footer
+            .chunks(2, &names)
+            .map(|(range, _)| (range.start, file.bytes.slice(range.start as usize..range.end as usize)));
+        let chunks = Chunks { file_bytes: file.bytes.len() as u64, chunks: chunks.collect() };
+        let mut cents = Vec::new();
+        let described: Vec<&Column> = names.iter().map(|name| SKU_DAILY.column(name)).collect();
+        decode(chunks, &file.footer, vec![2], &names, &mut |batch| {
+            cents.extend(from_batch(&described, &batch)?.column("gmv")?.i128()?.iter().flatten());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(cents, [202, 300, 301, 302]);
+    }
 }

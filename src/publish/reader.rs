@@ -1,20 +1,35 @@
 //! Published tables as the windows read them, with this run's own tables of the day in front.
+//!
+//! Of a file, its footer is read once, and then the column chunks that are asked for, of the row groups that may hold rows
+//! of the shops that are asked for. Each must be what the manifest, and by it the footer, says (`footer`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::rc::Rc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use bytes::Bytes;
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
 use super::TableFile;
-use super::parquet::{decode, empty};
-use crate::columns;
+use super::footer::Footer;
+use super::parquet::{Chunks, decode};
+use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, PART_FILE, Table};
-use crate::days::calendar::day_number;
 use crate::record::fingerprint::sha256;
+use crate::record::manifest::{FooterMark, PublishedTable};
 use crate::record::state::State;
 use crate::store::{Store, StoreFailed};
-use crate::windows::PublishedTables;
+use crate::windows::{PublishedTables, Rows};
+
+/// Chunks that are fetched with one request: few requests, and never a whole large file in memory.
+const FETCH_BYTES: u64 = 16 << 20;
 
 /// The results as they will be once the day's new tables are visible.
 pub struct DayTables<'a> {
@@ -25,48 +40,34 @@ pub struct DayTables<'a> {
     pub fresh: BTreeMap<&'static str, TableFile>,
     /// Tables that do not exist for the day any more.
     pub absent: BTreeSet<&'static str>,
+    /// Of published files that were read.
+    footers: RefCell<HashMap<(&'static str, NaiveDate), Rc<Footer>>>,
 }
 
 impl<'a> DayTables<'a> {
     pub fn new(results: &'a Store, state: &'a State, day: NaiveDate) -> Self {
-        DayTables { results, state, day, fresh: BTreeMap::new(), absent: BTreeSet::new() }
+        let (fresh, absent, footers) = Default::default();
+        DayTables { results, state, day, fresh, absent, footers }
     }
 
-    pub fn add(&mut self, table: &'static Table, rows: DataFrame) -> Result<()> {
-        self.fresh.insert(table.name, TableFile::new(table, self.day, rows)?);
-        Ok(())
+    pub fn add(&mut self, file: TableFile) {
+        self.fresh.insert(file.table.name, file);
     }
 
     /// The hash of a table's file; `None` where it is not published.
     pub fn sha256(&self, table: &Table, day: NaiveDate) -> Result<Option<String>> {
-        if day == self.day {
-            if let Some(file) = self.fresh.get(table.name) {
-                return Ok(Some(file.sha256.clone()));
-            }
-            if self.absent.contains(table.name) {
-                return Ok(None);
-            }
+        if day == self.day && self.absent.contains(table.name) && !self.fresh.contains_key(table.name) {
+            return Ok(None);
+        }
+        if let Some(file) = self.fresh(table, day) {
+            return Ok(Some(file.sha256.clone()));
         }
         let manifest = self.state.manifest(day)?;
         Ok(manifest.and_then(|m| m.tables.get(table.name).map(|t| t.sha256.clone())))
     }
 
-    fn read_day(&self, table: &Table, day: NaiveDate, names: &[&str]) -> Result<DataFrame> {
-        if let Some(file) = self.fresh.get(table.name).filter(|_| day == self.day) {
-            return Ok(file.rows.select(names.iter().copied())?);
-        }
-        let path = format!("{}/{PART_FILE}", table.partition(day));
-        let spoilt = |how: &str| {
-            let file = self.results.show(&path);
-            StoreFailed(format!(
-                "{file} {how}; put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}"
-            ))
-        };
-        let bytes = self.results.read(&path)?.ok_or_else(|| spoilt("was removed"))?;
-        if self.sha256(table, day)?.is_some_and(|expected| expected != sha256(&bytes)) {
-            return Err(spoilt("is not the file that its manifest lists").into());
-        }
-        decode(table, bytes, names).with_context(|| format!("reading {}", self.results.show(&path)))
+    fn fresh(&self, table: &Table, day: NaiveDate) -> Option<&TableFile> {
+        self.fresh.get(table.name).filter(|_| day == self.day)
     }
 }
 
@@ -81,20 +82,162 @@ impl PublishedTables for DayTables<'_> {
         Ok(days)
     }
 
-    fn read(&self, table: &Table, days: &[NaiveDate], names: &[&str]) -> Result<DataFrame> {
-        let described: Vec<&Column> = names.iter().map(|name| table.column(name)).collect();
-        let mut rows = with_day(empty(&described)?, None)?;
-        for day in days {
-            rows.vstack_mut_owned(with_day(self.read_day(table, *day, names)?, Some(*day))?)?;
+    fn read(
+        &self,
+        table: &'static Table,
+        day: NaiveDate,
+        names: &[&str],
+        rows: Rows,
+        consume: &mut dyn FnMut(DataFrame) -> Result<()>,
+    ) -> Result<()> {
+        let columns: Vec<&Column> = names.iter().map(|name| table.column(name)).collect();
+        let mut consume = |batch: RecordBatch| -> Result<()> {
+            let batch = match wanted(&batch, &rows) {
+                Some(wanted) if wanted.true_count() < batch.num_rows() => filter_record_batch(&batch, &wanted)?,
+                _ => batch,
+            };
+            if batch.num_rows() == 0 { Ok(()) } else { consume(from_batch(&columns, &batch)?) }
+        };
+        let deciding = [("campaign_id", rows.campaign_id.is_some()), ("shop_id", rows.shops.is_some())];
+        let deciding = deciding.into_iter().filter_map(|(name, decides)| decides.then_some(name));
+        let names: Vec<&str> = deciding.filter(|name| !names.contains(name)).chain(names.iter().copied()).collect();
+        if let Some(file) = self.fresh(table, day) {
+            return read_file(table, file.bytes.clone(), &file.footer, &names, &rows, &mut consume);
         }
-        Ok(rows)
+        let manifest = self.state.manifest(day)?;
+        let published = manifest.as_ref().and_then(|m| m.tables.get(table.name));
+        let published = published.with_context(|| format!("{} of {day} is not published", table.name))?;
+        let file = PublishedFile::new(self.results, table, day, published);
+        match &published.footer {
+            None => {
+                let bytes = file.fetch_whole()?;
+                let footer = Footer::parse(&bytes)?;
+                read_file(table, bytes, &footer, &names, &rows, &mut consume)
+            }
+            Some(mark) => {
+                let known = self.footers.borrow().get(&(table.name, day)).cloned();
+                let footer = match known {
+                    Some(footer) => footer,
+                    None => Rc::new(file.fetch_footer(mark)?),
+                };
+                self.footers.borrow_mut().insert((table.name, day), footer.clone());
+                file.read(table, &footer, &names, &rows, &mut consume)
+            }
+        }
+        .with_context(|| format!("reading {}", self.results.show(&file.path)))
     }
 }
 
-/// Adds the column `day`.
-fn with_day(mut rows: DataFrame, day: Option<NaiveDate>) -> Result<DataFrame> {
-    let number = day.map(day_number);
-    let days = columns::days("day", (0..rows.height()).map(|_| number));
-    rows.with_column(days)?;
-    Ok(rows)
+/// Of a file that is in memory as a whole.
+fn read_file(
+    table: &Table,
+    bytes: Bytes,
+    footer: &Footer,
+    names: &[&str],
+    rows: &Rows,
+    consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    footer.check(&names.iter().map(|name| table.column(name)).collect::<Vec<_>>())?;
+    decode(bytes, footer, footer.groups_with(rows), names, consume)
+}
+
+/// A file that a manifest lists.
+struct PublishedFile<'a> {
+    results: &'a Store,
+    path: String,
+    day: NaiveDate,
+    published: &'a PublishedTable,
+}
+
+impl<'a> PublishedFile<'a> {
+    fn new(results: &'a Store, table: &Table, day: NaiveDate, published: &'a PublishedTable) -> Self {
+        PublishedFile { results, path: format!("{}/{PART_FILE}", table.partition(day)), day, published }
+    }
+
+    /// What runs of earlier versions published has no hashes but that of the whole.
+    fn fetch_whole(&self) -> Result<Bytes> {
+        let bytes = self.results.read(&self.path)?.ok_or_else(|| self.spoilt("was removed"))?;
+        self.check(&self.published.sha256, &bytes)?;
+        Ok(bytes)
+    }
+
+    fn fetch_footer(&self, mark: &FooterMark) -> Result<Footer> {
+        let end = self.published.bytes;
+        let range = end.saturating_sub(mark.bytes)..end;
+        let footer = self.fetch(std::slice::from_ref(&range))?.remove(0);
+        self.check(&mark.sha256, &footer)?;
+        Footer::parse(&footer)
+    }
+
+    fn read(
+        &self,
+        table: &Table,
+        footer: &Footer,
+        names: &[&str],
+        rows: &Rows,
+        consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        footer.check(&names.iter().map(|name| table.column(name)).collect::<Vec<_>>())?;
+        let mut groups = footer.groups_with(rows).into_iter().peekable();
+        while groups.peek().is_some() {
+            let (mut fetched, mut chunks, mut size_bytes) = (Vec::new(), Vec::new(), 0);
+            while let Some(group) = groups.next_if(|_| size_bytes < FETCH_BYTES) {
+                let of_group: Vec<_> = footer.chunks(group, names).collect();
+                size_bytes += of_group.iter().map(|(range, _)| range.end - range.start).sum::<u64>();
+                chunks.extend(of_group);
+                fetched.push(group);
+            }
+            let chunks = Chunks { file_bytes: self.published.bytes, chunks: self.fetch_chunks(&chunks)? };
+            decode(chunks, footer, fetched, names, consume)?;
+        }
+        Ok(())
+    }
+
+    fn fetch_chunks(&self, chunks: &[(Range<u64>, Option<&str>)]) -> Result<Vec<(u64, Bytes)>> {
+        let ranges: Vec<Range<u64>> = chunks.iter().map(|(range, _)| range.clone()).collect();
+        let fetched = self.fetch(&ranges)?;
+        for ((_, expected), bytes) in chunks.iter().zip(&fetched) {
+            self.check(expected.context("a footer without hashes of the columns")?, bytes)?;
+        }
+        Ok(ranges.iter().map(|range| range.start).zip(fetched).collect())
+    }
+
+    fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.results.read_ranges(&self.path, ranges)?.ok_or_else(|| self.spoilt("was removed"))
+    }
+
+    fn check(&self, expected: &str, found: &[u8]) -> Result<()> {
+        if sha256(found) == expected { Ok(()) } else { Err(self.spoilt("is not the file that its manifest lists")) }
+    }
+
+    fn spoilt(&self, how: &str) -> anyhow::Error {
+        let (file, day) = (self.results.show(&self.path), self.day);
+        anyhow!(StoreFailed(format!(
+            "{file} {how}; put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}"
+        )))
+    }
+}
+
+/// Which rows of a batch are asked for; `None`: all.
+fn wanted(batch: &RecordBatch, rows: &Rows) -> Option<BooleanArray> {
+    let ints = |name: &str| batch.column_by_name(name).map(|values| values.as_primitive::<Int64Type>().values());
+    let campaigns = rows.campaign_id.and_then(|campaign| Some((campaign, ints("campaign_id")?)));
+    let shops = rows.shops.and_then(|shops| Some((shops, ints("shop_id")?)));
+    if campaigns.is_none() && shops.is_none() {
+        return None;
+    }
+    let is_of_campaign = |row: usize| campaigns.is_none_or(|(campaign, ids)| ids[row] == campaign);
+    // Rows of one shop follow each other, and shops ascend within a campaign.
+    let mut next = 0;
+    let mut is_of_shops = |row: usize| {
+        let Some((shops, ids)) = shops else { return true };
+        let shop = ids[row];
+        if next == 0 || shops[next - 1] >= shop {
+            next = shops.partition_point(|each| *each < shop);
+        } else {
+            next += shops[next..].iter().take_while(|each| **each < shop).count();
+        }
+        shops.get(next) == Some(&shop)
+    };
+    Some((0..batch.num_rows()).map(|row| Some(is_of_campaign(row) && is_of_shops(row))).collect())
 }

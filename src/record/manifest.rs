@@ -68,10 +68,21 @@ pub struct PublishedTable {
     pub rows: u64,
     pub bytes: u64,
     pub sha256: String,
+    /// `None`: an earlier version of this program wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footer: Option<FooterMark>,
     /// Fingerprint of what it was computed from.
     pub inputs: String,
     /// The run that wrote it.
     pub run_id: String,
+}
+
+/// The end of a published file, where the hashes of its columns are: who has checked it can check each column by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FooterMark {
+    /// With the eight bytes that end every Parquet file.
+    pub bytes: u64,
+    pub sha256: String,
 }
 
 /// A table that is not written for a day, or columns of one that are null, for want of an optional export.

@@ -65,18 +65,21 @@ impl Tally {
 
     /// # Errors
     /// When a column of the table does not add up to the used rows: a bug, and a reason to publish nothing.
-    pub fn reconcile(&self, table: &Table, rows: &DataFrame) -> Result<()> {
-        for name in Tally::columns(table) {
-            let column = rows.column(name)?;
-            let found: i128 = match column.i128() {
-                Ok(cents) => cents.iter().flatten().sum(),
-                Err(_) => column.i64()?.iter().flatten().map(i128::from).sum(),
-            };
+    pub fn reconcile(&self, table: &'static Table, rows: &DataFrame) -> Result<()> {
+        let mut totals = Totals::new(table);
+        totals.add(rows)?;
+        self.compare(&totals)
+    }
+
+    /// # Errors
+    /// As [`Tally::reconcile`].
+    pub fn compare(&self, totals: &Totals) -> Result<()> {
+        for (name, found) in Tally::columns(totals.table).iter().zip(&totals.sums) {
             let expected = self.total(name);
             ensure!(
-                found == expected,
+                *found == expected,
                 "{}: {name} adds up to {found}, the used rows to {expected}; nothing was published",
-                table.name
+                totals.table.name
             );
         }
         Ok(())
@@ -91,5 +94,30 @@ impl Tally {
             "product_clicks" => self.product_clicks,
             other => unreachable!("{other} is not tallied"),
         }
+    }
+}
+
+/// What the tallied columns of a table add up to, some rows at a time.
+pub struct Totals {
+    table: &'static Table,
+    /// In the order of [`Tally::columns`].
+    sums: Vec<i128>,
+}
+
+impl Totals {
+    pub fn new(table: &'static Table) -> Totals {
+        Totals { table, sums: vec![0; Tally::columns(table).len()] }
+    }
+
+    /// Adds rows that have at least the tallied columns.
+    pub fn add(&mut self, rows: &DataFrame) -> Result<()> {
+        for (sum, name) in self.sums.iter_mut().zip(Tally::columns(self.table)) {
+            let column = rows.column(name)?;
+            *sum += match column.i128() {
+                Ok(cents) => cents.iter().flatten().sum::<i128>(),
+                Err(_) => column.i64()?.iter().flatten().map(i128::from).sum(),
+            };
+        }
+        Ok(())
     }
 }

@@ -1,26 +1,33 @@
 //! channel_period: each campaign's shops by channel, summed over the period.
 
 use anyhow::Result;
-use polars::prelude::*;
 
-use super::WindowInputs;
-use super::periods::{in_period, inner_join, keys, period_shops, sums};
+use super::adding::{Adds, DailyRows};
+use super::periods::{periods, shop_ids};
+use super::{Emit, WindowInputs};
 use crate::contracts::tables::CHANNEL_DAILY;
 use crate::metrics;
+
+const COLUMNS: [(&str, Adds); 4] =
+    [("product_impressions", Adds::Sum), ("product_clicks", Adds::Sum), ("sku_orders", Adds::Sum), ("gmv", Adds::Sum)];
 
 /// Grain: each campaign, shop of shop_period and channel with a row in the period.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn channel_period(inputs: &WindowInputs) -> Result<DataFrame> {
-    let summed = ["product_impressions", "product_clicks", "sku_orders", "gmv"];
-    let read: Vec<&str> = ["channel"].iter().chain(&summed).copied().collect();
-    let shops = period_shops(inputs, &["days"])?;
-    let daily = in_period(inputs, shops.clone(), &CHANNEL_DAILY, &read)?;
-    let by_channel = daily.group_by(keys(&["campaign_id", "shop_id", "channel"])).agg(sums(&summed));
-    let table = inner_join(by_channel, shops, &["campaign_id", "shop_id"]).with_columns([
-        metrics::impression_share(&["campaign_id", "shop_id"])?,
-        metrics::ctr(),
-        metrics::ctor(),
-    ]);
-    Ok(table.collect()?)
+pub fn channel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    for period in periods(inputs)? {
+        let shops = shop_ids(&period.shops(inputs, &[])?)?;
+        let days = period.days_with(inputs, &CHANNEL_DAILY)?;
+        let (table, key) = (&CHANNEL_DAILY, &["shop_id", "channel"]);
+        let daily = DailyRows { table, days: &days, campaign_id: None, key, columns: &COLUMNS };
+        daily.add_up(inputs, &shops, &mut |sums, _| {
+            let table = sums.with_columns(period.columns(period.published().len())).with_columns([
+                metrics::impression_share(&["shop_id"])?,
+                metrics::ctr(),
+                metrics::ctor(),
+            ]);
+            emit(table.collect()?)
+        })?;
+    }
+    Ok(())
 }

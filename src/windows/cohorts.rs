@@ -5,16 +5,16 @@
 //!    its top shops by GMV.
 //! 3. Per metric, from the highest tier down, a cohort is suppressed when its average would tell about single shops.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
-use polars::prelude::*;
+use polars::prelude::{self as pl, DataFrame};
 
-use super::PublishedTables;
+use super::{PublishedTables, Rows};
 use crate::config::{BenchmarkRules, Config};
-use crate::contracts::Table;
 use crate::contracts::tables::{FUNNEL_PERIOD, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};
+use crate::contracts::{Column, Kind, Table};
 
 /// The day whose data a report day's benchmarks use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,15 @@ pub struct Metric {
     checks_dominance: bool,
 }
 
+impl Metric {
+    /// Its column in a table that candidates are read from.
+    fn column_of(&self, table: &Table) -> Option<&'static str> {
+        let is_daily = table.name == SHOP_DAILY.name;
+        let of_period = (self.period_table.name == table.name).then_some(self.period_column);
+        of_period.or(is_daily.then_some(self.name))
+    }
+}
+
 const fn metric(name: &'static str) -> Metric {
     Metric { name, period_table: &SHOP_PERIOD, period_column: name, checks_dominance: false }
 }
@@ -48,6 +57,9 @@ const fn money(name: &'static str) -> Metric {
 const fn daily_average(name: &'static str, period_column: &'static str) -> Metric {
     Metric { name, period_table: &FUNNEL_PERIOD, period_column, checks_dominance: false }
 }
+
+/// The position of `gmv`.
+const GMV: usize = 0;
 
 /// The metrics of both benchmark tables.
 pub static METRICS: [Metric; 21] = [
@@ -78,7 +90,7 @@ pub static METRICS: [Metric; 21] = [
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// Cents.
-    Money(i128),
+    Money(i64),
     Count(i64),
     Double(f64),
 }
@@ -94,16 +106,88 @@ impl Value {
     }
 }
 
-/// A shop that can be a peer.
+/// The values of one metric, shop by shop; `None`: unknown for this shop.
 #[derive(Debug)]
-pub struct Candidate {
-    pub shop_id: i64,
-    pub category: String,
-    /// Position among the configured tiers.
-    pub tier: usize,
-    gmv_cents: i128,
-    /// In the order of `METRICS`; `None`: unknown for this shop.
-    pub values: Vec<Option<Value>>,
+enum Values {
+    /// Cents.
+    Money(Vec<Option<i64>>),
+    Count(Vec<Option<i64>>),
+    Double(Vec<Option<f64>>),
+}
+
+impl Values {
+    /// None yet.
+    fn of(kind: Kind) -> Values {
+        match kind {
+            Kind::Money => Values::Money(Vec::new()),
+            Kind::Double => Values::Double(Vec::new()),
+            _ => Values::Count(Vec::new()),
+        }
+    }
+
+    fn get(&self, shop: usize) -> Option<Value> {
+        match self {
+            Values::Money(cents) => cents[shop].map(Value::Money),
+            Values::Count(counts) => counts[shop].map(Value::Count),
+            Values::Double(values) => values[shop].map(Value::Double),
+        }
+    }
+
+    /// Adds those of some rows.
+    fn extend(&mut self, column: &pl::Column, rows: &[usize]) -> Result<()> {
+        let in_64_bits = |cents: i128| i64::try_from(cents).context("more than DECIMAL(18,2) holds");
+        match self {
+            Values::Money(all) => {
+                let cents = column.i128()?;
+                for row in rows {
+                    all.push(cents.get(*row).map(in_64_bits).transpose()?);
+                }
+            }
+            Values::Count(all) => {
+                let counts = column.i64()?;
+                all.extend(rows.iter().map(|row| counts.get(*row)));
+            }
+            Values::Double(all) => {
+                let values = column.f64()?;
+                all.extend(rows.iter().map(|row| values.get(*row)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The shops that can be peers, column by column: they are all in memory at once.
+#[derive(Debug)]
+pub struct Candidates {
+    /// Ascending.
+    pub shop_ids: Vec<i64>,
+    /// Positions among the scope's categories.
+    categories: Vec<u32>,
+    /// Positions among the configured tiers.
+    tiers: Vec<u32>,
+    /// In the order of `METRICS`.
+    values: Vec<Values>,
+}
+
+impl Candidates {
+    pub fn count(&self) -> usize {
+        self.shop_ids.len()
+    }
+
+    pub fn tier(&self, shop: usize) -> usize {
+        self.tiers[shop] as usize
+    }
+
+    pub fn value(&self, shop: usize, metric: usize) -> Option<Value> {
+        self.values[metric].get(shop)
+    }
+
+    fn gmv_cents(&self, shop: usize) -> i64 {
+        match self.value(shop, GMV) {
+            Some(Value::Money(cents)) => cents,
+            other => unreachable!("gmv is money and never null, not {other:?}"),
+        }
+    }
 }
 
 /// Why a cohort's average is not shown.
@@ -140,7 +224,8 @@ pub struct Summary {
 /// Comparable shops of one category, of one tier or higher.
 #[derive(Debug)]
 pub struct Cohort {
-    pub category: String,
+    /// Position among the scope's categories.
+    pub category: usize,
     pub tier: usize,
     /// In the order of `METRICS`.
     pub statistics: Vec<Statistic>,
@@ -153,164 +238,232 @@ pub struct Scope {
     /// 0 for `DAILY`.
     pub campaign_id: i64,
     pub observed_days: i64,
-    /// By shop.
-    pub candidates: Vec<Candidate>,
+    categories: Vec<String>,
+    pub candidates: Candidates,
     /// By category and tier.
     pub cohorts: Vec<Cohort>,
+    /// See [`Scope::benchmark_of`]; by category, tier and metric.
+    nearest: Nearest,
 }
 
 impl Scope {
-    fn new(
-        name: &'static str,
-        campaign_id: i64,
-        observed_days: i64,
-        candidates: Vec<Candidate>,
-        rules: &BenchmarkRules,
-    ) -> Scope {
-        let cohorts = cohorts(&candidates, rules);
-        Scope { name, campaign_id, observed_days, candidates, cohorts }
+    pub fn category(&self, position: usize) -> &str {
+        &self.categories[position]
+    }
+
+    pub fn category_of(&self, shop: usize) -> &str {
+        self.category(self.candidates.categories[shop] as usize)
     }
 
     /// The nearest published cohort of the shop's category with its tier or a higher one, and its mean.
-    pub fn benchmark_of(&self, shop: &Candidate, metric: usize) -> Option<(usize, f64)> {
-        let published = |c: &Cohort| Some((c.tier, c.statistics[metric].as_ref().ok()?.mean));
-        let higher = |c: &&Cohort| c.category == shop.category && c.tier >= shop.tier;
-        self.cohorts.iter().filter(higher).filter_map(published).min_by_key(|(tier, _)| *tier)
+    pub fn benchmark_of(&self, shop: usize, metric: usize) -> Option<(usize, f64)> {
+        let cohort = (self.candidates.categories[shop] as usize, self.candidates.tier(shop));
+        self.nearest.get(&cohort).and_then(|of_metrics| of_metrics[metric])
     }
 }
 
-/// Scope `DAILY` and one scope `CAMPAIGN_PERIOD` for each campaign, at the benchmark day.
-pub fn scopes(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Result<Vec<Scope>> {
-    let tiers = tiers(day, config, published)?;
-    let rules = &config.benchmark;
-    let daily = daily_candidates(day, published, &tiers)?;
-    let mut scopes = vec![Scope::new("DAILY", 0, tiers.observed_days, daily, rules)];
-    for (campaign_id, shops) in period_candidates(day, published, &tiers)? {
-        scopes.push(Scope::new("CAMPAIGN_PERIOD", campaign_id, tiers.observed_days, shops, rules));
+/// By category and tier of a shop: for each metric the tier of a cohort and its mean.
+type Nearest = HashMap<(usize, usize), Vec<Option<(usize, f64)>>>;
+
+/// For each category and tier of a shop, and metric: the published cohort with the lowest tier from its own on, and its mean.
+fn nearest(candidates: &Candidates, cohorts: &[Cohort]) -> Nearest {
+    let mut nearest = HashMap::new();
+    for shop in 0..candidates.count() {
+        let (category, tier) = (candidates.categories[shop] as usize, candidates.tier(shop));
+        nearest.entry((category, tier)).or_insert_with(|| {
+            let higher = || cohorts.iter().filter(|c| c.category == category && c.tier >= tier);
+            let mean = |c: &Cohort, metric: usize| Some((c.tier, c.statistics[metric].as_ref().ok()?.mean));
+            let of_metric = |metric| higher().filter_map(|c| mean(c, metric)).min_by_key(|(tier, _)| *tier);
+            (0..METRICS.len()).map(of_metric).collect()
+        });
     }
-    Ok(scopes)
+    nearest
+}
+
+/// Gives `consume` one scope `CAMPAIGN_PERIOD` for each campaign, then the scope `DAILY`: in the order of the tables' keys, and
+/// one at a time in memory.
+pub fn for_each_scope(
+    day: NaiveDate,
+    config: &Config,
+    published: &dyn PublishedTables,
+    consume: &mut dyn FnMut(&Scope) -> Result<()>,
+) -> Result<()> {
+    let tiers = tiers(day, config, published)?;
+    for campaign_id in campaigns(day, published)? {
+        let rows = Rows { campaign_id: Some(campaign_id), shops: None };
+        let mut shops = Gathered::new(|metric| metric.period_table.column(metric.period_column));
+        shops.read_shops(&SHOP_PERIOD, day, rows, published, &tiers)?;
+        shops.read_values_of(&FUNNEL_PERIOD, day, campaign_id, published)?;
+        consume(&shops.into_scope("CAMPAIGN_PERIOD", campaign_id, tiers.observed_days, &config.benchmark))?;
+    }
+    let mut shops = Gathered::new(|metric| SHOP_DAILY.column(metric.name));
+    shops.read_shops(&SHOP_DAILY, day, Rows::default(), published, &tiers)?;
+    consume(&shops.into_scope("DAILY", 0, tiers.observed_days, &config.benchmark))
+}
+
+/// The campaigns of `shop_period` at the benchmark day, ascending.
+fn campaigns(day: NaiveDate, published: &dyn PublishedTables) -> Result<BTreeSet<i64>> {
+    let mut campaigns = BTreeSet::new();
+    published.read(&SHOP_PERIOD, day, &["campaign_id"], Rows::default(), &mut |rows| {
+        campaigns.extend(rows.column("campaign_id")?.i64()?.iter().flatten());
+        Ok(())
+    })?;
+    Ok(campaigns)
 }
 
 /// `shop_tier` at the benchmark day.
 struct Tiers {
-    by_shop: HashMap<i64, usize>,
+    by_shop: HashMap<i64, u32>,
     observed_days: i64,
 }
 
 fn tiers(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Result<Tiers> {
-    let rows = published.read(&SHOP_TIER, &[day], &["shop_id", "tier", "observed_days"])?;
-    let by_shop = rows
-        .column("shop_id")?
-        .i64()?
-        .iter()
-        .zip(rows.column("tier")?.str()?.iter())
-        .filter_map(|(shop, tier)| Some((shop?, tier?)))
-        .map(|(shop, tier)| {
+    let mut tiers = Tiers { by_shop: HashMap::new(), observed_days: 0 };
+    let names = ["shop_id", "tier", "observed_days"];
+    published.read(&SHOP_TIER, day, &names, Rows::default(), &mut |rows| {
+        for (shop, tier) in rows.column("shop_id")?.i64()?.iter().zip(rows.column("tier")?.str()?.iter()) {
+            let (Some(shop), Some(tier)) = (shop, tier) else { continue };
             let position = config.tier_position(tier);
-            Ok((
-                shop,
-                position.with_context(|| format!("shop_tier of {day} has tier {tier:?}, the configuration not"))?,
-            ))
-        })
-        .collect::<Result<_>>()?;
-    Ok(Tiers { by_shop, observed_days: rows.column("observed_days")?.i64()?.get(0).unwrap_or(0) })
+            let position =
+                position.with_context(|| format!("shop_tier of {day} has tier {tier:?}, the configuration not"))?;
+            tiers.by_shop.insert(shop, position as u32);
+        }
+        tiers.observed_days = rows.column("observed_days")?.i64()?.get(0).unwrap_or(tiers.observed_days);
+        Ok(())
+    })?;
+    Ok(tiers)
 }
 
-/// Candidates of scope `DAILY`, by shop.
-fn daily_candidates(day: NaiveDate, published: &dyn PublishedTables, tiers: &Tiers) -> Result<Vec<Candidate>> {
-    let columns: Vec<&str> = ["shop_id", "category"].into_iter().chain(METRICS.iter().map(|m| m.name)).collect();
-    let shops = published.read(&SHOP_DAILY, &[day], &columns)?;
-    let values = METRICS.iter().map(|metric| read_values(&shops, metric.name)).collect::<Result<Vec<_>>>()?;
-    Ok(candidates(&shops, &values, tiers)?.into_iter().map(|(_, candidate)| candidate).collect())
+/// The candidates of a scope on their way.
+struct Gathered {
+    categories: Vec<String>,
+    positions: HashMap<String, u32>,
+    candidates: Candidates,
 }
 
-/// Candidates of scope `CAMPAIGN_PERIOD` by campaign, each by shop.
-fn period_candidates(
-    day: NaiveDate,
-    published: &dyn PublishedTables,
-    tiers: &Tiers,
-) -> Result<BTreeMap<i64, Vec<Candidate>>> {
-    let read = |table: &'static Table, keys: &[&'static str]| {
-        let of_table = METRICS.iter().filter(|m| m.period_table.name == table.name).map(|m| m.period_column);
-        let columns: Vec<&str> = keys.iter().copied().chain(of_table).collect();
-        published.read(table, &[day], &columns)
-    };
-    // Both tables have the same shops in the same order: their key is the same.
-    let shops = read(&SHOP_PERIOD, &["campaign_id", "shop_id", "category"])?;
-    let funnel = read(&FUNNEL_PERIOD, &["campaign_id", "shop_id"])?;
-    let values = METRICS
-        .iter()
-        .map(|metric| {
-            let rows = if metric.period_table.name == FUNNEL_PERIOD.name { &funnel } else { &shops };
-            read_values(rows, metric.period_column)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let campaigns = shops.column("campaign_id")?.i64()?;
-    let mut by_campaign: BTreeMap<i64, Vec<Candidate>> = BTreeMap::new();
-    for (row, candidate) in candidates(&shops, &values, tiers)? {
-        let campaign_id = campaigns.get(row).context("campaign_id is never null")?;
-        by_campaign.entry(campaign_id).or_default().push(candidate);
+impl Gathered {
+    fn new(column_of: fn(&Metric) -> &'static Column) -> Gathered {
+        let values = METRICS.iter().map(|metric| Values::of(column_of(metric).kind)).collect();
+        let candidates = Candidates { shop_ids: vec![], categories: vec![], tiers: vec![], values };
+        Gathered { categories: vec![], positions: HashMap::new(), candidates }
     }
-    Ok(by_campaign)
-}
 
-/// The rows of `shops` that are candidates, each with its position. `values`: of each metric, for each row.
-fn candidates(shops: &DataFrame, values: &[Vec<Option<Value>>], tiers: &Tiers) -> Result<Vec<(usize, Candidate)>> {
-    let (ids, categories) = (shops.column("shop_id")?.i64()?, shops.column("category")?.str()?);
-    let (gmv, impressions) = (shops.column("gmv")?.i128()?, shops.column("product_impressions")?.i64()?);
-    let orders = shops.column("orders")?.i64()?;
-    let mut found = Vec::new();
-    for row in 0..shops.height() {
-        let is_active = impressions.get(row) > Some(0) || orders.get(row) > Some(0);
-        let shop_id = ids.get(row).context("shop_id is never null")?;
-        let (Some(category), Some(tier), true) = (categories.get(row), tiers.by_shop.get(&shop_id), is_active) else {
-            continue;
-        };
-        let candidate = Candidate {
-            shop_id,
-            category: category.to_owned(),
-            tier: *tier,
-            gmv_cents: gmv.get(row).context("gmv is never null")?,
-            values: values.iter().map(|of_metric| of_metric[row]).collect(),
-        };
-        found.push((row, candidate));
+    /// Takes the candidates among the rows, and those of their values that the table has.
+    fn read_shops(
+        &mut self,
+        table: &'static Table,
+        day: NaiveDate,
+        rows: Rows,
+        published: &dyn PublishedTables,
+        tiers: &Tiers,
+    ) -> Result<()> {
+        let columns: Vec<&str> = ["shop_id", "category"].into_iter().chain(columns_of(table)).collect();
+        published.read(table, day, &columns, rows, &mut |rows| {
+            let taken = self.take(&rows, tiers)?;
+            self.take_values(table, &rows, &taken)
+        })
     }
-    Ok(found)
+
+    /// Takes the candidates' values of a table that has the same shops.
+    fn read_values_of(
+        &mut self,
+        table: &'static Table,
+        day: NaiveDate,
+        campaign_id: i64,
+        published: &dyn PublishedTables,
+    ) -> Result<()> {
+        let columns: Vec<&str> = ["shop_id"].into_iter().chain(columns_of(table)).collect();
+        let shops = std::mem::take(&mut self.candidates.shop_ids);
+        let mut found = 0;
+        let rows = Rows { campaign_id: Some(campaign_id), shops: Some(&shops) };
+        published.read(table, day, &columns, rows, &mut |rows| {
+            found += rows.height();
+            self.take_values(table, &rows, &(0..rows.height()).collect::<Vec<_>>())
+        })?;
+        ensure!(found == shops.len(), "{} of {day} has other shops than shop_period", table.name);
+        self.candidates.shop_ids = shops;
+        Ok(())
+    }
+
+    /// Takes the rows that are candidates; gives their positions.
+    fn take(&mut self, rows: &DataFrame, tiers: &Tiers) -> Result<Vec<usize>> {
+        let (ids, categories) = (rows.column("shop_id")?.i64()?, rows.column("category")?.str()?);
+        let (impressions, orders) = (rows.column("product_impressions")?.i64()?, rows.column("orders")?.i64()?);
+        let mut taken = Vec::new();
+        for row in 0..rows.height() {
+            let is_active = impressions.get(row) > Some(0) || orders.get(row) > Some(0);
+            let shop_id = ids.get(row).context("shop_id is never null")?;
+            let (Some(category), Some(tier), true) = (categories.get(row), tiers.by_shop.get(&shop_id), is_active)
+            else {
+                continue;
+            };
+            self.candidates.shop_ids.push(shop_id);
+            let category = self.category(category);
+            self.candidates.categories.push(category);
+            self.candidates.tiers.push(*tier);
+            taken.push(row);
+        }
+        Ok(taken)
+    }
+
+    fn category(&mut self, name: &str) -> u32 {
+        if let Some(position) = self.positions.get(name) {
+            return *position;
+        }
+        let position = self.categories.len() as u32;
+        self.categories.push(name.to_owned());
+        self.positions.insert(name.to_owned(), position);
+        position
+    }
+
+    fn take_values(&mut self, table: &Table, rows: &DataFrame, taken: &[usize]) -> Result<()> {
+        for (metric, values) in METRICS.iter().zip(&mut self.candidates.values) {
+            if let Some(name) = metric.column_of(table) {
+                values.extend(rows.column(name)?, taken)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn into_scope(self, name: &'static str, campaign_id: i64, observed_days: i64, rules: &BenchmarkRules) -> Scope {
+        let cohorts = cohorts(&self.candidates, &self.categories, rules);
+        let nearest = nearest(&self.candidates, &cohorts);
+        let Gathered { categories, candidates, .. } = self;
+        Scope { name, campaign_id, observed_days, categories, candidates, cohorts, nearest }
+    }
 }
 
-fn read_values(rows: &DataFrame, name: &str) -> Result<Vec<Option<Value>>> {
-    let column = rows.column(name)?;
-    Ok(match column.dtype() {
-        DataType::Int128 => column.i128()?.iter().map(|v| v.map(Value::Money)).collect(),
-        DataType::Int64 => column.i64()?.iter().map(|v| v.map(Value::Count)).collect(),
-        _ => column.f64()?.iter().map(|v| v.map(Value::Double)).collect(),
-    })
+/// The columns of a table that hold values of metrics.
+fn columns_of(table: &Table) -> impl Iterator<Item = &'static str> {
+    METRICS.iter().filter_map(|metric| metric.column_of(table))
 }
 
 /// Every cohort with a peer of exactly its tier, by category and tier.
-fn cohorts(candidates: &[Candidate], rules: &BenchmarkRules) -> Vec<Cohort> {
-    let mut by_category: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
-    for candidate in candidates {
-        by_category.entry(&candidate.category).or_default().push(candidate);
+fn cohorts(candidates: &Candidates, categories: &[String], rules: &BenchmarkRules) -> Vec<Cohort> {
+    let mut by_category: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (shop, category) in candidates.categories.iter().enumerate() {
+        by_category.entry(&categories[*category as usize]).or_default().push(shop);
     }
-    by_category.into_values().flat_map(|shops| category_cohorts(&shops, rules)).collect()
+    by_category.into_values().flat_map(|shops| category_cohorts(candidates, &shops, rules)).collect()
 }
 
-fn category_cohorts(shops: &[&Candidate], rules: &BenchmarkRules) -> Vec<Cohort> {
-    let mut tiers: Vec<usize> = shops.iter().map(|s| s.tier).collect();
+/// `shops` are positions among the candidates, here and below.
+fn category_cohorts(candidates: &Candidates, shops: &[usize], rules: &BenchmarkRules) -> Vec<Cohort> {
+    let mut tiers: Vec<usize> = shops.iter().map(|shop| candidates.tier(*shop)).collect();
     tiers.sort_unstable();
     tiers.dedup();
-    let peers: Vec<(usize, Vec<&Candidate>)> = tiers
+    let peers: Vec<(usize, Vec<usize>)> = tiers
         .into_iter()
-        .map(|tier| (tier, peers(shops, tier, rules)))
-        .filter(|(tier, peers)| peers.iter().any(|p| p.tier == *tier))
+        .map(|tier| (tier, peers(candidates, shops, tier, rules)))
+        .filter(|(tier, peers)| peers.iter().any(|shop| candidates.tier(*shop) == *tier))
         .collect();
+    let category = |peers: &[usize]| candidates.categories[peers[0]] as usize;
     let mut cohorts: Vec<Cohort> = peers
         .iter()
-        .map(|(tier, peers)| Cohort { category: peers[0].category.clone(), tier: *tier, statistics: Vec::new() })
+        .map(|(tier, peers)| Cohort { category: category(peers), tier: *tier, statistics: Vec::new() })
         .collect();
     for metric in 0..METRICS.len() {
-        for (cohort, statistic) in cohorts.iter_mut().zip(statistics(&peers, metric, rules)) {
+        for (cohort, statistic) in cohorts.iter_mut().zip(statistics(candidates, &peers, metric, rules)) {
             cohort.statistics.push(statistic);
         }
     }
@@ -318,22 +471,30 @@ fn category_cohorts(shops: &[&Candidate], rules: &BenchmarkRules) -> Vec<Cohort>
 }
 
 /// The top shops by GMV (ties by smaller `shop_id`) of those with the tier or a higher one, by shop.
-fn peers<'a>(shops: &[&'a Candidate], tier: usize, rules: &BenchmarkRules) -> Vec<&'a Candidate> {
-    let mut peers: Vec<&Candidate> = shops.iter().filter(|s| s.tier >= tier).copied().collect();
-    peers.sort_by_key(|s| (std::cmp::Reverse(s.gmv_cents), s.shop_id));
-    peers.truncate(rules.top_share.ceil_of(peers.len()));
-    peers.sort_by_key(|s| s.shop_id);
+fn peers(candidates: &Candidates, shops: &[usize], tier: usize, rules: &BenchmarkRules) -> Vec<usize> {
+    let mut peers: Vec<usize> = shops.iter().copied().filter(|shop| candidates.tier(*shop) >= tier).collect();
+    let top = rules.top_share.ceil_of(peers.len());
+    if top < peers.len() {
+        // Candidates ascend by shop, and so do their positions.
+        peers.sort_by_key(|shop| (std::cmp::Reverse(candidates.gmv_cents(*shop)), *shop));
+        peers.truncate(top);
+        peers.sort_unstable();
+    }
     peers
 }
 
 /// One metric of a category's cohorts, given lowest tier first; decided from the highest tier down.
-fn statistics(cohorts: &[(usize, Vec<&Candidate>)], metric: usize, rules: &BenchmarkRules) -> Vec<Statistic> {
+fn statistics(
+    candidates: &Candidates,
+    cohorts: &[(usize, Vec<usize>)],
+    metric: usize,
+    rules: &BenchmarkRules,
+) -> Vec<Statistic> {
     let mut decided = Vec::new();
     let mut published_above: Option<Vec<i64>> = None;
     for (_, peers) in cohorts.iter().rev() {
-        let known: Vec<(i64, Value)> = peers.iter().filter_map(|p| Some((p.shop_id, p.values[metric]?))).collect();
-        let shops: Vec<i64> = known.iter().map(|(shop, _)| *shop).collect();
-        let values: Vec<Value> = known.into_iter().map(|(_, value)| value).collect();
+        let value = |shop: &usize| Some((candidates.shop_ids[*shop], candidates.value(*shop, metric)?));
+        let (shops, values): (Vec<i64>, Vec<Value>) = peers.iter().filter_map(value).unzip();
         let suppression = suppression(&shops, &values, published_above.as_deref(), &METRICS[metric], rules);
         decided.push(match suppression {
             Some(reason) => Err(reason),
@@ -374,7 +535,7 @@ fn difference(one: &[i64], other: &[i64]) -> u64 {
 
 /// Whether one peer holds more than the allowed share of a sum > 0, exactly.
 fn is_dominated(values: &[Value], rules: &BenchmarkRules) -> bool {
-    let cents = || values.iter().map(|v| if let Value::Money(cents) = v { *cents } else { 0 });
+    let cents = || values.iter().map(|v| if let Value::Money(cents) = v { i128::from(*cents) } else { 0 });
     let (sum, greatest) = (cents().sum::<i128>(), cents().max().unwrap_or(0));
     sum > 0 && greatest * rules.max_peer_share.denominator > rules.max_peer_share.numerator * sum
 }
@@ -397,7 +558,9 @@ fn mean(values: &[Value]) -> f64 {
     let peers = values.len() as i128;
     let exact = |sum: i128, per_unit: i128| sum as f64 / (peers * per_unit) as f64;
     match values[0] {
-        Value::Money(_) => exact(values.iter().map(|v| if let Value::Money(c) = v { *c } else { 0 }).sum(), 100),
+        Value::Money(_) => {
+            exact(values.iter().map(|v| if let Value::Money(c) = v { i128::from(*c) } else { 0 }).sum(), 100)
+        }
         Value::Count(_) => {
             exact(values.iter().map(|v| if let Value::Count(c) = v { i128::from(*c) } else { 0 }).sum(), 1)
         }
@@ -423,7 +586,7 @@ mod tests {
     const RULES: BenchmarkRules =
         BenchmarkRules { min_peers: 3, top_share: Share::ONE, max_peer_share: Share { numerator: 1, denominator: 2 } };
 
-    fn decide(values: &[i128], above: Option<&[i64]>) -> Option<Suppression> {
+    fn decide(values: &[i64], above: Option<&[i64]>) -> Option<Suppression> {
         let shops: Vec<i64> = (1..=values.len() as i64).collect();
         let values: Vec<Value> = values.iter().map(|c| Value::Money(*c)).collect();
         suppression(&shops, &values, above, &METRICS[0], &RULES)

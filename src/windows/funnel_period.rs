@@ -3,10 +3,14 @@
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::WindowInputs;
-use super::periods::{in_period, inner_join, keys, period_shops, sums};
+use super::adding::{Adds, DailyRows};
+use super::periods::{periods, shop_ids};
+use super::{Emit, WindowInputs};
 use crate::contracts::tables::SHOP_DAILY;
 use crate::metrics::ratio;
+
+const COLUMNS: [(&str, Adds); 3] =
+    [("unique_reach", Adds::Sum), ("unique_clicks", Adds::Sum), ("customers", Adds::Sum)];
 
 /// Grain: the shops of shop_period.
 ///
@@ -14,18 +18,21 @@ use crate::metrics::ratio;
 /// rates are quotients of those means, formed from the sums they share their divisor with.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn funnel_period(inputs: &WindowInputs) -> Result<DataFrame> {
-    let key = ["campaign_id", "shop_id"];
-    let counted = ["unique_reach", "unique_clicks", "customers"];
-    let shops = period_shops(inputs, &["days"])?;
-    let daily = in_period(inputs, shops.clone(), &SHOP_DAILY, &counted)?;
-    let summed = daily.group_by(keys(&key)).agg(sums(&counted));
-    let table = inner_join(shops, summed, &key).with_columns([
-        ratio(col("unique_reach"), col("days")).alias("avg_unique_reach"),
-        ratio(col("unique_clicks"), col("days")).alias("avg_unique_clicks"),
-        ratio(col("customers"), col("days")).alias("avg_daily_customers"),
-        ratio(col("unique_clicks"), col("unique_reach")).alias("click_rate"),
-        ratio(col("customers"), col("unique_clicks")).alias("customer_rate"),
-    ]);
-    Ok(table.collect()?)
+pub fn funnel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    for period in periods(inputs)? {
+        let shops = shop_ids(&period.shops(inputs, &[])?)?;
+        let (table, days) = (&SHOP_DAILY, period.published());
+        let daily = DailyRows { table, days, campaign_id: None, key: &["shop_id"], columns: &COLUMNS };
+        daily.add_up(inputs, &shops, &mut |sums, _| {
+            let table = sums.with_columns(period.columns(days.len())).with_columns([
+                ratio(col("unique_reach"), col("days")).alias("avg_unique_reach"),
+                ratio(col("unique_clicks"), col("days")).alias("avg_unique_clicks"),
+                ratio(col("customers"), col("days")).alias("avg_daily_customers"),
+                ratio(col("unique_clicks"), col("unique_reach")).alias("click_rate"),
+                ratio(col("customers"), col("unique_clicks")).alias("customer_rate"),
+            ]);
+            emit(table.collect()?)
+        })?;
+    }
+    Ok(())
 }

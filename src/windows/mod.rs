@@ -1,8 +1,10 @@
 //! Stage 5: periods, tiers, baselines, stock and benchmarks: pure functions over published rollups.
 //!
 //! A window table sees the tables it reads through [`PublishedTables`] and the report day's own snapshots; never an
-//! older export, a path or the clock. [`reads`] says beforehand what a table reads, which is what makes it stale.
+//! older export, a path or the clock. [`reads`] says beforehand what a table reads, which is what makes it stale. It asks for
+//! the columns, days and shops that it needs, and gives its rows away some at a time, in the order of its key (`adding`).
 
+mod adding;
 mod category_benchmark;
 mod channel_period;
 pub mod cohorts;
@@ -22,6 +24,7 @@ use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
 use crate::config::{BaselineShops, Config};
+use crate::contracts::arrow::empty;
 use crate::contracts::{Table, tables::*};
 use crate::days::calendar::{six_months_before, trailing};
 use crate::exports::snapshots::Snapshots;
@@ -33,13 +36,41 @@ const LONG_WINDOW_DAYS: u64 = 30;
 /// The length of the window of fast-moving stock.
 const SHORT_WINDOW_DAYS: u64 = 7;
 
+/// Which rows of a table are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rows<'a> {
+    /// Of a table that has campaigns; `None`: of every campaign.
+    pub campaign_id: Option<i64>,
+    /// Ascending; `None`: of every shop.
+    pub shops: Option<&'a [i64]>,
+}
+
 /// What earlier stages have published, and what this run is about to publish for the same day.
 pub trait PublishedTables {
     /// The days of `[first, last]` on which the table is published, oldest first.
     fn published_days(&self, table: &Table, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>>;
 
-    /// The named columns of the table on those days, each in key order, with the day as a last column `day`.
-    fn read(&self, table: &Table, days: &[NaiveDate], columns: &[&str]) -> Result<DataFrame>;
+    /// Gives `consume` the named columns of the rows of a published day that are asked for, some at a time, in key order.
+    /// Nothing else is read than what these columns and rows need.
+    fn read(
+        &self,
+        table: &'static Table,
+        day: NaiveDate,
+        columns: &[&str],
+        rows: Rows,
+        consume: &mut dyn FnMut(DataFrame) -> Result<()>,
+    ) -> Result<()>;
+
+    /// The rows as one table: few columns, or those of few shops.
+    fn read_all(&self, table: &'static Table, day: NaiveDate, columns: &[&str], rows: Rows) -> Result<DataFrame> {
+        let mut all = empty(&columns.iter().map(|name| table.column(name)).collect::<Vec<_>>())?;
+        self.read(table, day, columns, rows, &mut |rows| {
+            all.vstack_mut_owned(rows)?;
+            Ok(())
+        })?;
+        all.rechunk_mut();
+        Ok(all)
+    }
 }
 
 /// What the tables of a report day are computed from.
@@ -49,39 +80,59 @@ pub struct WindowInputs<'a> {
     /// Of `day`.
     pub snapshots: &'a Snapshots,
     pub published: &'a dyn PublishedTables,
+    /// How many rows may be in memory at a time, at least 1; the tables are the same with any number. A row counts as
+    /// [`BYTES_PER_ROW`].
+    pub rows_at_once: usize,
 }
+
+/// Memory for each row that may be in memory at a time. A row of the widest table takes 400 bytes, and is there as read, as
+/// added up, sorted and laid out; the rest is for snapshots and compressed tables. Measured with 200 000 shops
+/// (docs/decisions/0008). Too small a value makes a run exceed the limit, too large a one makes it read days more than once.
+pub const BYTES_PER_ROW: u64 = 4096;
+
+/// Takes a table's rows, some at a time, in the order of its key.
+pub type Emit<'a> = &'a mut dyn FnMut(DataFrame) -> Result<()>;
 
 /// One window table of the day, conformed to its contract; the optional exports that it needs are there.
-pub fn window_table(table: &'static Table, inputs: &WindowInputs) -> Result<DataFrame> {
-    let rows = match table.name {
-        "shop_period" => shop_period::shop_period(inputs)?,
-        "funnel_period" => funnel_period::funnel_period(inputs)?,
-        "channel_period" => channel_period::channel_period(inputs)?,
-        "product_period" => product_period::product_period(inputs)?,
-        "content_period" => content_period::content_period(inputs)?,
-        "sub_campaign_period" => sub_campaign_period::sub_campaign_period(inputs)?,
-        "gmv_baseline" => gmv_baseline::gmv_baseline(inputs)?,
-        "stock_status" => stock_status::stock_status(inputs)?,
-        "shop_tier" => shop_tier::shop_tier(inputs)?,
+pub fn window_table(table: &'static Table, inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    let emit: Emit = &mut |rows| emit(table.conform(rows)?);
+    match table.name {
+        "shop_period" => shop_period::shop_period(inputs, emit),
+        "funnel_period" => funnel_period::funnel_period(inputs, emit),
+        "channel_period" => channel_period::channel_period(inputs, emit),
+        "product_period" => product_period::product_period(inputs, emit),
+        "content_period" => content_period::content_period(inputs, emit),
+        "sub_campaign_period" => sub_campaign_period::sub_campaign_period(inputs, emit),
+        "gmv_baseline" => gmv_baseline::gmv_baseline(inputs, emit),
+        "stock_status" => stock_status::stock_status(inputs, emit),
+        "shop_tier" => shop_tier::shop_tier(inputs, emit),
         other => unreachable!("{other} is not a window table"),
-    };
-    table.conform(rows)
+    }
 }
 
-/// One benchmark table of a benchmark day, conformed to its contract.
-pub fn benchmark_table(
-    table: &'static Table,
+/// Takes rows of one of several tables.
+pub type EmitEach<'a> = &'a mut dyn FnMut(&'static Table, DataFrame) -> Result<()>;
+
+/// Both benchmark tables of a benchmark day, conformed to their contracts, scope by scope.
+pub fn benchmark_tables(
     benchmark: &BenchmarkDay,
     config: &Config,
     published: &dyn PublishedTables,
-) -> Result<DataFrame> {
-    let scopes = cohorts::scopes(benchmark.day, config, published)?;
-    let rows = match table.name {
-        "category_benchmark" => category_benchmark::category_benchmark(&scopes, benchmark, config)?,
-        "shop_benchmark" => shop_benchmark::shop_benchmark(&scopes, benchmark, config)?,
-        other => unreachable!("{other} is not a benchmark table"),
-    };
-    table.conform(rows)
+    rows_at_once: usize,
+    emit: EmitEach,
+) -> Result<()> {
+    cohorts::for_each_scope(benchmark.day, config, published, &mut |scope| {
+        let rows = category_benchmark::category_benchmark(scope, benchmark, config)?;
+        emit(&CATEGORY_BENCHMARK, CATEGORY_BENCHMARK.conform(rows)?)?;
+        let shops = scope.candidates.count();
+        let shops_at_once = (rows_at_once / cohorts::METRICS.len()).max(1);
+        for first in (0..shops).step_by(shops_at_once) {
+            let some = first..shops.min(first + shops_at_once);
+            let rows = shop_benchmark::shop_benchmark(scope, some, benchmark, config)?;
+            emit(&SHOP_BENCHMARK, SHOP_BENCHMARK.conform(rows)?)?;
+        }
+        Ok(())
+    })
 }
 
 /// What a window or benchmark table reads.

@@ -1,137 +1,94 @@
-//! What the period tables share: the campaigns' shops, their published days, and daily rows within a period.
+//! What the period tables share: the day's campaigns with their days so far, and the shops of each.
 
 use anyhow::Result;
 use chrono::NaiveDate;
 use polars::prelude::*;
 
-use super::WindowInputs;
-use crate::columns;
+use super::{Rows, WindowInputs};
 use crate::contracts::Table;
 use crate::contracts::tables::{AD_HOURLY, CONTENT_DAILY, SHOP_DAILY, SHOP_PERIOD};
 use crate::days::calendar::{self, day_number};
-use crate::exports::snapshots::Campaign;
 
-/// One row for each campaign of the day and shop registered for it: `campaign_id`, `shop_id`, `target_gmv`, the
-/// period's `first_day` and `through_day`, and its `days`, `missing_days`, `content_days` and `ad_days`.
-pub fn registrations(inputs: &WindowInputs) -> Result<DataFrame> {
-    let campaigns = inputs.snapshots.campaigns.iter();
-    let periods = campaigns.map(|campaign| Period::new(campaign, inputs)).collect::<Result<Vec<_>>>()?;
-    let ints = |name: &str, value: fn(&Period) -> i64| columns::ints(name, periods.iter().map(value));
-    let campaigns = DataFrame::new(
-        periods.len(),
-        vec![
-            ints("campaign_id", |p| p.campaign_id),
-            columns::days("first_day", periods.iter().map(|p| day_number(p.first_day))),
-            columns::days("through_day", periods.iter().map(|_| day_number(inputs.day))),
-            ints("days", |p| p.days),
-            ints("missing_days", |p| p.missing_days),
-            ints("content_days", |p| p.content_days),
-            ints("ad_days", |p| p.ad_days),
-        ],
-    )?;
-    let shops = &inputs.snapshots.campaign_shops;
-    let shops = DataFrame::new(
-        shops.len(),
-        vec![
-            columns::ints("campaign_id", shops.iter().map(|s| s.campaign_id)),
-            columns::ints("shop_id", shops.iter().map(|s| s.shop_id)),
-            columns::money("target_gmv", shops.iter().map(|s| s.target_gmv_cents)),
-        ],
-    )?;
-    Ok(inner_join(shops.lazy(), campaigns.lazy(), &["campaign_id"]).collect()?)
+/// A campaign's days so far. Period tables are computed campaign by campaign, in this order: that of their key.
+pub struct Period {
+    pub campaign_id: i64,
+    first_day: NaiveDate,
+    through_day: NaiveDate,
+    /// Of the days, those whose rollups are published.
+    published: Vec<NaiveDate>,
 }
 
-/// A campaign's days so far, counted.
-struct Period {
-    campaign_id: i64,
-    first_day: NaiveDate,
-    days: i64,
-    missing_days: i64,
-    content_days: i64,
-    ad_days: i64,
+/// The periods of the day's campaigns, by campaign.
+pub fn periods(inputs: &WindowInputs) -> Result<Vec<Period>> {
+    let period = |campaign_id, first_day| {
+        let published = inputs.published.published_days(&SHOP_DAILY, first_day, inputs.day)?;
+        Ok(Period { campaign_id, first_day, through_day: inputs.day, published })
+    };
+    let campaigns = inputs.snapshots.campaigns.iter();
+    let mut periods = campaigns.map(|c| period(c.campaign_id, c.first_day)).collect::<Result<Vec<_>>>()?;
+    periods.sort_by_key(|period| period.campaign_id);
+    Ok(periods)
 }
 
 impl Period {
-    fn new(campaign: &Campaign, inputs: &WindowInputs) -> Result<Period> {
-        let first_day = campaign.first_day;
-        let count = |table| count_days(inputs, table, first_day);
-        let days = count(&SHOP_DAILY)?;
-        Ok(Period {
-            campaign_id: campaign.campaign_id,
-            first_day,
-            days,
-            missing_days: calendar::days(first_day, inputs.day).count() as i64 - days,
-            content_days: count(&CONTENT_DAILY)?,
-            ad_days: count(&AD_HOURLY)?,
-        })
+    /// The days of the period on which a table is published, oldest first.
+    pub fn days_with(&self, inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
+        inputs.published.published_days(table, self.first_day, self.through_day)
+    }
+
+    /// The columns `campaign_id`, `through_day` and `days`.
+    pub fn columns(&self, days: usize) -> [Expr; 3] {
+        [
+            int(self.campaign_id).alias("campaign_id"),
+            day(self.through_day).alias("through_day"),
+            int(days as i64).alias("days"),
+        ]
+    }
+
+    /// The further columns of `shop_period` that tell of its days.
+    pub fn columns_of_days(&self, inputs: &WindowInputs) -> Result<[Expr; 4]> {
+        let all = calendar::days(self.first_day, self.through_day).count();
+        let count = |days: usize, name: &str| int(days as i64).alias(name);
+        Ok([
+            day(self.first_day).alias("first_day"),
+            count(all - self.published.len(), "missing_days"),
+            count(self.days_with(inputs, &CONTENT_DAILY)?.len(), "content_days"),
+            count(self.days_with(inputs, &AD_HOURLY)?.len(), "ad_days"),
+        ])
+    }
+
+    /// The days whose rollups are published, oldest first.
+    pub fn published(&self) -> &[NaiveDate] {
+        &self.published
+    }
+
+    /// The rows of `shop_period` of the campaign: `shop_id` and further columns, by shop.
+    pub fn shops(&self, inputs: &WindowInputs, columns: &[&str]) -> Result<DataFrame> {
+        let columns: Vec<&str> = ["shop_id"].iter().chain(columns).copied().collect();
+        let rows = Rows { campaign_id: Some(self.campaign_id), shops: None };
+        inputs.published.read_all(&SHOP_PERIOD, inputs.day, &columns, rows)
     }
 }
 
-/// Days from `first` through the report day on which a table is published.
-fn count_days(inputs: &WindowInputs, table: &Table, first: NaiveDate) -> Result<i64> {
-    Ok(inputs.published.published_days(table, first, inputs.day)?.len() as i64)
+// A literal alone takes the least type that holds it.
+fn int(value: i64) -> Expr {
+    lit(value).cast(DataType::Int64)
 }
 
-/// The shops of `shop_period` at the day, with the columns that other period tables take from it.
-pub fn period_shops(inputs: &WindowInputs, columns: &[&str]) -> Result<LazyFrame> {
-    let columns: Vec<&str> =
-        ["campaign_id", "shop_id", "first_day", "through_day"].iter().chain(columns).copied().collect();
-    Ok(inputs.published.read(&SHOP_PERIOD, &[inputs.day], &columns)?.lazy().drop(cols(["day"])))
+fn day(value: NaiveDate) -> Expr {
+    lit(day_number(value)).cast(DataType::Int32)
 }
 
-/// Daily rows of the periods' shops: those of `shops` (with `campaign_id`, `shop_id`, `first_day`) joined with the
-/// named columns of a daily table over the day's longest period, each row within its own campaign's period.
-pub fn in_period(inputs: &WindowInputs, shops: LazyFrame, table: &Table, columns: &[&str]) -> Result<LazyFrame> {
-    let published = published_in_longest_period(inputs, table)?;
-    let columns: Vec<&str> = ["shop_id"].iter().chain(columns).copied().collect();
-    let daily = inputs.published.read(table, &published, &columns)?.lazy();
-    let shops = shops.select(keys(&["campaign_id", "shop_id", "first_day"]));
-    Ok(inner_join(shops, daily, &["shop_id"]).filter(col("day").gt_eq(col("first_day"))))
-}
-
-fn published_in_longest_period(inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
-    match inputs.snapshots.first_campaign_day() {
-        Some(first) => inputs.published.published_days(table, first, inputs.day),
-        None => Ok(vec![]),
-    }
-}
-
-/// How many days of each campaign's period have the table: `campaign_id`, `days`.
-pub fn table_days(inputs: &WindowInputs, table: &Table) -> Result<LazyFrame> {
-    let campaigns = &inputs.snapshots.campaigns;
-    let counts = campaigns.iter().map(|c| count_days(inputs, table, c.first_day)).collect::<Result<Vec<_>>>()?;
-    let frame = DataFrame::new(
-        campaigns.len(),
-        vec![columns::ints("campaign_id", campaigns.iter().map(|c| c.campaign_id)), columns::ints("days", counts)],
-    )?;
-    Ok(frame.lazy())
+/// The column `shop_id`.
+pub fn shop_ids(rows: &DataFrame) -> Result<Vec<i64>> {
+    Ok(rows.column("shop_id")?.i64()?.iter().flatten().collect())
 }
 
 pub fn inner_join(left: LazyFrame, right: LazyFrame, on: &[&str]) -> LazyFrame {
     left.join(right, keys(on), keys(on), JoinArgs::new(JoinType::Inner))
 }
 
-pub fn left_join(left: LazyFrame, right: LazyFrame, on: &[&str]) -> LazyFrame {
-    left.join(right, keys(on), keys(on), JoinArgs::new(JoinType::Left))
-}
-
 /// Column names as expressions.
 pub fn keys(names: &[&str]) -> Vec<Expr> {
     names.iter().map(|name| col(*name)).collect()
-}
-
-/// The sum of each column.
-///
-/// Counts are added in 128 bits, as money is, and cannot wrap; `Table::conform` brings them back to INT64.
-pub fn sums(names: &[&str]) -> Vec<Expr> {
-    names.iter().map(|name| exact_sum(name)).collect()
-}
-
-/// The sum that leaves null days out and is null where every day is.
-pub fn sum_or_null(name: &str) -> Expr {
-    when(col(name).count().gt(lit(0))).then(exact_sum(name)).otherwise(lit(NULL)).alias(name)
-}
-
-fn exact_sum(name: &str) -> Expr {
-    col(name).cast(DataType::Int128).sum()
 }

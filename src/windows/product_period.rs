@@ -1,25 +1,28 @@
 //! product_period: each campaign's shops by product, summed over the period.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::WindowInputs;
-use super::periods::{in_period, inner_join, keys, period_shops, sums};
+use super::adding::{Adds, DailyRows};
+use super::periods::{Period, periods, shop_ids};
+use super::{Emit, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::PRODUCT_DAILY;
 use crate::metrics;
 
-const SUMMED: [&str; 10] = [
-    "product_impressions",
-    "product_clicks",
-    "page_views",
-    "add_to_carts",
-    "unique_page_viewers",
-    "unique_cart_adders",
-    "orders",
-    "sku_orders",
-    "items_sold",
-    "gmv",
+const COLUMNS: [(&str, Adds); 10] = [
+    ("product_impressions", Adds::Sum),
+    ("product_clicks", Adds::Sum),
+    ("page_views", Adds::Sum),
+    ("add_to_carts", Adds::Sum),
+    ("unique_page_viewers", Adds::Sum),
+    ("unique_cart_adders", Adds::Sum),
+    ("orders", Adds::Sum),
+    ("sku_orders", Adds::Sum),
+    ("items_sold", Adds::Sum),
+    ("gmv", Adds::Sum),
 ];
 
 /// Grain: each campaign, shop of shop_period and product with a row in the period.
@@ -27,28 +30,37 @@ const SUMMED: [&str; 10] = [
 /// Null: `is_campaign_product` where `campaign_products` of the day is absent.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn product_period(inputs: &WindowInputs) -> Result<DataFrame> {
-    let read: Vec<&str> = ["product_id"].iter().chain(&SUMMED).copied().collect();
-    let shops = period_shops(inputs, &["days"])?;
-    let daily = in_period(inputs, shops.clone(), &PRODUCT_DAILY, &read)?;
-    let by_product = daily.group_by(keys(&["campaign_id", "shop_id", "product_id"])).agg(sums(&SUMMED));
-    let table = inner_join(by_product, shops, &["campaign_id", "shop_id"])
-        .with_columns([metrics::add_to_cart_rate(), metrics::ctr(), metrics::ctor()])
-        .collect()?;
-    with_campaign_flag(table, inputs)
+pub fn product_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    for period in periods(inputs)? {
+        let shops = shop_ids(&period.shops(inputs, &[])?)?;
+        let days = period.days_with(inputs, &PRODUCT_DAILY)?;
+        let (table, key) = (&PRODUCT_DAILY, &["shop_id", "product_id"]);
+        let daily = DailyRows { table, days: &days, campaign_id: None, key, columns: &COLUMNS };
+        let campaign_products = campaign_products(inputs, &period);
+        daily.add_up(inputs, &shops, &mut |sums, _| {
+            let table = sums.with_columns(period.columns(period.published().len())).with_columns([
+                metrics::add_to_cart_rate(),
+                metrics::ctr(),
+                metrics::ctor(),
+            ]);
+            emit(with_campaign_flag(table.collect()?, campaign_products.as_ref())?)
+        })?;
+    }
+    Ok(())
 }
 
-/// Adds `is_campaign_product`: the shop's product is one of this campaign, on the day.
-fn with_campaign_flag(mut table: DataFrame, inputs: &WindowInputs) -> Result<DataFrame> {
-    let products = inputs.snapshots.products_by_campaign();
-    let [campaigns, shops, ids] = ["campaign_id", "shop_id", "product_id"].map(|name| table.column(name));
-    let (campaigns, shops, ids) = (campaigns?.i64()?, shops?.i64()?, ids?.i64()?);
-    let flags: Vec<Option<bool>> = campaigns
-        .iter()
-        .zip(shops.iter())
-        .zip(ids.iter())
-        .map(|((campaign, shop), product)| Some(products.as_ref()?.contains(&(campaign?, shop?, product?))))
-        .collect();
-    table.with_column(columns::flags("is_campaign_product", flags))?;
+/// The campaign's (shop, product), on the day; `None` where the export is absent.
+fn campaign_products(inputs: &WindowInputs, period: &Period) -> Option<HashSet<(i64, i64)>> {
+    let products = inputs.snapshots.campaign_products()?.iter();
+    let of_campaign = products.filter(|product| product.campaign_id == period.campaign_id);
+    Some(of_campaign.map(|product| (product.shop_id, product.product_id)).collect())
+}
+
+/// Adds `is_campaign_product`.
+fn with_campaign_flag(mut table: DataFrame, products: Option<&HashSet<(i64, i64)>>) -> Result<DataFrame> {
+    let (shops, ids) = (table.column("shop_id")?.i64()?, table.column("product_id")?.i64()?);
+    let flags = shops.iter().zip(ids.iter()).map(|(shop, product)| Some(products?.contains(&(shop?, product?))));
+    let flags = columns::flags("is_campaign_product", flags.collect::<Vec<_>>());
+    table.with_column(flags)?;
     Ok(table)
 }

@@ -3,38 +3,39 @@
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::WindowInputs;
-use super::periods::{in_period, inner_join, keys, left_join, registrations, sum_or_null, sums};
+use super::adding::{Adds, DailyRows};
+use super::periods::{Period, inner_join, periods};
+use super::{Emit, WindowInputs};
+use crate::columns;
 use crate::contracts::tables::SHOP_DAILY;
+use crate::exports::snapshots::CampaignShop;
 use crate::metrics;
 
-/// Columns of shop_daily that are never null.
-const SUMMED: [&str; 16] = [
-    "gmv",
-    "gmv_live",
-    "gmv_video",
-    "gmv_product_card",
-    "orders",
-    "sku_orders",
-    "items_sold",
-    "contribution_product",
-    "contribution_shipping",
-    "estimated_tiktok_contribution",
-    "product_impressions",
-    "product_clicks",
-    "page_views",
-    "add_to_carts",
-    "unique_page_viewers",
-    "unique_cart_adders",
-];
-/// Columns that are null on a day without their export.
-const SUMMED_IF_KNOWN: [&str; 6] = [
-    "creator_new_videos",
-    "creator_new_lives",
-    "seller_new_videos",
-    "seller_new_lives",
-    "ad_spend",
-    "ad_gross_revenue",
+const COLUMNS: [(&str, Adds); 23] = [
+    ("gmv", Adds::Sum),
+    ("gmv_live", Adds::Sum),
+    ("gmv_video", Adds::Sum),
+    ("gmv_product_card", Adds::Sum),
+    ("orders", Adds::Sum),
+    ("sku_orders", Adds::Sum),
+    ("items_sold", Adds::Sum),
+    ("contribution_product", Adds::Sum),
+    ("contribution_shipping", Adds::Sum),
+    ("estimated_tiktok_contribution", Adds::Sum),
+    ("product_impressions", Adds::Sum),
+    ("product_clicks", Adds::Sum),
+    ("page_views", Adds::Sum),
+    ("add_to_carts", Adds::Sum),
+    ("unique_page_viewers", Adds::Sum),
+    ("unique_cart_adders", Adds::Sum),
+    // Null on a day without their export.
+    ("creator_new_videos", Adds::SumIfKnown),
+    ("creator_new_lives", Adds::SumIfKnown),
+    ("seller_new_videos", Adds::SumIfKnown),
+    ("seller_new_lives", Adds::SumIfKnown),
+    ("ad_spend", Adds::SumIfKnown),
+    ("ad_gross_revenue", Adds::SumIfKnown),
+    ("category", Adds::LatestIfKnown),
 ];
 
 /// Grain: each campaign of the day and shop of its `campaign_shops` with a published row in the period.
@@ -42,26 +43,41 @@ const SUMMED_IF_KNOWN: [&str; 6] = [
 /// Null: a sum is null where its value is null on every day.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn shop_period(inputs: &WindowInputs) -> Result<DataFrame> {
-    let key = ["campaign_id", "shop_id"];
-    let registrations = registrations(inputs)?.lazy();
-    let read: Vec<&str> = SUMMED.iter().chain(&SUMMED_IF_KNOWN).chain(&["category"]).copied().collect();
-    let daily = in_period(inputs, registrations.clone(), &SHOP_DAILY, &read)?;
-    let category = daily
-        .clone()
-        .filter(col("category").is_not_null())
-        .sort(["day"], SortMultipleOptions::default())
-        .group_by(keys(&key))
-        .agg([col("category").last()]);
-    let known = SUMMED_IF_KNOWN.iter().map(|name| sum_or_null(name));
-    let summed = daily.group_by(keys(&key)).agg(sums(&SUMMED).into_iter().chain(known).collect::<Vec<_>>());
-    let table = left_join(inner_join(registrations, summed, &key), category, &key).with_columns([
-        metrics::avg_order_value(),
-        metrics::ctr(),
-        metrics::ctor(),
-        metrics::ad_roi(),
-        metrics::add_to_cart_rate(),
-        metrics::ratio(col("gmv"), col("target_gmv")).alias("target_progress"),
-    ]);
-    Ok(table.collect()?)
+pub fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    for period in periods(inputs)? {
+        let registered = registered(inputs, &period);
+        let shops: Vec<i64> = registered.iter().map(|shop| shop.shop_id).collect();
+        let (table, days) = (&SHOP_DAILY, period.published());
+        let daily = DailyRows { table, days, campaign_id: None, key: &["shop_id"], columns: &COLUMNS };
+        let of_days = period.columns_of_days(inputs)?;
+        daily.add_up(inputs, &shops, &mut |sums, _| {
+            let table = inner_join(sums, targets(&registered)?.lazy(), &["shop_id"])
+                .with_columns(period.columns(days.len()))
+                .with_columns(&of_days)
+                .with_columns([
+                    metrics::avg_order_value(),
+                    metrics::ctr(),
+                    metrics::ctor(),
+                    metrics::ad_roi(),
+                    metrics::add_to_cart_rate(),
+                    metrics::ratio(col("gmv"), col("target_gmv")).alias("target_progress"),
+                ]);
+            emit(table.collect()?)
+        })?;
+    }
+    Ok(())
+}
+
+/// The campaign's registrations, by shop.
+fn registered<'a>(inputs: &WindowInputs<'a>, period: &Period) -> Vec<&'a CampaignShop> {
+    let shops = inputs.snapshots.campaign_shops.iter();
+    let mut registered: Vec<&CampaignShop> = shops.filter(|s| s.campaign_id == period.campaign_id).collect();
+    registered.sort_unstable_by_key(|shop| shop.shop_id);
+    registered
+}
+
+fn targets(registered: &[&CampaignShop]) -> Result<DataFrame> {
+    let ids = columns::ints("shop_id", registered.iter().map(|s| s.shop_id));
+    let targets = columns::money("target_gmv", registered.iter().map(|s| s.target_gmv_cents));
+    Ok(DataFrame::new(registered.len(), vec![ids, targets])?)
 }

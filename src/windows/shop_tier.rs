@@ -3,8 +3,9 @@
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::periods::{inner_join, keys, sums};
-use super::{LONG_WINDOW_DAYS, WindowInputs};
+use super::adding::{Adds, DailyRows};
+use super::periods::{inner_join, shop_ids};
+use super::{Emit, LONG_WINDOW_DAYS, Rows, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::SHOP_DAILY;
 use crate::days::calendar::trailing;
@@ -14,27 +15,25 @@ use crate::days::calendar::trailing;
 /// Formula: the highest configured tier whose `min_gmv` <= the sum of gmv over the published days of [D-29, D].
 ///
 /// Source: SPEC.md section 4.
-pub fn shop_tier(inputs: &WindowInputs) -> Result<DataFrame> {
-    let today = inputs.published.read(&SHOP_DAILY, &[inputs.day], &["shop_id", "category"])?.lazy();
-    let window = inputs.published.published_days(&SHOP_DAILY, trailing(inputs.day, LONG_WINDOW_DAYS), inputs.day)?;
-    let trailing = inputs
-        .published
-        .read(&SHOP_DAILY, &window, &["shop_id", "gmv"])?
-        .lazy()
-        .group_by(keys(&["shop_id"]))
-        .agg(sums(&["gmv"]))
-        .rename(["gmv"], ["trailing_gmv"], true);
-    let mut table = inner_join(today, trailing, &["shop_id"]).collect()?;
-    let tiers = &inputs.config.tiers;
-    let names: Vec<Option<&str>> = table
-        .column("trailing_gmv")?
-        .i128()?
-        .iter()
-        .map(|cents| Some(tiers[inputs.config.tier_of(cents?)].name.as_str()))
-        .collect();
-    let names = columns::texts("tier", names);
-    let observed = columns::ints("observed_days", (0..table.height()).map(|_| window.len() as i64));
-    table.with_column(names)?;
-    table.with_column(observed)?;
-    Ok(table)
+pub fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    let today = inputs.published.read_all(&SHOP_DAILY, inputs.day, &["shop_id", "category"], Rows::default())?;
+    let (first, tiers) = (trailing(inputs.day, LONG_WINDOW_DAYS), &inputs.config.tiers);
+    let days = inputs.published.published_days(&SHOP_DAILY, first, inputs.day)?;
+    let (table, key, columns) = (&SHOP_DAILY, &["shop_id"], &[("gmv", Adds::Sum)]);
+    let daily = DailyRows { table, days: &days, campaign_id: None, key, columns };
+    daily.add_up(inputs, &shop_ids(&today)?, &mut |sums, _| {
+        let trailing = sums.rename(["gmv"], ["trailing_gmv"], true);
+        let mut table = inner_join(today.clone().lazy(), trailing, &["shop_id"]).collect()?;
+        let names: Vec<Option<&str>> = table
+            .column("trailing_gmv")?
+            .i128()?
+            .iter()
+            .map(|cents| Some(tiers[inputs.config.tier_of(cents?)].name.as_str()))
+            .collect();
+        let names = columns::texts("tier", names);
+        let observed = columns::ints("observed_days", (0..table.height()).map(|_| days.len() as i64));
+        table.with_column(names)?;
+        table.with_column(observed)?;
+        emit(table)
+    })
 }

@@ -1,14 +1,14 @@
 //! stock_status: for each SKU, how long its stock lasts at the recent pace.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::{LONG_WINDOW_DAYS, SHORT_WINDOW_DAYS, WindowInputs};
+use super::{Emit, LONG_WINDOW_DAYS, Rows, SHORT_WINDOW_DAYS, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::{SHOP_DAILY, SKU_DAILY};
-use crate::days::calendar::{day_number, trailing};
+use crate::days::calendar::trailing;
 use crate::exports::snapshots::InventoryItem;
 
 /// Days that stock has to last, unless a campaign ends earlier.
@@ -36,14 +36,27 @@ impl Pace {
 /// Example: 9 available and 9 sold in 7 published days last exactly 7 days: SUFFICIENT, not AT_RISK.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn stock_status(inputs: &WindowInputs) -> Result<DataFrame> {
-    let items = inputs.snapshots.inventory().unwrap_or_default();
-    let paces = paces(inputs)?;
-    let pace = |i: &InventoryItem| paces.of(&(i.shop_id, i.product_id, i.sku_id));
+pub fn stock_status(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    let mut items: Vec<&InventoryItem> = inputs.snapshots.inventory().unwrap_or_default().iter().collect();
+    items.sort_unstable_by_key(|i| (i.shop_id, i.product_id, i.sku_id));
     let in_campaign = inputs.snapshots.products_of_any_campaign();
     let horizons = horizons(inputs);
-    let horizon = |i: &InventoryItem| horizons.get(&(i.shop_id, i.product_id)).copied().unwrap_or(HORIZON_DAYS);
-    let cover = |i: &InventoryItem| {
+    for items in items.chunks(inputs.rows_at_once) {
+        emit(statuses(items, &paces(inputs, items)?, in_campaign.as_ref(), &horizons)?)?;
+    }
+    Ok(())
+}
+
+/// The rows of some SKUs.
+fn statuses(
+    items: &[&InventoryItem],
+    paces: &Paces,
+    in_campaign: Option<&HashSet<(i64, i64)>>,
+    horizons: &HashMap<(i64, i64), i64>,
+) -> Result<DataFrame> {
+    let pace = |i: &&InventoryItem| paces.of(&(i.shop_id, i.product_id, i.sku_id));
+    let horizon = |i: &&InventoryItem| horizons.get(&(i.shop_id, i.product_id)).copied().unwrap_or(HORIZON_DAYS);
+    let cover = |i: &&InventoryItem| {
         let pace = pace(i);
         (pace.items > 0).then(|| (i128::from(i.available_quantity) * pace.days) as f64 / pace.items as f64)
     };
@@ -55,7 +68,7 @@ pub fn stock_status(inputs: &WindowInputs) -> Result<DataFrame> {
             columns::ints("sku_id", items.iter().map(|i| i.sku_id)),
             columns::flags(
                 "is_campaign_product",
-                items.iter().map(|i| in_campaign.as_ref().map(|c| c.contains(&(i.shop_id, i.product_id)))),
+                items.iter().map(|i| in_campaign.map(|c| c.contains(&(i.shop_id, i.product_id)))),
             ),
             columns::ints("available_quantity", items.iter().map(|i| i.available_quantity)),
             columns::doubles("daily_sales", items.iter().map(pace).map(|p| p.items as f64 / p.days as f64)),
@@ -92,26 +105,31 @@ impl Paces {
     }
 }
 
-fn paces(inputs: &WindowInputs) -> Result<Paces> {
+/// The paces of the shops of some SKUs.
+fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
+    let mut shops: Vec<i64> = items.iter().map(|i| i.shop_id).collect();
+    shops.dedup();
     let short_first = trailing(inputs.day, SHORT_WINDOW_DAYS);
     let long_first = trailing(inputs.day, LONG_WINDOW_DAYS);
     let published = inputs.published.published_days(&SHOP_DAILY, long_first, inputs.day)?;
-    let rows = inputs.published.read(&SKU_DAILY, &published, &["shop_id", "product_id", "sku_id", "items_sold"])?;
-    let [shops, products, skus, items] =
-        ["shop_id", "product_id", "sku_id", "items_sold"].map(|name| rows.column(name));
-    let (shops, products, skus, items) = (shops?.i64()?, products?.i64()?, skus?.i64()?, items?.i64()?);
     let mut sold: HashMap<(i64, i64, i64), (i128, i128)> = HashMap::new();
-    for ((((shop, product), sku), items), day) in
-        shops.iter().zip(products.iter()).zip(skus.iter()).zip(items.iter()).zip(rows.column("day")?.i32()?.iter())
-    {
-        let (Some(shop), Some(product), Some(sku), Some(items), Some(day)) = (shop, product, sku, items, day) else {
-            continue;
-        };
-        let (short, long) = sold.entry((shop, product, sku)).or_default();
-        *long += i128::from(items);
-        if day >= day_number(short_first) {
-            *short += i128::from(items);
-        }
+    for day in &published {
+        let names = ["shop_id", "product_id", "sku_id", "items_sold"];
+        let rows = Rows { campaign_id: None, shops: Some(&shops) };
+        inputs.published.read(&SKU_DAILY, *day, &names, rows, &mut |rows| {
+            let [shops, products, skus, items] = names.map(|name| rows.column(name));
+            let (shops, products, skus, items) = (shops?.i64()?, products?.i64()?, skus?.i64()?, items?.i64()?);
+            for (((shop, product), sku), items) in shops.iter().zip(products.iter()).zip(skus.iter()).zip(items.iter())
+            {
+                let (Some(shop), Some(product), Some(sku), Some(items)) = (shop, product, sku, items) else { continue };
+                let (short, long) = sold.entry((shop, product, sku)).or_default();
+                *long += i128::from(items);
+                if *day >= short_first {
+                    *short += i128::from(items);
+                }
+            }
+            Ok(())
+        })?;
     }
     Ok(Paces {
         sold,

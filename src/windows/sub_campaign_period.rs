@@ -1,29 +1,40 @@
 //! sub_campaign_period: each campaign's shops by its sub-campaigns, summed over the period.
 
 use anyhow::Result;
-use polars::prelude::*;
 
-use super::WindowInputs;
-use super::periods::{in_period, inner_join, keys, period_shops, sums, table_days};
+use super::adding::{Adds, DailyRows};
+use super::periods::{periods, shop_ids};
+use super::{Emit, WindowInputs};
 use crate::contracts::tables::SUB_CAMPAIGN_DAILY;
 use crate::metrics;
+
+const COLUMNS: [(&str, Adds); 5] = [
+    ("sub_campaign_name", Adds::Latest),
+    ("orders", Adds::Sum),
+    ("sku_orders", Adds::Sum),
+    ("items_sold", Adds::Sum),
+    ("gmv", Adds::Sum),
+];
 
 /// Grain: each campaign, shop of shop_period and sub-campaign of that campaign with a row in the period.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn sub_campaign_period(inputs: &WindowInputs) -> Result<DataFrame> {
-    let summed = ["orders", "sku_orders", "items_sold", "gmv"];
-    let read: Vec<&str> =
-        ["campaign_id", "sub_campaign_id", "sub_campaign_name"].iter().chain(&summed).copied().collect();
-    let shops = period_shops(inputs, &[])?;
-    // The daily row names its own campaign; only rows of the period's campaign count.
-    let daily = in_period(inputs, shops.clone(), &SUB_CAMPAIGN_DAILY, &read)?
-        .filter(col("campaign_id").eq(col("campaign_id_right")));
-    let by_sub_campaign = daily
-        .sort(["day"], SortMultipleOptions::default())
-        .group_by(keys(&["campaign_id", "shop_id", "sub_campaign_id"]))
-        .agg(sums(&summed).into_iter().chain([col("sub_campaign_name").last()]).collect::<Vec<_>>());
-    let with_shop = inner_join(by_sub_campaign, shops, &["campaign_id", "shop_id"]);
-    let table = inner_join(with_shop, table_days(inputs, &SUB_CAMPAIGN_DAILY)?, &["campaign_id"]).collect()?;
-    metrics::with_gmv_rank(table, &["campaign_id", "shop_id"], "sub_campaign_id")
+pub fn sub_campaign_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    for period in periods(inputs)? {
+        let shops = shop_ids(&period.shops(inputs, &[])?)?;
+        let days = period.days_with(inputs, &SUB_CAMPAIGN_DAILY)?;
+        let daily = DailyRows {
+            table: &SUB_CAMPAIGN_DAILY,
+            days: &days,
+            // The daily row names its own campaign; only rows of the period's campaign count.
+            campaign_id: Some(period.campaign_id),
+            key: &["shop_id", "sub_campaign_id"],
+            columns: &COLUMNS,
+        };
+        daily.add_up(inputs, &shops, &mut |sums, _| {
+            let table = sums.with_columns(period.columns(days.len())).collect()?;
+            emit(metrics::with_gmv_rank(table, &["shop_id"], "sub_campaign_id")?)
+        })?;
+    }
+    Ok(())
 }

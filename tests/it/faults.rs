@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,6 +33,8 @@ pub struct Faults {
     calls: AtomicU64,
     fault: Option<Fault>,
     meanwhile: Option<(u64, Box<dyn Fn() + Send + Sync>)>,
+    /// The parts of objects that were read: path and range.
+    parts: Mutex<Vec<(String, Range<u64>)>>,
 }
 
 impl fmt::Debug for Faults {
@@ -53,6 +55,11 @@ impl Faults {
 
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The parts of an object that were read since it was asked last.
+    pub fn take_parts(&self, path: &str) -> Vec<Range<u64>> {
+        self.parts.lock().unwrap().extract_if(.., |(of, _)| of == path).map(|(_, range)| range).collect()
     }
 
     async fn call<T>(&self, effect: impl Future<Output = Result<T>>) -> Result<T> {
@@ -100,6 +107,8 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let parts = ranges.iter().map(|range| (location.to_string(), range.clone()));
+        self.faults.parts.lock().unwrap().extend(parts);
         self.faults.call(self.inner.get_ranges(location, ranges)).await
     }
 

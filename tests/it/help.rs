@@ -368,20 +368,20 @@ fn a_manifest() {
       {"day":"2026-03-10","reason":"inventory is not final","table":"stock_status"}
     started_at: "[started_at]"
     tables:
-      category_benchmark: {"bytes":"[bytes]","inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
-      channel_daily: {"bytes":"[bytes]","inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
-      channel_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
-      content_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
-      funnel_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      gmv_baseline: {"bytes":"[bytes]","inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
-      product_daily: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      product_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      shop_benchmark: {"bytes":"[bytes]","inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
-      shop_daily: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      shop_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      shop_tier: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      sku_daily: {"bytes":"[bytes]","inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      sub_campaign_period: {"bytes":"[bytes]","inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      category_benchmark: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
+      channel_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
+      channel_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
+      content_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      funnel_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      gmv_baseline: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      product_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      product_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_benchmark: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_tier: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      sku_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      sub_campaign_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
     time_zone: "America/Los_Angeles"
     version: "[version]"
     "#);

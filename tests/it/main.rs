@@ -15,6 +15,7 @@ mod oracle;
 mod places;
 mod properties;
 mod random_worlds;
+mod reads;
 mod resources;
 mod scene;
 mod staleness;

@@ -1,0 +1,134 @@
+//! A result file's footer: where each column chunk lies, whose rows a row group holds, and what the bytes must be.
+//!
+//! The manifest holds the hash of the footer, the footer those of the column chunks: so a reader that fetches a few chunks
+//! knows that they are the ones that were published, without the rest of the file.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::FOOTER_SIZE;
+use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
+
+use crate::contracts::Column;
+use crate::contracts::arrow::schema;
+use crate::record::fingerprint::sha256;
+use crate::record::manifest::FooterMark;
+use crate::windows::Rows;
+
+/// JSON: for each column the SHA-256 of its chunks, one for each row group.
+const COLUMN_SHA256: &str = "campaign_etl.column_sha256";
+
+/// What a file says of itself.
+#[derive(Debug)]
+pub struct Footer {
+    pub metadata: ArrowReaderMetadata,
+    column_sha256: BTreeMap<String, Vec<String>>,
+}
+
+impl Footer {
+    /// `end` holds at least the footer.
+    ///
+    /// # Errors
+    /// When the bytes do not end as a Parquet file does.
+    pub fn parse(end: &[u8]) -> Result<Footer> {
+        let length = footer_bytes(end)? as usize;
+        let start = end.len().checked_sub(length).context("a footer longer than its file")?;
+        let metadata = ParquetMetaDataReader::decode_metadata(&end[start..end.len() - FOOTER_SIZE])?;
+        let key_values = metadata.file_metadata().key_value_metadata();
+        let hashes = key_values.into_iter().flatten().find(|kv| kv.key == COLUMN_SHA256);
+        let column_sha256 = hashes.and_then(|kv| kv.value.as_deref()).map(serde_json::from_str).transpose()?;
+        // Parquet's own types say everything; what a foreign writer may have embedded of Arrow's is not looked at.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
+        Ok(Footer { metadata, column_sha256: column_sha256.unwrap_or_default() })
+    }
+
+    /// # Errors
+    /// When a column is missing, or of another type than its contract says.
+    pub fn check(&self, columns: &[&Column]) -> Result<()> {
+        for column in columns {
+            let found = self.metadata.schema().field_with_name(column.name).context("not as its contract says")?;
+            let expected = schema(&[**column]).field(0).clone();
+            ensure!(
+                (found.data_type(), found.is_nullable()) == (expected.data_type(), expected.is_nullable()),
+                "column {}: expected {}, found {}",
+                column.name,
+                expected.data_type(),
+                found.data_type()
+            );
+        }
+        Ok(())
+    }
+
+    /// The row groups that may hold rows that are asked for.
+    pub fn groups_with(&self, rows: &Rows) -> Vec<usize> {
+        let groups = self.metadata.metadata().row_groups();
+        (0..groups.len()).filter(|group| may_hold(&groups[*group], rows)).collect()
+    }
+
+    /// The chunks of columns in a row group: where they lie, and their hashes (`None`: the file has none).
+    pub fn chunks<'a>(
+        &'a self,
+        group: usize,
+        names: &'a [&str],
+    ) -> impl Iterator<Item = (Range<u64>, Option<&'a str>)> + 'a {
+        let chunks = self.metadata.metadata().row_group(group).columns().iter();
+        chunks.filter_map(move |chunk| {
+            let name = chunk.column_descr().name();
+            let (start, length) = chunk.byte_range();
+            let sha256 = self.column_sha256.get(name).and_then(|hashes| hashes.get(group)).map(String::as_str);
+            names.contains(&name).then_some((start..start + length, sha256))
+        })
+    }
+}
+
+/// What a manifest says of a file's footer.
+///
+/// # Errors
+/// As [`Footer::parse`].
+pub fn footer_mark(file: &[u8]) -> Result<FooterMark> {
+    let bytes = footer_bytes(file)?;
+    let start = file.len().checked_sub(bytes as usize).context("a footer longer than its file")?;
+    Ok(FooterMark { bytes, sha256: sha256(&file[start..]) })
+}
+
+/// The length of the footer with the eight bytes that end every Parquet file.
+fn footer_bytes(end: &[u8]) -> Result<u64> {
+    let tail = end.last_chunk::<FOOTER_SIZE>().context("shorter than any Parquet file")?;
+    Ok((FooterTail::try_new(tail)?.metadata_length() + FOOTER_SIZE) as u64)
+}
+
+/// The hashes of a file's column chunks, for its footer. `written`: the file up to there.
+pub fn column_sha256(groups: &[RowGroupMetaData], written: &[u8]) -> KeyValue {
+    let mut hashes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for chunk in groups.iter().flat_map(|group| group.columns()) {
+        let (start, length) = chunk.byte_range();
+        let chunk_bytes = &written[start as usize..(start + length) as usize];
+        hashes.entry(chunk.column_descr().name()).or_default().push(sha256(chunk_bytes));
+    }
+    KeyValue::new(COLUMN_SHA256.into(), serde_json::json!(hashes).to_string())
+}
+
+fn may_hold(group: &RowGroupMetaData, rows: &Rows) -> bool {
+    let bounds = |name: &str| {
+        let chunk = group.columns().iter().find(|chunk| chunk.column_descr().name() == name)?;
+        match chunk.statistics()? {
+            Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
+            _ => None,
+        }
+    };
+    let of_campaign = rows.campaign_id.is_none_or(|campaign| {
+        bounds("campaign_id").is_none_or(|(least, greatest)| (least..=greatest).contains(&campaign))
+    });
+    let of_shops = rows.shops.is_none_or(|shops| {
+        bounds("shop_id").is_none_or(|(least, greatest)| {
+            let next = shops.get(shops.partition_point(|shop| *shop < least));
+            next.is_some_and(|shop| *shop <= greatest)
+        })
+    });
+    of_campaign && of_shops
+}
