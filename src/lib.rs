@@ -5,9 +5,9 @@
 //!         |
 //!       days        (2) is the day final? which day does the benchmark use?
 //!         |
-//!       exports     (3) open, check, quarantine; rows stream by
+//!       exports     (3) open, check, quarantine; all threads decode
 //!         |
-//!       rollups     (4) one pass -> the daily tables
+//!       rollups     (4) one pass, split by shop -> the daily tables
 //!         |
 //!       windows     (5) periods, tiers, baselines, stock, benchmarks over published rollups
 //!         |

@@ -7,13 +7,11 @@ use hashbrown::hash_table::Entry;
 pub struct Groups<K, V> {
     slots: HashTable<u32>,
     groups: Vec<(K, V)>,
-    /// Rows of a key often follow each other.
-    last: u32,
 }
 
 impl<K, V> Default for Groups<K, V> {
     fn default() -> Self {
-        Groups { slots: HashTable::new(), groups: Vec::new(), last: 0 }
+        Groups { slots: HashTable::new(), groups: Vec::new() }
     }
 }
 
@@ -25,6 +23,12 @@ pub trait Key: Eq + Copy {
 impl Key for i64 {
     fn parts(&self) -> (u64, u64) {
         (0, *self as u64)
+    }
+}
+
+impl Key for (i64, u32) {
+    fn parts(&self) -> (u64, u64) {
+        (self.1.into(), self.0 as u64)
     }
 }
 
@@ -49,14 +53,12 @@ impl Key for (u32, i64, i64) {
 impl<K: Key, V: Default> Groups<K, V> {
     #[inline]
     pub fn slot(&mut self, key: K) -> u32 {
-        if self.groups.get(self.last as usize).is_none_or(|(last, _)| *last != key) {
-            self.last = self.find(key);
-        }
-        self.last
+        self.slot_or(key, V::default)
     }
 
+    /// As `slot`; the value of a key that is new is made.
     #[inline]
-    fn find(&mut self, key: K) -> u32 {
+    pub fn slot_or(&mut self, key: K, new: impl FnOnce() -> V) -> u32 {
         let groups = &mut self.groups;
         let is_it = |slot: &u32| groups[*slot as usize].0 == key;
         match self.slots.entry(hash(key.parts()), is_it, |slot| hash(groups[*slot as usize].0.parts())) {
@@ -64,7 +66,7 @@ impl<K: Key, V: Default> Groups<K, V> {
             Entry::Vacant(place) => {
                 let slot = groups.len() as u32;
                 place.insert(slot);
-                groups.push((key, V::default()));
+                groups.push((key, new()));
                 slot
             }
         }
@@ -221,7 +223,7 @@ impl Doings {
         // A large partition does not make the small ones after it go through its places.
         let fitting = (self.taken * 2).next_power_of_two().max(FEWEST_PLACES);
         self.taken = 0;
-        if self.places.len() > 4 * fitting {
+        if self.places.len() > 16 * fitting {
             self.resize(fitting);
         }
     }

@@ -261,13 +261,21 @@ impl RowWriter for TrafficWriter<'_> {
 struct TrafficAdder {
     least: LeastIds,
     shops: Groups<i64, Visits>,
+    channels: Groups<(i64, u32), ShopChannel>,
     // By the shop's slot.
-    channels: Groups<(u32, u32), Counters>,
     products: Groups<(u32, i64), Visits>,
     contents: Groups<(u32, i64), Counters>,
     shop_users: Doings,
     product_users: Doings,
     done: Done,
+}
+
+/// A channel of a shop; one look finds both.
+#[derive(Default)]
+struct ShopChannel {
+    /// The shop's slot.
+    shop: u32,
+    counters: Counters,
 }
 
 /// Shops that are complete; keys start with the shop.
@@ -300,12 +308,15 @@ impl Adder<VALUES> for TrafficAdder {
         let [shop, product, user, content, channel, low, high] = *row;
         let counters = Counters::unpacked([low, high]);
         let (user_id, flags) = (more(user, self.least.user), counters.flags());
-        let shop = self.shops.slot(more(shop, self.least.shop));
+        let (shop_id, number) = (more(shop, self.least.shop), (channel >> 1) as u32);
+        let new = || ShopChannel { shop: self.shops.slot(shop_id), ..ShopChannel::default() };
+        let slot = self.channels.slot_or((shop_id, number), new);
+        let shop_channel = self.channels.at(slot);
+        let shop = shop_channel.shop;
         let product = self.products.slot((shop, more(product, self.least.product)));
         if round.is_first() {
             // The sums by shop are those of its channels.
-            let slot = self.channels.slot((shop, (channel >> 1) as u32));
-            self.channels.at(slot).add(&counters);
+            shop_channel.counters.add(&counters);
             self.products.at(product).counters.add(&counters);
             if channel & 1 == 1 {
                 let slot = self.contents.slot((shop, more(content, self.least.content)));
@@ -334,9 +345,9 @@ impl Adder<VALUES> for TrafficAdder {
 
     fn end_partition(&mut self) {
         let (shops, done) = (&mut self.shops, &mut self.done);
-        for ((shop, channel), counters) in self.channels.drain() {
+        for (key, ShopChannel { shop, counters }) in self.channels.drain() {
             shops.at(shop).counters.add(&counters);
-            done.channels.push(((shops.key(shop), channel), counters));
+            done.channels.push((key, counters));
         }
         done.products.extend(self.products.drain().map(|((shop, id), visits)| ((shops.key(shop), id), visits)));
         done.contents.extend(self.contents.drain().map(|((shop, id), counters)| ((shops.key(shop), id), counters)));

@@ -135,8 +135,8 @@ fn help_of_run() {
               Threads to compute with; the results are the same with any number [default: all cores]
 
           --memory-limit <SIZE>
-              Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk [default:
-              half of what there is]
+              Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk
+              [default: half of what there is]
 
       -h, --help
               Print help (see a summary with '-h')
