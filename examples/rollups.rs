@@ -67,9 +67,10 @@ fn main() -> Result<()> {
     let read_and_added = started.elapsed();
     let civil = CivilDay::new(args.day, config.time_zone);
     fs::create_dir_all(&args.out)?;
-    for (table, rows) in daily_tables(&sums, &read.snapshots, &civil)? {
-        fs::write(args.out.join(format!("{}.parquet", table.name)), TableFile::new(table, args.day, &rows)?.bytes)?;
-    }
+    daily_tables(&sums, &read.snapshots, &civil, &resources, |table, rows| {
+        let file = TableFile::new(table, args.day, &rows)?;
+        Ok(fs::write(args.out.join(format!("{}.parquet", table.name)), file.bytes)?)
+    })?;
     println!("read and added up in {read_and_added:.2?}, with tables {:.2?}", started.elapsed());
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! What a run may take of the machine, and whether it still may.
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 
 use crate::stop::Stop;
 
@@ -35,6 +37,20 @@ impl Resources {
     /// The same, with an account of its own of what is spilled.
     pub fn counted_apart(&self) -> Resources {
         Resources { spilled_bytes: Arc::default(), ..self.clone() }
+    }
+
+    /// The results of `work` on each item, in the order of the items, computed by all threads.
+    pub fn map<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+        let waiting = Mutex::new(items.into_iter().enumerate());
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let mut done: Vec<(usize, R)> = thread::scope(|scope| {
+            let some = || std::iter::from_fn(next).map(|(n, item)| (n, work(item))).collect::<Vec<_>>();
+            let threads: Vec<_> = (0..self.threads).map(|_| scope.spawn(some)).collect();
+            let results = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            threads.into_iter().flat_map(results).collect()
+        });
+        done.sort_by_key(|(n, _)| *n);
+        done.into_iter().map(|(_, result)| result).collect()
     }
 
     pub fn spilled_bytes(&self) -> u64 {

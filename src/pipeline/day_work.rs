@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use chrono::NaiveDate;
-use polars::prelude::DataFrame;
 
 use super::Job;
 use crate::contracts::tables::TABLES;
@@ -47,12 +46,9 @@ impl<'a> DayWork<'a> {
         })
     }
 
-    pub fn add(&mut self, table: &'static Table, rows: DataFrame) -> Result<()> {
-        if table.stage == Stage::Rollup {
-            self.inputs.insert(table.name, self.rollup_inputs.clone());
-        }
-        self.tables.add(TableFile::new(table, self.exports.day, &rows)?);
-        Ok(())
+    pub fn add_rollup(&mut self, file: TableFile) {
+        self.inputs.insert(file.table.name, self.rollup_inputs.clone());
+        self.tables.add(file);
     }
 
     pub fn first_campaign_day(&self) -> Option<NaiveDate> {

@@ -242,9 +242,7 @@ impl<'a> Run<'a> {
         let mut work = DayWork::new(self.facts, exports, inputs)?;
         work.snapshots = std::mem::take(&mut read.snapshots);
         work.skipped = skipped(&work.exports, &work.snapshots, &read);
-        for (table, rows) in daily {
-            work.add(table, rows)?;
-        }
+        daily.into_iter().for_each(|file| work.add_rollup(file));
         let spilled = match spilled_bytes {
             0 => String::new(),
             bytes => format!(", {} spilled to {}", ByteSize(bytes), job.resources.spill_folder.display()),

@@ -1,15 +1,14 @@
 //! A day's exports read to their end and rolled up; told apart from exports that changed while they were read.
 
 use anyhow::{Context, Result};
-use polars::prelude::DataFrame;
 
 use super::Job;
-use crate::contracts::Table;
 use crate::contracts::tables::TABLES;
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::{DayExports, changed_since};
 use crate::exports::snapshots::Snapshots;
 use crate::exports::{DayRead, read_day};
+use crate::publish::TableFile;
 use crate::record::manifest::Skipped;
 use crate::resources::Resources;
 use crate::rollups::{self, Rows, tally::Tally};
@@ -19,7 +18,7 @@ use crate::rollups::{self, Rows, tally::Tally};
 pub struct RolledUp {
     pub read: DayRead,
     /// The daily tables; none where the day is blocked.
-    pub daily: Vec<(&'static Table, DataFrame)>,
+    pub daily: Vec<TableFile>,
     /// Totals over the used rows.
     pub tally: Tally,
     /// Rows that did not fit into memory.
@@ -50,7 +49,8 @@ pub fn roll_up(job: &Job, exports: &DayExports, resources: &Resources) -> Result
         return Ok(Reading::Whole(RolledUp { read, ..RolledUp::default() }));
     }
     let sums = rows.into_sums().context("a day that is not blocked was read to its end")?;
-    let daily = rollups::daily_tables(&sums, &read.snapshots, &civil)?;
+    let file = |table, rows| TableFile::new(table, exports.day, &rows);
+    let daily = rollups::daily_tables(&sums, &read.snapshots, &civil, &resources, file)?;
     Ok(Reading::Whole(RolledUp { read, daily, tally: sums.tally, spilled_bytes: resources.spilled_bytes() }))
 }
 

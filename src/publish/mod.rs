@@ -18,7 +18,7 @@ pub mod vacuum;
 pub mod writer;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
@@ -48,7 +48,7 @@ pub struct TableFile {
     pub rows: u64,
     pub bytes: bytes::Bytes,
     pub sha256: String,
-    pub footer: Rc<Footer>,
+    pub footer: Arc<Footer>,
     footer_mark: FooterMark,
 }
 

@@ -1,6 +1,6 @@
 //! Result tables as Parquet files, and back; the same rows always give the same bytes.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use arrow_array::RecordBatch;
@@ -108,7 +108,7 @@ impl TableWriter {
             table: self.table,
             rows: self.rows,
             sha256: sha256(&bytes),
-            footer: Rc::new(Footer::parse(&bytes)?),
+            footer: Arc::new(Footer::parse(&bytes)?),
             footer_mark: footer_mark(&bytes)?,
             bytes,
         })

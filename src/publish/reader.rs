@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use arrow_array::cast::AsArray;
@@ -41,7 +41,7 @@ pub struct DayTables<'a> {
     /// Tables that do not exist for the day any more.
     pub absent: BTreeSet<&'static str>,
     /// Of published files that were read.
-    footers: RefCell<HashMap<(&'static str, NaiveDate), Rc<Footer>>>,
+    footers: RefCell<HashMap<(&'static str, NaiveDate), Arc<Footer>>>,
 }
 
 impl<'a> DayTables<'a> {
@@ -118,7 +118,7 @@ impl PublishedTables for DayTables<'_> {
                 let known = self.footers.borrow().get(&(table.name, day)).cloned();
                 let footer = match known {
                     Some(footer) => footer,
-                    None => Rc::new(file.fetch_footer(mark)?),
+                    None => Arc::new(file.fetch_footer(mark)?),
                 };
                 self.footers.borrow_mut().insert((table.name, day), footer.clone());
                 file.read(table, &footer, &names, &rows, &mut consume)

@@ -20,7 +20,8 @@ use anyhow::{Context, Result};
 use polars::prelude::DataFrame;
 
 use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
-use crate::contracts::{Table, tables};
+use crate::contracts::tables::TABLES;
+use crate::contracts::{Stage, Table};
 use crate::days::calendar::CivilDay;
 use crate::exports::contract::OpenExport;
 use crate::exports::snapshots::Snapshots;
@@ -99,28 +100,38 @@ impl RowSink for Rows {
     }
 }
 
-/// Every daily table whose exports are there, conformed to its contract and reconciled with the used rows.
-pub fn daily_tables(sums: &Sums, snapshots: &Snapshots, civil: &CivilDay) -> Result<Vec<(&'static Table, DataFrame)>> {
+/// Every daily table whose exports are there, conformed to its contract and reconciled with the used rows; `finish` makes of
+/// each what is kept, so that not all are in memory at once as they are computed.
+pub fn daily_tables<T: Send>(
+    sums: &Sums,
+    snapshots: &Snapshots,
+    civil: &CivilDay,
+    resources: &Resources,
+    finish: impl Fn(&'static Table, DataFrame) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let (orders, traffic) = (&sums.orders, &sums.traffic);
-    let mut daily = vec![
-        (&tables::SHOP_DAILY, shop_daily::shop_daily(orders, traffic, snapshots, civil)?),
-        (&tables::CHANNEL_DAILY, channel_daily::channel_daily(orders, traffic)?),
-        (&tables::PRODUCT_DAILY, product_daily::product_daily(orders, traffic, snapshots)?),
-        (&tables::SKU_DAILY, sku_daily::sku_daily(orders)?),
-    ];
-    if let Some(contents) = snapshots.contents() {
-        daily.push((&tables::CONTENT_DAILY, content_daily::content_daily(orders, traffic, contents)?));
-    }
-    if let Some(sub_campaigns) = snapshots.sub_campaigns() {
-        daily.push((&tables::SUB_CAMPAIGN_DAILY, sub_campaign_daily::sub_campaign_daily(orders, sub_campaigns)?));
-    }
-    if let Some(ad_hours) = snapshots.ad_hours() {
-        daily.push((&tables::AD_HOURLY, ad_hourly::ad_hourly(ad_hours, civil)?));
-    }
-    let conformed = |(table, rows): (&'static Table, DataFrame)| {
-        let rows = table.conform(rows)?;
-        sums.tally.reconcile(table, &rows)?;
-        Ok((table, rows))
+    let contents = snapshots.contents();
+    let (sub_campaigns, ad_hours) = (snapshots.sub_campaigns(), snapshots.ad_hours());
+    let table = |table: &'static Table| -> Option<Result<DataFrame>> {
+        Some(match table.name {
+            "shop_daily" => shop_daily::shop_daily(orders, traffic, snapshots, civil),
+            "channel_daily" => channel_daily::channel_daily(orders, traffic),
+            "product_daily" => product_daily::product_daily(orders, traffic, snapshots),
+            "sku_daily" => sku_daily::sku_daily(orders),
+            "content_daily" => content_daily::content_daily(orders, traffic, contents?),
+            "sub_campaign_daily" => sub_campaign_daily::sub_campaign_daily(orders, sub_campaigns?),
+            "ad_hourly" => ad_hourly::ad_hourly(ad_hours?, civil),
+            other => unreachable!("{other} is not a rollup"),
+        })
     };
-    daily.into_iter().map(conformed).collect()
+    let daily = TABLES.into_iter().filter(|table| table.stage == Stage::Rollup).collect();
+    let finished = resources.map(daily, |each: &'static Table| {
+        let conformed = |rows: Result<DataFrame>| {
+            let rows = each.conform(rows?)?;
+            sums.tally.reconcile(each, &rows)?;
+            finish(each, rows)
+        };
+        table(each).map(conformed)
+    });
+    finished.into_iter().flatten().collect()
 }

@@ -29,11 +29,17 @@ pub struct Counters {
 #[derive(Clone, Copy, Default)]
 pub struct Visits {
     pub counters: Counters,
-    pub unique_reach: i64,
-    pub unique_clicks: i64,
-    pub unique_page_viewers: i64,
-    /// Users with any page view and any add-to-cart.
-    pub unique_cart_adders: i64,
+    pub users: Users,
+}
+
+/// Distinct users by what they were seen doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Users {
+    pub reached: i64,
+    pub clicked: i64,
+    pub viewed: i64,
+    /// With any page view and any add-to-cart.
+    pub added: i64,
 }
 
 /// The day's traffic by shop and what belongs to it.
@@ -87,15 +93,30 @@ impl Counters {
     }
 }
 
-impl Visits {
-    /// Counts one user with all that it was seen doing.
+/// What a user of any combination of flags counts.
+const ONE_USER: [Users; 16] = {
+    let mut counted = [Users { reached: 0, clicked: 0, viewed: 0, added: 0 }; 16];
+    let mut flags = 0;
+    while flags < 16 {
+        counted[flags as usize] = Users {
+            reached: (flags & REACHED > 0) as i64,
+            clicked: (flags & CLICKED > 0) as i64,
+            viewed: (flags & VIEWED > 0) as i64,
+            added: (flags & VIEWED > 0 && flags & ADDED > 0) as i64,
+        };
+        flags += 1;
+    }
+    counted
+};
+
+impl Users {
     #[inline]
-    fn count_user(&mut self, flags: u8) {
-        let has = |wanted: u8| i64::from(flags & wanted == wanted);
-        self.unique_reach += has(REACHED);
-        self.unique_clicks += has(CLICKED);
-        self.unique_page_viewers += has(VIEWED);
-        self.unique_cart_adders += has(VIEWED | ADDED);
+    fn count(&mut self, flags: u8) {
+        let one = &ONE_USER[usize::from(flags & 15)];
+        self.reached += one.reached;
+        self.clicked += one.clicked;
+        self.viewed += one.viewed;
+        self.added += one.added;
     }
 }
 
@@ -338,8 +359,8 @@ impl Adder<VALUES> for TrafficAdder {
         let (shops, products) = (&mut self.shops, &mut self.products);
         // A free place counts nothing of slot 0, which there is if there is any.
         if !shops.is_empty() {
-            self.shop_users.drain(|shop, flags| shops.at(shop).count_user(flags));
-            self.product_users.drain(|product, flags| products.at(product).count_user(flags));
+            self.shop_users.drain(|shop, flags| shops.at(shop).users.count(flags));
+            self.product_users.drain(|product, flags| products.at(product).users.count(flags));
         }
     }
 
@@ -358,6 +379,19 @@ impl Adder<VALUES> for TrafficAdder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cart_counts_with_a_page_view_only() {
+        let counted = |flags| {
+            let mut users = Users::default();
+            users.count(flags);
+            [users.reached, users.clicked, users.viewed, users.added]
+        };
+        assert_eq!(counted(0), [0, 0, 0, 0]);
+        assert_eq!(counted(REACHED | ADDED), [1, 0, 0, 0]);
+        assert_eq!(counted(CLICKED | VIEWED), [0, 1, 1, 0]);
+        assert_eq!(counted(REACHED | CLICKED | VIEWED | ADDED), [1, 1, 1, 1]);
+    }
 
     #[test]
     fn counters_come_back_from_either_form() {
