@@ -27,8 +27,7 @@ pub fn pack<const N: usize>(row: &Row<N>, out: &mut [u8]) -> usize {
     let mut lengths = 0;
     let mut at = head_bytes(N);
     for (position, value) in row.iter().enumerate() {
-        // Of a number that is not 0 processors count leading zeros without a branch.
-        let length = (71 - (value | 1).leading_zeros()) / 8 - u32::from(*value == 0);
+        let length = (71 - value.leading_zeros()) / 8;
         out[at..at + 8].copy_from_slice(&value.to_le_bytes());
         at += length as usize;
         lengths |= u64::from(length) << (4 * position);
