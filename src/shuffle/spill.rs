@@ -23,6 +23,8 @@ pub struct Spill {
     file: Option<Arc<File>>,
     end: u64,
     partitions: Vec<Vec<Segment>>,
+    /// A segment on its way; used again, since new memory is what costs most here.
+    buffer: Vec<u8>,
 }
 
 /// Rows of one partition that are next to each other in the file.
@@ -40,6 +42,7 @@ impl Spill {
             file: None,
             end: 0,
             partitions: (0..partitions).map(|_| vec![]).collect(),
+            buffer: Vec::new(),
         }
     }
 
@@ -62,7 +65,8 @@ impl Spill {
         };
         let mut rest = chunks;
         while !rest.is_empty() {
-            let mut bytes = Vec::with_capacity(SEGMENT_BYTES);
+            let bytes = &mut self.buffer;
+            bytes.clear();
             let mut rows = 0;
             while let Some((chunk, after)) = rest.split_first()
                 && (bytes.is_empty() || bytes.len() + chunk.used <= SEGMENT_BYTES)
@@ -71,7 +75,7 @@ impl Spill {
                 rows += chunk.rows;
                 rest = after;
             }
-            (&*file).write_all(&bytes)?;
+            (&*file).write_all(bytes)?;
             let segment = Segment { file: file.clone(), offset: self.end, bytes: bytes.len(), rows };
             self.end += bytes.len() as u64;
             self.resources.spilled_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
