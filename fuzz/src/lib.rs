@@ -13,6 +13,9 @@ use campaign_etl::days::readiness::{Readiness, check_day};
 use campaign_etl::exports::contract::Defect;
 use campaign_etl::exports::read_day;
 use campaign_etl::generate::World;
+use campaign_etl::resources::Resources;
+use campaign_etl::rollups::Rows;
+use campaign_etl::stop::Stop;
 use campaign_etl::store::Store;
 use object_store::memory::InMemory;
 use tokio::runtime::Runtime;
@@ -63,12 +66,17 @@ impl Day {
         let ready = check_day(&self.store, world().first_day, &self.config.required).unwrap();
         let Readiness::Ready(exports) = ready else { panic!("every folder is final") };
         let wanted = |dataset: &Dataset| [fuzzed.name, SHOPS.name, CAMPAIGNS.name].contains(&dataset.name);
-        let mut rows = 0;
-        let mut consume = |batch: &campaign_etl::exports::batch::Batch| {
-            rows += batch.rows as u64;
-            Ok(())
+        // So little memory that rows are spilled and read in rounds.
+        let resources = Resources {
+            threads: 2,
+            memory_bytes: 1 << 10,
+            spill_folder: std::env::temp_dir(),
+            spilled_bytes: Arc::default(),
+            stop: Stop::default(),
         };
-        let read = read_day(&self.store, &exports, &self.config, &wanted, true, &mut consume).unwrap();
+        let mut rows = Rows::new(&resources);
+        let read =
+            read_day(&self.store, &exports, &self.config, &resources, &wanted, true, &mut rows).unwrap();
         for (dataset, defect) in &read.defects {
             assert_eq!(dataset.name, fuzzed.name);
             if let Defect::Contract(issues) = defect {
