@@ -29,8 +29,8 @@ struct Args {
     day: NaiveDate,
     #[arg(long)]
     out: PathBuf,
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
     #[arg(long, default_value = "12GiB")]
     memory_limit: String,
     #[arg(long, default_value_os_t = std::env::temp_dir())]
@@ -39,10 +39,11 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(args.threads).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(args.threads.into()).enable_all().build()?;
     let config = Config::parse("")?;
     let resources = Resources {
-        threads: args.threads,
+        threads: args.threads.into(),
         memory_bytes: bytes("--memory-limit", &args.memory_limit)?,
         spill_folder: args.spill_folder,
         spilled_bytes: Arc::default(),

@@ -41,11 +41,12 @@ impl Resources {
 
     /// The results of `work` on each item, in the order of the items, computed by all threads.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+        let count = items.len();
         let waiting = Mutex::new(items.into_iter().enumerate());
         let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
         let mut done: Vec<(usize, R)> = thread::scope(|scope| {
             let some = || std::iter::from_fn(next).map(|(n, item)| (n, work(item))).collect::<Vec<_>>();
-            let threads: Vec<_> = (0..self.threads).map(|_| scope.spawn(some)).collect();
+            let threads: Vec<_> = (0..self.threads.min(count)).map(|_| scope.spawn(some)).collect();
             let results = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
             threads.into_iter().flat_map(results).collect()
         });

@@ -33,7 +33,7 @@ use crate::store::Store;
 use batch::Batch;
 use contract::{Defect, OpenExport};
 use quarantine::{Accounting, Quarantined};
-use repeats::{KeyWriter, Keys};
+use repeats::{KeyWriter, Keys, Repeats};
 use row_groups::RowGroupPlace;
 use rules::{Sieve, Sifted};
 use snapshots::Snapshots;
@@ -145,6 +145,7 @@ pub fn read_day(
         }
     }
     opened.sort_by_key(|export| reading_order(export.dataset));
+    let mut unused = Unused;
     for export in &opened {
         let is_blocked = read.blocking(config).next().is_some();
         if is_blocked && !to_the_end && !config.required.contains(&export.dataset.name) {
@@ -153,7 +154,9 @@ pub fn read_day(
         let sieve = Sieve::new(export, &civil, config.quarantine);
         let mut out_of_scope = 0;
         let sifted = if is_streamed(export.dataset) {
-            read_rows(store, export, sieve, resources, rows)?
+            // Rows of a day that is blocked are only checked.
+            let sink: &mut dyn RowSink = if is_blocked { &mut unused } else { rows };
+            read_rows(store, export, sieve, resources, sink)?
         } else {
             read_snapshot(store, export, sieve, civil.day, &mut read.snapshots, &mut out_of_scope)?
         };
@@ -249,9 +252,13 @@ fn read_rows(
         worker.keys.as_mut().map_or(Ok(()), KeyWriter::close)?;
         sifted.merge(worker.sieve.sifted);
     }
-    let repeats = keys.map_or(Ok(vec![]), |keys| keys.repeats(resources))?;
+    let most = sifted.rows_kept_at_most as usize;
+    let repeats = keys.map_or(Ok(Repeats::default()), |keys| keys.repeats(most, resources))?;
     sifted.set_repeats_aside(export, &repeats);
-    sink.end(&repeats.iter().map(|repeat| repeat.position).collect::<Vec<_>>())?;
+    // More repeats than are kept are over the budget.
+    if repeats.rows == repeats.first.len() as u64 {
+        sink.end(&repeats.first.iter().map(|repeat| repeat.position).collect::<Vec<_>>())?;
+    }
     Ok(Ok(sifted))
 }
 

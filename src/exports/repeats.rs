@@ -7,9 +7,9 @@ use super::batch::Batch;
 use super::contract::OpenExport;
 use super::rules::money_of_rows;
 use crate::resources::Resources;
-use crate::shuffle::split::{GroupShops, Split};
-use crate::shuffle::sum::{Adder, Round, Summing};
-use crate::shuffle::{Row, Shuffle, Writer};
+use crate::shuffle::split::GroupShops;
+use crate::shuffle::sum::{Adder, Round, Summing, rows_per_round};
+use crate::shuffle::{Row, Shuffle, Writer, less, more};
 
 /// The two columns of the key, the row's position, and its money in cents.
 const VALUES: usize = 4;
@@ -20,7 +20,15 @@ pub struct Repeat {
     /// Among all rows of the export.
     pub position: u64,
     pub key: [i64; 2],
+}
+
+/// All of them, counted, and the first ones.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    pub rows: u64,
     pub money_cents: i128,
+    /// By position. Fewer than `rows` only where these are more than any budget allows, so that the day is blocked.
+    pub first: Vec<Repeat>,
 }
 
 /// The keys of a dataset while it is read.
@@ -35,19 +43,19 @@ pub struct Keys {
 const MAP_BYTES_PER_ROW: u64 = 120;
 
 impl Keys {
-    /// Takes a quarter of the memory.
+    /// Takes a quarter of the memory for keys, and a quarter for the map that finds repeats.
     ///
     /// # Panics
     /// When the dataset's key is not of two columns.
     pub fn new(export: &OpenExport, resources: &Resources) -> Keys {
         let columns: [&str; 2] = export.dataset.key.try_into().expect("a key of two columns");
         // Equal keys have to meet, and keys come in any order.
-        let split = Split::of(&[GroupShops { rows: export.rows(), range: None }]);
+        let any_order = [GroupShops { rows: export.rows(), range: None }];
         Keys {
-            shuffle: Shuffle::new(split, resources.memory_bytes / 4, resources),
+            shuffle: Shuffle::new(&any_order, resources.memory_bytes / 4, resources),
             least: columns.map(|column| export.least(column)),
             columns,
-            rows_per_round: resources.memory_bytes / 4 / resources.threads as u64 / MAP_BYTES_PER_ROW + 1,
+            rows_per_round: rows_per_round(resources.memory_bytes / 4, MAP_BYTES_PER_ROW, resources),
         }
     }
 
@@ -55,13 +63,25 @@ impl Keys {
         KeyWriter { keys: self, rows: self.shuffle.writer() }
     }
 
-    /// Every row but the first of its key, by position.
-    pub fn repeats(self, resources: &Resources) -> Result<Vec<Repeat>> {
+    /// Every row but the first of its key; the `most` first of them one by one.
+    pub fn repeats(self, most: usize, resources: &Resources) -> Result<Repeats> {
         let summing = Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round };
-        let adders = summing.add_all(|| FirstRows { least: self.least, ..FirstRows::default() }, resources)?;
-        let mut repeats: Vec<Repeat> = adders.into_iter().flat_map(|adder| adder.repeats).collect();
-        repeats.sort_unstable();
-        Ok(repeats)
+        let adders = summing.add_all(|| FirstRows { least: self.least, most, ..FirstRows::default() }, resources)?;
+        let mut all = Repeats::default();
+        for adder in adders {
+            all.rows += adder.repeats.rows;
+            all.money_cents += adder.repeats.money_cents;
+            all.first.extend(adder.repeats.first);
+            all.keep(most);
+        }
+        Ok(all)
+    }
+}
+
+impl Repeats {
+    fn keep(&mut self, most: usize) {
+        self.first.sort_unstable();
+        self.first.truncate(most);
     }
 }
 
@@ -78,8 +98,8 @@ impl KeyWriter<'_> {
         let [least_one, least_other] = self.keys.least;
         for (row, money_cents) in money_of_rows(batch).enumerate() {
             let values = [
-                one[row].wrapping_sub(least_one) as u64,
-                other[row].wrapping_sub(least_other) as u64,
+                less(one[row], least_one),
+                less(other[row], least_other),
                 positions[row] as u64,
                 // Of a used row: not negative, and the sum of a few amounts below 10^18.
                 money_cents as u64,
@@ -98,22 +118,30 @@ impl KeyWriter<'_> {
 #[derive(Default)]
 struct FirstRows {
     least: [i64; 2],
+    most: usize,
     first: HashMap<[i64; 2], (u64, u64)>,
-    repeats: Vec<Repeat>,
+    repeats: Repeats,
 }
 
 impl Adder<VALUES> for FirstRows {
     fn add(&mut self, row: &Row<VALUES>, round: Round) {
         let [one, other, position, money] = *row;
-        let key = [self.least[0].wrapping_add(one as i64), self.least[1].wrapping_add(other as i64)];
-        if !round.has(key[0]) {
+        let key = [more(one, self.least[0]), more(other, self.least[1])];
+        // Of both: one order may have all the lines.
+        if !round.has(key[0] ^ key[1].rotate_left(32)) {
             return;
         }
         let first = self.first.entry(key).or_insert((position, money));
-        if first.0 != position {
-            let (position, money) =
-                if position < first.0 { std::mem::replace(first, (position, money)) } else { (position, money) };
-            self.repeats.push(Repeat { position, key, money_cents: money.into() });
+        if first.0 == position {
+            return;
+        }
+        let (position, money) =
+            if position < first.0 { std::mem::replace(first, (position, money)) } else { (position, money) };
+        self.repeats.rows += 1;
+        self.repeats.money_cents += i128::from(money);
+        self.repeats.first.push(Repeat { position, key });
+        if self.repeats.first.len() >= 2 * self.most {
+            self.repeats.keep(self.most);
         }
     }
 

@@ -6,7 +6,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::contract::OpenExport;
-use crate::shuffle::split::{GroupShops, Split};
+use crate::shuffle::split::GroupShops;
 
 /// A row group that has rows.
 #[derive(Clone, Debug)]
@@ -69,10 +69,9 @@ impl OpenExport {
         groups.filter_map(|group| range(group, column)).map(|range| *range.start()).min().unwrap_or(0)
     }
 
-    /// How the dataset's rows are split by shop.
-    pub fn split_by_shop(&self) -> Split {
-        let shops = |place: RowGroupPlace| GroupShops { rows: place.rows, range: place.shops };
-        Split::of(&self.row_groups().into_iter().map(shops).collect::<Vec<_>>())
+    /// What decides how the dataset's rows are split by shop.
+    pub fn shops_of_row_groups(&self) -> Vec<GroupShops> {
+        self.row_groups().into_iter().map(|place| GroupShops { rows: place.rows, range: place.shops }).collect()
     }
 }
 

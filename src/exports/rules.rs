@@ -13,7 +13,7 @@ use super::batch::Batch;
 use super::contract::OpenExport;
 use super::is_streamed;
 use super::quarantine::{Accounting, Quarantined};
-use super::repeats::Repeat;
+use super::repeats::Repeats;
 use crate::config::QuarantineBudget;
 use crate::contracts::datasets::{AD_HOURS, ORDER_LINES};
 use crate::contracts::{Column, Dataset, Kind, Reason, Rule};
@@ -22,19 +22,18 @@ use crate::days::calendar::CivilDay;
 /// Rows in quarantine that are kept to be written, at least; far beyond what a person reads, and a bound on memory.
 const KEPT_AT_LEAST: u64 = 100_000;
 
-/// The keys seen so far, as whole numbers: every key column of the contracts is one, or an instant. Of two sizes, because
-/// order lines are many and their key is short.
+/// The keys of a small dataset seen so far, as whole numbers: every key column of the contracts is one, or an instant.
 #[derive(Clone)]
-enum Keys {
+enum SeenKeys {
     UpToTwo(HashSet<[i64; 2]>),
     Three(HashSet<[i64; 3]>),
 }
 
-impl Keys {
-    fn of(dataset: &Dataset) -> Keys {
+impl SeenKeys {
+    fn of(dataset: &Dataset) -> SeenKeys {
         match dataset.key.len() {
-            ..=2 => Keys::UpToTwo(HashSet::default()),
-            3 => Keys::Three(HashSet::default()),
+            ..=2 => SeenKeys::UpToTwo(HashSet::default()),
+            3 => SeenKeys::Three(HashSet::default()),
             more => unreachable!("{} has a key of {more} columns", dataset.name),
         }
     }
@@ -42,8 +41,8 @@ impl Keys {
     /// Whether the row's key is seen for the first time.
     fn insert(&mut self, columns: &[&Int64Array], row: usize) -> bool {
         match self {
-            Keys::UpToTwo(seen) => seen.insert(key(columns, row)),
-            Keys::Three(seen) => seen.insert(key(columns, row)),
+            SeenKeys::UpToTwo(seen) => seen.insert(key(columns, row)),
+            SeenKeys::Three(seen) => seen.insert(key(columns, row)),
         }
     }
 }
@@ -64,7 +63,7 @@ pub struct Sieve {
     dataset: &'static Dataset,
     civil: CivilDay,
     file_names: Vec<String>,
-    keys: Option<Keys>,
+    keys: Option<SeenKeys>,
     pub sifted: Sifted,
 }
 
@@ -75,7 +74,8 @@ pub struct Sifted {
     pub quarantined: Vec<Quarantined>,
     reasons: BTreeMap<Reason, u64>,
     rows_read: u64,
-    rows_kept_at_most: u64,
+    /// At least as many as the budget allows.
+    pub rows_kept_at_most: u64,
     /// All money of the rows passed on, in cents, where the dataset's money is added up.
     pub money_cents: i128,
 }
@@ -86,7 +86,7 @@ const SUMMED: [&str; 2] = [ORDER_LINES.name, AD_HOURS.name];
 impl Sieve {
     pub fn new(export: &OpenExport, civil: &CivilDay, budget: QuarantineBudget) -> Sieve {
         let dataset = export.dataset;
-        let keys = (!dataset.key.is_empty() && !is_streamed(dataset)).then(|| Keys::of(dataset));
+        let keys = (!dataset.key.is_empty() && !is_streamed(dataset)).then(|| SeenKeys::of(dataset));
         let file_names = export.files.iter().map(|f| f.name.clone()).collect();
         Sieve { dataset, civil: *civil, file_names, keys, sifted: Sifted::new(export, budget) }
     }
@@ -167,20 +167,20 @@ impl Sifted {
     }
 
     /// Takes rows back that were passed on before it was known that they repeat a key.
-    pub fn set_repeats_aside(&mut self, export: &OpenExport, repeats: &[Repeat]) {
-        for repeat in repeats {
-            let row = || {
-                let (file, row) = export.place(repeat.position);
-                Quarantined {
-                    reason: Reason::DuplicateKey,
-                    file: file.to_owned(),
-                    row_number: row as i64,
-                    key: Some(repeat.key.map(|part| part.to_string()).join("|")),
-                }
-            };
-            self.set_aside(row, Reason::DuplicateKey);
-            self.money_cents -= repeat.money_cents;
+    pub fn set_repeats_aside(&mut self, export: &OpenExport, repeats: &Repeats) {
+        if repeats.rows > 0 {
+            *self.reasons.entry(Reason::DuplicateKey).or_default() += repeats.rows;
         }
+        self.money_cents -= repeats.money_cents;
+        self.quarantined.extend(repeats.first.iter().map(|repeat| {
+            let (file, row) = export.place(repeat.position);
+            Quarantined {
+                reason: Reason::DuplicateKey,
+                file: file.to_owned(),
+                row_number: row as i64,
+                key: Some(repeat.key.map(|part| part.to_string()).join("|")),
+            }
+        }));
         self.keep_first();
     }
 

@@ -55,15 +55,16 @@ enum Failure {
 /// A row group on its way to a thread that decodes it.
 type Fetched<'a> = (usize, &'a RowGroupPlace, Result<Vec<ColumnBytes>, ParquetError>);
 
-/// Reads an export to its end; each row group goes to one of the workers, one for each thread. A single worker gets them in
-/// the order of files and rows, several in an order that has a shop's rows near each other, where that is known.
+/// Reads an export to its end; each row group goes to one of the workers, one for each thread. Row groups of a small dataset
+/// come in the order of files and rows, those of a large one in the order of their shops, where that is known.
 ///
 /// # Errors
-/// When the store fails, or a worker does. Damaged bytes are the inner error.
+/// When the store fails, or a worker does. Damaged bytes are the inner error; of several damaged row groups one is told, the
+/// first of those that were found before reading stopped.
 pub fn read<W: Worker>(store: &Store, export: &OpenExport, workers: Vec<W>) -> Result<Result<Vec<W>, Defect>> {
     let groups = export.row_groups();
     let mut order: Vec<usize> = (0..groups.len()).collect();
-    if workers.len() > 1 {
+    if is_streamed(export.dataset) {
         order.sort_by_key(|position| groups[*position].shops.as_ref().map_or(i64::MIN, |shops| *shops.start()));
     }
     let failures = Mutex::new(Vec::new());
@@ -75,6 +76,7 @@ pub fn read<W: Worker>(store: &Store, export: &OpenExport, workers: Vec<W>) -> R
         scope
             .spawn(move || fetch(store, export, order.iter().map(|position| (*position, &groups[*position])), &sender));
         let work = |mut worker: W, receiver: Arc<Mutex<Receiver<Fetched>>>| {
+            let _ends_all = EndOnPanic(&is_over);
             while let Some((position, place, fetched)) = next(&receiver, &is_over) {
                 let read = read_group(store, export, place, fetched, &mut worker);
                 let ended = read.and_then(|()| worker.end_row_group(position).map_err(Failure::Other));
@@ -104,6 +106,17 @@ pub fn read<W: Worker>(store: &Store, export: &OpenExport, workers: Vec<W>) -> R
         None => Ok(Ok(workers)),
         Some((_, Failure::Damaged(defect))) => Ok(Err(defect)),
         Some((_, Failure::Other(error))) => Err(error),
+    }
+}
+
+/// When a worker panics, the others stop too.
+struct EndOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 }
 

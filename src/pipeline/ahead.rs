@@ -34,10 +34,16 @@ struct Days {
 }
 
 impl Ahead {
-    /// `days` in the order in which they will be taken; `parallel` of them share the job's resources.
+    /// `days` in the order in which they will be taken; `parallel` of them and the windows share the
+    /// job's resources.
     pub fn new(days: impl IntoIterator<Item = DayExports>, parallel: usize, job: &Job) -> Ahead {
         let days = Days { waiting: days.into_iter().collect(), ..Days::default() };
-        Ahead { days: Mutex::new(days), changed: Condvar::new(), parallel, resources: job.resources.split(parallel) }
+        Ahead {
+            days: Mutex::new(days),
+            changed: Condvar::new(),
+            parallel,
+            resources: job.resources.split(parallel + 1),
+        }
     }
 
     /// What a worker thread does: rolls days up until none waits.

@@ -98,7 +98,9 @@ pub struct Sorted<K, V>(Vec<(K, V)>);
 impl<K: Ord, V> Sorted<K, V> {
     /// `parts` have no key in common.
     pub fn of(parts: impl IntoIterator<Item = Vec<(K, V)>>) -> Self {
-        let mut all: Vec<(K, V)> = parts.into_iter().flatten().collect();
+        let parts: Vec<Vec<(K, V)>> = parts.into_iter().collect();
+        let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        parts.into_iter().for_each(|part| all.extend(part));
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Sorted(all)
     }
@@ -121,8 +123,8 @@ pub fn union<'a, K: Ord + Clone + 'a>(one: impl Iterator<Item = &'a K>, other: i
     keys
 }
 
-/// Both halves of a product depend on every bit of both numbers. Whoever chose ids so that they collide would only make
-/// a run slow.
+/// Both halves of a product depend on every bit of both numbers. Ids come from our own exports: nobody chooses them so that
+/// they collide, which would make a run slow, and change nothing else.
 #[inline]
 fn hash((one, other): (u64, u64)) -> u64 {
     let one = one.wrapping_mul(0xD6E8_FEB8_6659_FD93) ^ 0xA076_1D64_78BD_642F;

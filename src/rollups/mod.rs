@@ -41,14 +41,14 @@ pub struct Sums {
 /// The two large datasets on their way to [`Sums`]; each is added up when its last row is there.
 pub struct Rows {
     resources: Resources,
-    reading: Option<Reading>,
+    reading: Option<Begun>,
     orders: Option<OrderSums>,
     traffic: Option<TrafficSums>,
     tally: Tally,
 }
 
 /// The dataset whose rows come in.
-enum Reading {
+enum Begun {
     Orders(Orders),
     Traffic(Traffic),
 }
@@ -68,8 +68,8 @@ impl Rows {
 impl RowSink for Rows {
     fn begin(&mut self, export: &OpenExport) -> Result<()> {
         self.reading = Some(match export.dataset.name {
-            name if name == ORDER_LINES.name => Reading::Orders(Orders::new(export, &self.resources)),
-            name if name == PRODUCT_TRAFFIC.name => Reading::Traffic(Traffic::new(export, &self.resources)),
+            name if name == ORDER_LINES.name => Begun::Orders(Orders::new(export, &self.resources)),
+            name if name == PRODUCT_TRAFFIC.name => Begun::Traffic(Traffic::new(export, &self.resources)),
             other => unreachable!("{other} is not streamed"),
         });
         Ok(())
@@ -77,20 +77,20 @@ impl RowSink for Rows {
 
     fn writer(&self) -> Box<dyn RowWriter + '_> {
         match self.reading.as_ref().expect("a dataset is begun before its rows come") {
-            Reading::Orders(orders) => Box::new(orders.writer()),
-            Reading::Traffic(traffic) => Box::new(traffic.writer()),
+            Begun::Orders(orders) => Box::new(orders.writer()),
+            Begun::Traffic(traffic) => Box::new(traffic.writer()),
         }
     }
 
     fn end(&mut self, repeated: &[u64]) -> Result<()> {
         let tally = match self.reading.take().context("a dataset ends once")? {
-            Reading::Orders(orders) => {
+            Begun::Orders(orders) => {
                 let (sums, tally) = orders.sum(repeated, &self.resources)?;
                 self.orders = Some(sums);
                 tally
             }
-            Reading::Traffic(traffic) => {
-                let (sums, tally) = traffic.sum(&self.resources)?;
+            Begun::Traffic(traffic) => {
+                let (sums, tally) = traffic.sum()?;
                 self.traffic = Some(sums);
                 tally
             }

@@ -12,8 +12,8 @@ use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
 use crate::exports::contract::OpenExport;
 use crate::resources::Resources;
-use crate::shuffle::sum::{Adder, Round, Summing};
-use crate::shuffle::{Row, Shuffle, Writer};
+use crate::shuffle::sum::{Adder, Round, Summing, rows_per_round};
+use crate::shuffle::{Row, Shuffle, Writer, less, more};
 
 /// A channel of a shop.
 pub type Channel = (i64, String);
@@ -85,7 +85,6 @@ const FLAG_BITS: u32 = 2;
 
 impl Line {
     fn shuffled(&self, least: &LeastIds) -> Row<VALUES> {
-        let less = |id: i64, least: i64| id.wrapping_sub(least) as u64;
         let less_or_0 = |id: Option<i64>, least| id.map_or(0, |id| less(id, least));
         let flag = |id: Option<i64>, flag| if id.is_some() { flag } else { 0 };
         let flags = flag(self.content_id, HAS_CONTENT) | flag(self.sub_campaign_id, HAS_SUB_CAMPAIGN);
@@ -107,7 +106,6 @@ impl Line {
     }
 
     fn of(row: &Row<VALUES>, least: &LeastIds) -> Line {
-        let more = |value: u64, least: i64| least.wrapping_add(value as i64);
         let (flags, channel) = (row[10], (row[10] >> FLAG_BITS) as u32);
         Line {
             position: row[0],
@@ -172,7 +170,7 @@ impl Orders {
     pub fn new(export: &OpenExport, resources: &Resources) -> Orders {
         let least = |column| export.least(column);
         Orders {
-            shuffle: Shuffle::new(export.split_by_shop(), resources.memory_bytes / 4, resources),
+            shuffle: Shuffle::new(&export.shops_of_row_groups(), resources.memory_bytes / 4, resources),
             least: LeastIds {
                 shop: least("shop_id"),
                 order: least("order_id"),
@@ -183,7 +181,7 @@ impl Orders {
                 sub_campaign: least("sub_campaign_id"),
             },
             channels: Channels::default(),
-            rows_per_round: resources.memory_bytes / 4 / resources.threads as u64 / SET_BYTES_PER_ROW + 1,
+            rows_per_round: rows_per_round(resources.memory_bytes / 4, SET_BYTES_PER_ROW, resources),
             tally: Mutex::default(),
         }
     }
@@ -201,6 +199,7 @@ impl Orders {
     pub fn sum(self, repeated: &[u64], resources: &Resources) -> Result<(OrderSums, Tally)> {
         let summing = Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round };
         let adders = summing.add_all(|| OrderAdder::new(self.least, repeated), resources)?;
+        drop(self.shuffle);
         let names = self.channels.into_names();
         let named =
             |((shop_id, channel), sales): ((i64, u32), Sales)| ((shop_id, names[channel as usize].clone()), sales);

@@ -13,8 +13,8 @@ use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
 use crate::exports::contract::OpenExport;
 use crate::resources::Resources;
-use crate::shuffle::sum::{Adder, Round, Summing};
-use crate::shuffle::{Row, Shuffle, Writer};
+use crate::shuffle::sum::{Adder, Round, Summing, rows_per_round};
+use crate::shuffle::{Row, Shuffle, Writer, less, more};
 
 /// Counters of one group added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,15 @@ pub struct Visits {
     pub users: Users,
 }
 
+/// Of a product; no table has its reach or clicks by user.
+#[derive(Clone, Copy, Default)]
+pub struct ProductVisits {
+    pub counters: Counters,
+    pub viewed: i64,
+    /// Users with any page view and any add-to-cart.
+    pub added: i64,
+}
+
 /// Distinct users by what they were seen doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Users {
@@ -46,7 +55,7 @@ pub struct Users {
 pub struct TrafficSums {
     pub shops: Sorted<i64, Visits>,
     pub channels: Sorted<Channel, Counters>,
-    pub products: Sorted<(i64, i64), Visits>,
+    pub products: Sorted<(i64, i64), ProductVisits>,
     pub contents: Sorted<(i64, i64), Counters>,
 }
 
@@ -132,27 +141,20 @@ struct LeastIds {
     content: i64,
 }
 
-fn less(id: i64, least: i64) -> u64 {
-    id.wrapping_sub(least) as u64
-}
-
-fn more(value: u64, least: i64) -> i64 {
-    least.wrapping_add(value as i64)
-}
-
 /// The traffic of a day while it is read.
 pub struct Traffic {
     shuffle: Shuffle<VALUES>,
     least: LeastIds,
     channels: Channels,
     rows_per_round: u64,
+    resources: Resources,
     /// What threads added up as shops became complete.
-    added: Mutex<Vec<TrafficAdder>>,
+    added: Mutex<Vec<Done>>,
     tally: Mutex<Tally>,
 }
 
-/// Bytes that a row can take in the sets of users by shop and by product: 16 and a mark, in tables that are at least
-/// seven sixteenths full, and half as much again while they grow.
+/// Bytes that a row can take in the tables of users by shop and by product: 16 in each, which are at least three eighths
+/// full, and half as much again while they grow.
 const SET_BYTES_PER_ROW: u64 = 120;
 
 impl Traffic {
@@ -160,7 +162,7 @@ impl Traffic {
     pub fn new(export: &OpenExport, resources: &Resources) -> Traffic {
         let least = |column| export.least(column);
         Traffic {
-            shuffle: Shuffle::new(export.split_by_shop(), resources.memory_bytes / 2, resources),
+            shuffle: Shuffle::new(&export.shops_of_row_groups(), resources.memory_bytes / 2, resources),
             least: LeastIds {
                 shop: least("shop_id"),
                 product: least("product_id"),
@@ -168,7 +170,8 @@ impl Traffic {
                 content: least("content_id"),
             },
             channels: Channels::default(),
-            rows_per_round: resources.memory_bytes / 4 / resources.threads as u64 / SET_BYTES_PER_ROW + 1,
+            rows_per_round: rows_per_round(resources.memory_bytes / 4, SET_BYTES_PER_ROW, resources),
+            resources: resources.clone(),
             added: Mutex::default(),
             tally: Mutex::default(),
         }
@@ -190,21 +193,22 @@ impl Traffic {
     }
 
     /// Adds up what is left once all rows are written.
-    pub fn sum(self, resources: &Resources) -> Result<(TrafficSums, Tally)> {
-        let rest = self.summing().add_all(|| TrafficAdder::new(self.least), resources)?;
-        let mut adders = self.added.into_inner().unwrap_or_else(PoisonError::into_inner);
-        adders.extend(rest);
+    pub fn sum(self) -> Result<(TrafficSums, Tally)> {
+        let rest = self.summing().add_all(|| TrafficAdder::new(self.least), &self.resources)?;
+        drop(self.shuffle);
+        let mut all = self.added.into_inner().unwrap_or_else(PoisonError::into_inner);
+        all.extend(rest.into_iter().map(|adder| adder.done));
         let names = self.channels.into_names();
         let named = |((shop_id, channel), counters): ((i64, u32), Counters)| {
             ((shop_id, names[channel as usize].clone()), counters)
         };
         let mut channels = Vec::new();
         let (mut shops, mut products, mut contents) = (Vec::new(), Vec::new(), Vec::new());
-        for adder in adders {
-            channels.push(adder.done.channels.into_iter().map(named).collect());
-            shops.push(adder.done.shops);
-            products.push(adder.done.products);
-            contents.push(adder.done.contents);
+        for done in all {
+            channels.push(done.channels.into_iter().map(named).collect());
+            shops.push(done.shops);
+            products.push(done.products);
+            contents.push(done.contents);
         }
         let sums = TrafficSums {
             shops: Sorted::of(shops),
@@ -265,14 +269,18 @@ impl RowWriter for TrafficWriter<'_> {
     fn end_row_group(&mut self, position: usize) -> Result<()> {
         for partition in self.rows.end_row_group(position)? {
             let adder = self.adder.get_or_insert_with(|| TrafficAdder::new(self.traffic.least));
-            self.traffic.summing().add(partition, adder, &mut self.buffer)?;
+            self.traffic.summing().add(partition, adder, &mut self.buffer, &self.traffic.resources)?;
         }
         Ok(())
     }
 
     fn close(&mut self) -> Result<()> {
         self.rows.flush()?;
-        self.traffic.added.lock().unwrap_or_else(PoisonError::into_inner).extend(self.adder.take());
+        self.traffic
+            .added
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(self.adder.take().map(|adder| adder.done));
         self.traffic.tally.lock().unwrap_or_else(PoisonError::into_inner).merge(&self.tally);
         Ok(())
     }
@@ -304,7 +312,7 @@ struct ShopChannel {
 struct Done {
     shops: Vec<(i64, Visits)>,
     channels: Vec<((i64, u32), Counters)>,
-    products: Vec<((i64, i64), Visits)>,
+    products: Vec<((i64, i64), ProductVisits)>,
     contents: Vec<((i64, i64), Counters)>,
 }
 
@@ -348,7 +356,7 @@ impl Adder<VALUES> for TrafficAdder {
             if flags != 0 {
                 self.shop_users.add(shop, user_id, flags);
             }
-            // No table has a product's reach or clicks by user.
+            // Of a product only these are counted.
             if flags & (VIEWED | ADDED) != 0 {
                 self.product_users.add(product, user_id, flags);
             }
@@ -370,7 +378,9 @@ impl Adder<VALUES> for TrafficAdder {
             shops.at(shop).counters.add(&counters);
             done.channels.push((key, counters));
         }
-        done.products.extend(self.products.drain().map(|((shop, id), visits)| ((shops.key(shop), id), visits)));
+        done.products.extend(self.products.drain().map(|((shop, id), Visits { counters, users })| {
+            ((shops.key(shop), id), ProductVisits { counters, viewed: users.viewed, added: users.added })
+        }));
         done.contents.extend(self.contents.drain().map(|((shop, id), counters)| ((shops.key(shop), id), counters)));
         done.shops.extend(shops.drain());
     }

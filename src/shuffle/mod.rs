@@ -22,7 +22,7 @@ use crate::resources::Resources;
 pub use packed::Row;
 use packed::{PADDING, most_bytes, pack, unpack_each};
 use spill::{Segment, Spill};
-use split::Split;
+use split::{GroupShops, Split};
 
 /// Packed rows of one partition, as many as fit. A chunk is filled before it is handed over, so threads seldom meet.
 struct Chunk {
@@ -56,12 +56,14 @@ struct Kept {
 }
 
 impl<const N: usize> Shuffle<N> {
-    /// `memory_bytes`: what rows may take before they are spilled.
-    pub fn new(split: Split, memory_bytes: u64, resources: &Resources) -> Shuffle<N> {
+    /// For the rows of these row groups. A quarter of `memory_bytes` is for what each thread has open; the rest for kept
+    /// chunks, twice, since as many may come in while they are spilled.
+    pub fn new(groups: &[GroupShops], memory_bytes: u64, resources: &Resources) -> Shuffle<N> {
+        let open_bytes = memory_bytes / 4 / resources.threads as u64;
+        let split = Split::of(groups, open_bytes / (CHUNK_BYTES.start() + WAITING_BYTES as u64));
         let partitions = split.partitions();
-        let open_chunks = (partitions * resources.threads) as u64;
-        // A quarter for open chunks; the rest for kept ones, twice.
-        let chunk_bytes = (memory_bytes / 4 / open_chunks).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
+        let chunk_bytes = (open_bytes / partitions as u64).saturating_sub(WAITING_BYTES as u64);
+        let chunk_bytes = chunk_bytes.clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
         let unread = match &split {
             Split::Hash { .. } => vec![],
             Split::Ranges { row_groups, .. } => {
@@ -72,7 +74,7 @@ impl<const N: usize> Shuffle<N> {
         Shuffle {
             split,
             chunk_bytes: chunk_bytes as usize,
-            spill_at_bytes: memory_bytes * 3 / 8,
+            spill_at_bytes: memory_bytes / 8 * 3,
             kept: Mutex::new(Kept { partitions: (0..partitions).map(|_| vec![]).collect(), bytes: 0, free: vec![] }),
             spill: Mutex::new(Spill::new(resources, partitions)),
             unread,
@@ -104,17 +106,30 @@ impl<const N: usize> Shuffle<N> {
         Chunk { bytes: free.unwrap_or_else(|| vec![0; self.chunk_bytes].into()), used: 0, rows: 0 }
     }
 
+    fn spill(&self) -> MutexGuard<'_, Spill> {
+        self.spill.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keep(&self, partition: usize, chunk: Chunk) -> Result<()> {
         let mut kept = self.kept();
         kept.bytes += chunk.bytes.len() as u64;
         kept.partitions[partition].push(chunk);
+        let fits = kept.bytes <= self.spill_at_bytes;
+        drop(kept);
+        if fits { Ok(()) } else { self.spill_kept() }
+    }
+
+    /// Chunks leave memory only while the spill is held, here and in `take`: none is ever on its way where a reader would
+    /// miss it, and a thread that finds no room waits until others have spilled.
+    fn spill_kept(&self) -> Result<()> {
+        let mut spill = self.spill();
+        let mut kept = self.kept();
         if kept.bytes <= self.spill_at_bytes {
             return Ok(());
         }
         kept.bytes = 0;
         let full: Vec<Vec<Chunk>> = kept.partitions.iter_mut().map(std::mem::take).collect();
         drop(kept);
-        let mut spill = self.spill.lock().unwrap_or_else(PoisonError::into_inner);
         for (partition, chunks) in full.into_iter().enumerate() {
             spill.write(partition, &chunks)?;
             self.recycle(chunks);
@@ -128,12 +143,11 @@ impl<const N: usize> Shuffle<N> {
 
     /// The rows of a partition that is complete.
     fn take(&self, partition: usize) -> Taken {
+        let mut spill = self.spill();
         let mut kept = self.kept();
         let chunks = std::mem::take(&mut kept.partitions[partition]);
         kept.bytes -= chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>();
-        drop(kept);
-        let segments = self.spill.lock().unwrap_or_else(PoisonError::into_inner).take(partition);
-        Taken { chunks, segments }
+        Taken { chunks, segments: spill.take(partition) }
     }
 
     /// Hands every row of a partition on, those in memory first.
@@ -147,6 +161,18 @@ impl<const N: usize> Shuffle<N> {
         }
         Ok(())
     }
+}
+
+/// How much more an id is than the least one of its column, modulo 2^64.
+#[inline]
+pub fn less(id: i64, least: i64) -> u64 {
+    id.wrapping_sub(least) as u64
+}
+
+/// The id that is so much more than the least one.
+#[inline]
+pub fn more(value: u64, least: i64) -> i64 {
+    least.wrapping_add(value as i64)
 }
 
 /// All rows of a partition.
@@ -186,9 +212,10 @@ struct Filled {
 const WAITING_BYTES: usize = 512;
 
 impl<const N: usize> Writer<'_, N> {
+    /// Rows with the same `split_by`, the shop as a rule, meet in one partition.
     #[inline]
-    pub fn add(&mut self, shop_id: i64, row: &Row<N>) -> Result<()> {
-        let partition = self.shuffle.split.partition(shop_id, self.last);
+    pub fn add(&mut self, split_by: i64, row: &Row<N>) -> Result<()> {
+        let partition = self.shuffle.split.partition(split_by, self.last);
         self.last = partition;
         if usize::from(self.filled[partition].bytes) + most_bytes(N) > WAITING_BYTES {
             self.empty(partition)?;
@@ -236,5 +263,92 @@ impl<const N: usize> Writer<'_, N> {
         let touched = row_groups[position].clone();
         let is_complete = |partition: &usize| self.shuffle.unread[*partition].fetch_sub(1, Ordering::AcqRel) == 1;
         Ok(touched.filter(is_complete).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::thread;
+
+    use super::sum::{Adder, Round, Summing};
+    use super::*;
+
+    fn resources(threads: usize) -> Resources {
+        Resources {
+            threads,
+            memory_bytes: 0,
+            spill_folder: std::env::temp_dir(),
+            spilled_bytes: Default::default(),
+            stop: Default::default(),
+        }
+    }
+
+    /// Rows by their shop; a shop that ends twice is an error.
+    #[derive(Default)]
+    struct ByShop {
+        now: Vec<u64>,
+        done: Vec<Vec<u64>>,
+    }
+
+    impl Adder<2> for ByShop {
+        fn add(&mut self, row: &Row<2>, round: Round) {
+            if round.is_first() {
+                self.now.push(row[1]);
+            }
+        }
+        fn end_round(&mut self) {}
+        fn end_partition(&mut self) {
+            self.done.push(std::mem::take(&mut self.now));
+        }
+    }
+
+    const SHOPS: u64 = 512;
+    const ROWS_OF_SHOP: u64 = 400;
+
+    /// Row groups of two shops each, neighbours share one: as in exports that come clustered.
+    fn groups() -> Vec<GroupShops> {
+        (0..SHOPS as i64).map(|shop| GroupShops { rows: ROWS_OF_SHOP, range: Some(shop..=shop + 1) }).collect()
+    }
+
+    #[test]
+    fn every_row_is_added_once_while_shops_complete_and_others_spill() {
+        let groups = groups();
+        for _ in 0..20 {
+            let resources = resources(4);
+            let shuffle = Shuffle::<2>::new(&groups, 400_000, &resources);
+            assert!(shuffle.partitions() > 8, "{} partitions", shuffle.partitions());
+            let summing = Summing { shuffle: &shuffle, rows_per_round: 1 << 20 };
+            let next = AtomicU64::new(0);
+            let write = || {
+                let (mut writer, mut adder, mut buffer) = (shuffle.writer(), ByShop::default(), Vec::new());
+                loop {
+                    let group = next.fetch_add(1, Ordering::Relaxed);
+                    if group >= SHOPS {
+                        return adder;
+                    }
+                    for row in 0..ROWS_OF_SHOP {
+                        let shop = group + row % 2;
+                        writer.add(shop as i64, &[shop, group * ROWS_OF_SHOP + row]).unwrap();
+                    }
+                    for partition in writer.end_row_group(group as usize).unwrap() {
+                        summing.add(partition, &mut adder, &mut buffer, &resources).unwrap();
+                    }
+                }
+            };
+            let adders: Vec<ByShop> = thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(write)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let rest = summing.add_all(ByShop::default, &resources).unwrap();
+            assert!(
+                rest.iter().all(|adder| adder.done.iter().all(Vec::is_empty)),
+                "rows came after their shop was complete"
+            );
+            let mut rows: Vec<u64> = adders.into_iter().flat_map(|adder| adder.done).flatten().collect();
+            rows.sort_unstable();
+            assert!(rows.into_iter().eq(0..SHOPS * ROWS_OF_SHOP));
+            assert!(resources.spilled_bytes() > 0, "nothing was spilled");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! The file is removed from its folder as soon as it is made, so nothing is left of it however the process ends.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,7 +75,7 @@ impl Spill {
                 rows += chunk.rows;
                 rest = after;
             }
-            (&*file).write_all(bytes)?;
+            file.write_all_at(bytes, self.end)?;
             let segment = Segment { file: file.clone(), offset: self.end, bytes: bytes.len(), rows };
             self.end += bytes.len() as u64;
             self.resources.spilled_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);

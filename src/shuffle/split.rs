@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 /// Rows of a partition, about: a table of as many users, 16 bytes each, has 16 384 places and stays in a core's cache.
 const ROWS_PER_PARTITION: u64 = 12 * 1024;
-/// Every thread has an open chunk for every partition.
+/// Every thread has an open chunk for every partition, and writes to all of them in turn.
 const MOST_PARTITIONS: u64 = 4096;
 
 /// What a row group's statistics say of its shops.
@@ -30,11 +30,14 @@ const POINTS: u64 = 64;
 
 impl Split {
     /// Ranges where the row groups come clustered by shop, which saves keeping the whole day; else a hash.
-    pub fn of(groups: &[GroupShops]) -> Split {
+    /// `most_partitions`: what memory has room for.
+    pub fn of(groups: &[GroupShops], most_partitions: u64) -> Split {
         let rows: u64 = groups.iter().map(|group| group.rows).sum();
-        let partitions = rows.div_ceil(ROWS_PER_PARTITION).clamp(1, MOST_PARTITIONS);
-        Split::ranges(groups, rows.div_ceil(partitions))
-            .unwrap_or(Split::Hash { bits: partitions.next_power_of_two().ilog2() })
+        let most = most_partitions.clamp(1, MOST_PARTITIONS);
+        let partitions = rows.div_ceil(ROWS_PER_PARTITION).clamp(1, most);
+        let ranges = Split::ranges(groups, rows.div_ceil(partitions));
+        let bits = partitions.next_power_of_two().min(1 << most.ilog2()).ilog2();
+        ranges.filter(|split| split.partitions() as u64 <= most).unwrap_or(Split::Hash { bits })
     }
 
     fn ranges(groups: &[GroupShops], rows_per_partition: u64) -> Option<Split> {
@@ -104,23 +107,24 @@ mod tests {
 
     #[test]
     fn few_rows_are_one_partition() {
-        assert_eq!(Split::of(&[]), Split::Hash { bits: 0 });
-        assert_eq!(Split::of(&[GroupShops { rows: 10, range: Some(1..=5) }]), Split::Hash { bits: 0 });
+        assert_eq!(Split::of(&[], 4096), Split::Hash { bits: 0 });
+        assert_eq!(Split::of(&[GroupShops { rows: 10, range: Some(1..=5) }], 4096), Split::Hash { bits: 0 });
     }
 
     #[test]
     fn shops_in_any_order_are_split_by_hash() {
         // 64 row groups with all shops: 8 388 608 rows, 683 partitions of 12 288, the next power of two.
-        assert_eq!(Split::of(&groups(64, |_| 1..=20_000)), Split::Hash { bits: 10 });
+        assert_eq!(Split::of(&groups(64, |_| 1..=20_000), 4096), Split::Hash { bits: 10 });
+        assert_eq!(Split::of(&groups(64, |_| 1..=20_000), 100), Split::Hash { bits: 6 });
         let mut untold = groups(64, |n| n * 100..=n * 100 + 99);
         untold[5].range = None;
-        assert_eq!(Split::of(&untold), Split::Hash { bits: 10 });
+        assert_eq!(Split::of(&untold, 4096), Split::Hash { bits: 10 });
     }
 
     #[test]
     fn clustered_shops_are_split_by_range_and_row_groups_know_their_partitions() {
         // Neighbours share a shop, as where a shop's rows are cut in two.
-        let split = Split::of(&groups(64, |n| n * 100..=n * 100 + 100));
+        let split = Split::of(&groups(64, |n| n * 100..=n * 100 + 100), 4096);
         let Split::Ranges { first_shops, row_groups } = &split else { panic!("{split:?}") };
         assert!((600..=700).contains(&first_shops.len()), "{}", first_shops.len());
         for (n, partitions) in row_groups.iter().enumerate() {
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn any_shop_has_one_partition_whatever_came_before() {
-        for split in [Split::Hash { bits: 7 }, Split::of(&groups(64, |n| n * 100 - 3_000..=n * 100 - 2_900))] {
+        for split in [Split::Hash { bits: 7 }, Split::of(&groups(64, |n| n * 100 - 3_000..=n * 100 - 2_900), 4096)] {
             for shop_id in [i64::MIN, -2_999, -1, 0, 1, 777, i64::MAX] {
                 let partition = split.partition(shop_id, 0);
                 assert!(partition < split.partitions());

@@ -41,6 +41,14 @@ impl Round {
     }
 }
 
+/// Rows whose members one thread may hold at a time: fewer would be read more often than anything is worth.
+const FEWEST_ROWS_PER_ROUND: u64 = 64;
+
+/// `memory_bytes` of sets shared by the threads, as rows of one round.
+pub fn rows_per_round(memory_bytes: u64, bytes_per_row: u64, resources: &Resources) -> u64 {
+    (memory_bytes / resources.threads as u64 / bytes_per_row).max(FEWEST_ROWS_PER_ROUND)
+}
+
 /// What adders share.
 pub struct Summing<'a, const N: usize> {
     pub shuffle: &'a Shuffle<N>,
@@ -50,10 +58,17 @@ pub struct Summing<'a, const N: usize> {
 
 impl<const N: usize> Summing<'_, N> {
     /// Adds up a partition that is complete.
-    pub fn add(&self, partition: usize, adder: &mut impl Adder<N>, buffer: &mut Vec<u8>) -> Result<()> {
+    pub fn add(
+        &self,
+        partition: usize,
+        adder: &mut impl Adder<N>,
+        buffer: &mut Vec<u8>,
+        resources: &Resources,
+    ) -> Result<()> {
         let taken = self.shuffle.take(partition);
         let of = taken.rows().div_ceil(self.rows_per_round).max(1);
         for number in 0..of {
+            resources.stop.check()?;
             let round = Round { number, of };
             self.shuffle.read_each(&taken, buffer, |row| adder.add(row, round))?;
             adder.end_round();
@@ -73,8 +88,9 @@ impl<const N: usize> Summing<'_, N> {
                 if partition >= self.shuffle.partitions() {
                     return Ok(adder);
                 }
-                resources.stop.check()?;
-                self.add(partition, &mut adder, &mut buffer)?;
+                let added = self.add(partition, &mut adder, &mut buffer, resources);
+                // What the other threads would still add up is worth nothing.
+                added.inspect_err(|_| next.store(self.shuffle.partitions(), Ordering::Relaxed))?;
             }
         };
         thread::scope(|scope| {
