@@ -35,12 +35,13 @@ impl Split {
         let rows: u64 = groups.iter().map(|group| group.rows).sum();
         let most = most_partitions.clamp(1, MOST_PARTITIONS);
         let partitions = rows.div_ceil(ROWS_PER_PARTITION).clamp(1, most);
-        let ranges = Split::ranges(groups, rows.div_ceil(partitions));
+        let ranges = Split::ranges(groups, partitions);
         let bits = partitions.next_power_of_two().min(1 << most.ilog2()).ilog2();
-        ranges.filter(|split| split.partitions() as u64 <= most).unwrap_or(Split::Hash { bits })
+        ranges.unwrap_or(Split::Hash { bits })
     }
 
-    fn ranges(groups: &[GroupShops], rows_per_partition: u64) -> Option<Split> {
+    /// At most so many partitions: each but the last has its share of the rows.
+    fn ranges(groups: &[GroupShops], partitions: u64) -> Option<Split> {
         let ranges: Vec<_> = groups.iter().map(|group| group.range.clone()).collect::<Option<_>>()?;
         let mut points: Vec<(i64, u64)> = Vec::new();
         for (group, range) in groups.iter().zip(&ranges) {
@@ -51,6 +52,7 @@ impl Split {
             }));
         }
         points.sort_unstable();
+        let rows_per_partition = points.iter().map(|(_, rows)| rows).sum::<u64>().div_ceil(partitions);
         let (mut first_shops, mut rows) = (vec![i64::MIN], 0);
         for (shop, more) in points {
             if rows >= rows_per_partition && first_shops.last() != Some(&shop) {
@@ -126,6 +128,8 @@ mod tests {
         // Neighbours share a shop, as where a shop's rows are cut in two.
         let split = Split::of(&groups(64, |n| n * 100..=n * 100 + 100), 4096);
         let Split::Ranges { first_shops, row_groups } = &split else { panic!("{split:?}") };
+        let few = Split::of(&groups(64, |n| n * 100..=n * 100 + 100), 100);
+        assert!(matches!(&few, Split::Ranges { .. }) && (50..=100).contains(&few.partitions()), "{few:?}");
         assert!((600..=700).contains(&first_shops.len()), "{}", first_shops.len());
         for (n, partitions) in row_groups.iter().enumerate() {
             for shop_id in [n as i64 * 100, n as i64 * 100 + 50, n as i64 * 100 + 100] {
