@@ -101,7 +101,7 @@ impl RowSink for Rows {
 }
 
 /// Every daily table whose exports are there, conformed to its contract and reconciled with the used rows; `finish` makes of
-/// each what is kept, so that not all are in memory at once as they are computed.
+/// each what is kept, so that only those that are being laid out are in memory as they are computed.
 pub fn daily_tables<T: Send>(
     sums: &Sums,
     snapshots: &Snapshots,
