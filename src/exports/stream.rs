@@ -300,3 +300,24 @@ fn cast_instants(unit: TimeUnit, array: &ArrayRef) -> Option<Int64Array> {
         TimeUnit::Nanosecond => Some(array.as_primitive::<TimestampNanosecondType>().unary(|v| v.div_euclid(1_000))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::datasets::PRODUCT_TRAFFIC;
+
+    #[test]
+    fn a_shop_outside_the_statistics_of_its_row_group_is_noticed() {
+        let lies_within = |ids: &[Option<i64>], shops: Option<RangeInclusive<i64>>| {
+            let place = RowGroupPlace { file: 0, group: 0, first_row: 0, first_position: 0, rows: 3, shops };
+            let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids.to_vec()))];
+            super::lies_within(&Batch { dataset: &PRODUCT_TRAFFIC, columns, rows: ids.len(), positions: None }, &place)
+        };
+        assert!(lies_within(&[Some(5), Some(7), Some(9)], Some(5..=9)));
+        assert!(!lies_within(&[Some(5), Some(10), Some(9)], Some(5..=9)));
+        assert!(!lies_within(&[Some(4)], Some(5..=9)));
+        // A null is set aside by its rule, whatever lies under it; without statistics nothing is relied on.
+        assert!(lies_within(&[Some(5), None, Some(9)], Some(5..=9)));
+        assert!(lies_within(&[Some(i64::MIN), Some(i64::MAX)], None));
+    }
+}
