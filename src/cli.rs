@@ -167,7 +167,7 @@ pub struct BackfillArgs {
     /// Last day
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub to: NaiveDate,
-    /// Days whose exports are read and rolled up at the same time, within the memory limit
+    /// Days whose exports are read and rolled up at the same time; they share threads and memory limit
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub parallel: u16,
     /// Newest day first; what the older ones change in it is computed at the end

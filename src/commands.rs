@@ -201,10 +201,11 @@ fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Resu
             (day, day)
         }
     };
+    let resources = resources(cli, &config, surroundings);
     let mut exit_code = ExitCode::Published;
     let (mut checked, mut text) = (Vec::new(), String::new());
     for day in days(first, last) {
-        let found = validate_day(&store, &config, &resources(cli, &config, surroundings), day, args.strict)?;
+        let found = validate_day(&store, &config, &resources, day, args.strict)?;
         if exit_code != ExitCode::Blocked && found.exit_code != ExitCode::Published {
             exit_code = found.exit_code;
         }

@@ -139,11 +139,6 @@ impl Snapshots {
         Some(self.campaign_products()?.iter().map(|p| (p.shop_id, p.product_id)).collect())
     }
 
-    /// Every (campaign, shop, product) of the campaigns of the day.
-    pub fn products_by_campaign(&self) -> Option<HashSet<(i64, i64, i64)>> {
-        Some(self.campaign_products()?.iter().map(|p| (p.campaign_id, p.shop_id, p.product_id)).collect())
-    }
-
     pub fn contents(&self) -> Option<&[Content]> {
         self.if_present(&CONTENTS, &self.contents)
     }

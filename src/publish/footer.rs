@@ -13,7 +13,7 @@ use parquet::file::FOOTER_SIZE;
 use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
-use crate::contracts::Column;
+use crate::contracts::Table;
 use crate::contracts::arrow::schema;
 use crate::record::fingerprint::sha256;
 use crate::record::manifest::FooterMark;
@@ -49,10 +49,10 @@ impl Footer {
 
     /// # Errors
     /// When a column is missing, or of another type than its contract says.
-    pub fn check(&self, columns: &[&Column]) -> Result<()> {
-        for column in columns {
+    pub fn check(&self, table: &Table, names: &[&str]) -> Result<()> {
+        for column in names.iter().map(|name| table.column(name)) {
             let found = self.metadata.schema().field_with_name(column.name).context("not as its contract says")?;
-            let expected = schema(&[**column]).field(0).clone();
+            let expected = schema(&[*column]).field(0).clone();
             ensure!(
                 (found.data_type(), found.is_nullable()) == (expected.data_type(), expected.is_nullable()),
                 "column {}: expected {}, found {}",

@@ -207,7 +207,7 @@ fn check_table(file: &TableFile, tally: Option<&Tally>) -> Result<()> {
     let tallied: Vec<&Column> = Tally::columns(file.table).iter().map(|name| file.table.column(name)).collect();
     let mut totals = Totals::new(file.table);
     let mut rows = 0;
-    file.footer.check(&file.table.columns.iter().collect::<Vec<_>>())?;
+    file.footer.check(file.table, &names)?;
     parquet::decode(
         file.bytes.clone(),
         &file.footer,

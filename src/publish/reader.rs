@@ -137,7 +137,7 @@ fn read_file(
     rows: &Rows,
     consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
 ) -> Result<()> {
-    footer.check(&names.iter().map(|name| table.column(name)).collect::<Vec<_>>())?;
+    footer.check(table, names)?;
     decode(bytes, footer, footer.groups_with(rows), names, consume)
 }
 
@@ -177,7 +177,7 @@ impl<'a> PublishedFile<'a> {
         rows: &Rows,
         consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        footer.check(&names.iter().map(|name| table.column(name)).collect::<Vec<_>>())?;
+        footer.check(table, names)?;
         let mut groups = footer.groups_with(rows).into_iter().peekable();
         while groups.peek().is_some() {
             let (mut fetched, mut chunks, mut size_bytes) = (Vec::new(), Vec::new(), 0);

@@ -28,8 +28,6 @@ pub struct Round {
 }
 
 impl Round {
-    pub const ONLY: Round = Round { number: 0, of: 1 };
-
     pub fn is_first(self) -> bool {
         self.number == 0
     }
