@@ -14,7 +14,7 @@ use crate::cli::{
 use crate::config::{Config, ConfigWrong};
 use crate::contracts::markdown;
 use crate::days::calendar::days;
-use crate::days::readiness::{Readiness, check_day};
+use crate::days::readiness::{Readiness, check_day, check_location};
 use crate::exit_code::ExitCode;
 use crate::exports::{Unused, read_day};
 use crate::pipeline::backfill::{self, Range, backfill as run_backfill};
@@ -73,11 +73,12 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
     let job = open_job(cli, surroundings)?;
     let day = args.day.unwrap_or_else(|| yesterday(&job.config, surroundings));
     announce(&job, cli, &format!("run for {day}: {} -> {}", job.exports.location, job.results.location));
-    let report = pipeline::run(&job, day)?;
+    let mut report = pipeline::run(&job, day)?;
     job.progress.finish();
+    let exit_code = report.close(strictness(&args.strictness));
     announce(&job, cli, &report.summary());
-    let exit_code = report.exit_code(strictness(&args.strictness));
-    if exit_code == ExitCode::Blocked && report.outcome != Outcome::Blocked {
+    let has_all = || report.skipped.iter().all(|skipped| skipped.sum.is_none());
+    if exit_code == ExitCode::Blocked && report.outcome != Outcome::Blocked && has_all() {
         announce(&job, cli, &format!("{day}: --strict: an optional export is absent or broken, see the warnings"));
     }
     let stdout = match cli.global.format {
@@ -99,9 +100,10 @@ fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Resu
         cli,
         &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location),
     );
-    let report = run_backfill(&job, &range)?;
+    let mut report = run_backfill(&job, &range)?;
     job.progress.finish();
     let strictness = strictness(&args.strictness);
+    report.days.iter_mut().for_each(|day| drop(day.close(strictness)));
     announce(&job, cli, &report.summary(strictness));
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
@@ -194,6 +196,7 @@ fn planned(job: &Job, facts: &Facts, args: &DaysArgs, surroundings: &Surrounding
 fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Result<Answer> {
     let config = load_config(cli)?;
     let store = Store::open(&config.exports, Access::Read, &surroundings.environment, surroundings.runtime.clone())?;
+    check_location(&store)?;
     let (first, last) = match (args.days.from, args.days.to) {
         (Some(first), Some(last)) => (first, last),
         _ => {
@@ -250,7 +253,7 @@ fn validate_day(
         read.scoped_accounts().map(|account| DatasetRead { day, account: account.clone() }).collect();
     let mut text = page::datasets(&datasets) + "\n";
     for (dataset, defect) in &read.defects {
-        text += &(page::defect(day, dataset, defect) + "\n");
+        text += &(page::defect(day, dataset, defect, page::Role::Checked) + "\n");
     }
     if !absent.is_empty() {
         text += &format!("{day}: optional exports that are not final: {}\n", absent.join(", "));
