@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigWrong};
 use crate::contracts::markdown;
 use crate::days::calendar::days;
 use crate::days::readiness::{Readiness, check_day, check_location};
-use crate::exit_code::ExitCode;
+use crate::exit_code::{self, ExitCode};
 use crate::exports::{Unused, read_day};
 use crate::pipeline::backfill::{self, Range, backfill as run_backfill};
 use crate::pipeline::{self, Job};
@@ -24,7 +24,7 @@ use crate::progress::{Display, Progress};
 use crate::publish::lease::{self, Owner};
 use crate::publish::vacuum::find_superfluous;
 use crate::publish::writer::Writers;
-use crate::record::report::{DatasetRead, Outcome, Strictness};
+use crate::record::report::{DatasetRead, RunReport, Strictness};
 use crate::record::{page, status};
 use crate::resources::Resources;
 use crate::stop::Stop;
@@ -69,6 +69,22 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
     }
 }
 
+/// The JSON document of a command that ended with an error. That of a run has the form of every report of a run.
+pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
+    let exit_code = exit_code::of_error(error);
+    let Command::Run(args) = &cli.command else {
+        return json!({ "error": format!("{error:#}"), "exit_code": exit_code as u8 });
+    };
+    let mut report = RunReport::new(args.day.unwrap_or_default());
+    report.fail(error);
+    report.retry = matches!(exit_code, ExitCode::StoreFailed | ExitCode::TryLater);
+    let mut document = json!(report);
+    if args.day.is_none() {
+        document["day"] = serde_json::Value::Null;
+    }
+    document
+}
+
 fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
     let day = args.day.unwrap_or_else(|| yesterday(&job.config, surroundings));
@@ -77,9 +93,9 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
     job.progress.finish();
     let exit_code = report.close(strictness(&args.strictness));
     announce(&job, cli, &report.summary());
-    let has_all = || report.skipped.iter().all(|skipped| skipped.sum.is_none());
-    if exit_code == ExitCode::Blocked && report.outcome != Outcome::Blocked && has_all() {
-        announce(&job, cli, &format!("{day}: --strict: an optional export is absent or broken, see the warnings"));
+    let lacks = report.absent_exports();
+    if args.strictness.strict && !lacks.is_empty() {
+        job.progress.warn(&format!("{day}: --strict: {}", lacks.join(", ")));
     }
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
@@ -103,7 +119,9 @@ fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Resu
     let mut report = run_backfill(&job, &range)?;
     job.progress.finish();
     let strictness = strictness(&args.strictness);
-    report.days.iter_mut().for_each(|day| drop(day.close(strictness)));
+    for day in &mut report.days {
+        day.close(strictness);
+    }
     announce(&job, cli, &report.summary(strictness));
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
@@ -244,7 +262,7 @@ fn validate_day(
             return Ok(Validated { exit_code: ExitCode::TryLater, json, text });
         }
     };
-    let read = read_day(store, &exports, config, resources, &|_| true, true, &mut Unused)?;
+    let read = read_day(store, &exports, config, resources, &|_| true, &mut Unused)?;
     let blocked = read.blocking(config).next().is_some();
     let absent: Vec<&str> = exports.folders.iter().filter(|f| !f.is_final()).map(|f| f.dataset.name).collect();
     let lacks_optional = !absent.is_empty() || !read.defects.is_empty();

@@ -38,8 +38,9 @@ pub enum Defect {
     Contract(Vec<Issue>),
     /// More rows in quarantine than the budget allows.
     OverBudget(OverBudget),
-    /// A dataset that always has rows has none. With the hidden files of its folder, which are not read.
-    NoRows { hidden: Vec<String> },
+    /// A dataset that always has rows has none. With the hidden files of its folder, which are not read, and whether the job
+    /// file could allow it.
+    NoRows { hidden: Vec<String>, can_be_allowed: bool },
 }
 
 /// The rows that broke a rule were too many.
@@ -63,13 +64,13 @@ impl Defect {
                 format!("breaks its contract: {first}{more}")
             }
             Defect::OverBudget(OverBudget { quarantined, read, reasons, .. }) if quarantined == read => {
-                format!("no row left to use: all {read} are quarantined: {reasons}")
+                format!("has no row left to use: all {read} are quarantined: {reasons}")
             }
             Defect::OverBudget(OverBudget { quarantined, read, reasons, .. }) => {
-                format!("over its quarantine budget: {quarantined} of {read} rows: {reasons}")
+                format!("is over its quarantine budget: {quarantined} of {read} rows: {reasons}")
             }
-            Defect::NoRows { hidden } if hidden.is_empty() => "has no row to use".into(),
-            Defect::NoRows { hidden } => {
+            Defect::NoRows { hidden, .. } if hidden.is_empty() => "has no row to use".into(),
+            Defect::NoRows { hidden, .. } => {
                 format!("has no row to use; files whose names start with . or _ are not data: {}", hidden.join(", "))
             }
         }
@@ -89,8 +90,9 @@ impl Defect {
             }
             Defect::OverBudget(over) if over.quarantined * 2 > over.read => "have the export mended".into(),
             Defect::OverBudget(_) => "have the export mended, or raise the quarantine budget in the job file".into(),
-            Defect::NoRows { .. } => {
-                "have the day exported again, with its rows; if a day may have none, name the dataset in may_be_empty".into()
+            Defect::NoRows { can_be_allowed, .. } => {
+                let allow = if *can_be_allowed { "; if a day may have none, name the dataset in may_be_empty" } else { "" };
+                format!("have the day exported again, with its rows{allow}")
             }
         }
     }
@@ -260,7 +262,22 @@ pub fn sort_error<T>(path: &str, error: ParquetError) -> Result<Result<T, String
     {
         return Err(anyhow!(StoreFailed(format!("cannot read {path}: {inner}"))));
     }
-    Ok(Err(error.to_string().lines().next().unwrap_or_default().to_owned()))
+    Ok(Err(cause(&error)))
+}
+
+/// The one line that says what is wrong, without the names of the layers that it came through.
+fn cause(error: &ParquetError) -> String {
+    const LAYERS: [&str; 6] =
+        ["Parquet error: ", "Parquet argument error: ", "External: ", "Arrow: ", "EOF: ", "ParseError: "];
+    let text = error.to_string();
+    let mut line = text.lines().next().unwrap_or_default();
+    while let Some(inner) = LAYERS.iter().find_map(|layer| line.strip_prefix(layer)) {
+        line = inner;
+    }
+    match line {
+        "Page CRC checksum mismatch" => "a page whose checksum is wrong".into(),
+        line => line.to_owned(),
+    }
 }
 
 /// Rows that one byte of a file may stand for. Every row has a key or a user of its own, which take a byte and more however

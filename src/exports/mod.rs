@@ -122,10 +122,9 @@ impl RowWriter for Unused {
 
 /// Reads the datasets of a final day that `wanted` accepts.
 ///
-/// All contracts are checked before any row is read, so that a person sees every breach at once. The used rows of
-/// `order_lines` and `product_traffic` go to `rows`; once a required export turns out to be broken, what was written there
-/// is worth nothing and only the other required ones are read, unless `to_the_end` is set: a person, and the reason of a
-/// fallback, are owed every export that blocks the day.
+/// All contracts are checked before any row is read, so that every breach is reported at once. The used rows of
+/// `order_lines` and `product_traffic` go to `rows`. Once a required export turns out to be broken, the rows of the others
+/// are only checked: every blocking export is reported, with the account of its rows.
 ///
 /// # Errors
 /// When the store fails, or a local disk that rows are spilled to. A broken export is not an error but a defect.
@@ -135,7 +134,6 @@ pub fn read_day(
     config: &Config,
     resources: &Resources,
     wanted: &dyn Fn(&Dataset) -> bool,
-    to_the_end: bool,
     rows: &mut dyn RowSink,
 ) -> Result<DayRead> {
     let civil = CivilDay::new(exports.day, config.time_zone);
@@ -152,9 +150,6 @@ pub fn read_day(
     let mut unused = Unused;
     for export in &opened {
         let is_blocked = read.blocking(config).next().is_some();
-        if is_blocked && !to_the_end && !config.required.contains(&export.dataset.name) {
-            continue;
-        }
         let sieve = Sieve::new(export, &civil, config.quarantine);
         let mut out_of_scope = 0;
         let sifted = if is_streamed(export.dataset) {
@@ -308,7 +303,9 @@ fn account(
     let dataset = export.dataset;
     let account = sifted.accounting(export, out_of_scope);
     match account.defect(dataset, config, &civil.told()) {
-        Some(Defect::NoRows { .. }) => read.defects.push((dataset, Defect::NoRows { hidden: hidden.to_vec() })),
+        Some(Defect::NoRows { can_be_allowed, .. }) => {
+            read.defects.push((dataset, Defect::NoRows { hidden: hidden.to_vec(), can_be_allowed }));
+        }
         Some(defect) => read.defects.push((dataset, defect)),
         None => read.snapshots.set_present(dataset),
     }

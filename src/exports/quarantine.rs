@@ -102,12 +102,10 @@ impl Accounting {
         if config.quarantine.is_exceeded(self.rows_quarantined, self.rows_read) {
             return Some(over());
         }
-        let blocks = match dataset.without_rows {
-            WithoutRows::Fine => false,
-            WithoutRows::BlocksUnlessAllowed => !config.may_be_empty.contains(&dataset.name),
-            WithoutRows::Blocks => true,
-        };
-        (blocks && self.rows_used == 0).then(|| Defect::NoRows { hidden: vec![] })
+        let can_be_allowed = dataset.without_rows == WithoutRows::BlocksUnlessAllowed;
+        let is_allowed = can_be_allowed && config.may_be_empty.contains(&dataset.name);
+        let blocks = dataset.without_rows != WithoutRows::Fine && !is_allowed;
+        (blocks && self.rows_used == 0).then(|| Defect::NoRows { hidden: vec![], can_be_allowed })
     }
 }
 

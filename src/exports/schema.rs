@@ -186,6 +186,7 @@ fn show_type(found: &DataType) -> String {
     match found {
         DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => format!("DECIMAL({p},{s})"),
         DataType::Timestamp(_, None) => "TIMESTAMP without a zone".into(),
+        DataType::Timestamp(_, Some(_)) => "TIMESTAMP".into(),
         DataType::Utf8 => "STRING".into(),
         DataType::Float32 => "FLOAT".into(),
         DataType::Float64 => "DOUBLE".into(),

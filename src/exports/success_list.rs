@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 
 use super::contract::{Issue, OpenFile};
 use crate::contracts::SUCCESS_FILE;
@@ -13,6 +12,17 @@ use crate::store::Store;
 
 /// Lists some hundred thousand files. A `_SUCCESS` beyond that is something else, and is not read.
 const MOST_LIST_BYTES: u64 = 16 << 20;
+
+/// `files` is absent or a list; null is neither.
+#[derive(Deserialize)]
+struct Object {
+    #[serde(default, deserialize_with = "list")]
+    files: Option<Vec<ListedFile>>,
+}
+
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Vec<ListedFile>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some)
+}
 
 #[derive(Deserialize)]
 struct ListedFile {
@@ -38,17 +48,15 @@ pub fn check_success_list(store: &Store, folder: &Folder, files: &[OpenFile]) ->
 
 /// `None`: only a mark. White space counts as empty, and so does an object without `files`, as Hadoop's S3A committers
 /// write it.
-fn parse(text: &[u8]) -> Result<Option<Vec<ListedFile>>, String> {
+fn parse(text: &[u8]) -> std::result::Result<Option<Vec<ListedFile>>, String> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    match serde_json::from_slice(text).map_err(|e| e.to_string())? {
-        Value::Object(mut object) => {
-            let list = object.remove("files").map(serde_json::from_value);
-            list.transpose().map_err(|e| format!("files: {e}"))
-        }
-        _ => Err("JSON that is not an object".into()),
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err("no JSON object".into());
     }
+    let object: Object = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    Ok(object.files)
 }
 
 fn not_a_list(found: String) -> Issue {

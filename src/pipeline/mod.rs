@@ -28,7 +28,7 @@ use crate::progress::Progress;
 use crate::publish::lease::Owner;
 use crate::publish::writer::{Writer, Writers};
 use crate::publish::{self, Change};
-use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark, Skipped};
+use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark};
 use crate::record::page;
 use crate::record::report::{DatasetRead, FailedDay, Missing, Outcome, RunReport, Written};
 use crate::record::state::SpoiltInput;
@@ -198,10 +198,12 @@ impl<'a> Run<'a> {
         if exit_code::ends_all(&error) {
             return Err(error);
         }
-        self.job.progress.failed(&format!("{day}: {error:#}"));
+        if !self.report.days_failed.iter().any(|failed| failed.day == day) {
+            self.job.progress.failed(&format!("{day}: {error:#}"));
+        }
         if day == self.report.day {
             self.report.fail(&error);
-        } else {
+        } else if !self.report.days_failed.iter().any(|failed| failed.day == day) {
             self.report.days_failed.push(FailedDay::new(day, &error));
         }
         // A commit of the day is brought to its end, and known from then on.
@@ -285,6 +287,10 @@ impl<'a> Run<'a> {
             self.warn(format!("{told}\n  optional: tables and columns that need it are left out"));
         }
         self.warn_of_quarantine(day, &read);
+        let absent: Vec<&str> = exports.folders.iter().filter(|f| !f.is_final()).map(|f| f.dataset.name).collect();
+        if !absent.is_empty() {
+            self.warn(format!("{day} not final: {}; tables and columns that need it are left out", absent.join(", ")));
+        }
         let mut work = DayWork::new(self.facts, exports, inputs)?;
         work.snapshots = std::mem::take(&mut read.snapshots);
         work.skipped = skipped(&work.exports, &work.snapshots, &read);
@@ -312,7 +318,7 @@ impl<'a> Run<'a> {
             TABLES.iter().filter(|t| t.stage == Stage::Window).flat_map(|t| reads(t)).collect();
         let is_wanted = |dataset: &Dataset| wanted.contains(dataset.name);
         let read = read_unchanged(job, &work.exports, || {
-            read_day(&job.exports, &work.exports, &job.config, &job.resources, &is_wanted, false, &mut Unused)
+            read_day(&job.exports, &work.exports, &job.config, &job.resources, &is_wanted, &mut Unused)
         })?;
         let read = match read {
             Reading::Whole(read) => read,
@@ -435,18 +441,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Lists what a day lacks; warns of it where the day was just computed. A table that a person has to mend is told on
-    /// every run.
+    /// Lists what a day lacks. A table that a person has to mend is told on every run.
     fn report_skipped(&mut self, day: NaiveDate, outcome: Outcome) -> Result<()> {
         let Some(manifest) = self.facts.manifest(day)? else { return Ok(()) };
-        let (sums, optional): (Vec<&Skipped>, Vec<&Skipped>) = manifest.skipped.iter().partition(|s| s.sum.is_some());
-        let absent: BTreeSet<&str> = optional.iter().map(|s| s.reason.as_str()).collect();
-        if !absent.is_empty() && outcome == Outcome::Published {
-            let absent: Vec<&str> = absent.into_iter().collect();
-            self.warn(format!("{day} {}; tables and columns that need it are left out", absent.join(", ")));
-        }
         if day == self.report.day || outcome == Outcome::Published {
-            for skipped in sums {
+            for skipped in manifest.skipped.iter().filter(|skipped| skipped.sum.is_some()) {
                 self.warn(format!("{day} {} is not written: {}", skipped.table, skipped.reason));
             }
         }

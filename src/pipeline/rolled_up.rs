@@ -40,7 +40,7 @@ pub fn roll_up(job: &Job, exports: &DayExports, resources: &Resources) -> Result
     let resources = resources.counted_apart();
     let mut rows = Rows::new(&resources);
     let read = read_unchanged(job, exports, || {
-        read_day(&job.exports, exports, &job.config, &resources, &|_| true, false, &mut rows)
+        read_day(&job.exports, exports, &job.config, &resources, &|_| true, &mut rows)
     })?;
     let read = match read {
         Reading::Whole(read) => read,

@@ -180,6 +180,15 @@ impl RunReport {
         exit_code
     }
 
+    /// Why tables and columns of the day are left out for want of an optional export.
+    pub fn absent_exports(&self) -> Vec<&str> {
+        let of_day = self.skipped.iter().filter(|s| s.day == self.day && s.sum.is_none());
+        let mut reasons: Vec<&str> = of_day.map(|s| s.reason.as_str()).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons
+    }
+
     /// `18 tables, and 36 of 2 other days`
     fn written(&self) -> String {
         let others: Vec<&Written> = self.tables.iter().filter(|w| w.day != self.day).collect();
