@@ -16,6 +16,7 @@ use crate::publish::parquet::TableWriter;
 use crate::publish::reader::DayTables;
 use crate::publish::{Change, TableFile};
 use crate::record::manifest::{Manifest, PublishedBenchmark, Skipped};
+use crate::resources::Resources;
 use crate::windows::{self, BenchmarkDay, WindowInputs};
 
 /// A final day on its way through windows to publishing.
@@ -57,7 +58,7 @@ impl<'a> DayWork<'a> {
 
     /// The window and benchmark tables whose inputs are others than those they were computed from, in an order in which
     /// each reads only what is settled.
-    pub fn compute_windows(&mut self, job: &Job) -> Result<()> {
+    pub fn compute_windows(&mut self, job: &Job, resources: &Resources) -> Result<()> {
         let (day, config) = (self.exports.day, &job.config);
         let skips = |name: &str| self.skipped.iter().any(|s| s.table == name && s.columns.is_empty());
         self.tables.absent = TABLES.iter().map(|t| t.name).filter(|name| skips(name)).collect();
@@ -80,13 +81,14 @@ impl<'a> DayWork<'a> {
                 continue;
             }
             let (snapshots, published) = (&self.snapshots, &self.tables);
-            let inputs = WindowInputs { day, config, snapshots, published, rows_at_once: job.rows_at_once() };
-            let mut writer = TableWriter::new(table, day)?;
+            let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
+            let inputs = WindowInputs { day, config, snapshots, published, rows_at_once, stop };
+            let mut writer = TableWriter::new(table, day, stop)?;
             windows::window_table(table, &inputs, &mut |rows| writer.push(&rows))?;
             self.tables.add(writer.finish()?);
         }
         let own = BenchmarkDay { day, fallback_reason: None };
-        for file in benchmark_files(job, &benchmarks, day, &own, &self.tables)? {
+        for file in benchmark_files(job, resources, &benchmarks, day, &own, &self.tables)? {
             self.tables.add(file);
         }
         job.progress.stage(day, "windows", &format!("{computed} tables"));
@@ -108,6 +110,7 @@ impl<'a> DayWork<'a> {
 /// Benchmark tables as files of `day`, computed from the tables of the benchmark day.
 pub fn benchmark_files(
     job: &Job,
+    resources: &Resources,
     tables: &[&'static Table],
     day: NaiveDate,
     benchmark: &BenchmarkDay,
@@ -116,8 +119,9 @@ pub fn benchmark_files(
     if tables.is_empty() {
         return Ok(vec![]);
     }
-    let mut writers = tables.iter().map(|table| TableWriter::new(table, day)).collect::<Result<Vec<_>>>()?;
-    windows::benchmark_tables(benchmark, &job.config, published, job.rows_at_once(), &mut |table, rows| {
+    let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
+    let mut writers = tables.iter().map(|table| TableWriter::new(table, day, stop)).collect::<Result<Vec<_>>>()?;
+    windows::benchmark_tables(benchmark, &job.config, published, rows_at_once, stop, &mut |table, rows| {
         let writer = tables.iter().zip(&mut writers).find(|(wanted, _)| wanted.name == table.name);
         writer.map_or(Ok(()), |(_, writer)| writer.push(&rows))
     })?;

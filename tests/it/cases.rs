@@ -73,6 +73,7 @@ cases! {
     fallback_of_a_blocked_day
     fallback_to_the_day_before
     first_duplicate_by_file_name_then_row
+    ids_at_both_ends_of_64_bits
     late_day_beyond_the_lookback
     midnight_that_comes_twice
     midnight_that_does_not_exist
