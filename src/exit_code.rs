@@ -31,8 +31,7 @@ pub enum ExitCode {
 }
 
 /// Exit codes of days by how much they need a person; of several the first counts.
-pub const GRAVEST_FIRST: [ExitCode; 4] =
-    [ExitCode::Bug, ExitCode::Blocked, ExitCode::StoreFailed, ExitCode::TryLater];
+pub const GRAVEST_FIRST: [ExitCode; 4] = [ExitCode::Bug, ExitCode::Blocked, ExitCode::StoreFailed, ExitCode::TryLater];
 
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {

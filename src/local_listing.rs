@@ -89,9 +89,10 @@ fn show(name: &OsStr) -> String {
     let chunks = name.as_bytes().utf8_chunks();
     chunks
         .flat_map(|chunk| {
-            let text = chunk.valid().chars().map(|c| {
-                if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
-            });
+            let text = chunk
+                .valid()
+                .chars()
+                .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
             let bytes = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
             text.chain(bytes).collect::<Vec<_>>()
         })

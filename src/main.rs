@@ -55,13 +55,17 @@ fn answer_on_stdout(
 }
 
 fn answer(cli: &Cli) -> Result<Answer> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = cli.global.threads {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = cli.global.threads.map_or(cores, usize::from);
+    // Polars computes with a pool of its own, and now and then with the one that rayon has for everybody.
+    for pool in ["POLARS_MAX_THREADS", "RAYON_NUM_THREADS"] {
         // SAFETY: no other thread exists yet.
-        unsafe { std::env::set_var("POLARS_MAX_THREADS", threads.to_string()) };
-        runtime.worker_threads(threads.into());
+        unsafe { std::env::set_var(pool, threads.to_string()) };
     }
-    let runtime = runtime.enable_all().build().context("starting threads")?;
+    // Reads of local files are blocking calls, of which the runtime would run up to 512 at once.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(threads).max_blocking_threads(threads).enable_all();
+    let runtime = runtime.build().context("starting threads")?;
     let mut system = System::new();
     system.refresh_memory();
     let surroundings = Surroundings {
@@ -74,7 +78,7 @@ fn answer(cli: &Cli) -> Result<Answer> {
         process_id: process::id(),
         nonce: RandomState::new().build_hasher().finish(),
         memory_bytes: system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory),
-        cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        cores,
         temporary_folder: std::env::temp_dir(),
         stop: if cli.command.access() == Access::ReadIfThere { Stop::default() } else { listen_to_signals()? },
         runtime: runtime.handle().clone(),

@@ -368,7 +368,8 @@ pub fn plan_days(
         };
         let next = plan_day(facts, day, is_report_day(day), &recomputed);
         // One day that cannot be looked at says nothing about the others.
-        let failed = |error: anyhow::Error| PlannedDay { day, action: Action::Fail, why: format!("{error:#}"), tables: vec![] };
+        let failed =
+            |error: anyhow::Error| PlannedDay { day, action: Action::Fail, why: format!("{error:#}"), tables: vec![] };
         planned.push(next.unwrap_or_else(failed));
     }
     Ok(planned)

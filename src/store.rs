@@ -10,8 +10,8 @@ use anyhow::{Context, Result, anyhow};
 use backon::{BlockingRetryable, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, TryStreamExt};
 use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
@@ -202,7 +202,9 @@ impl Store {
     /// What lies directly in each folder. A folder that does not exist is empty.
     pub fn list_each(&self, folders: &[String]) -> Result<Vec<Listing>> {
         if let Some(root) = &self.local_root {
-            let list = |folder: &String| local_listing::list(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e));
+            let list = |folder: &String| {
+                local_listing::list(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))
+            };
             return folders.iter().map(list).collect();
         }
         let listings = futures::stream::iter(folders.iter().map(|folder| self.list_objects(folder)));
@@ -276,7 +278,9 @@ impl Store {
     /// Every object below each folder, at any depth, sorted by its path below that folder.
     pub fn list_all_of_each(&self, folders: &[&str]) -> Result<Vec<Vec<Entry>>> {
         if let Some(root) = &self.local_root {
-            let list = |folder: &&str| local_listing::list_below(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e));
+            let list = |folder: &&str| {
+                local_listing::list_below(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))
+            };
             return folders.iter().map(list).collect();
         }
         let listed = folders.iter().map(|folder| async move {

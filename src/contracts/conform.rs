@@ -48,7 +48,8 @@ fn narrowed(table: &Table, column: &Column, values: &pl::Column, rows: &DataFram
         return Ok(values.clone());
     }
     let narrow = |(row, sum): (usize, Option<i128>)| {
-        let narrow = |sum: i128| i64::try_from(sum).map_err(|_| SumTooLarge::new(table, column, rows, row, sum.to_string()));
+        let narrow =
+            |sum: i128| i64::try_from(sum).map_err(|_| SumTooLarge::new(table, column, rows, row, sum.to_string()));
         sum.map(narrow).transpose()
     };
     let narrow: Vec<Option<i64>> = values.i128()?.iter().enumerate().map(narrow).collect::<Result<_, _>>()?;

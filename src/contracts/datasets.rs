@@ -25,7 +25,9 @@ pub static ORDER_LINES: Dataset = Dataset {
     ],
     key: &["order_id", "sku_id"],
     rules: &[
-        Rule::NotTooLarge { columns: &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"] },
+        Rule::NotTooLarge {
+            columns: &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"],
+        },
         Rule::AtLeast { columns: &["quantity"], least: 1, reason: Reason::BadQuantity },
         Rule::AtLeast {
             columns: &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"],
@@ -134,7 +136,10 @@ pub static INVENTORY: Dataset = Dataset {
     grain: "one SKU, snapshot at the end of the day",
     columns: &[id("shop_id"), id("product_id"), id("sku_id"), count("available_quantity", "items")],
     key: &["shop_id", "product_id", "sku_id"],
-    rules: &[Rule::NotTooLarge { columns: &["available_quantity"] }, Rule::AtLeast { columns: &["available_quantity"], least: 0, reason: Reason::NegativeCount }],
+    rules: &[
+        Rule::NotTooLarge { columns: &["available_quantity"] },
+        Rule::AtLeast { columns: &["available_quantity"], least: 0, reason: Reason::NegativeCount },
+    ],
     always_required: false,
     without_rows: WithoutRows::Fine,
 };
@@ -154,7 +159,10 @@ pub static CAMPAIGN_SHOPS: Dataset = Dataset {
     grain: "one registration",
     columns: &[id("campaign_id"), id("shop_id"), money("target_gmv").null(ABSENT)],
     key: &["campaign_id", "shop_id"],
-    rules: &[Rule::NotTooLarge { columns: &["target_gmv"] }, Rule::AtLeast { columns: &["target_gmv"], least: 0, reason: Reason::NegativeMoney }],
+    rules: &[
+        Rule::NotTooLarge { columns: &["target_gmv"] },
+        Rule::AtLeast { columns: &["target_gmv"], least: 0, reason: Reason::NegativeMoney },
+    ],
     always_required: true,
     without_rows: WithoutRows::Fine,
 };

@@ -1,6 +1,8 @@
 //! Civil days in an IANA time zone: their first instants, hours, windows and month ends.
 
-use chrono::{DateTime, Days, Duration, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone};
+use chrono::{
+    DateTime, Days, Duration, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone,
+};
 use chrono_tz::Tz;
 
 /// Microseconds in an hour.

@@ -91,7 +91,8 @@ impl Defect {
             Defect::OverBudget(over) if over.quarantined * 2 > over.read => "have the export mended".into(),
             Defect::OverBudget(_) => "have the export mended, or raise the quarantine budget in the job file".into(),
             Defect::NoRows { can_be_allowed, .. } => {
-                let allow = if *can_be_allowed { "; if a day may have none, name the dataset in may_be_empty" } else { "" };
+                let allow =
+                    if *can_be_allowed { "; if a day may have none, name the dataset in may_be_empty" } else { "" };
                 format!("have the day exported again, with its rows{allow}")
             }
         }

@@ -83,7 +83,8 @@ impl Accounting {
         let told = |(reason, rows): (&String, &u64)| {
             let example = self.examples.iter().find(|example| example.reason == *reason);
             let first = example.map(|example| format!(" ({})", example.shown())).unwrap_or_default();
-            let bounds = if *reason == Reason::OutsideDay.code() { format!(", not within {day}") } else { String::new() };
+            let bounds =
+                if *reason == Reason::OutsideDay.code() { format!(", not within {day}") } else { String::new() };
             format!("{reason} {rows}{first}{bounds}")
         };
         self.reasons.iter().map(told).collect::<Vec<_>>().join("; ")

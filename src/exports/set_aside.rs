@@ -7,9 +7,9 @@
 use std::iter::Peekable;
 
 use anyhow::{Context, Result};
-use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -232,7 +232,8 @@ mod tests {
         add_group(&mut all, 1, (0..20_000).map(|n| 3 * n));
         add_group(&mut all, 0, 0..1_000);
         add_group(&mut all, 1, 60_000..60_003);
-        let repeats = (0..9_000).map(|n| Quarantined { reason: Reason::DuplicateKey, column: None, ..row(1, 3 * n + 1) });
+        let repeats =
+            (0..9_000).map(|n| Quarantined { reason: Reason::DuplicateKey, column: None, ..row(1, 3 * n + 1) });
         all.add_repeats(repeats).unwrap();
         assert_eq!((all.packs.len(), all.repeats.len(), all.loose.len()), (4, 1, 3 + 9_000 - BATCH_ROWS));
         all.keep_first().unwrap();

@@ -44,7 +44,8 @@ enum Failure {
 /// A row group on its way to a thread that decodes it.
 type Fetched<'a> = (usize, &'a RowGroupPlace, Result<Vec<ColumnBytes>, ParquetError>);
 
-/// Reads an export to its end; each row group goes to one of the workers, one for each thread. Row groups of a small dataset
+/// Reads an export to its end; each row group goes to one of the workers. Several workers have a thread each, and one that
+/// fetches ahead for all of them; a single worker does everything on the thread of the caller. Row groups of a small dataset
 /// come in the order of files and rows, those of a large one in the order of their shops, where that is known.
 ///
 /// # Errors
@@ -56,45 +57,72 @@ pub fn read<W: Worker>(store: &Store, export: &OpenExport, workers: Vec<W>) -> R
     if is_streamed(export.dataset) {
         order.sort_by_key(|position| groups[*position].shops.as_ref().map_or(i64::MIN, |shops| *shops.start()));
     }
-    let failures = Mutex::new(Vec::new());
-    let is_over = AtomicBool::new(false);
-    let workers = thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(READ_AHEAD);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let (groups, order) = (&groups, &order);
-        scope
-            .spawn(move || fetch(store, export, order.iter().map(|position| (*position, &groups[*position])), &sender));
-        let work = |mut worker: W, receiver: Arc<Mutex<Receiver<Fetched>>>| {
-            let _ends_all = EndOnPanic(&is_over);
-            while let Some((position, place, fetched)) = next(&receiver, &is_over) {
-                let read = read_group(store, export, place, fetched, &mut worker);
-                let ended = read.and_then(|()| worker.end_row_group(position).map_err(Failure::Other));
-                if let Err(failure) = ended {
-                    is_over.store(true, Ordering::Relaxed);
-                    failures.lock().unwrap_or_else(PoisonError::into_inner).push((position, failure));
-                }
-            }
-            worker
-        };
-        let threads: Vec<_> = workers
-            .into_iter()
-            .map(|worker| {
-                let receiver = receiver.clone();
-                scope.spawn(move || work(worker, receiver))
-            })
-            .collect();
-        // Whoever fetches stops once nobody listens any more.
-        drop(receiver);
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let fetched =
+        order.iter().map(|position| (*position, &groups[*position], fetch(store, export, &groups[*position])));
+    let reading = Reading { store, export, failures: Mutex::default(), is_over: AtomicBool::new(false) };
+    let workers = match <[W; 1]>::try_from(workers) {
+        Ok([worker]) => vec![reading.work(worker, fetched)],
+        Err(workers) => reading.work_ahead(workers, fetched),
+    };
+    let failures = reading.failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     match failures.into_iter().min_by_key(|(position, _)| *position) {
         None => Ok(Ok(workers)),
         Some((_, Failure::Damaged(defect))) => Ok(Err(defect)),
         Some((_, Failure::Other(error))) => Err(error),
+    }
+}
+
+/// An export that is being read.
+struct Reading<'a> {
+    store: &'a Store,
+    export: &'a OpenExport,
+    /// With the positions of their row groups.
+    failures: Mutex<Vec<(usize, Failure)>>,
+    /// After a failure nothing more is read.
+    is_over: AtomicBool,
+}
+
+impl<'a> Reading<'a> {
+    /// Each worker on a thread of its own.
+    fn work_ahead<W: Worker>(&self, workers: Vec<W>, fetched: impl Iterator<Item = Fetched<'a>> + Send) -> Vec<W> {
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(READ_AHEAD);
+            let receiver = Arc::new(Mutex::new(receiver));
+            scope.spawn(move || send_each(fetched, &sender));
+            let work = |worker: W, receiver: Arc<Mutex<Receiver<Fetched<'a>>>>| {
+                let _ends_all = EndOnPanic(&self.is_over);
+                let next = || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+                self.work(worker, std::iter::from_fn(next))
+            };
+            let threads: Vec<_> = workers
+                .into_iter()
+                .map(|worker| {
+                    let receiver = receiver.clone();
+                    scope.spawn(move || work(worker, receiver))
+                })
+                .collect();
+            // Fetching stops once nobody listens any more.
+            drop(receiver);
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        })
+    }
+
+    /// Hands the rows of row groups on to a worker, to the last one or to a failure.
+    fn work<W: Worker>(&self, mut worker: W, mut fetched: impl Iterator<Item = Fetched<'a>>) -> W {
+        while !self.is_over.load(Ordering::Relaxed)
+            && let Some((position, place, bytes)) = fetched.next()
+        {
+            let read = read_group(self.store, self.export, place, bytes, &mut worker);
+            let ended = read.and_then(|()| worker.end_row_group(position).map_err(Failure::Other));
+            if let Err(failure) = ended {
+                self.is_over.store(true, Ordering::Relaxed);
+                self.failures.lock().unwrap_or_else(PoisonError::into_inner).push((position, failure));
+            }
+        }
+        worker
     }
 }
 
@@ -109,31 +137,22 @@ impl Drop for EndOnPanic<'_> {
     }
 }
 
-/// The next row group; none after the last one, or after a failure.
-fn next<'a>(receiver: &Mutex<Receiver<Fetched<'a>>>, is_over: &AtomicBool) -> Option<Fetched<'a>> {
-    let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
-    if is_over.load(Ordering::Relaxed) { None } else { receiver.recv().ok() }
+/// Ends early when nobody receives any more.
+fn send_each<'a>(mut fetched: impl Iterator<Item = Fetched<'a>>, sender: &SyncSender<Fetched<'a>>) {
+    while let Some(next) = fetched.next()
+        && sender.send(next).is_ok()
+    {}
 }
 
-/// Sends the bytes of every row group, in this order; ends early when nobody receives them.
-fn fetch<'a>(
-    store: &Store,
-    export: &OpenExport,
-    groups: impl Iterator<Item = (usize, &'a RowGroupPlace)>,
-    sender: &SyncSender<Fetched<'a>>,
-) {
-    for (position, place) in groups {
-        let file = &export.files[place.file];
-        let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
-        let fetched = isolated(|| {
-            let object = store.parquet_object(&path, file.size_bytes);
-            let mut object = object.map_err(|e| ParquetError::External(e.into()))?;
-            RowGroup::fetch(store, &mut object, &file.metadata, place.group)
-        });
-        if sender.send((position, place, fetched)).is_err() {
-            return;
-        }
-    }
+/// The bytes of a row group.
+fn fetch(store: &Store, export: &OpenExport, place: &RowGroupPlace) -> Result<Vec<ColumnBytes>, ParquetError> {
+    let file = &export.files[place.file];
+    let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
+    isolated(|| {
+        let object = store.parquet_object(&path, file.size_bytes);
+        let mut object = object.map_err(|e| ParquetError::External(e.into()))?;
+        RowGroup::fetch(store, &mut object, &file.metadata, place.group)
+    })
 }
 
 /// Decodes a row group and hands its rows on. Only the decoder runs isolated: a panic elsewhere is a bug of this program.
@@ -221,7 +240,9 @@ fn cast(export: &OpenExport, file: &OpenFile, first_row: u64, batch: &RecordBatc
 fn inexact(file: &OpenFile, column: &Column, row: u64, value: &str) -> Defect {
     let (expected, remedy) = match column.kind {
         Kind::Date => ("a DATE of years 1 to 9999", "write an open end as 9999-12-31"),
-        Kind::Instant => ("an instant of years 1 to 9999", "write the instant of the event; infinity has no calendar day"),
+        Kind::Instant => {
+            ("an instant of years 1 to 9999", "write the instant of the event; infinity has no calendar day")
+        }
         Kind::Money => ("DECIMAL(18,2)", "write whole cents of less than 10^16 in the export"),
         kind => (kind.sql(), "write the number of the event, or null where the contract allows it"),
     };

@@ -102,7 +102,9 @@ mod tests {
     #[test]
     fn an_object_without_files_and_white_space_are_marks() {
         let is_mark = |text: &str| matches!(parse(text.as_bytes()), Ok(None));
-        assert!(["", "\n", " \t\r\n", "{}", r#"{"name":"S3A","success":true,"filenames":["a"]}"#].map(is_mark) == [true; 5]);
+        assert!(
+            ["", "\n", " \t\r\n", "{}", r#"{"name":"S3A","success":true,"filenames":["a"]}"#].map(is_mark) == [true; 5]
+        );
         for text in ["[]", "done", "null", r#"{"files":null}"#, r#"{"files":[{"name":"a"}]}"#, "{}{}", "\u{a0}"] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
         }

@@ -20,8 +20,8 @@ pub struct Ahead {
     changed: Condvar,
     /// Days that are rolled up, or wait to be taken, at a time.
     parallel: usize,
-    /// Of each of them.
-    resources: Resources,
+    /// Of each of them, and of the windows.
+    pub resources: Resources,
 }
 
 #[derive(Default)]

@@ -17,6 +17,7 @@ use crate::publish::parquet::TableWriter;
 use crate::publish::reader::DayTables;
 use crate::publish::{Change, TableFile};
 use crate::record::manifest::{Manifest, PublishedBenchmark, Skipped, SkippedSum};
+use crate::resources::Resources;
 use crate::windows::{self, BenchmarkDay, WindowInputs};
 
 /// A final day on its way through windows to publishing.
@@ -64,7 +65,7 @@ impl<'a> DayWork<'a> {
 
     /// The window and benchmark tables whose inputs are others than those they were computed from, in an order in which
     /// each reads only what is settled. A table with a sum that does not fit is left out, and so is a table that reads it.
-    pub fn compute_windows(&mut self, job: &Job) -> Result<()> {
+    pub fn compute_windows(&mut self, job: &Job, resources: &Resources) -> Result<()> {
         let (day, config) = (self.exports.day, &job.config);
         self.skipped.retain(|skipped| skipped.sum.is_none() || is_rollup(&skipped.table));
         self.tables.absent = TABLES.iter().map(|t| t.name).filter(|name| self.skips(name)).collect();
@@ -78,7 +79,8 @@ impl<'a> DayWork<'a> {
             let freshness = plan::freshness(table, &self.exports, first_campaign_day, &self.tables, newest, config)?;
             self.inputs.insert(table.name, freshness.inputs.clone());
             let reads = windows::reads(table, day, first_campaign_day, config);
-            let unwritten = reads.tables.iter().find_map(|(read, ..)| self.skipped.iter().find(|s| is_sum_of(s, read.name)));
+            let unwritten =
+                reads.tables.iter().find_map(|(read, ..)| self.skipped.iter().find(|s| is_sum_of(s, read.name)));
             if let Some(Skipped { table: read, sum: Some(sum), .. }) = unwritten {
                 let sum = SkippedSum { inputs: freshness.inputs, ..sum.clone() };
                 let reason = format!("it reads {read}, which is not written");
@@ -98,7 +100,8 @@ impl<'a> DayWork<'a> {
                 continue;
             }
             let (snapshots, published) = (&self.snapshots, &self.tables);
-            let inputs = WindowInputs { day, config, snapshots, published, rows_at_once: job.rows_at_once() };
+            let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
+            let inputs = WindowInputs { day, config, snapshots, published, rows_at_once, stop };
             match window_file(table, &inputs) {
                 Ok(file) => self.tables.add(file),
                 Err(error) => {
@@ -108,7 +111,7 @@ impl<'a> DayWork<'a> {
             }
         }
         let own = BenchmarkDay { day, fallback_reason: None };
-        for file in benchmark_files(job, &benchmarks, day, &own, &self.tables)? {
+        for file in benchmark_files(job, resources, &benchmarks, day, &own, &self.tables)? {
             self.tables.add(file);
         }
         job.progress.stage(day, "windows", &format!("{computed} tables"));
@@ -154,7 +157,7 @@ fn left_out(day: NaiveDate, sum: &SumTooLarge, inputs: String) -> Skipped {
 }
 
 fn window_file(table: &'static Table, inputs: &WindowInputs) -> Result<TableFile> {
-    let mut writer = TableWriter::new(table, inputs.day)?;
+    let mut writer = TableWriter::new(table, inputs.day, inputs.stop)?;
     windows::window_table(table, inputs, &mut |rows| writer.push(&rows))?;
     writer.finish()
 }
@@ -162,6 +165,7 @@ fn window_file(table: &'static Table, inputs: &WindowInputs) -> Result<TableFile
 /// Benchmark tables as files of `day`, computed from the tables of the benchmark day.
 pub fn benchmark_files(
     job: &Job,
+    resources: &Resources,
     tables: &[&'static Table],
     day: NaiveDate,
     benchmark: &BenchmarkDay,
@@ -170,8 +174,9 @@ pub fn benchmark_files(
     if tables.is_empty() {
         return Ok(vec![]);
     }
-    let mut writers = tables.iter().map(|table| TableWriter::new(table, day)).collect::<Result<Vec<_>>>()?;
-    windows::benchmark_tables(benchmark, &job.config, published, job.rows_at_once(), &mut |table, rows| {
+    let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
+    let mut writers = tables.iter().map(|table| TableWriter::new(table, day, stop)).collect::<Result<Vec<_>>>()?;
+    windows::benchmark_tables(benchmark, &job.config, published, rows_at_once, stop, &mut |table, rows| {
         let writer = tables.iter().zip(&mut writers).find(|(wanted, _)| wanted.name == table.name);
         writer.map_or(Ok(()), |(_, writer)| writer.push(&rows))
     })?;

@@ -76,11 +76,6 @@ impl Job {
         Ok((facts, Some(RefCell::new(writer))))
     }
 
-    /// How many rows of window tables may be in memory at a time.
-    fn rows_at_once(&self) -> usize {
-        usize::try_from(self.resources.memory_bytes / windows::BYTES_PER_ROW).unwrap_or(usize::MAX).max(1)
-    }
-
     fn now(&self) -> String {
         (self.clock)().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
@@ -168,6 +163,11 @@ impl<'a> Run<'a> {
         day: NaiveDate,
     ) -> Self {
         Run { job, facts, writer, ahead, report: RunReport::new(day), processed: BTreeSet::new() }
+    }
+
+    /// What the day may take: a part where other days are rolled up at the same time.
+    fn resources(&self) -> &'a Resources {
+        self.ahead.map_or(&self.job.resources, |ahead| &ahead.resources)
     }
 
     /// Brings one day up to date; if it is the day of the report, says how it ended. Where a published input of another day
@@ -271,7 +271,7 @@ impl<'a> Run<'a> {
         let (job, day) = (self.job, exports.day);
         let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
             Some(reading) => reading?,
-            None => roll_up(job, &exports, &job.resources)?,
+            None => roll_up(job, &exports, self.resources())?,
         };
         let RolledUp { mut read, daily, too_large, tally, spilled_bytes } = match reading {
             Reading::Whole(rolled_up) => rolled_up,
@@ -301,7 +301,7 @@ impl<'a> Run<'a> {
             bytes => format!(", {} spilled to {}", ByteSize(bytes), job.resources.spill_folder.display()),
         };
         job.progress.stage(day, "rollups", &format!("{} tables{spilled}", work.tables.fresh.len()));
-        work.compute_windows(job)?;
+        work.compute_windows(job, self.resources())?;
         let mut change = work.into_change(job);
         change.quarantine = quarantine(&mut read, &|_| true);
         change.manifest.datasets = read.accounts;
@@ -318,7 +318,7 @@ impl<'a> Run<'a> {
             TABLES.iter().filter(|t| t.stage == Stage::Window).flat_map(|t| reads(t)).collect();
         let is_wanted = |dataset: &Dataset| wanted.contains(dataset.name);
         let read = read_unchanged(job, &work.exports, || {
-            read_day(&job.exports, &work.exports, &job.config, &job.resources, &is_wanted, &mut Unused)
+            read_day(&job.exports, &work.exports, &job.config, self.resources(), &is_wanted, &mut Unused)
         })?;
         let read = match read {
             Reading::Whole(read) => read,
@@ -330,7 +330,7 @@ impl<'a> Run<'a> {
         }
         self.report_read(work.exports.day, &read);
         work.snapshots = read.snapshots;
-        work.compute_windows(job)?;
+        work.compute_windows(job, self.resources())?;
         self.publish(work.into_change(job))
     }
 
@@ -347,7 +347,7 @@ impl<'a> Run<'a> {
         let (job, day) = (self.job, change.manifest.day);
         let mut writer = self.writer.context("nothing was to be written")?.borrow_mut();
         job.resources.stop.check()?;
-        let staged = publish::stage(writer.next_staging(day)?, &change, || job.now())?;
+        let staged = publish::stage(writer.next_staging(day)?, &change, &job.resources.stop, || job.now())?;
         job.resources.stop.check()?;
         writer.commit(&staged)?;
         self.facts.state.learn(staged.manifest);
@@ -405,7 +405,8 @@ impl<'a> Run<'a> {
         let benchmark = stand_in.benchmark;
         job.progress.stage(day, "windows", &format!("benchmarks of {} stand in", benchmark.day));
         let tables = self.facts.tables(benchmark.day);
-        let files = benchmark_files(job, &plan::benchmark_tables().collect::<Vec<_>>(), day, &benchmark, &tables)?;
+        let wanted: Vec<_> = plan::benchmark_tables().collect();
+        let files = benchmark_files(job, self.resources(), &wanted, day, &benchmark, &tables)?;
         let manifest = job.next_manifest(day, newest.as_deref());
         let mut change = Change::new(manifest, files, [], &stand_in.inputs);
         change.manifest.benchmark =

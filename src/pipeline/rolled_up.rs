@@ -52,7 +52,7 @@ pub fn roll_up(job: &Job, exports: &DayExports, resources: &Resources) -> Result
         return Ok(Reading::Whole(RolledUp { read, ..RolledUp::default() }));
     }
     let sums = rows.into_sums().context("a day that is not blocked was read to its end")?;
-    let file = |table, rows| TableFile::new(table, exports.day, &rows);
+    let file = |table, rows| TableFile::new(table, exports.day, &resources.stop, &rows);
     let tables = rollups::daily_tables(&sums, &read.snapshots, &civil, &resources, file)?;
     let (mut daily, mut too_large) = (Vec::new(), Vec::new());
     for table in tables {

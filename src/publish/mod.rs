@@ -32,6 +32,7 @@ use crate::record::fingerprint::{hex, sha256};
 use crate::record::manifest::{FooterMark, Manifest, PublishedTable};
 use crate::record::state::manifest_path;
 use crate::rollups::tally::{Tally, Totals};
+use crate::stop::Stop;
 use crate::store::Store;
 use crate::windows::Rows;
 use commit_log::{Commit, CommittedFile};
@@ -53,9 +54,9 @@ pub struct TableFile {
 }
 
 impl TableFile {
-    /// Lays a conformed table out as a file.
-    pub fn new(table: &'static Table, day: NaiveDate, rows: &DataFrame) -> Result<TableFile> {
-        let mut writer = TableWriter::new(table, day)?;
+    /// Lays a conformed table out as a file; ends early when the run is asked to stop.
+    pub fn new(table: &'static Table, day: NaiveDate, stop: &Stop, rows: &DataFrame) -> Result<TableFile> {
+        let mut writer = TableWriter::new(table, day, stop)?;
         writer.push(rows)?;
         writer.finish()
     }
@@ -141,14 +142,15 @@ pub struct Staged {
 /// `finished_at` is the time for the manifest, asked for when everything else is there.
 ///
 /// # Errors
-/// When the store fails, or what it gives back is not what was computed. Nothing is visible then.
-pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> String) -> Result<Staged> {
+/// When the store fails, what it gives back is not what was computed, or the run is asked to stop. Nothing is visible then.
+pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl FnOnce() -> String) -> Result<Staged> {
     let day = change.manifest.day;
     let mut files = Vec::new();
     for file in &change.files {
         let path = format!("{}/{PART_FILE}", file.table.partition(day));
+        stop.check()?;
         let staged = staging.write(path, file.bytes.clone(), &file.sha256)?;
-        check_table(file, change.tally.as_ref()).with_context(|| format!("verifying {}", staged.path))?;
+        check_table(file, change.tally.as_ref(), stop).with_context(|| format!("verifying {}", staged.path))?;
         files.push(staged);
     }
     let mut removed = Vec::new();
@@ -203,7 +205,7 @@ impl Staging {
 }
 
 /// What the store gave back are the file's own bytes; these must hold what was computed.
-fn check_table(file: &TableFile, tally: Option<&Tally>) -> Result<()> {
+fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
     let tallied: Vec<&Column> = Tally::columns(file.table).iter().map(|name| file.table.column(name)).collect();
     let mut totals = Totals::new(file.table);
@@ -215,6 +217,7 @@ fn check_table(file: &TableFile, tally: Option<&Tally>) -> Result<()> {
         file.footer.groups_with(&Rows::default()),
         &names,
         &mut |batch| {
+            stop.check()?;
             rows += batch.num_rows() as u64;
             totals.add(&from_batch(&tallied, &batch)?)
         },

@@ -212,7 +212,8 @@ impl<'a> PublishedFile<'a> {
 
     fn spoilt(&self, how: &str) -> anyhow::Error {
         let (file, day) = (self.results.show(&self.path), self.day);
-        let why = format!("{file} {how}; put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}");
+        let why =
+            format!("{file} {how}; put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}");
         anyhow!(SpoiltInput { day, why })
     }
 }

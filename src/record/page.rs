@@ -104,7 +104,8 @@ pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: Role) ->
     let head = if role == Role::Blocking { format!("{day} blocked: {name}") } else { format!("{day} {name}") };
     let Defect::Contract(issues) = defect else {
         let has_rows = matches!(defect, Defect::OverBudget { .. }) && role != Role::Checked;
-        let rows = if has_rows { format!("; the rows are in _quarantine/{}", dataset.partition(day)) } else { String::new() };
+        let rows =
+            if has_rows { format!("; the rows are in _quarantine/{}", dataset.partition(day)) } else { String::new() };
         return format!("{head} {}\n  to do: {}{rows}", defect.reason(), defect.remedy());
     };
     let mut table = page(&["dataset", "file", "column", "expected", "found"]);

@@ -124,7 +124,9 @@ impl RunReport {
 
     /// Whether the day, on the way of a backfill, changed or needs a person.
     pub fn is_news(&self) -> bool {
-        !self.tables.is_empty() || !self.days_failed.is_empty() || matches!(self.outcome, Outcome::Published | Outcome::Blocked)
+        !self.tables.is_empty()
+            || !self.days_failed.is_empty()
+            || matches!(self.outcome, Outcome::Published | Outcome::Blocked)
     }
 
     /// Takes in what a later look at the same day did.
@@ -151,7 +153,8 @@ impl RunReport {
 
     /// The gravest of the day and of the days before it that failed.
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
-        let failed = self.days_failed.iter().map(|failed| failed.exit_code).chain(self.error.as_ref().map(|_| self.exit_code));
+        let failed =
+            self.days_failed.iter().map(|failed| failed.exit_code).chain(self.error.as_ref().map(|_| self.exit_code));
         let of_day = self.exit_code_of_day(strictness);
         let has = |code: &ExitCode| of_day == *code || failed.clone().any(|failed| failed == *code as u8);
         GRAVEST_FIRST.into_iter().find(has).unwrap_or(of_day)

@@ -115,6 +115,9 @@ pub fn daily_tables<T: Send>(
     let contents = snapshots.contents();
     let (sub_campaigns, ad_hours) = (snapshots.sub_campaigns(), snapshots.ad_hours());
     let table = |table: &'static Table| -> Option<Result<DataFrame>> {
+        if let Err(stopped) = resources.stop.check() {
+            return Some(Err(stopped.into()));
+        }
         Some(match table.name {
             "shop_daily" => shop_daily::shop_daily(orders, traffic, snapshots, civil),
             "channel_daily" => channel_daily::channel_daily(orders, traffic),

@@ -52,7 +52,8 @@ impl Published {
     pub fn run(&self, command: &str, more: &[&str]) -> Outcome {
         let (exports, results) = (self.folder.path().join("exports"), self.folder.path().join("results"));
         let config = format!("{REPOSITORY}/jobs/daily.toml");
-        let places = ["--config", &config, "--exports", exports.to_str().unwrap(), "--results", results.to_str().unwrap()];
+        let places =
+            ["--config", &config, "--exports", exports.to_str().unwrap(), "--results", results.to_str().unwrap()];
         let mut args = vec![command, "--day", DAY, "--quiet"];
         args.extend(places.chunks(2).filter(|place| !more.contains(&place[0])).flatten());
         args.extend(more);

@@ -301,7 +301,9 @@ fn what_cannot_be_a_data_file_breaks_the_contract_by_name() {
 #[test]
 fn success_as_hadoop_writes_it_is_a_mark() {
     let day = Published::new();
-    for text in ["\n", " \r\n", r#"{"name": "org.apache.hadoop.fs.s3a.commit.files.SuccessData/1", "filenames": ["x"]}"#] {
+    for text in
+        ["\n", " \r\n", r#"{"name": "org.apache.hadoop.fs.s3a.commit.files.SuccessData/1", "filenames": ["x"]}"#]
+    {
         fs::write(day.export("shops").join("_SUCCESS"), text).unwrap();
         is_the_same(&day, text);
     }
@@ -389,7 +391,10 @@ fn days_beyond_the_lookback_that_are_lost_or_stale_are_told_with_the_backfill() 
     let ended = run(&[]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let mends = "run: campaign-etl backfill --from 2026-03-13 --to 2026-03-13";
-    says(&ended, &["1 days from 2026-03-13 to 2026-03-13 are published and stale or lost", "is gone or cut short", mends]);
+    says(
+        &ended,
+        &["1 days from 2026-03-13 to 2026-03-13 are published and stale or lost", "is gone or cut short", mends],
+    );
     // The tables of the day itself do not shrink in silence: this is said on every run.
     says(&run(&[]), &[mends]);
 
@@ -421,7 +426,8 @@ fn every_reason_names_its_column_and_first_value() {
     let part = day.part("order_lines");
     let lines = read(&part);
     write(&part, &with_ints(&lines, "buyer_id", &[None; 11]));
-    let ended = day.is_blocked(&["NULL_VALUE 11 (buyer_id is null in row 0 of part-0.parquet)", "_quarantine/order_lines"]);
+    let ended =
+        day.is_blocked(&["NULL_VALUE 11 (buyer_id is null in row 0 of part-0.parquet)", "_quarantine/order_lines"]);
     says(&ended, &["blocked: order_lines", "raise the quarantine budget"]);
     // The account of a blocked day is kept.
     let accounts = manifest(&day, DAY)["datasets"].as_array().unwrap().clone();
@@ -446,8 +452,8 @@ fn rows_outside_the_day_are_told_with_the_zone_and_the_bounds_of_the_day() {
     let job = day.folder.path().join("job.toml");
     fs::write(&job, "time_zone = \"Asia/Tokyo\"\nlookback_days = 0\n").unwrap();
     let results = day.folder.path().join("elsewhere");
-    let ended =
-        day.run("run", &["--config", job.to_str().unwrap(), "--results", results.to_str().unwrap(), "--format", "json"]);
+    let ended = day
+        .run("run", &["--config", job.to_str().unwrap(), "--results", results.to_str().unwrap(), "--format", "json"]);
     assert_eq!(ended.code, 65, "{}", ended.stderr);
     says(
         &ended,

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use arrow_array::types::{ArrowPrimitiveType, Decimal256Type, Int32Type};
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, DictionaryArray, Float64Array, Int8Array, Int16Array,
-    Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, DictionaryArray, Float64Array, Int8Array,
+    Int16Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray, TimestampMicrosecondArray,
     TimestampMillisecondArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
 };
 use arrow_schema::{Field, Schema};
@@ -73,6 +73,7 @@ cases! {
     fallback_of_a_blocked_day
     fallback_to_the_day_before
     first_duplicate_by_file_name_then_row
+    ids_at_both_ends_of_64_bits
     late_day_beyond_the_lookback
     midnight_that_comes_twice
     may_be_empty

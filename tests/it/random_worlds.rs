@@ -143,7 +143,9 @@ fn spoil(dataset: &str, cells: &mut Cells, flaw: Option<usize>) {
             ("platform_discount", "9999999999999999.99"),
         ],
         "product_traffic" => &[("clicks", "-1"), ("channel", ""), ("add_to_carts", "-1")],
-        "contents" => &[("content_type", "PHOTO"), ("account_type", ""), ("views", "-1"), ("views", "9223372036854775807")],
+        "contents" => {
+            &[("content_type", "PHOTO"), ("account_type", ""), ("views", "-1"), ("views", "9223372036854775807")]
+        }
         "ad_hours" => &[("spend", "-0.01"), ("gross_revenue", "-0.01"), ("gross_revenue", "1000000000000.01")],
         "inventory" => &[("available_quantity", "-1"), ("available_quantity", "1000000000001")],
         "campaigns" => &[("last_day", "2020-01-01")],

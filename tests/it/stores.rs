@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Result;
 use bytes::Bytes;
 use campaign_etl::publish::lease::{Lease, Owner};
-use campaign_etl::store::{StrayKind, Access, Creation, Store};
+use campaign_etl::store::{Access, Creation, Store, StrayKind};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
