@@ -8,7 +8,7 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use crate::config::Config;
-use crate::contracts::tables::{CATEGORY_BENCHMARK, SHOP_BENCHMARK, SHOP_DAILY, TABLES};
+use crate::contracts::tables::{SHOP_DAILY, TABLES, of_stage};
 use crate::contracts::{Stage, Table, datasets::DATASETS};
 use crate::days::calendar::six_months_before;
 use crate::days::readiness::{DayExports, Folder, Readiness, check_day};
@@ -241,7 +241,7 @@ pub fn resolve_stand_in(
     let benchmark = BenchmarkDay { day: before, fallback_reason: Some(reason) };
     let (manifest, tables) = (facts.manifest(day)?, facts.tables(before));
     let (mut inputs, mut is_fresh) = (BTreeMap::new(), true);
-    for table in [&CATEGORY_BENCHMARK, &SHOP_BENCHMARK] {
+    for table in of_stage(Stage::Benchmark) {
         let reads = windows::reads(table, before, None, facts.config);
         let reason = benchmark.fallback_reason.as_deref().unwrap_or_default();
         let of_table = inputs_of(table, &reads, reason, &tables, facts.config)?;

@@ -75,7 +75,7 @@ impl<'a> DayWork<'a> {
             }
             computed += 1;
             if table.stage == Stage::Benchmark {
-                // Both come from the same cohorts.
+                // They come from the same cohorts.
                 benchmarks.push(table);
                 continue;
             }
@@ -117,7 +117,8 @@ pub fn benchmark_files(
         return Ok(vec![]);
     }
     let mut writers = tables.iter().map(|table| TableWriter::new(table, day)).collect::<Result<Vec<_>>>()?;
-    windows::benchmark_tables(benchmark, &job.config, published, job.rows_at_once(), &mut |table, rows| {
+    let go_on = || Ok(job.resources.stop.check()?);
+    windows::benchmark_tables(benchmark, &job.config, published, job.rows_at_once(), &go_on, &mut |table, rows| {
         let writer = tables.iter().zip(&mut writers).find(|(wanted, _)| wanted.name == table.name);
         writer.map_or(Ok(()), |(_, writer)| writer.push(&rows))
     })?;

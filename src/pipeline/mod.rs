@@ -14,8 +14,8 @@ use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 
 use crate::config::Config;
 use crate::contracts::datasets::DATASETS;
-use crate::contracts::tables::{CATEGORY_BENCHMARK, SHOP_BENCHMARK, TABLES};
-use crate::contracts::{Dataset, Stage};
+use crate::contracts::tables::{TABLES, of_stage};
+use crate::contracts::{Dataset, Stage, Table};
 use crate::days::calendar::days;
 use crate::days::readiness::{DayExports, Readiness};
 use crate::exports::quarantine::{Accounting, Quarantined};
@@ -350,7 +350,8 @@ impl<'a> Run<'a> {
         let benchmark = stand_in.benchmark;
         job.progress.stage(day, "windows", &format!("benchmarks of {} stand in", benchmark.day));
         let tables = self.facts.tables(benchmark.day);
-        let files = benchmark_files(job, &[&CATEGORY_BENCHMARK, &SHOP_BENCHMARK], day, &benchmark, &tables)?;
+        let wanted: Vec<&'static Table> = of_stage(Stage::Benchmark).collect();
+        let files = benchmark_files(job, &wanted, day, &benchmark, &tables)?;
         let manifest = job.next_manifest(day, newest.as_deref());
         let mut change = Change::new(manifest, files, [], &stand_in.inputs);
         change.manifest.benchmark =
