@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use chrono::NaiveDate;
 
 use crate::config::{Config, ConfigWrong};
-use crate::contracts::tables::TABLES;
+use crate::contracts::tables::{TABLES, of_stage};
 use crate::contracts::{Stage, Table, datasets::DATASETS};
 use crate::days::calendar::six_months_before;
 use crate::days::readiness::{DayExports, Folder, Readiness, check_day, check_location, list_days, readiness};
@@ -270,7 +270,7 @@ pub fn resolve_stand_in(
     let benchmark = BenchmarkDay { day: before, fallback_reason: Some(reason) };
     let (manifest, tables) = (facts.manifest(day)?, facts.tables(before));
     let (mut inputs, mut is_fresh) = (BTreeMap::new(), true);
-    for table in benchmark_tables() {
+    for table in of_stage(Stage::Benchmark) {
         let reads = windows::reads(table, before, None, facts.config);
         let reason = benchmark.fallback_reason.as_deref().unwrap_or_default();
         let of_table = inputs_of(table, &reads, reason, &tables, facts.config)?;
@@ -286,15 +286,10 @@ pub fn resolve_stand_in(
 /// were read, nor where a sum does not fit.
 fn has_inputs(facts: &Facts, day: NaiveDate, recomputed: Recomputed) -> Result<bool> {
     let tables = facts.tables(day);
-    let mut read = benchmark_tables().flat_map(|table| windows::reads(table, day, None, facts.config).tables);
+    let mut read = of_stage(Stage::Benchmark).flat_map(|table| windows::reads(table, day, None, facts.config).tables);
     read.try_fold(true, |all, (table, first, last)| {
         Ok(all && (recomputed(table, first, last).is_some() || tables.sha256(table, day)?.is_some()))
     })
-}
-
-/// The tables of a benchmark day; the only ones that a stand-in writes.
-pub fn benchmark_tables() -> impl Iterator<Item = &'static Table> {
-    TABLES.into_iter().filter(|table| table.stage == Stage::Benchmark)
 }
 
 /// What a run would do for one day.

@@ -95,7 +95,7 @@ impl<'a> DayWork<'a> {
             }
             computed += 1;
             if table.stage == Stage::Benchmark {
-                // All come from the same cohorts.
+                // They come from the same cohorts.
                 benchmarks.push(table);
                 continue;
             }
@@ -133,7 +133,7 @@ impl<'a> DayWork<'a> {
         manifest.first_campaign_day = self.snapshots.first_campaign_day();
         manifest.skipped = self.skipped;
         manifest.blocked = None;
-        let has_benchmarks = plan::benchmark_tables().all(|table| !self.tables.absent.contains(table.name));
+        let has_benchmarks = tables::of_stage(Stage::Benchmark).all(|table| !self.tables.absent.contains(table.name));
         let own = PublishedBenchmark { benchmark_day: self.exports.day, fallback_reason: None };
         manifest.benchmark = has_benchmarks.then_some(own);
         let absent = TABLES.into_iter().filter(|t| self.tables.absent.contains(t.name));

@@ -50,12 +50,16 @@ cases! {
     autumn_day_of_25_hours
     baseline_from_a_month_end
     baseline_of_all_shops_at_month_ends
+    benchmark_differs_from_a_farther_cohort
     benchmark_dominant_peer_exactly
-    benchmark_neighbour_is_the_nearest_published
+    benchmark_dominant_peer_of_a_count
+    benchmark_of_a_campaign_beside_its_day
     benchmark_of_a_campaign_period
     benchmark_of_every_metric
     benchmark_peers_and_quantiles
+    benchmark_position_among_quartiles
     benchmark_same_peers_are_no_difference
+    benchmark_suppressed_cohorts_are_no_neighbours
     benchmark_too_few_then_differencing
     benchmark_top_share_breaks_nesting
     benchmark_top_share_is_a_decimal
@@ -63,6 +67,7 @@ cases! {
     blocked_day_keeps_what_was_published
     budget_is_exceeded_only_above_it
     cart_adders_of_shop_and_product
+    content_share_of_the_days_with_contents
     contents_of_a_day
     every_reason_of_quarantine
     export_required_by_configuration
@@ -73,6 +78,7 @@ cases! {
     fallback_of_a_blocked_day
     fallback_to_the_day_before
     first_duplicate_by_file_name_then_row
+    gmv_gap_by_its_factors
     ids_at_both_ends_of_64_bits
     late_day_beyond_the_lookback
     midnight_that_comes_twice

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use crate::world::{Cells, World, show_cents};
+pub use benchmarks::{Peers, RATIOS};
 pub use calendar::Zone;
 use numbers::Decimal;
 pub use quarantine::Accounting;
@@ -106,6 +107,8 @@ pub struct Expected {
     pub verdicts: BTreeMap<NaiveDate, Verdict>,
     /// The benchmark day of each day that has one.
     pub benchmark_days: BTreeMap<NaiveDate, NaiveDate>,
+    /// The peers of each cohort, published or not.
+    pub peers: Peers,
     /// The used rows of each export of each published day.
     pub used: BTreeMap<(String, NaiveDate), Vec<Cells>>,
 }
@@ -147,7 +150,7 @@ pub fn expect(world: &World, settings: &Settings, days: &[NaiveDate], files_per_
         let benchmark_day = if reason.is_none() { day } else { day.pred_opt().unwrap() };
         if let Some(source) = published.get(&benchmark_day) {
             expected.benchmark_days.insert(day, benchmark_day);
-            benchmarks::compute(day, source, reason.as_deref(), settings, &mut tables);
+            benchmarks::compute(day, source, reason.as_deref(), settings, &mut tables, &mut expected.peers);
         }
     }
     expected.tables = tables.sorted();
