@@ -40,9 +40,11 @@ pub mod publish;
 pub mod record;
 
 pub mod columns;
+pub mod environment;
 pub mod generate;
 pub mod metrics;
 pub mod progress;
+pub mod redact;
 pub mod resources;
 pub mod shuffle;
 pub mod stop;

@@ -23,6 +23,8 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use crate::config::ConfigWrong;
+use crate::environment::Cloud;
+use crate::redact::holds_secret;
 
 /// A folder on a disk or in an object store. All paths given to it are relative to that folder.
 #[derive(Clone, Debug)]
@@ -104,11 +106,11 @@ impl std::error::Error for StoreFailed {}
 impl Store {
     /// Opens a local path or a `file:`, `s3:`, `gs:` or `az:` URL.
     ///
-    /// `options` are the settings that `object_store` reads for each cloud, as it documents them (the environment).
+    /// `environment`: of its variables, only those count that `environment.rs` lists for the cloud of the URL.
     ///
     /// # Errors
     /// `ConfigWrong` when the location is not understood, `StoreFailed` when a local folder to read does not exist.
-    pub fn open(location: &str, access: Access, options: &[(String, String)], runtime: Handle) -> Result<Store> {
+    pub fn open(location: &str, access: Access, environment: &[(String, String)], runtime: Handle) -> Result<Store> {
         let failed = |why: String| StoreFailed(format!("cannot open {location}: {why}"));
         let (inner, root): (Arc<dyn ObjectStore>, Path) = match local_path(location)? {
             Some(path) => {
@@ -124,7 +126,8 @@ impl Store {
             }
             None => {
                 let url = Url::parse(location).with_context(|| format!("{location} is not a URL"))?;
-                let options = options.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+                let options = Cloud::of_scheme(url.scheme()).map(|cloud| cloud.options(environment));
+                let options = options.unwrap_or_default();
                 let (store, root) = object_store::parse_url_opts(&url, options).map_err(|e| failed(cause(&e)))?;
                 (Arc::from(store), root)
             }
@@ -423,9 +426,6 @@ fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// Object stores that a URL may name.
-const CLOUD_SCHEMES: [&str; 3] = ["s3", "gs", "az"];
-
 /// `None`: a URL of an object store. Anything else is a path, also with a colon in a name.
 fn local_path(location: &str) -> Result<Option<PathBuf>, ConfigWrong> {
     let wrong = |why: &str| Err(ConfigWrong(format!("{location:?} is not a location: {why}")));
@@ -436,7 +436,13 @@ fn local_path(location: &str) -> Result<Option<PathBuf>, ConfigWrong> {
         return Ok(Some(location.into()));
     };
     let scheme = scheme.to_ascii_lowercase();
-    let is_cloud = CLOUD_SCHEMES.contains(&scheme.as_str());
+    let is_cloud = Cloud::of_scheme(&scheme).is_some();
+    if (is_cloud || (scheme != "file" && rest.starts_with("//"))) && holds_secret(location) {
+        return wrong(
+            "it holds a key or a signature, which others could read in it; write it without, and give keys in the \
+             environment, under the names in docs/operations.md",
+        );
+    }
     if scheme != "file" && !is_cloud {
         return match rest.starts_with("//") {
             true => wrong("give a path or a file:, s3:, gs: or az: URL"),
@@ -529,6 +535,28 @@ mod tests {
         for url in ["s3://bucket/x", "gs://bucket", "az://container/x", "S3://bucket/x"] {
             assert_eq!(path(url), None);
         }
+    }
+
+    #[test]
+    fn a_location_with_a_key_or_a_signature_is_refused() {
+        for location in [
+            "s3://AKIA7:wJalr@bucket/x",
+            "s3://AKIA7:wJ/alr@bucket/x",
+            "s3:AKIA7:wJalr@bucket/x",
+            "gs://key@bucket/x",
+            "az://name:key@container/x",
+            "az://container/x?sv=2&sig=Ab",
+            "https://a.blob.core.windows.net/container?sv=2&sig=Ab",
+            "s3://bucket/x?X-Amz-Signature=0f",
+            "s3://bucket/x%3FX-Amz-Signature=0f",
+        ] {
+            let said = local_path(location).unwrap_err().to_string();
+            assert!(said.contains("give keys in the environment"), "{said}");
+        }
+        for location in ["az://container@account.blob.core.windows.net/x", "s3://bucket/a@b"] {
+            assert_eq!(local_path(location).unwrap(), None);
+        }
+        assert_eq!(local_path("exports/token=1/x").unwrap(), Some("exports/token=1/x".into()), "a path of a disk");
     }
 
     #[test]
