@@ -39,9 +39,11 @@ pub mod publish;
 
 pub mod record;
 
+pub mod bug;
 pub mod columns;
 pub mod environment;
 pub mod generate;
+pub mod messages;
 pub mod metrics;
 pub mod progress;
 pub mod redact;

@@ -3,16 +3,17 @@
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{IsTerminal, StdoutLock, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use campaign_etl::bug;
 use campaign_etl::cli::{Cli, Format, Global};
 use campaign_etl::commands::{Answer, Surroundings, execute};
 use campaign_etl::environment;
 use campaign_etl::exit_code::{self, ExitCode};
+use campaign_etl::messages;
 use campaign_etl::progress::say;
 use campaign_etl::redact::{self, redact};
 use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
@@ -30,13 +31,8 @@ fn main() -> process::ExitCode {
         Err(error) => return refuse(&error),
     };
     start_logs(&cli.global);
-    // Damaged exports can make a decoder panic; that is caught where it happens and told as a damaged file.
-    std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
-    let answer = catch_unwind(AssertUnwindSafe(|| answer(&cli, environment))).unwrap_or_else(|panic| {
-        let message =
-            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
-        Err(anyhow::anyhow!("a bug in this program: {}", message.unwrap_or_default()))
-    });
+    bug::note_panics();
+    let answer = bug::catch(|| answer(&cli, environment));
     let answer = answer.unwrap_or_else(|error| report_error(&cli, &error));
     answer_on_stdout(answer.exit_code, |stdout| stdout.write_all(redact(&answer.stdout).as_bytes()))
 }
@@ -64,7 +60,7 @@ fn answer_on_stdout(
     let mut stdout = std::io::stdout().lock();
     match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            say(&format!("error: cannot write to stdout: {error}"));
+            say(&format!("error: {}", messages::no_stdout(error)));
             let failed = if exit_code == ExitCode::Published { ExitCode::StoreFailed } else { exit_code };
             failed.into()
         }
@@ -79,7 +75,7 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
         unsafe { std::env::set_var("POLARS_MAX_THREADS", threads.to_string()) };
         runtime.worker_threads(threads.into());
     }
-    let runtime = runtime.enable_all().build().context("starting threads")?;
+    let runtime = runtime.enable_all().build().map_err(messages::no_threads)?;
     let mut system = System::new();
     system.refresh_memory();
     let surroundings = Surroundings {
@@ -133,10 +129,14 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
 }
 
 fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
-    let (exit_code, text) = (exit_code::of_error(error), format!("{error:#}"));
+    let (exit_code, text) = (exit_code::of_error(error), exit_code::text_of(error));
     // Waiting needs nobody, so that cron has nothing to mail.
     let waits = exit_code == ExitCode::TryLater;
-    if waits { tracing::info!("{text}") } else { tracing::error!("{text}") }
+    if waits {
+        tracing::info!("{text}")
+    } else {
+        tracing::error!("{text}")
+    }
     match cli.global.log_format {
         Format::Json => {}
         Format::Text if waits && cli.global.quiet => {}

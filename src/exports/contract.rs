@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use chrono::NaiveDate;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -18,7 +18,8 @@ use super::thrift::is_footer;
 use crate::contracts::arrow::{MONEY_PRECISION, MONEY_SCALE, show_cents};
 use crate::contracts::{Column, Dataset, Kind, SUCCESS_FILE};
 use crate::days::readiness::Folder;
-use crate::store::{Entry, ParquetObject, Store, StoreFailed};
+use crate::messages;
+use crate::store::{Entry, ParquetObject, Store};
 
 /// One way in which an export breaks its contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,7 +217,7 @@ pub fn sort_error<T>(path: &str, error: ParquetError) -> Result<Result<T, String
     if let ParquetError::External(inner) = &error
         && inner.downcast_ref::<object_store::Error>().is_some()
     {
-        return Err(anyhow!(StoreFailed(format!("cannot read {path}: {inner}"))));
+        return Err(messages::store_failed("read", path, inner.to_string()).into());
     }
     Ok(Err(error.to_string().lines().next().unwrap_or_default().to_owned()))
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::manifest::{Blocked, Skipped};
 use crate::exit_code::ExitCode;
 use crate::exports::quarantine::Accounting;
+use crate::messages;
 
 /// How a day ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -143,13 +144,11 @@ impl RunReport {
             Outcome::Published => format!("{day}: published {}", self.written()),
             Outcome::UpToDate if self.tables.is_empty() => format!("{day}: already up to date, nothing written"),
             Outcome::UpToDate => format!("{day}: already up to date; wrote {}", self.written()),
-            Outcome::Fallback | Outcome::NotFinal => {
-                format!("{day}: not final yet, waiting for {}{stands_in}; run again later", missing())
-            }
+            Outcome::Fallback | Outcome::NotFinal => messages::not_final(day, missing(), stands_in).to_string(),
             Outcome::Blocked => {
                 let own = |b: &&Blocked| b.day == day;
                 let blocked = self.blocked.iter().filter(own).map(|b| b.dataset.clone()).collect();
-                format!("{day}: blocked by {}{stands_in}; have the export mended and run again", names(blocked))
+                messages::blocked(day, names(blocked), stands_in).to_string()
             }
         }
     }

@@ -10,8 +10,9 @@ use chrono::NaiveDate;
 use super::manifest::{Manifest, PublishedTable};
 use crate::contracts::tables::TABLES;
 use crate::contracts::{PART_FILE, SUCCESS_FILE, Table};
+use crate::messages;
 use crate::publish::commit_log::{file_name, number_of};
-use crate::store::{Store, StoreFailed};
+use crate::store::Store;
 
 /// The folder of manifests.
 pub const RUNS: &str = "_runs";
@@ -55,7 +56,7 @@ impl State {
         let Some(number) = self.newest.borrow().get(&day).copied() else { return Ok(None) };
         let path = manifest_path(day, number);
         let shown = self.store.show(&path);
-        let damaged = |why: String| StoreFailed(format!("{shown} {why}; delete it and run the day again"));
+        let damaged = |why: String| messages::damaged_manifest(&shown, why);
         let bytes = self.store.read(&path)?.ok_or_else(|| damaged("is gone".into()))?;
         let mut manifest: Manifest =
             serde_json::from_slice(&bytes).map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;

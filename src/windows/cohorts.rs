@@ -15,6 +15,7 @@ use super::{PublishedTables, Rows};
 use crate::config::{BenchmarkRules, Config};
 use crate::contracts::tables::{FUNNEL_PERIOD, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};
 use crate::contracts::{Column, Kind, Table};
+use crate::messages;
 
 /// The day whose data a report day's benchmarks use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -324,8 +325,7 @@ fn tiers(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Re
         for (shop, tier) in rows.column("shop_id")?.i64()?.iter().zip(rows.column("tier")?.str()?.iter()) {
             let (Some(shop), Some(tier)) = (shop, tier) else { continue };
             let position = config.tier_position(tier);
-            let position =
-                position.with_context(|| format!("shop_tier of {day} has tier {tier:?}, the configuration not"))?;
+            let position = position.ok_or_else(|| messages::unknown_tier(day, tier))?;
             tiers.by_shop.insert(shop, position as u32);
         }
         tiers.observed_days = rows.column("observed_days")?.i64()?.get(0).unwrap_or(tiers.observed_days);

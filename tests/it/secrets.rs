@@ -244,3 +244,16 @@ fn keys_of_the_environment_are_not_printed_when_requests_fail_and_the_server_rep
     assert!(said.contains("sig=***"), "the server repeats the signature: {said}");
     assert!(server.requests().iter().any(|r| r.contains("&sig=") || r.contains("?sig=")), "it was sent");
 }
+
+#[test]
+fn a_setting_that_the_store_refuses_is_a_wrong_configuration() {
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"), ("AWS_ALLOW_HTTP", "perhaps")];
+    let ended = etl(&VALIDATE, &keys);
+    assert_eq!(ended.code, 78, "{}", ended.stderr);
+    let says = "check the variables of this store in the environment (docs/operations.md)";
+    assert!(
+        ended.stderr.contains("the settings of s3://bucket/exports are wrong: ") && ended.stderr.contains(says),
+        "{}",
+        ended.stderr
+    );
+}
