@@ -727,7 +727,7 @@ mod tests {
             }
         }
         for message in MESSAGES {
-            let says = [format!("messages::{}(", message.name), format!("messages::{})", message.name)];
+            let says = ["(", ")", ","].map(|after| format!("messages::{}{after}", message.name));
             assert!(says.iter().any(|says| source.contains(says)), "nobody says {}", message.name);
         }
     }

@@ -83,10 +83,10 @@ mod tests {
             table: &'static Table,
             _day: NaiveDate,
             names: &[&str],
-            _rows: Rows,
+            rows: Rows,
             consume: &mut dyn FnMut(DataFrame) -> Result<()>,
         ) -> Result<()> {
-            for shop in 1..=SHOPS {
+            for shop in (1..=SHOPS).filter(|shop| rows.shops.is_none_or(|shops| shops.contains(shop))) {
                 let value = |name: &&str| value(name, table.column(name).kind, shop);
                 self.saw_part();
                 consume(DataFrame::new(1, names.iter().map(value).collect())?)?;
