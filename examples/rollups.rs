@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     };
     let started = Instant::now();
     let mut rows = Rows::new(&resources);
-    let read = read_day(&store, &exports, &config, &resources, &|_| true, false, &mut rows)?;
+    let read = read_day(&store, &exports, &config, &resources, &|_| true, &mut rows)?;
     ensure!(read.defects.is_empty(), "broken exports: {:?}", read.defects);
     for account in &read.accounts {
         println!(

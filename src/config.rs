@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use crate::contracts::datasets::{DATASETS, dataset};
+use crate::contracts::{Dataset, WithoutRows};
 
 /// Exit code 78: the configuration is wrong.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub spill_folder: Option<PathBuf>,
     /// Names of datasets without which a day is not final.
     pub required: Vec<&'static str>,
+    /// Names of datasets that may have no row to use on a day.
+    pub may_be_empty: Vec<&'static str>,
     pub quarantine: QuarantineBudget,
     pub baseline_shops: BaselineShops,
     pub benchmark: BenchmarkRules,
@@ -56,9 +59,16 @@ pub struct QuarantineBudget {
 }
 
 impl QuarantineBudget {
+    /// More than the greater of the two, or more than half of the rows, or all of them.
     pub fn is_exceeded(&self, quarantined: u64, read: u64) -> bool {
-        let (quarantined_rows, read) = (i128::from(quarantined), i128::from(read));
-        quarantined > self.max_rows && quarantined_rows * self.max_ratio.denominator > self.max_ratio.numerator * read
+        quarantined > self.most_allowed(read)
+    }
+
+    /// The most rows of so many read that may be quarantined.
+    pub fn most_allowed(&self, read: u64) -> u64 {
+        let of_ratio = i128::from(read) * self.max_ratio.numerator / self.max_ratio.denominator;
+        // A ratio is at most 1, so this is at most `read`.
+        self.max_rows.max(of_ratio as u64).min(read / 2)
     }
 }
 
@@ -131,6 +141,8 @@ struct JobFile {
     memory_limit: Option<String>,
     spill_folder: Option<PathBuf>,
     required: Option<Vec<String>>,
+    #[serde(default)]
+    may_be_empty: Vec<String>,
     #[serde(default)]
     quarantine: QuarantineSection,
     #[serde(default)]
@@ -268,6 +280,7 @@ impl Config {
             memory_limit_bytes: file.memory_limit.as_deref().map(|text| bytes("memory_limit", text)).transpose()?,
             spill_folder: file.spill_folder,
             required: required(file.required)?,
+            may_be_empty: may_be_empty(&file.may_be_empty)?,
             quarantine,
             baseline_shops: file.baseline.shops,
             benchmark,
@@ -329,6 +342,16 @@ fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
         ensure!(required.contains(&name), "required: {name:?} is missing; more can be required, not less");
     }
     Ok(required)
+}
+
+fn may_be_empty(names: &[String]) -> Result<Vec<&'static str>> {
+    let can = |dataset: &&&Dataset| dataset.without_rows == WithoutRows::BlocksUnlessAllowed;
+    let find = |name: &String| {
+        let found = DATASETS.iter().filter(can).map(|dataset| dataset.name).find(|known| known == name);
+        let all: Vec<&str> = DATASETS.iter().filter(can).map(|dataset| dataset.name).collect();
+        found.ok_or_else(|| anyhow!("may_be_empty: {name:?} is not one of {}", all.join(", ")))
+    };
+    names.iter().map(find).collect()
 }
 
 fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
@@ -418,7 +441,10 @@ mod tests {
     #[test]
     fn the_budget_is_the_greater_of_rows_and_ratio_and_exact() {
         let budget = QuarantineBudget { max_rows: 10, max_ratio: Share { numerator: 1, denominator: 1000 } };
-        assert!(!budget.is_exceeded(10, 1) && budget.is_exceeded(11, 10_999) && !budget.is_exceeded(11, 11_000));
+        assert!(!budget.is_exceeded(10, 20) && budget.is_exceeded(11, 10_999) && !budget.is_exceeded(11, 11_000));
+        // More than half is too much, whatever the budget.
+        let all = QuarantineBudget { max_rows: 100, max_ratio: Share::ONE };
+        assert!(!all.is_exceeded(5, 10) && all.is_exceeded(6, 10) && all.is_exceeded(1, 1) && !all.is_exceeded(0, 0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigWrong;
 use crate::publish::lease::{Held, LeaseLost};
+use crate::record::state::SpoiltInput;
 use crate::stop::{SIGINT, Stopped};
 use crate::store::StoreFailed;
 
@@ -29,10 +30,18 @@ pub enum ExitCode {
     Terminated = 143,
 }
 
+/// Exit codes of days by how much they need a person; of several the first counts.
+pub const GRAVEST_FIRST: [ExitCode; 4] = [ExitCode::Bug, ExitCode::Blocked, ExitCode::StoreFailed, ExitCode::TryLater];
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         std::process::ExitCode::from(code as u8)
     }
+}
+
+/// Whether an error ends a command with all its days: the others would end in the same way.
+pub fn ends_all(error: &anyhow::Error) -> bool {
+    error.is::<Stopped>() || error.is::<LeaseLost>() || error.is::<Held>() || error.is::<ConfigWrong>()
 }
 
 /// The code for an error that ended a command.
@@ -44,7 +53,7 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
         ExitCode::TryLater
     } else if error.chain().any(|e| e.is::<ConfigWrong>()) {
         ExitCode::ConfigWrong
-    } else if error.chain().any(|e| e.is::<StoreFailed>()) {
+    } else if error.chain().any(|e| e.is::<StoreFailed>() || e.is::<SpoiltInput>()) {
         ExitCode::StoreFailed
     } else {
         ExitCode::Bug

@@ -18,6 +18,7 @@
 //!   results/<table>/dt=D/part-0.parquet
 //! ```
 
+pub mod bug;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -41,6 +42,7 @@ pub mod record;
 
 pub mod columns;
 pub mod generate;
+mod local_listing;
 pub mod metrics;
 pub mod progress;
 pub mod resources;

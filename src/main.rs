@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use campaign_etl::cli::{Cli, Format};
-use campaign_etl::commands::{Answer, Surroundings, execute};
+use campaign_etl::commands::{self, Answer, Surroundings, execute};
 use campaign_etl::exit_code::{self, ExitCode};
 use campaign_etl::progress::say;
 use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
@@ -125,7 +125,7 @@ fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
         (Format::Text, _) => say(&format!("error: {error:#}")),
     }
     let stdout = match cli.global.format {
-        Format::Json => format!("{}\n", json!({ "error": format!("{error:#}"), "exit_code": exit_code as u8 })),
+        Format::Json => format!("{}\n", commands::failed(cli, error)),
         Format::Text => String::new(),
     };
     Answer { stdout, exit_code }

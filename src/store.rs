@@ -10,11 +10,11 @@ use anyhow::{Context, Result, anyhow};
 use backon::{BlockingRetryable, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
 use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use crate::config::ConfigWrong;
+use crate::local_listing;
 
 /// A folder on a disk or in an object store. All paths given to it are relative to that folder.
 #[derive(Clone, Debug)]
@@ -51,6 +52,42 @@ pub struct Entry {
     pub modified_at: DateTime<Utc>,
 }
 
+/// What lies directly in a folder.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Sorted by name bytewise.
+    pub objects: Vec<Entry>,
+    /// Entries that are not objects, sorted by name. An empty folder is none.
+    pub strays: Vec<Stray>,
+}
+
+impl Listing {
+    pub fn sort(&mut self) {
+        self.objects.sort_by(|a, b| a.name.cmp(&b.name));
+        self.strays.sort();
+    }
+}
+
+/// An entry of a folder that cannot be read as an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stray {
+    /// As it can be printed: control characters and bytes that are not UTF-8 are escaped.
+    pub name: String,
+    pub kind: StrayKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StrayKind {
+    /// A folder with something in it.
+    Folder,
+    /// A link to nothing, or to itself.
+    BrokenLink,
+    /// A name with control characters, not in UTF-8, or kept for unfinished files.
+    Name,
+    /// A device, a pipe or a socket.
+    Special,
+}
+
 /// What trying to create an object came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Creation {
@@ -71,6 +108,9 @@ impl std::fmt::Display for Unconditional {
 }
 
 impl std::error::Error for Unconditional {}
+
+/// Folders that are listed at a time: enough to hide the latency of an object store, few enough not to be throttled.
+const LISTED_AT_ONCE: usize = 32;
 
 /// Pauses before something is tried again that failed or was refused and may well succeed: 100 ms, doubled each time,
 /// with jitter. Single requests to an object store are repeated below this, by `object_store`.
@@ -159,33 +199,75 @@ impl Store {
         format!("{}/{path}", self.location.trim_end_matches('/'))
     }
 
-    /// The objects directly in each folder, sorted by name bytewise. A folder that does not exist is empty.
-    pub fn list_each(&self, folders: &[String]) -> Result<Vec<Vec<Entry>>> {
-        let listed = futures::future::try_join_all(folders.iter().map(|folder| self.list_folder(folder)));
-        let by_name = |listed: ListResult| {
-            let name = |o: &ObjectMeta| o.location.filename().map(str::to_owned);
-            sorted(listed.objects.iter().filter_map(|o| Some(entry(name(o)?, o))))
-        };
-        Ok(self.runtime.block_on(listed)?.into_iter().map(by_name).collect())
+    /// What lies directly in each folder. A folder that does not exist is empty.
+    pub fn list_each(&self, folders: &[String]) -> Result<Vec<Listing>> {
+        if let Some(root) = &self.local_root {
+            let list = |folder: &String| {
+                local_listing::list(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))
+            };
+            return folders.iter().map(list).collect();
+        }
+        let listings = futures::stream::iter(folders.iter().map(|folder| self.list_objects(folder)));
+        self.runtime.block_on(listings.buffered(LISTED_AT_ONCE).try_collect())
     }
 
     /// The names of the folders directly in a folder, sorted.
     pub fn list_folders(&self, folder: &str) -> Result<Vec<String>> {
-        let listed = self.runtime.block_on(self.list_folder(folder))?;
-        let mut names: Vec<String> =
-            listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
+        if let Some(root) = &self.local_root {
+            let listing = local_listing::list(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))?;
+            let folders = listing.strays.into_iter().filter(|stray| stray.kind == StrayKind::Folder);
+            return Ok(folders.map(|stray| stray.name).collect());
+        }
+        let path = self.path("list", folder)?;
+        let mut names: Vec<String> = match self.runtime.block_on(self.inner.list_with_delimiter(Some(&path))) {
+            Err(object_store::Error::NotFound { .. }) => vec![],
+            Err(e) => return Err(self.failed("list", folder, &e)),
+            Ok(listed) => listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect(),
+        };
         names.sort();
         Ok(names)
     }
 
-    async fn list_folder(&self, folder: &str) -> Result<ListResult> {
+    async fn list_objects(&self, folder: &str) -> Result<Listing> {
         let path = self.path("list", folder)?;
-        match self.inner.list_with_delimiter(Some(&path)).await {
-            Err(object_store::Error::NotFound { .. }) => {
-                Ok(ListResult { objects: vec![], common_prefixes: vec![], extensions: Default::default() })
+        let listed = match self.inner.list_with_delimiter(Some(&path)).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(Listing::default()),
+            // A store that lists a name which cannot be a path does not list the others.
+            Err(object_store::Error::InvalidPath { source }) => {
+                let stray = Stray { name: source.to_string(), kind: StrayKind::Name };
+                return Ok(Listing { objects: vec![], strays: vec![stray] });
             }
-            other => other.map_err(|e| self.failed("list", folder, &e)),
+            other => other.map_err(|e| self.failed("list", folder, &e))?,
+        };
+        let mut listing = Listing::default();
+        // Consoles mark a folder with an empty object whose name is that of the folder and a slash.
+        for meta in listed.objects.iter().filter(|meta| meta.location != path) {
+            if let Some(name) = meta.location.filename() {
+                listing.objects.push(entry(name.to_owned(), meta));
+            }
         }
+        for below in &listed.common_prefixes {
+            if let Some(name) = below.filename()
+                && self.has_objects(below).await.map_err(|e| self.failed("list", folder, &e))?
+            {
+                listing.strays.push(Stray { name: name.to_owned(), kind: StrayKind::Folder });
+            }
+        }
+        listing.sort();
+        Ok(listing)
+    }
+
+    /// Whether there is anything below a path but the mark of a folder.
+    async fn has_objects(&self, path: &Path) -> object_store::Result<bool> {
+        let mut below = self.inner.list(Some(path));
+        while let Some(meta) = below.next().await {
+            match meta {
+                Ok(meta) if meta.location == *path => {}
+                Err(error) if !matches!(error, object_store::Error::InvalidPath { .. }) => return Err(error),
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     /// Every object below a folder, at any depth, sorted by its path below that folder.
@@ -195,6 +277,12 @@ impl Store {
 
     /// Every object below each folder, at any depth, sorted by its path below that folder.
     pub fn list_all_of_each(&self, folders: &[&str]) -> Result<Vec<Vec<Entry>>> {
+        if let Some(root) = &self.local_root {
+            let list = |folder: &&str| {
+                local_listing::list_below(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))
+            };
+            return folders.iter().map(list).collect();
+        }
         let listed = folders.iter().map(|folder| async move {
             let path = self.path("list", folder)?;
             let below = |o: &ObjectMeta| Some(Path::from_iter(o.location.prefix_match(&path)?).to_string());

@@ -1,4 +1,4 @@
-//! The eighteen result tables (SPEC.md sections 3, 4 and 5).
+//! The nineteen result tables (SPEC.md sections 3, 4 and 5).
 
 use super::{Column, Kind, Stage, Table, count, day, flag, id, instant, money, text};
 
@@ -404,7 +404,7 @@ pub static CONTENT_PERIOD: Table = Table {
         SHOP_ID,
         id("content_id"),
         THROUGH_DAY,
-        DAYS.formula("days of the period that have content_daily"),
+        DAYS.formula("published days of the period that have content_daily"),
         CONTENT_TYPE,
         ACCOUNT_TYPE,
         text("creator_handle"),
@@ -422,13 +422,13 @@ pub static CONTENT_PERIOD: Table = Table {
         CTR,
         CTOR,
         GPM,
-        GMV_SHARE.formula("gmv / the shop's gmv in shop_period"),
+        GMV_SHARE.formula("gmv / the shop's gmv on the same days"),
         GMV_RANK.formula("1 = highest gmv within campaign, shop and content_type; ties by smaller content_id"),
     ],
     key: &["campaign_id", "shop_id", "content_id"],
     needs: &[],
     columns_need: &[],
-    version: 1,
+    version: 2,
 };
 
 pub static SUB_CAMPAIGN_PERIOD: Table = Table {
@@ -440,7 +440,7 @@ pub static SUB_CAMPAIGN_PERIOD: Table = Table {
         SHOP_ID,
         id("sub_campaign_id"),
         THROUGH_DAY,
-        DAYS.formula("days of the period that have sub_campaign_daily"),
+        DAYS.formula("published days of the period that have sub_campaign_daily"),
         text("sub_campaign_name").formula("of the latest day with the row"),
         summed(ORDERS),
         summed(SKU_ORDERS),
@@ -529,6 +529,9 @@ const METRIC: Column = text("metric");
 const BENCHMARK_DAY: Column = day("benchmark_day").formula("the day whose data the benchmark uses");
 const IS_FALLBACK: Column = flag("is_fallback").formula("benchmark_day is not the report day");
 const SUPPRESSED: &str = "the row is suppressed";
+const fn quartile(name: &'static str, formula: &'static str) -> Column {
+    mean(name, "of the metric").formula(formula).null(SUPPRESSED)
+}
 
 /// SPEC.md section 5.
 pub static CATEGORY_BENCHMARK: Table = Table {
@@ -549,19 +552,24 @@ pub static CATEGORY_BENCHMARK: Table = Table {
         count("observed_days", "days").formula("of shop_tier at the benchmark day"),
         count("peer_count", "shops").formula("peers whose value is not null").null(SUPPRESSED),
         mean("mean", "of the metric").formula("unweighted mean over peers of the shop's own value").null(SUPPRESSED),
-        mean("p25", "of the metric").formula("at position (n-1) * 0.25 of the sorted values, linear").null(SUPPRESSED),
-        mean("p50", "of the metric").formula("at position (n-1) * 0.50 of the sorted values, linear").null(SUPPRESSED),
-        mean("p75", "of the metric").formula("at position (n-1) * 0.75 of the sorted values, linear").null(SUPPRESSED),
+        quartile("p25", "with h = (n-1) * 0.25, the mean of the sorted values at positions floor(h)-1 to ceil(h)+1"),
+        quartile("p50", "with h = (n-1) * 0.50, the mean of the sorted values at positions floor(h)-1 to ceil(h)+1"),
+        quartile("p75", "with h = (n-1) * 0.75, the mean of the sorted values at positions floor(h)-1 to ceil(h)+1"),
         flag("is_suppressed"),
         text("suppression_reason")
-            .formula("TOO_FEW_PEERS, DIFFERENCING or DOMINANT_PEER, tried in this order")
+            .formula(
+                "TOO_FEW_PEERS (fewer than benchmark.min_peers), DIFFERENCING (too few shops are peers in exactly one of it \
+                 and a published higher cohort; for a sum or count of a campaign, also a published daily cohort of the \
+                 category), DOMINANT_PEER (of a sum or count, one peer holds more than benchmark.max_peer_share), tried in \
+                 this order",
+            )
             .null("not suppressed"),
-        text("method").formula("mean-v1"),
+        text("method").formula("mean-v2"),
     ],
     key: &["scope", "campaign_id", "category", "tier", "metric"],
     needs: &[],
     columns_need: &[],
-    version: 1,
+    version: 2,
 };
 
 pub static SHOP_BENCHMARK: Table = Table {
@@ -585,15 +593,61 @@ pub static SHOP_BENCHMARK: Table = Table {
         percent("difference_pct")
             .formula("(value - benchmark) / benchmark * 100")
             .null("value or benchmark is null, or benchmark is 0"),
+        text("position")
+            .formula(
+                "where value lies among that cohort's quartiles: BELOW_P25, P25_TO_P50, P50_TO_P75 or ABOVE_P75; equal to a \
+                 quartile counts as above it",
+            )
+            .null("value or benchmark is null"),
     ],
     key: &["scope", "campaign_id", "shop_id", "metric"],
+    needs: &[],
+    columns_need: &[],
+    version: 2,
+};
+
+/// A factor's share of `gap`.
+const fn effect(name: &'static str, formula: &'static str) -> Column {
+    mean(name, "money").formula(formula).null(
+        "a mean of the cohort (product_impressions, product_clicks, sku_orders, gmv) is suppressed or 0, or the shop has no \
+         impressions, clicks or SKU orders",
+    )
+}
+
+pub static GMV_GAP: Table = Table {
+    name: "gmv_gap",
+    stage: Stage::Benchmark,
+    grain: "each row of shop_benchmark with metric gmv whose benchmark is known",
+    columns: &[
+        SCOPE,
+        BENCHMARK_CAMPAIGN_ID,
+        SHOP_ID,
+        text("category"),
+        text("tier").formula("the shop's own, of shop_tier at the benchmark day"),
+        BENCHMARK_DAY,
+        IS_FALLBACK,
+        text("benchmark_tier")
+            .formula("the nearest published cohort of the category with tier >= the shop's own, for gmv"),
+        mean("gmv", "money").formula("the shop's own"),
+        mean("benchmark_gmv", "money").formula("mean of that cohort"),
+        mean("gap", "money").formula("gmv - benchmark_gmv; the four from_* add up to it"),
+        effect(
+            "from_impressions",
+            "effect of going from the cohort's product_impressions to the shop's: their Shapley value as a factor of gmv = \
+             product_impressions * ctr * ctor * gmv per SKU order",
+        ),
+        effect("from_ctr", "Shapley value of product_clicks / product_impressions, of the means for the cohort"),
+        effect("from_ctor", "Shapley value of sku_orders / product_clicks, of the means for the cohort"),
+        effect("from_gmv_per_sku_order", "Shapley value of gmv / sku_orders, of the means for the cohort"),
+    ],
+    key: &["scope", "campaign_id", "shop_id"],
     needs: &[],
     columns_need: &[],
     version: 1,
 };
 
 /// Every table, in the order in which they are computed.
-pub static TABLES: [&Table; 18] = [
+pub static TABLES: [&Table; 19] = [
     &SHOP_DAILY,
     &CHANNEL_DAILY,
     &PRODUCT_DAILY,
@@ -612,7 +666,13 @@ pub static TABLES: [&Table; 18] = [
     &SHOP_TIER,
     &CATEGORY_BENCHMARK,
     &SHOP_BENCHMARK,
+    &GMV_GAP,
 ];
+
+/// The tables of a stage, in the order in which they are computed.
+pub fn of_stage(stage: Stage) -> impl Iterator<Item = &'static Table> {
+    TABLES.into_iter().filter(move |table| table.stage == stage)
+}
 
 /// The table of that name, if there is one.
 pub fn table(name: &str) -> Option<&'static Table> {

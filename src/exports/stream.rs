@@ -1,29 +1,22 @@
 //! The rows of an export: row groups fetched ahead, decoded by several threads, cast to the contract.
 
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::Result;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
-};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 
 use super::batch::Batch;
-use super::contract::{Defect, Issue, OpenExport, OpenFile, isolated, sort_error};
+use super::contract::{Defect, Issue, OpenExport, OpenFile, REWRITE, isolated, sort_error};
+use super::exact::{Inexact, cast_column};
 use super::is_streamed;
 use super::pages::{ColumnBytes, RowGroup};
 use super::row_groups::RowGroupPlace;
-use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
 use crate::contracts::{Column, Kind};
 use crate::store::Store;
 
@@ -31,10 +24,6 @@ use crate::store::Store;
 const BATCH_ROWS: usize = 8 * 1024;
 /// Row groups that are fetched while as many as there are threads are decoded.
 const READ_AHEAD: usize = 2;
-
-/// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results can hold (Spark, Python
-/// and SQL start and end there). Others, such as DuckDB's infinity, would end up in period columns that cannot be read.
-const DATES: RangeInclusive<i32> = -719_162..=2_932_896;
 
 /// What one thread does with decoded rows.
 pub trait Worker: Send {
@@ -159,18 +148,11 @@ fn send_each<'a>(mut fetched: impl Iterator<Item = Fetched<'a>>, sender: &SyncSe
 fn fetch(store: &Store, export: &OpenExport, place: &RowGroupPlace) -> Result<Vec<ColumnBytes>, ParquetError> {
     let file = &export.files[place.file];
     let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
-    let metadata = file.metadata.metadata();
     isolated(|| {
         let object = store.parquet_object(&path, file.size_bytes);
         let mut object = object.map_err(|e| ParquetError::External(e.into()))?;
-        RowGroup::fetch(store, &mut object, metadata, place.group, &wanted(file))
+        RowGroup::fetch(store, &mut object, &file.metadata, place.group)
     })
-}
-
-/// The columns of the contract.
-fn wanted(file: &OpenFile) -> ProjectionMask {
-    let schema = file.metadata.metadata().file_metadata().schema_descr();
-    ProjectionMask::roots(schema, file.positions.iter().copied())
 }
 
 /// Decodes a row group and hands its rows on. Only the decoder runs isolated: a panic elsewhere is a bug of this program.
@@ -190,12 +172,10 @@ fn read_group(
             Err(error) => Failure::Other(error),
         }
     };
-    let metadata = file.metadata.metadata();
     let open = || {
-        let types = fields(export, file);
-        let levels =
-            parquet_to_arrow_field_levels(metadata.file_metadata().schema_descr(), wanted(file), Some(&types))?;
-        let group = RowGroup::check(metadata, place.group, fetched?)?;
+        let schema = file.metadata.file_metadata().schema_descr();
+        let levels = parquet_to_arrow_field_levels(schema, ProjectionMask::all(), Some(&file.types))?;
+        let group = RowGroup::check(&file.metadata, place.group, fetched?)?;
         ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)
     };
     let mut reader = isolated(open).map_err(failed)?;
@@ -203,7 +183,7 @@ fn read_group(
     loop {
         let decoded = isolated(|| reader.next().transpose().map_err(|e| ParquetError::General(e.to_string())));
         let Some(decoded) = decoded.map_err(failed)? else { break };
-        let columns = cast(export, file, &decoded).map_err(Failure::Damaged)?;
+        let columns = cast(export, file, place.first_row + rows, &decoded).map_err(Failure::Damaged)?;
         let batch_rows = decoded.num_rows();
         let first_position = (place.first_position + rows) as i64;
         let has_positions = is_streamed(export.dataset) && !export.dataset.key.is_empty();
@@ -222,19 +202,6 @@ fn read_group(
         return Err(failed(ParquetError::General(found)));
     }
     Ok(())
-}
-
-/// The types to decode to: those of the file, but texts of the large datasets as dictionaries, which is what they are in
-/// nearly every file.
-fn fields(export: &OpenExport, file: &OpenFile) -> Fields {
-    let as_dictionary = |field: &Arc<Field>| match field.data_type() {
-        DataType::Utf8 if is_streamed(export.dataset) => {
-            let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
-            Arc::new(field.as_ref().clone().with_data_type(dictionary))
-        }
-        _ => field.clone(),
-    };
-    file.metadata.schema().fields().iter().map(as_dictionary).collect()
 }
 
 fn shop_id(export: &OpenExport) -> &'static Column {
@@ -256,72 +223,42 @@ fn damaged(file: &OpenFile, column: Option<&Column>, found: String) -> Defect {
         column: column.map(|c| c.name.into()),
         expected: column.map_or("rows that can be read", |c| c.kind.sql()).into(),
         found,
-        remedy: "export the file again; it was damaged".into(),
+        remedy: REWRITE.into(),
     }])
 }
 
-fn out_of_range(file: &OpenFile, column: &Column, found: &DataType) -> Defect {
-    if column.kind != Kind::Date {
-        return damaged(file, Some(column), format!("a value of {found} out of range"));
-    }
+/// The columns in the form of the contract; the batch starts at row `first_row` of the file.
+fn cast(export: &OpenExport, file: &OpenFile, first_row: u64, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Defect> {
+    let cast_one = |(column, array): (&Column, &ArrayRef)| {
+        let named = |Inexact { row, value }| inexact(file, column, first_row + row as u64, &value);
+        cast_column(column.kind, array).map_err(named)
+    };
+    export.dataset.columns.iter().zip(batch.columns()).map(cast_one).collect()
+}
+
+/// A value of an accepted type that is not one of the contract's type.
+fn inexact(file: &OpenFile, column: &Column, row: u64, value: &str) -> Defect {
+    let (expected, remedy) = match column.kind {
+        Kind::Date => ("a DATE of years 1 to 9999", "write an open end as 9999-12-31"),
+        Kind::Instant => {
+            ("an instant of years 1 to 9999", "write the instant of the event; infinity has no calendar day")
+        }
+        Kind::Money => ("DECIMAL(18,2)", "write whole cents of less than 10^16 in the export"),
+        kind => (kind.sql(), "write the number of the event, or null where the contract allows it"),
+    };
     Defect::Contract(vec![Issue {
         file: file.name.clone(),
         column: Some(column.name.into()),
-        expected: "a DATE of years 1 to 9999".into(),
-        found: "one out of range (infinity?)".into(),
-        remedy: "write an open end as 9999-12-31".into(),
+        expected: expected.into(),
+        found: format!("{value} in row {row}"),
+        remedy: remedy.into(),
     }])
-}
-
-/// The columns in contract order and form.
-fn cast(export: &OpenExport, file: &OpenFile, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Defect> {
-    let cast_one = |column: &Column| {
-        let array = batch.column_by_name(column.name).ok_or_else(|| damaged(file, Some(column), "nothing".into()))?;
-        cast_column(column.kind, array).ok_or_else(|| out_of_range(file, column, array.data_type()))
-    };
-    export.dataset.columns.iter().map(cast_one).collect()
-}
-
-/// `None`: a value cannot be held. The types are those that the contract check accepts.
-fn cast_column(kind: Kind, array: &ArrayRef) -> Option<ArrayRef> {
-    let ints = |cast: Int64Array| -> Option<ArrayRef> { Some(Arc::new(cast)) };
-    match (kind, array.data_type()) {
-        (Kind::Int64 | Kind::Int32, DataType::Int8) => ints(array.as_primitive::<Int8Type>().unary(i64::from)),
-        (Kind::Int64 | Kind::Int32, DataType::Int16) => ints(array.as_primitive::<Int16Type>().unary(i64::from)),
-        (Kind::Int64 | Kind::Int32, DataType::Int32) => ints(array.as_primitive::<Int32Type>().unary(i64::from)),
-        (Kind::Instant, DataType::Timestamp(unit, _)) => cast_instants(*unit, array).and_then(ints),
-        (Kind::Money, DataType::Decimal128(_, scale)) => {
-            let factor = 10_i128.pow(u32::try_from(MONEY_SCALE - scale).ok()?);
-            let in_cents = |v: i128| v.checked_mul(factor).filter(|cents| cents.abs() <= MONEY_MAX_CENTS);
-            let cents = array.as_primitive::<Decimal128Type>().unary_opt::<_, Decimal128Type>(in_cents);
-            (cents.null_count() == array.null_count()).then(|| Arc::new(cents) as ArrayRef)
-        }
-        (Kind::Date, DataType::Date32) => {
-            let mut days = array.as_primitive::<Date32Type>().iter().flatten();
-            days.all(|day| DATES.contains(&day)).then(|| array.clone())
-        }
-        _ => Some(array.clone()),
-    }
-}
-
-/// Microseconds since 1970-01-01T00:00:00Z; finer units are floored. A checked cast gives null where it overflows, so
-/// more nulls than before mean that one did.
-fn cast_instants(unit: TimeUnit, array: &ArrayRef) -> Option<Int64Array> {
-    let checked = |scaled: Int64Array| (scaled.null_count() == array.null_count()).then_some(scaled);
-    match unit {
-        TimeUnit::Second => {
-            checked(array.as_primitive::<TimestampSecondType>().unary_opt(|v| v.checked_mul(1_000_000)))
-        }
-        TimeUnit::Millisecond => {
-            checked(array.as_primitive::<TimestampMillisecondType>().unary_opt(|v| v.checked_mul(1_000)))
-        }
-        TimeUnit::Microsecond => Some(array.as_primitive::<TimestampMicrosecondType>().unary(|v| v)),
-        TimeUnit::Nanosecond => Some(array.as_primitive::<TimestampNanosecondType>().unary(|v| v.div_euclid(1_000))),
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::RangeInclusive;
+
     use super::*;
     use crate::contracts::datasets::PRODUCT_TRAFFIC;
 

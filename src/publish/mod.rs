@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, Dataset, PART_FILE, Table};
-use crate::exports::quarantine::Quarantined;
+use crate::exports::set_aside::SetAside;
 use crate::record::fingerprint::{hex, sha256};
 use crate::record::manifest::{FooterMark, Manifest, PublishedTable};
 use crate::record::state::manifest_path;
@@ -84,8 +84,8 @@ pub struct Change {
     pub absent: Vec<&'static Table>,
     /// How many of the absent tables were published until now.
     pub removed: usize,
-    /// The quarantine of each dataset that was read; that of others stays as it is.
-    pub quarantine: Vec<(&'static Dataset, Vec<Quarantined>)>,
+    /// The quarantine of each dataset that was read, `None` where all its rows are fine; that of others stays as it is.
+    pub quarantine: Vec<(&'static Dataset, Option<SetAside>)>,
     /// Totals over the used rows, where rollups are among the files: what the store gives back must add up to them.
     pub tally: Option<Tally>,
 }
@@ -159,12 +159,13 @@ pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl F
     }
     for (dataset, rows) in &change.quarantine {
         let path = format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day));
-        if rows.is_empty() {
-            removed.extend(staging.find(path)?);
-        } else {
-            let bytes = bytes::Bytes::from(parquet::encode_quarantine(rows)?);
-            let hash = sha256(&bytes);
-            files.push(staging.write(path, bytes, &hash)?);
+        match rows {
+            None => removed.extend(staging.find(path)?),
+            Some(rows) => {
+                let bytes = bytes::Bytes::from(parquet::encode_quarantine(rows)?);
+                let hash = sha256(&bytes);
+                files.push(staging.write(path, bytes, &hash)?);
+            }
         }
     }
     let commit_number = staging.commit_number;

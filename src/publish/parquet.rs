@@ -24,7 +24,8 @@ use super::footer::{Footer, column_sha256, footer_mark};
 use crate::columns;
 use crate::contracts::arrow::{schema, to_batch};
 use crate::contracts::{Table, metadata};
-use crate::exports::quarantine::{self, Quarantined};
+use crate::exports::quarantine;
+use crate::exports::set_aside::SetAside;
 use crate::record::fingerprint::sha256;
 use crate::stop::Stop;
 
@@ -121,10 +122,9 @@ impl TableWriter {
 }
 
 /// Quarantined rows as a file.
-pub fn encode_quarantine(rows: &[Quarantined]) -> Result<Vec<u8>> {
-    let batch = quarantine::to_batch(rows)?;
-    let mut writer = writer(batch.schema(), vec![], ROW_GROUP_ROWS)?;
-    writer.write(&batch)?;
+pub fn encode_quarantine(rows: &SetAside) -> Result<Vec<u8>> {
+    let mut writer = writer(quarantine::schema(), vec![], ROW_GROUP_ROWS)?;
+    rows.batches(&mut |batch| Ok(writer.write(&batch)?))?;
     Ok(writer.into_inner()?)
 }
 

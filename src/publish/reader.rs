@@ -24,8 +24,8 @@ use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, PART_FILE, Table};
 use crate::record::fingerprint::sha256;
 use crate::record::manifest::{FooterMark, PublishedTable};
-use crate::record::state::State;
-use crate::store::{Store, StoreFailed};
+use crate::record::state::{SpoiltInput, State};
+use crate::store::Store;
 use crate::windows::{PublishedTables, Rows};
 
 /// Chunks that are fetched with one request: few requests, and never a whole large file in memory.
@@ -177,7 +177,7 @@ impl<'a> PublishedFile<'a> {
         rows: &Rows,
         consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        footer.check(table, names)?;
+        footer.check(table, names).map_err(|_| self.spoilt("has other columns than this version writes"))?;
         let mut groups = footer.groups_with(rows).into_iter().peekable();
         while groups.peek().is_some() {
             let (mut fetched, mut chunks, mut size_bytes) = (Vec::new(), Vec::new(), 0);
@@ -212,9 +212,9 @@ impl<'a> PublishedFile<'a> {
 
     fn spoilt(&self, how: &str) -> anyhow::Error {
         let (file, day) = (self.results.show(&self.path), self.day);
-        anyhow!(StoreFailed(format!(
-            "{file} {how}; put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}"
-        )))
+        let why =
+            format!("{file} {how}; put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}");
+        anyhow!(SpoiltInput { day, why })
     }
 }
 

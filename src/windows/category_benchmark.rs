@@ -3,32 +3,47 @@
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::cohorts::{BenchmarkDay, Cohort, METRICS, Scope, Statistic, Summary};
+use super::candidates::{METRICS, metrics_by_name};
+use super::cohorts::{BenchmarkDay, Cohort, Scope};
+use super::summary::Summary;
 use crate::columns;
 use crate::config::Config;
 use crate::days::calendar::day_number;
 
 /// How the averages are made; changes when the method does.
-const METHOD: &str = "mean-v1";
+const METHOD: &str = "mean-v2";
 
-/// The rows of a scope.
+/// The cohorts of a scope in the order of the table: by category, then by the tier's name.
+pub fn cohorts_by_key<'a>(scope: &'a Scope, config: &Config) -> Vec<&'a Cohort> {
+    let mut cohorts: Vec<&Cohort> = scope.cohorts.all.iter().collect();
+    cohorts.sort_by_key(|cohort| (cohort.category, config.tiers[cohort.tier].name.as_str()));
+    cohorts
+}
+
+/// The rows of some cohorts of a scope.
 ///
 /// Grain: each cohort (scope, campaign, category, tier) with a peer of exactly that tier, and metric.
 ///
 /// Formula: unweighted mean over peers; a shop whose own value is null is left out.
-/// Null: mean, quantiles and `peer_count` in a suppressed row.
+/// Null: mean, quartiles and `peer_count` in a suppressed row.
 ///
 /// Example: peers 2, 4 and null -> mean 3.0, peer_count 2.
 ///
 /// Source: SPEC.md section 5.
-pub fn category_benchmark(scope: &Scope, benchmark: &BenchmarkDay, config: &Config) -> Result<DataFrame> {
-    let cohorts = scope.cohorts.iter();
+pub fn category_benchmark(
+    scope: &Scope,
+    cohorts: &[&Cohort],
+    benchmark: &BenchmarkDay,
+    config: &Config,
+) -> Result<DataFrame> {
+    let metrics = metrics_by_name();
     let rows: Vec<(&Cohort, usize)> =
-        cohorts.flat_map(|cohort| (0..METRICS.len()).map(move |metric| (cohort, metric))).collect();
-    let statistic = |(cohort, metric): &(&Cohort, usize)| -> Statistic { cohort.statistics[*metric] };
+        cohorts.iter().flat_map(|cohort| metrics.iter().map(move |metric| (*cohort, *metric))).collect();
+    let published = |(cohort, metric): &(&'_ Cohort, usize)| cohort.published(*metric).copied();
     let numbers = |name: &str, value: fn(Summary) -> f64| {
-        columns::doubles(name, rows.iter().map(|row| statistic(row).ok().map(value)))
+        columns::doubles(name, rows.iter().map(|row| published(row).map(value)))
     };
+    let suppression = |(cohort, metric): &(&'_ Cohort, usize)| cohort.statistics[*metric].as_ref().err().copied();
     let reason = benchmark.fallback_reason.as_deref();
     Ok(DataFrame::new(
         rows.len(),
@@ -42,13 +57,13 @@ pub fn category_benchmark(scope: &Scope, benchmark: &BenchmarkDay, config: &Conf
             columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
             columns::texts("fallback_reason", rows.iter().map(|_| reason)),
             columns::ints("observed_days", rows.iter().map(|_| scope.observed_days)),
-            columns::ints("peer_count", rows.iter().map(|row| statistic(row).ok().map(|s| s.peer_count))),
+            columns::ints("peer_count", rows.iter().map(|row| published(row).map(|s| s.peer_count))),
             numbers("mean", |s| s.mean),
             numbers("p25", |s| s.p25),
             numbers("p50", |s| s.p50),
             numbers("p75", |s| s.p75),
-            columns::flags("is_suppressed", rows.iter().map(|row| statistic(row).is_err())),
-            columns::texts("suppression_reason", rows.iter().map(|row| statistic(row).err().map(|s| s.code()))),
+            columns::flags("is_suppressed", rows.iter().map(|row| suppression(row).is_some())),
+            columns::texts("suppression_reason", rows.iter().map(|row| suppression(row).map(|s| s.code()))),
             columns::texts("method", rows.iter().map(|_| METHOD)),
         ],
     )?)

@@ -1,20 +1,24 @@
-//! Comparable shops: who is a peer, what a cohort's average is, and which averages may be shown.
+//! Cohorts of comparable shops: who is a peer, and which averages may be shown.
 //!
-//! 1. Candidates: shops with a category, a tier, and any impression or order, per scope and campaign.
+//! 1. Candidates of a scope (`candidates`): shops with a category, a tier, and any impression or order.
 //! 2. Cohort (category, tier): the candidates of the category with that tier or a higher one; with `top_share` < 1 only
 //!    its top shops by GMV.
-//! 3. Per metric, from the highest tier down, a cohort is suppressed when its average would tell about single shops.
+//! 3. Per metric, from the highest tier down, a cohort is suppressed when its average would tell about single shops: alone,
+//!    beside a higher cohort, or beside a daily cohort of the same shops.
+//!
+//! The day is decided first, because campaigns are held against it, and given last, in the order of the tables' keys.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use chrono::NaiveDate;
-use polars::prelude::{self as pl, DataFrame};
 
-use super::{PublishedTables, Rows};
+use super::PublishedTables;
+use super::candidates::{self, Candidates, METRICS, Metric, Values};
+use super::summary::{Sample, Summary};
 use crate::config::{BenchmarkRules, Config};
-use crate::contracts::tables::{FUNNEL_PERIOD, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};
-use crate::contracts::{Column, Kind, Table};
 
 /// The day whose data a report day's benchmarks use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,166 +31,6 @@ pub struct BenchmarkDay {
 impl BenchmarkDay {
     pub fn is_fallback(&self) -> bool {
         self.fallback_reason.is_some()
-    }
-}
-
-/// One metric: its name, which is its column of `shop_daily`, and its column over a period.
-pub struct Metric {
-    pub name: &'static str,
-    period_table: &'static Table,
-    period_column: &'static str,
-    /// One shop's share of the cohort's sum may give that shop away.
-    checks_dominance: bool,
-}
-
-impl Metric {
-    /// Its column in a table that candidates are read from.
-    fn column_of(&self, table: &Table) -> Option<&'static str> {
-        let is_daily = table.name == SHOP_DAILY.name;
-        let of_period = (self.period_table.name == table.name).then_some(self.period_column);
-        of_period.or(is_daily.then_some(self.name))
-    }
-}
-
-const fn metric(name: &'static str) -> Metric {
-    Metric { name, period_table: &SHOP_PERIOD, period_column: name, checks_dominance: false }
-}
-const fn money(name: &'static str) -> Metric {
-    Metric { checks_dominance: true, ..metric(name) }
-}
-const fn daily_average(name: &'static str, period_column: &'static str) -> Metric {
-    Metric { name, period_table: &FUNNEL_PERIOD, period_column, checks_dominance: false }
-}
-
-/// The position of `gmv`.
-const GMV: usize = 0;
-
-/// The metrics of both benchmark tables.
-pub static METRICS: [Metric; 21] = [
-    money("gmv"),
-    metric("orders"),
-    metric("sku_orders"),
-    metric("items_sold"),
-    daily_average("customers", "avg_daily_customers"),
-    metric("avg_order_value"),
-    metric("product_impressions"),
-    metric("product_clicks"),
-    metric("ctr"),
-    metric("ctor"),
-    metric("add_to_cart_rate"),
-    money("estimated_tiktok_contribution"),
-    daily_average("unique_reach", "avg_unique_reach"),
-    daily_average("unique_clicks", "avg_unique_clicks"),
-    money("ad_spend"),
-    money("ad_gross_revenue"),
-    metric("ad_roi"),
-    metric("creator_new_videos"),
-    metric("creator_new_lives"),
-    metric("seller_new_videos"),
-    metric("seller_new_lives"),
-];
-
-/// A shop's own value of a metric.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value {
-    /// Cents.
-    Money(i64),
-    Count(i64),
-    Double(f64),
-}
-
-impl Value {
-    /// In the metric's unit: money in units of the currency.
-    pub fn as_double(self) -> f64 {
-        match self {
-            Value::Money(cents) => cents as f64 / 100.0,
-            Value::Count(count) => count as f64,
-            Value::Double(value) => value,
-        }
-    }
-}
-
-/// The values of one metric, shop by shop; `None`: unknown for this shop.
-#[derive(Debug)]
-enum Values {
-    /// Cents.
-    Money(Vec<Option<i64>>),
-    Count(Vec<Option<i64>>),
-    Double(Vec<Option<f64>>),
-}
-
-impl Values {
-    /// None yet.
-    fn of(kind: Kind) -> Values {
-        match kind {
-            Kind::Money => Values::Money(Vec::new()),
-            Kind::Double => Values::Double(Vec::new()),
-            _ => Values::Count(Vec::new()),
-        }
-    }
-
-    fn get(&self, shop: usize) -> Option<Value> {
-        match self {
-            Values::Money(cents) => cents[shop].map(Value::Money),
-            Values::Count(counts) => counts[shop].map(Value::Count),
-            Values::Double(values) => values[shop].map(Value::Double),
-        }
-    }
-
-    /// Adds those of some rows.
-    fn extend(&mut self, column: &pl::Column, rows: &[usize]) -> Result<()> {
-        let in_64_bits = |cents: i128| i64::try_from(cents).context("more than DECIMAL(18,2) holds");
-        match self {
-            Values::Money(all) => {
-                let cents = column.i128()?;
-                for row in rows {
-                    all.push(cents.get(*row).map(in_64_bits).transpose()?);
-                }
-            }
-            Values::Count(all) => {
-                let counts = column.i64()?;
-                all.extend(rows.iter().map(|row| counts.get(*row)));
-            }
-            Values::Double(all) => {
-                let values = column.f64()?;
-                all.extend(rows.iter().map(|row| values.get(*row)));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The shops that can be peers, column by column: they are all in memory at once.
-#[derive(Debug)]
-pub struct Candidates {
-    /// Ascending.
-    pub shop_ids: Vec<i64>,
-    /// Positions among the scope's categories.
-    categories: Vec<u32>,
-    /// Positions among the configured tiers.
-    tiers: Vec<u32>,
-    /// In the order of `METRICS`.
-    values: Vec<Values>,
-}
-
-impl Candidates {
-    pub fn count(&self) -> usize {
-        self.shop_ids.len()
-    }
-
-    pub fn tier(&self, shop: usize) -> usize {
-        self.tiers[shop] as usize
-    }
-
-    pub fn value(&self, shop: usize, metric: usize) -> Option<Value> {
-        self.values[metric].get(shop)
-    }
-
-    fn gmv_cents(&self, shop: usize) -> i64 {
-        match self.value(shop, GMV) {
-            Some(Value::Money(cents)) => cents,
-            other => unreachable!("gmv is money and never null, not {other:?}"),
-        }
     }
 }
 
@@ -208,18 +52,9 @@ impl Suppression {
     }
 }
 
-/// One metric of a cohort: its numbers, or why they are not shown.
-pub type Statistic = std::result::Result<Summary, Suppression>;
-
-/// What peers' values come to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Summary {
-    pub peer_count: i64,
-    pub mean: f64,
-    pub p25: f64,
-    pub p50: f64,
-    pub p75: f64,
-}
+/// One metric of a cohort: its numbers, or why they are not shown. Most cohorts of a world of small categories are
+/// suppressed, so the numbers lie elsewhere.
+pub type Statistic = std::result::Result<Box<Summary>, Suppression>;
 
 /// Comparable shops of one category, of one tier or higher.
 #[derive(Debug)]
@@ -231,6 +66,13 @@ pub struct Cohort {
     pub statistics: Vec<Statistic>,
 }
 
+impl Cohort {
+    /// `None` where it is suppressed.
+    pub fn published(&self, metric: usize) -> Option<&Summary> {
+        self.statistics[metric].as_deref().ok()
+    }
+}
+
 /// The cohorts of one day or one campaign's period.
 #[derive(Debug)]
 pub struct Scope {
@@ -238,240 +80,134 @@ pub struct Scope {
     /// 0 for `DAILY`.
     pub campaign_id: i64,
     pub observed_days: i64,
-    categories: Vec<String>,
     pub candidates: Candidates,
-    /// By category and tier.
-    pub cohorts: Vec<Cohort>,
-    /// See [`Scope::benchmark_of`]; by category, tier and metric.
-    nearest: Nearest,
+    pub cohorts: Cohorts,
 }
 
 impl Scope {
     pub fn category(&self, position: usize) -> &str {
-        &self.categories[position]
+        &self.candidates.category_names[position]
     }
 
     pub fn category_of(&self, shop: usize) -> &str {
-        self.category(self.candidates.categories[shop] as usize)
+        self.category(self.candidates.category(shop))
     }
 
-    /// The nearest published cohort of the shop's category with its tier or a higher one, and its mean.
-    pub fn benchmark_of(&self, shop: usize, metric: usize) -> Option<(usize, f64)> {
-        let cohort = (self.candidates.categories[shop] as usize, self.candidates.tier(shop));
-        self.nearest.get(&cohort).and_then(|of_metrics| of_metrics[metric])
+    /// The nearest cohort of the shop's category, with its tier or a higher one, whose average of the metric is published.
+    pub fn benchmark_of(&self, shop: usize, metric: usize) -> Option<(&Cohort, &Summary)> {
+        let of_category = self.cohorts.of_category(self.candidates.category(shop));
+        let higher = of_category.iter().filter(|cohort| cohort.tier >= self.candidates.tier(shop));
+        higher.filter_map(|cohort| Some((cohort, cohort.published(metric)?))).next()
     }
 }
 
-/// By category and tier of a shop: for each metric the tier of a cohort and its mean.
-type Nearest = HashMap<(usize, usize), Vec<Option<(usize, f64)>>>;
-
-/// For each category and tier of a shop, and metric: the published cohort with the lowest tier from its own on, and its mean.
-fn nearest(candidates: &Candidates, cohorts: &[Cohort]) -> Nearest {
-    let mut nearest = HashMap::new();
-    for shop in 0..candidates.count() {
-        let (category, tier) = (candidates.categories[shop] as usize, candidates.tier(shop));
-        nearest.entry((category, tier)).or_insert_with(|| {
-            let higher = || cohorts.iter().filter(|c| c.category == category && c.tier >= tier);
-            let mean = |c: &Cohort, metric: usize| Some((c.tier, c.statistics[metric].as_ref().ok()?.mean));
-            let of_metric = |metric| higher().filter_map(|c| mean(c, metric)).min_by_key(|(tier, _)| *tier);
-            (0..METRICS.len()).map(of_metric).collect()
-        });
-    }
-    nearest
+/// Every cohort of a scope with a peer of exactly its tier.
+#[derive(Debug, Default)]
+pub struct Cohorts {
+    /// By category and tier.
+    pub all: Vec<Cohort>,
+    /// Those of each category.
+    by_category: Vec<Range<usize>>,
 }
 
-/// Gives `consume` one scope `CAMPAIGN_PERIOD` for each campaign, then the scope `DAILY`: in the order of the tables' keys, and
-/// one at a time in memory.
+impl Cohorts {
+    fn of_category(&self, category: usize) -> &[Cohort] {
+        &self.all[self.by_category[category].clone()]
+    }
+}
+
+/// Gives `consume` one scope `CAMPAIGN_PERIOD` for each campaign, then the scope `DAILY`: one at a time in memory. `go_on` is
+/// asked again and again whether to go on.
 pub fn for_each_scope(
     day: NaiveDate,
     config: &Config,
     published: &dyn PublishedTables,
+    go_on: &dyn Fn() -> Result<()>,
     consume: &mut dyn FnMut(&Scope) -> Result<()>,
 ) -> Result<()> {
-    let tiers = tiers(day, config, published)?;
-    for campaign_id in campaigns(day, published)? {
-        let rows = Rows { campaign_id: Some(campaign_id), shops: None };
-        let mut shops = Gathered::new(|metric| metric.period_table.column(metric.period_column));
-        shops.read_shops(&SHOP_PERIOD, day, rows, published, &tiers)?;
-        shops.read_values_of(&FUNNEL_PERIOD, day, campaign_id, published)?;
-        consume(&shops.into_scope("CAMPAIGN_PERIOD", campaign_id, tiers.observed_days, &config.benchmark))?;
+    let tiers = candidates::tiers(day, config, published)?;
+    let (observed_days, rules) = (tiers.observed_days, &config.benchmark);
+    let mut of_the_day = PublishedPeers::default();
+    let daily = candidates::daily(day, published, &tiers)?;
+    let daily_cohorts = cohorts(&daily, &PublishedPeers::default(), rules, &mut of_the_day, go_on)?;
+    drop(daily);
+    for campaign_id in candidates::campaigns(day, published)? {
+        let candidates = candidates::of_period(day, campaign_id, published, &tiers)?;
+        let cohorts = cohorts(&candidates, &of_the_day, rules, &mut PublishedPeers::default(), go_on)?;
+        consume(&Scope { name: "CAMPAIGN_PERIOD", campaign_id, observed_days, candidates, cohorts })?;
     }
-    let mut shops = Gathered::new(|metric| SHOP_DAILY.column(metric.name));
-    shops.read_shops(&SHOP_DAILY, day, Rows::default(), published, &tiers)?;
-    consume(&shops.into_scope("DAILY", 0, tiers.observed_days, &config.benchmark))
+    drop(of_the_day);
+    let candidates = candidates::daily(day, published, &tiers)?;
+    consume(&Scope { name: "DAILY", campaign_id: 0, observed_days, candidates, cohorts: daily_cohorts })
 }
 
-/// The campaigns of `shop_period` at the benchmark day, ascending.
-fn campaigns(day: NaiveDate, published: &dyn PublishedTables) -> Result<BTreeSet<i64>> {
-    let mut campaigns = BTreeSet::new();
-    published.read(&SHOP_PERIOD, day, &["campaign_id"], Rows::default(), &mut |rows| {
-        campaigns.extend(rows.column("campaign_id")?.i64()?.iter().flatten());
-        Ok(())
-    })?;
-    Ok(campaigns)
-}
+/// The shops, ascending, that are the peers of a cohort of one metric. Metrics that every peer has a value of share them.
+type Peers = Rc<[i64]>;
 
-/// `shop_tier` at the benchmark day.
-struct Tiers {
-    by_shop: HashMap<i64, u32>,
-    observed_days: i64,
-}
+/// The peers of published cohorts: by category, then for each metric.
+type PublishedPeers = HashMap<String, Vec<Vec<Peers>>>;
 
-fn tiers(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Result<Tiers> {
-    let mut tiers = Tiers { by_shop: HashMap::new(), observed_days: 0 };
-    let names = ["shop_id", "tier", "observed_days"];
-    published.read(&SHOP_TIER, day, &names, Rows::default(), &mut |rows| {
-        for (shop, tier) in rows.column("shop_id")?.i64()?.iter().zip(rows.column("tier")?.str()?.iter()) {
-            let (Some(shop), Some(tier)) = (shop, tier) else { continue };
-            let position = config.tier_position(tier);
-            let position =
-                position.with_context(|| format!("shop_tier of {day} has tier {tier:?}, the configuration not"))?;
-            tiers.by_shop.insert(shop, position as u32);
+/// `others` are published cohorts that no sum or count of a cohort of their category may differ from by few shops. Adds to
+/// `peers` those of the cohorts that turn out to be published.
+fn cohorts(
+    candidates: &Candidates,
+    others: &PublishedPeers,
+    rules: &BenchmarkRules,
+    peers: &mut PublishedPeers,
+    go_on: &dyn Fn() -> Result<()>,
+) -> Result<Cohorts> {
+    let mut cohorts = Cohorts::default();
+    let shops = candidates.by_category();
+    for shops in shops.chunk_by(|a, b| candidates.category(*a) == candidates.category(*b)) {
+        let category = candidates.category(shops[0]);
+        let name = &candidates.category_names[category];
+        let mut of_category = category_cohorts(candidates, shops, rules);
+        let mut published = Vec::with_capacity(METRICS.len());
+        for metric in 0..METRICS.len() {
+            go_on()?;
+            let others = others.get(name).map(|metrics| &metrics[metric][..]).unwrap_or_default();
+            published.push(decide(candidates, &mut of_category, metric, others, rules));
         }
-        tiers.observed_days = rows.column("observed_days")?.i64()?.get(0).unwrap_or(tiers.observed_days);
-        Ok(())
-    })?;
-    Ok(tiers)
-}
-
-/// The candidates of a scope on their way.
-struct Gathered {
-    categories: Vec<String>,
-    positions: HashMap<String, u32>,
-    candidates: Candidates,
-}
-
-impl Gathered {
-    fn new(column_of: fn(&Metric) -> &'static Column) -> Gathered {
-        let values = METRICS.iter().map(|metric| Values::of(column_of(metric).kind)).collect();
-        let candidates = Candidates { shop_ids: vec![], categories: vec![], tiers: vec![], values };
-        Gathered { categories: vec![], positions: HashMap::new(), candidates }
-    }
-
-    /// Takes the candidates among the rows, and those of their values that the table has.
-    fn read_shops(
-        &mut self,
-        table: &'static Table,
-        day: NaiveDate,
-        rows: Rows,
-        published: &dyn PublishedTables,
-        tiers: &Tiers,
-    ) -> Result<()> {
-        let columns: Vec<&str> = ["shop_id", "category"].into_iter().chain(columns_of(table)).collect();
-        published.read(table, day, &columns, rows, &mut |rows| {
-            let taken = self.take(&rows, tiers)?;
-            self.take_values(table, &rows, &taken)
-        })
-    }
-
-    /// Takes the candidates' values of a table that has the same shops.
-    fn read_values_of(
-        &mut self,
-        table: &'static Table,
-        day: NaiveDate,
-        campaign_id: i64,
-        published: &dyn PublishedTables,
-    ) -> Result<()> {
-        let columns: Vec<&str> = ["shop_id"].into_iter().chain(columns_of(table)).collect();
-        let shops = std::mem::take(&mut self.candidates.shop_ids);
-        let mut found = 0;
-        let rows = Rows { campaign_id: Some(campaign_id), shops: Some(&shops) };
-        published.read(table, day, &columns, rows, &mut |rows| {
-            found += rows.height();
-            self.take_values(table, &rows, &(0..rows.height()).collect::<Vec<_>>())
-        })?;
-        ensure!(found == shops.len(), "{} of {day} has other shops than shop_period", table.name);
-        self.candidates.shop_ids = shops;
-        Ok(())
-    }
-
-    /// Takes the rows that are candidates; gives their positions.
-    fn take(&mut self, rows: &DataFrame, tiers: &Tiers) -> Result<Vec<usize>> {
-        let (ids, categories) = (rows.column("shop_id")?.i64()?, rows.column("category")?.str()?);
-        let (impressions, orders) = (rows.column("product_impressions")?.i64()?, rows.column("orders")?.i64()?);
-        let mut taken = Vec::new();
-        for row in 0..rows.height() {
-            let is_active = impressions.get(row) > Some(0) || orders.get(row) > Some(0);
-            let shop_id = ids.get(row).context("shop_id is never null")?;
-            let (Some(category), Some(tier), true) = (categories.get(row), tiers.by_shop.get(&shop_id), is_active)
-            else {
-                continue;
-            };
-            self.candidates.shop_ids.push(shop_id);
-            let category = self.category(category);
-            self.candidates.categories.push(category);
-            self.candidates.tiers.push(*tier);
-            taken.push(row);
+        if published.iter().any(|peers| !peers.is_empty()) {
+            peers.insert(name.clone(), published);
         }
-        Ok(taken)
+        let first = cohorts.all.len();
+        cohorts.all.extend(of_category.into_iter().map(|members| members.cohort));
+        cohorts.by_category.push(first..cohorts.all.len());
     }
-
-    fn category(&mut self, name: &str) -> u32 {
-        if let Some(position) = self.positions.get(name) {
-            return *position;
-        }
-        let position = self.categories.len() as u32;
-        self.categories.push(name.to_owned());
-        self.positions.insert(name.to_owned(), position);
-        position
-    }
-
-    fn take_values(&mut self, table: &Table, rows: &DataFrame, taken: &[usize]) -> Result<()> {
-        for (metric, values) in METRICS.iter().zip(&mut self.candidates.values) {
-            if let Some(name) = metric.column_of(table) {
-                values.extend(rows.column(name)?, taken)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn into_scope(self, name: &'static str, campaign_id: i64, observed_days: i64, rules: &BenchmarkRules) -> Scope {
-        let cohorts = cohorts(&self.candidates, &self.categories, rules);
-        let nearest = nearest(&self.candidates, &cohorts);
-        let Gathered { categories, candidates, .. } = self;
-        Scope { name, campaign_id, observed_days, categories, candidates, cohorts, nearest }
-    }
+    Ok(cohorts)
 }
 
-/// The columns of a table that hold values of metrics.
-fn columns_of(table: &Table) -> impl Iterator<Item = &'static str> {
-    METRICS.iter().filter_map(|metric| metric.column_of(table))
+/// A cohort with its peers, whatever of their values is known.
+struct Members {
+    cohort: Cohort,
+    /// Positions among the candidates, ascending.
+    shops: Vec<usize>,
+    shop_ids: Peers,
 }
 
-/// Every cohort with a peer of exactly its tier, by category and tier.
-fn cohorts(candidates: &Candidates, categories: &[String], rules: &BenchmarkRules) -> Vec<Cohort> {
-    let mut by_category: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (shop, category) in candidates.categories.iter().enumerate() {
-        by_category.entry(&categories[*category as usize]).or_default().push(shop);
-    }
-    by_category.into_values().flat_map(|shops| category_cohorts(candidates, &shops, rules)).collect()
-}
-
-/// `shops` are positions among the candidates, here and below.
-fn category_cohorts(candidates: &Candidates, shops: &[usize], rules: &BenchmarkRules) -> Vec<Cohort> {
+/// The cohorts of a category, lowest tier first, nothing of them decided. `shops` are positions among the candidates, here and
+/// below.
+fn category_cohorts(candidates: &Candidates, shops: &[usize], rules: &BenchmarkRules) -> Vec<Members> {
     let mut tiers: Vec<usize> = shops.iter().map(|shop| candidates.tier(*shop)).collect();
     tiers.sort_unstable();
     tiers.dedup();
-    let peers: Vec<(usize, Vec<usize>)> = tiers
-        .into_iter()
-        .map(|tier| (tier, peers(candidates, shops, tier, rules)))
-        .filter(|(tier, peers)| peers.iter().any(|shop| candidates.tier(*shop) == *tier))
-        .collect();
-    let category = |peers: &[usize]| candidates.categories[peers[0]] as usize;
-    let mut cohorts: Vec<Cohort> = peers
-        .iter()
-        .map(|(tier, peers)| Cohort { category: category(peers), tier: *tier, statistics: Vec::new() })
-        .collect();
-    for metric in 0..METRICS.len() {
-        for (cohort, statistic) in cohorts.iter_mut().zip(statistics(candidates, &peers, metric, rules)) {
-            cohort.statistics.push(statistic);
-        }
-    }
-    cohorts
+    let members = |tier: usize| {
+        let shops = top_shops(candidates, shops, tier, rules);
+        let has_own = shops.iter().any(|shop| candidates.tier(*shop) == tier);
+        let category = candidates.category(shops[0]);
+        let cohort = Cohort { category, tier, statistics: Vec::with_capacity(METRICS.len()) };
+        has_own.then(|| Members {
+            cohort,
+            shop_ids: shops.iter().map(|shop| candidates.shop_ids[*shop]).collect(),
+            shops,
+        })
+    };
+    tiers.into_iter().filter_map(members).collect()
 }
 
 /// The top shops by GMV (ties by smaller `shop_id`) of those with the tier or a higher one, by shop.
-fn peers(candidates: &Candidates, shops: &[usize], tier: usize, rules: &BenchmarkRules) -> Vec<usize> {
+fn top_shops(candidates: &Candidates, shops: &[usize], tier: usize, rules: &BenchmarkRules) -> Vec<usize> {
     let mut peers: Vec<usize> = shops.iter().copied().filter(|shop| candidates.tier(*shop) >= tier).collect();
     let top = rules.top_share.ceil_of(peers.len());
     if top < peers.len() {
@@ -483,99 +219,95 @@ fn peers(candidates: &Candidates, shops: &[usize], tier: usize, rules: &Benchmar
     peers
 }
 
-/// One metric of a category's cohorts, given lowest tier first; decided from the highest tier down.
-fn statistics(
+/// Decides one metric of a category's cohorts, from the highest tier down; gives the peers of those that are published.
+fn decide(
     candidates: &Candidates,
-    cohorts: &[(usize, Vec<usize>)],
+    cohorts: &mut [Members],
     metric: usize,
+    others: &[Peers],
     rules: &BenchmarkRules,
-) -> Vec<Statistic> {
-    let mut decided = Vec::new();
-    let mut published_above: Option<Vec<i64>> = None;
-    for (_, peers) in cohorts.iter().rev() {
-        let value = |shop: &usize| Some((candidates.shop_ids[*shop], candidates.value(*shop, metric)?));
-        let (shops, values): (Vec<i64>, Vec<Value>) = peers.iter().filter_map(value).unzip();
-        let suppression = suppression(&shops, &values, published_above.as_deref(), &METRICS[metric], rules);
-        decided.push(match suppression {
+) -> Vec<Peers> {
+    let mut published = Vec::new();
+    for members in cohorts.iter_mut().rev() {
+        let (peers, sample) = members.sample(candidates.values(metric));
+        let statistic = match suppression(&peers, &sample, &published, others, &METRICS[metric], rules) {
             Some(reason) => Err(reason),
             None => {
-                published_above = Some(shops);
-                Ok(summarise(&values))
+                published.push(peers);
+                Ok(Box::new(sample.summary()))
             }
-        });
+        };
+        members.cohort.statistics.push(statistic);
     }
-    decided.reverse();
-    decided
+    published
 }
 
+impl Members {
+    /// The peers whose value is known, and these values.
+    fn sample(&self, values: &Values) -> (Peers, Sample) {
+        let sample = match values {
+            Values::Whole { parts, per_unit } => {
+                let parts = self.shops.iter().filter_map(|shop| parts[*shop]).collect();
+                Sample::Whole { parts, per_unit: *per_unit }
+            }
+            Values::Double(values) => Sample::Double(self.shops.iter().filter_map(|shop| values[*shop]).collect()),
+        };
+        if sample.count() == self.shops.len() {
+            return (self.shop_ids.clone(), sample);
+        }
+        let is_known = |shop: usize| match values {
+            Values::Whole { parts, .. } => parts[shop].is_some(),
+            Values::Double(values) => values[shop].is_some(),
+        };
+        let shops = self.shops.iter().zip(self.shop_ids.iter());
+        (shops.filter(|(shop, _)| is_known(**shop)).map(|(_, id)| *id).collect(), sample)
+    }
+}
+
+/// `higher` are the peers of the published cohorts of higher tiers; `others` matter to sums and counts only.
 fn suppression(
-    shops: &[i64],
-    values: &[Value],
-    published_above: Option<&[i64]>,
+    peers: &Peers,
+    sample: &Sample,
+    higher: &[Peers],
+    others: &[Peers],
     metric: &Metric,
     rules: &BenchmarkRules,
 ) -> Option<Suppression> {
-    if (shops.len() as u64) < rules.min_peers {
-        return Some(Suppression::TooFewPeers);
+    let others = if metric.is_ratio { &[] } else { others };
+    if (peers.len() as u64) < rules.min_peers {
+        Some(Suppression::TooFewPeers)
+    } else if higher.iter().chain(others).any(|other| differ_by_few(peers, other, rules.min_peers)) {
+        Some(Suppression::Differencing)
+    } else if !metric.is_ratio && sample.is_dominated(rules.max_peer_share) {
+        Some(Suppression::DominantPeer)
+    } else {
+        None
     }
-    if let Some(above) = published_above {
-        let in_one_only = difference(shops, above);
-        if in_one_only > 0 && in_one_only < rules.min_peers {
-            return Some(Suppression::Differencing);
+}
+
+/// Whether more than 0 and fewer than `enough` shops are in exactly one of two ascending lists.
+fn differ_by_few(one: &Peers, other: &Peers, enough: u64) -> bool {
+    if Rc::ptr_eq(one, other) || one.len().abs_diff(other.len()) as u64 >= enough {
+        return false;
+    }
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    let mut in_one_only = 0;
+    while in_one_only < enough {
+        let order = match (one.peek(), other.peek()) {
+            (None, None) => break,
+            (Some(a), Some(b)) => a.cmp(b),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        };
+        in_one_only += u64::from(order.is_ne());
+        // The lesser of two is in its own list only.
+        if order.is_le() {
+            one.next();
+        }
+        if order.is_ge() {
+            other.next();
         }
     }
-    (metric.checks_dominance && is_dominated(values, rules)).then_some(Suppression::DominantPeer)
-}
-
-/// How many shops are in exactly one of two sorted lists.
-fn difference(one: &[i64], other: &[i64]) -> u64 {
-    let only = |a: &[i64], b: &[i64]| a.iter().filter(|shop| b.binary_search(shop).is_err()).count() as u64;
-    only(one, other) + only(other, one)
-}
-
-/// Whether one peer holds more than the allowed share of a sum > 0, exactly.
-fn is_dominated(values: &[Value], rules: &BenchmarkRules) -> bool {
-    let cents = || values.iter().map(|v| if let Value::Money(cents) = v { i128::from(*cents) } else { 0 });
-    let (sum, greatest) = (cents().sum::<i128>(), cents().max().unwrap_or(0));
-    sum > 0 && greatest * rules.max_peer_share.denominator > rules.max_peer_share.numerator * sum
-}
-
-/// `values` are in shop order and at least one.
-fn summarise(values: &[Value]) -> Summary {
-    let mut sorted: Vec<f64> = values.iter().map(|v| v.as_double()).collect();
-    sorted.sort_by(f64::total_cmp);
-    Summary {
-        peer_count: values.len() as i64,
-        mean: mean(values),
-        p25: quantile(&sorted, 0.25),
-        p50: quantile(&sorted, 0.5),
-        p75: quantile(&sorted, 0.75),
-    }
-}
-
-/// The exact sum of money or counts divided once; doubles are added in shop order.
-fn mean(values: &[Value]) -> f64 {
-    let peers = values.len() as i128;
-    let exact = |sum: i128, per_unit: i128| sum as f64 / (peers * per_unit) as f64;
-    match values[0] {
-        Value::Money(_) => {
-            exact(values.iter().map(|v| if let Value::Money(c) = v { i128::from(*c) } else { 0 }).sum(), 100)
-        }
-        Value::Count(_) => {
-            exact(values.iter().map(|v| if let Value::Count(c) = v { i128::from(*c) } else { 0 }).sum(), 1)
-        }
-        Value::Double(_) => values.iter().map(|v| v.as_double()).sum::<f64>() / peers as f64,
-    }
-}
-
-/// At position `(n-1) * p` of the sorted values, linear between neighbours, as NumPy computes it.
-fn quantile(sorted: &[f64], p: f64) -> f64 {
-    let position = (sorted.len() - 1) as f64 * p;
-    let below = position.floor() as usize;
-    let (a, b) = (sorted[below], sorted[(below + 1).min(sorted.len() - 1)]);
-    let part = position - position.floor();
-    // Both forms are equal but for rounding; NumPy keeps the nearer end exact.
-    if part < 0.5 { a + (b - a) * part } else { b - (b - a) * (1.0 - part) }
+    0 < in_one_only && in_one_only < enough
 }
 
 #[cfg(test)]
@@ -586,32 +318,42 @@ mod tests {
     const RULES: BenchmarkRules =
         BenchmarkRules { min_peers: 3, top_share: Share::ONE, max_peer_share: Share { numerator: 1, denominator: 2 } };
 
-    fn decide(values: &[i64], above: Option<&[i64]>) -> Option<Suppression> {
-        let shops: Vec<i64> = (1..=values.len() as i64).collect();
-        let values: Vec<Value> = values.iter().map(|c| Value::Money(*c)).collect();
-        suppression(&shops, &values, above, &METRICS[0], &RULES)
+    fn decide(metric: &str, values: &[i64], higher: &[&[i64]], of_the_day: &[&[i64]]) -> Option<Suppression> {
+        let peers = |lists: &[&[i64]]| lists.iter().map(|shops| Peers::from(*shops)).collect::<Vec<_>>();
+        let shops: Peers = (1..=values.len() as i64).collect();
+        let sample = Sample::Whole { parts: values.to_vec(), per_unit: 1 };
+        let metric = METRICS.iter().find(|m| m.name == metric).unwrap();
+        suppression(&shops, &sample, &peers(higher), &peers(of_the_day), metric, &RULES)
     }
 
     #[test]
     fn a_cohort_is_suppressed_for_the_first_rule_it_breaks() {
-        assert_eq!(decide(&[100, 0], None), Some(Suppression::TooFewPeers));
-        assert_eq!(decide(&[100, 0, 0, 0], Some(&[1, 2, 3])), Some(Suppression::Differencing));
-        assert_eq!(decide(&[100, 0, 0], Some(&[1, 2, 3])), Some(Suppression::DominantPeer));
-        assert_eq!(decide(&[50, 25, 25], Some(&[1, 2, 3])), None, "exactly half is not more than half");
-        assert_eq!(decide(&[0, 0, 0], None), None, "a sum of 0 has no dominant peer");
+        for metric in ["gmv", "orders", "customers"] {
+            let decide = |values: &[i64], higher: &[&[i64]]| decide(metric, values, higher, &[]);
+            assert_eq!(decide(&[100, 0], &[]), Some(Suppression::TooFewPeers));
+            assert_eq!(decide(&[100, 0, 0, 0], &[&[1, 2, 3]]), Some(Suppression::Differencing));
+            assert_eq!(decide(&[100, 0, 0], &[&[1, 2, 3]]), Some(Suppression::DominantPeer));
+            assert_eq!(decide(&[50, 25, 25], &[&[1, 2, 3]]), None, "exactly half is not more than half");
+            assert_eq!(decide(&[0, 0, 0], &[]), None, "a sum of 0 has no dominant peer");
+        }
     }
 
     #[test]
-    fn quantiles_are_numpys_default() {
-        let sorted = [1.0, 2.0, 4.0, 8.0];
-        // Positions 0.75, 1.5 and 2.25.
-        assert_eq!([0.25, 0.5, 0.75].map(|p| quantile(&sorted, p)), [1.75, 3.0, 5.0]);
-        assert_eq!(quantile(&[7.0], 0.75), 7.0);
+    fn every_higher_cohort_counts_and_daily_ones_for_sums_and_counts_only() {
+        let equal = [1; 4];
+        assert_eq!(decide("gmv", &equal, &[&[1, 2, 3], &[7, 8, 9]], &[]), Some(Suppression::Differencing));
+        assert_eq!(decide("gmv", &equal, &[&[7, 8, 9], &[1, 2, 3]], &[]), Some(Suppression::Differencing));
+        assert_eq!(decide("gmv", &equal, &[&[7, 8, 9]], &[&[1, 2, 3]]), Some(Suppression::Differencing));
+        assert_eq!(decide("ctr", &equal, &[&[7, 8, 9]], &[&[1, 2, 3]]), None);
+        assert_eq!(decide("ctr", &equal, &[&[1, 2, 3]], &[]), Some(Suppression::Differencing));
     }
 
     #[test]
-    fn a_mean_of_money_is_its_exact_sum_divided_once() {
-        let cents = [Value::Money(10), Value::Money(20), Value::Money(3)];
-        assert_eq!(mean(&cents), 33.0 / 300.0);
+    fn shops_in_exactly_one_of_two_lists_are_counted_from_both_sides() {
+        let few = |one: &[i64], other: &[i64], enough| differ_by_few(&one.into(), &other.into(), enough);
+        assert!(!few(&[1, 2], &[1, 2], 9), "none");
+        assert!(few(&[1, 2, 3], &[1, 2, 4], 3) && !few(&[1, 2, 3], &[1, 2, 4], 2), "two: 3 and 4");
+        assert!(few(&[1, 5], &[1, 3, 5], 2) && !few(&[1, 5], &[1, 3, 5], 1), "one: 3");
+        assert!(few(&[], &[1], 2) && few(&[1], &[], 2) && !few(&[], &[], 2));
     }
 }

@@ -5,12 +5,14 @@
 //! the columns, days and shops that it needs, and gives its rows away some at a time, in the order of its key (`adding`).
 
 mod adding;
+mod candidates;
 mod category_benchmark;
 mod channel_period;
 pub mod cohorts;
 mod content_period;
 mod funnel_period;
 mod gmv_baseline;
+mod gmv_gap;
 mod periods;
 mod product_period;
 mod shop_benchmark;
@@ -19,6 +21,7 @@ mod shop_tier;
 mod stock_status;
 mod stopping;
 mod sub_campaign_period;
+mod summary;
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -26,7 +29,7 @@ use polars::prelude::DataFrame;
 
 use crate::config::{BaselineShops, Config};
 use crate::contracts::arrow::empty;
-use crate::contracts::{Table, tables::*};
+use crate::contracts::{Stage, Table, tables::*};
 use crate::days::calendar::{six_months_before, trailing};
 use crate::exports::snapshots::Snapshots;
 use crate::resources::Resources;
@@ -48,6 +51,10 @@ pub struct Rows<'a> {
     /// Ascending; `None`: of every shop.
     pub shops: Option<&'a [i64]>,
 }
+
+/// Shops, or cohorts, whose benchmark rows are laid out at a time where memory allows more: a fraction of a second's work, after
+/// which a request to stop is noticed.
+const SHOPS_AT_ONCE: usize = 8192;
 
 /// What earlier stages have published, and what this run is about to publish for the same day.
 pub trait PublishedTables {
@@ -132,7 +139,7 @@ pub fn window_table(table: &'static Table, inputs: &WindowInputs, emit: Emit) ->
 /// Takes rows of one of several tables.
 pub type EmitEach<'a> = &'a mut dyn FnMut(&'static Table, DataFrame) -> Result<()>;
 
-/// Both benchmark tables of a benchmark day, conformed to their contracts, scope by scope.
+/// The benchmark tables of a benchmark day, conformed to their contracts, scope by scope.
 ///
 /// # Errors
 /// As [`window_table`].
@@ -145,19 +152,21 @@ pub fn benchmark_tables(
     emit: EmitEach,
 ) -> Result<()> {
     let published = &UntilStopped { published, stop };
-    let emit: EmitEach = &mut |table, rows| {
-        stop.check()?;
-        emit(table, rows)
+    let go_on = || Ok(stop.check()?);
+    let at_once = (rows_at_once / candidates::METRICS.len()).clamp(1, SHOPS_AT_ONCE);
+    let mut emit = |table: &'static Table, rows: DataFrame| {
+        go_on()?;
+        emit(table, table.conform(rows)?)
     };
-    cohorts::for_each_scope(benchmark.day, config, published, &mut |scope| {
-        let rows = category_benchmark::category_benchmark(scope, benchmark, config)?;
-        emit(&CATEGORY_BENCHMARK, CATEGORY_BENCHMARK.conform(rows)?)?;
+    cohorts::for_each_scope(benchmark.day, config, published, &go_on, &mut |scope| {
+        for cohorts in category_benchmark::cohorts_by_key(scope, config).chunks(at_once) {
+            emit(&CATEGORY_BENCHMARK, category_benchmark::category_benchmark(scope, cohorts, benchmark, config)?)?;
+        }
         let shops = scope.candidates.count();
-        let shops_at_once = (rows_at_once / cohorts::METRICS.len()).max(1);
-        for first in (0..shops).step_by(shops_at_once) {
-            let some = first..shops.min(first + shops_at_once);
-            let rows = shop_benchmark::shop_benchmark(scope, some, benchmark, config)?;
-            emit(&SHOP_BENCHMARK, SHOP_BENCHMARK.conform(rows)?)?;
+        for first in (0..shops).step_by(at_once) {
+            let some = first..shops.min(first + at_once);
+            emit(&SHOP_BENCHMARK, shop_benchmark::shop_benchmark(scope, some.clone(), benchmark, config)?)?;
+            emit(&GMV_GAP, gmv_gap::gmv_gap(scope, some, benchmark, config)?)?;
         }
         Ok(())
     })
@@ -203,7 +212,7 @@ pub fn reads(table: &Table, day: NaiveDate, first_campaign_day: Option<NaiveDate
             datasets: vec!["inventory", "campaigns", "campaign_products"],
         },
         "shop_tier" => Reads { tables: vec![(&SHOP_DAILY, trailing(day, LONG_WINDOW_DAYS), day)], datasets: vec![] },
-        "category_benchmark" | "shop_benchmark" => Reads {
+        _ if table.stage == Stage::Benchmark => Reads {
             tables: [&SHOP_DAILY, &SHOP_TIER, &SHOP_PERIOD, &FUNNEL_PERIOD].map(|t| (t, day, day)).to_vec(),
             datasets: vec![],
         },
@@ -214,7 +223,6 @@ pub fn reads(table: &Table, day: NaiveDate, first_campaign_day: Option<NaiveDate
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contracts::Stage;
 
     #[test]
     fn what_a_table_needs_is_among_what_it_reads() {

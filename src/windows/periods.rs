@@ -31,9 +31,11 @@ pub fn periods(inputs: &WindowInputs) -> Result<Vec<Period>> {
 }
 
 impl Period {
-    /// The days of the period on which a table is published, oldest first.
+    /// The published days of the period that have a table too, oldest first.
     pub fn days_with(&self, inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
-        inputs.published.published_days(table, self.first_day, self.through_day)
+        let mut days = inputs.published.published_days(table, self.first_day, self.through_day)?;
+        days.retain(|day| self.published.contains(day));
+        Ok(days)
     }
 
     /// The columns `campaign_id`, `through_day` and `days`.

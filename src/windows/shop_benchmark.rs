@@ -1,34 +1,51 @@
-//! shop_benchmark: each shop's own value beside the average of its comparable shops.
+//! shop_benchmark: each shop's own value beside the average and the quartiles of its comparable shops.
 
 use std::ops::Range;
 
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::cohorts::{BenchmarkDay, METRICS, Scope};
+use super::candidates::{METRICS, metrics_by_name};
+use super::cohorts::{BenchmarkDay, Scope};
+use super::summary::Summary;
 use crate::columns;
 use crate::config::Config;
 use crate::days::calendar::day_number;
 
 /// One row of the table.
-struct Row {
+struct Row<'a> {
     /// Position among the candidates.
     shop: usize,
     metric: usize,
     value: Option<f64>,
-    /// Tier and mean of the cohort that the shop is compared with.
-    benchmark: Option<(usize, f64)>,
+    /// Tier and numbers of the cohort that the shop is compared with.
+    benchmark: Option<(usize, &'a Summary)>,
 }
 
-impl Row {
-    fn new(scope: &Scope, shop: usize, metric: usize) -> Row {
-        let value = scope.candidates.value(shop, metric).map(|value| value.as_double());
-        Row { shop, metric, value, benchmark: scope.benchmark_of(shop, metric) }
+impl Row<'_> {
+    fn new(scope: &Scope, shop: usize, metric: usize) -> Row<'_> {
+        let benchmark = scope.benchmark_of(shop, metric).map(|(cohort, summary)| (cohort.tier, summary));
+        Row { shop, metric, value: scope.candidates.value(shop, metric), benchmark }
     }
 
     fn difference_pct(&self) -> Option<f64> {
         let (value, (_, benchmark)) = (self.value?, self.benchmark?);
-        (benchmark != 0.0).then(|| (value - benchmark) / benchmark * 100.0)
+        (benchmark.mean != 0.0).then(|| (value - benchmark.mean) / benchmark.mean * 100.0)
+    }
+
+    fn position(&self) -> Option<&'static str> {
+        let (value, (_, benchmark)) = (self.value?, self.benchmark?);
+        Some(position(value, benchmark))
+    }
+}
+
+/// Where a value lies among the quartiles of its cohort, as published; equal to one counts as above it.
+fn position(value: f64, quartiles: &Summary) -> &'static str {
+    match value {
+        value if value < quartiles.p25 => "BELOW_P25",
+        value if value < quartiles.p50 => "P25_TO_P50",
+        value if value < quartiles.p75 => "P50_TO_P75",
+        _ => "ABOVE_P75",
     }
 }
 
@@ -36,7 +53,9 @@ impl Row {
 ///
 /// Grain: each shop that is a peer candidate in a scope and campaign, and metric.
 ///
-/// Null: `benchmark` where no cohort of the category with the shop's tier or a higher one is published.
+/// Null: `benchmark` and `position` where no cohort of the category with the shop's tier or a higher one is published.
+///
+/// Example: value 4, quartiles 1, 4 and 6 -> P50_TO_P75.
 ///
 /// Source: SPEC.md section 5.
 pub fn shop_benchmark(
@@ -45,9 +64,7 @@ pub fn shop_benchmark(
     benchmark: &BenchmarkDay,
     config: &Config,
 ) -> Result<DataFrame> {
-    // In the order of the key.
-    let mut metrics: Vec<usize> = (0..METRICS.len()).collect();
-    metrics.sort_by_key(|metric| METRICS[*metric].name);
+    let metrics = metrics_by_name();
     let rows: Vec<Row> =
         shops.flat_map(|shop| metrics.iter().map(move |metric| Row::new(scope, shop, *metric))).collect();
     let tier = |position: usize| config.tiers[position].name.as_str();
@@ -64,8 +81,24 @@ pub fn shop_benchmark(
             columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
             columns::doubles("value", rows.iter().map(|r| r.value)),
             columns::texts("benchmark_tier", rows.iter().map(|r| r.benchmark.map(|(position, _)| tier(position)))),
-            columns::doubles("benchmark", rows.iter().map(|r| r.benchmark.map(|(_, mean)| mean))),
+            columns::doubles("benchmark", rows.iter().map(|r| r.benchmark.map(|(_, summary)| summary.mean))),
             columns::doubles("difference_pct", rows.iter().map(Row::difference_pct)),
+            columns::texts("position", rows.iter().map(Row::position)),
         ],
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_to_a_quartile_counts_as_above_it() {
+        let quartiles = |p25, p50, p75| Summary { peer_count: 3, mean: 0.0, p25, p50, p75 };
+        let positions = [0.9, 1.0, 3.9, 4.0, 5.9, 6.0].map(|value| position(value, &quartiles(1.0, 4.0, 6.0)));
+        let expected = ["BELOW_P25", "P25_TO_P50", "P25_TO_P50", "P50_TO_P75", "P50_TO_P75", "ABOVE_P75"];
+        assert_eq!(positions, expected);
+        assert_eq!(position(2.0, &quartiles(2.0, 2.0, 5.0)), "P50_TO_P75");
+        assert_eq!(position(2.0, &quartiles(2.0, 2.0, 2.0)), "ABOVE_P75");
+    }
 }

@@ -2,6 +2,7 @@
 //! faults under the library.
 
 mod bad_input;
+mod bad_nights;
 mod cases;
 mod crash;
 mod docs;

@@ -56,16 +56,6 @@ impl Decimal {
     }
 }
 
-/// The value at position `(n - 1) * quarters / 4` of sorted values, linear between neighbours.
-pub fn percentile(sorted: &[f64], quarters: usize) -> f64 {
-    let position = (sorted.len() - 1) * quarters;
-    let (index, rest) = (position / 4, position % 4);
-    if rest == 0 {
-        return sorted[index];
-    }
-    sorted[index] + (sorted[index + 1] - sorted[index]) * (rest as f64 / 4.0)
-}
-
 #[test]
 fn numbers_are_those_worked_out_by_hand() {
     assert_eq!(ratio(Some(1), Some(4)), Some(0.25));
@@ -74,9 +64,6 @@ fn numbers_are_those_worked_out_by_hand() {
     assert_eq!(Decimal::parse("0.34").ceil_of(3), 2);
     assert_eq!(Decimal::parse("1.0").ceil_of(3), 3);
     assert_eq!(Decimal::parse("0.1").ceil_of(30), 3);
-    // NumPy: percentile([1, 2, 4, 8], [25, 50, 75]) is 1.75, 3.0, 5.0.
-    assert_eq!([1, 2, 3].map(|q| percentile(&[1.0, 2.0, 4.0, 8.0], q)), [1.75, 3.0, 5.0]);
-    assert_eq!(percentile(&[7.0], 3), 7.0);
     let mut total = Measures::new();
     add(&mut total, &Measures::from([("a", Some(1)), ("b", None), ("c", None)]));
     add(&mut total, &Measures::from([("a", Some(2)), ("b", Some(0)), ("c", None)]));

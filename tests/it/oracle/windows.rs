@@ -188,14 +188,17 @@ fn content_period(day: NaiveDate, periods: &[Period], shops: &ShopPeriods, table
     let mut rows = Vec::new();
     for (((campaign, shop, content), s), rank) in sums.iter().zip(ranks) {
         let m = &s.measures;
-        let days = period_of(periods, *campaign).days.iter().filter(|d| d.contents.is_some()).count();
+        // The shop's gmv counts on the same days only.
+        let days: Vec<&&Rollups> = period_of(periods, *campaign).days.iter().filter(|d| d.contents.is_some()).collect();
+        let of_shop = days.iter().filter_map(|d| d.shops.get(shop)).map(|s| known(&s.measures, "gmv"));
+        let shop_gmv: i128 = of_shop.sum();
         let line = Line::new("content_period").is("campaign_id", campaign).is("shop_id", shop);
-        let mut line = line.is("content_id", content).is("through_day", day).is("days", days);
+        let mut line = line.is("content_id", content).is("through_day", day).is("days", days.len());
         for name in CONTENT_ATTRIBUTES {
             line = line.cell(name, s.attributes[name].clone());
         }
         line = line.double("gpm", ratio(times(get(m, "gmv"), 10), get(m, "views")));
-        line = line.double("gmv_share", ratio(get(m, "gmv"), get(&shops[&(*campaign, *shop)].measures, "gmv")));
+        line = line.double("gmv_share", ratio(get(m, "gmv"), Some(shop_gmv)));
         rows.push(line.is("gmv_rank", rank).measures(m).done());
     }
     tables.write("content_period", day, rows);
