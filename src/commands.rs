@@ -3,20 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::cli::{
-    BackfillArgs, Cli, Command, DaysArgs, Format, GenerateArgs, RunArgs, StrictnessArgs, VacuumArgs, ValidateArgs,
+    BackfillArgs, Cli, Command, DaysArgs, DocsArgs, DocsPage, Format, GenerateArgs, RunArgs, StrictnessArgs,
+    VacuumArgs, ValidateArgs,
 };
-use crate::config::{Config, ConfigWrong};
+use crate::config::Config;
 use crate::contracts::markdown;
 use crate::days::calendar::days;
 use crate::days::readiness::{Readiness, check_day, check_location};
 use crate::exit_code::{self, ExitCode};
 use crate::exports::{Unused, read_day};
+use crate::messages;
 use crate::pipeline::backfill::{self, Range, backfill as run_backfill};
 use crate::pipeline::{self, Job};
 use crate::plan::{Facts, PlannedDay, plan_days};
@@ -28,7 +30,7 @@ use crate::record::report::{DatasetRead, RunReport, Strictness};
 use crate::record::{page, status};
 use crate::resources::Resources;
 use crate::stop::Stop;
-use crate::store::{Access, Store, StoreFailed};
+use crate::store::{Access, Store};
 
 /// What the process has from outside; read in `main` and nowhere else.
 pub struct Surroundings {
@@ -65,7 +67,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Vacuum(args) => vacuum(cli, args, surroundings),
         Command::Validate(args) => validate(cli, args, surroundings),
         Command::Generate(args) => generate(cli, args, surroundings),
-        Command::Docs => Ok(Answer { stdout: markdown::page(), exit_code: ExitCode::Published }),
+        Command::Docs(args) => Ok(Answer { stdout: docs(args), exit_code: ExitCode::Published }),
     }
 }
 
@@ -73,7 +75,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
     let exit_code = exit_code::of_error(error);
     let Command::Run(args) = &cli.command else {
-        return json!({ "error": format!("{error:#}"), "exit_code": exit_code as u8 });
+        return json!({ "error": exit_code::text_of(error), "exit_code": exit_code as u8 });
     };
     let mut report = RunReport::new(args.day.unwrap_or_default());
     report.fail(error);
@@ -311,7 +313,7 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
         progress.day_done();
     })
     .map_err(|error| match error.chain().any(|cause| cause.is::<std::io::Error>()) {
-        true => anyhow!(StoreFailed(format!("{error:#}"))),
+        true => messages::cannot_generate(format!("{error:#}")).into(),
         false => error,
     })?;
     progress.finish();
@@ -321,6 +323,13 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
         Format::Text => format!("{} days of exports in {}\n", args.days, args.out.display()),
     };
     Ok(Answer { stdout, exit_code: ExitCode::Published })
+}
+
+fn docs(args: &DocsArgs) -> String {
+    match args.page {
+        DocsPage::Tables => markdown::page(),
+        DocsPage::Messages => messages::page(),
+    }
 }
 
 fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
@@ -363,9 +372,7 @@ fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resourc
 
 fn load_config(cli: &Cli) -> Result<Config> {
     let file = &cli.global.config;
-    let text = std::fs::read_to_string(file).map_err(|e| {
-        ConfigWrong(format!("cannot read the job file {}: {e}; name it with --config FILE", file.display()))
-    })?;
+    let text = std::fs::read_to_string(file).map_err(|e| messages::no_job_file(file.display(), e))?;
     let config = Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
     config.with_locations(cli.global.exports.clone(), cli.global.results.clone())
 }

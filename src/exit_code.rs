@@ -1,10 +1,9 @@
 //! What each exit code tells cron, Airflow and a person.
 
-use crate::config::ConfigWrong;
-use crate::publish::lease::{Held, LeaseLost};
+use crate::bug;
+use crate::messages::{ConfigWrong, Held, LeaseLost, StoreFailed};
 use crate::record::state::SpoiltInput;
 use crate::stop::{SIGINT, Stopped};
-use crate::store::StoreFailed;
 
 /// The code that the process ends with. `docs/` and README.md list them with the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,4 +57,9 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::Bug
     }
+}
+
+/// An error for a person: what failed, why, and what to do; of one that nothing explains, that it is a bug.
+pub fn text_of(error: &anyhow::Error) -> String {
+    if of_error(error) == ExitCode::Bug { bug::describe(error) } else { format!("{error:#}") }
 }

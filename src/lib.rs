@@ -18,7 +18,6 @@
 //!   results/<table>/dt=D/part-0.parquet
 //! ```
 
-pub mod bug;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -40,11 +39,15 @@ pub mod publish;
 
 pub mod record;
 
+pub mod bug;
 pub mod columns;
+pub mod environment;
 pub mod generate;
 mod local_listing;
+pub mod messages;
 pub mod metrics;
 pub mod progress;
+pub mod redact;
 pub mod resources;
 pub mod shuffle;
 pub mod stop;

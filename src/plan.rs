@@ -4,14 +4,15 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use chrono::NaiveDate;
 
-use crate::config::{Config, ConfigWrong};
+use crate::config::Config;
 use crate::contracts::tables::{TABLES, of_stage};
 use crate::contracts::{Stage, Table, datasets::DATASETS};
 use crate::days::calendar::six_months_before;
 use crate::days::readiness::{DayExports, Folder, Readiness, check_day, check_location, list_days, readiness};
+use crate::messages;
 use crate::publish::reader::DayTables;
 use crate::record::fingerprint::Fingerprint;
 use crate::record::manifest::{BlockedExports, Manifest};
@@ -48,10 +49,7 @@ impl<'a> Facts<'a> {
         match newest {
             Some(manifest) if manifest.currency != self.config.currency => {
                 let (found, wanted, results) = (&manifest.currency, &self.config.currency, &self.results.location);
-                Err(anyhow!(ConfigWrong(format!(
-                    "currency = \"{wanted}\", but the results in {results} are in {found}; name another location in `results` \
-                     for {wanted}, or correct the currency"
-                ))))
+                Err(messages::other_currency(wanted, results, found).into())
             }
             _ => Ok(()),
         }

@@ -1,11 +1,12 @@
 //! Whether a day's exports are final; lists folders, reads no rows.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use chrono::NaiveDate;
 
 use crate::contracts::{Dataset, SUCCESS_FILE, datasets::DATASETS};
+use crate::messages;
 use crate::record::fingerprint::Fingerprint;
-use crate::store::{Entry, Listing, Store, StoreFailed, Stray};
+use crate::store::{Entry, Listing, Store, Stray};
 
 /// The export folder of one dataset and day.
 #[derive(Clone, Debug)]
@@ -95,10 +96,7 @@ pub fn check_location(exports: &Store) -> Result<()> {
     }
     let found = if folders.is_empty() { "nothing".to_owned() } else { folders.join(", ") };
     let wanted = DATASETS.map(|dataset| dataset.name)[..3].join(", ");
-    Err(anyhow!(StoreFailed(format!(
-        "{} has no folder of any dataset ({wanted}, ...); found: {found}. Correct `exports` in the job file",
-        exports.location
-    ))))
+    Err(messages::no_datasets(&exports.location, wanted, found).into())
 }
 
 /// The datasets whose folders are not what they were, listed again; sorted by name.

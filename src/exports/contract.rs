@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use arrow_schema::Fields;
 use chrono::NaiveDate;
 use parquet::arrow::async_reader::AsyncFileReader;
@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::schema::contract_columns;
 use super::success_list::check_success_list;
 use super::thrift::{FooterKind, check_footer};
-use crate::contracts::Dataset;
+use crate::contracts::{Column, Dataset};
 use crate::days::readiness::Folder;
-use crate::store::{Entry, ParquetObject, Store, StoreFailed, Stray, StrayKind};
+use crate::messages::{self, Broken};
+use crate::store::{Entry, ParquetObject, Store, Stray, StrayKind};
 
 /// One way in which an export breaks its contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,54 +56,56 @@ pub struct OverBudget {
 }
 
 impl Defect {
-    /// One line for JSON, manifests and logs.
-    pub fn reason(&self) -> String {
+    /// What is wrong, and what to do.
+    fn told(&self) -> Broken {
         match self {
-            Defect::Contract(issues) => {
-                let first = issues.first().map(Issue::line).unwrap_or_default();
-                let more = if issues.len() > 1 { format!(" (and {} more)", issues.len() - 1) } else { String::new() };
-                format!("breaks its contract: {first}{more}")
-            }
-            Defect::OverBudget(OverBudget { quarantined, read, reasons, .. }) if quarantined == read => {
-                format!("has no row left to use: all {read} are quarantined: {reasons}")
-            }
-            Defect::OverBudget(OverBudget { quarantined, read, reasons, .. }) => {
-                format!("is over its quarantine budget: {quarantined} of {read} rows: {reasons}")
-            }
-            Defect::NoRows { hidden, .. } if hidden.is_empty() => "has no row to use".into(),
-            Defect::NoRows { hidden, .. } => {
-                format!("has no row to use; files whose names start with . or _ are not data: {}", hidden.join(", "))
+            Defect::Contract(issues) => messages::breaks_its_contract(first_of(issues), remedies_of(issues)),
+            Defect::OverBudget(OverBudget { quarantined, read, reasons, day }) => match day {
+                _ if quarantined == read => messages::nothing_left(read, reasons),
+                Some(day) => messages::outside_day(quarantined, read, reasons, day),
+                None if quarantined * 2 > *read => messages::over_half(quarantined, read, reasons),
+                None => messages::over_budget(quarantined, read, reasons),
+            },
+            Defect::NoRows { hidden, can_be_allowed } => {
+                let hidden = match hidden[..] {
+                    [] => String::new(),
+                    _ => format!("; files whose names start with . or _ are not data: {}", hidden.join(", ")),
+                };
+                if *can_be_allowed { messages::no_rows_yet_allowed(hidden) } else { messages::no_rows(hidden) }
             }
         }
+    }
+
+    /// One line for JSON, manifests and logs.
+    pub fn reason(&self) -> String {
+        self.told().text().to_owned()
     }
 
     /// What to do about it. A budget is no remedy for a wrong time zone, nor for most of the rows.
     pub fn remedy(&self) -> String {
-        match self {
-            Defect::Contract(issues) => {
-                let mut remedies: Vec<&str> = issues.iter().map(|issue| issue.remedy.as_str()).collect();
-                remedies.sort_unstable();
-                remedies.dedup();
-                remedies.join("; ")
-            }
-            Defect::OverBudget(OverBudget { day: Some(day), .. }) => {
-                format!("export the rows of {day}, or correct time_zone in the job file")
-            }
-            Defect::OverBudget(over) if over.quarantined * 2 > over.read => "have the export mended".into(),
-            Defect::OverBudget(_) => "have the export mended, or raise the quarantine budget in the job file".into(),
-            Defect::NoRows { can_be_allowed, .. } => {
-                let allow =
-                    if *can_be_allowed { "; if a day may have none, name the dataset in may_be_empty" } else { "" };
-                format!("have the day exported again, with its rows{allow}")
-            }
-        }
+        self.told().to_do().to_owned()
     }
 }
 
+fn first_of(issues: &[Issue]) -> String {
+    let first = issues.first().map(Issue::line).unwrap_or_default();
+    let more = if issues.len() > 1 { format!(" (and {} more)", issues.len() - 1) } else { String::new() };
+    format!("{first}{more}")
+}
+
+/// Each once.
+fn remedies_of(issues: &[Issue]) -> String {
+    let mut remedies: Vec<&str> = issues.iter().map(|issue| issue.remedy.as_str()).collect();
+    remedies.sort_unstable();
+    remedies.dedup();
+    remedies.join("; ")
+}
+
 impl Issue {
-    /// About a file as a whole.
-    pub fn file(file: &str, expected: &str, found: String, remedy: &str) -> Issue {
-        Issue { file: file.into(), column: None, expected: expected.into(), found, remedy: remedy.into() }
+    /// `column`: `None` for a file as a whole.
+    pub fn new(file: &str, column: Option<&Column>, expected: &str, found: Broken) -> Issue {
+        let (column, expected) = (column.map(|column| column.name.into()), expected.into());
+        Issue { file: file.into(), column, expected, found: found.text().into(), remedy: found.to_do().into() }
     }
 
     fn line(&self) -> String {
@@ -163,19 +166,13 @@ pub fn open(store: &Store, folder: &Folder) -> Result<Result<OpenExport, Defect>
 
 /// An entry that is no data file and may hold rows: it is not left out in silence.
 fn stray(stray: &Stray) -> Issue {
-    let (found, remedy) = match stray.kind {
-        StrayKind::Folder => (
-            "a folder with something in it",
-            "write the files directly into the folder of the day, without further partitions",
-        ),
-        StrayKind::BrokenLink => ("a link to nothing", "put the file there, or remove the link"),
-        StrayKind::Name => (
-            "a name that cannot be read",
-            "rename it: no control characters, UTF-8, no # and digits at the end; or remove it",
-        ),
-        StrayKind::Special => ("neither a file nor a folder", "remove it"),
+    let found = match stray.kind {
+        StrayKind::Folder => messages::stray_folder(),
+        StrayKind::BrokenLink => messages::stray_link(),
+        StrayKind::Name => messages::stray_name(),
+        StrayKind::Special => messages::stray_device(),
     };
-    Issue::file(&stray.name, "data files", found.into(), remedy)
+    Issue::new(&stray.name, None, "data files", found)
 }
 
 fn open_file(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result<OpenFile, Vec<Issue>>> {
@@ -199,10 +196,8 @@ fn open_file(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result<Ope
     }))
 }
 
-pub const REWRITE: &str = "export the file again; it was cut short or damaged";
-
 fn not_parquet(entry: &Entry, found: String) -> Issue {
-    Issue::file(&entry.name, "a Parquet file", found, REWRITE)
+    Issue::new(&entry.name, None, "a Parquet file", messages::not_parquet(found))
 }
 
 /// The footer, without the embedded Arrow schema: only Parquet's own types count, whoever wrote the file.
@@ -216,10 +211,7 @@ fn load_metadata(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result
     let loaded = isolated(|| store.runtime().block_on(read_footer(&mut reader, entry.size_bytes)));
     match loaded {
         Ok(Footer::Plain(metadata)) => Ok(Ok(metadata)),
-        Ok(Footer::Encrypted) => {
-            let remedy = "export the file without Parquet encryption; this program holds no keys";
-            Ok(Err(Issue::file(&entry.name, "a Parquet file", "an encrypted file".into(), remedy)))
-        }
+        Ok(Footer::Encrypted) => Ok(Err(Issue::new(&entry.name, None, "a Parquet file", messages::encrypted()))),
         Err(error) => Ok(sort_error(&store.show(&path), error)?.map_err(|found| not_parquet(entry, found))),
     }
 }
@@ -261,7 +253,7 @@ pub fn sort_error<T>(path: &str, error: ParquetError) -> Result<Result<T, String
     if let ParquetError::External(inner) = &error
         && inner.downcast_ref::<object_store::Error>().is_some()
     {
-        return Err(anyhow!(StoreFailed(format!("cannot read {path}: {inner}"))));
+        return Err(messages::store_failed("read", path, inner.to_string()).into());
     }
     Ok(Err(cause(&error)))
 }

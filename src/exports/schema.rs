@@ -13,6 +13,7 @@ use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 use super::contract::{Issue, isolated};
 use super::is_streamed;
 use crate::contracts::{Column, Dataset, Kind};
+use crate::messages::{self, Broken};
 
 /// The contract's columns of a file, in the order of the contract.
 #[derive(Debug)]
@@ -34,27 +35,14 @@ pub fn contract_columns(
     for column in dataset.columns {
         match find_column(dataset, column, schema) {
             Ok(leaf) => found.push(leaf),
-            Err(Mismatch { found, remedy }) => issues.push(Issue {
-                file: file.into(),
-                column: Some(column.name.into()),
-                expected: column.kind.sql().into(),
-                found,
-                remedy,
-            }),
+            Err(found) => issues.push(Issue::new(file, Some(column), column.kind.sql(), found)),
         }
     }
     if !issues.is_empty() {
         return Err(issues);
     }
-    let whole_file = |error: ParquetError| {
-        vec![Issue {
-            file: file.into(),
-            column: None,
-            expected: "a Parquet file".into(),
-            found: error.to_string(),
-            remedy: super::contract::REWRITE.into(),
-        }]
-    };
+    let whole_file =
+        |error: ParquetError| vec![Issue::new(file, None, "a Parquet file", messages::not_parquet(error.to_string()))];
     let metadata = isolated(|| only(metadata, &found)).map_err(whole_file)?;
     let types = found.into_iter().map(|column| column.decoded_as).collect();
     Ok(ContractColumns { metadata: Arc::new(metadata), types })
@@ -68,41 +56,37 @@ struct FoundColumn {
     decoded_as: Arc<Field>,
 }
 
-struct Mismatch {
-    found: String,
-    remedy: String,
-}
-
-fn find_column(dataset: &Dataset, column: &Column, schema: &SchemaDescriptor) -> Result<FoundColumn, Mismatch> {
+fn find_column(dataset: &Dataset, column: &Column, schema: &SchemaDescriptor) -> Result<FoundColumn, Broken> {
     let roots = schema.root_schema().get_fields();
     let named: Vec<usize> = (0..roots.len()).filter(|root| roots[*root].name() == column.name).collect();
-    let mismatch = |found: String, remedy: &str| Err(Mismatch { found, remedy: remedy.into() });
+    let wanted = column.kind.sql();
     let root = match named[..] {
         [root] => root,
         [] => {
             let other_case = roots.iter().find(|root| root.name().eq_ignore_ascii_case(column.name));
-            return match other_case {
-                Some(other) => mismatch(
-                    format!("{}: names are compared exactly", other.name()),
-                    "write the column names as the contract has them, in lower case",
-                ),
-                None => mismatch("no such column".into(), "add the column to the export"),
-            };
+            return Err(
+                other_case.map_or_else(messages::no_column, |other| messages::column_in_other_case(other.name()))
+            );
         }
-        _ => return mismatch("several columns of that name".into(), "keep one of them"),
+        _ => return Err(messages::column_twice()),
     };
     let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root);
     let is_flat = roots[root].is_primitive() && roots[root].get_basic_info().repetition() != Repetition::REPEATED;
     let Some(leaf) = leaf.filter(|_| is_flat) else {
-        return mismatch("a nested column".into(), &cast_to(column.kind));
+        return Err(messages::other_type("a nested column", wanted));
     };
     let parquet_type = as_plain_text(&roots[root]);
     let Ok(data_type) = isolated(|| arrow_type(&parquet_type)) else {
         let found = format!("{} with a logical type that is not known", parquet_type.get_physical_type());
-        return mismatch(found, &cast_to(column.kind));
+        return Err(messages::other_type(found, wanted));
     };
     if !accepts(column.kind, &data_type, &parquet_type) {
-        return mismatch(show_type(&data_type), &remedy(column.kind, &data_type));
+        let found = show_type(&data_type);
+        return Err(match (column.kind, &data_type) {
+            (Kind::Instant, DataType::Timestamp(_, None)) => messages::no_zone(found),
+            (Kind::Text, DataType::Binary) => messages::raw_bytes(found),
+            _ => messages::other_type(found, wanted),
+        });
     }
     let decoded_as = Arc::new(Field::new(column.name, decoded_type(dataset, column.kind, data_type), true));
     Ok(FoundColumn { leaf, parquet_type, decoded_as })
@@ -164,21 +148,6 @@ fn decoded_type(dataset: &Dataset, kind: Kind, found: DataType) -> DataType {
             DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
         }
         (_, found) => found,
-    }
-}
-
-fn cast_to(kind: Kind) -> String {
-    format!("cast the column to {} in the export", kind.sql())
-}
-
-fn remedy(kind: Kind, found: &DataType) -> String {
-    match (kind, found) {
-        (Kind::Instant, DataType::Timestamp(_, None)) => {
-            "write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')"
-                .into()
-        }
-        (Kind::Text, DataType::Binary) => "write the column as STRING (UTF8), not as raw bytes".into(),
-        (kind, _) => cast_to(kind),
     }
 }
 

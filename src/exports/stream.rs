@@ -12,12 +12,13 @@ use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 
 use super::batch::Batch;
-use super::contract::{Defect, Issue, OpenExport, OpenFile, REWRITE, isolated, sort_error};
+use super::contract::{Defect, Issue, OpenExport, OpenFile, isolated, sort_error};
 use super::exact::{Inexact, cast_column};
 use super::is_streamed;
 use super::pages::{ColumnBytes, RowGroup};
 use super::row_groups::RowGroupPlace;
 use crate::contracts::{Column, Kind};
+use crate::messages;
 use crate::store::Store;
 
 /// Rows decoded at a time: few enough that their columns stay in a core's cache.
@@ -218,13 +219,8 @@ fn lies_within(batch: &Batch, place: &RowGroupPlace) -> bool {
 }
 
 fn damaged(file: &OpenFile, column: Option<&Column>, found: String) -> Defect {
-    Defect::Contract(vec![Issue {
-        file: file.name.clone(),
-        column: column.map(|c| c.name.into()),
-        expected: column.map_or("rows that can be read", |c| c.kind.sql()).into(),
-        found,
-        remedy: REWRITE.into(),
-    }])
+    let expected = column.map_or("rows that can be read", |c| c.kind.sql());
+    Defect::Contract(vec![Issue::new(&file.name, column, expected, messages::not_parquet(found))])
 }
 
 /// The columns in the form of the contract; the batch starts at row `first_row` of the file.
@@ -238,21 +234,13 @@ fn cast(export: &OpenExport, file: &OpenFile, first_row: u64, batch: &RecordBatc
 
 /// A value of an accepted type that is not one of the contract's type.
 fn inexact(file: &OpenFile, column: &Column, row: u64, value: &str) -> Defect {
-    let (expected, remedy) = match column.kind {
-        Kind::Date => ("a DATE of years 1 to 9999", "write an open end as 9999-12-31"),
-        Kind::Instant => {
-            ("an instant of years 1 to 9999", "write the instant of the event; infinity has no calendar day")
-        }
-        Kind::Money => ("DECIMAL(18,2)", "write whole cents of less than 10^16 in the export"),
-        kind => (kind.sql(), "write the number of the event, or null where the contract allows it"),
+    let (expected, found) = match column.kind {
+        Kind::Date => ("a DATE of years 1 to 9999", messages::no_civil_day(value, row)),
+        Kind::Instant => ("an instant of years 1 to 9999", messages::no_civil_instant(value, row)),
+        Kind::Money => ("DECIMAL(18,2)", messages::not_whole_cents(value, row)),
+        kind => (kind.sql(), messages::not_a_number_of_the_type(value, row)),
     };
-    Defect::Contract(vec![Issue {
-        file: file.name.clone(),
-        column: Some(column.name.into()),
-        expected: expected.into(),
-        found: format!("{value} in row {row}"),
-        remedy: remedy.into(),
-    }])
+    Defect::Contract(vec![Issue::new(&file.name, Some(column), expected, found)])
 }
 
 #[cfg(test)]

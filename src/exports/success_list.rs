@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::contract::{Issue, OpenFile};
 use crate::contracts::SUCCESS_FILE;
 use crate::days::readiness::Folder;
+use crate::messages;
 use crate::store::Store;
 
 /// Lists some hundred thousand files. A `_SUCCESS` beyond that is something else, and is not read.
@@ -61,13 +62,13 @@ fn parse(text: &[u8]) -> std::result::Result<Option<Vec<ListedFile>>, String> {
 
 fn not_a_list(found: String) -> Issue {
     let expected = r#"nothing, or {"files":[{"name":...,"size_bytes":...,"row_count":...}]}"#;
-    Issue::file(SUCCESS_FILE, expected, found, "write _SUCCESS empty or with its list")
+    Issue::new(SUCCESS_FILE, None, expected, messages::not_a_success_list(found))
 }
 
 fn compare(list: &[ListedFile], files: &[OpenFile]) -> Vec<Issue> {
     let mut issues = Vec::new();
     let mut issue = |file: &str, expected: String, found: String| {
-        issues.push(Issue::file(file, &expected, found, "export the day again, with _SUCCESS written last"));
+        issues.push(Issue::new(file, None, &expected, messages::success_lies(found)));
     };
     let found: HashMap<&str, &OpenFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
     let mut names = HashSet::new();

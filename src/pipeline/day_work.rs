@@ -12,6 +12,7 @@ use crate::contracts::tables::{self, TABLES};
 use crate::contracts::{Stage, Table};
 use crate::days::readiness::DayExports;
 use crate::exports::snapshots::Snapshots;
+use crate::messages;
 use crate::plan::{self, Facts};
 use crate::publish::parquet::TableWriter;
 use crate::publish::reader::DayTables;
@@ -83,7 +84,7 @@ impl<'a> DayWork<'a> {
                 reads.tables.iter().find_map(|(read, ..)| self.skipped.iter().find(|s| is_sum_of(s, read.name)));
             if let Some(Skipped { table: read, sum: Some(sum), .. }) = unwritten {
                 let sum = SkippedSum { inputs: freshness.inputs, ..sum.clone() };
-                let reason = format!("it reads {read}, which is not written");
+                let reason = messages::reads_unwritten(read).text().to_owned();
                 self.leave_out(Skipped { table: table.name.into(), day, columns: vec![], reason, sum: Some(sum) });
                 continue;
             }
@@ -151,7 +152,7 @@ fn is_sum_of(skipped: &Skipped, table: &str) -> bool {
 }
 
 fn left_out(day: NaiveDate, sum: &SumTooLarge, inputs: String) -> Skipped {
-    let reason = format!("{sum}; have the amounts of the shop checked and exported again");
+    let reason = messages::sum_too_large(sum).to_string();
     let sum_of = SkippedSum { column: sum.column.into(), shop_id: sum.shop_id, inputs };
     Skipped { table: sum.table.into(), day, columns: vec![], reason, sum: Some(sum_of) }
 }

@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
             return Err(error);
         }
         if !self.report.days_failed.iter().any(|failed| failed.day == day) {
-            self.job.progress.failed(&format!("{day}: {error:#}"));
+            self.job.progress.failed(&format!("{day}: {}", exit_code::text_of(&error)));
         }
         if day == self.report.day {
             self.report.fail(&error);

@@ -26,8 +26,9 @@ use polars::prelude::DataFrame;
 use sha2::{Digest, Sha256};
 
 use crate::contracts::arrow::from_batch;
-use crate::contracts::{Column, Dataset, PART_FILE, Table};
+use crate::contracts::{Column, Dataset, PART_FILE, SUCCESS_FILE, Table};
 use crate::exports::set_aside::SetAside;
+use crate::messages;
 use crate::record::fingerprint::{hex, sha256};
 use crate::record::manifest::{FooterMark, Manifest, PublishedTable};
 use crate::record::state::manifest_path;
@@ -116,6 +117,16 @@ impl Change {
         Change { manifest, files: changed, absent, removed, quarantine: vec![], tally: None }
     }
 
+    /// Of every file that comes, and of the `_SUCCESS` beside it.
+    fn paths(&self) -> Vec<String> {
+        let day = self.manifest.day;
+        let tables = self.files.iter().map(|file| file.table.partition(day));
+        let tables = tables.flat_map(|folder| [format!("{folder}/{PART_FILE}"), format!("{folder}/{SUCCESS_FILE}")]);
+        let quarantine = self.quarantine.iter().filter(|(_, rows)| rows.is_some());
+        let quarantine = quarantine.map(|(dataset, _)| quarantine_path(dataset, day));
+        tables.chain(quarantine).collect()
+    }
+
     /// Whether any table is written or goes.
     pub fn touches_tables(&self) -> bool {
         !self.files.is_empty() || self.removed > 0
@@ -142,9 +153,13 @@ pub struct Staged {
 /// `finished_at` is the time for the manifest, asked for when everything else is there.
 ///
 /// # Errors
-/// When the store fails, what it gives back is not what was computed, or the run is asked to stop. Nothing is visible then.
+/// When the store fails, what it gives back is not what was computed, a file could not be moved to its place later, or the run
+/// is asked to stop. Nothing is visible then.
 pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl FnOnce() -> String) -> Result<Staged> {
     let day = change.manifest.day;
+    for path in change.paths().iter().chain([&manifest_path(day, staging.commit_number)]) {
+        staging.results.check_move(&staging.folder, path)?;
+    }
     let mut files = Vec::new();
     for file in &change.files {
         let path = format!("{}/{PART_FILE}", file.table.partition(day));
@@ -158,7 +173,7 @@ pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl F
         removed.extend(staging.find(format!("{}/{PART_FILE}", table.partition(day)))?);
     }
     for (dataset, rows) in &change.quarantine {
-        let path = format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day));
+        let path = quarantine_path(dataset, day);
         match rows {
             None => removed.extend(staging.find(path)?),
             Some(rows) => {
@@ -177,6 +192,10 @@ pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl F
     Ok(Staged { commit, commit_number, manifest })
 }
 
+fn quarantine_path(dataset: &Dataset, day: NaiveDate) -> String {
+    format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day))
+}
+
 impl Staging {
     /// A file that is in the results now.
     fn find(&self, path: String) -> Result<Option<CommittedFile>> {
@@ -191,15 +210,16 @@ impl Staging {
         self.results.write(&staged, bytes)?;
         let verify = || -> Result<()> {
             let mut found = Sha256::new();
+            let other_bytes = || messages::other_bytes(self.results.show(&staged));
             for start in (0..size).step_by(READ_BACK_BYTES) {
                 let part = start..size.min(start + READ_BACK_BYTES as u64);
                 let read = self.results.read_ranges(&staged, std::slice::from_ref(&part))?;
-                found.update(&read.context("the file just written is not there")?[0]);
+                found.update(&read.ok_or_else(other_bytes)?[0]);
             }
-            ensure!(hex(&found.finalize()) == sha256_expected, "the store gives back other bytes than were written");
+            ensure!(hex(&found.finalize()) == sha256_expected, other_bytes());
             Ok(())
         };
-        verify().with_context(|| format!("verifying {}", self.results.show(&staged)))?;
+        verify()?;
         Ok(CommittedFile { path, bytes: size, sha256: sha256_expected.to_owned() })
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::manifest::{Blocked, Skipped};
 use crate::exit_code::{self, ExitCode, GRAVEST_FIRST};
 use crate::exports::quarantine::Accounting;
+use crate::messages;
 
 /// How a day ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -64,7 +65,7 @@ pub struct FailedDay {
 
 impl FailedDay {
     pub fn new(day: NaiveDate, error: &anyhow::Error) -> FailedDay {
-        FailedDay { day, exit_code: exit_code::of_error(error) as u8, error: format!("{error:#}") }
+        FailedDay { day, exit_code: exit_code::of_error(error) as u8, error: exit_code::text_of(error) }
     }
 }
 
@@ -147,7 +148,7 @@ impl RunReport {
     pub fn fail(&mut self, error: &anyhow::Error) {
         let code = exit_code::of_error(error);
         self.outcome = if code == ExitCode::TryLater { Outcome::Held } else { Outcome::Failed };
-        self.error = Some(format!("{error:#}"));
+        self.error = Some(exit_code::text_of(error));
         self.exit_code = code as u8;
     }
 
@@ -219,13 +220,11 @@ impl RunReport {
             Outcome::Published => format!("{day}: published {}", self.written()),
             Outcome::UpToDate if self.tables.is_empty() => format!("{day}: already up to date, nothing written"),
             Outcome::UpToDate => format!("{day}: already up to date; wrote {}", self.written()),
-            Outcome::Fallback | Outcome::NotFinal => {
-                format!("{day}: not final yet, waiting for {}{stands_in}; run again later", missing())
-            }
+            Outcome::Fallback | Outcome::NotFinal => messages::not_final(day, missing(), stands_in).to_string(),
             Outcome::Blocked => {
                 let own = |b: &&Blocked| b.day == day;
                 let blocked = self.blocked.iter().filter(own).map(|b| b.dataset.clone()).collect();
-                format!("{day}: blocked by {}{stands_in}; have the export mended and run again", names(blocked))
+                messages::blocked(day, names(blocked), stands_in).to_string()
             }
             Outcome::Held | Outcome::Failed => format!("{day}: {}", self.error.as_deref().unwrap_or("failed")),
         }

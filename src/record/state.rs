@@ -10,8 +10,9 @@ use chrono::NaiveDate;
 use super::manifest::{Manifest, PublishedTable};
 use crate::contracts::tables::TABLES;
 use crate::contracts::{PART_FILE, SUCCESS_FILE, Table};
+use crate::messages;
 use crate::publish::commit_log::{file_name, number_of};
-use crate::store::Store;
+use crate::store::{Store, StoreFailed};
 
 /// The folder of manifests.
 pub const RUNS: &str = "_runs";
@@ -25,12 +26,12 @@ pub fn manifest_path(day: NaiveDate, commit_number: u64) -> String {
 #[derive(Debug)]
 pub struct SpoiltInput {
     pub day: NaiveDate,
-    pub why: String,
+    pub error: StoreFailed,
 }
 
 impl std::fmt::Display for SpoiltInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.why)
+        write!(f, "{}", self.error)
     }
 }
 
@@ -90,10 +91,7 @@ impl State {
         let Some(number) = self.newest.borrow().get(&day).copied() else { return Ok(None) };
         let path = manifest_path(day, number);
         let shown = self.store.show(&path);
-        let damaged = |why: String| {
-            let why = format!("{shown} {why}; delete it and run: campaign-etl backfill --from {day} --to {day}");
-            SpoiltInput { day, why }
-        };
+        let damaged = |why: String| SpoiltInput { day, error: messages::damaged_manifest(&shown, why, day) };
         let bytes = self.store.read(&path)?.ok_or_else(|| damaged("is gone".into()))?;
         let mut manifest: Manifest =
             serde_json::from_slice(&bytes).map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;

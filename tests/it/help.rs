@@ -318,15 +318,15 @@ fn a_wrong_job_file() {
     let day = Day::new();
     let says = |job: &str| day.says(78, job);
     insta::assert_snapshot!(says("lokback_days = 3\n"), @r"
-    error: in the job file [folder]/job.toml: TOML parse error at line 1, column 1
+    error: in the job file [folder]/job.toml: not understood: TOML parse error at line 1, column 1
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`
+    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; mend this line
     ");
-    insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name such as "America/Los_Angeles""#);
-    insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; more can be required, not less"#);
-    insta::assert_snapshot!(says("[benchmark]\ntop_share = 1.5\n"), @"error: in the job file [folder]/job.toml: benchmark.top_share = 1.5 is not a decimal from 0 to 1");
+    insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
+    insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);
+    insta::assert_snapshot!(says("[benchmark]\ntop_share = 1.5\n"), @"error: in the job file [folder]/job.toml: benchmark.top_share = 1.5 is not a decimal from 0 to 1; write 10 % as 0.1");
     insta::assert_snapshot!(says("[[tier]]\nname = \"T1\"\nmin_gmv = 10.5\n"), @r#"error: in the job file [folder]/job.toml: tier "T1": min_gmv = 10.5 is not an amount; write it in quotes, such as "1000.50""#);
 }
 

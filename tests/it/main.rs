@@ -19,6 +19,7 @@ mod random_worlds;
 mod reads;
 mod resources;
 mod scene;
+mod secrets;
 mod staleness;
 mod stores;
 mod together;

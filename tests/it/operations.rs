@@ -401,3 +401,21 @@ fn every_exit_code_is_reached() {
     let all = [Published, Usage, Blocked, StoreFailed, TryLater, ConfigWrong, Interrupted, Terminated];
     assert_eq!(reached, all.iter().map(|code| *code as i32).collect());
 }
+
+#[test]
+fn a_quiet_run_with_nothing_to_do_and_one_that_waits_say_nothing_whatever_rust_log_says() {
+    let results = Results { job: "lookback_days = 14\n".into(), ..Results::new() };
+    assert_eq!(results.etl("run --day 2026-03-14").code, 0);
+    results.leave_a_lease(5);
+    for manner in [&[][..], &["--log-format", "json"], &["--format", "json", "--log-format", "json"]] {
+        for log in ["", "trace", "debug,hyper_util=trace"] {
+            // Up to date; not final; held by another run.
+            for (command, code) in [("run --day 2026-03-14", 0), ("run --day 2026-03-20", 75), ("unlock", 75)] {
+                let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+                let program = program.args(results.args(command, "results")).args(manner).arg("--quiet");
+                let ended = Outcome::of(program.env("RUST_LOG", log).output().unwrap());
+                assert_eq!((ended.code, ended.stderr.as_str()), (code, ""), "{command} {manner:?} {log}");
+            }
+        }
+    }
+}
