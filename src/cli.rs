@@ -96,7 +96,7 @@ pub struct Global {
     /// What stderr gets: progress for people, or one JSON object a line
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub log_format: Format,
-    /// Threads to compute with; the results are the same with any number [default: all cores]
+    /// Threads that work at once; the results are the same with any number [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk [default: half of what there is]
@@ -167,7 +167,7 @@ pub struct BackfillArgs {
     /// Last day
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub to: NaiveDate,
-    /// Days whose exports are read and rolled up at the same time; they share threads and memory limit
+    /// Days whose exports are read and rolled up at the same time; they share threads (one each at least) and memory limit
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub parallel: u16,
     /// Newest day first; what the older ones change in it is computed at the end

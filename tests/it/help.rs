@@ -59,7 +59,7 @@ fn help_of_the_program() {
       -q, --quiet                    Nothing on stderr but warnings and errors
           --log-format <LOG_FORMAT>  What stderr gets: progress for people, or one JSON object a line
                                      [default: text] [possible values: text, json]
-          --threads <N>              Threads to compute with; the results are the same with any number
+          --threads <N>              Threads that work at once; the results are the same with any number
                                      [default: all cores]
           --memory-limit <SIZE>      Memory to stay within, such as 4GiB; what does not fit is spilled
                                      to a local disk [default: half of what there is]
@@ -132,7 +132,7 @@ fn help_of_run() {
               [possible values: text, json]
 
           --threads <N>
-              Threads to compute with; the results are the same with any number [default: all cores]
+              Threads that work at once; the results are the same with any number [default: all cores]
 
           --memory-limit <SIZE>
               Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk

@@ -284,7 +284,7 @@ fn with_one_thread_few_threads_exist_and_one_works_at_a_time() {
         }
     };
     assert!(ended.success());
-    // `campaign-etl --help`: up to seven more than the one that computes.
+    // README.md: at most 8.
     assert!((2..=8).contains(&seen.most_threads), "{} threads", seen.most_threads);
     // A hundred ticks are a second on every Linux. Two that work side by side would come to nearly twice the time.
     let (cpu, wall) = (seen.cpu as f64 / 100.0, started.elapsed().as_secs_f64());
