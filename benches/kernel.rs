@@ -111,7 +111,7 @@ impl Day {
     fn read(&self, sink: &mut dyn campaign_etl::exports::RowSink) {
         let config = Config::parse("").unwrap();
         let is_traffic = |dataset: &campaign_etl::contracts::Dataset| dataset.name == PRODUCT_TRAFFIC.name;
-        let read = read_day(&self.store, &self.exports, &config, &self.resources, &is_traffic, false, sink).unwrap();
+        let read = read_day(&self.store, &self.exports, &config, &self.resources, &is_traffic, sink).unwrap();
         assert_eq!(read.accounts[0].rows_used, self.rows as u64);
     }
 }

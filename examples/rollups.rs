@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     };
     let started = Instant::now();
     let mut rows = Rows::new(&resources);
-    let read = read_day(&store, &exports, &config, &resources, &|_| true, false, &mut rows)?;
+    let read = read_day(&store, &exports, &config, &resources, &|_| true, &mut rows)?;
     ensure!(read.defects.is_empty(), "broken exports: {:?}", read.defects);
     for account in &read.accounts {
         println!(
@@ -69,7 +69,7 @@ fn main() -> Result<()> {
     let civil = CivilDay::new(args.day, config.time_zone);
     fs::create_dir_all(&args.out)?;
     daily_tables(&sums, &read.snapshots, &civil, &resources, |table, rows| {
-        let file = TableFile::new(table, args.day, &rows)?;
+        let file = TableFile::new(table, args.day, &resources.stop, &rows)?;
         Ok(fs::write(args.out.join(format!("{}.parquet", table.name)), file.bytes)?)
     })?;
     println!("read and added up in {read_and_added:.2?}, with tables {:.2?}", started.elapsed());

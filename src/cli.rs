@@ -44,7 +44,7 @@ impl Command {
             Command::Backfill(args) => Some((args.from, args.to)),
             Command::Plan(days) | Command::Status(days) => days.from.zip(days.to),
             Command::Validate(args) => args.days.from.zip(args.days.to),
-            Command::Run(_) | Command::Unlock | Command::Vacuum(_) | Command::Generate(_) | Command::Docs => None,
+            Command::Run(_) | Command::Unlock | Command::Vacuum(_) | Command::Generate(_) | Command::Docs(_) => None,
         }
     }
 }
@@ -135,9 +135,9 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Write a synthetic marketplace's exports, of any size, from a seed
     Generate(GenerateArgs),
-    /// Print docs/tables.md, made from the contracts
+    /// Print a page of docs/ that is made from the source
     #[command(hide = true)]
-    Docs,
+    Docs(DocsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -238,6 +238,20 @@ pub struct GenerateArgs {
     /// Put in a few rows and folders as bad exports have them, within the quarantine budget
     #[arg(long)]
     pub awkward: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct DocsArgs {
+    #[arg(value_enum, default_value_t = DocsPage::Tables)]
+    pub page: DocsPage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DocsPage {
+    /// docs/tables.md, from the contracts
+    Tables,
+    /// docs/messages.md, from the list of messages
+    Messages,
 }
 
 fn memory_limit(text: &str) -> Result<u64, String> {

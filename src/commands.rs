@@ -3,20 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::cli::{
-    BackfillArgs, Cli, Command, DaysArgs, Format, GenerateArgs, RunArgs, StrictnessArgs, VacuumArgs, ValidateArgs,
+    BackfillArgs, Cli, Command, DaysArgs, DocsArgs, DocsPage, Format, GenerateArgs, RunArgs, StrictnessArgs,
+    VacuumArgs, ValidateArgs,
 };
-use crate::config::{Config, ConfigWrong};
+use crate::config::Config;
 use crate::contracts::markdown;
 use crate::days::calendar::days;
-use crate::days::readiness::{Readiness, check_day};
-use crate::exit_code::ExitCode;
+use crate::days::readiness::{Readiness, check_day, check_location};
+use crate::exit_code::{self, ExitCode};
 use crate::exports::{Unused, read_day};
+use crate::messages;
 use crate::pipeline::backfill::{self, Range, backfill as run_backfill};
 use crate::pipeline::{self, Job};
 use crate::plan::{Facts, PlannedDay, plan_days};
@@ -24,11 +26,11 @@ use crate::progress::{Display, Progress};
 use crate::publish::lease::{self, Owner};
 use crate::publish::vacuum::find_superfluous;
 use crate::publish::writer::Writers;
-use crate::record::report::{DatasetRead, Outcome, Strictness};
+use crate::record::report::{DatasetRead, RunReport, Strictness};
 use crate::record::{page, status};
 use crate::resources::Resources;
 use crate::stop::Stop;
-use crate::store::{Access, Store, StoreFailed};
+use crate::store::{Access, Store};
 
 /// What the process has from outside; read in `main` and nowhere else.
 pub struct Surroundings {
@@ -65,20 +67,37 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Vacuum(args) => vacuum(cli, args, surroundings),
         Command::Validate(args) => validate(cli, args, surroundings),
         Command::Generate(args) => generate(cli, args, surroundings),
-        Command::Docs => Ok(Answer { stdout: markdown::page(), exit_code: ExitCode::Published }),
+        Command::Docs(args) => Ok(Answer { stdout: docs(args), exit_code: ExitCode::Published }),
     }
+}
+
+/// The JSON document of a command that ended with an error. That of a run has the form of every report of a run.
+pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
+    let exit_code = exit_code::of_error(error);
+    let Command::Run(args) = &cli.command else {
+        return json!({ "error": exit_code::text_of(error), "exit_code": exit_code as u8 });
+    };
+    let mut report = RunReport::new(args.day.unwrap_or_default());
+    report.fail(error);
+    report.retry = matches!(exit_code, ExitCode::StoreFailed | ExitCode::TryLater);
+    let mut document = json!(report);
+    if args.day.is_none() {
+        document["day"] = serde_json::Value::Null;
+    }
+    document
 }
 
 fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
     let day = args.day.unwrap_or_else(|| yesterday(&job.config, surroundings));
     announce(&job, cli, &format!("run for {day}: {} -> {}", job.exports.location, job.results.location));
-    let report = pipeline::run(&job, day)?;
+    let mut report = pipeline::run(&job, day)?;
     job.progress.finish();
+    let exit_code = report.close(strictness(&args.strictness));
     announce(&job, cli, &report.summary());
-    let exit_code = report.exit_code(strictness(&args.strictness));
-    if exit_code == ExitCode::Blocked && report.outcome != Outcome::Blocked {
-        announce(&job, cli, &format!("{day}: --strict: an optional export is absent or broken, see the warnings"));
+    let lacks = report.absent_exports();
+    if args.strictness.strict && !lacks.is_empty() {
+        job.progress.warn(&format!("{day}: --strict: {}", lacks.join(", ")));
     }
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
@@ -99,9 +118,12 @@ fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Resu
         cli,
         &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location),
     );
-    let report = run_backfill(&job, &range)?;
+    let mut report = run_backfill(&job, &range)?;
     job.progress.finish();
     let strictness = strictness(&args.strictness);
+    for day in &mut report.days {
+        day.close(strictness);
+    }
     announce(&job, cli, &report.summary(strictness));
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
@@ -194,6 +216,7 @@ fn planned(job: &Job, facts: &Facts, args: &DaysArgs, surroundings: &Surrounding
 fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Result<Answer> {
     let config = load_config(cli)?;
     let store = Store::open(&config.exports, Access::Read, &surroundings.environment, surroundings.runtime.clone())?;
+    check_location(&store)?;
     let (first, last) = match (args.days.from, args.days.to) {
         (Some(first), Some(last)) => (first, last),
         _ => {
@@ -241,7 +264,7 @@ fn validate_day(
             return Ok(Validated { exit_code: ExitCode::TryLater, json, text });
         }
     };
-    let read = read_day(store, &exports, config, resources, &|_| true, true, &mut Unused)?;
+    let read = read_day(store, &exports, config, resources, &|_| true, &mut Unused)?;
     let blocked = read.blocking(config).next().is_some();
     let absent: Vec<&str> = exports.folders.iter().filter(|f| !f.is_final()).map(|f| f.dataset.name).collect();
     let lacks_optional = !absent.is_empty() || !read.defects.is_empty();
@@ -250,7 +273,7 @@ fn validate_day(
         read.scoped_accounts().map(|account| DatasetRead { day, account: account.clone() }).collect();
     let mut text = page::datasets(&datasets) + "\n";
     for (dataset, defect) in &read.defects {
-        text += &(page::defect(day, dataset, defect) + "\n");
+        text += &(page::defect(day, dataset, defect, page::Role::Checked) + "\n");
     }
     if !absent.is_empty() {
         text += &format!("{day}: optional exports that are not final: {}\n", absent.join(", "));
@@ -290,7 +313,7 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
         progress.day_done();
     })
     .map_err(|error| match error.chain().any(|cause| cause.is::<std::io::Error>()) {
-        true => anyhow!(StoreFailed(format!("{error:#}"))),
+        true => messages::cannot_generate(format!("{error:#}")).into(),
         false => error,
     })?;
     progress.finish();
@@ -300,6 +323,13 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
         Format::Text => format!("{} days of exports in {}\n", args.days, args.out.display()),
     };
     Ok(Answer { stdout, exit_code: ExitCode::Published })
+}
+
+fn docs(args: &DocsArgs) -> String {
+    match args.page {
+        DocsPage::Tables => markdown::page(),
+        DocsPage::Messages => messages::page(),
+    }
 }
 
 fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
@@ -342,9 +372,7 @@ fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resourc
 
 fn load_config(cli: &Cli) -> Result<Config> {
     let file = &cli.global.config;
-    let text = std::fs::read_to_string(file).map_err(|e| {
-        ConfigWrong(format!("cannot read the job file {}: {e}; name it with --config FILE", file.display()))
-    })?;
+    let text = std::fs::read_to_string(file).map_err(|e| messages::no_job_file(file.display(), e))?;
     let config = Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
     config.with_locations(cli.global.exports.clone(), cli.global.results.clone())
 }

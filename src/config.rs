@@ -2,24 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
 use crate::contracts::datasets::{DATASETS, dataset};
-
-/// Exit code 78: the configuration is wrong.
-#[derive(Debug)]
-pub struct ConfigWrong(pub String);
-
-impl std::fmt::Display for ConfigWrong {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl std::error::Error for ConfigWrong {}
+use crate::contracts::{Dataset, WithoutRows};
+use crate::messages;
+pub use crate::messages::ConfigWrong;
 
 /// A checked job file.
 #[derive(Clone, Debug)]
@@ -40,6 +31,8 @@ pub struct Config {
     pub spill_folder: Option<PathBuf>,
     /// Names of datasets without which a day is not final.
     pub required: Vec<&'static str>,
+    /// Names of datasets that may have no row to use on a day.
+    pub may_be_empty: Vec<&'static str>,
     pub quarantine: QuarantineBudget,
     pub baseline_shops: BaselineShops,
     pub benchmark: BenchmarkRules,
@@ -56,9 +49,16 @@ pub struct QuarantineBudget {
 }
 
 impl QuarantineBudget {
+    /// More than the greater of the two, or more than half of the rows, or all of them.
     pub fn is_exceeded(&self, quarantined: u64, read: u64) -> bool {
-        let (quarantined_rows, read) = (i128::from(quarantined), i128::from(read));
-        quarantined > self.max_rows && quarantined_rows * self.max_ratio.denominator > self.max_ratio.numerator * read
+        quarantined > self.most_allowed(read)
+    }
+
+    /// The most rows of so many read that may be quarantined.
+    pub fn most_allowed(&self, read: u64) -> u64 {
+        let of_ratio = i128::from(read) * self.max_ratio.numerator / self.max_ratio.denominator;
+        // A ratio is at most 1, so this is at most `read`.
+        self.max_rows.max(of_ratio as u64).min(read / 2)
     }
 }
 
@@ -131,6 +131,8 @@ struct JobFile {
     memory_limit: Option<String>,
     spill_folder: Option<PathBuf>,
     required: Option<Vec<String>>,
+    #[serde(default)]
+    may_be_empty: Vec<String>,
     #[serde(default)]
     quarantine: QuarantineSection,
     #[serde(default)]
@@ -223,28 +225,22 @@ impl Config {
     /// # Errors
     /// `ConfigWrong`, which names the key, what is wrong with it and what would be right.
     pub fn parse(text: &str) -> Result<Config> {
-        let file: JobFile = toml::from_str(text).map_err(|e| anyhow!(ConfigWrong(e.to_string())))?;
-        Config::check(file).map_err(|e| anyhow!(ConfigWrong(format!("{e:#}"))))
+        Config::check(toml::from_str(text).map_err(|e| messages::not_a_job_file(e.to_string().trim_end()))?)
     }
 
     fn check(file: JobFile) -> Result<Config> {
-        let time_zone: Tz = file.time_zone.parse().map_err(|_| {
-            anyhow!("time_zone = {:?} is not an IANA name such as \"America/Los_Angeles\"", file.time_zone)
-        })?;
+        let time_zone: Tz = file.time_zone.parse().map_err(|_| messages::bad_time_zone(&file.time_zone))?;
         ensure!(
             file.currency.len() == 3 && file.currency.bytes().all(|b| b.is_ascii_uppercase()),
-            "currency = {:?} is not an ISO 4217 code such as \"USD\"",
-            file.currency
+            messages::bad_currency(&file.currency)
         );
         ensure!(
             file.lookback_days <= MAX_LOOKBACK_DAYS,
-            "lookback_days = {} is more than {MAX_LOOKBACK_DAYS}; use `backfill` for older days",
-            file.lookback_days
+            messages::long_lookback(file.lookback_days, MAX_LOOKBACK_DAYS)
         );
         ensure!(
             (1..=MAX_LEASE_SECONDS).contains(&file.lease_seconds),
-            "lease_seconds = {} is not from 1 to {MAX_LEASE_SECONDS}",
-            file.lease_seconds
+            messages::bad_lease(file.lease_seconds, MAX_LEASE_SECONDS)
         );
         let quarantine = QuarantineBudget {
             max_rows: file.quarantine.max_rows,
@@ -255,8 +251,8 @@ impl Config {
             top_share: share("benchmark.top_share", file.benchmark.top_share)?,
             max_peer_share: share("benchmark.max_peer_share", file.benchmark.max_peer_share)?,
         };
-        ensure!(benchmark.min_peers >= 1, "benchmark.min_peers = 0; give 1 or more");
-        ensure!(benchmark.top_share.numerator > 0, "benchmark.top_share = 0 leaves no peer; give more than 0");
+        ensure!(benchmark.min_peers >= 1, messages::no_peers(benchmark.min_peers));
+        ensure!(benchmark.top_share.numerator > 0, messages::no_top_share(file.benchmark.top_share));
         Ok(Config {
             exports: location("exports", file.exports)?,
             results: location("results", file.results)?,
@@ -268,6 +264,7 @@ impl Config {
             memory_limit_bytes: file.memory_limit.as_deref().map(|text| bytes("memory_limit", text)).transpose()?,
             spill_folder: file.spill_folder,
             required: required(file.required)?,
+            may_be_empty: may_be_empty(&file.may_be_empty)?,
             quarantine,
             baseline_shops: file.baseline.shops,
             benchmark,
@@ -278,7 +275,7 @@ impl Config {
     /// Reads exports or writes results elsewhere than the job file says; checked as in the job file.
     pub fn with_locations(self, exports: Option<String>, results: Option<String>) -> Result<Config> {
         let checked = |key, given: Option<String>, of_file| match given {
-            Some(given) => location(key, given).map_err(|e| anyhow!(ConfigWrong(e.to_string()))),
+            Some(given) => location(key, given),
             None => Ok(of_file),
         };
         let exports = checked("--exports", exports, self.exports)?;
@@ -298,22 +295,21 @@ impl Config {
 }
 
 fn location(key: &str, value: String) -> Result<String> {
-    ensure!(!value.trim().is_empty(), "{key} is empty; give a path or URL");
+    ensure!(!value.trim().is_empty(), messages::empty_location(key));
     Ok(value)
 }
 
 /// `"4GiB"` in bytes.
 pub fn bytes(key: &str, text: &str) -> Result<u64> {
-    let parsed = text.parse::<ByteSize>().map_err(|_| anyhow!("{key} = {text:?} is not a size such as \"4GiB\""))?;
-    ensure!(parsed.as_u64() > 0, "{key} = {text:?} leaves no memory to work with");
+    let parsed = text.parse::<ByteSize>().map_err(|_| messages::not_a_size(key, text))?;
+    ensure!(parsed.as_u64() > 0, messages::no_memory(key, text));
     Ok(parsed.as_u64())
 }
 
 fn share(key: &str, value: f64) -> Result<Share> {
     // The shortest text that reads back as the same number is the decimal that the file holds.
-    Share::parse(&value.to_string())
-        .filter(|s| s.numerator <= s.denominator)
-        .ok_or_else(|| anyhow!("{key} = {value} is not a decimal from 0 to 1"))
+    let parsed = Share::parse(&value.to_string()).filter(|s| s.numerator <= s.denominator);
+    Ok(parsed.ok_or_else(|| messages::not_a_share(key, value))?)
 }
 
 fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
@@ -321,14 +317,24 @@ fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
     let Some(names) = names else { return Ok(always.collect()) };
     let mut required = Vec::new();
     for name in &names {
-        let known = dataset(name).ok_or_else(|| anyhow!("required: there is no dataset {name:?}"))?;
-        ensure!(!required.contains(&known.name), "required: {name:?} is listed twice");
+        let known = dataset(name).ok_or_else(|| messages::unknown_dataset("required", name))?;
+        ensure!(!required.contains(&known.name), messages::dataset_twice("required", name));
         required.push(known.name);
     }
     for name in always {
-        ensure!(required.contains(&name), "required: {name:?} is missing; more can be required, not less");
+        ensure!(required.contains(&name), messages::dataset_not_required(name));
     }
     Ok(required)
+}
+
+fn may_be_empty(names: &[String]) -> Result<Vec<&'static str>> {
+    let can = |dataset: &&&Dataset| dataset.without_rows == WithoutRows::BlocksUnlessAllowed;
+    let find = |name: &String| {
+        let found = DATASETS.iter().filter(can).map(|dataset| dataset.name).find(|known| known == name);
+        let all: Vec<&str> = DATASETS.iter().filter(can).map(|dataset| dataset.name).collect();
+        found.ok_or_else(|| messages::never_empty(name, all.join(", ")).into())
+    };
+    names.iter().map(find).collect()
 }
 
 fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
@@ -343,27 +349,16 @@ fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
             toml::Value::String(text) => cents(text),
             _ => None,
         };
-        let min_gmv_cents = amount.ok_or_else(|| {
-            anyhow!(
-                "tier {:?}: min_gmv = {} is not an amount; write it in quotes, such as \"1000.50\"",
-                section.name,
-                section.min_gmv
-            )
-        })?;
+        let TierSection { name, min_gmv } = section;
+        let min_gmv_cents = amount.ok_or_else(|| messages::bad_amount(&name, &min_gmv))?;
         if let Some(lower) = tiers.last() {
-            ensure!(
-                lower.min_gmv_cents < min_gmv_cents,
-                "tier {:?}: min_gmv must be more than that of {:?}; list the lowest first",
-                section.name,
-                lower.name
-            );
+            ensure!(lower.min_gmv_cents < min_gmv_cents, messages::tiers_out_of_order(&name, &lower.name));
         } else {
-            ensure!(min_gmv_cents == 0, "tier {:?} is the first, so its min_gmv must be \"0\"", section.name);
+            ensure!(min_gmv_cents == 0, messages::first_tier(&name));
         }
-        if section.name.is_empty() || tiers.iter().any(|t| t.name == section.name) {
-            bail!("tier {:?}: names must be given and unique", section.name);
-        }
-        tiers.push(Tier { name: section.name, min_gmv_cents });
+        let is_new = !name.is_empty() && !tiers.iter().any(|t| t.name == name);
+        ensure!(is_new, messages::bad_tier_name(&name));
+        tiers.push(Tier { name, min_gmv_cents });
     }
     Ok(tiers)
 }
@@ -418,7 +413,10 @@ mod tests {
     #[test]
     fn the_budget_is_the_greater_of_rows_and_ratio_and_exact() {
         let budget = QuarantineBudget { max_rows: 10, max_ratio: Share { numerator: 1, denominator: 1000 } };
-        assert!(!budget.is_exceeded(10, 1) && budget.is_exceeded(11, 10_999) && !budget.is_exceeded(11, 11_000));
+        assert!(!budget.is_exceeded(10, 20) && budget.is_exceeded(11, 10_999) && !budget.is_exceeded(11, 11_000));
+        // More than half is too much, whatever the budget.
+        let all = QuarantineBudget { max_rows: 100, max_ratio: Share::ONE };
+        assert!(!all.is_exceeded(5, 10) && all.is_exceeded(6, 10) && all.is_exceeded(1, 1) && !all.is_exceeded(0, 0));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What each exit code tells cron, Airflow and a person.
 
-use crate::config::ConfigWrong;
-use crate::publish::lease::{Held, LeaseLost};
+use crate::bug;
+use crate::messages::{ConfigWrong, Held, LeaseLost, StoreFailed};
+use crate::record::state::SpoiltInput;
 use crate::stop::{SIGINT, Stopped};
-use crate::store::StoreFailed;
 
 /// The code that the process ends with. `docs/` and README.md list them with the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,18 @@ pub enum ExitCode {
     Terminated = 143,
 }
 
+/// Exit codes of days by how much they need a person; of several the first counts.
+pub const GRAVEST_FIRST: [ExitCode; 4] = [ExitCode::Bug, ExitCode::Blocked, ExitCode::StoreFailed, ExitCode::TryLater];
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         std::process::ExitCode::from(code as u8)
     }
+}
+
+/// Whether an error ends a command with all its days: the others would end in the same way.
+pub fn ends_all(error: &anyhow::Error) -> bool {
+    error.is::<Stopped>() || error.is::<LeaseLost>() || error.is::<Held>() || error.is::<ConfigWrong>()
 }
 
 /// The code for an error that ended a command.
@@ -44,9 +52,14 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
         ExitCode::TryLater
     } else if error.chain().any(|e| e.is::<ConfigWrong>()) {
         ExitCode::ConfigWrong
-    } else if error.chain().any(|e| e.is::<StoreFailed>()) {
+    } else if error.chain().any(|e| e.is::<StoreFailed>() || e.is::<SpoiltInput>()) {
         ExitCode::StoreFailed
     } else {
         ExitCode::Bug
     }
+}
+
+/// An error for a person: what failed, why, and what to do; of one that nothing explains, that it is a bug.
+pub fn text_of(error: &anyhow::Error) -> String {
+    if of_error(error) == ExitCode::Bug { bug::describe(error) } else { format!("{error:#}") }
 }

@@ -39,10 +39,15 @@ pub mod publish;
 
 pub mod record;
 
+pub mod bug;
 pub mod columns;
+pub mod environment;
 pub mod generate;
+mod local_listing;
+pub mod messages;
 pub mod metrics;
 pub mod progress;
+pub mod redact;
 pub mod resources;
 pub mod shuffle;
 pub mod stop;

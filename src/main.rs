@@ -1,17 +1,21 @@
 //! The program: the only reader of clock, environment and arguments; errors become exit codes here.
 
+use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{IsTerminal, StdoutLock, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
-use campaign_etl::cli::{Cli, Format};
-use campaign_etl::commands::{Answer, Surroundings, execute};
+use anyhow::Result;
+use campaign_etl::bug;
+use campaign_etl::cli::{Cli, Format, Global};
+use campaign_etl::commands::{self, Answer, Surroundings, execute};
+use campaign_etl::environment;
 use campaign_etl::exit_code::{self, ExitCode};
+use campaign_etl::messages;
 use campaign_etl::progress::say;
+use campaign_etl::redact::{self, redact};
 use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
 use campaign_etl::store::Access;
 use clap::error::ErrorKind;
@@ -21,20 +25,30 @@ use sysinfo::System;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> process::ExitCode {
+    let environment = take_environment();
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    start_logs(cli.global.log_format);
-    // Damaged exports can make a decoder panic; that is caught where it happens and told as a damaged file.
-    std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
-    let answer = catch_unwind(AssertUnwindSafe(|| answer(&cli))).unwrap_or_else(|panic| {
-        let message =
-            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
-        Err(anyhow::anyhow!("a bug in this program: {}", message.unwrap_or_default()))
-    });
+    start_logs(&cli.global);
+    bug::note_panics();
+    let answer = bug::catch(|| answer(&cli, environment));
     let answer = answer.unwrap_or_else(|error| report_error(&cli, &error));
-    answer_on_stdout(answer.exit_code, |stdout| stdout.write_all(answer.stdout.as_bytes()))
+    answer_on_stdout(answer.exit_code, |stdout| stdout.write_all(redact(&answer.stdout).as_bytes()))
+}
+
+/// The variables of this process; those that libraries would read by themselves and must not are removed before.
+fn take_environment() -> Vec<(String, String)> {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(environment::is_foreign) {
+            // SAFETY: no other thread exists yet.
+            unsafe { std::env::remove_var(name) };
+        }
+    }
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let variables: Vec<(String, String)> = std::env::vars_os().filter_map(text).collect();
+    redact::remember(environment::secrets(&variables));
+    variables
 }
 
 /// An answer that cannot be written is not given, so exit code 0 becomes 74; any other code says something graver. A
@@ -46,7 +60,7 @@ fn answer_on_stdout(
     let mut stdout = std::io::stdout().lock();
     match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            say(&format!("error: cannot write to stdout: {error}"));
+            say(&format!("error: {}", messages::no_stdout(error)));
             let failed = if exit_code == ExitCode::Published { ExitCode::StoreFailed } else { exit_code };
             failed.into()
         }
@@ -54,27 +68,29 @@ fn answer_on_stdout(
     }
 }
 
-fn answer(cli: &Cli) -> Result<Answer> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = cli.global.threads {
+fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = cli.global.threads.map_or(cores, usize::from);
+    // Polars computes with a pool of its own, and now and then with the one that rayon has for everybody.
+    for pool in ["POLARS_MAX_THREADS", "RAYON_NUM_THREADS"] {
         // SAFETY: no other thread exists yet.
-        unsafe { std::env::set_var("POLARS_MAX_THREADS", threads.to_string()) };
-        runtime.worker_threads(threads.into());
+        unsafe { std::env::set_var(pool, threads.to_string()) };
     }
-    let runtime = runtime.enable_all().build().context("starting threads")?;
+    // Reads of local files are blocking calls, of which the runtime would run up to 512 at once.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(threads).max_blocking_threads(threads).enable_all();
+    let runtime = runtime.build().map_err(messages::no_threads)?;
     let mut system = System::new();
     system.refresh_memory();
     let surroundings = Surroundings {
         clock: chrono::Utc::now,
-        environment: std::env::vars_os()
-            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-            .collect(),
+        environment,
         stderr_is_terminal: std::io::stderr().is_terminal(),
         host: System::host_name().unwrap_or_default(),
         process_id: process::id(),
         nonce: RandomState::new().build_hasher().finish(),
         memory_bytes: system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory),
-        cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        cores,
         temporary_folder: std::env::temp_dir(),
         stop: if cli.command.access() == Access::ReadIfThere { Stop::default() } else { listen_to_signals()? },
         runtime: runtime.handle().clone(),
@@ -100,41 +116,61 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return answer_on_stdout(ExitCode::Published, |_| error.print());
     }
-    let _ = error.print();
+    let text = error.to_string();
+    if redact::holds_secret(&text) {
+        say(text.trim_end());
+    } else {
+        // In colours, on a terminal.
+        let _ = error.print();
+    }
     let arguments: Vec<_> = std::env::args().collect();
     if arguments.iter().any(|a| a == "--format=json") || arguments.windows(2).any(|w| w == ["--format", "json"]) {
-        let first_line = error.to_string().lines().next().unwrap_or_default().to_owned();
-        let document = json!({ "error": first_line, "exit_code": ExitCode::Usage as u8 });
-        return answer_on_stdout(ExitCode::Usage, |stdout| writeln!(stdout, "{document}"));
+        let first_line = text.lines().next().unwrap_or_default();
+        let document = json!({ "error": first_line, "exit_code": ExitCode::Usage as u8 }).to_string();
+        return answer_on_stdout(ExitCode::Usage, |stdout| writeln!(stdout, "{}", redact(&document)));
     }
     ExitCode::Usage.into()
 }
 
 fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
-    let exit_code = exit_code::of_error(error);
-    tracing::error!("{error:#}");
-    match (cli.global.log_format, exit_code) {
-        (Format::Json, _) => {}
-        // Waiting needs nobody, so that cron has nothing to mail.
-        (Format::Text, ExitCode::TryLater) if cli.global.quiet => {}
-        (Format::Text, ExitCode::TryLater) => say(&format!("{error:#}")),
-        (Format::Text, _) => say(&format!("error: {error:#}")),
+    let (exit_code, text) = (exit_code::of_error(error), exit_code::text_of(error));
+    // Waiting needs nobody, so that cron has nothing to mail.
+    let waits = exit_code == ExitCode::TryLater;
+    if waits {
+        tracing::info!("{text}")
+    } else {
+        tracing::error!("{text}")
+    }
+    match cli.global.log_format {
+        Format::Json => {}
+        Format::Text if waits && cli.global.quiet => {}
+        Format::Text if waits => say(&text),
+        Format::Text => say(&format!("error: {text}")),
     }
     let stdout = match cli.global.format {
-        Format::Json => format!("{}\n", json!({ "error": format!("{error:#}"), "exit_code": exit_code as u8 })),
+        Format::Json => format!("{}\n", commands::failed(cli, error)),
         Format::Text => String::new(),
     };
     Answer { stdout, exit_code }
 }
 
-/// Structured logs go to stderr; `RUST_LOG` narrows or widens them. In text form people get progress instead.
-fn start_logs(format: Format) {
-    let level = if format == Format::Json { "campaign_etl=info" } else { "off" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    // Its own complaint about a stderr that cannot be written would panic there.
-    let logs =
-        tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
+/// Structured logs go to stderr; `RUST_LOG` narrows or widens them, but a quiet run stays quiet. In text form people get
+/// progress instead.
+fn start_logs(global: &Global) {
+    let filter = match (global.quiet, global.log_format) {
+        (true, Format::Text) => EnvFilter::new("off"),
+        (true, Format::Json) => EnvFilter::new("campaign_etl=warn"),
+        (false, format) => EnvFilter::try_from_default_env()
+            .unwrap_or_else(|_| EnvFilter::new(if format == Format::Json { "campaign_etl=info" } else { "off" })),
+    };
+    // Its own complaint about a stderr that cannot be written would panic there. Colours would stand between a name and
+    // its value, where a secret has to be recognized.
+    let logs = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_ansi(false)
+        .with_env_filter(filter)
+        .with_writer(|| redact::Stderr);
+    match global.log_format {
         Format::Json => logs.json().init(),
         Format::Text => logs.init(),
     }

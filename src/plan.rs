@@ -8,10 +8,11 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use crate::config::Config;
-use crate::contracts::tables::{SHOP_DAILY, TABLES, of_stage};
+use crate::contracts::tables::{TABLES, of_stage};
 use crate::contracts::{Stage, Table, datasets::DATASETS};
 use crate::days::calendar::six_months_before;
-use crate::days::readiness::{DayExports, Folder, Readiness, check_day};
+use crate::days::readiness::{DayExports, Folder, Readiness, check_day, check_location, list_days, readiness};
+use crate::messages;
 use crate::publish::reader::DayTables;
 use crate::record::fingerprint::Fingerprint;
 use crate::record::manifest::{BlockedExports, Manifest};
@@ -32,14 +33,34 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
+    /// # Errors
+    /// `StoreFailed` when the exports' location has no dataset at all; `ConfigWrong` when the results are in another currency.
     pub fn load(exports: &'a Store, results: &'a Store, config: &'a Config) -> Result<Facts<'a>> {
-        Ok(Facts { exports, results, config, state: State::load(results)?, readiness: RefCell::default() })
+        check_location(exports)?;
+        let facts = Facts { exports, results, config, state: State::load(results)?, readiness: RefCell::default() };
+        facts.check_currency()?;
+        Ok(facts)
     }
 
-    /// Looks again at what is published; the exports stay as they were found.
-    pub fn renew_state(&mut self) -> Result<()> {
-        self.state = State::load(self.results)?;
-        Ok(())
+    /// Results hold one currency: amounts of two cannot be added up or compared.
+    fn check_currency(&self) -> Result<()> {
+        // A manifest that cannot be read is told where its day is needed.
+        let newest = self.state.days().into_iter().rev().find_map(|day| self.manifest(day).ok().flatten());
+        match newest {
+            Some(manifest) if manifest.currency != self.config.currency => {
+                let (found, wanted, results) = (&manifest.currency, &self.config.currency, &self.results.location);
+                Err(messages::other_currency(wanted, results, found).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at the folders of days that will be asked for, many at a time. A failure shows when its day is asked for.
+    pub fn look_ahead(&self, days: impl Iterator<Item = NaiveDate>) {
+        let unknown: Vec<NaiveDate> = days.filter(|day| !self.readiness.borrow().contains_key(day)).collect();
+        for listed in list_days(self.exports, &unknown).unwrap_or_default() {
+            self.readiness.borrow_mut().insert(listed.day, readiness(listed, &self.config.required));
+        }
     }
 
     pub fn readiness(&self, day: NaiveDate) -> Result<Readiness> {
@@ -161,7 +182,9 @@ pub fn freshness(
 ) -> Result<Freshness> {
     let reads = windows::reads(table, exports.day, first_campaign_day, config);
     let inputs = inputs_of(table, &reads, &exports.fingerprint(&reads.datasets), tables, config)?;
-    let why_stale = match newest.and_then(|m| m.tables.get(table.name)) {
+    let published = newest.and_then(|m| m.tables.get(table.name));
+    let why_stale = match published {
+        None if newest.and_then(|m| m.skipped_sum(table)?.sum.as_ref()).is_some_and(|sum| sum.inputs == inputs) => None,
         None => Some(format!("{} is not published", table.name)),
         Some(published) if published.inputs != inputs => Some(format!("{} was computed from other inputs", table.name)),
         Some(_) => None,
@@ -205,8 +228,9 @@ fn inputs_of(
 /// The settings that change what results mean. All of them for every table: a budget decides whether an optional export
 /// counts as absent, hence what a window sees of it.
 fn settings(config: &Config) -> String {
-    let Config { time_zone, required, quarantine, baseline_shops, benchmark, tiers, .. } = config;
-    format!("{} {required:?} {quarantine:?} {baseline_shops:?} {benchmark:?} {tiers:?}", time_zone.name())
+    let Config { time_zone, required, may_be_empty, quarantine, baseline_shops, benchmark, tiers, .. } = config;
+    let of_rows = format!("{} {required:?} {may_be_empty:?} {quarantine:?}", time_zone.name());
+    format!("{of_rows} {baseline_shops:?} {benchmark:?} {tiers:?}")
 }
 
 /// Benchmarks of the day before for a day whose own exports cannot be used.
@@ -238,6 +262,9 @@ pub fn resolve_stand_in(
     if !matches!(decide(facts, before, recomputed)?, Decision::Compute { .. } | Decision::Refresh { .. }) {
         return Ok(None);
     }
+    if !has_inputs(facts, before, recomputed)? {
+        return Ok(None);
+    }
     let benchmark = BenchmarkDay { day: before, fallback_reason: Some(reason) };
     let (manifest, tables) = (facts.manifest(day)?, facts.tables(before));
     let (mut inputs, mut is_fresh) = (BTreeMap::new(), true);
@@ -253,6 +280,16 @@ pub fn resolve_stand_in(
     Ok(Some(StandIn { benchmark, inputs, is_fresh }))
 }
 
+/// Whether all tables that the benchmarks of a day read are published, or will be: not where its exports changed while they
+/// were read, nor where a sum does not fit.
+fn has_inputs(facts: &Facts, day: NaiveDate, recomputed: Recomputed) -> Result<bool> {
+    let tables = facts.tables(day);
+    let mut read = of_stage(Stage::Benchmark).flat_map(|table| windows::reads(table, day, None, facts.config).tables);
+    read.try_fold(true, |all, (table, first, last)| {
+        Ok(all && (recomputed(table, first, last).is_some() || tables.sha256(table, day)?.is_some()))
+    })
+}
+
 /// What a run would do for one day.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PlannedDay {
@@ -265,9 +302,10 @@ pub struct PlannedDay {
 }
 
 impl PlannedDay {
-    /// Whether a run would write something: tables, or the verdict that the exports are blocked.
+    /// Whether a run would write something: tables, or the verdict that the exports are blocked. A day that could not be
+    /// looked at may have work.
     pub fn has_work(&self) -> bool {
-        self.action == Action::Compute || !self.tables.is_empty()
+        matches!(self.action, Action::Compute | Action::Fail) || !self.tables.is_empty()
     }
 }
 
@@ -284,6 +322,8 @@ pub enum Action {
     Wait,
     /// A person is needed; benchmarks of the day before may stand in.
     Blocked,
+    /// The day cannot be looked at now.
+    Fail,
     Nothing,
 }
 
@@ -296,6 +336,7 @@ impl Action {
             Action::Fallback => "fallback",
             Action::Wait => "wait",
             Action::Blocked => "blocked",
+            Action::Fail => "fail",
             Action::Nothing => "nothing",
         }
     }
@@ -312,14 +353,17 @@ pub fn plan_days(
     let mut planned: Vec<PlannedDay> = Vec::new();
     let mut days = days.peekable();
     let Some(first) = days.peek().copied() else { return Ok(planned) };
-    let before = day_before_to_compute(facts, first, is_report_day(first))?;
+    let before = day_before_to_compute(facts, first, is_report_day(first)).ok().flatten();
     for day in before.into_iter().chain(days) {
         let recomputed = |table: &Table, first: NaiveDate, last: NaiveDate| {
             let computes = |p: &&PlannedDay| (first..=last).contains(&p.day) && p.tables.contains(&table.name);
             planned.iter().find(computes).map(|p| p.day)
         };
-        let next = plan_day(facts, day, is_report_day(day), &recomputed)?;
-        planned.push(next);
+        let next = plan_day(facts, day, is_report_day(day), &recomputed);
+        // One day that cannot be looked at says nothing about the others.
+        let failed =
+            |error: anyhow::Error| PlannedDay { day, action: Action::Fail, why: format!("{error:#}"), tables: vec![] };
+        planned.push(next.unwrap_or_else(failed));
     }
     Ok(planned)
 }
@@ -379,30 +423,62 @@ fn planned_stand_in(
     Ok(stand_in.map(|s| s.inputs.into_keys().collect()).unwrap_or_default())
 }
 
-/// Days that a run does not reach, and that a person should know of.
+/// Days that a run does not reach, and that a person should know of; oldest first.
 #[derive(Default)]
 pub struct OutOfReach {
     /// Final and not published.
     pub unpublished: Vec<NaiveDate>,
     /// Known to be blocked.
     pub blocked: Vec<NaiveDate>,
+    /// Published, and not what they would be now; with the reason of the oldest.
+    pub stale: Vec<NaiveDate>,
+    pub why_stale: Option<String>,
+    /// Cannot be looked at; with the reason of the oldest.
+    pub failed: Vec<NaiveDate>,
+    pub why_failed: Option<String>,
 }
 
-/// Days from six months before `day` until `first`, excluded, that are final and unpublished.
+/// Looks at the days from six months before `day` until `first`, excluded.
 pub fn days_out_of_reach(facts: &Facts, day: NaiveDate, first: NaiveDate) -> Result<OutOfReach> {
+    let mut found = facts.state.days();
+    if let Some(dataset) = facts.config.required.first() {
+        let folders = facts.exports.list_folders(dataset)?;
+        found.extend(folders.iter().filter_map(|folder| folder.strip_prefix("dt=")?.parse::<NaiveDate>().ok()));
+    }
+    found.retain(|found| *found >= six_months_before(day) && *found < first);
+    found.sort_unstable();
+    found.dedup();
+    facts.look_ahead(found.iter().copied());
     let mut out_of_reach = OutOfReach::default();
-    let Some(dataset) = facts.config.required.first() else { return Ok(out_of_reach) };
-    for folder in facts.exports.list_folders(dataset)? {
-        let Some(found) = folder.strip_prefix("dt=").and_then(|d| d.parse::<NaiveDate>().ok()) else { continue };
-        let manifest = facts.manifest(found)?;
-        if found < six_months_before(day) || found >= first || manifest.is_some_and(|m| m.has(&SHOP_DAILY)) {
-            continue;
-        }
-        match decide(facts, found, NOTHING_RECOMPUTED)? {
-            Decision::Wait(_) => {}
-            Decision::KnownBlocked(_) => out_of_reach.blocked.push(found),
-            Decision::Compute { .. } | Decision::Refresh { .. } => out_of_reach.unpublished.push(found),
+    for day in found {
+        if let Err(error) = look_out_of_reach(facts, day, &mut out_of_reach) {
+            out_of_reach.failed.push(day);
+            out_of_reach.why_failed.get_or_insert_with(|| format!("{error:#}"));
         }
     }
     Ok(out_of_reach)
+}
+
+fn look_out_of_reach(facts: &Facts, day: NaiveDate, found: &mut OutOfReach) -> Result<()> {
+    let manifest = facts.manifest(day)?;
+    let is_published = manifest.as_ref().is_some_and(|m| m.has_rollups());
+    let lost = manifest.map(|m| m.lost.join(", ")).filter(|lost| !lost.is_empty());
+    let why_stale = match decide(facts, day, NOTHING_RECOMPUTED)? {
+        Decision::KnownBlocked(_) => {
+            found.blocked.push(day);
+            None
+        }
+        Decision::Compute { .. } if !is_published => {
+            found.unpublished.push(day);
+            None
+        }
+        Decision::Compute { why, .. } => Some(why.to_owned()),
+        Decision::Refresh { stale, .. } => stale.into_iter().next().map(|stale| stale.why),
+        Decision::Wait(_) => lost.map(|lost| format!("files are gone: {lost}")),
+    };
+    if let Some(why) = why_stale {
+        found.stale.push(day);
+        found.why_stale.get_or_insert(why);
+    }
+    Ok(())
 }

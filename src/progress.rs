@@ -4,6 +4,8 @@ use std::io::Write;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::redact::redact;
+
 /// How to show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Display {
@@ -47,7 +49,7 @@ impl Progress {
     pub fn stage(&self, day: chrono::NaiveDate, stage: &str, what: &str) {
         tracing::info!(%day, stage, "{what}");
         match self.display {
-            Display::Bar => self.bar.set_message(format!("{day} {stage}: {what}")),
+            Display::Bar => self.bar.set_message(redact(&format!("{day} {stage}: {what}")).into_owned()),
             Display::Lines => say(&format!("{day} {stage}: {what}")),
             Display::Logs | Display::Quiet => {}
         }
@@ -81,5 +83,5 @@ impl Progress {
 
 /// One line on stderr. That nobody can read it (a full disk, a closed pipe) does not stop the work.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", redact(line));
 }

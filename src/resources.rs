@@ -39,14 +39,17 @@ impl Resources {
         Resources { spilled_bytes: Arc::default(), ..self.clone() }
     }
 
-    /// The results of `work` on each item, in the order of the items, computed by all threads.
+    /// The results of `work` on each item, in the order of the items, computed by all threads; a single one is the caller's.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-        let count = items.len();
+        let threads = self.threads.min(items.len());
+        if threads <= 1 {
+            return items.into_iter().map(work).collect();
+        }
         let waiting = Mutex::new(items.into_iter().enumerate());
         let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
         let mut done: Vec<(usize, R)> = thread::scope(|scope| {
             let some = || std::iter::from_fn(next).map(|(n, item)| (n, work(item))).collect::<Vec<_>>();
-            let threads: Vec<_> = (0..self.threads.min(count)).map(|_| scope.spawn(some)).collect();
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
             let results = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
             threads.into_iter().flat_map(results).collect()
         });

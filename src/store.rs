@@ -2,19 +2,20 @@
 
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use backon::{BlockingRetryable, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
 use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
@@ -22,7 +23,11 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::config::ConfigWrong;
+use crate::environment::Cloud;
+use crate::local_listing;
+pub use crate::messages::StoreFailed;
+use crate::messages::{self, ConfigWrong};
+use crate::redact::holds_secret;
 
 /// A folder on a disk or in an object store. All paths given to it are relative to that folder.
 #[derive(Clone, Debug)]
@@ -51,6 +56,42 @@ pub struct Entry {
     pub modified_at: DateTime<Utc>,
 }
 
+/// What lies directly in a folder.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Sorted by name bytewise.
+    pub objects: Vec<Entry>,
+    /// Entries that are not objects, sorted by name. An empty folder is none.
+    pub strays: Vec<Stray>,
+}
+
+impl Listing {
+    pub fn sort(&mut self) {
+        self.objects.sort_by(|a, b| a.name.cmp(&b.name));
+        self.strays.sort();
+    }
+}
+
+/// An entry of a folder that cannot be read as an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stray {
+    /// As it can be printed: control characters and bytes that are not UTF-8 are escaped.
+    pub name: String,
+    pub kind: StrayKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StrayKind {
+    /// A folder with something in it.
+    Folder,
+    /// A link to nothing, or to itself.
+    BrokenLink,
+    /// A name with control characters, not in UTF-8, or kept for unfinished files.
+    Name,
+    /// A device, a pipe or a socket.
+    Special,
+}
+
 /// What trying to create an object came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Creation {
@@ -60,17 +101,8 @@ pub enum Creation {
     Exists(Bytes),
 }
 
-/// The store has no "create only if absent".
-#[derive(Debug)]
-pub struct Unconditional;
-
-impl std::fmt::Display for Unconditional {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the store cannot create an object only if it is absent")
-    }
-}
-
-impl std::error::Error for Unconditional {}
+/// Folders that are listed at a time: enough to hide the latency of an object store, few enough not to be throttled.
+const LISTED_AT_ONCE: usize = 32;
 
 /// Pauses before something is tried again that failed or was refused and may well succeed: 100 ms, doubled each time,
 /// with jitter. Single requests to an object store are repeated below this, by `object_store`.
@@ -89,43 +121,34 @@ pub enum Access {
     WriteIfThere,
 }
 
-/// The store failed or cannot be reached; the exit code tells it from everything else.
-#[derive(Debug)]
-pub struct StoreFailed(pub String);
-
-impl std::fmt::Display for StoreFailed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl std::error::Error for StoreFailed {}
-
 impl Store {
     /// Opens a local path or a `file:`, `s3:`, `gs:` or `az:` URL.
     ///
-    /// `options` are the settings that `object_store` reads for each cloud, as it documents them (the environment).
+    /// `environment`: of its variables, only those count that `environment.rs` lists for the cloud of the URL.
     ///
     /// # Errors
-    /// `ConfigWrong` when the location is not understood, `StoreFailed` when a local folder to read does not exist.
-    pub fn open(location: &str, access: Access, options: &[(String, String)], runtime: Handle) -> Result<Store> {
-        let failed = |why: String| StoreFailed(format!("cannot open {location}: {why}"));
+    /// `ConfigWrong` when the location or a setting of its store is not understood, `StoreFailed` when a local folder to read
+    /// does not exist.
+    pub fn open(location: &str, access: Access, environment: &[(String, String)], runtime: Handle) -> Result<Store> {
+        let bad_settings = |why: &(dyn std::error::Error + 'static)| messages::bad_store_settings(location, cause(why));
         let (inner, root): (Arc<dyn ObjectStore>, Path) = match local_path(location)? {
             Some(path) => {
                 if matches!(access, Access::ReadIfThere | Access::WriteIfThere) && !path.exists() {
                     return Ok(Store::new(Arc::new(object_store::memory::InMemory::new()), location, runtime));
                 }
                 if access == Access::Write {
-                    std::fs::create_dir_all(&path).map_err(|e| failed(e.to_string()))?;
+                    std::fs::create_dir_all(&path).map_err(|e| messages::cannot_open(location, e))?;
                 }
-                let store = LocalFileSystem::new_with_prefix(&path).map_err(|e| failed(cause(&e)))?;
+                let store =
+                    LocalFileSystem::new_with_prefix(&path).map_err(|e| messages::cannot_open(location, cause(&e)))?;
                 let store = store.with_fsync(matches!(access, Access::Write | Access::WriteIfThere));
                 return Ok(Store { local_root: Some(path), ..Store::new(Arc::new(store), location, runtime) });
             }
             None => {
-                let url = Url::parse(location).with_context(|| format!("{location} is not a URL"))?;
-                let options = options.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-                let (store, root) = object_store::parse_url_opts(&url, options).map_err(|e| failed(cause(&e)))?;
+                let url = Url::parse(location).map_err(|e| bad_settings(&e))?;
+                let options = Cloud::of_scheme(url.scheme()).map(|cloud| cloud.options(environment));
+                let options = options.unwrap_or_default();
+                let (store, root) = object_store::parse_url_opts(&url, options).map_err(|e| bad_settings(&e))?;
                 (Arc::from(store), root)
             }
         };
@@ -159,33 +182,75 @@ impl Store {
         format!("{}/{path}", self.location.trim_end_matches('/'))
     }
 
-    /// The objects directly in each folder, sorted by name bytewise. A folder that does not exist is empty.
-    pub fn list_each(&self, folders: &[String]) -> Result<Vec<Vec<Entry>>> {
-        let listed = futures::future::try_join_all(folders.iter().map(|folder| self.list_folder(folder)));
-        let by_name = |listed: ListResult| {
-            let name = |o: &ObjectMeta| o.location.filename().map(str::to_owned);
-            sorted(listed.objects.iter().filter_map(|o| Some(entry(name(o)?, o))))
-        };
-        Ok(self.runtime.block_on(listed)?.into_iter().map(by_name).collect())
+    /// What lies directly in each folder. A folder that does not exist is empty.
+    pub fn list_each(&self, folders: &[String]) -> Result<Vec<Listing>> {
+        if let Some(root) = &self.local_root {
+            let list = |folder: &String| {
+                local_listing::list(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))
+            };
+            return folders.iter().map(list).collect();
+        }
+        let listings = futures::stream::iter(folders.iter().map(|folder| self.list_objects(folder)));
+        self.runtime.block_on(listings.buffered(LISTED_AT_ONCE).try_collect())
     }
 
     /// The names of the folders directly in a folder, sorted.
     pub fn list_folders(&self, folder: &str) -> Result<Vec<String>> {
-        let listed = self.runtime.block_on(self.list_folder(folder))?;
-        let mut names: Vec<String> =
-            listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
+        if let Some(root) = &self.local_root {
+            let listing = local_listing::list(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))?;
+            let folders = listing.strays.into_iter().filter(|stray| stray.kind == StrayKind::Folder);
+            return Ok(folders.map(|stray| stray.name).collect());
+        }
+        let path = self.path("list", folder)?;
+        let mut names: Vec<String> = match self.runtime.block_on(self.inner.list_with_delimiter(Some(&path))) {
+            Err(object_store::Error::NotFound { .. }) => vec![],
+            Err(e) => return Err(self.failed("list", folder, &e)),
+            Ok(listed) => listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect(),
+        };
         names.sort();
         Ok(names)
     }
 
-    async fn list_folder(&self, folder: &str) -> Result<ListResult> {
+    async fn list_objects(&self, folder: &str) -> Result<Listing> {
         let path = self.path("list", folder)?;
-        match self.inner.list_with_delimiter(Some(&path)).await {
-            Err(object_store::Error::NotFound { .. }) => {
-                Ok(ListResult { objects: vec![], common_prefixes: vec![], extensions: Default::default() })
+        let listed = match self.inner.list_with_delimiter(Some(&path)).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(Listing::default()),
+            // A store that lists a name which cannot be a path does not list the others.
+            Err(object_store::Error::InvalidPath { source }) => {
+                let stray = Stray { name: source.to_string(), kind: StrayKind::Name };
+                return Ok(Listing { objects: vec![], strays: vec![stray] });
             }
-            other => other.map_err(|e| self.failed("list", folder, &e)),
+            other => other.map_err(|e| self.failed("list", folder, &e))?,
+        };
+        let mut listing = Listing::default();
+        // Consoles mark a folder with an empty object whose name is that of the folder and a slash.
+        for meta in listed.objects.iter().filter(|meta| meta.location != path) {
+            if let Some(name) = meta.location.filename() {
+                listing.objects.push(entry(name.to_owned(), meta));
+            }
         }
+        for below in &listed.common_prefixes {
+            if let Some(name) = below.filename()
+                && self.has_objects(below).await.map_err(|e| self.failed("list", folder, &e))?
+            {
+                listing.strays.push(Stray { name: name.to_owned(), kind: StrayKind::Folder });
+            }
+        }
+        listing.sort();
+        Ok(listing)
+    }
+
+    /// Whether there is anything below a path but the mark of a folder.
+    async fn has_objects(&self, path: &Path) -> object_store::Result<bool> {
+        let mut below = self.inner.list(Some(path));
+        while let Some(meta) = below.next().await {
+            match meta {
+                Ok(meta) if meta.location == *path => {}
+                Err(error) if !matches!(error, object_store::Error::InvalidPath { .. }) => return Err(error),
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     /// Every object below a folder, at any depth, sorted by its path below that folder.
@@ -195,6 +260,12 @@ impl Store {
 
     /// Every object below each folder, at any depth, sorted by its path below that folder.
     pub fn list_all_of_each(&self, folders: &[&str]) -> Result<Vec<Vec<Entry>>> {
+        if let Some(root) = &self.local_root {
+            let list = |folder: &&str| {
+                local_listing::list_below(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))
+            };
+            return folders.iter().map(list).collect();
+        }
         let listed = folders.iter().map(|folder| async move {
             let path = self.path("list", folder)?;
             let below = |o: &ObjectMeta| Some(Path::from_iter(o.location.prefix_match(&path)?).to_string());
@@ -261,14 +332,19 @@ impl Store {
     /// write), is settled by reading back: what is found decides. So `bytes` must be unlike those of any other writer.
     ///
     /// # Errors
-    /// `Unconditional` when the store has no such operation; `StoreFailed` when it cannot be told what happened.
+    /// `ConfigWrong` when the store has no such operation; `StoreFailed` when it cannot be told what happened.
     pub fn create(&self, path: &str, bytes: Bytes) -> Result<Creation> {
         let full = self.path("create", path)?;
         let try_once = || -> Result<Creation> {
             let put = self.inner.put_opts(&full, bytes.clone().into(), PutMode::Create.into());
             let error = match self.wait(put) {
                 Ok(_) => return Ok(Creation::Created),
-                Err(error) if is_unsupported(&error) => return Err(Unconditional.into()),
+                Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                    return Err(messages::no_conditions(&self.location).into());
+                }
+                Err(error) if self.lacks_hard_links(path, &error) => {
+                    return Err(messages::no_hard_links(&self.location).into());
+                }
                 Err(error) => error,
             };
             match self.read(path)? {
@@ -278,6 +354,52 @@ impl Store {
             }
         };
         try_once.retry(self.retries).when(|error| error.is::<StoreFailed>()).call()
+    }
+
+    /// Whether a disk refused to create an object because its file system has no hard links: a file that is made only if it
+    /// is absent is made beside its place and then linked there.
+    fn lacks_hard_links(&self, path: &str, error: &object_store::Error) -> bool {
+        let Some(root) = &self.local_root else { return false };
+        let Some(refused) = io_error(error).filter(|refused| may_refuse_links(refused)) else { return false };
+        let full = root.join(path);
+        let make_a_file = || full.parent().map_or(Ok(()), |folder| tempfile::tempfile_in(folder).map(drop));
+        is_link_refused(refused, &make_a_file())
+    }
+
+    /// Whether a file can be moved from one path to another in one step, as far as it can be seen before anything is
+    /// published. Only disks have what stands in the way.
+    ///
+    /// # Errors
+    /// `StoreFailed`, which names the obstacle: another file system, or something else where the file or its folder belongs.
+    pub fn check_move(&self, from: &str, to: &str) -> Result<()> {
+        let Some(root) = &self.local_root else { return Ok(()) };
+        if root.join(to).is_dir() {
+            return Err(messages::in_the_way(self.show(to), "a folder where a file belongs").into());
+        }
+        let (staging, folder) = (self.nearest_folder(root, from)?, self.nearest_folder(root, to)?);
+        let device = |folder: &std::path::Path| {
+            std::fs::metadata(folder).map(|found| found.dev()).map_err(|e| self.failed_to("read", to, &e))
+        };
+        if device(&staging)? != device(&folder)? {
+            return Err(messages::other_file_system(folder.display(), staging.display()).into());
+        }
+        Ok(())
+    }
+
+    /// The folder that a path is in, or will be made in.
+    fn nearest_folder(&self, root: &std::path::Path, path: &str) -> Result<PathBuf> {
+        let in_the_way = |at: &std::path::Path, what| Err(messages::in_the_way(at.display(), what).into());
+        for above in root.join(path).ancestors().skip(1).take_while(|folder| folder.starts_with(root)) {
+            match std::fs::metadata(above) {
+                Ok(found) if found.is_dir() => return Ok(above.into()),
+                Ok(_) => return in_the_way(above, "a file where a folder belongs"),
+                Err(e) if e.kind() == io::ErrorKind::NotADirectory => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !above.is_symlink() => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return in_the_way(above, "a link to nothing"),
+                Err(e) => return Err(self.failed_to("read", path, &e)),
+            }
+        }
+        Ok(root.into())
     }
 
     /// Moves an object within the store, over what is there. Readers of `to` see the old object or the new one. `false`:
@@ -365,11 +487,28 @@ impl Store {
     }
 
     fn failed(&self, what: &str, path: &str, error: &object_store::Error) -> anyhow::Error {
-        self.failed_to(what, path, &cause(error))
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        let kind = match error {
+            PermissionDenied { .. } | Unauthenticated { .. } => Some(io::ErrorKind::PermissionDenied),
+            _ => io_error(error).map(io::Error::kind),
+        };
+        self.explained(what, path, &cause(error), kind)
     }
 
-    fn failed_to(&self, what: &str, path: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
-        anyhow!(StoreFailed(format!("cannot {what} {}: {why}", self.show(path))))
+    fn failed_to(&self, what: &str, path: &str, error: &io::Error) -> anyhow::Error {
+        self.explained(what, path, &error.to_string(), Some(error.kind()))
+    }
+
+    /// What helps depends on what went wrong.
+    fn explained(&self, what: &str, path: &str, why: &str, kind: Option<io::ErrorKind>) -> anyhow::Error {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let shown = self.show(path);
+        let failed = match kind {
+            Some(PermissionDenied | ReadOnlyFilesystem) => messages::not_permitted(what, shown, why),
+            Some(StorageFull | QuotaExceeded) => messages::no_room(what, shown, why),
+            _ => messages::store_failed(what, shown, why),
+        };
+        failed.into()
     }
 }
 
@@ -423,27 +562,27 @@ fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// Object stores that a URL may name.
-const CLOUD_SCHEMES: [&str; 3] = ["s3", "gs", "az"];
-
 /// `None`: a URL of an object store. Anything else is a path, also with a colon in a name.
 fn local_path(location: &str) -> Result<Option<PathBuf>, ConfigWrong> {
-    let wrong = |why: &str| Err(ConfigWrong(format!("{location:?} is not a location: {why}")));
+    let wrong = |to_do: &str| Err(messages::not_a_location(location, to_do));
     if location.is_empty() {
-        return wrong("it is empty; give a path or a file:, s3:, gs: or az: URL");
+        return wrong("give a path or a file:, s3:, gs: or az: URL");
     }
     let Some((scheme, rest)) = location.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
         return Ok(Some(location.into()));
     };
     let scheme = scheme.to_ascii_lowercase();
-    let is_cloud = CLOUD_SCHEMES.contains(&scheme.as_str());
+    let is_cloud = Cloud::of_scheme(&scheme).is_some();
+    if (is_cloud || (scheme != "file" && rest.starts_with("//"))) && holds_secret(location) {
+        return Err(messages::secret_in_location(location));
+    }
     if scheme != "file" && !is_cloud {
         return match rest.starts_with("//") {
             true => wrong("give a path or a file:, s3:, gs: or az: URL"),
             false => Ok(Some(location.into())),
         };
     }
-    let Ok(url) = Url::parse(location) else { return wrong("its URL cannot be read") };
+    let Ok(url) = Url::parse(location) else { return wrong(&format!("write {scheme}://bucket/folder")) };
     if url.query().is_some() || url.fragment().is_some() {
         return wrong("in a URL write ? as %3F and # as %23");
     }
@@ -462,17 +601,24 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
-/// Whether the store has no such operation: it says so, or it is a disk without hard links.
-fn is_unsupported(error: &object_store::Error) -> bool {
-    use object_store::Error::{NotImplemented, NotSupported};
+/// The error of the operating system in an error of a disk.
+fn io_error(error: &object_store::Error) -> Option<&io::Error> {
     let mut causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
-    let by_system =
-        |e: &io::Error| e.kind() == io::ErrorKind::Unsupported || e.raw_os_error() == Some(OPERATION_NOT_PERMITTED);
-    matches!(error, NotImplemented { .. } | NotSupported { .. })
-        || causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(by_system))
+    causes.find_map(|cause| cause.downcast_ref::<io::Error>())
 }
 
-/// EPERM: what file systems without hard links answer; a folder that may not be written gives EACCES.
+/// Whether a file was linked in vain because of its file system, given that an ordinary file could be made beside it.
+/// A folder that may not be written gives EPERM too, when it is immutable, and then no file can be made.
+fn is_link_refused(link: &io::Error, ordinary: &io::Result<()>) -> bool {
+    may_refuse_links(link) && ordinary.is_ok()
+}
+
+/// EPERM, EOPNOTSUPP and ENOSYS are what file systems without hard links answer.
+fn may_refuse_links(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(OPERATION_NOT_PERMITTED)
+}
+
+/// EPERM; a folder whose permissions do not let it be written gives EACCES.
 const OPERATION_NOT_PERMITTED: i32 = 1;
 
 /// Nothing to remove is as good as removed.
@@ -518,6 +664,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn hard_links_are_missing_only_where_an_ordinary_file_can_be_made() {
+        const EACCES: i32 = 13;
+        const ENOSYS: i32 = 38;
+        const EOPNOTSUPP: i32 = 95;
+        let os = io::Error::from_raw_os_error;
+        for code in [OPERATION_NOT_PERMITTED, ENOSYS, EOPNOTSUPP] {
+            assert!(is_link_refused(&os(code), &Ok(())), "{code}");
+            assert!(!is_link_refused(&os(code), &Err(os(OPERATION_NOT_PERMITTED))), "{code}: no file at all");
+        }
+        assert!(!is_link_refused(&os(EACCES), &Ok(())));
+    }
+
+    #[test]
+    fn what_helps_depends_on_what_went_wrong() {
+        const EROFS: i32 = 30;
+        const ENOSPC: i32 = 28;
+        const EIO: i32 = 5;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let memory = Arc::new(object_store::memory::InMemory::new());
+        let store = Store::new(memory, "results", runtime.handle().clone());
+        for (code, remedy) in [
+            (OPERATION_NOT_PERMITTED, "give the account of the job that right"),
+            (EROFS, "give the account of the job that right"),
+            (ENOSPC, "make room there and run again"),
+            (EIO, "run again; if it stays so"),
+        ] {
+            let error = store.failed_to("create", "x", &io::Error::from_raw_os_error(code));
+            assert!(error.is::<StoreFailed>());
+            let said = error.to_string();
+            assert!(said.contains(" create results/x: ") && said.contains(remedy), "{said}");
+        }
+    }
+
+    #[test]
     fn a_location_is_a_path_or_one_of_four_urls() {
         let path = |text: &str| local_path(text).unwrap();
         for plain in ["exports", "/data/exports", "myfile:x/ex", "a/s3:/b", "./foo://bar", "x:y", "2:/a"] {
@@ -529,6 +709,28 @@ mod tests {
         for url in ["s3://bucket/x", "gs://bucket", "az://container/x", "S3://bucket/x"] {
             assert_eq!(path(url), None);
         }
+    }
+
+    #[test]
+    fn a_location_with_a_key_or_a_signature_is_refused() {
+        for location in [
+            "s3://AKIA7:wJalr@bucket/x",
+            "s3://AKIA7:wJ/alr@bucket/x",
+            "s3:AKIA7:wJalr@bucket/x",
+            "gs://key@bucket/x",
+            "az://name:key@container/x",
+            "az://container/x?sv=2&sig=Ab",
+            "https://a.blob.core.windows.net/container?sv=2&sig=Ab",
+            "s3://bucket/x?X-Amz-Signature=0f",
+            "s3://bucket/x%3FX-Amz-Signature=0f",
+        ] {
+            let said = local_path(location).unwrap_err().to_string();
+            assert!(said.contains("give keys in the environment, under the names in docs/operations.md"), "{said}");
+        }
+        for location in ["az://container@account.blob.core.windows.net/x", "s3://bucket/a@b"] {
+            assert_eq!(local_path(location).unwrap(), None);
+        }
+        assert_eq!(local_path("exports/token=1/x").unwrap(), Some("exports/token=1/x".into()), "a path of a disk");
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Day {
         };
         let mut rows = Rows::new(&resources);
         let read =
-            read_day(&self.store, &exports, &self.config, &resources, &wanted, true, &mut rows).unwrap();
+            read_day(&self.store, &exports, &self.config, &resources, &wanted, &mut rows).unwrap();
         for (dataset, defect) in &read.defects {
             assert_eq!(dataset.name, fuzzed.name);
             if let Defect::Contract(issues) = defect {

@@ -12,6 +12,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use polars::prelude as pl;
 
+use super::sums::SumTooLarge;
 use super::{Column, Kind, Table};
 
 /// Digits and scale of money in files: `DECIMAL(18,2)`.
@@ -43,24 +44,22 @@ pub fn schema(columns: &[Column]) -> SchemaRef {
 /// The file form of a conformed table, one batch.
 ///
 /// # Errors
-/// When an amount of money does not fit `DECIMAL(18,2)`; names table, column and amount.
+/// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`.
 pub fn to_batch(table: &Table, rows: &pl::DataFrame) -> Result<RecordBatch> {
-    let arrays = table
-        .columns
-        .iter()
-        .map(|column| to_array(column, rows.column(column.name)?).with_context(|| format!("table {}", table.name)))
-        .collect::<Result<Vec<_>>>()?;
+    let arrays = table.columns.iter().map(|column| to_array(table, column, rows)).collect::<Result<Vec<_>>>()?;
     Ok(RecordBatch::try_new(schema(table.columns), arrays)?)
 }
 
-fn to_array(column: &Column, values: &pl::Column) -> Result<ArrayRef> {
+fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<ArrayRef> {
+    let values = rows.column(column.name)?;
     Ok(match column.kind {
         Kind::Int64 => Arc::new(Int64Array::from_iter(values.i64()?.iter())),
         Kind::Int32 => bail!("column {}: results have no INT32", column.name),
         Kind::Money => {
             let cents = values.i128()?;
-            if let Some(over) = cents.iter().flatten().find(|c| c.abs() > MONEY_MAX_CENTS) {
-                bail!("column {}: {} does not fit {}", column.name, show_cents(over), column.kind.sql());
+            let is_over = |(_, cents): &(usize, Option<i128>)| cents.is_some_and(|cents| cents.abs() > MONEY_MAX_CENTS);
+            if let Some((row, Some(over))) = cents.iter().enumerate().find(is_over) {
+                return Err(SumTooLarge::new(table, column, rows, row, show_cents(over)).into());
             }
             let array = Decimal128Array::from_iter(cents.iter());
             Arc::new(array.with_precision_and_scale(MONEY_PRECISION, MONEY_SCALE)?)

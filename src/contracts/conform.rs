@@ -1,9 +1,10 @@
 //! A computed table brought into its contract's form: columns, types, nulls, order of rows, unique key.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use polars::prelude::{self as pl, DataFrame, DataType, SortMultipleOptions};
 
 use super::arrow::memory_type;
+use super::sums::SumTooLarge;
 use super::{Column, Kind, Table};
 use crate::columns;
 
@@ -12,12 +13,12 @@ impl Table {
     ///
     /// # Errors
     /// When a column is missing, has another type, is null where the contract says never, or when a key repeats; each
-    /// is a bug of this program. And when a sum of counts does not fit its column, which absurd exports can bring about.
+    /// is a bug of this program. `SumTooLarge` when a sum of counts does not fit its column, which absurd exports bring about.
     pub fn conform(&self, rows: DataFrame) -> Result<DataFrame> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for column in self.columns {
             let values = rows.column(column.name).map_err(|e| anyhow!(e).context(format!("table {}", self.name)))?;
-            let values = narrowed(column, values).with_context(|| format!("table {}", self.name))?;
+            let values = narrowed(self, column, values, &rows)?;
             ensure!(
                 *values.dtype() == memory_type(column.kind),
                 "table {}, column {}: expected {}, computed {}",
@@ -42,17 +43,16 @@ impl Table {
 }
 
 /// Counts that were summed in 128 bits, in the 64 of their column.
-fn narrowed(column: &Column, values: &pl::Column) -> Result<pl::Column> {
+fn narrowed(table: &Table, column: &Column, values: &pl::Column, rows: &DataFrame) -> Result<pl::Column> {
     if column.kind != Kind::Int64 || *values.dtype() != DataType::Int128 {
         return Ok(values.clone());
     }
-    let exact = values.i128()?.iter();
-    let narrow: Vec<Option<i64>> = exact
-        .map(|sum| {
-            sum.map(|sum| i64::try_from(sum).ok().with_context(|| format!("{sum} does not fit INT64"))).transpose()
-        })
-        .collect::<Result<_>>()
-        .with_context(|| format!("column {}", column.name))?;
+    let narrow = |(row, sum): (usize, Option<i128>)| {
+        let narrow =
+            |sum: i128| i64::try_from(sum).map_err(|_| SumTooLarge::new(table, column, rows, row, sum.to_string()));
+        sum.map(narrow).transpose()
+    };
+    let narrow: Vec<Option<i64>> = values.i128()?.iter().enumerate().map(narrow).collect::<Result<_, _>>()?;
     Ok(columns::ints(column.name, narrow))
 }
 
@@ -72,6 +72,6 @@ mod tests {
         let greatest = conformed(i64::MAX.into()).unwrap();
         assert_eq!(greatest.column("items_sold").unwrap().i64().unwrap().get(0), Some(i64::MAX));
         let error = format!("{:#}", conformed(i128::from(i64::MAX) + 1).unwrap_err());
-        assert_eq!(error, "table sku_daily: column items_sold: 9223372036854775808 does not fit INT64");
+        assert_eq!(error, "sku_daily: items_sold of shop 1 adds up to 9223372036854775808, more than INT64 holds");
     }
 }

@@ -1,6 +1,6 @@
 //! The ten export datasets (SPEC.md section 2).
 
-use super::{Column, Dataset, Kind, Reason, Rule, count, day, flag, id, instant, money, text};
+use super::{Column, Dataset, Kind, Reason, Rule, WithoutRows, count, day, flag, id, instant, money, text};
 
 const ABSENT: &str = "none or unknown";
 
@@ -25,6 +25,9 @@ pub static ORDER_LINES: Dataset = Dataset {
     ],
     key: &["order_id", "sku_id"],
     rules: &[
+        Rule::NotTooLarge {
+            columns: &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"],
+        },
         Rule::AtLeast { columns: &["quantity"], least: 1, reason: Reason::BadQuantity },
         Rule::AtLeast {
             columns: &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"],
@@ -35,6 +38,7 @@ pub static ORDER_LINES: Dataset = Dataset {
         Rule::NotEmpty { column: "channel", reason: Reason::BadChannel },
     ],
     always_required: true,
+    without_rows: WithoutRows::BlocksUnlessAllowed,
 };
 
 pub static PRODUCT_TRAFFIC: Dataset = Dataset {
@@ -61,6 +65,7 @@ pub static PRODUCT_TRAFFIC: Dataset = Dataset {
         Rule::NotEmpty { column: "channel", reason: Reason::BadChannel },
     ],
     always_required: true,
+    without_rows: WithoutRows::BlocksUnlessAllowed,
 };
 
 pub static CONTENTS: Dataset = Dataset {
@@ -80,11 +85,13 @@ pub static CONTENTS: Dataset = Dataset {
     ],
     key: &["shop_id", "content_id"],
     rules: &[
+        Rule::NotTooLarge { columns: &["views"] },
         Rule::OneOf { column: "content_type", values: &[VIDEO, LIVE] },
         Rule::OneOf { column: "account_type", values: &[OFFICIAL_ACCOUNTS, MARKETING_ACCOUNTS, AFFILIATE_ACCOUNTS] },
         Rule::AtLeast { columns: &["views"], least: 0, reason: Reason::NegativeCount },
     ],
     always_required: false,
+    without_rows: WithoutRows::Fine,
 };
 
 /// Values of `contents.content_type`, and the two channels whose gmv is told apart.
@@ -101,10 +108,12 @@ pub static AD_HOURS: Dataset = Dataset {
     columns: &[id("ad_account_id"), id("shop_id"), instant("hour_start"), money("spend"), money("gross_revenue")],
     key: &["ad_account_id", "shop_id", "hour_start"],
     rules: &[
+        Rule::NotTooLarge { columns: &["spend", "gross_revenue"] },
         Rule::AtLeast { columns: &["spend", "gross_revenue"], least: 0, reason: Reason::NegativeMoney },
         Rule::InsideDay { column: "hour_start" },
     ],
     always_required: false,
+    without_rows: WithoutRows::Fine,
 };
 
 pub static SHOPS: Dataset = Dataset {
@@ -119,15 +128,20 @@ pub static SHOPS: Dataset = Dataset {
     key: &["shop_id"],
     rules: &[],
     always_required: true,
+    without_rows: WithoutRows::Blocks,
 };
 
 pub static INVENTORY: Dataset = Dataset {
     name: "inventory",
     grain: "one SKU, snapshot at the end of the day",
     columns: &[id("shop_id"), id("product_id"), id("sku_id"), count("available_quantity", "items")],
-    key: &["sku_id"],
-    rules: &[Rule::AtLeast { columns: &["available_quantity"], least: 0, reason: Reason::NegativeCount }],
+    key: &["shop_id", "product_id", "sku_id"],
+    rules: &[
+        Rule::NotTooLarge { columns: &["available_quantity"] },
+        Rule::AtLeast { columns: &["available_quantity"], least: 0, reason: Reason::NegativeCount },
+    ],
     always_required: false,
+    without_rows: WithoutRows::Fine,
 };
 
 pub static CAMPAIGNS: Dataset = Dataset {
@@ -137,6 +151,7 @@ pub static CAMPAIGNS: Dataset = Dataset {
     key: &["campaign_id"],
     rules: &[Rule::Ordered { first: "first_day", last: "last_day" }],
     always_required: true,
+    without_rows: WithoutRows::Fine,
 };
 
 pub static CAMPAIGN_SHOPS: Dataset = Dataset {
@@ -144,17 +159,22 @@ pub static CAMPAIGN_SHOPS: Dataset = Dataset {
     grain: "one registration",
     columns: &[id("campaign_id"), id("shop_id"), money("target_gmv").null(ABSENT)],
     key: &["campaign_id", "shop_id"],
-    rules: &[Rule::AtLeast { columns: &["target_gmv"], least: 0, reason: Reason::NegativeMoney }],
+    rules: &[
+        Rule::NotTooLarge { columns: &["target_gmv"] },
+        Rule::AtLeast { columns: &["target_gmv"], least: 0, reason: Reason::NegativeMoney },
+    ],
     always_required: true,
+    without_rows: WithoutRows::Fine,
 };
 
 pub static CAMPAIGN_PRODUCTS: Dataset = Dataset {
     name: "campaign_products",
     grain: "one campaign product",
     columns: &[id("campaign_id"), id("shop_id"), id("product_id")],
-    key: &["campaign_id", "product_id"],
+    key: &["campaign_id", "shop_id", "product_id"],
     rules: &[],
     always_required: false,
+    without_rows: WithoutRows::Fine,
 };
 
 pub static SUB_CAMPAIGNS: Dataset = Dataset {
@@ -164,6 +184,7 @@ pub static SUB_CAMPAIGNS: Dataset = Dataset {
     key: &["sub_campaign_id"],
     rules: &[],
     always_required: false,
+    without_rows: WithoutRows::Fine,
 };
 
 /// Every dataset, in the order of SPEC.md.

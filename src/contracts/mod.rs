@@ -9,6 +9,7 @@ pub mod conform;
 pub mod datasets;
 pub mod markdown;
 pub mod metadata;
+pub mod sums;
 pub mod tables;
 
 use chrono::NaiveDate;
@@ -111,6 +112,7 @@ const fn count(name: &'static str, unit: &'static str) -> Column {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     NullValue,
+    TooLarge,
     BadQuantity,
     NegativeMoney,
     NegativeCount,
@@ -122,10 +124,24 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Reason; 10] = [
+        Reason::NullValue,
+        Reason::TooLarge,
+        Reason::BadQuantity,
+        Reason::NegativeMoney,
+        Reason::NegativeCount,
+        Reason::OutsideDay,
+        Reason::BadChannel,
+        Reason::BadEnum,
+        Reason::BadRange,
+        Reason::DuplicateKey,
+    ];
+
     /// The word in quarantine files and manifests.
     pub fn code(self) -> &'static str {
         match self {
             Reason::NullValue => "NULL_VALUE",
+            Reason::TooLarge => "TOO_LARGE",
             Reason::BadQuantity => "BAD_QUANTITY",
             Reason::NegativeMoney => "NEGATIVE_MONEY",
             Reason::NegativeCount => "NEGATIVE_COUNT",
@@ -141,6 +157,8 @@ impl Reason {
 /// A rule that every used row of an export keeps; null values pass (the null rule comes first).
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
+    /// None of the columns is above [`MOST_AMOUNT`] (money in units of the currency).
+    NotTooLarge { columns: &'static [&'static str] },
     /// None of the columns is smaller than `least` (for money: cents).
     AtLeast { columns: &'static [&'static str], least: i64, reason: Reason },
     /// The instant lies within the civil day.
@@ -153,11 +171,16 @@ pub enum Rule {
     Ordered { first: &'static str, last: &'static str },
 }
 
+/// No amount of money, views or stock of one row is larger; sentinels such as 2^63-1 are. Sums of fewer than 10 000 such
+/// rows fit their columns.
+pub const MOST_AMOUNT: i64 = 1_000_000_000_000;
+
 impl Rule {
     /// The reason that a row which breaks this rule is quarantined with.
     pub fn reason(&self) -> Reason {
         match self {
             Rule::AtLeast { reason, .. } | Rule::NotEmpty { reason, .. } => *reason,
+            Rule::NotTooLarge { .. } => Reason::TooLarge,
             Rule::InsideDay { .. } => Reason::OutsideDay,
             Rule::OneOf { .. } => Reason::BadEnum,
             Rule::Ordered { .. } => Reason::BadRange,
@@ -165,7 +188,18 @@ impl Rule {
     }
 }
 
-/// One input dataset: `<exports>/<name>/dt=YYYY-MM-DD/*.parquet`.
+/// What it means that a final export has no row to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutRows {
+    /// Nothing special.
+    Fine,
+    /// The day is blocked, unless the job file names the dataset in `may_be_empty`.
+    BlocksUnlessAllowed,
+    /// The day is blocked.
+    Blocks,
+}
+
+/// One input dataset: `<exports>/<name>/dt=YYYY-MM-DD/*`.
 #[derive(Debug)]
 pub struct Dataset {
     pub name: &'static str,
@@ -177,6 +211,8 @@ pub struct Dataset {
     pub rules: &'static [Rule],
     /// Without it a day is never final; the configuration can require more, not less.
     pub always_required: bool,
+    /// Whether a day may go by without a row to use.
+    pub without_rows: WithoutRows,
 }
 
 impl Dataset {

@@ -1,6 +1,8 @@
 //! Civil days in an IANA time zone: their first instants, hours, windows and month ends.
 
-use chrono::{Days, Duration, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
+use chrono::{
+    DateTime, Days, Duration, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone,
+};
 use chrono_tz::Tz;
 
 /// Microseconds in an hour.
@@ -12,6 +14,7 @@ pub struct CivilDay {
     pub day: NaiveDate,
     pub start_us: i64,
     pub end_us: i64,
+    zone: Tz,
 }
 
 impl CivilDay {
@@ -20,7 +23,17 @@ impl CivilDay {
     ///
     /// Example: 2026-03-08 in America/Los_Angeles is `[08:00Z, 07:00Z of the 9th)`, 23 hours.
     pub fn new(day: NaiveDate, zone: Tz) -> CivilDay {
-        CivilDay { day, start_us: first_instant_us(day, zone), end_us: first_instant_us(day + Days::new(1), zone) }
+        let (start_us, end_us) = (first_instant_us(day, zone), first_instant_us(day + Days::new(1), zone));
+        CivilDay { day, start_us, end_us, zone }
+    }
+
+    /// `2026-03-08 in America/Los_Angeles, from 2026-03-08T08:00:00Z to before 2026-03-09T07:00:00Z`
+    pub fn told(&self) -> String {
+        let shown = |us: i64| match DateTime::from_timestamp_micros(us) {
+            Some(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            None => us.to_string(),
+        };
+        format!("{} in {}, from {} to before {}", self.day, self.zone, shown(self.start_us), shown(self.end_us))
     }
 
     pub fn contains(&self, instant_us: i64) -> bool {

@@ -4,16 +4,21 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use crate::contracts::{Dataset, SUCCESS_FILE, datasets::DATASETS};
+use crate::messages;
 use crate::record::fingerprint::Fingerprint;
-use crate::store::{Entry, Store};
+use crate::store::{Entry, Listing, Store, Stray};
 
 /// The export folder of one dataset and day.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pub dataset: &'static Dataset,
     pub day: NaiveDate,
-    /// Its Parquet files, sorted by name bytewise.
+    /// Its data files, sorted by name bytewise.
     pub files: Vec<Entry>,
+    /// Entries beside them that are neither data files nor hidden: they break the contract.
+    pub strays: Vec<Stray>,
+    /// Names of objects that start with `.` or `_`, except `_SUCCESS`: not data.
+    pub hidden: Vec<String>,
     /// `_SUCCESS`, once the export is final.
     pub success: Option<Entry>,
 }
@@ -42,22 +47,56 @@ pub enum Readiness {
 
 /// Looks at the folders of a day.
 pub fn check_day(exports: &Store, day: NaiveDate, required: &[&'static str]) -> Result<Readiness> {
-    let day = list_day(exports, day)?;
+    Ok(readiness(list_day(exports, day)?, required))
+}
+
+/// Whether a run may compute a day that was listed.
+pub fn readiness(day: DayExports, required: &[&'static str]) -> Readiness {
     let mut missing: Vec<&str> =
         required.iter().copied().filter(|name| !day.folder(name).is_some_and(Folder::is_final)).collect();
     missing.sort_unstable();
-    Ok(if missing.is_empty() { Readiness::Ready(day) } else { Readiness::NotYet(missing) })
+    if missing.is_empty() { Readiness::Ready(day) } else { Readiness::NotYet(missing) }
 }
 
-/// Lists a day's export folders. Names that start with `.` or `_` are not data.
+/// Lists a day's export folders. Every name that is not hidden is data, whatever its ending: nothing is left out in silence.
 fn list_day(exports: &Store, day: NaiveDate) -> Result<DayExports> {
-    let listed = exports.list_each(&DATASETS.map(|dataset| dataset.partition(day)))?;
-    let folder = |(dataset, entries): (&'static Dataset, Vec<Entry>)| {
-        let success = entries.iter().find(|e| e.name == SUCCESS_FILE).cloned();
-        let is_data = |e: &Entry| e.name.ends_with(".parquet") && !e.name.starts_with(['.', '_']);
-        Folder { dataset, day, files: entries.into_iter().filter(is_data).collect(), success }
+    Ok(list_days(exports, &[day])?.remove(0))
+}
+
+/// Lists the export folders of several days, many at a time.
+pub fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>> {
+    let partitions: Vec<String> =
+        days.iter().flat_map(|day| DATASETS.iter().map(|dataset| dataset.partition(*day))).collect();
+    let mut listings = exports.list_each(&partitions)?.into_iter();
+    let of_day = |day: &NaiveDate| {
+        let listed = DATASETS.into_iter().zip(listings.by_ref());
+        DayExports { day: *day, folders: listed.map(|(dataset, listing)| folder(dataset, *day, listing)).collect() }
     };
-    Ok(DayExports { day, folders: DATASETS.into_iter().zip(listed).map(folder).collect() })
+    Ok(days.iter().map(of_day).collect())
+}
+
+fn folder(dataset: &'static Dataset, day: NaiveDate, listing: Listing) -> Folder {
+    let success = listing.objects.iter().find(|e| e.name == SUCCESS_FILE).cloned();
+    let (hidden, files): (Vec<Entry>, Vec<Entry>) = listing.objects.into_iter().partition(|e| is_hidden(&e.name));
+    let hidden = hidden.into_iter().map(|e| e.name).filter(|name| name != SUCCESS_FILE).collect();
+    let strays = listing.strays.into_iter().filter(|stray| !is_hidden(&stray.name)).collect();
+    Folder { dataset, day, files, strays, hidden, success }
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with(['.', '_'])
+}
+
+/// # Errors
+/// `StoreFailed` when the location has no folder of any dataset: a day that can never come is not worth waiting for.
+pub fn check_location(exports: &Store) -> Result<()> {
+    let folders = exports.list_folders("")?;
+    if folders.iter().any(|folder| DATASETS.iter().any(|dataset| dataset.name == folder)) {
+        return Ok(());
+    }
+    let found = if folders.is_empty() { "nothing".to_owned() } else { folders.join(", ") };
+    let wanted = DATASETS.map(|dataset| dataset.name)[..3].join(", ");
+    Err(messages::no_datasets(&exports.location, wanted, found).into())
 }
 
 /// The datasets whose folders are not what they were, listed again; sorted by name.
@@ -86,6 +125,9 @@ impl DayExports {
                         fingerprint.field(&file.name);
                         fingerprint.field(&file.size_bytes.to_string());
                         fingerprint.field(&file.version);
+                    }
+                    for stray in &folder.strays {
+                        fingerprint.field(&format!("{:?} {}", stray.kind, stray.name));
                     }
                 }
             }

@@ -1,28 +1,31 @@
 //! Stage 3: a ready day's files opened, checked against the contract, and read row by row; bad rows set aside.
 //!
-//! 1. `contract`: every file's footer against the dataset's columns and the `_SUCCESS` list; no rows yet.
+//! 1. `contract`: every file's footer against the dataset's columns (`schema`) and the `_SUCCESS` list; no rows yet.
 //! 2. `stream`: the rows, decoded as `batch::Batch`es by several threads; `pages` checks what the bytes claim before they
-//!    are decoded, `row_groups` knows where each row lies.
-//! 3. `rules`: the row rules; what breaks one goes to `quarantine` with its reason. `repeats` finds repeated keys among
-//!    more rows than fit into memory.
+//!    are decoded, `exact` whether each value is of the contract's type, `row_groups` knows where each row lies.
+//! 3. `rules`: the row rules; a row that breaks one goes to `quarantine` with its reason, and is kept by `set_aside`.
+//!    `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
 
 pub mod batch;
 pub mod contract;
+mod exact;
 pub mod pages;
 pub mod quarantine;
 mod repeats;
 pub mod row_groups;
 pub mod rules;
+mod schema;
+pub mod set_aside;
 pub mod snapshots;
 pub mod stream;
+mod success_list;
 mod thrift;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chrono::NaiveDate;
 
 use crate::config::Config;
-use crate::contracts::arrow::MONEY_MAX_CENTS;
 use crate::contracts::datasets::{CAMPAIGNS, ORDER_LINES, PRODUCT_TRAFFIC, SHOPS};
 use crate::contracts::{Dataset, datasets::DATASETS};
 use crate::days::calendar::CivilDay;
@@ -32,10 +35,11 @@ use crate::stop::Stop;
 use crate::store::Store;
 use batch::Batch;
 use contract::{Defect, OpenExport};
-use quarantine::{Accounting, Quarantined};
+use quarantine::Accounting;
 use repeats::{KeyWriter, Keys, Repeats};
 use row_groups::RowGroupPlace;
 use rules::{Sieve, Sifted};
+use set_aside::SetAside;
 use snapshots::Snapshots;
 use stream::Worker;
 
@@ -46,7 +50,7 @@ pub struct DayRead {
     /// One entry for each dataset that was read to its end.
     pub accounts: Vec<Accounting>,
     /// Rows set aside, per dataset; no entry where there are none.
-    pub quarantine: Vec<(&'static Dataset, Vec<Quarantined>)>,
+    pub quarantine: Vec<(&'static Dataset, SetAside)>,
     /// Exports that nothing may be computed from, and why.
     pub defects: Vec<(&'static Dataset, Defect)>,
 }
@@ -118,10 +122,9 @@ impl RowWriter for Unused {
 
 /// Reads the datasets of a final day that `wanted` accepts.
 ///
-/// All contracts are checked before any row is read, so that a person sees every breach at once. The used rows of
-/// `order_lines` and `product_traffic` go to `rows`; once a required export turns out to be broken, what was written there
-/// is worth nothing and only the other required ones are read, unless `to_the_end` is set: a person, and the reason of a
-/// fallback, are owed every export that blocks the day.
+/// All contracts are checked before any row is read, so that every breach is reported at once. The used rows of
+/// `order_lines` and `product_traffic` go to `rows`. Once a required export turns out to be broken, the rows of the others
+/// are only checked: every blocking export is reported, with the account of its rows.
 ///
 /// # Errors
 /// When the store fails, or a local disk that rows are spilled to. A broken export is not an error but a defect.
@@ -131,7 +134,6 @@ pub fn read_day(
     config: &Config,
     resources: &Resources,
     wanted: &dyn Fn(&Dataset) -> bool,
-    to_the_end: bool,
     rows: &mut dyn RowSink,
 ) -> Result<DayRead> {
     let civil = CivilDay::new(exports.day, config.time_zone);
@@ -148,9 +150,6 @@ pub fn read_day(
     let mut unused = Unused;
     for export in &opened {
         let is_blocked = read.blocking(config).next().is_some();
-        if is_blocked && !to_the_end && !config.required.contains(&export.dataset.name) {
-            continue;
-        }
         let sieve = Sieve::new(export, &civil, config.quarantine);
         let mut out_of_scope = 0;
         let sifted = if is_streamed(export.dataset) {
@@ -161,7 +160,10 @@ pub fn read_day(
             read_snapshot(store, export, sieve, civil.day, &mut read.snapshots, &mut out_of_scope)?
         };
         match sifted {
-            Ok(sifted) => account(export, config, sifted, out_of_scope, &mut read),
+            Ok(sifted) => {
+                let hidden = exports.folder(export.dataset.name).map(|folder| folder.hidden.as_slice());
+                account(export, hidden.unwrap_or_default(), config, &civil, sifted, out_of_scope, &mut read);
+            }
             Err(defect) => read.defects.push((export.dataset, defect)),
         }
     }
@@ -203,11 +205,13 @@ fn read_snapshot(
 ) -> Result<Result<Sifted, Defect>> {
     let take = |batch: &Batch| *out_of_scope += snapshots.add(batch, day);
     let workers = stream::read(store, export, vec![SnapshotWorker { sieve, take }])?;
-    Ok(workers.map(|workers| {
-        let mut sifted = workers.into_iter().map(|worker| worker.sieve.sifted).next().expect("the one worker");
-        sifted.keep_first();
-        sifted
-    }))
+    let workers = match workers {
+        Ok(workers) => workers,
+        Err(defect) => return Ok(Err(defect)),
+    };
+    let mut sifted = workers.into_iter().map(|worker| worker.sieve.sifted).next().context("the one worker")?;
+    sifted.set_aside.keep_first()?;
+    Ok(Ok(sifted))
 }
 
 struct SnapshotWorker<F> {
@@ -222,7 +226,7 @@ impl<F: FnMut(&Batch) + Send> Worker for SnapshotWorker<F> {
     }
 
     fn end_row_group(&mut self, _position: usize) -> Result<()> {
-        Ok(())
+        self.sieve.sifted.set_aside.end_row_group()
     }
 }
 
@@ -250,11 +254,12 @@ fn read_rows(
     for mut worker in workers {
         worker.rows.close()?;
         worker.keys.as_mut().map_or(Ok(()), KeyWriter::close)?;
-        sifted.merge(worker.sieve.sifted);
+        sifted.merge(worker.sieve.sifted)?;
     }
-    let most = sifted.rows_kept_at_most as usize;
+    let most = sifted.set_aside.most();
     let repeats = keys.map_or(Ok(Repeats::default()), |keys| keys.repeats(most, resources))?;
-    sifted.set_repeats_aside(export, &repeats);
+    sifted.set_repeats_aside(export, &repeats)?;
+    sifted.set_aside.keep_first()?;
     // More repeats than are kept are over the budget.
     if repeats.rows == repeats.first.len() as u64 {
         sink.end(&repeats.first.iter().map(|repeat| repeat.position).collect::<Vec<_>>())?;
@@ -280,23 +285,32 @@ impl Worker for RowsWorker<'_> {
     }
 
     fn end_row_group(&mut self, position: usize) -> Result<()> {
+        self.sieve.sifted.set_aside.end_row_group()?;
         self.rows.end_row_group(position)
     }
 }
 
-/// Where the rows of a dataset went, and whether it may be used.
-fn account(export: &OpenExport, config: &Config, sifted: Sifted, out_of_scope: u64, read: &mut DayRead) {
+/// Where the rows of a dataset went, and whether it may be used. `hidden`: files of its folder that are not data.
+fn account(
+    export: &OpenExport,
+    hidden: &[String],
+    config: &Config,
+    civil: &CivilDay,
+    sifted: Sifted,
+    out_of_scope: u64,
+    read: &mut DayRead,
+) {
     let dataset = export.dataset;
-    let account = sifted.accounting(out_of_scope);
-    let required = config.required.contains(&dataset.name);
-    let too_much =
-        || (sifted.money_cents > MONEY_MAX_CENTS).then_some(Defect::TooMuchMoney { cents: sifted.money_cents });
-    match account.defect(config.quarantine, required).or_else(too_much) {
+    let account = sifted.accounting(export, out_of_scope);
+    match account.defect(dataset, config, &civil.told()) {
+        Some(Defect::NoRows { can_be_allowed, .. }) => {
+            read.defects.push((dataset, Defect::NoRows { hidden: hidden.to_vec(), can_be_allowed }));
+        }
         Some(defect) => read.defects.push((dataset, defect)),
         None => read.snapshots.set_present(dataset),
     }
     read.accounts.push(account);
-    if !sifted.quarantined.is_empty() {
-        read.quarantine.push((dataset, sifted.quarantined));
+    if !sifted.set_aside.is_empty() {
+        read.quarantine.push((dataset, sifted.set_aside));
     }
 }

@@ -8,10 +8,10 @@
 //! 3. `CheckedPages` looks at each inflated page: encodings that count their values once more must count as many.
 
 use std::io::{Read, copy, sink};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::RowGroups;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::basic::{Compression, Encoding, Type as PhysicalType};
@@ -19,7 +19,7 @@ use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
-use parquet::schema::types::ColumnDescriptor;
+use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
 use super::thrift::{Compact, PageHeader};
 use crate::store::{ParquetObject, Store};
@@ -43,22 +43,20 @@ pub struct RowGroup<'a> {
 }
 
 impl<'a> RowGroup<'a> {
-    /// Reads the wanted columns.
+    /// Reads the columns.
     pub fn fetch(
         store: &Store,
         object: &mut ParquetObject,
         metadata: &ParquetMetaData,
         position: usize,
-        wanted: &ProjectionMask,
     ) -> Result<Vec<ColumnBytes>, ParquetError> {
         let group = metadata.row_group(position);
-        let columns: Vec<usize> = (0..group.num_columns()).filter(|column| wanted.leaf_included(*column)).collect();
-        let range = |column: &usize| {
-            let (start, length) = group.column(*column).byte_range();
+        let range = |column: usize| {
+            let (start, length) = group.column(column).byte_range();
             start..start + length
         };
-        let fetched = store.runtime().block_on(object.get_byte_ranges(columns.iter().map(range).collect()))?;
-        Ok(columns.into_iter().zip(fetched).collect())
+        let ranges = (0..group.num_columns()).map(range).collect();
+        Ok(store.runtime().block_on(object.get_byte_ranges(ranges))?.into_iter().enumerate().collect())
     }
 
     /// Checks what the pages claim.
@@ -121,7 +119,7 @@ impl PageIterator for OneChunk {}
 /// The pages of one column chunk.
 struct CheckedPages {
     pages: SerializedPageReader<Bytes>,
-    has_nulls: bool,
+    column: ColumnDescPtr,
 }
 
 impl CheckedPages {
@@ -134,8 +132,8 @@ impl CheckedPages {
             .set_data_page_offset(chunk.data_page_offset() - start)
             .set_dictionary_page_offset(chunk.dictionary_page_offset().map(|offset| offset - start))
             .build()?;
-        let has_nulls = chunk.column_descr().max_def_level() > 0;
-        Ok(CheckedPages { pages: SerializedPageReader::new(Arc::new(bytes), &moved, rows, None)?, has_nulls })
+        let pages = SerializedPageReader::new(Arc::new(bytes), &moved, rows, None)?;
+        Ok(CheckedPages { pages, column: chunk.column_descr_ptr() })
     }
 }
 
@@ -150,9 +148,14 @@ impl Iterator for CheckedPages {
 impl PageReader for CheckedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
         let page = self.pages.get_next_page()?;
+        let has_nulls = self.column.max_def_level() > 0;
         match &page {
-            Some(page) if !counts_agree(page, self.has_nulls) => {
+            Some(page) if !counts_agree(page, has_nulls) => {
                 Err(damaged("a page that counts its values in two ways".into()))
+            }
+            Some(page) if self.column.physical_type() == PhysicalType::INT96 && !has_civil_days(page, has_nulls) => {
+                let column = self.column.name();
+                Err(damaged(format!("column {column}: an INT96 instant outside the years 1 to 9999")))
             }
             _ => Ok(page),
         }
@@ -251,6 +254,22 @@ fn counts_agree(page: &Page, has_nulls: bool) -> bool {
     let most = u64::from(page.num_values());
     let mut deltas = Compact(values);
     (0..lists).all(|_| skip_deltas(&mut deltas, most).is_some())
+}
+
+/// Julian days of 0001-01-01 and 9999-12-31.
+const JULIAN_DAYS: RangeInclusive<u32> = 1_721_426..=5_373_484;
+/// Nanoseconds of the day, then the Julian day.
+const INT96_BYTES: usize = 12;
+
+/// Whether INT96 values, where they are stored plainly (in dictionaries too), are of days that every reader can hold. A
+/// decoder computes with them modulo 2^64, and what it gives cannot be told from a right value any more.
+fn has_civil_days(page: &Page, has_nulls: bool) -> bool {
+    if !matches!(page.encoding(), Encoding::PLAIN) && !page.is_dictionary_page() {
+        return true;
+    }
+    let Some(values) = without_levels(page, has_nulls) else { return false };
+    let day = |value: &[u8]| value.last_chunk().is_some_and(|day| JULIAN_DAYS.contains(&u32::from_le_bytes(*day)));
+    values.chunks_exact(INT96_BYTES).all(day)
 }
 
 /// The values of a data page of a column that is not nested, after the levels that say which of them are null.

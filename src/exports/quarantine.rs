@@ -5,24 +5,61 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::contract::Defect;
-use crate::config::QuarantineBudget;
-use crate::contracts::Reason;
-use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC, SHOPS};
+use super::contract::{Defect, OverBudget};
+use crate::config::Config;
+use crate::contracts::{Dataset, Reason, WithoutRows};
 
 /// One row that takes no part in any table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     pub reason: Reason,
-    /// Its name in the folder.
-    pub file: String,
+    /// The first column that breaks the rule; `None` for a repeated key.
+    pub column: Option<&'static str>,
+    /// What that column holds; `None` where it is null.
+    pub value: Option<String>,
+    /// The position of its file in the export.
+    pub file: u32,
     /// From 0.
     pub row_number: i64,
     /// `None` for a dataset without a key.
     pub key: Option<String>,
+}
+
+/// The first row of a reason, for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    pub reason: String,
+    pub column: Option<String>,
+    pub value: Option<String>,
+    pub file: String,
+    pub row_number: i64,
+    pub key: Option<String>,
+}
+
+impl Example {
+    /// `buyer_id is null in row 7 of part-0.parquet`
+    fn shown(&self) -> String {
+        let what = match (&self.column, &self.value, &self.key) {
+            (Some(column), Some(value), _) => format!("{column} = {}", shortened(value)),
+            (Some(column), None, _) => format!("{column} is null"),
+            (None, _, Some(key)) => format!("key {}", shortened(key)),
+            (None, _, None) => String::new(),
+        };
+        format!("{what} in row {} of {}", self.row_number, self.file)
+    }
+}
+
+/// Characters of a value that are shown; the quarantine file has all.
+const SHOWN_CHARS: usize = 60;
+
+/// On one line.
+fn shortened(value: &str) -> String {
+    let shown: String = value.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+    let more = if value.chars().nth(SHOWN_CHARS).is_some() { "..." } else { "" };
+    format!("{shown}{more}")
 }
 
 /// Where the rows of one dataset and day went: read = used + quarantined + out of scope.
@@ -35,47 +72,66 @@ pub struct Accounting {
     pub rows_out_of_scope: u64,
     /// Quarantined rows by reason.
     pub reasons: BTreeMap<String, u64>,
+    /// The first row of each reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<Example>,
 }
 
-/// Without a used row in these, nothing about a day can be right.
-const NEVER_EMPTY: [&str; 3] = [ORDER_LINES.name, PRODUCT_TRAFFIC.name, SHOPS.name];
-
 impl Accounting {
+    /// Each reason with its rows and the first of them; `day` tells the zone and the bounds that rows are outside of.
+    pub fn reasons_told(&self, day: &str) -> String {
+        let told = |(reason, rows): (&String, &u64)| {
+            let example = self.examples.iter().find(|example| example.reason == *reason);
+            let first = example.map(|example| format!(" ({})", example.shown())).unwrap_or_default();
+            let bounds =
+                if *reason == Reason::OutsideDay.code() { format!(", not within {day}") } else { String::new() };
+            format!("{reason} {rows}{first}{bounds}")
+        };
+        self.reasons.iter().map(told).collect::<Vec<_>>().join("; ")
+    }
+
     /// Why the export may not be used, if so.
-    pub fn defect(&self, budget: QuarantineBudget, required: bool) -> Option<Defect> {
-        let reasons =
-            || self.reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect::<Vec<_>>().join(", ");
-        if budget.is_exceeded(self.rows_quarantined, self.rows_read) {
-            return Some(Defect::OverBudget {
+    pub fn defect(&self, dataset: &Dataset, config: &Config, day: &str) -> Option<Defect> {
+        let over = || {
+            Defect::OverBudget(OverBudget {
                 quarantined: self.rows_quarantined,
                 read: self.rows_read,
-                reasons: reasons(),
-            });
+                reasons: self.reasons_told(day),
+                day: self.reasons.contains_key(Reason::OutsideDay.code()).then(|| day.to_owned()),
+            })
+        };
+        if config.quarantine.is_exceeded(self.rows_quarantined, self.rows_read) {
+            return Some(over());
         }
-        if !required {
-            return None;
-        }
-        // Rows out of scope are not lost: a snapshot of all campaigns may hold none of the day.
-        if self.rows_read > 0 && self.rows_quarantined == self.rows_read {
-            return Some(Defect::NothingLeft { read: self.rows_read, reasons: reasons() });
-        }
-        (self.rows_used == 0 && NEVER_EMPTY.contains(&self.dataset.as_str())).then_some(Defect::NoRows)
+        let can_be_allowed = dataset.without_rows == WithoutRows::BlocksUnlessAllowed;
+        let is_allowed = can_be_allowed && config.may_be_empty.contains(&dataset.name);
+        let blocks = dataset.without_rows != WithoutRows::Fine && !is_allowed;
+        (blocks && self.rows_used == 0).then(|| Defect::NoRows { hidden: vec![], can_be_allowed })
     }
 }
 
-/// The file form of quarantined rows.
-pub fn to_batch(rows: &[Quarantined]) -> Result<RecordBatch> {
-    let schema = Schema::new(vec![
-        Field::new("reason", DataType::Utf8, false),
-        Field::new("file", DataType::Utf8, false),
+/// The columns of a quarantine file.
+pub fn schema() -> SchemaRef {
+    let field = |name, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
+    Arc::new(Schema::new(vec![
+        field("reason", false),
+        field("column", true),
+        field("value", true),
+        field("file", false),
         Field::new("row_number", DataType::Int64, false),
-        Field::new("key", DataType::Utf8, true),
-    ]);
+        field("key", true),
+    ]))
+}
+
+/// The file form of quarantined rows; `files` are the names of the export's files.
+pub fn to_batch(rows: &[Quarantined], files: &[String]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(
-        Arc::new(schema),
+        schema(),
         vec![
             Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.reason.code()))),
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.file))),
+            Arc::new(StringArray::from_iter(rows.iter().map(|r| r.column))),
+            Arc::new(StringArray::from_iter(rows.iter().map(|r| r.value.as_deref()))),
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &files[r.file as usize]))),
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.row_number))),
             Arc::new(StringArray::from_iter(rows.iter().map(|r| r.key.as_deref()))),
         ],

@@ -8,8 +8,11 @@ use super::contract::OpenExport;
 use super::rules::money_of_rows;
 use crate::resources::Resources;
 use crate::shuffle::split::GroupShops;
-use crate::shuffle::sum::{Adder, Round, Summing, rows_per_round};
+use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
 use crate::shuffle::{Row, Shuffle, Writer, less, more};
+
+/// The kind of members; there are no sums.
+const KEYS: usize = 0;
 
 /// The two columns of the key, the row's position, and its money in cents.
 const VALUES: usize = 4;
@@ -36,7 +39,7 @@ pub struct Keys {
     shuffle: Shuffle<VALUES>,
     least: [i64; 2],
     columns: [&'static str; 2],
-    rows_per_round: u64,
+    sets: SetMemory,
 }
 
 /// Bytes that a key can take in the map that finds repeats, while it grows.
@@ -55,7 +58,7 @@ impl Keys {
             shuffle: Shuffle::new(&any_order, resources.memory_bytes / 4, resources),
             least: columns.map(|column| export.least(column)),
             columns,
-            rows_per_round: rows_per_round(resources.memory_bytes / 4, MAP_BYTES_PER_ROW, resources),
+            sets: SetMemory::new(resources.memory_bytes / 4, MAP_BYTES_PER_ROW, resources),
         }
     }
 
@@ -65,7 +68,7 @@ impl Keys {
 
     /// Every row but the first of its key; the `most` first of them one by one.
     pub fn repeats(self, most: usize, resources: &Resources) -> Result<Repeats> {
-        let summing = Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round };
+        let summing = Summing { shuffle: &self.shuffle, sets: self.sets };
         let adders = summing.add_all(|| FirstRows { least: self.least, most, ..FirstRows::default() }, resources)?;
         let mut all = Repeats::default();
         for adder in adders {
@@ -124,13 +127,19 @@ struct FirstRows {
 }
 
 impl Adder<VALUES> for FirstRows {
-    fn add(&mut self, row: &Row<VALUES>, round: Round) {
-        let [one, other, position, money] = *row;
-        let key = [more(one, self.least[0]), more(other, self.least[1])];
-        // Of both: one order may have all the lines.
-        if !round.has(key[0] ^ key[1].rotate_left(32)) {
+    const MEMBER_KINDS: usize = 1;
+
+    /// Of both: one order may have all the lines.
+    fn member(row: &Row<VALUES>, _keys: usize) -> u64 {
+        row[0] ^ row[1].rotate_left(32)
+    }
+
+    fn add(&mut self, row: &Row<VALUES>, pass: Pass) {
+        if !pass.has_members(KEYS) {
             return;
         }
+        let [one, other, position, money] = *row;
+        let key = [more(one, self.least[0]), more(other, self.least[1])];
         let first = self.first.entry(key).or_insert((position, money));
         if first.0 == position {
             return;
@@ -145,7 +154,7 @@ impl Adder<VALUES> for FirstRows {
         }
     }
 
-    fn end_round(&mut self) {
+    fn end_members(&mut self) {
         self.first.clear();
     }
 

@@ -30,7 +30,7 @@ impl OpenExport {
         let mut first_position = 0;
         for (position, file) in self.files.iter().enumerate() {
             let mut first_row = 0;
-            for (number, group) in file.metadata.metadata().row_groups().iter().enumerate() {
+            for (number, group) in file.metadata.row_groups().iter().enumerate() {
                 let rows = group.num_rows() as u64;
                 if rows > 0 {
                     let shops = range(group, "shop_id");
@@ -50,12 +50,12 @@ impl OpenExport {
         places
     }
 
-    /// The file and the row in it of a position among all rows.
-    pub fn place(&self, position: u64) -> (&str, u64) {
+    /// The position of the file, and the row in it, of a position among all rows.
+    pub fn place(&self, position: u64) -> (usize, u64) {
         let mut first = 0;
-        for file in &self.files {
+        for (number, file) in self.files.iter().enumerate() {
             if position - first < file.rows {
-                return (&file.name, position - first);
+                return (number, position - first);
             }
             first += file.rows;
         }
@@ -65,7 +65,7 @@ impl OpenExport {
     /// The least value of a column of whole numbers, as its statistics tell; 0 where they do not. Numbers are kept relative
     /// to it, so a wrong one costs room and nothing else.
     pub fn least(&self, column: &str) -> i64 {
-        let groups = self.files.iter().flat_map(|file| file.metadata.metadata().row_groups());
+        let groups = self.files.iter().flat_map(|file| file.metadata.row_groups());
         groups.filter_map(|group| range(group, column)).map(|range| *range.start()).min().unwrap_or(0)
     }
 

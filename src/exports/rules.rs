@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array};
 
 use hashbrown::HashSet;
@@ -12,11 +12,12 @@ use hashbrown::HashSet;
 use super::batch::Batch;
 use super::contract::OpenExport;
 use super::is_streamed;
-use super::quarantine::{Accounting, Quarantined};
-use super::repeats::Repeats;
+use super::quarantine::{Accounting, Example, Quarantined};
+use super::repeats::{Repeat, Repeats};
+use super::set_aside::SetAside;
 use crate::config::QuarantineBudget;
-use crate::contracts::datasets::{AD_HOURS, ORDER_LINES};
-use crate::contracts::{Column, Dataset, Kind, Reason, Rule};
+use crate::contracts::arrow::show_cents;
+use crate::contracts::{Column, Dataset, Kind, MOST_AMOUNT, Reason, Rule};
 use crate::days::calendar::CivilDay;
 
 /// Rows in quarantine that are kept to be written, at least; far beyond what a person reads, and a bound on memory.
@@ -62,7 +63,6 @@ fn key<const N: usize>(columns: &[&Int64Array], row: usize) -> [i64; N] {
 pub struct Sieve {
     dataset: &'static Dataset,
     civil: CivilDay,
-    file_names: Vec<String>,
     keys: Option<SeenKeys>,
     pub sifted: Sifted,
 }
@@ -71,24 +71,23 @@ pub struct Sieve {
 #[derive(Clone)]
 pub struct Sifted {
     dataset: &'static Dataset,
-    pub quarantined: Vec<Quarantined>,
-    reasons: BTreeMap<Reason, u64>,
+    pub set_aside: SetAside,
+    reasons: BTreeMap<Reason, Found>,
     rows_read: u64,
-    /// At least as many as the budget allows.
-    pub rows_kept_at_most: u64,
-    /// All money of the rows passed on, in cents, where the dataset's money is added up.
-    pub money_cents: i128,
 }
 
-/// Datasets whose money is added up in results: no sum of theirs may outgrow `DECIMAL(18,2)`.
-const SUMMED: [&str; 2] = [ORDER_LINES.name, AD_HOURS.name];
+/// The rows of one reason, and the first of them.
+#[derive(Clone)]
+struct Found {
+    rows: u64,
+    first: Quarantined,
+}
 
 impl Sieve {
     pub fn new(export: &OpenExport, civil: &CivilDay, budget: QuarantineBudget) -> Sieve {
         let dataset = export.dataset;
         let keys = (!dataset.key.is_empty() && !is_streamed(dataset)).then(|| SeenKeys::of(dataset));
-        let file_names = export.files.iter().map(|f| f.name.clone()).collect();
-        Sieve { dataset, civil: *civil, file_names, keys, sifted: Sifted::new(export, budget) }
+        Sieve { dataset, civil: *civil, keys, sifted: Sifted::new(export, budget) }
     }
 
     /// The rows of the batch that keep the rules. The batch starts at row `first_row` of the file at position `file`.
@@ -96,22 +95,17 @@ impl Sieve {
         let mut verdicts = judge(&batch, &self.civil);
         self.mark_duplicates(&batch, &mut verdicts);
         self.sifted.rows_read += batch.rows as u64;
-        for (row, reason) in verdicts.iter().enumerate().filter_map(|(row, verdict)| Some((row, (*verdict)?))) {
-            self.sifted.set_aside(
-                || Quarantined {
-                    reason,
-                    file: self.file_names[file].clone(),
-                    row_number: (first_row + row as u64) as i64,
-                    key: show_key(&batch, row),
-                },
-                reason,
-            );
+        for (row, breach) in verdicts.iter().enumerate().filter_map(|(row, verdict)| Some((row, (*verdict)?))) {
+            self.sifted.set_aside(Quarantined {
+                reason: breach.reason,
+                column: breach.column,
+                value: breach.column.and_then(|column| show_value(&batch, column, row)),
+                file: file as u32,
+                row_number: (first_row + row as u64) as i64,
+                key: show_key(&batch, row),
+            })?;
         }
-        let kept = keep(batch, &verdicts)?;
-        if SUMMED.contains(&self.dataset.name) {
-            self.sifted.money_cents += money_of_rows(&kept).sum::<i128>();
-        }
-        Ok(kept)
+        keep(batch, &verdicts)
     }
 
     fn mark_duplicates(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
@@ -120,7 +114,7 @@ impl Sieve {
         verdicts.resize(batch.rows, None);
         for (row, verdict) in verdicts.iter_mut().enumerate().filter(|(_, verdict)| verdict.is_none()) {
             if !keys.insert(&columns, row) {
-                *verdict = Some(Reason::DuplicateKey);
+                *verdict = Some(Breach { reason: Reason::DuplicateKey, column: None });
             }
         }
     }
@@ -135,77 +129,89 @@ pub fn money_of_rows(batch: &Batch) -> impl Iterator<Item = i128> {
 
 impl Sifted {
     pub fn new(export: &OpenExport, budget: QuarantineBudget) -> Sifted {
-        let allowed_ratio = i128::from(export.rows()) * budget.max_ratio.numerator / budget.max_ratio.denominator;
+        let allowed = budget.most_allowed(export.rows());
+        let names = export.files.iter().map(|file| file.name.clone()).collect();
         Sifted {
             dataset: export.dataset,
-            quarantined: Vec::new(),
+            set_aside: SetAside::new(export.dataset, names, KEPT_AT_LEAST.max(allowed) as usize),
             reasons: BTreeMap::new(),
             rows_read: 0,
-            rows_kept_at_most: KEPT_AT_LEAST.max(budget.max_rows).max(allowed_ratio as u64),
-            money_cents: 0,
         }
     }
 
-    /// Counts a row that is not used, and keeps it if it may be among the first.
-    pub fn set_aside(&mut self, row: impl FnOnce() -> Quarantined, reason: Reason) {
-        *self.reasons.entry(reason).or_default() += 1;
-        self.quarantined.push(row());
-        if self.quarantined.len() as u64 >= 2 * self.rows_kept_at_most {
-            self.keep_first();
+    fn set_aside(&mut self, row: Quarantined) -> Result<()> {
+        self.count(&row, 1);
+        self.set_aside.add(row)
+    }
+
+    /// Counts rows of a reason, of which this is the first.
+    fn count(&mut self, first: &Quarantined, rows: u64) {
+        let found = self.reasons.entry(first.reason).or_insert_with(|| Found { rows: 0, first: first.clone() });
+        found.rows += rows;
+        if (first.file, first.row_number) < (found.first.file, found.first.row_number) {
+            found.first = first.clone();
         }
     }
 
     /// Takes what another thread set aside.
-    pub fn merge(&mut self, other: Sifted) {
-        for (reason, rows) in other.reasons {
-            *self.reasons.entry(reason).or_default() += rows;
-        }
+    pub fn merge(&mut self, other: Sifted) -> Result<()> {
+        other.reasons.values().for_each(|found| self.count(&found.first, found.rows));
         self.rows_read += other.rows_read;
-        self.money_cents += other.money_cents;
-        self.quarantined.extend(other.quarantined);
-        self.keep_first();
+        self.set_aside.merge(other.set_aside)
     }
 
     /// Takes rows back that were passed on before it was known that they repeat a key.
-    pub fn set_repeats_aside(&mut self, export: &OpenExport, repeats: &Repeats) {
-        if repeats.rows > 0 {
-            *self.reasons.entry(Reason::DuplicateKey).or_default() += repeats.rows;
-        }
-        self.money_cents -= repeats.money_cents;
-        self.quarantined.extend(repeats.first.iter().map(|repeat| {
+    pub fn set_repeats_aside(&mut self, export: &OpenExport, repeats: &Repeats) -> Result<()> {
+        let row = |repeat: &Repeat| {
             let (file, row) = export.place(repeat.position);
             Quarantined {
                 reason: Reason::DuplicateKey,
-                file: file.to_owned(),
+                column: None,
+                value: None,
+                file: file as u32,
                 row_number: row as i64,
                 key: Some(repeat.key.map(|part| part.to_string()).join("|")),
             }
-        }));
-        self.keep_first();
-    }
-
-    /// Sorts by file and row, and forgets what is beyond what is kept.
-    pub fn keep_first(&mut self) {
-        self.quarantined.sort_by(|a, b| (&a.file, a.row_number).cmp(&(&b.file, b.row_number)));
-        self.quarantined.truncate(self.rows_kept_at_most as usize);
+        };
+        if let Some(first) = repeats.first.first() {
+            self.count(&row(first), repeats.rows);
+        }
+        self.set_aside.add_repeats(repeats.first.iter().map(row))
     }
 
     /// The account of the rows read; `rows_out_of_scope` of those passed on are used in no table.
-    pub fn accounting(&self, rows_out_of_scope: u64) -> Accounting {
-        let rows_quarantined = self.reasons.values().sum();
+    pub fn accounting(&self, export: &OpenExport, rows_out_of_scope: u64) -> Accounting {
+        let rows_quarantined = self.reasons.values().map(|found| found.rows).sum();
+        let example = |first: &Quarantined| Example {
+            reason: first.reason.code().into(),
+            column: first.column.map(str::to_owned),
+            value: first.value.clone(),
+            file: export.files[first.file as usize].name.clone(),
+            row_number: first.row_number,
+            key: first.key.clone(),
+        };
         Accounting {
             dataset: self.dataset.name.into(),
             rows_read: self.rows_read,
             rows_used: self.rows_read - rows_quarantined - rows_out_of_scope,
             rows_quarantined,
             rows_out_of_scope,
-            reasons: self.reasons.iter().map(|(reason, rows)| (reason.code().into(), *rows)).collect(),
+            reasons: self.reasons.iter().map(|(reason, found)| (reason.code().into(), found.rows)).collect(),
+            examples: self.reasons.values().map(|found| example(&found.first)).collect(),
         }
     }
 }
 
-/// The reason of each row that is not used; empty while all rows keep the rules.
-type Verdicts = Vec<Option<Reason>>;
+/// The rule that a row breaks.
+#[derive(Clone, Copy, Debug)]
+struct Breach {
+    reason: Reason,
+    /// The first column that breaks it; `None` for a repeated key.
+    column: Option<&'static str>,
+}
+
+/// What each row that is not used breaks; empty while all rows keep the rules.
+type Verdicts = Vec<Option<Breach>>;
 
 /// The first rule that each row breaks, but for repeated keys.
 fn judge(batch: &Batch, civil: &CivilDay) -> Verdicts {
@@ -217,14 +223,14 @@ fn judge(batch: &Batch, civil: &CivilDay) -> Verdicts {
     verdicts
 }
 
-/// Marks the rows without a verdict that break a rule. Nearly always none does, so that is looked for first, in a way that
-/// a processor does quickly.
-fn mark(rows: usize, verdicts: &mut Verdicts, reason: Reason, breaks: impl Fn(usize) -> bool) {
+/// Marks the rows without a verdict that break a rule in a column. Nearly always none does, so that is looked for first, in a
+/// way that a processor does quickly.
+fn mark(rows: usize, verdicts: &mut Verdicts, reason: Reason, column: &'static str, breaks: impl Fn(usize) -> bool) {
     if (0..rows).fold(false, |any, row| any | breaks(row)) {
         verdicts.resize(rows, None);
         for (row, verdict) in verdicts.iter_mut().enumerate() {
             if verdict.is_none() && breaks(row) {
-                *verdict = Some(reason);
+                *verdict = Some(Breach { reason, column: Some(column) });
             }
         }
     }
@@ -233,44 +239,62 @@ fn mark(rows: usize, verdicts: &mut Verdicts, reason: Reason, breaks: impl Fn(us
 fn mark_nulls(batch: &Batch, verdicts: &mut Verdicts) {
     for (column, values) in batch.dataset.columns.iter().zip(&batch.columns) {
         if column.null.is_none() && values.null_count() > 0 {
-            mark(batch.rows, verdicts, Reason::NullValue, |row| values.is_null(row));
+            mark(batch.rows, verdicts, Reason::NullValue, column.name, |row| values.is_null(row));
         }
+    }
+}
+
+/// Marks rows whose number in a column, money in cents, is not within bounds; null is.
+fn mark_outside(
+    batch: &Batch,
+    column: &'static str,
+    bounds: impl Fn(i128) -> bool,
+    reason: Reason,
+    verdicts: &mut Verdicts,
+) {
+    let values = batch.column(column);
+    if is_money(batch, column) {
+        let cents = &batch.money(column).values()[..batch.rows];
+        mark(batch.rows, verdicts, reason, column, |row| !bounds(cents[row]) && values.is_valid(row));
+    } else {
+        let ints = batch.ints(column).values();
+        mark(batch.rows, verdicts, reason, column, |row| !bounds(ints[row].into()) && values.is_valid(row));
     }
 }
 
 fn mark_rule(rule: &Rule, batch: &Batch, civil: &CivilDay, verdicts: &mut Verdicts) {
     let reason = rule.reason();
     match rule {
+        Rule::NotTooLarge { columns } => {
+            for column in *columns {
+                let per_unit = if is_money(batch, column) { 100 } else { 1 };
+                let most = i128::from(MOST_AMOUNT) * per_unit;
+                mark_outside(batch, column, |value| value <= most, reason, verdicts);
+            }
+        }
         Rule::AtLeast { columns, least, .. } => {
-            for name in *columns {
-                let values = batch.column(name);
-                if is_money(batch, name) {
-                    let cents = &batch.money(name).values()[..batch.rows];
-                    mark(batch.rows, verdicts, reason, |row| cents[row] < i128::from(*least) && values.is_valid(row));
-                } else {
-                    let ints = batch.ints(name).values();
-                    mark(batch.rows, verdicts, reason, |row| ints[row] < *least && values.is_valid(row));
-                }
+            for column in *columns {
+                mark_outside(batch, column, |value| value >= i128::from(*least), reason, verdicts);
             }
         }
         Rule::InsideDay { column } => {
             let instants = batch.ints(column).values();
-            mark(batch.rows, verdicts, reason, |row| !civil.contains(instants[row]));
+            mark(batch.rows, verdicts, reason, column, |row| !civil.contains(instants[row]));
         }
         Rule::NotEmpty { column, .. } => {
             let (codes, texts) = (batch.codes(column).keys(), batch.codes(column).values().as_string::<i32>());
             if (0..texts.len()).any(|code| texts.is_valid(code) && texts.value_length(code) == 0) {
                 let is_empty = |row| texts.value_length(codes.value(row) as usize) == 0;
-                mark(batch.rows, verdicts, reason, |row| codes.is_valid(row) && is_empty(row));
+                mark(batch.rows, verdicts, reason, column, |row| codes.is_valid(row) && is_empty(row));
             }
         }
         Rule::OneOf { column, values } => {
             let texts = batch.texts(column);
-            mark(batch.rows, verdicts, reason, |row| !values.contains(&texts.value(row)));
+            mark(batch.rows, verdicts, reason, column, |row| !values.contains(&texts.value(row)));
         }
         Rule::Ordered { first, last } => {
-            let (first, last) = (batch.dates(first).values(), batch.dates(last).values());
-            mark(batch.rows, verdicts, reason, |row| last[row] < first[row]);
+            let (firsts, lasts) = (batch.dates(first).values(), batch.dates(last).values());
+            mark(batch.rows, verdicts, reason, last, |row| lasts[row] < firsts[row]);
         }
     }
 }
@@ -280,7 +304,7 @@ fn is_money(batch: &Batch, name: &str) -> bool {
 }
 
 /// The rows without a verdict.
-fn keep(batch: Batch, verdicts: &[Option<Reason>]) -> Result<Batch> {
+fn keep(batch: Batch, verdicts: &[Option<Breach>]) -> Result<Batch> {
     if verdicts.iter().all(Option::is_none) {
         return Ok(batch);
     }
@@ -298,23 +322,55 @@ fn show_key(batch: &Batch, row: usize) -> Option<String> {
     if batch.dataset.key.is_empty() {
         return None;
     }
-    let parts = batch.dataset.key.iter().map(|name| {
-        let values = batch.ints(name);
-        if values.is_null(row) {
-            return String::new();
-        }
-        match batch.dataset.columns[batch.dataset.position(name)].kind {
-            Kind::Instant => show_instant(values.value(row)),
-            _ => values.value(row).to_string(),
-        }
-    });
+    let parts = batch.dataset.key.iter().map(|name| show_value(batch, name, row).unwrap_or_default());
     Some(parts.collect::<Vec<_>>().join("|"))
 }
 
-/// RFC 3339 in UTC, as short as it is exact; the bare number where no calendar reaches.
-fn show_instant(us: i64) -> String {
-    match chrono::DateTime::from_timestamp_micros(us) {
-        Some(at) => at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
-        None => us.to_string(),
+/// A cell as text: whole numbers and texts as they are, money with two decimals, instants as RFC 3339 in UTC.
+fn show_value(batch: &Batch, column: &str, row: usize) -> Option<String> {
+    let position = batch.dataset.position(column);
+    let values = &batch.columns[position];
+    values.is_valid(row).then(|| match batch.dataset.columns[position].kind {
+        Kind::Int64 | Kind::Int32 => batch.ints(column).value(row).to_string(),
+        Kind::Instant => show_instant(batch.ints(column).value(row)),
+        Kind::Money => show_cents(batch.money(column).value(row)),
+        Kind::Date => show_day(batch.dates(column).value(row)),
+        Kind::Boolean => batch.flags(column).value(row).to_string(),
+        Kind::Double => values.as_primitive::<Float64Type>().value(row).to_string(),
+        Kind::Text if is_streamed(batch.dataset) => {
+            let codes = batch.codes(column);
+            codes.values().as_string::<i32>().value(codes.keys().value(row) as usize).to_owned()
+        }
+        Kind::Text => batch.texts(column).value(row).to_owned(),
+    })
+}
+
+/// RFC 3339 in UTC with as many decimals as needed; the bare number where no calendar reaches.
+pub fn show_instant(us: i64) -> String {
+    let Some(at) = chrono::DateTime::from_timestamp_micros(us) else { return us.to_string() };
+    let text = at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+    match text.trim_end_matches('Z').split_once('.') {
+        Some((seconds, decimals)) => format!("{seconds}.{}Z", decimals.trim_end_matches('0')),
+        None => text,
+    }
+}
+
+/// A day number as a date; the bare number where no calendar reaches.
+pub fn show_day(number: i32) -> String {
+    let days = chrono::TimeDelta::try_days(number.into());
+    let day = days.and_then(|days| chrono::NaiveDate::default().checked_add_signed(days));
+    day.map_or_else(|| number.to_string(), |day| day.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_has_as_many_decimals_as_it_needs() {
+        let shown = [0, 500_000, 120_000, 1, 999_999].map(show_instant);
+        let expected = ["00Z", "00.5Z", "00.12Z", "00.000001Z", "00.999999Z"];
+        assert_eq!(shown, expected.map(|end| format!("1970-01-01T00:00:{end}")));
+        assert_eq!(show_instant(i64::MAX), i64::MAX.to_string());
     }
 }

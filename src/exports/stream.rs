@@ -1,40 +1,30 @@
 //! The rows of an export: row groups fetched ahead, decoded by several threads, cast to the contract.
 
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::Result;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
-};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 
 use super::batch::Batch;
 use super::contract::{Defect, Issue, OpenExport, OpenFile, isolated, sort_error};
+use super::exact::{Inexact, cast_column};
 use super::is_streamed;
 use super::pages::{ColumnBytes, RowGroup};
 use super::row_groups::RowGroupPlace;
-use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
 use crate::contracts::{Column, Kind};
+use crate::messages;
 use crate::store::Store;
 
 /// Rows decoded at a time: few enough that their columns stay in a core's cache.
 const BATCH_ROWS: usize = 8 * 1024;
 /// Row groups that are fetched while as many as there are threads are decoded.
 const READ_AHEAD: usize = 2;
-
-/// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results can hold (Spark, Python
-/// and SQL start and end there). Others, such as DuckDB's infinity, would end up in period columns that cannot be read.
-const DATES: RangeInclusive<i32> = -719_162..=2_932_896;
 
 /// What one thread does with decoded rows.
 pub trait Worker: Send {
@@ -55,7 +45,8 @@ enum Failure {
 /// A row group on its way to a thread that decodes it.
 type Fetched<'a> = (usize, &'a RowGroupPlace, Result<Vec<ColumnBytes>, ParquetError>);
 
-/// Reads an export to its end; each row group goes to one of the workers, one for each thread. Row groups of a small dataset
+/// Reads an export to its end; each row group goes to one of the workers. Several workers have a thread each, and one that
+/// fetches ahead for all of them; a single worker does everything on the thread of the caller. Row groups of a small dataset
 /// come in the order of files and rows, those of a large one in the order of their shops, where that is known.
 ///
 /// # Errors
@@ -67,45 +58,72 @@ pub fn read<W: Worker>(store: &Store, export: &OpenExport, workers: Vec<W>) -> R
     if is_streamed(export.dataset) {
         order.sort_by_key(|position| groups[*position].shops.as_ref().map_or(i64::MIN, |shops| *shops.start()));
     }
-    let failures = Mutex::new(Vec::new());
-    let is_over = AtomicBool::new(false);
-    let workers = thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(READ_AHEAD);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let (groups, order) = (&groups, &order);
-        scope
-            .spawn(move || fetch(store, export, order.iter().map(|position| (*position, &groups[*position])), &sender));
-        let work = |mut worker: W, receiver: Arc<Mutex<Receiver<Fetched>>>| {
-            let _ends_all = EndOnPanic(&is_over);
-            while let Some((position, place, fetched)) = next(&receiver, &is_over) {
-                let read = read_group(store, export, place, fetched, &mut worker);
-                let ended = read.and_then(|()| worker.end_row_group(position).map_err(Failure::Other));
-                if let Err(failure) = ended {
-                    is_over.store(true, Ordering::Relaxed);
-                    failures.lock().unwrap_or_else(PoisonError::into_inner).push((position, failure));
-                }
-            }
-            worker
-        };
-        let threads: Vec<_> = workers
-            .into_iter()
-            .map(|worker| {
-                let receiver = receiver.clone();
-                scope.spawn(move || work(worker, receiver))
-            })
-            .collect();
-        // Whoever fetches stops once nobody listens any more.
-        drop(receiver);
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let fetched =
+        order.iter().map(|position| (*position, &groups[*position], fetch(store, export, &groups[*position])));
+    let reading = Reading { store, export, failures: Mutex::default(), is_over: AtomicBool::new(false) };
+    let workers = match <[W; 1]>::try_from(workers) {
+        Ok([worker]) => vec![reading.work(worker, fetched)],
+        Err(workers) => reading.work_ahead(workers, fetched),
+    };
+    let failures = reading.failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     match failures.into_iter().min_by_key(|(position, _)| *position) {
         None => Ok(Ok(workers)),
         Some((_, Failure::Damaged(defect))) => Ok(Err(defect)),
         Some((_, Failure::Other(error))) => Err(error),
+    }
+}
+
+/// An export that is being read.
+struct Reading<'a> {
+    store: &'a Store,
+    export: &'a OpenExport,
+    /// With the positions of their row groups.
+    failures: Mutex<Vec<(usize, Failure)>>,
+    /// After a failure nothing more is read.
+    is_over: AtomicBool,
+}
+
+impl<'a> Reading<'a> {
+    /// Each worker on a thread of its own.
+    fn work_ahead<W: Worker>(&self, workers: Vec<W>, fetched: impl Iterator<Item = Fetched<'a>> + Send) -> Vec<W> {
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(READ_AHEAD);
+            let receiver = Arc::new(Mutex::new(receiver));
+            scope.spawn(move || send_each(fetched, &sender));
+            let work = |worker: W, receiver: Arc<Mutex<Receiver<Fetched<'a>>>>| {
+                let _ends_all = EndOnPanic(&self.is_over);
+                let next = || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+                self.work(worker, std::iter::from_fn(next))
+            };
+            let threads: Vec<_> = workers
+                .into_iter()
+                .map(|worker| {
+                    let receiver = receiver.clone();
+                    scope.spawn(move || work(worker, receiver))
+                })
+                .collect();
+            // Fetching stops once nobody listens any more.
+            drop(receiver);
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        })
+    }
+
+    /// Hands the rows of row groups on to a worker, to the last one or to a failure.
+    fn work<W: Worker>(&self, mut worker: W, mut fetched: impl Iterator<Item = Fetched<'a>>) -> W {
+        while !self.is_over.load(Ordering::Relaxed)
+            && let Some((position, place, bytes)) = fetched.next()
+        {
+            let read = read_group(self.store, self.export, place, bytes, &mut worker);
+            let ended = read.and_then(|()| worker.end_row_group(position).map_err(Failure::Other));
+            if let Err(failure) = ended {
+                self.is_over.store(true, Ordering::Relaxed);
+                self.failures.lock().unwrap_or_else(PoisonError::into_inner).push((position, failure));
+            }
+        }
+        worker
     }
 }
 
@@ -120,38 +138,22 @@ impl Drop for EndOnPanic<'_> {
     }
 }
 
-/// The next row group; none after the last one, or after a failure.
-fn next<'a>(receiver: &Mutex<Receiver<Fetched<'a>>>, is_over: &AtomicBool) -> Option<Fetched<'a>> {
-    let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
-    if is_over.load(Ordering::Relaxed) { None } else { receiver.recv().ok() }
+/// Ends early when nobody receives any more.
+fn send_each<'a>(mut fetched: impl Iterator<Item = Fetched<'a>>, sender: &SyncSender<Fetched<'a>>) {
+    while let Some(next) = fetched.next()
+        && sender.send(next).is_ok()
+    {}
 }
 
-/// Sends the bytes of every row group, in this order; ends early when nobody receives them.
-fn fetch<'a>(
-    store: &Store,
-    export: &OpenExport,
-    groups: impl Iterator<Item = (usize, &'a RowGroupPlace)>,
-    sender: &SyncSender<Fetched<'a>>,
-) {
-    for (position, place) in groups {
-        let file = &export.files[place.file];
-        let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
-        let metadata = file.metadata.metadata();
-        let fetched = isolated(|| {
-            let object = store.parquet_object(&path, file.size_bytes);
-            let mut object = object.map_err(|e| ParquetError::External(e.into()))?;
-            RowGroup::fetch(store, &mut object, metadata, place.group, &wanted(file))
-        });
-        if sender.send((position, place, fetched)).is_err() {
-            return;
-        }
-    }
-}
-
-/// The columns of the contract.
-fn wanted(file: &OpenFile) -> ProjectionMask {
-    let schema = file.metadata.metadata().file_metadata().schema_descr();
-    ProjectionMask::roots(schema, file.positions.iter().copied())
+/// The bytes of a row group.
+fn fetch(store: &Store, export: &OpenExport, place: &RowGroupPlace) -> Result<Vec<ColumnBytes>, ParquetError> {
+    let file = &export.files[place.file];
+    let path = format!("{}/{}", export.dataset.partition(export.day), file.name);
+    isolated(|| {
+        let object = store.parquet_object(&path, file.size_bytes);
+        let mut object = object.map_err(|e| ParquetError::External(e.into()))?;
+        RowGroup::fetch(store, &mut object, &file.metadata, place.group)
+    })
 }
 
 /// Decodes a row group and hands its rows on. Only the decoder runs isolated: a panic elsewhere is a bug of this program.
@@ -171,12 +173,10 @@ fn read_group(
             Err(error) => Failure::Other(error),
         }
     };
-    let metadata = file.metadata.metadata();
     let open = || {
-        let types = fields(export, file);
-        let levels =
-            parquet_to_arrow_field_levels(metadata.file_metadata().schema_descr(), wanted(file), Some(&types))?;
-        let group = RowGroup::check(metadata, place.group, fetched?)?;
+        let schema = file.metadata.file_metadata().schema_descr();
+        let levels = parquet_to_arrow_field_levels(schema, ProjectionMask::all(), Some(&file.types))?;
+        let group = RowGroup::check(&file.metadata, place.group, fetched?)?;
         ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)
     };
     let mut reader = isolated(open).map_err(failed)?;
@@ -184,7 +184,7 @@ fn read_group(
     loop {
         let decoded = isolated(|| reader.next().transpose().map_err(|e| ParquetError::General(e.to_string())));
         let Some(decoded) = decoded.map_err(failed)? else { break };
-        let columns = cast(export, file, &decoded).map_err(Failure::Damaged)?;
+        let columns = cast(export, file, place.first_row + rows, &decoded).map_err(Failure::Damaged)?;
         let batch_rows = decoded.num_rows();
         let first_position = (place.first_position + rows) as i64;
         let has_positions = is_streamed(export.dataset) && !export.dataset.key.is_empty();
@@ -205,19 +205,6 @@ fn read_group(
     Ok(())
 }
 
-/// The types to decode to: those of the file, but texts of the large datasets as dictionaries, which is what they are in
-/// nearly every file.
-fn fields(export: &OpenExport, file: &OpenFile) -> Fields {
-    let as_dictionary = |field: &Arc<Field>| match field.data_type() {
-        DataType::Utf8 if is_streamed(export.dataset) => {
-            let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
-            Arc::new(field.as_ref().clone().with_data_type(dictionary))
-        }
-        _ => field.clone(),
-    };
-    file.metadata.schema().fields().iter().map(as_dictionary).collect()
-}
-
 fn shop_id(export: &OpenExport) -> &'static Column {
     &export.dataset.columns[export.dataset.position("shop_id")]
 }
@@ -232,77 +219,34 @@ fn lies_within(batch: &Batch, place: &RowGroupPlace) -> bool {
 }
 
 fn damaged(file: &OpenFile, column: Option<&Column>, found: String) -> Defect {
-    Defect::Contract(vec![Issue {
-        file: file.name.clone(),
-        column: column.map(|c| c.name.into()),
-        expected: column.map_or("rows that can be read", |c| c.kind.sql()).into(),
-        found,
-        remedy: "export the file again; it was damaged".into(),
-    }])
+    let expected = column.map_or("rows that can be read", |c| c.kind.sql());
+    Defect::Contract(vec![Issue::new(&file.name, column, expected, messages::not_parquet(found))])
 }
 
-fn out_of_range(file: &OpenFile, column: &Column, found: &DataType) -> Defect {
-    if column.kind != Kind::Date {
-        return damaged(file, Some(column), format!("a value of {found} out of range"));
-    }
-    Defect::Contract(vec![Issue {
-        file: file.name.clone(),
-        column: Some(column.name.into()),
-        expected: "a DATE of years 1 to 9999".into(),
-        found: "one out of range (infinity?)".into(),
-        remedy: "write an open end as 9999-12-31".into(),
-    }])
-}
-
-/// The columns in contract order and form.
-fn cast(export: &OpenExport, file: &OpenFile, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Defect> {
-    let cast_one = |column: &Column| {
-        let array = batch.column_by_name(column.name).ok_or_else(|| damaged(file, Some(column), "nothing".into()))?;
-        cast_column(column.kind, array).ok_or_else(|| out_of_range(file, column, array.data_type()))
+/// The columns in the form of the contract; the batch starts at row `first_row` of the file.
+fn cast(export: &OpenExport, file: &OpenFile, first_row: u64, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Defect> {
+    let cast_one = |(column, array): (&Column, &ArrayRef)| {
+        let named = |Inexact { row, value }| inexact(file, column, first_row + row as u64, &value);
+        cast_column(column.kind, array).map_err(named)
     };
-    export.dataset.columns.iter().map(cast_one).collect()
+    export.dataset.columns.iter().zip(batch.columns()).map(cast_one).collect()
 }
 
-/// `None`: a value cannot be held. The types are those that the contract check accepts.
-fn cast_column(kind: Kind, array: &ArrayRef) -> Option<ArrayRef> {
-    let ints = |cast: Int64Array| -> Option<ArrayRef> { Some(Arc::new(cast)) };
-    match (kind, array.data_type()) {
-        (Kind::Int64 | Kind::Int32, DataType::Int8) => ints(array.as_primitive::<Int8Type>().unary(i64::from)),
-        (Kind::Int64 | Kind::Int32, DataType::Int16) => ints(array.as_primitive::<Int16Type>().unary(i64::from)),
-        (Kind::Int64 | Kind::Int32, DataType::Int32) => ints(array.as_primitive::<Int32Type>().unary(i64::from)),
-        (Kind::Instant, DataType::Timestamp(unit, _)) => cast_instants(*unit, array).and_then(ints),
-        (Kind::Money, DataType::Decimal128(_, scale)) => {
-            let factor = 10_i128.pow(u32::try_from(MONEY_SCALE - scale).ok()?);
-            let in_cents = |v: i128| v.checked_mul(factor).filter(|cents| cents.abs() <= MONEY_MAX_CENTS);
-            let cents = array.as_primitive::<Decimal128Type>().unary_opt::<_, Decimal128Type>(in_cents);
-            (cents.null_count() == array.null_count()).then(|| Arc::new(cents) as ArrayRef)
-        }
-        (Kind::Date, DataType::Date32) => {
-            let mut days = array.as_primitive::<Date32Type>().iter().flatten();
-            days.all(|day| DATES.contains(&day)).then(|| array.clone())
-        }
-        _ => Some(array.clone()),
-    }
-}
-
-/// Microseconds since 1970-01-01T00:00:00Z; finer units are floored. A checked cast gives null where it overflows, so
-/// more nulls than before mean that one did.
-fn cast_instants(unit: TimeUnit, array: &ArrayRef) -> Option<Int64Array> {
-    let checked = |scaled: Int64Array| (scaled.null_count() == array.null_count()).then_some(scaled);
-    match unit {
-        TimeUnit::Second => {
-            checked(array.as_primitive::<TimestampSecondType>().unary_opt(|v| v.checked_mul(1_000_000)))
-        }
-        TimeUnit::Millisecond => {
-            checked(array.as_primitive::<TimestampMillisecondType>().unary_opt(|v| v.checked_mul(1_000)))
-        }
-        TimeUnit::Microsecond => Some(array.as_primitive::<TimestampMicrosecondType>().unary(|v| v)),
-        TimeUnit::Nanosecond => Some(array.as_primitive::<TimestampNanosecondType>().unary(|v| v.div_euclid(1_000))),
-    }
+/// A value of an accepted type that is not one of the contract's type.
+fn inexact(file: &OpenFile, column: &Column, row: u64, value: &str) -> Defect {
+    let (expected, found) = match column.kind {
+        Kind::Date => ("a DATE of years 1 to 9999", messages::no_civil_day(value, row)),
+        Kind::Instant => ("an instant of years 1 to 9999", messages::no_civil_instant(value, row)),
+        Kind::Money => ("DECIMAL(18,2)", messages::not_whole_cents(value, row)),
+        kind => (kind.sql(), messages::not_a_number_of_the_type(value, row)),
+    };
+    Defect::Contract(vec![Issue::new(&file.name, Some(column), expected, found)])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::RangeInclusive;
+
     use super::*;
     use crate::contracts::datasets::PRODUCT_TRAFFIC;
 

@@ -14,7 +14,8 @@ pub struct Compact<'a>(pub &'a [u8]);
 enum Shape {
     Flag,
     Byte,
-    I16,
+    /// 16 or 32 bits: some writers number row groups with `i32`, and a decoder reads both alike.
+    Ordinal,
     I32,
     I64,
     Bytes,
@@ -24,14 +25,15 @@ enum Shape {
 
 type Fields = &'static [(i64, Shape)];
 
-use Shape::{Byte, Bytes, Flag, I16, I32, I64, List, Struct};
+use Shape::{Byte, Bytes, Flag, I32, I64, List, Ordinal, Struct};
 
 const KIND_OF_FLAGS: [u8; 2] = [1, 2];
 const KIND_OF_I32: u8 = 5;
 /// Structures and lists in one another; the format has seven.
 const MOST_DEPTH: u8 = 16;
 
-/// Where a number is found: the field of the structure that it is in (0: the outermost, `INNER`: deeper), and its own.
+/// Where a number or a structure (0) is found: the field of the structure that it is in (0: the outermost, `INNER`: deeper),
+/// and its own.
 type Found<'a> = &'a mut dyn FnMut(i64, i64, i64);
 const INNER: i64 = -1;
 
@@ -65,7 +67,7 @@ static FOOTER: Fields = &[
     (5, List(&Struct(KEY_VALUE))),
     (6, Bytes),
     (7, List(&Struct(&[(1, Struct(&[])), (2, Struct(&[]))]))),
-    (8, Struct(&[])),
+    (ENCRYPTION, Struct(&[])),
     (9, Bytes),
 ];
 
@@ -114,7 +116,7 @@ static ROW_GROUP: Fields = &[
     (4, List(&Struct(&[(1, I32), (2, Flag), (3, Flag)]))),
     (5, I64),
     (6, I64),
-    (7, I16),
+    (7, Ordinal),
 ];
 
 static COLUMN_CHUNK: Fields =
@@ -140,9 +142,26 @@ static COLUMN: Fields = &[
     (17, Struct(&[])),
 ];
 
-/// Whether the bytes of a footer are one.
-pub fn is_footer(bytes: &[u8]) -> bool {
-    Compact(bytes).structure(FOOTER, 0, 0, &mut |_, _, _| ()).is_some()
+/// What the bytes of a footer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FooterKind {
+    Invalid,
+    /// The footer can be read, and columns cannot.
+    WithEncryptedColumns,
+    Plain,
+}
+
+/// The field of a footer that is there only if columns are encrypted.
+const ENCRYPTION: i64 = 8;
+
+pub fn check_footer(bytes: &[u8]) -> FooterKind {
+    let mut is_encrypted = false;
+    let mut look = |parent, field, _| is_encrypted |= (parent, field) == (0, ENCRYPTION);
+    match Compact(bytes).structure(FOOTER, 0, 0, &mut look) {
+        None => FooterKind::Invalid,
+        Some(()) if is_encrypted => FooterKind::WithEncryptedColumns,
+        Some(()) => FooterKind::Plain,
+    }
 }
 
 /// What the header of a page says of it.
@@ -192,7 +211,7 @@ impl Shape {
         match self {
             Flag => &KIND_OF_FLAGS,
             Byte => &[3],
-            I16 => &[4],
+            Ordinal => &[4, KIND_OF_I32],
             I32 => &[KIND_OF_I32],
             I64 => &[6],
             Bytes => &[8],
@@ -250,6 +269,7 @@ impl<'a> Compact<'a> {
             }
             12 => {
                 let fields = if let Some(Struct(fields)) = shape { *fields } else { &[] };
+                found(at.0, at.1, 0);
                 let parent = if depth == 0 { at.1 } else { INNER };
                 self.structure(fields, parent, depth + 1, found)
             }
@@ -325,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_list_ends_with_its_bytes_and_holds_no_flags() {
-        let ends = |list: &[u8]| is_footer(&[&[0xa9], list, &[0]].concat());
+        let ends = |list: &[u8]| check_footer(&[&[0xa9], list, &[0]].concat()) != FooterKind::Invalid;
         assert!(!ends(&[0xf1, 0xff, 0xff, 0xff, 0xff, 0x07]), "flags that take no bytes");
         assert!(!ends(&[0xf5, 0xff, 0xff, 0xff, 0xff, 0x07, 1]), "more numbers than there are bytes");
     }

@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::contracts::{Dataset, Kind, SUCCESS_FILE, arrow};
 use crate::exports::is_streamed;
-use crate::store::StoreFailed;
+use crate::messages;
 
 /// Rows per batch handed to the encoder.
 const BATCH_ROWS: usize = 8_192;
@@ -81,9 +81,7 @@ impl Folder {
     /// When the folder exists: an export is never mixed with what another call wrote.
     pub fn create(out: &Path, dataset: &Dataset, day: NaiveDate, parts: u32, nulls_anywhere: bool) -> Result<Self> {
         let path = out.join(dataset.partition(day));
-        let exists =
-            || StoreFailed(format!("{} exists already: write into a new folder, or remove it first", path.display()));
-        ensure!(!path.exists(), exists());
+        ensure!(!path.exists(), messages::exists_already(path.display()));
         fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
         let mut schema = arrow::schema(dataset.columns);
         if nulls_anywhere {

@@ -1,14 +1,14 @@
 //! Rollups of several days at once, ahead of the windows, which need the days in order.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use chrono::NaiveDate;
 
 use super::Job;
 use super::rolled_up::{Reading, RolledUp, roll_up};
+use crate::bug;
 use crate::days::readiness::DayExports;
 use crate::resources::Resources;
 
@@ -20,8 +20,8 @@ pub struct Ahead {
     changed: Condvar,
     /// Days that are rolled up, or wait to be taken, at a time.
     parallel: usize,
-    /// Of each of them.
-    resources: Resources,
+    /// Of each of them, and of the windows.
+    pub resources: Resources,
 }
 
 #[derive(Default)]
@@ -50,8 +50,7 @@ impl Ahead {
     pub fn work(&self, job: &Job) {
         while let Some(exports) = self.start_next() {
             let day = exports.day;
-            let outcome = catch_unwind(AssertUnwindSafe(|| roll_up(job, &exports, &self.resources)))
-                .unwrap_or_else(|_| Err(anyhow!("a bug in this program: rolling up {day} panicked")));
+            let outcome = bug::catch(|| roll_up(job, &exports, &self.resources));
             let mut days = self.lock();
             days.running.remove(&day);
             days.done.insert(day, outcome);

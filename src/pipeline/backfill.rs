@@ -10,14 +10,11 @@ use serde::Serialize;
 
 use super::ahead::Ahead;
 use super::{Job, Role, Run};
-use crate::config::ConfigWrong;
 use crate::days::calendar::days;
-use crate::exit_code::{self, ExitCode};
+use crate::exit_code::{self, ExitCode, GRAVEST_FIRST, ends_all};
 use crate::plan::{self, Decision, Facts, PlannedDay, plan_days};
-use crate::publish::lease::{Held, LeaseLost};
 use crate::publish::writer::Writer;
-use crate::record::report::{RunReport, Strictness};
-use crate::stop::Stopped;
+use crate::record::report::{FailedDay, RunReport, Strictness};
 
 /// The days asked for, and how to go through them.
 #[derive(Clone, Copy, Debug)]
@@ -52,16 +49,6 @@ pub struct Ended {
     code: ExitCode,
 }
 
-#[derive(Debug, Serialize)]
-pub struct FailedDay {
-    pub day: NaiveDate,
-    pub error: String,
-    pub exit_code: u8,
-}
-
-/// Exit codes by how much they need a person; of several days the first counts.
-const GRAVEST_FIRST: [ExitCode; 4] = [ExitCode::Bug, ExitCode::Blocked, ExitCode::StoreFailed, ExitCode::TryLater];
-
 impl BackfillReport {
     /// Of the range, and of every day that failed: later days are only renewed.
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
@@ -69,8 +56,10 @@ impl BackfillReport {
             return ended.code;
         }
         let of_days = self.days.iter().filter(|r| r.day <= self.to).map(|r| r.exit_code(strictness));
+        // Of later days the ones that failed count too.
+        let failed = self.failed.iter().chain(self.days.iter().flat_map(|r| &r.days_failed));
         let has = |code: ExitCode| {
-            self.failed.iter().any(|f| f.exit_code == code as u8) || of_days.clone().any(|found| found == code)
+            failed.clone().any(|f| f.exit_code == code as u8) || of_days.clone().any(|found| found == code)
         };
         GRAVEST_FIRST.into_iter().find(|code| has(*code)).unwrap_or(ExitCode::Published)
     }
@@ -105,7 +94,10 @@ fn later_days(facts: &Facts, range: &Range) -> Vec<NaiveDate> {
 /// # Errors
 /// What keeps it from starting.
 pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
-    let has_work = |facts: &Facts| Ok(plan(facts, range)?.iter().any(PlannedDay::has_work));
+    let has_work = |facts: &Facts| {
+        facts.look_ahead(days(range.first, range.last));
+        Ok(plan(facts, range)?.iter().any(PlannedDay::has_work))
+    };
     let (facts, writer) = job.open(has_work)?;
     let mut in_range: Vec<NaiveDate> = days(range.first, range.last).collect();
     let mut again = later_days(&facts, range);
@@ -114,7 +106,7 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
         again = in_range.iter().copied().chain(again).collect();
         in_range.reverse();
     }
-    let ahead = if range.parallel > 1 { Some(days_to_roll_up(job, &facts, &in_range, range.parallel)?) } else { None };
+    let ahead = (range.parallel > 1).then(|| days_to_roll_up(job, &facts, &in_range, range.parallel));
     thread::scope(|scope| {
         if let Some(ahead) = &ahead {
             for _ in 0..range.parallel {
@@ -145,14 +137,15 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     })
 }
 
-fn days_to_roll_up(job: &Job, facts: &Facts, days: &[NaiveDate], parallel: usize) -> Result<Ahead> {
+fn days_to_roll_up(job: &Job, facts: &Facts, days: &[NaiveDate], parallel: usize) -> Ahead {
     let mut to_roll_up = Vec::new();
     for day in days {
-        if let Decision::Compute { exports, .. } = plan::decide(facts, *day, plan::NOTHING_RECOMPUTED)? {
+        // A day that cannot be looked at fails when its turn comes.
+        if let Ok(Decision::Compute { exports, .. }) = plan::decide(facts, *day, plan::NOTHING_RECOMPUTED) {
             to_roll_up.push(exports);
         }
     }
-    Ok(Ahead::new(to_roll_up, parallel, job))
+    Ahead::new(to_roll_up, parallel, job)
 }
 
 /// A backfill on its way.
@@ -162,7 +155,7 @@ struct Backfill<'a> {
     writer: Option<&'a RefCell<Writer>>,
     ahead: Option<&'a Ahead>,
     reports: BTreeMap<NaiveDate, RunReport>,
-    failed: BTreeMap<NaiveDate, anyhow::Error>,
+    failed: BTreeMap<NaiveDate, FailedDay>,
 }
 
 impl Backfill<'_> {
@@ -195,35 +188,20 @@ impl Backfill<'_> {
             }
             Err(error) if ends_all(&error) => Err(error),
             Err(error) => {
-                self.job.progress.failed(&format!("{day}: {error:#}"));
                 self.reports.remove(&day);
-                self.failed.insert(day, error);
-                // What the day had committed is brought to its end, and known from then on.
-                if let Some(writer) = self.writer {
-                    writer.borrow_mut().settle_doubts()?;
-                }
-                self.facts.renew_state()
+                self.failed.insert(day, FailedDay::new(day, &error));
+                run.end_failed(day, error)
             }
         }
     }
 
     fn into_report(self, range: &Range) -> BackfillReport {
-        let failed = self.failed.into_iter().map(|(day, error)| FailedDay {
-            day,
-            error: format!("{error:#}"),
-            exit_code: exit_code::of_error(&error) as u8,
-        });
         BackfillReport {
             from: range.first,
             to: range.last,
             days: self.reports.into_values().collect(),
-            failed: failed.collect(),
+            failed: self.failed.into_values().collect(),
             ended_by: None,
         }
     }
-}
-
-/// Whether the other days would end in the same way.
-fn ends_all(error: &anyhow::Error) -> bool {
-    error.is::<Stopped>() || error.is::<LeaseLost>() || error.is::<Held>() || error.is::<ConfigWrong>()
 }

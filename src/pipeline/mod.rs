@@ -12,13 +12,16 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 
+use crate::bug;
 use crate::config::Config;
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{TABLES, of_stage};
 use crate::contracts::{Dataset, Stage, Table};
-use crate::days::calendar::days;
+use crate::days::calendar::{CivilDay, days};
 use crate::days::readiness::{DayExports, Readiness};
-use crate::exports::quarantine::{Accounting, Quarantined};
+use crate::exit_code;
+use crate::exports::quarantine::Accounting;
+use crate::exports::set_aside::SetAside;
 use crate::exports::{DayRead, Unused, read_day};
 use crate::plan::{self, Decision, Facts, plan_days};
 use crate::progress::Progress;
@@ -27,7 +30,8 @@ use crate::publish::writer::{Writer, Writers};
 use crate::publish::{self, Change};
 use crate::record::manifest::{Blocked, BlockedExports, Manifest, PublishedBenchmark};
 use crate::record::page;
-use crate::record::report::{DatasetRead, Missing, Outcome, RunReport, Written};
+use crate::record::report::{DatasetRead, FailedDay, Missing, Outcome, RunReport, Written};
+use crate::record::state::SpoiltInput;
 use crate::resources::Resources;
 use crate::store::Store;
 use crate::windows;
@@ -62,19 +66,14 @@ impl Job {
     /// What is known, and the right to write, where `has_work` finds something to write or an interrupted commit has to
     /// be finished. Where there is nothing to do, nothing is written.
     fn open(&self, has_work: impl FnOnce(&Facts) -> Result<bool>) -> Result<(Facts<'_>, Option<RefCell<Writer>>)> {
-        let mut facts = self.facts()?;
+        let facts = self.facts()?;
         if Writers::find(&self.results)?.unfinished.is_none() && !has_work(&facts)? {
             return Ok((facts, None));
         }
         let writer = self.writer()?;
         // Another run may have published since.
-        facts.renew_state()?;
+        facts.state.renew()?;
         Ok((facts, Some(RefCell::new(writer))))
-    }
-
-    /// How many rows of window tables may be in memory at a time.
-    fn rows_at_once(&self) -> usize {
-        usize::try_from(self.resources.memory_bytes / windows::BYTES_PER_ROW).unwrap_or(usize::MAX).max(1)
     }
 
     fn now(&self) -> String {
@@ -95,10 +94,14 @@ impl Job {
     }
 }
 
-/// The nightly job: catches up, computes, publishes.
+/// The nightly job: catches up, computes, publishes. A day that fails does not keep the run from the days after it.
+///
+/// # Errors
+/// What keeps the run from starting, or ends it with all its days.
 pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     let first = day - Days::new(job.config.lookback_days.into());
     let has_work = |facts: &Facts| {
+        facts.look_ahead(days(first, day));
         let planned = plan_days(facts, days(first, day), &|each| each == day)?;
         Ok(planned.iter().any(plan::PlannedDay::has_work))
     };
@@ -106,10 +109,15 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     let mut run = Run::new(job, &facts, writer.as_ref(), None, day);
     job.progress.start(days(first, day).count() as u64);
     for each in days(first, day) {
-        run.process(each, if each == day { Role::ReportDay } else { Role::CatchUp })?;
+        let role = if each == day { Role::ReportDay } else { Role::CatchUp };
+        if let Err(error) = run.process(each, role) {
+            run.end_failed(each, error)?;
+        }
         job.progress.day_done();
     }
-    run.warn_of_days_out_of_reach(first)?;
+    if let Err(error) = run.warn_of_days_out_of_reach(first) {
+        run.warn(format!("days before the lookback were not looked at: {error:#}"));
+    }
     Ok(run.report)
 }
 
@@ -157,14 +165,52 @@ impl<'a> Run<'a> {
         Run { job, facts, writer, ahead, report: RunReport::new(day), processed: BTreeSet::new() }
     }
 
-    /// Brings one day up to date; if it is the day of the report, says how it ended.
+    /// What the day may take: a part where other days are rolled up at the same time.
+    fn resources(&self) -> &'a Resources {
+        self.ahead.map_or(&self.job.resources, |ahead| &ahead.resources)
+    }
+
+    /// Brings one day up to date; if it is the day of the report, says how it ended. Where a published input of another day
+    /// cannot be read, the day is computed as if that one were missing.
     fn process(&mut self, day: NaiveDate, role: Role) -> Result<()> {
-        self.job.resources.stop.check()?;
-        self.bring_up_to_date(day, role).or_else(|error| {
+        loop {
+            self.job.resources.stop.check()?;
+            let before = self.report.clone();
+            let Err(error) = bug::catch(|| self.bring_up_to_date(day, role)) else { return Ok(()) };
             // A run that was overtaken finds its staged files gone, or tables changed: that is why it fails.
             self.writer.map_or(Ok(()), |writer| writer.borrow().check().map(drop))?;
-            Err(error)
-        })
+            let spoilt = error.downcast_ref::<SpoiltInput>().map(|spoilt| spoilt.day).filter(|spoilt| *spoilt != day);
+            match spoilt {
+                Some(spoilt) if self.facts.state.leave_out(spoilt) => {
+                    self.report = before;
+                    self.end_failed(spoilt, error)?;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// A day failed: it is reported, and the others go on.
+    ///
+    /// # Errors
+    /// When the others would fail in the same way.
+    fn end_failed(&mut self, day: NaiveDate, error: anyhow::Error) -> Result<()> {
+        if exit_code::ends_all(&error) {
+            return Err(error);
+        }
+        if !self.report.days_failed.iter().any(|failed| failed.day == day) {
+            self.job.progress.failed(&format!("{day}: {}", exit_code::text_of(&error)));
+        }
+        if day == self.report.day {
+            self.report.fail(&error);
+        } else if !self.report.days_failed.iter().any(|failed| failed.day == day) {
+            self.report.days_failed.push(FailedDay::new(day, &error));
+        }
+        // A commit of the day is brought to its end, and known from then on.
+        if let Some(writer) = self.writer {
+            writer.borrow_mut().settle_doubts()?;
+        }
+        self.facts.state.renew()
     }
 
     fn bring_up_to_date(&mut self, day: NaiveDate, role: Role) -> Result<()> {
@@ -210,7 +256,7 @@ impl<'a> Run<'a> {
             }
             Decision::KnownBlocked(blocked) => {
                 for export in &blocked.exports {
-                    self.warn(format!("{day} {}: {}", export.dataset, export.reason));
+                    self.warn(page::still_blocked(export));
                 }
                 Ok(self.report_blocked(&blocked))
             }
@@ -225,9 +271,9 @@ impl<'a> Run<'a> {
         let (job, day) = (self.job, exports.day);
         let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
             Some(reading) => reading?,
-            None => roll_up(job, &exports, &job.resources)?,
+            None => roll_up(job, &exports, self.resources())?,
         };
-        let RolledUp { mut read, daily, tally, spilled_bytes } = match reading {
+        let RolledUp { mut read, daily, too_large, tally, spilled_bytes } = match reading {
             Reading::Whole(rolled_up) => rolled_up,
             Reading::Changed(datasets) => return Ok(self.refuse_changed(day, datasets)),
         };
@@ -237,18 +283,25 @@ impl<'a> Run<'a> {
             return self.block(day, inputs, read);
         }
         for (dataset, defect) in &read.defects {
-            self.warn(format!("{}\n  optional: what needs it is left out", page::defect(day, dataset, defect)));
+            let told = page::defect(day, dataset, defect, page::Role::Optional);
+            self.warn(format!("{told}\n  optional: tables and columns that need it are left out"));
+        }
+        self.warn_of_quarantine(day, &read);
+        let absent: Vec<&str> = exports.folders.iter().filter(|f| !f.is_final()).map(|f| f.dataset.name).collect();
+        if !absent.is_empty() {
+            self.warn(format!("{day} not final: {}; tables and columns that need it are left out", absent.join(", ")));
         }
         let mut work = DayWork::new(self.facts, exports, inputs)?;
         work.snapshots = std::mem::take(&mut read.snapshots);
         work.skipped = skipped(&work.exports, &work.snapshots, &read);
         daily.into_iter().for_each(|file| work.add_rollup(file));
+        too_large.iter().for_each(|sum| work.leave_out_rollup(sum));
         let spilled = match spilled_bytes {
             0 => String::new(),
             bytes => format!(", {} spilled to {}", ByteSize(bytes), job.resources.spill_folder.display()),
         };
         job.progress.stage(day, "rollups", &format!("{} tables{spilled}", work.tables.fresh.len()));
-        work.compute_windows(job)?;
+        work.compute_windows(job, self.resources())?;
         let mut change = work.into_change(job);
         change.quarantine = quarantine(&mut read, &|_| true);
         change.manifest.datasets = read.accounts;
@@ -265,7 +318,7 @@ impl<'a> Run<'a> {
             TABLES.iter().filter(|t| t.stage == Stage::Window).flat_map(|t| reads(t)).collect();
         let is_wanted = |dataset: &Dataset| wanted.contains(dataset.name);
         let read = read_unchanged(job, &work.exports, || {
-            read_day(&job.exports, &work.exports, &job.config, &job.resources, &is_wanted, false, &mut Unused)
+            read_day(&job.exports, &work.exports, &job.config, self.resources(), &is_wanted, &mut Unused)
         })?;
         let read = match read {
             Reading::Whole(read) => read,
@@ -277,7 +330,7 @@ impl<'a> Run<'a> {
         }
         self.report_read(work.exports.day, &read);
         work.snapshots = read.snapshots;
-        work.compute_windows(job)?;
+        work.compute_windows(job, self.resources())?;
         self.publish(work.into_change(job))
     }
 
@@ -294,7 +347,7 @@ impl<'a> Run<'a> {
         let (job, day) = (self.job, change.manifest.day);
         let mut writer = self.writer.context("nothing was to be written")?.borrow_mut();
         job.resources.stop.check()?;
-        let staged = publish::stage(writer.next_staging(day)?, &change, || job.now())?;
+        let staged = publish::stage(writer.next_staging(day)?, &change, &job.resources.stop, || job.now())?;
         job.resources.stop.check()?;
         writer.commit(&staged)?;
         self.facts.state.learn(staged.manifest);
@@ -315,13 +368,15 @@ impl<'a> Run<'a> {
         let read_names: BTreeSet<String> = read.accounts.iter().map(|a| a.dataset.clone()).collect();
         let mut exports = Vec::new();
         for (dataset, defect) in read.blocking(&job.config) {
-            self.warn(page::defect(day, dataset, defect));
-            exports.push(Blocked { dataset: dataset.name.into(), day, reason: defect.reason() });
+            self.warn(page::defect(day, dataset, defect, page::Role::Blocking));
+            let (reason, remedy) = (defect.reason(), defect.remedy());
+            exports.push(Blocked { dataset: dataset.name.into(), day, reason, remedy });
         }
         exports.sort_by(|a, b| a.dataset.cmp(&b.dataset));
         let mut manifest = job.next_manifest(day, self.facts.manifest(day)?.as_deref());
         let blocked = BlockedExports { inputs, exports };
         manifest.blocked = Some(blocked.clone());
+        manifest.datasets = read.scoped_accounts().cloned().collect();
         let mut change = Change::new(manifest, [], [], &Default::default());
         change.quarantine = quarantine(&mut read, &|name| read_names.contains(name));
         self.publish(change)?;
@@ -351,7 +406,7 @@ impl<'a> Run<'a> {
         job.progress.stage(day, "windows", &format!("benchmarks of {} stand in", benchmark.day));
         let tables = self.facts.tables(benchmark.day);
         let wanted: Vec<&'static Table> = of_stage(Stage::Benchmark).collect();
-        let files = benchmark_files(job, &wanted, day, &benchmark, &tables)?;
+        let files = benchmark_files(job, self.resources(), &wanted, day, &benchmark, &tables)?;
         let manifest = job.next_manifest(day, newest.as_deref());
         let mut change = Change::new(manifest, files, [], &stand_in.inputs);
         change.manifest.benchmark =
@@ -372,33 +427,49 @@ impl<'a> Run<'a> {
         DayEnd::Blocked(blocked.datasets())
     }
 
-    /// Lists what a day lacks; warns of it where the day was just computed or is the day of the report.
+    /// One line for each dataset with quarantined rows within the budget.
+    fn warn_of_quarantine(&mut self, day: NaiveDate, read: &DayRead) {
+        let bounds = CivilDay::new(day, self.job.config.time_zone).told();
+        let is_sound = |account: &&Accounting| !read.defects.iter().any(|(dataset, _)| dataset.name == account.dataset);
+        for account in read.accounts.iter().filter(is_sound).filter(|account| account.rows_quarantined > 0) {
+            self.warn(format!(
+                "{day} {}: {} of {} rows quarantined: {}",
+                account.dataset,
+                account.rows_quarantined,
+                account.rows_read,
+                account.reasons_told(&bounds)
+            ));
+        }
+    }
+
+    /// Lists what a day lacks. A table that a person has to mend is told on every run.
     fn report_skipped(&mut self, day: NaiveDate, outcome: Outcome) -> Result<()> {
         let Some(manifest) = self.facts.manifest(day)? else { return Ok(()) };
-        let reasons: BTreeSet<&str> = manifest.skipped.iter().map(|s| s.reason.as_str()).collect();
-        if !reasons.is_empty() && (day == self.report.day || outcome == Outcome::Published) {
-            let reasons: Vec<&str> = reasons.into_iter().collect();
-            self.warn(format!("{day} {}; what needs it is null or not written", reasons.join(", ")));
+        if day == self.report.day || outcome == Outcome::Published {
+            for skipped in manifest.skipped.iter().filter(|skipped| skipped.sum.is_some()) {
+                self.warn(format!("{day} {} is not written: {}", skipped.table, skipped.reason));
+            }
         }
         self.report.skipped.extend(manifest.skipped.iter().cloned());
         Ok(())
     }
 
     fn warn_of_days_out_of_reach(&mut self, first: NaiveDate) -> Result<()> {
-        let out_of_reach = plan::days_out_of_reach(self.facts, self.report.day, first)?;
-        if let [oldest, .., newest] | [oldest @ newest] = out_of_reach.unpublished[..] {
-            self.warn(format!(
-                "before the lookback, days from {oldest} to {newest} are final and not published ({} of them); run: \
-                 campaign-etl backfill --from {oldest} --to {newest}",
-                out_of_reach.unpublished.len()
-            ));
-        }
-        if let [oldest, .., newest] | [oldest @ newest] = out_of_reach.blocked[..] {
-            self.warn(format!(
-                "before the lookback, days from {oldest} to {newest} are blocked ({} of them); see: campaign-etl status \
-                 --from {oldest} --to {newest}",
-                out_of_reach.blocked.len()
-            ));
+        let found = plan::days_out_of_reach(self.facts, self.report.day, first)?;
+        let why_stale = format!("published and stale or lost ({})", found.why_stale.unwrap_or_default());
+        let why_failed = format!("not to be looked at ({})", found.why_failed.unwrap_or_default());
+        for (days, how, command) in [
+            (&found.unpublished, "final and not published", "run: campaign-etl backfill"),
+            (&found.stale, &why_stale, "run: campaign-etl backfill"),
+            (&found.blocked, "blocked", "see: campaign-etl status"),
+            (&found.failed, &why_failed, "see: campaign-etl status"),
+        ] {
+            if let [oldest, .., newest] | [oldest @ newest] = days[..] {
+                let count = days.len();
+                self.warn(format!(
+                    "before the lookback, {count} days from {oldest} to {newest} are {how}; {command} --from {oldest} --to {newest}"
+                ));
+            }
         }
         Ok(())
     }
@@ -414,9 +485,9 @@ fn rows_read(read: &DayRead) -> String {
     format!("{} rows read, {} quarantined", sum(|a| a.rows_read), sum(|a| a.rows_quarantined))
 }
 
-/// The quarantined rows of each dataset that was read; none where all its rows are fine.
-fn quarantine(read: &mut DayRead, is_read: &dyn Fn(&str) -> bool) -> Vec<(&'static Dataset, Vec<Quarantined>)> {
-    let mut rows: HashMap<&str, Vec<Quarantined>> = read.quarantine.drain(..).map(|(d, rows)| (d.name, rows)).collect();
+/// The quarantined rows of each dataset that was read; `None` where all its rows are fine.
+fn quarantine(read: &mut DayRead, is_read: &dyn Fn(&str) -> bool) -> Vec<(&'static Dataset, Option<SetAside>)> {
+    let mut rows: HashMap<&str, SetAside> = read.quarantine.drain(..).map(|(d, rows)| (d.name, rows)).collect();
     let datasets = DATASETS.into_iter().filter(|dataset| is_read(dataset.name));
-    datasets.map(|dataset| (dataset, rows.remove(dataset.name).unwrap_or_default())).collect()
+    datasets.map(|dataset| (dataset, rows.remove(dataset.name))).collect()
 }

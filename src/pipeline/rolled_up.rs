@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::Job;
+use crate::contracts::sums::SumTooLarge;
 use crate::contracts::tables::TABLES;
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::{DayExports, changed_since};
@@ -19,6 +20,8 @@ pub struct RolledUp {
     pub read: DayRead,
     /// The daily tables; none where the day is blocked.
     pub daily: Vec<TableFile>,
+    /// Sums that do not fit, of tables that are left out for that.
+    pub too_large: Vec<SumTooLarge>,
     /// Totals over the used rows.
     pub tally: Tally,
     /// Rows that did not fit into memory.
@@ -37,7 +40,7 @@ pub fn roll_up(job: &Job, exports: &DayExports, resources: &Resources) -> Result
     let resources = resources.counted_apart();
     let mut rows = Rows::new(&resources);
     let read = read_unchanged(job, exports, || {
-        read_day(&job.exports, exports, &job.config, &resources, &|_| true, false, &mut rows)
+        read_day(&job.exports, exports, &job.config, &resources, &|_| true, &mut rows)
     })?;
     let read = match read {
         Reading::Whole(read) => read,
@@ -49,9 +52,16 @@ pub fn roll_up(job: &Job, exports: &DayExports, resources: &Resources) -> Result
         return Ok(Reading::Whole(RolledUp { read, ..RolledUp::default() }));
     }
     let sums = rows.into_sums().context("a day that is not blocked was read to its end")?;
-    let file = |table, rows| TableFile::new(table, exports.day, &rows);
-    let daily = rollups::daily_tables(&sums, &read.snapshots, &civil, &resources, file)?;
-    Ok(Reading::Whole(RolledUp { read, daily, tally: sums.tally, spilled_bytes: resources.spilled_bytes() }))
+    let file = |table, rows| TableFile::new(table, exports.day, &resources.stop, &rows);
+    let tables = rollups::daily_tables(&sums, &read.snapshots, &civil, &resources, file)?;
+    let (mut daily, mut too_large) = (Vec::new(), Vec::new());
+    for table in tables {
+        match table {
+            Ok(file) => daily.push(file),
+            Err(sum) => too_large.push(sum),
+        }
+    }
+    Ok(Reading::Whole(RolledUp { read, daily, too_large, tally: sums.tally, spilled_bytes: resources.spilled_bytes() }))
 }
 
 /// Reads exports, and then looks whether they are still the ones that were listed before.
@@ -73,12 +83,12 @@ pub fn skipped(exports: &DayExports, snapshots: &Snapshots, read: &DayRead) -> V
     let mut skipped = Vec::new();
     for table in TABLES {
         if let Some(dataset) = table.needs.iter().find(|d| !snapshots.has(d)) {
-            skipped.push(Skipped { table: table.name.into(), day, columns: vec![], reason: why(dataset) });
+            skipped.push(Skipped { table: table.name.into(), day, columns: vec![], reason: why(dataset), sum: None });
             continue;
         }
         for (dataset, columns) in table.columns_need.iter().filter(|(d, _)| !snapshots.has(d)) {
             let columns = columns.iter().map(|c| (*c).to_owned()).collect();
-            skipped.push(Skipped { table: table.name.into(), day, columns, reason: why(dataset) });
+            skipped.push(Skipped { table: table.name.into(), day, columns, reason: why(dataset), sum: None });
         }
     }
     skipped

@@ -10,9 +10,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::lease::Owner;
+use crate::messages;
 use crate::record::fingerprint::sha256;
 use crate::record::state::RUNS;
-use crate::store::{Creation, Store, StoreFailed};
+use crate::store::{Creation, Store};
 
 /// Its folder.
 pub const COMMIT_LOG: &str = "_runs/commit_log";
@@ -94,10 +95,7 @@ pub fn read_head(results: &Store) -> Result<Option<Record>> {
 /// When the record is not there or cannot be read; names it.
 pub fn read(results: &Store, number: u64) -> Result<Record> {
     let path = path_of(number);
-    let bad = |why: String| {
-        let remedy = "delete it and run again: what it may have left half published is made again";
-        StoreFailed(format!("{} {why}; {remedy}", results.show(&path)))
-    };
+    let bad = |why: String| messages::damaged_record(results.show(&path), why);
     let bytes = results.read(&path)?.ok_or_else(|| bad("is gone".into()))?;
     parse(&bytes).map_err(|e| bad(format!("is not a commit record of this program: {e}")).into())
 }

@@ -19,8 +19,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::commit_log::{self, Record, file_name, number_of};
-use crate::config::ConfigWrong;
-use crate::store::{Creation, Store, Unconditional};
+use crate::messages;
+pub use crate::messages::{Held, LeaseLost};
+use crate::store::{Creation, Store};
 
 /// The folder of lease files.
 pub const LOCKS: &str = "_locks";
@@ -82,30 +83,6 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Another run holds the lease.
-#[derive(Debug)]
-pub struct Held(pub Box<Holder>);
-
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the results are held by {}; try again later", self.0)
-    }
-}
-
-impl std::error::Error for Held {}
-
-/// This run held the lease and does not any more.
-#[derive(Debug)]
-pub struct LeaseLost;
-
-impl fmt::Display for LeaseLost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "another run took over the results because this one showed no sign of life; try again later")
-    }
-}
-
-impl std::error::Error for LeaseLost {}
-
 /// What the writer of the newest record says of itself; `None` where nobody ever wrote.
 pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Holder>> {
     let Some(head) = head else { return Ok(None) };
@@ -134,7 +111,7 @@ pub fn unlock(results: &Store, now: DateTime<Utc>) -> Result<Option<Holder>> {
         return Ok(None);
     };
     if holder.is_live(now) {
-        return Err(Held(Box::new(holder)).into());
+        return Err(messages::held(&holder).into());
     }
     holder.released_at = Some(now);
     results.write(&holder.path(), serde_json::to_vec_pretty(&holder)?)?;
@@ -177,7 +154,7 @@ impl Lease {
             let greatest_manifest = commit_log::greatest_manifest(results)?;
             let head = commit_log::read_head(results)?;
             if let Some(holder) = read_holder(results, head.as_ref())?.filter(|h| h.is_live(clock())) {
-                return Err(Held(Box::new(holder)).into());
+                return Err(messages::held(&holder).into());
             }
             if !is_probed {
                 probe(results, owner)?;
@@ -212,7 +189,7 @@ impl Lease {
         // From here on it is released, whatever goes wrong.
         let mut lease = Lease { pulse, heartbeat: None };
         if !lease.renew()? {
-            return Err(LeaseLost.into());
+            return Err(messages::lease_lost().into());
         }
         for old in results.list_all(LOCKS)? {
             if number_of(&old.name).is_some_and(|number| number < lease.fencing_number()) {
@@ -257,7 +234,7 @@ impl Pulse {
                 }
             }
         };
-        Ok((hang_up, thread::Builder::new().name("heartbeat".into()).spawn(go_on)?))
+        Ok((hang_up, thread::Builder::new().name("heartbeat".into()).spawn(go_on).map_err(messages::no_threads)?))
     }
 
     fn lease(&self) -> Duration {
@@ -300,22 +277,16 @@ impl Drop for Lease {
 }
 
 /// Creates an object twice: a store that lets both succeed cannot keep two writers apart.
+///
+/// # Errors
+/// `ConfigWrong` then, or where the store has no such operation.
 fn probe(results: &Store, owner: &Owner) -> Result<()> {
     let path = format!("{LOCKS}/probe-{}", owner.run_id);
-    let refused = || {
-        ConfigWrong(format!(
-            "{} cannot keep two runs apart: it lets an object that should be created once be created twice; use another \
-             store, or set single_writer = true in the job file and see to it that one run writes at a time",
-            results.location
-        ))
-    };
     let create = |content: &'static str| results.create(&path, Bytes::from_static(content.as_bytes()));
     let outcome = create("first").and_then(|_| create("second"));
     let removed = results.remove(&path);
-    match outcome {
-        Ok(Creation::Exists(_)) => removed,
-        Ok(Creation::Created) => Err(refused().into()),
-        Err(error) if error.is::<Unconditional>() => Err(refused().into()),
-        Err(error) => Err(error),
+    match outcome? {
+        Creation::Exists(_) => removed,
+        Creation::Created => Err(messages::no_conditions(&results.location).into()),
     }
 }

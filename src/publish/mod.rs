@@ -26,12 +26,14 @@ use polars::prelude::DataFrame;
 use sha2::{Digest, Sha256};
 
 use crate::contracts::arrow::from_batch;
-use crate::contracts::{Column, Dataset, PART_FILE, Table};
-use crate::exports::quarantine::Quarantined;
+use crate::contracts::{Column, Dataset, PART_FILE, SUCCESS_FILE, Table};
+use crate::exports::set_aside::SetAside;
+use crate::messages;
 use crate::record::fingerprint::{hex, sha256};
 use crate::record::manifest::{FooterMark, Manifest, PublishedTable};
 use crate::record::state::manifest_path;
 use crate::rollups::tally::{Tally, Totals};
+use crate::stop::Stop;
 use crate::store::Store;
 use crate::windows::Rows;
 use commit_log::{Commit, CommittedFile};
@@ -53,9 +55,9 @@ pub struct TableFile {
 }
 
 impl TableFile {
-    /// Lays a conformed table out as a file.
-    pub fn new(table: &'static Table, day: NaiveDate, rows: &DataFrame) -> Result<TableFile> {
-        let mut writer = TableWriter::new(table, day)?;
+    /// Lays a conformed table out as a file; ends early when the run is asked to stop.
+    pub fn new(table: &'static Table, day: NaiveDate, stop: &Stop, rows: &DataFrame) -> Result<TableFile> {
+        let mut writer = TableWriter::new(table, day, stop)?;
         writer.push(rows)?;
         writer.finish()
     }
@@ -83,8 +85,8 @@ pub struct Change {
     pub absent: Vec<&'static Table>,
     /// How many of the absent tables were published until now.
     pub removed: usize,
-    /// The quarantine of each dataset that was read; that of others stays as it is.
-    pub quarantine: Vec<(&'static Dataset, Vec<Quarantined>)>,
+    /// The quarantine of each dataset that was read, `None` where all its rows are fine; that of others stays as it is.
+    pub quarantine: Vec<(&'static Dataset, Option<SetAside>)>,
     /// Totals over the used rows, where rollups are among the files: what the store gives back must add up to them.
     pub tally: Option<Tally>,
 }
@@ -115,6 +117,16 @@ impl Change {
         Change { manifest, files: changed, absent, removed, quarantine: vec![], tally: None }
     }
 
+    /// Of every file that comes, and of the `_SUCCESS` beside it.
+    fn paths(&self) -> Vec<String> {
+        let day = self.manifest.day;
+        let tables = self.files.iter().map(|file| file.table.partition(day));
+        let tables = tables.flat_map(|folder| [format!("{folder}/{PART_FILE}"), format!("{folder}/{SUCCESS_FILE}")]);
+        let quarantine = self.quarantine.iter().filter(|(_, rows)| rows.is_some());
+        let quarantine = quarantine.map(|(dataset, _)| quarantine_path(dataset, day));
+        tables.chain(quarantine).collect()
+    }
+
     /// Whether any table is written or goes.
     pub fn touches_tables(&self) -> bool {
         !self.files.is_empty() || self.removed > 0
@@ -141,14 +153,19 @@ pub struct Staged {
 /// `finished_at` is the time for the manifest, asked for when everything else is there.
 ///
 /// # Errors
-/// When the store fails, or what it gives back is not what was computed. Nothing is visible then.
-pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> String) -> Result<Staged> {
+/// When the store fails, what it gives back is not what was computed, a file could not be moved to its place later, or the run
+/// is asked to stop. Nothing is visible then.
+pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl FnOnce() -> String) -> Result<Staged> {
     let day = change.manifest.day;
+    for path in change.paths().iter().chain([&manifest_path(day, staging.commit_number)]) {
+        staging.results.check_move(&staging.folder, path)?;
+    }
     let mut files = Vec::new();
     for file in &change.files {
         let path = format!("{}/{PART_FILE}", file.table.partition(day));
+        stop.check()?;
         let staged = staging.write(path, file.bytes.clone(), &file.sha256)?;
-        check_table(file, change.tally.as_ref()).with_context(|| format!("verifying {}", staged.path))?;
+        check_table(file, change.tally.as_ref(), stop).with_context(|| format!("verifying {}", staged.path))?;
         files.push(staged);
     }
     let mut removed = Vec::new();
@@ -156,13 +173,14 @@ pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> St
         removed.extend(staging.find(format!("{}/{PART_FILE}", table.partition(day)))?);
     }
     for (dataset, rows) in &change.quarantine {
-        let path = format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day));
-        if rows.is_empty() {
-            removed.extend(staging.find(path)?);
-        } else {
-            let bytes = bytes::Bytes::from(parquet::encode_quarantine(rows)?);
-            let hash = sha256(&bytes);
-            files.push(staging.write(path, bytes, &hash)?);
+        let path = quarantine_path(dataset, day);
+        match rows {
+            None => removed.extend(staging.find(path)?),
+            Some(rows) => {
+                let bytes = bytes::Bytes::from(parquet::encode_quarantine(rows)?);
+                let hash = sha256(&bytes);
+                files.push(staging.write(path, bytes, &hash)?);
+            }
         }
     }
     let commit_number = staging.commit_number;
@@ -172,6 +190,10 @@ pub fn stage(staging: Staging, change: &Change, finished_at: impl FnOnce() -> St
     let of_manifest = staging.write(manifest_path(day, commit_number), bytes, &hash)?;
     let commit = Commit { day, staging: staging.folder, files, removed, manifest: of_manifest };
     Ok(Staged { commit, commit_number, manifest })
+}
+
+fn quarantine_path(dataset: &Dataset, day: NaiveDate) -> String {
+    format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day))
 }
 
 impl Staging {
@@ -188,21 +210,22 @@ impl Staging {
         self.results.write(&staged, bytes)?;
         let verify = || -> Result<()> {
             let mut found = Sha256::new();
+            let other_bytes = || messages::other_bytes(self.results.show(&staged));
             for start in (0..size).step_by(READ_BACK_BYTES) {
                 let part = start..size.min(start + READ_BACK_BYTES as u64);
                 let read = self.results.read_ranges(&staged, std::slice::from_ref(&part))?;
-                found.update(&read.context("the file just written is not there")?[0]);
+                found.update(&read.ok_or_else(other_bytes)?[0]);
             }
-            ensure!(hex(&found.finalize()) == sha256_expected, "the store gives back other bytes than were written");
+            ensure!(hex(&found.finalize()) == sha256_expected, other_bytes());
             Ok(())
         };
-        verify().with_context(|| format!("verifying {}", self.results.show(&staged)))?;
+        verify()?;
         Ok(CommittedFile { path, bytes: size, sha256: sha256_expected.to_owned() })
     }
 }
 
 /// What the store gave back are the file's own bytes; these must hold what was computed.
-fn check_table(file: &TableFile, tally: Option<&Tally>) -> Result<()> {
+fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
     let tallied: Vec<&Column> = Tally::columns(file.table).iter().map(|name| file.table.column(name)).collect();
     let mut totals = Totals::new(file.table);
@@ -214,6 +237,7 @@ fn check_table(file: &TableFile, tally: Option<&Tally>) -> Result<()> {
         file.footer.groups_with(&Rows::default()),
         &names,
         &mut |batch| {
+            stop.check()?;
             rows += batch.num_rows() as u64;
             totals.add(&from_batch(&tallied, &batch)?)
         },

@@ -24,8 +24,10 @@ use super::footer::{Footer, column_sha256, footer_mark};
 use crate::columns;
 use crate::contracts::arrow::{schema, to_batch};
 use crate::contracts::{Table, metadata};
-use crate::exports::quarantine::{self, Quarantined};
+use crate::exports::quarantine;
+use crate::exports::set_aside::SetAside;
 use crate::record::fingerprint::sha256;
+use crate::stop::Stop;
 
 /// zstd's own default: twice the speed of its next useful level for a few percent of size.
 const ZSTD_LEVEL: i32 = 3;
@@ -45,14 +47,15 @@ pub struct TableWriter {
     rows: u64,
     /// The last row so far, its key only.
     last: Option<DataFrame>,
+    stop: Stop,
 }
 
 impl TableWriter {
-    pub fn new(table: &'static Table, day: NaiveDate) -> Result<TableWriter> {
-        TableWriter::with_row_groups(table, day, ROW_GROUP_ROWS)
+    pub fn new(table: &'static Table, day: NaiveDate, stop: &Stop) -> Result<TableWriter> {
+        TableWriter::with_row_groups(table, day, stop, ROW_GROUP_ROWS)
     }
 
-    fn with_row_groups(table: &'static Table, day: NaiveDate, group_rows: usize) -> Result<TableWriter> {
+    fn with_row_groups(table: &'static Table, day: NaiveDate, stop: &Stop, group_rows: usize) -> Result<TableWriter> {
         let schema = schema(table.columns);
         Ok(TableWriter {
             table,
@@ -60,19 +63,22 @@ impl TableWriter {
             writer: writer(schema, metadata::key_values(table, day), group_rows)?,
             rows: 0,
             last: None,
+            stop: stop.clone(),
         })
     }
 
     /// Adds rows that are conformed to the contract.
     ///
     /// # Errors
-    /// When an amount of money does not fit `DECIMAL(18,2)`. When the rows do not come after those before: a bug.
+    /// When an amount of money does not fit `DECIMAL(18,2)`. `Stopped` before the next rows are laid out when the run is asked
+    /// to stop. When the rows do not come after those before: a bug.
     pub fn push(&mut self, rows: &DataFrame) -> Result<()> {
         if rows.height() == 0 {
             return Ok(());
         }
         self.check_order(rows)?;
         for start in (0..rows.height()).step_by(BATCH_ROWS) {
+            self.stop.check()?;
             self.batches.push_batch(to_batch(self.table, &rows.slice(start as i64, BATCH_ROWS))?)?;
             self.write_batches()?;
         }
@@ -116,10 +122,9 @@ impl TableWriter {
 }
 
 /// Quarantined rows as a file.
-pub fn encode_quarantine(rows: &[Quarantined]) -> Result<Vec<u8>> {
-    let batch = quarantine::to_batch(rows)?;
-    let mut writer = writer(batch.schema(), vec![], ROW_GROUP_ROWS)?;
-    writer.write(&batch)?;
+pub fn encode_quarantine(rows: &SetAside) -> Result<Vec<u8>> {
+    let mut writer = writer(quarantine::schema(), vec![], ROW_GROUP_ROWS)?;
+    rows.batches(&mut |batch| Ok(writer.write(&batch)?))?;
     Ok(writer.into_inner()?)
 }
 
@@ -215,7 +220,7 @@ mod tests {
 
     /// `parts`: from a shop to another, excluded.
     fn file(parts: &[(i64, i64)]) -> Result<TableFile> {
-        let mut writer = TableWriter::with_row_groups(&SKU_DAILY, "2026-03-14".parse().unwrap(), 4)?;
+        let mut writer = TableWriter::with_row_groups(&SKU_DAILY, "2026-03-14".parse().unwrap(), &Stop::default(), 4)?;
         for (first, end) in parts {
             writer.push(&rows(*first..*end))?;
         }

@@ -22,10 +22,11 @@ use super::footer::Footer;
 use super::parquet::{Chunks, decode};
 use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, PART_FILE, Table};
+use crate::messages;
 use crate::record::fingerprint::sha256;
 use crate::record::manifest::{FooterMark, PublishedTable};
-use crate::record::state::State;
-use crate::store::{Store, StoreFailed};
+use crate::record::state::{SpoiltInput, State};
+use crate::store::Store;
 use crate::windows::{PublishedTables, Rows};
 
 /// Chunks that are fetched with one request: few requests, and never a whole large file in memory.
@@ -111,7 +112,8 @@ impl PublishedTables for DayTables<'_> {
         match &published.footer {
             None => {
                 let bytes = file.fetch_whole()?;
-                let footer = Footer::parse(&bytes)?;
+                let footer = Footer::parse(&bytes).map_err(|why| file.of_another_contract(why))?;
+                footer.check(table, &names).map_err(|why| file.of_another_contract(why))?;
                 read_file(table, bytes, &footer, &names, &rows, &mut consume)
             }
             Some(mark) => {
@@ -166,7 +168,7 @@ impl<'a> PublishedFile<'a> {
         let range = end.saturating_sub(mark.bytes)..end;
         let footer = self.fetch(std::slice::from_ref(&range))?.remove(0);
         self.check(&mark.sha256, &footer)?;
-        Footer::parse(&footer)
+        Footer::parse(&footer).map_err(|why| self.of_another_contract(why))
     }
 
     fn read(
@@ -177,7 +179,7 @@ impl<'a> PublishedFile<'a> {
         rows: &Rows,
         consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        footer.check(table, names)?;
+        footer.check(table, names).map_err(|why| self.of_another_contract(why))?;
         let mut groups = footer.groups_with(rows).into_iter().peekable();
         while groups.peek().is_some() {
             let (mut fetched, mut chunks, mut size_bytes) = (Vec::new(), Vec::new(), 0);
@@ -197,7 +199,8 @@ impl<'a> PublishedFile<'a> {
         let ranges: Vec<Range<u64>> = chunks.iter().map(|(range, _)| range.clone()).collect();
         let fetched = self.fetch(&ranges)?;
         for ((_, expected), bytes) in chunks.iter().zip(&fetched) {
-            self.check(expected.context("a footer without hashes of the columns")?, bytes)?;
+            let no_hash = || self.of_another_contract(anyhow!("its footer has no hashes of its columns"));
+            self.check(expected.ok_or_else(no_hash)?, bytes)?;
         }
         Ok(ranges.iter().map(|range| range.start).zip(fetched).collect())
     }
@@ -211,10 +214,14 @@ impl<'a> PublishedFile<'a> {
     }
 
     fn spoilt(&self, how: &str) -> anyhow::Error {
-        let (file, day) = (self.results.show(&self.path), self.day);
-        anyhow!(StoreFailed(format!(
-            "{file} {how}; put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}"
-        )))
+        let error = messages::spoilt_file(self.results.show(&self.path), how, self.day);
+        SpoiltInput { day: self.day, error }.into()
+    }
+
+    /// What was read is what was published, and no file of this contract.
+    fn of_another_contract(&self, why: anyhow::Error) -> anyhow::Error {
+        let error = messages::other_contract(self.results.show(&self.path), format!("{why:#}"), self.day);
+        SpoiltInput { day: self.day, error }.into()
     }
 }
 

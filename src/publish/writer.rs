@@ -1,13 +1,14 @@
 //! The one writer: holds the lease, finishes what an interrupted run left, and commits a day at a time.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use backon::BlockingRetryable;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::commit_log::{self, Commit, CommittedFile, Record};
-use super::lease::{self, Holder, Lease, LeaseLost, Owner};
+use super::lease::{self, Holder, Lease, Owner};
 use super::{Staged, Staging};
 use crate::contracts::SUCCESS_FILE;
+use crate::messages;
 use crate::record::fingerprint::sha256;
 use crate::store::{Store, StoreFailed};
 
@@ -65,7 +66,7 @@ impl Writer {
         // Listed before the look at the log: these folders are of runs that cannot commit any more.
         let folders = results.list_folders(STAGING)?;
         if !writer.lease.renew()? {
-            return Err(LeaseLost.into());
+            return Err(messages::lease_lost().into());
         }
         folders.iter().try_for_each(|folder| results.remove_folder(&format!("{STAGING}/{folder}")))?;
         Ok(writer)
@@ -99,16 +100,14 @@ impl Writer {
         if !commit_log::append(&results, &record, self.single_writer)? {
             // Another run has the number, which ends this one; or an earlier attempt of this run that was given up.
             self.settle_doubts()?;
-            return Err(
-                StoreFailed(format!("commit {} was written by an earlier attempt; run again", record.number)).into()
-            );
+            return Err(messages::commit_given_up(record.number).into());
         }
         self.head = record;
         // Until this is through, a reader may find old files beside new ones: worth more than one attempt.
         let move_all = || self.move_into_place(&staged.commit);
         let may_succeed = |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.valid_until().is_some();
         let lost = move_all.retry(self.results.retries).when(may_succeed).call()?;
-        ensure!(lost.is_empty(), StoreFailed(format!("staged files are gone: {}", lost.join(", "))));
+        ensure!(lost.is_empty(), messages::staged_gone(lost.join(", ")));
         self.is_in_doubt = false;
         Ok(())
     }
@@ -121,9 +120,10 @@ impl Writer {
     /// Brings the newest commit, whoever made it, to its end.
     fn settle(&mut self, tell: &dyn Fn(&str)) -> Result<()> {
         if !self.lease.renew()? {
-            return Err(LeaseLost.into());
+            return Err(messages::lease_lost().into());
         }
-        let head = commit_log::read_head(&self.results)?.context("the commit log is gone")?;
+        let log_gone = || messages::log_gone(self.results.show(commit_log::COMMIT_LOG));
+        let head = commit_log::read_head(&self.results)?.ok_or_else(log_gone)?;
         let unfinished = commit_log::find_unfinished(&self.results, Some(&head))?;
         if let Some(Record { number, commit: Some(commit), .. }) = unfinished {
             tell(&format!("commit {number} of {} was interrupted; it is brought to its end", commit.day));
@@ -149,7 +149,7 @@ impl Writer {
             None if self.lease.renew()? => self.lease.valid_until(),
             None => None,
         };
-        valid_until.map(|until| self.results.until(until)).ok_or_else(|| LeaseLost.into())
+        valid_until.map(|until| self.results.until(until)).ok_or_else(|| messages::lease_lost().into())
     }
 
     /// Goes on where another process stopped, or this one at an error. Gives back what could not be found.
@@ -194,7 +194,7 @@ impl Writer {
                 self.check()?.write_empty(&format!("{folder}/{SUCCESS_FILE}"))?;
             }
         }
-        ensure!(self.move_file(commit, &commit.manifest)?, LeaseLost);
+        ensure!(self.move_file(commit, &commit.manifest)?, messages::lease_lost());
         self.results.remove_folder(&commit.staging)?;
         Ok(lost)
     }
@@ -207,7 +207,7 @@ impl Writer {
         }
         let is_in_place = commit_log::is_in_place(&self.results, file)?;
         if !is_in_place && !self.lease.renew()? {
-            return Err(LeaseLost.into());
+            return Err(messages::lease_lost().into());
         }
         Ok(is_in_place)
     }

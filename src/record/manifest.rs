@@ -34,7 +34,8 @@ pub struct Manifest {
     pub blocked: Option<BlockedExports>,
     /// `None` where no benchmarks are published.
     pub benchmark: Option<PublishedBenchmark>,
-    /// Rows read = used + quarantined + out of scope, for each dataset that the rollups were computed from.
+    /// Rows read = used + quarantined + out of scope, for each dataset that was read to its end when the day was last
+    /// computed, or found to be blocked: the account of the rows in `_quarantine`.
     pub datasets: Vec<Accounting>,
     /// Tables that were published and whose files are gone, or not as long as they were. Found by looking, never written.
     #[serde(skip)]
@@ -58,7 +59,12 @@ impl Manifest {
 
     /// Whether the whole table is left out for want of an optional export.
     pub fn skips(&self, table: &Table) -> bool {
-        self.skipped.iter().any(|s| s.table == table.name && s.columns.is_empty())
+        self.skipped.iter().any(|s| s.table == table.name && s.columns.is_empty() && s.sum.is_none())
+    }
+
+    /// The table as it was left out because a sum does not fit.
+    pub fn skipped_sum(&self, table: &Table) -> Option<&Skipped> {
+        self.skipped.iter().find(|s| s.table == table.name && s.sum.is_some())
     }
 }
 
@@ -85,15 +91,27 @@ pub struct FooterMark {
     pub sha256: String,
 }
 
-/// A table that is not written for a day, or columns of one that are null, for want of an optional export.
+/// A table that is not written for a day, or columns of one that are null.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     pub table: String,
     pub day: NaiveDate,
-    /// Empty: the whole table.
+    /// Null without an optional export. Empty: the whole table is not written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     pub reason: String,
+    /// `None`: for want of an optional export.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<SkippedSum>,
+}
+
+/// The sum that does not fit: of the table itself, or of one that it reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedSum {
+    pub column: String,
+    pub shop_id: Option<i64>,
+    /// Fingerprint of what the table would have been computed from: other inputs may have other sums.
+    pub inputs: String,
 }
 
 /// Exports from which nothing may be computed.
@@ -118,6 +136,9 @@ pub struct Blocked {
     pub dataset: String,
     pub day: NaiveDate,
     pub reason: String,
+    /// What to do about it.
+    #[serde(default)]
+    pub remedy: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

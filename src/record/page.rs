@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
+use super::manifest::Blocked;
 use super::report::{DatasetRead, Written};
 use crate::contracts::Dataset;
 use crate::exports::contract::Defect;
@@ -86,18 +87,26 @@ pub fn datasets(read: &[DatasetRead]) -> String {
     table.to_string()
 }
 
+/// What a broken export means, and where its quarantined rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A run is blocked by it.
+    Blocking,
+    /// A run leaves out what needs it.
+    Optional,
+    /// It is only checked: nothing is written.
+    Checked,
+}
+
 /// What is wrong with an export, and what to do.
-pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect) -> String {
+pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: Role) -> String {
+    let name = dataset.name;
+    let head = if role == Role::Blocking { format!("{day} blocked: {name}") } else { format!("{day} {name}") };
     let Defect::Contract(issues) = defect else {
-        let remedy = match defect {
-            Defect::OverBudget { .. } => {
-                "the rows are in _quarantine; have the export mended, or raise the budget in the job file"
-            }
-            Defect::NothingLeft { .. } => "the rows are in _quarantine; have the export mended",
-            Defect::TooMuchMoney { .. } => "have the amounts checked and exported again",
-            Defect::NoRows | Defect::Contract(_) => "have the day exported again, with its rows",
-        };
-        return format!("{day} {}: {}\n  {remedy}", dataset.name, defect.reason());
+        let has_rows = matches!(defect, Defect::OverBudget { .. }) && role != Role::Checked;
+        let rows =
+            if has_rows { format!("; the rows are in _quarantine/{}", dataset.partition(day)) } else { String::new() };
+        return format!("{head} {}\n  to do: {}{rows}", defect.reason(), defect.remedy());
     };
     let mut table = page(&["dataset", "file", "column", "expected", "found"]);
     for issue in issues.iter().take(ISSUES_SHOWN) {
@@ -110,12 +119,15 @@ pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect) -> String {
             issue.found.clone(),
         ]);
     }
-    let mut remedies: Vec<&str> = issues.iter().map(|issue| issue.remedy.as_str()).collect();
-    remedies.sort_unstable();
-    remedies.dedup();
     let more = issues.len().saturating_sub(ISSUES_SHOWN);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    format!("{day} {} breaks its contract:\n{table}{more}\n  to do: {}", dataset.name, remedies.join("; "))
+    format!("{head} breaks its contract:\n{table}{more}\n  to do: {}", defect.remedy())
+}
+
+/// An export that an earlier run found broken, and that has not changed.
+pub fn still_blocked(export: &Blocked) -> String {
+    let Blocked { dataset, day, reason, remedy } = export;
+    format!("{day} blocked: {dataset} {reason}\n  to do: {remedy}")
 }
 
 /// What a run would do.

@@ -6,8 +6,9 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::manifest::{Blocked, Skipped};
-use crate::exit_code::ExitCode;
+use crate::exit_code::{self, ExitCode, GRAVEST_FIRST};
 use crate::exports::quarantine::Accounting;
+use crate::messages;
 
 /// How a day ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +24,10 @@ pub enum Outcome {
     NotFinal,
     /// A required export breaks its contract or its budget.
     Blocked,
+    /// Another run holds the results.
+    Held,
+    /// The store failed, or this program has a bug.
+    Failed,
 }
 
 /// The report of a run for one day.
@@ -30,6 +35,15 @@ pub enum Outcome {
 pub struct RunReport {
     pub day: NaiveDate,
     pub outcome: Outcome,
+    /// Of the process; set when the run is over.
+    pub exit_code: u8,
+    /// Whether the same command may succeed later without anybody doing anything.
+    pub retry: bool,
+    /// Why the day failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Days before it that failed, or whose published files could not be read; they count as missing.
+    pub days_failed: Vec<FailedDay>,
     /// `None`: the day has no benchmarks.
     pub benchmark_day: Option<NaiveDate>,
     pub is_fallback: bool,
@@ -39,6 +53,20 @@ pub struct RunReport {
     pub tables: Vec<Written>,
     pub datasets: Vec<DatasetRead>,
     pub warnings: Vec<String>,
+}
+
+/// A day at which something went wrong; it is as it was, or will be finished by the next run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedDay {
+    pub day: NaiveDate,
+    pub exit_code: u8,
+    pub error: String,
+}
+
+impl FailedDay {
+    pub fn new(day: NaiveDate, error: &anyhow::Error) -> FailedDay {
+        FailedDay { day, exit_code: exit_code::of_error(error) as u8, error: exit_code::text_of(error) }
+    }
 }
 
 /// A required export that is not final.
@@ -80,6 +108,10 @@ impl RunReport {
         RunReport {
             day,
             outcome: Outcome::NotFinal,
+            exit_code: 0,
+            retry: false,
+            error: None,
+            days_failed: vec![],
             benchmark_day: None,
             is_fallback: false,
             missing: vec![],
@@ -93,7 +125,9 @@ impl RunReport {
 
     /// Whether the day, on the way of a backfill, changed or needs a person.
     pub fn is_news(&self) -> bool {
-        !self.tables.is_empty() || matches!(self.outcome, Outcome::Published | Outcome::Blocked)
+        !self.tables.is_empty()
+            || !self.days_failed.is_empty()
+            || matches!(self.outcome, Outcome::Published | Outcome::Blocked)
     }
 
     /// Takes in what a later look at the same day did.
@@ -103,20 +137,60 @@ impl RunReport {
         self.tables.extend(later.tables);
         self.benchmark_day = later.benchmark_day;
         self.is_fallback = later.is_fallback;
+        self.skipped = later.skipped;
+        self.days_failed.extend(later.days_failed);
         if later.outcome != Outcome::UpToDate {
             self.outcome = later.outcome;
         }
     }
 
+    /// The day itself failed, or the run could not begin.
+    pub fn fail(&mut self, error: &anyhow::Error) {
+        let code = exit_code::of_error(error);
+        self.outcome = if code == ExitCode::TryLater { Outcome::Held } else { Outcome::Failed };
+        self.error = Some(exit_code::text_of(error));
+        self.exit_code = code as u8;
+    }
+
+    /// The gravest of the day and of the days before it that failed.
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
-        let lacks_optional = || self.skipped.iter().any(|s| s.day == self.day);
+        let failed =
+            self.days_failed.iter().map(|failed| failed.exit_code).chain(self.error.as_ref().map(|_| self.exit_code));
+        let of_day = self.exit_code_of_day(strictness);
+        let has = |code: &ExitCode| of_day == *code || failed.clone().any(|failed| failed == *code as u8);
+        GRAVEST_FIRST.into_iter().find(has).unwrap_or(of_day)
+    }
+
+    fn exit_code_of_day(&self, strictness: Strictness) -> ExitCode {
+        let lacks = |has_sum: bool| self.skipped.iter().any(|s| s.day == self.day && s.sum.is_some() == has_sum);
         match self.outcome {
-            Outcome::Published | Outcome::UpToDate if strictness.strict && lacks_optional() => ExitCode::Blocked,
+            Outcome::Published | Outcome::UpToDate if lacks(true) => ExitCode::Blocked,
+            Outcome::Published | Outcome::UpToDate if strictness.strict && lacks(false) => ExitCode::Blocked,
             Outcome::Published | Outcome::UpToDate => ExitCode::Published,
             Outcome::Fallback if strictness.accept_fallback => ExitCode::Published,
             Outcome::Fallback | Outcome::NotFinal => ExitCode::TryLater,
             Outcome::Blocked => ExitCode::Blocked,
+            // Its code is that of the error.
+            Outcome::Held | Outcome::Failed => ExitCode::Published,
         }
+    }
+
+    /// Ends the report: no more is added to it.
+    pub fn close(&mut self, strictness: Strictness) -> ExitCode {
+        let waits = self.exit_code(Strictness { accept_fallback: false, ..strictness });
+        let exit_code = self.exit_code(strictness);
+        self.retry = matches!(waits, ExitCode::StoreFailed | ExitCode::TryLater);
+        self.exit_code = exit_code as u8;
+        exit_code
+    }
+
+    /// Why tables and columns of the day are left out for want of an optional export.
+    pub fn absent_exports(&self) -> Vec<&str> {
+        let of_day = self.skipped.iter().filter(|s| s.day == self.day && s.sum.is_none());
+        let mut reasons: Vec<&str> = of_day.map(|s| s.reason.as_str()).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons
     }
 
     /// `18 tables, and 36 of 2 other days`
@@ -134,23 +208,25 @@ impl RunReport {
     pub fn summary(&self) -> String {
         let day = self.day;
         let names = |datasets: Vec<String>| datasets.join(", ");
-        let missing = || names(self.missing.iter().map(|m| format!("{} of {}", m.dataset, m.day)).collect());
+        let missing = || names(self.missing.iter().filter(|m| m.day == day).map(|m| m.dataset.clone()).collect());
+        // What the day before lacks is no reason to wait: once the day is final, it needs nothing of it.
+        let before: Vec<String> = self.missing.iter().filter(|m| m.day != day).map(|m| m.dataset.clone()).collect();
         let stands_in = match self.benchmark_day {
             Some(b) if self.is_fallback => format!("; the benchmarks of {b} stand in"),
+            _ if !before.is_empty() => format!("; nothing stands in, the day before lacks {}", names(before)),
             _ => String::new(),
         };
         match self.outcome {
             Outcome::Published => format!("{day}: published {}", self.written()),
             Outcome::UpToDate if self.tables.is_empty() => format!("{day}: already up to date, nothing written"),
             Outcome::UpToDate => format!("{day}: already up to date; wrote {}", self.written()),
-            Outcome::Fallback | Outcome::NotFinal => {
-                format!("{day}: not final yet, waiting for {}{stands_in}; run again later", missing())
-            }
+            Outcome::Fallback | Outcome::NotFinal => messages::not_final(day, missing(), stands_in).to_string(),
             Outcome::Blocked => {
                 let own = |b: &&Blocked| b.day == day;
                 let blocked = self.blocked.iter().filter(own).map(|b| b.dataset.clone()).collect();
-                format!("{day}: blocked by {}{stands_in}; have the export mended and run again", names(blocked))
+                messages::blocked(day, names(blocked), stands_in).to_string()
             }
+            Outcome::Held | Outcome::Failed => format!("{day}: {}", self.error.as_deref().unwrap_or("failed")),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is published, day by day: the newest manifest of each day, less the files that are not there any more.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use anyhow::Result;
@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use super::manifest::{Manifest, PublishedTable};
 use crate::contracts::tables::TABLES;
 use crate::contracts::{PART_FILE, SUCCESS_FILE, Table};
+use crate::messages;
 use crate::publish::commit_log::{file_name, number_of};
 use crate::store::{Store, StoreFailed};
 
@@ -21,62 +22,97 @@ pub fn manifest_path(day: NaiveDate, commit_number: u64) -> String {
     format!("{RUNS}/dt={day}/{}", file_name(commit_number))
 }
 
+/// A published file or manifest of a day that is not as it was published. Others are computed without the day.
+#[derive(Debug)]
+pub struct SpoiltInput {
+    pub day: NaiveDate,
+    pub error: StoreFailed,
+}
+
+impl std::fmt::Display for SpoiltInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.error)
+    }
+}
+
+impl std::error::Error for SpoiltInput {}
+
 /// Manifests and tables are listed once; a manifest is read when it is asked for.
 pub struct State {
     store: Store,
     newest: RefCell<BTreeMap<NaiveDate, u64>>,
     read: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
     /// Sizes of the files of tables, by their paths.
-    sizes: OnceCell<HashMap<String, u64>>,
+    sizes: RefCell<Option<Rc<HashMap<String, u64>>>>,
+    /// Days of which something published cannot be read: they count as not published.
+    spoilt: RefCell<BTreeSet<NaiveDate>>,
 }
 
 impl State {
     pub fn load(results: &Store) -> Result<State> {
+        let (newest, read, sizes, spoilt) = Default::default();
+        let state = State { store: results.clone(), newest, read, sizes, spoilt };
+        state.renew()?;
+        Ok(state)
+    }
+
+    /// Looks again at everything, but for the days that are spoilt.
+    pub fn renew(&self) -> Result<()> {
         let mut newest = BTreeMap::new();
         // Sorted, so the greatest number of a day comes last and stays.
-        for entry in results.list_all(RUNS)? {
+        for entry in self.store.list_all(RUNS)? {
             if let Some((day, number)) = manifest_of(&entry.name) {
                 newest.insert(day, number);
             }
         }
-        let (newest, read) = (RefCell::new(newest), RefCell::default());
-        Ok(State { store: results.clone(), newest, read, sizes: OnceCell::new() })
+        self.newest.replace(newest);
+        self.read.take();
+        self.sizes.take();
+        Ok(())
+    }
+
+    /// From now on the day counts as not published. `false`: it did already.
+    pub fn leave_out(&self, day: NaiveDate) -> bool {
+        self.spoilt.borrow_mut().insert(day)
     }
 
     /// The newest manifest of a day. A table whose file or `_SUCCESS` is not there, or that is not as long as it was, is
     /// lost: it is not published any more.
     ///
     /// # Errors
-    /// When it cannot be read; names the file and what to do.
+    /// `SpoiltInput` when it cannot be read; names the file and what to do.
     pub fn manifest(&self, day: NaiveDate) -> Result<Option<Rc<Manifest>>> {
+        if self.spoilt.borrow().contains(&day) {
+            return Ok(None);
+        }
         if let Some(manifest) = self.read.borrow().get(&day) {
             return Ok(Some(manifest.clone()));
         }
         let Some(number) = self.newest.borrow().get(&day).copied() else { return Ok(None) };
         let path = manifest_path(day, number);
         let shown = self.store.show(&path);
-        let damaged = |why: String| StoreFailed(format!("{shown} {why}; delete it and run the day again"));
+        let damaged = |why: String| SpoiltInput { day, error: messages::damaged_manifest(&shown, why, day) };
         let bytes = self.store.read(&path)?.ok_or_else(|| damaged("is gone".into()))?;
         let mut manifest: Manifest =
             serde_json::from_slice(&bytes).map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
         let sizes = self.sizes()?;
-        let lost = manifest.tables.extract_if(.., |table, published| !is_there(sizes, table, day, published));
+        let lost = manifest.tables.extract_if(.., |table, published| !is_there(&sizes, table, day, published));
         manifest.lost = lost.map(|(table, _)| table).collect();
         let manifest = Rc::new(manifest);
         self.read.borrow_mut().insert(day, manifest.clone());
         Ok(Some(manifest))
     }
 
-    fn sizes(&self) -> Result<&HashMap<String, u64>> {
-        if let Some(sizes) = self.sizes.get() {
-            return Ok(sizes);
+    fn sizes(&self) -> Result<Rc<HashMap<String, u64>>> {
+        if let Some(sizes) = &*self.sizes.borrow() {
+            return Ok(sizes.clone());
         }
-        let tables = TABLES.map(|table| table.name);
+        let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
         let mut sizes = HashMap::new();
         for (table, listed) in tables.iter().zip(self.store.list_all_of_each(&tables)?) {
             sizes.extend(listed.into_iter().map(|entry| (format!("{table}/{}", entry.name), entry.size_bytes)));
         }
-        Ok(self.sizes.get_or_init(|| sizes))
+        Ok(self.sizes.borrow_mut().insert(Rc::new(sizes)).clone())
     }
 
     /// The days that have a manifest, oldest first.

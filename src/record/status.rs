@@ -39,7 +39,28 @@ pub fn days_status(facts: &Facts, planned: &[PlannedDay], on_its_way: Option<Nai
     planned.iter().map(|planned| day_status(facts, planned, on_its_way == Some(planned.day))).collect()
 }
 
+/// A day that cannot be looked at: nothing of it is known but why.
+fn failed(planned: &PlannedDay) -> DayStatus {
+    DayStatus {
+        day: planned.day,
+        is_final: false,
+        missing: vec![],
+        is_published: false,
+        tables: 0,
+        is_stale: false,
+        is_blocked: false,
+        benchmark_day: None,
+        lost: vec![],
+        skipped: vec![],
+        run_id: None,
+        state: format!("cannot be looked at: {}", planned.why),
+    }
+}
+
 fn day_status(facts: &Facts, planned: &PlannedDay, is_on_its_way: bool) -> Result<DayStatus> {
+    if planned.action == Action::Fail {
+        return Ok(failed(planned));
+    }
     let day = planned.day;
     let missing = match facts.readiness(day)? {
         Readiness::Ready(_) => vec![],
@@ -66,7 +87,11 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_on_its_way: bool) -> Resul
             None => "not published".into(),
         },
         (Action::Compute | Action::Refresh, _) => format!("stale: {}", planned.why),
-        (Action::Nothing, _) => "up to date".into(),
+        (Action::Fail, _) => planned.why.clone(),
+        (Action::Nothing, _) => match manifest.and_then(|m| m.skipped.iter().find(|s| s.sum.is_some())) {
+            Some(skipped) => format!("{} is not written: {}", skipped.table, skipped.reason),
+            None => "up to date".into(),
+        },
     };
     Ok(DayStatus {
         day,

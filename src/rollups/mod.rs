@@ -20,6 +20,7 @@ use anyhow::{Context, Result};
 use polars::prelude::DataFrame;
 
 use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
+use crate::contracts::sums::SumTooLarge;
 use crate::contracts::tables::TABLES;
 use crate::contracts::{Stage, Table};
 use crate::days::calendar::CivilDay;
@@ -101,18 +102,22 @@ impl RowSink for Rows {
 }
 
 /// Every daily table whose exports are there, conformed to its contract and reconciled with the used rows; `finish` makes of
-/// each what is kept, so that only those that are being laid out are in memory as they are computed.
+/// each what is kept, so that only those that are being laid out are in memory as they are computed. A table with a sum that
+/// does not fit is an inner error: the others do not depend on it.
 pub fn daily_tables<T: Send>(
     sums: &Sums,
     snapshots: &Snapshots,
     civil: &CivilDay,
     resources: &Resources,
     finish: impl Fn(&'static Table, DataFrame) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
+) -> Result<Vec<Result<T, SumTooLarge>>> {
     let (orders, traffic) = (&sums.orders, &sums.traffic);
     let contents = snapshots.contents();
     let (sub_campaigns, ad_hours) = (snapshots.sub_campaigns(), snapshots.ad_hours());
     let table = |table: &'static Table| -> Option<Result<DataFrame>> {
+        if let Err(stopped) = resources.stop.check() {
+            return Some(Err(stopped.into()));
+        }
         Some(match table.name {
             "shop_daily" => shop_daily::shop_daily(orders, traffic, snapshots, civil),
             "channel_daily" => channel_daily::channel_daily(orders, traffic),
@@ -133,5 +138,9 @@ pub fn daily_tables<T: Send>(
         };
         table(each).map(conformed)
     });
-    finished.into_iter().flatten().collect()
+    let sum_apart = |table: Result<T>| match table {
+        Ok(table) => Ok(Ok(table)),
+        Err(error) => error.downcast::<SumTooLarge>().map(Err),
+    };
+    finished.into_iter().flatten().map(sum_apart).collect()
 }

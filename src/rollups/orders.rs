@@ -12,7 +12,7 @@ use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
 use crate::exports::contract::OpenExport;
 use crate::resources::Resources;
-use crate::shuffle::sum::{Adder, Round, Summing, rows_per_round};
+use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
 use crate::shuffle::{Row, Shuffle, Writer, less, more};
 
 /// A channel of a shop.
@@ -66,6 +66,10 @@ struct Line {
 /// A line as it is shuffled, in the order of [`Line`], with the ids less their least ones. Money is not negative and below
 /// 10^18 cents, the sum of two of them below 2 * 10^18.
 const VALUES: usize = 13;
+
+// The kinds of members.
+const ORDERS: usize = 0;
+const BUYERS: usize = 1;
 
 /// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo 2^64.
 #[derive(Clone, Copy)]
@@ -158,7 +162,7 @@ pub struct Orders {
     shuffle: Shuffle<VALUES>,
     least: LeastIds,
     channels: Channels,
-    rows_per_round: u64,
+    sets: SetMemory,
     tally: Mutex<Tally>,
 }
 
@@ -181,7 +185,7 @@ impl Orders {
                 sub_campaign: least("sub_campaign_id"),
             },
             channels: Channels::default(),
-            rows_per_round: rows_per_round(resources.memory_bytes / 4, SET_BYTES_PER_ROW, resources),
+            sets: SetMemory::new(resources.memory_bytes / 4, SET_BYTES_PER_ROW, resources),
             tally: Mutex::default(),
         }
     }
@@ -197,7 +201,7 @@ impl Orders {
 
     /// Adds up all lines but those at the `repeated` positions, which are sorted.
     pub fn sum(self, repeated: &[u64], resources: &Resources) -> Result<(OrderSums, Tally)> {
-        let summing = Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round };
+        let summing = Summing { shuffle: &self.shuffle, sets: self.sets };
         let adders = summing.add_all(|| OrderAdder::new(self.least, repeated), resources)?;
         drop(self.shuffle);
         let names = self.channels.into_names();
@@ -327,30 +331,36 @@ fn add_counted(
     orders: &mut Distinct,
     key: (u32, i64),
     line: &Line,
-    round: Round,
+    pass: Pass,
 ) {
     let slot = groups.slot(key);
     let group = groups.at(slot);
-    if round.is_first() {
+    if pass.has_sums() {
         group.add(line);
     }
-    if round.has(line.order_id) {
+    if pass.has_members(ORDERS) {
         group.orders += orders.insert(slot, line.order_id);
     }
 }
 
 impl Adder<VALUES> for OrderAdder<'_> {
-    fn add(&mut self, row: &Row<VALUES>, round: Round) {
+    const MEMBER_KINDS: usize = 2;
+
+    fn member(row: &Row<VALUES>, kind: usize) -> u64 {
+        if kind == ORDERS { row[2] } else { row[3] }
+    }
+
+    fn add(&mut self, row: &Row<VALUES>, pass: Pass) {
         let line = Line::of(row, &self.least);
         if self.repeated.binary_search(&line.position).is_ok() {
-            if round.is_first() {
+            if pass.has_sums() {
                 self.done.left_out.add(&line);
             }
             return;
         }
         let slot = self.shops.slot(line.shop_id);
         let shop = self.shops.at(slot);
-        if round.is_first() {
+        if pass.has_sums() {
             shop.sales.add(&line);
             shop.contribution_product += line.platform_discount;
             shop.contribution_shipping += line.shipping_platform_discount;
@@ -359,23 +369,23 @@ impl Adder<VALUES> for OrderAdder<'_> {
             let sku = self.skus.slot((slot, line.product_id, line.sku_id));
             self.skus.at(sku).add(&line);
         }
-        if round.has(line.order_id) {
+        if pass.has_members(ORDERS) {
             shop.sales.orders += self.shop_orders.insert(slot, line.order_id);
         }
-        if round.has(line.buyer_id) {
+        if pass.has_members(BUYERS) {
             shop.customers += self.shop_buyers.insert(slot, line.buyer_id);
         }
-        add_counted(&mut self.products, &mut self.product_orders, (slot, line.product_id), &line, round);
+        add_counted(&mut self.products, &mut self.product_orders, (slot, line.product_id), &line, pass);
         if let Some(content_id) = line.content_id {
-            add_counted(&mut self.contents, &mut self.content_orders, (slot, content_id), &line, round);
+            add_counted(&mut self.contents, &mut self.content_orders, (slot, content_id), &line, pass);
         }
         if let Some(sub_campaign_id) = line.sub_campaign_id {
             let key = (slot, sub_campaign_id);
-            add_counted(&mut self.sub_campaigns, &mut self.sub_campaign_orders, key, &line, round);
+            add_counted(&mut self.sub_campaigns, &mut self.sub_campaign_orders, key, &line, pass);
         }
     }
 
-    fn end_round(&mut self) {
+    fn end_members(&mut self) {
         for members in [
             &mut self.shop_orders,
             &mut self.shop_buyers,

@@ -13,7 +13,7 @@ use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
 use crate::exports::contract::OpenExport;
 use crate::resources::Resources;
-use crate::shuffle::sum::{Adder, Round, Summing, rows_per_round};
+use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
 use crate::shuffle::{Row, Shuffle, Writer, less, more};
 
 /// Counters of one group added up.
@@ -132,6 +132,9 @@ impl Users {
 /// A row of traffic as it is shuffled: shop, product, user, content, channel and whether there is a content, counters.
 const VALUES: usize = 7;
 
+/// The kind of members.
+const USERS: usize = 0;
+
 /// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo 2^64.
 #[derive(Clone, Copy)]
 struct LeastIds {
@@ -146,7 +149,7 @@ pub struct Traffic {
     shuffle: Shuffle<VALUES>,
     least: LeastIds,
     channels: Channels,
-    rows_per_round: u64,
+    sets: SetMemory,
     resources: Resources,
     /// What threads added up as shops became complete.
     added: Mutex<Vec<Done>>,
@@ -170,7 +173,7 @@ impl Traffic {
                 content: least("content_id"),
             },
             channels: Channels::default(),
-            rows_per_round: rows_per_round(resources.memory_bytes / 4, SET_BYTES_PER_ROW, resources),
+            sets: SetMemory::new(resources.memory_bytes / 4, SET_BYTES_PER_ROW, resources),
             resources: resources.clone(),
             added: Mutex::default(),
             tally: Mutex::default(),
@@ -189,7 +192,7 @@ impl Traffic {
     }
 
     fn summing(&self) -> Summing<'_, VALUES> {
-        Summing { shuffle: &self.shuffle, rows_per_round: self.rows_per_round }
+        Summing { shuffle: &self.shuffle, sets: self.sets }
     }
 
     /// Adds up what is left once all rows are written.
@@ -332,8 +335,14 @@ impl TrafficAdder {
 }
 
 impl Adder<VALUES> for TrafficAdder {
+    const MEMBER_KINDS: usize = 1;
+
+    fn member(row: &Row<VALUES>, _users: usize) -> u64 {
+        row[2]
+    }
+
     #[inline]
-    fn add(&mut self, row: &Row<VALUES>, round: Round) {
+    fn add(&mut self, row: &Row<VALUES>, pass: Pass) {
         let [shop, product, user, content, channel, low, high] = *row;
         let counters = Counters::unpacked([low, high]);
         let (user_id, flags) = (more(user, self.least.user), counters.flags());
@@ -343,7 +352,7 @@ impl Adder<VALUES> for TrafficAdder {
         let shop_channel = self.channels.at(slot);
         let shop = shop_channel.shop;
         let product = self.products.slot((shop, more(product, self.least.product)));
-        if round.is_first() {
+        if pass.has_sums() {
             // The sums by shop are those of its channels.
             shop_channel.counters.add(&counters);
             self.products.at(product).counters.add(&counters);
@@ -352,7 +361,7 @@ impl Adder<VALUES> for TrafficAdder {
                 self.contents.at(slot).add(&counters);
             }
         }
-        if round.has(user_id) {
+        if pass.has_members(USERS) {
             if flags != 0 {
                 self.shop_users.add(shop, user_id, flags);
             }
@@ -363,7 +372,7 @@ impl Adder<VALUES> for TrafficAdder {
         }
     }
 
-    fn end_round(&mut self) {
+    fn end_members(&mut self) {
         let (shops, products) = (&mut self.shops, &mut self.products);
         // A free place counts nothing of slot 0, which there is if there is any.
         if !shops.is_empty() {

@@ -3,7 +3,7 @@
 //! 1. `split`: which partition a shop's rows go to.
 //! 2. `packed`: rows in as few bytes as their values need.
 //! 3. Several threads write; a full chunk of packed rows is kept in memory, beyond a limit on disk (`spill`).
-//! 4. `sum`: each partition is read once and added up by one thread.
+//! 4. `sum`: each partition is read once and added up by one thread; one that is too large is split once more.
 //!
 //! Which thread wrote which row, and what was kept where, changes nothing in what is added up.
 
@@ -19,6 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 
 use crate::resources::Resources;
+use crate::stop::Stop;
 pub use packed::Row;
 use packed::{PADDING, most_bytes, pack, unpack_each};
 use spill::{Segment, Spill};
@@ -34,6 +35,8 @@ struct Chunk {
 /// The most and the least that a chunk holds: less where partitions and threads are many, since each thread has an open
 /// one for every partition.
 const CHUNK_BYTES: RangeInclusive<u64> = 1024..=16 * 1024;
+/// What a thread has open for a partition, at least.
+const OPEN_BYTES: u64 = *CHUNK_BYTES.start() + WAITING_BYTES as u64;
 
 /// Rows of `N` numbers, split by shop.
 pub struct Shuffle<const N: usize> {
@@ -45,6 +48,7 @@ pub struct Shuffle<const N: usize> {
     spill: Mutex<Spill>,
     /// For each partition, the row groups that may still bring rows for it; empty where that is not known.
     unread: Vec<AtomicUsize>,
+    stop: Stop,
 }
 
 /// Chunks in memory.
@@ -60,7 +64,21 @@ impl<const N: usize> Shuffle<N> {
     /// chunks, twice, since as many may come in while they are spilled.
     pub fn new(groups: &[GroupShops], memory_bytes: u64, resources: &Resources) -> Shuffle<N> {
         let open_bytes = memory_bytes / 4 / resources.threads as u64;
-        let split = Split::of(groups, open_bytes / (CHUNK_BYTES.start() + WAITING_BYTES as u64));
+        let split = Split::of(groups, open_bytes / OPEN_BYTES);
+        Shuffle::with(split, open_bytes, memory_bytes / 8 * 3, resources)
+    }
+
+    /// For rows of one partition, which one thread splits once more by a hash of their members. What is open and the
+    /// members of one part together take about `2 * sqrt(rows * member_bytes_per_row * OPEN_BYTES)`: 1.7 MB for 4 million rows
+    /// of traffic. What that leaves of `memory_bytes` is for kept chunks.
+    fn by_member(rows: u64, member_bytes_per_row: u64, memory_bytes: u64, resources: &Resources) -> Shuffle<N> {
+        let split = Split::by_member(rows, member_bytes_per_row, OPEN_BYTES);
+        let open_bytes = (memory_bytes / 2).max(split.partitions() as u64 * OPEN_BYTES);
+        Shuffle::with(split, open_bytes, memory_bytes.saturating_sub(open_bytes), resources)
+    }
+
+    /// `open_bytes` of each thread.
+    fn with(split: Split, open_bytes: u64, spill_at_bytes: u64, resources: &Resources) -> Shuffle<N> {
         let partitions = split.partitions();
         let chunk_bytes = (open_bytes / partitions as u64).saturating_sub(WAITING_BYTES as u64);
         let chunk_bytes = chunk_bytes.clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
@@ -74,10 +92,11 @@ impl<const N: usize> Shuffle<N> {
         Shuffle {
             split,
             chunk_bytes: chunk_bytes as usize,
-            spill_at_bytes: memory_bytes / 8 * 3,
+            spill_at_bytes,
             kept: Mutex::new(Kept { partitions: (0..partitions).map(|_| vec![]).collect(), bytes: 0, free: vec![] }),
             spill: Mutex::new(Spill::new(resources, partitions)),
             unread,
+            stop: resources.stop.clone(),
         }
     }
 
@@ -150,14 +169,21 @@ impl<const N: usize> Shuffle<N> {
         Taken { chunks, segments: spill.take(partition) }
     }
 
-    /// Hands every row of a partition on, those in memory first.
-    fn read_each(&self, taken: &Taken, buffer: &mut Vec<u8>, mut hand_on: impl FnMut(&Row<N>)) -> Result<()> {
+    /// Hands every row of a partition on, those in memory first. Ends early when the run is asked to stop.
+    fn read_each(
+        &self,
+        taken: &Taken,
+        buffer: &mut Vec<u8>,
+        mut hand_on: impl FnMut(&Row<N>) -> Result<()>,
+    ) -> Result<()> {
         for chunk in &taken.chunks {
-            unpack_each(&chunk.bytes[..chunk.used + PADDING], &mut hand_on);
+            self.stop.check()?;
+            unpack_each(&chunk.bytes[..chunk.used + PADDING], &mut hand_on)?;
         }
         for segment in &taken.segments {
+            self.stop.check()?;
             segment.read(buffer, PADDING)?;
-            unpack_each(buffer, &mut hand_on);
+            unpack_each(buffer, &mut hand_on)?;
         }
         Ok(())
     }
@@ -268,11 +294,13 @@ impl<const N: usize> Writer<'_, N> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::sync::atomic::AtomicU64;
     use std::thread;
 
-    use super::sum::{Adder, Round, Summing};
+    use super::sum::{Adder, Pass, SetMemory, Summing};
     use super::*;
+    use crate::stop::{SIGTERM, Stopped};
 
     fn resources(threads: usize) -> Resources {
         Resources {
@@ -292,15 +320,93 @@ mod tests {
     }
 
     impl Adder<2> for ByShop {
-        fn add(&mut self, row: &Row<2>, round: Round) {
-            if round.is_first() {
+        const MEMBER_KINDS: usize = 1;
+
+        fn member(row: &Row<2>, _kind: usize) -> u64 {
+            row[1]
+        }
+        fn add(&mut self, row: &Row<2>, pass: Pass) {
+            if pass.has_sums() {
                 self.now.push(row[1]);
             }
         }
-        fn end_round(&mut self) {}
+        fn end_members(&mut self) {}
         fn end_partition(&mut self) {
             self.done.push(std::mem::take(&mut self.now));
         }
+    }
+
+    /// Rows of a shop, an order and a buyer, counted with the work that it takes.
+    #[derive(Default)]
+    struct OrdersAndBuyers {
+        rows: u64,
+        rows_handed_on: u64,
+        members: [HashSet<u64>; 2],
+        most_members: usize,
+        distinct: [usize; 2],
+    }
+
+    impl Adder<3> for OrdersAndBuyers {
+        const MEMBER_KINDS: usize = 2;
+
+        fn member(row: &Row<3>, kind: usize) -> u64 {
+            row[kind + 1]
+        }
+        fn add(&mut self, row: &Row<3>, pass: Pass) {
+            self.rows_handed_on += 1;
+            self.rows += u64::from(pass.has_sums());
+            for kind in (0..2).filter(|kind| pass.has_members(*kind)) {
+                self.members[kind].insert(row[kind + 1]);
+            }
+        }
+        fn end_members(&mut self) {
+            for (members, distinct) in self.members.iter_mut().zip(&mut self.distinct) {
+                *distinct += members.len();
+                self.most_members = self.most_members.max(members.len());
+                members.clear();
+            }
+        }
+        fn end_partition(&mut self) {}
+    }
+
+    #[test]
+    fn rows_of_one_shop_are_written_and_read_once_more_for_each_kind_of_member_however_little_memory_there_is() {
+        const ROWS: u64 = 200_000;
+        // The bytes of lengths, shop, order and buyer.
+        const ROW_BYTES: u64 = 2 + 1 + 3 + 2;
+        for memory_bytes in [0, 64 << 10, 1 << 20] {
+            let resources = resources(1);
+            let one_shop = [GroupShops { rows: ROWS, range: Some(7..=7) }];
+            let shuffle = Shuffle::<3>::new(&one_shop, memory_bytes, &resources);
+            let mut writer = shuffle.writer();
+            // Each order twice, far apart.
+            (0..ROWS).for_each(|n| writer.add(7, &[7, n % (ROWS / 2), n % 5_000]).unwrap());
+            writer.flush().unwrap();
+            let summing = Summing { shuffle: &shuffle, sets: SetMemory::new(memory_bytes, 100, &resources) };
+            let adders = summing.add_all(OrdersAndBuyers::default, &resources).unwrap();
+            assert_eq!(adders.iter().map(|adder| adder.rows).sum::<u64>(), ROWS);
+            assert_eq!(adders.iter().map(|adder| adder.distinct[0]).sum::<usize>(), 100_000);
+            assert_eq!(adders.iter().map(|adder| adder.distinct[1]).sum::<usize>(), 5_000);
+            // Once for the sums, once for each kind.
+            assert_eq!(adders.iter().map(|adder| adder.rows_handed_on).sum::<u64>(), 3 * ROWS);
+            assert!(resources.spilled_bytes() <= 3 * ROWS * ROW_BYTES, "{memory_bytes}: {}", resources.spilled_bytes());
+            // Of 64 parts: the root of 200 000 * 100 / 1536 is 114.
+            let most_members = adders.iter().map(|adder| adder.most_members).max().unwrap();
+            assert!(most_members < 2 * 100_000 / 64, "{memory_bytes}: {most_members} members in memory");
+        }
+    }
+
+    #[test]
+    fn adding_up_one_shop_ends_when_the_run_is_asked_to_stop() {
+        let resources = resources(1);
+        let shuffle = Shuffle::<2>::new(&[GroupShops { rows: 100_000, range: None }], 0, &resources);
+        let mut writer = shuffle.writer();
+        (0..100_000).for_each(|n| writer.add(7, &[7, n]).unwrap());
+        writer.flush().unwrap();
+        resources.stop.0.store(SIGTERM, Ordering::Relaxed);
+        let summing = Summing { shuffle: &shuffle, sets: SetMemory::new(1 << 30, 1, &resources) };
+        let error = summing.add_all(ByShop::default, &resources).err().unwrap();
+        assert!(error.is::<Stopped>(), "{error}");
     }
 
     const SHOPS: u64 = 512;
@@ -318,7 +424,7 @@ mod tests {
             let resources = resources(4);
             let shuffle = Shuffle::<2>::new(&groups, 400_000, &resources);
             assert!(matches!(&shuffle.split, Split::Ranges { first_shops, .. } if first_shops.len() > 8));
-            let summing = Summing { shuffle: &shuffle, rows_per_round: 1 << 20 };
+            let summing = Summing { shuffle: &shuffle, sets: SetMemory::new(1 << 30, 1, &resources) };
             let next = AtomicU64::new(0);
             let write = || {
                 let (mut writer, mut adder, mut buffer) = (shuffle.writer(), ByShop::default(), Vec::new());

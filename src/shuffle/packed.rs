@@ -3,6 +3,8 @@
 //! A row of `N` values is `N` lengths of four bits (0 to 8) and then each value's lowest bytes, little-endian. Ids are
 //! stored less the least id of their column, so that a row of traffic takes about 20 bytes where it has 52.
 
+use anyhow::Result;
+
 /// The values of one row.
 pub type Row<const N: usize> = [u64; N];
 
@@ -36,9 +38,9 @@ pub fn pack<const N: usize>(row: &Row<N>, out: &mut [u8]) -> usize {
     at
 }
 
-/// Hands every row of packed ones on; `bytes` ends with [`PADDING`].
+/// Hands every row of packed ones on, up to an error; `bytes` ends with [`PADDING`].
 #[inline]
-pub fn unpack_each<const N: usize>(bytes: &[u8], mut hand_on: impl FnMut(&Row<N>)) {
+pub fn unpack_each<const N: usize>(bytes: &[u8], mut hand_on: impl FnMut(&Row<N>) -> Result<()>) -> Result<()> {
     let end = bytes.len() - PADDING;
     let mut at = 0;
     while at < end {
@@ -50,8 +52,9 @@ pub fn unpack_each<const N: usize>(bytes: &[u8], mut hand_on: impl FnMut(&Row<N>
             *value = eight(bytes, at) & mask(length);
             at += length;
         }
-        hand_on(&row);
+        hand_on(&row)?;
     }
+    Ok(())
 }
 
 #[inline]
@@ -94,7 +97,11 @@ mod tests {
 
     fn unpacked<const N: usize>(bytes: &[u8]) -> Vec<Row<N>> {
         let mut rows = Vec::new();
-        unpack_each(bytes, |row| rows.push(*row));
+        let push = |row: &Row<N>| {
+            rows.push(*row);
+            Ok(())
+        };
+        unpack_each(bytes, push).unwrap();
         rows
     }
 

@@ -8,11 +8,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::Chunk;
+use crate::messages;
 use crate::resources::Resources;
-use crate::store::StoreFailed;
 
 /// Bytes of a segment, about: read at once.
 const SEGMENT_BYTES: usize = 1 << 20;
@@ -51,11 +51,8 @@ impl Spill {
     /// # Errors
     /// `StoreFailed`, with what to do about it.
     pub fn write(&mut self, partition: usize, chunks: &[Chunk]) -> Result<()> {
-        self.append(partition, chunks).map_err(|error| {
-            let folder = self.resources.spill_folder.display();
-            let remedy = "name a folder with room in spill_folder, or raise memory_limit";
-            anyhow!(StoreFailed(format!("cannot spill to {folder}: {error}; {remedy}")))
-        })
+        self.append(partition, chunks)
+            .map_err(|error| messages::cannot_spill(self.resources.spill_folder.display(), error).into())
     }
 
     fn append(&mut self, partition: usize, chunks: &[Chunk]) -> io::Result<()> {
@@ -97,6 +94,6 @@ impl Segment {
     pub fn read(&self, buffer: &mut Vec<u8>, padding: usize) -> Result<()> {
         buffer.resize(self.bytes + padding, 0);
         let read = self.file.read_exact_at(&mut buffer[..self.bytes], self.offset);
-        read.map_err(|error| anyhow!(StoreFailed(format!("cannot read spilled rows back: {error}"))))
+        read.map_err(|error| messages::cannot_read_spilled(error).into())
     }
 }

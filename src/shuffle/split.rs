@@ -40,6 +40,13 @@ impl Split {
         ranges.unwrap_or(Split::Hash { bits })
     }
 
+    /// For the rows of one partition, which one thread splits once more, by their members: as many partitions as make what
+    /// is open for them and the members of one of them take the least together. They do where both are equal.
+    pub fn by_member(rows: u64, member_bytes_per_row: u64, open_bytes: u64) -> Split {
+        let partitions = (rows.saturating_mul(member_bytes_per_row) / open_bytes).isqrt().clamp(2, MOST_PARTITIONS);
+        Split::Hash { bits: partitions.ilog2() }
+    }
+
     /// At most so many partitions: each but the last has its share of the rows.
     fn ranges(groups: &[GroupShops], partitions: u64) -> Option<Split> {
         let ranges: Vec<_> = groups.iter().map(|group| group.range.clone()).collect::<Option<_>>()?;
@@ -121,6 +128,14 @@ mod tests {
         let mut untold = groups(64, |n| n * 100..=n * 100 + 99);
         untold[5].range = None;
         assert_eq!(Split::of(&untold, 4096), Split::Hash { bits: 10 });
+    }
+
+    #[test]
+    fn members_are_split_into_as_many_partitions_as_take_the_least_memory() {
+        // The root of 4 000 000 * 120 / 1536 is 559, so 512: 786 432 bytes are open, members of 7 813 rows take 937 560.
+        assert_eq!(Split::by_member(4_000_000, 120, 1536), Split::Hash { bits: 9 });
+        assert_eq!(Split::by_member(65, 120, 1536), Split::Hash { bits: 1 });
+        assert_eq!(Split::by_member(u64::MAX, 120, 1536), Split::Hash { bits: 12 });
     }
 
     #[test]

@@ -1,85 +1,153 @@
 //! Partitions added up, each by one thread.
+//!
+//! A row counts in sums, and in sets of members (users, orders, buyers). Sets are exact and have to be in memory until all rows
+//! of their members were seen. Where a partition has more rows than that allows, such as those of one giant shop, its rows
+//! are split once more by a hash of the member, and each part is counted by itself. So each row is written and read
+//! once more for each kind of member, however little memory there is.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use anyhow::Result;
 
-use super::{Row, Shuffle};
+use super::{Row, Shuffle, Taken};
 use crate::resources::Resources;
 
 /// Adds the rows of one partition after the other up.
 pub trait Adder<const N: usize> {
-    /// Adds a row; in another round than the first, only the members of its sets that are of that round.
-    fn add(&mut self, row: &Row<N>, round: Round);
+    /// Kinds of members that are counted: users; orders and buyers. At least one.
+    const MEMBER_KINDS: usize;
 
-    /// All rows of the round were added: its members are counted and forgotten.
-    fn end_round(&mut self);
+    /// A row's member of a kind, as a number that is the same for the same member.
+    fn member(row: &Row<N>, kind: usize) -> u64;
 
-    /// All rounds of the partition are over: its sums are final.
+    /// Adds what the pass asks for of a row.
+    fn add(&mut self, row: &Row<N>, pass: Pass);
+
+    /// All rows of the members that were added are there: the members are counted and forgotten.
+    fn end_members(&mut self);
+
+    /// All rows of the partition were added: its sums are final.
     fn end_partition(&mut self);
 }
 
-/// A partition whose members do not fit into memory together is read several times, each time for a part of them.
+/// What a row is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Round {
-    number: u64,
-    of: u64,
+pub enum Pass {
+    /// Sums and members of every kind.
+    All,
+    /// Sums. Every row of a partition comes once with this or with `All`.
+    Sums,
+    /// Members of one kind.
+    Members(usize),
 }
 
-impl Round {
-    pub fn is_first(self) -> bool {
-        self.number == 0
-    }
-
-    /// Whether a member belongs to this round.
+impl Pass {
     #[inline]
-    pub fn has(self, member: i64) -> bool {
-        self.of == 1 || ((member as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) % self.of == self.number
+    pub fn has_sums(self) -> bool {
+        !matches!(self, Pass::Members(_))
+    }
+
+    #[inline]
+    pub fn has_members(self, kind: usize) -> bool {
+        match self {
+            Pass::All => true,
+            Pass::Sums => false,
+            Pass::Members(of_pass) => of_pass == kind,
+        }
     }
 }
 
-/// Rows whose members one thread may hold at a time: fewer would be read more often than anything is worth.
-const FEWEST_ROWS_PER_ROUND: u64 = 64;
+/// Memory for the sets of members of one thread.
+#[derive(Clone, Copy, Debug)]
+pub struct SetMemory {
+    bytes: u64,
+    /// What a row can take in all sets of an adder: where every row has another member.
+    bytes_per_row: u64,
+}
 
-/// `memory_bytes` of sets shared by the threads, as rows of one round.
-pub fn rows_per_round(memory_bytes: u64, bytes_per_row: u64, resources: &Resources) -> u64 {
-    (memory_bytes / resources.threads as u64 / bytes_per_row).max(FEWEST_ROWS_PER_ROUND)
+/// So few rows are not split once more: a thread has that much memory with any limit.
+const FEWEST_ROWS: u64 = 64;
+
+impl SetMemory {
+    /// `memory_bytes` shared by the threads.
+    pub fn new(memory_bytes: u64, bytes_per_row: u64, resources: &Resources) -> SetMemory {
+        SetMemory { bytes: memory_bytes / resources.threads as u64, bytes_per_row }
+    }
+
+    fn holds(&self, rows: u64) -> bool {
+        rows <= FEWEST_ROWS || rows.saturating_mul(self.bytes_per_row) <= self.bytes
+    }
 }
 
 /// What adders share.
 pub struct Summing<'a, const N: usize> {
     pub shuffle: &'a Shuffle<N>,
-    /// Rows whose members one thread may hold at a time.
-    pub rows_per_round: u64,
+    pub sets: SetMemory,
 }
 
 impl<const N: usize> Summing<'_, N> {
     /// Adds up a partition that is complete.
-    pub fn add(
+    pub fn add<A: Adder<N>>(
         &self,
         partition: usize,
-        adder: &mut impl Adder<N>,
+        adder: &mut A,
         buffer: &mut Vec<u8>,
         resources: &Resources,
     ) -> Result<()> {
         let taken = self.shuffle.take(partition);
-        let of = taken.rows().div_ceil(self.rows_per_round).max(1);
-        for number in 0..of {
-            resources.stop.check()?;
-            let round = Round { number, of };
-            self.shuffle.read_each(&taken, buffer, |row| adder.add(row, round))?;
-            adder.end_round();
+        if self.sets.holds(taken.rows()) {
+            self.shuffle.read_each(&taken, buffer, |row| {
+                adder.add(row, Pass::All);
+                Ok(())
+            })?;
+            adder.end_members();
+        } else {
+            for kind in 0..A::MEMBER_KINDS {
+                self.add_by_member(&taken, kind, adder, buffer, resources)?;
+            }
         }
         adder.end_partition();
         self.shuffle.recycle(taken.chunks);
         Ok(())
     }
 
+    /// Splits the rows of a partition by their members of a kind, and counts the members of one part after the other; with
+    /// the first kind the rows are added to the sums too. The split takes half of the memory of the sets, which are empty
+    /// meanwhile.
+    fn add_by_member<A: Adder<N>>(
+        &self,
+        taken: &Taken,
+        kind: usize,
+        adder: &mut A,
+        buffer: &mut Vec<u8>,
+        resources: &Resources,
+    ) -> Result<()> {
+        let parts = Shuffle::by_member(taken.rows(), self.sets.bytes_per_row, self.sets.bytes / 2, resources);
+        let mut writer = parts.writer();
+        self.shuffle.read_each(taken, buffer, |row| {
+            if kind == 0 {
+                adder.add(row, Pass::Sums);
+            }
+            writer.add(spread(A::member(row, kind)), row)
+        })?;
+        writer.flush()?;
+        drop(writer);
+        for part in 0..parts.partitions() {
+            let members = parts.take(part);
+            parts.read_each(&members, buffer, |row| {
+                adder.add(row, Pass::Members(kind));
+                Ok(())
+            })?;
+            adder.end_members();
+            parts.recycle(members.chunks);
+        }
+        Ok(())
+    }
+
     /// Adds up every partition, on several threads; gives what each of them came to.
     pub fn add_all<A: Adder<N> + Send>(&self, new: impl Fn() -> A + Sync, resources: &Resources) -> Result<Vec<A>> {
         let next = AtomicUsize::new(0);
-        let work = || -> Result<A> {
+        let work = |()| -> Result<A> {
             let (mut adder, mut buffer) = (new(), Vec::new());
             loop {
                 let partition = next.fetch_add(1, Ordering::Relaxed);
@@ -91,12 +159,15 @@ impl<const N: usize> Summing<'_, N> {
                 added.inspect_err(|_| next.store(self.shuffle.partitions(), Ordering::Relaxed))?;
             }
         };
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..resources.threads).map(|_| scope.spawn(work)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        })
+        resources.map(vec![(); resources.threads], work).into_iter().collect()
     }
+}
+
+/// A number to split by. Members of one partition may have the same upper bits in the product that [`Split`] looks at, since
+/// that is what brought them there; this leaves nothing of it.
+///
+/// [`Split`]: super::split::Split
+#[inline]
+fn spread(member: u64) -> i64 {
+    (member ^ member >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) as i64
 }

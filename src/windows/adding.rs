@@ -137,8 +137,9 @@ impl<'a, 's> Sums<'a, 's> {
             }
             let mut shops: Vec<i64> = sums.column("shop_id")?.i64()?.iter().flatten().collect();
             let (_, median, _) = shops.select_nth_unstable(sums.height() / 2);
-            let until = |median: i64| self.shops.partition_point(|shop| *shop < median);
-            let half = Some(until(*median)).filter(|half| *half > 0).unwrap_or_else(|| until(*median + 1));
+            let before = self.shops.partition_point(|shop| *shop < *median);
+            // The median may be the first shop, which stays.
+            let half = if before > 0 { before } else { self.shops.partition_point(|shop| *shop <= *median) };
             if half == self.shops.len() {
                 return Ok(sums);
             }

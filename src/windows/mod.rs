@@ -19,6 +19,7 @@ mod shop_benchmark;
 mod shop_period;
 mod shop_tier;
 mod stock_status;
+mod stopping;
 mod sub_campaign_period;
 mod summary;
 
@@ -31,8 +32,11 @@ use crate::contracts::arrow::empty;
 use crate::contracts::{Stage, Table, tables::*};
 use crate::days::calendar::{six_months_before, trailing};
 use crate::exports::snapshots::Snapshots;
+use crate::resources::Resources;
+use crate::stop::Stop;
 
 pub use cohorts::BenchmarkDay;
+use stopping::UntilStopped;
 
 /// The length of the window of tiers and of slow-moving stock.
 const LONG_WINDOW_DAYS: u64 = 30;
@@ -90,6 +94,8 @@ pub struct WindowInputs<'a> {
     /// How many rows may be in memory at a time, at least 1; the tables are the same with any number. A row counts as
     /// [`BYTES_PER_ROW`].
     pub rows_at_once: usize,
+    /// Looked at before each part of the rows that are read or given away.
+    pub stop: &'a Stop,
 }
 
 /// Memory for each row that may be in memory at a time. A row of the widest table takes 400 bytes, and is there as read, as
@@ -97,12 +103,25 @@ pub struct WindowInputs<'a> {
 /// (docs/decisions/0008). Too small a value makes a run exceed the limit, too large a one makes it read days more than once.
 pub const BYTES_PER_ROW: u64 = 4096;
 
+/// How many rows of window tables may be in memory at a time.
+pub fn rows_at_once(resources: &Resources) -> usize {
+    usize::try_from(resources.memory_bytes / BYTES_PER_ROW).unwrap_or(usize::MAX).max(1)
+}
+
 /// Takes a table's rows, some at a time, in the order of its key.
 pub type Emit<'a> = &'a mut dyn FnMut(DataFrame) -> Result<()>;
 
 /// One window table of the day, conformed to its contract; the optional exports that it needs are there.
+///
+/// # Errors
+/// `Stopped`, a part of its rows after the run was asked to stop at the latest.
 pub fn window_table(table: &'static Table, inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    let emit: Emit = &mut |rows| emit(table.conform(rows)?);
+    let published = &UntilStopped { published: inputs.published, stop: inputs.stop };
+    let inputs = &WindowInputs { published, ..*inputs };
+    let emit: Emit = &mut |rows| {
+        inputs.stop.check()?;
+        emit(table.conform(rows)?)
+    };
     match table.name {
         "shop_period" => shop_period::shop_period(inputs, emit),
         "funnel_period" => funnel_period::funnel_period(inputs, emit),
@@ -120,22 +139,26 @@ pub fn window_table(table: &'static Table, inputs: &WindowInputs, emit: Emit) ->
 /// Takes rows of one of several tables.
 pub type EmitEach<'a> = &'a mut dyn FnMut(&'static Table, DataFrame) -> Result<()>;
 
-/// The benchmark tables of a benchmark day, conformed to their contracts, scope by scope; `go_on` is asked again and again
-/// whether to go on.
+/// The benchmark tables of a benchmark day, conformed to their contracts, scope by scope.
+///
+/// # Errors
+/// As [`window_table`].
 pub fn benchmark_tables(
     benchmark: &BenchmarkDay,
     config: &Config,
     published: &dyn PublishedTables,
     rows_at_once: usize,
-    go_on: &dyn Fn() -> Result<()>,
+    stop: &Stop,
     emit: EmitEach,
 ) -> Result<()> {
+    let published = &UntilStopped { published, stop };
+    let go_on = || Ok(stop.check()?);
     let at_once = (rows_at_once / candidates::METRICS.len()).clamp(1, SHOPS_AT_ONCE);
     let mut emit = |table: &'static Table, rows: DataFrame| {
         go_on()?;
         emit(table, table.conform(rows)?)
     };
-    cohorts::for_each_scope(benchmark.day, config, published, go_on, &mut |scope| {
+    cohorts::for_each_scope(benchmark.day, config, published, &go_on, &mut |scope| {
         for cohorts in category_benchmark::cohorts_by_key(scope, config).chunks(at_once) {
             emit(&CATEGORY_BENCHMARK, category_benchmark::category_benchmark(scope, cohorts, benchmark, config)?)?;
         }

@@ -111,7 +111,10 @@ fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
     shops.dedup();
     let short_first = trailing(inputs.day, SHORT_WINDOW_DAYS);
     let long_first = trailing(inputs.day, LONG_WINDOW_DAYS);
-    let published = inputs.published.published_days(&SHOP_DAILY, long_first, inputs.day)?;
+    let mut published = inputs.published.published_days(&SHOP_DAILY, long_first, inputs.day)?;
+    // A day whose sales by SKU are lost says nothing about them.
+    let with_skus = inputs.published.published_days(&SKU_DAILY, long_first, inputs.day)?;
+    published.retain(|day| with_skus.contains(day));
     let mut sold: HashMap<(i64, i64, i64), (i128, i128)> = HashMap::new();
     for day in &published {
         let names = ["shop_id", "product_id", "sku_id", "items_sold"];

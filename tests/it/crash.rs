@@ -12,7 +12,7 @@ use campaign_etl::pipeline::backfill::{Range, backfill};
 use campaign_etl::pipeline::{self, Job};
 use campaign_etl::progress::{Display, Progress};
 use campaign_etl::publish::lease::Owner;
-use campaign_etl::record::report::Strictness;
+use campaign_etl::record::report::{Outcome, Strictness};
 use campaign_etl::resources::Resources;
 use campaign_etl::stop::Stop;
 use campaign_etl::store::Store;
@@ -26,8 +26,8 @@ use tokio::runtime::Runtime;
 use crate::duckdb::Duckdb;
 use crate::faults::{Fault, Faults, Faulty};
 use crate::scene::{
-    CONFIG, DAYS, Objects, WITHDRAWN, day, exports_of_the_third_day_anew, first_exports, is_mixed, lasting,
-    later_exports, on_its_way, walk,
+    CONFIG, DAYS, Objects, WITHDRAWN, day, exports_of_the_second_day_anew, exports_of_the_third_day_anew,
+    first_exports, is_mixed, lasting, later_exports, on_its_way, walk,
 };
 use crate::world::World;
 
@@ -269,4 +269,74 @@ fn every_fault_of_a_run_leaves_whole_days_and_the_next_run_heals_it() {
 #[test]
 fn every_fault_of_a_backfill_leaves_whole_days_and_the_next_run_heals_it() {
     inject_every_fault(Command::Backfill);
+}
+
+/// The day before is exported anew just before each call in turn, while the report day is not final.
+#[test]
+fn a_day_before_that_changes_while_it_is_read_is_waited_for() {
+    let anew = Arc::new(files_of(&exports_of_the_second_day_anew()));
+    let run = |faults: &dyn Fn(&Scene) -> Arc<Faults>| {
+        let runtime = Runtime::new().unwrap();
+        let exports: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let scene = Scene { runtime, exports, before: Objects::new(), command: Command::Run };
+        scene.export(&first_exports());
+        let results: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let faults = faults(&scene);
+        let mut report = pipeline::run(&scene.job(results, &faults, now), day(DAYS[2])).unwrap();
+        assert_eq!(report.close(Strictness::default()), ExitCode::TryLater, "{report:?}");
+        let missing: Vec<&str> = report.missing.iter().filter(|m| m.day == day(DAYS[2])).map(|m| &*m.dataset).collect();
+        assert_eq!(missing, ["campaign_shops", "campaigns", "order_lines", "product_traffic", "shops"]);
+        (report.is_fallback, faults.calls())
+    };
+    let (stands_in, calls) = run(&|_| Faults::new(None));
+    assert!(stands_in && calls > 100);
+    let mut waited = 0;
+    for call in 1..=calls {
+        let change = |scene: &Scene| {
+            let (exports, anew) = (scene.exports.clone(), anew.clone());
+            move || {
+                for (path, bytes) in anew.iter() {
+                    exports.put(&Path::from(path.as_str()), bytes.clone().into()).now_or_never().unwrap().unwrap();
+                }
+            }
+        };
+        let (stands_in, _) = run(&|scene| Faults::meanwhile(call, change(scene)));
+        waited += u64::from(!stands_in);
+    }
+    println!("changed at each of {calls} calls: {waited} had no stand-in");
+    assert!(waited > 5);
+}
+
+/// A panic at each call in turn.
+#[test]
+fn a_bug_on_one_day_does_not_keep_the_run_from_the_others() {
+    let scene = Scene::new(Command::Run);
+    let calls = {
+        let faults = Faults::new(None);
+        pipeline::run(&scene.job(scene.results_before(), &faults, now), day(DAYS[2])).unwrap();
+        faults.calls()
+    };
+    let (mut of_another_day, mut of_the_day) = (0, 0);
+    for call in 1..=calls {
+        let faults = Faults::meanwhile(call, || panic!("a bug that this test made"));
+        let job = scene.job(scene.results_before(), &faults, now);
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pipeline::run(&job, day(DAYS[2]))));
+        // A panic before the first day, or while the lease is taken, ends the run: `main` tells it.
+        let Ok(Ok(mut report)) = ended else { continue };
+        let code = report.close(Strictness::default());
+        if report.days_failed.is_empty() && report.error.is_none() {
+            continue;
+        }
+        assert_eq!(code, ExitCode::Bug, "call {call}: {report:?}");
+        match report.days_failed.first() {
+            Some(failed) => {
+                of_another_day += 1;
+                assert!(failed.error.contains("a bug that this test made"), "{}", failed.error);
+                assert_eq!(report.outcome, Outcome::Published, "call {call}: {report:?}");
+            }
+            None => of_the_day += 1,
+        }
+    }
+    println!("{calls} calls: {of_another_day} on another day, {of_the_day} on the day itself");
+    assert!(of_another_day > 20 && of_the_day > 20);
 }

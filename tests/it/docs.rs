@@ -86,6 +86,13 @@ fn readme_and_help_list_every_exit_code() {
 }
 
 #[test]
+fn the_pages_that_are_made_from_the_source_are_printed_by_docs() {
+    assert_eq!(etl(&["docs"]).stdout, read("docs/tables.md"));
+    assert_eq!(etl(&["docs", "messages"]).stdout, read("docs/messages.md"));
+    assert!(read("README.md").contains("(docs/messages.md)"));
+}
+
+#[test]
 fn every_direct_dependency_has_its_reason() {
     let decisions = read("docs/decisions/0001-dependencies.md");
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();

@@ -208,7 +208,7 @@ fn a_column_of_a_wrong_type() {
     let as_text = |_: &ArrayRef| Arc::new(StringArray::from(vec!["2026-03-09"])) as ArrayRef;
     day.change_column("campaigns", "first_day", as_text);
     insta::assert_snapshot!(day.says(65, ""), @r"
-    warning: 2026-03-10 campaigns breaks its contract:
+    warning: 2026-03-10 blocked: campaigns breaks its contract:
     ┌───────────┬────────────────────┬───────────┬──────────┬────────┐
     │ dataset   ┆ file               ┆ column    ┆ expected ┆ found  │
     ╞═══════════╪════════════════════╪═══════════╪══════════╪════════╡
@@ -225,7 +225,7 @@ fn a_timestamp_without_a_zone() {
         Arc::new(instants.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<Arc<str>>))
     });
     insta::assert_snapshot!(day.says(65, ""), @r"
-    warning: 2026-03-10 order_lines breaks its contract:
+    warning: 2026-03-10 blocked: order_lines breaks its contract:
     ┌─────────────┬────────────────────┬─────────┬────────────────────┬──────────────────────────┐
     │ dataset     ┆ file               ┆ column  ┆ expected           ┆ found                    │
     ╞═════════════╪════════════════════╪═════════╪════════════════════╪══════════════════════════╡
@@ -240,12 +240,12 @@ fn a_date_out_of_range() {
     let day = Day::new();
     day.change_column("campaigns", "last_day", |_| Arc::new(arrow_array::Date32Array::from(vec![i32::MAX])));
     insta::assert_snapshot!(day.says(65, ""), @r"
-    warning: 2026-03-10 campaigns breaks its contract:
-    ┌───────────┬────────────────────┬──────────┬───────────────────────────┬──────────────────────────────┐
-    │ dataset   ┆ file               ┆ column   ┆ expected                  ┆ found                        │
-    ╞═══════════╪════════════════════╪══════════╪═══════════════════════════╪══════════════════════════════╡
-    │ campaigns ┆ part-00000.parquet ┆ last_day ┆ a DATE of years 1 to 9999 ┆ one out of range (infinity?) │
-    └───────────┴────────────────────┴──────────┴───────────────────────────┴──────────────────────────────┘
+    warning: 2026-03-10 blocked: campaigns breaks its contract:
+    ┌───────────┬────────────────────┬──────────┬───────────────────────────┬─────────────────────┐
+    │ dataset   ┆ file               ┆ column   ┆ expected                  ┆ found               │
+    ╞═══════════╪════════════════════╪══════════╪═══════════════════════════╪═════════════════════╡
+    │ campaigns ┆ part-00000.parquet ┆ last_day ┆ a DATE of years 1 to 9999 ┆ 2147483647 in row 0 │
+    └───────────┴────────────────────┴──────────┴───────────────────────────┴─────────────────────┘
       to do: write an open end as 9999-12-31
     ");
 }
@@ -257,8 +257,8 @@ fn more_bad_rows_than_the_budget() {
     let lines = [line(1), line(0), line(-1)];
     day.replace_rows("order_lines", &rows(&lines.each_ref().map(String::as_str)));
     insta::assert_snapshot!(day.says(65, "[quarantine]\nmax_rows = 1\n"), @r"
-    warning: 2026-03-10 order_lines: over its quarantine budget: 2 of 3 rows (BAD_QUANTITY 2)
-      the rows are in _quarantine; have the export mended, or raise the budget in the job file
+    warning: 2026-03-10 blocked: order_lines is over its quarantine budget: 2 of 3 rows: BAD_QUANTITY 2 (quantity = 0 in row 1 of part-00000.parquet)
+      to do: have the export mended; the rows are in _quarantine/order_lines/dt=2026-03-10
     ");
 }
 
@@ -267,8 +267,8 @@ fn no_row_is_left() {
     let day = Day::new();
     day.replace_rows("campaigns", &rows(&["7|Spring|2026-03-12|2026-03-09"]));
     insta::assert_snapshot!(day.says(65, ""), @r"
-    warning: 2026-03-10 campaigns: no row left to use: all 1 quarantined (BAD_RANGE 1)
-      the rows are in _quarantine; have the export mended
+    warning: 2026-03-10 blocked: campaigns has no row left to use: all 1 are quarantined: BAD_RANGE 1 (last_day = 2026-03-09 in row 0 of part-00000.parquet)
+      to do: have the export mended; the rows are in _quarantine/campaigns/dt=2026-03-10
     ");
 }
 
@@ -277,8 +277,8 @@ fn an_export_without_a_row() {
     let day = Day::new();
     fs::remove_file(day.part("shops")).unwrap();
     insta::assert_snapshot!(day.says(65, ""), @r"
-    warning: 2026-03-10 shops: has no row to use
-      have the day exported again, with its rows
+    warning: 2026-03-10 blocked: shops has no row to use
+      to do: have the day exported again, with its rows
     ");
 }
 
@@ -288,7 +288,7 @@ fn a_success_file_that_lies() {
     let list = r#"{"files":[{"name":"part-1.parquet","size_bytes":9,"row_count":1}]}"#;
     fs::write(day.export("shops").join("_SUCCESS"), list).unwrap();
     insta::assert_snapshot!(day.says(65, ""), @r"
-    warning: 2026-03-10 shops breaks its contract:
+    warning: 2026-03-10 blocked: shops breaks its contract:
     ┌─────────┬────────────────────┬────────┬────────────────────────────────────┬──────────────────────────────┐
     │ dataset ┆ file               ┆ column ┆ expected                           ┆ found                        │
     ╞═════════╪════════════════════╪════════╪════════════════════════════════════╪══════════════════════════════╡
@@ -310,7 +310,7 @@ fn a_day_that_is_not_final() {
     let ended = etl(&args);
     assert_eq!(ended.code, 75);
     let last = ended.stderr.lines().last().unwrap();
-    insta::assert_snapshot!(last, @"2026-03-10: not final yet, waiting for shops of 2026-03-10, campaign_shops of 2026-03-09, campaigns of 2026-03-09, order_lines of 2026-03-09, product_traffic of 2026-03-09, shops of 2026-03-09; run again later");
+    insta::assert_snapshot!(last, @"2026-03-10: not final yet, waiting for shops; nothing stands in, the day before lacks campaign_shops, campaigns, order_lines, product_traffic, shops; run again later");
 }
 
 #[test]
@@ -318,15 +318,15 @@ fn a_wrong_job_file() {
     let day = Day::new();
     let says = |job: &str| day.says(78, job);
     insta::assert_snapshot!(says("lokback_days = 3\n"), @r"
-    error: in the job file [folder]/job.toml: TOML parse error at line 1, column 1
+    error: in the job file [folder]/job.toml: not understood: TOML parse error at line 1, column 1
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `quarantine`, `baseline`, `benchmark`, `tier`
+    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; mend this line
     ");
-    insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name such as "America/Los_Angeles""#);
-    insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; more can be required, not less"#);
-    insta::assert_snapshot!(says("[benchmark]\ntop_share = 1.5\n"), @"error: in the job file [folder]/job.toml: benchmark.top_share = 1.5 is not a decimal from 0 to 1");
+    insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
+    insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);
+    insta::assert_snapshot!(says("[benchmark]\ntop_share = 1.5\n"), @"error: in the job file [folder]/job.toml: benchmark.top_share = 1.5 is not a decimal from 0 to 1; write 10 % as 0.1");
     insta::assert_snapshot!(says("[[tier]]\nname = \"T1\"\nmin_gmv = 10.5\n"), @r#"error: in the job file [folder]/job.toml: tier "T1": min_gmv = 10.5 is not an amount; write it in quotes, such as "1000.50""#);
 }
 

@@ -2,6 +2,7 @@
 //! faults under the library.
 
 mod bad_input;
+mod bad_nights;
 mod cases;
 mod crash;
 mod docs;
@@ -18,6 +19,7 @@ mod random_worlds;
 mod reads;
 mod resources;
 mod scene;
+mod secrets;
 mod staleness;
 mod stores;
 mod together;

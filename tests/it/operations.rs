@@ -381,7 +381,7 @@ fn every_exit_code_is_reached() {
     results.exports = results.path("nowhere");
     note(results.etl("run --day 2026-03-12"));
 
-    // A day whose shops cannot be read; and days whose sums fit DECIMAL(18,2) one by one, but not together.
+    // A day whose shops cannot be read.
     let copy = results.path("exports");
     for path in walk(&exports).iter().filter(|path| path.contains("2026-03-1")) {
         fs::create_dir_all(copy.join(path).parent().unwrap()).unwrap();
@@ -396,18 +396,26 @@ fn every_exit_code_is_reached() {
     results.job = "lease_seconds = 0".into();
     note(results.etl("run --day 2026-03-12"));
 
-    let line = "7|11|21|1000008|31|DAYT20:00:00Z|1|9000000000000000.00|0|0|0|LIVE||";
-    for day in ["2026-03-12", "2026-03-13"] {
-        let lines = copy.join(format!("order_lines/dt={day}"));
-        let contract = campaign_etl::contracts::datasets::ORDER_LINES.columns;
-        let rows = crate::places::rows(&[&line.replace("DAY", day)]);
-        crate::world::write_file(&lines.join("part-9.parquet"), contract, &rows);
-    }
-    results.job = String::new();
-    let bug = note(results.etl_into("too_much", "run --day 2026-03-13"));
-    assert!(bug.stderr.contains("error:"), "{}", bug.stderr);
-
+    // 70 is for bugs only: that it is what a panic ends with is shown where panics are caught (src/bug.rs, src/exit_code.rs).
     use ExitCode::*;
-    let all = [Published, Usage, Blocked, Bug, StoreFailed, TryLater, ConfigWrong, Interrupted, Terminated];
+    let all = [Published, Usage, Blocked, StoreFailed, TryLater, ConfigWrong, Interrupted, Terminated];
     assert_eq!(reached, all.iter().map(|code| *code as i32).collect());
+}
+
+#[test]
+fn a_quiet_run_with_nothing_to_do_and_one_that_waits_say_nothing_whatever_rust_log_says() {
+    let results = Results { job: "lookback_days = 14\n".into(), ..Results::new() };
+    assert_eq!(results.etl("run --day 2026-03-14").code, 0);
+    results.leave_a_lease(5);
+    for manner in [&[][..], &["--log-format", "json"], &["--format", "json", "--log-format", "json"]] {
+        for log in ["", "trace", "debug,hyper_util=trace"] {
+            // Up to date; not final; held by another run.
+            for (command, code) in [("run --day 2026-03-14", 0), ("run --day 2026-03-20", 75), ("unlock", 75)] {
+                let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+                let program = program.args(results.args(command, "results")).args(manner).arg("--quiet");
+                let ended = Outcome::of(program.env("RUST_LOG", log).output().unwrap());
+                assert_eq!((ended.code, ended.stderr.as_str()), (code, ""), "{command} {manner:?} {log}");
+            }
+        }
+    }
 }

@@ -191,7 +191,7 @@ fn an_open_ended_campaign_is_published_or_told() {
         let ended = run(exports, results);
         assert_eq!(ended.code, 65, "{}", ended.stderr);
         let column = if first == 20_000 { "last_day" } else { "first_day" };
-        for says in ["part-00000.parquet", column, "one out of range", "write an open end as 9999-12-31"] {
+        for says in ["part-00000.parquet", column, "a DATE of years 1 to 9999", "write an open end as 9999-12-31"] {
             assert!(ended.stderr.contains(says), "{says:?} is not in {}", ended.stderr);
         }
     }
@@ -226,5 +226,138 @@ fn generating_where_nothing_can_be_written_is_a_failed_store() {
     assert_eq!(etl(&[&args[..], &[out.to_str().unwrap()]].concat()).code, 0);
     let again = etl(&[&args[..], &[out.to_str().unwrap()]].concat());
     assert_eq!(again.code, 74);
-    assert!(again.stderr.contains("exists already: write into a new folder"), "{}", again.stderr);
+    assert!(again.stderr.contains("exists already; write into a new folder"), "{}", again.stderr);
+}
+
+/// A day whose tables can be published, and a folder for results in which something is not as it should be.
+struct Obstructed {
+    folder: TempDir,
+}
+
+impl Obstructed {
+    fn new() -> Obstructed {
+        let folder = TempDir::new().unwrap();
+        one_day().write(&folder.path().join("exports"), 1);
+        fs::create_dir(folder.path().join("results")).unwrap();
+        Obstructed { folder }
+    }
+
+    fn results(&self) -> PathBuf {
+        self.folder.path().join("results")
+    }
+
+    fn run(&self) -> crate::world::Outcome {
+        run(self.folder.path().join("exports").to_str().unwrap(), self.results().to_str().unwrap())
+    }
+
+    /// The run ends with 74, says this, and has committed nothing; without the obstacle the next one publishes.
+    #[track_caller]
+    fn is_seen_before_the_commit(&self, says: &[&str], mend: impl FnOnce()) {
+        let ended = self.run();
+        assert_eq!(ended.code, 74, "{}", ended.stderr);
+        for text in says {
+            assert!(ended.stderr.contains(text), "{text:?} is not in {}", ended.stderr);
+        }
+        for record in fs::read_dir(self.results().join("_runs/commit_log")).unwrap() {
+            let record = fs::read_to_string(record.unwrap().path()).unwrap();
+            assert!(record.contains("\"commit\": null"), "committed: {record}");
+        }
+        mend();
+        let ended = self.run();
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_table_folder_on_another_file_system_is_found_before_the_commit() {
+    use std::os::unix::fs::{MetadataExt, symlink};
+    let day = Obstructed::new();
+    let Ok(elsewhere) = TempDir::new_in("/dev/shm") else { return };
+    if fs::metadata(elsewhere.path()).unwrap().dev() == fs::metadata(day.results()).unwrap().dev() {
+        return;
+    }
+    let link = day.results().join("shop_tier");
+    symlink(elsewhere.path(), &link).unwrap();
+    let says = ["is on another file system than", "keep all of the results on one file system", "/shop_tier"];
+    day.is_seen_before_the_commit(&says, || fs::remove_file(&link).unwrap());
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_lies_where_a_table_belongs_is_found_before_the_commit() {
+    let partition = format!("shop_tier/dt={DAY}");
+    type Obstruct = fn(&Path);
+    let cases: [(&str, &str, Obstruct); 4] = [
+        ("shop_tier", "is a file where a folder belongs", |at| fs::write(at, "").unwrap()),
+        (&partition, "is a file where a folder belongs", |at| fs::write(at, "").unwrap()),
+        ("shop_tier", "is a link to nothing", |at| std::os::unix::fs::symlink("/nowhere", at).unwrap()),
+        ("part", "is a folder where a file belongs", |at| fs::create_dir(at).unwrap()),
+    ];
+    for (at, says, obstruct) in cases {
+        let day = Obstructed::new();
+        let at = if at == "part" { format!("{partition}/part-0.parquet") } else { at.to_owned() };
+        let at = day.results().join(at);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        obstruct(&at);
+        let remove = || if at.is_dir() { fs::remove_dir(&at).unwrap() } else { fs::remove_file(&at).unwrap() };
+        day.is_seen_before_the_commit(&[says, "move it away and run again", at.to_str().unwrap()], remove);
+    }
+}
+
+/// Immutable folders answer EPERM, as file systems without hard links do; only root can make them, on some file systems.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_cannot_be_written_is_a_failed_store_with_what_to_do() {
+    let day = Obstructed::new();
+    let chattr = |change: &str| {
+        let results = day.results();
+        Command::new("chattr").arg(change).arg(results).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    };
+    if !chattr("+i") {
+        return;
+    }
+    let ended = day.run();
+    assert!(chattr("-i"));
+    assert_eq!(ended.code, 74, "{}", ended.stderr);
+    assert!(ended.stderr.contains("give the account of the job that right"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("single_writer"), "{}", ended.stderr);
+}
+
+/// As on FAT, and on some FUSE and SMB mounts: files can be made and renamed, and not linked.
+const NO_LINKS: &str = "#include <errno.h>
+int link(const char *from, const char *to) { errno = ANSWER; return -1; }
+int linkat(int a, const char *from, int b, const char *to, int flags) { errno = ANSWER; return -1; }
+";
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_system_without_hard_links_is_named_as_such() {
+    let folder = TempDir::new().unwrap();
+    let source = folder.path().join("no_links.c");
+    fs::write(&source, NO_LINKS).unwrap();
+    for answer in ["EPERM", "EOPNOTSUPP", "ENOSYS"] {
+        let day = Obstructed::new();
+        let library = folder.path().join(answer);
+        let mut compiler = Command::new("cc");
+        let compiler = compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
+        assert!(compiler.arg(format!("-DANSWER={answer}")).status().unwrap().success());
+        let run = |job: &str| {
+            let config = day.folder.path().join("job.toml");
+            fs::write(&config, job).unwrap();
+            let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+            program.args(["run", "--quiet", "--day", DAY, "--config"]).arg(config);
+            program.arg("--exports").arg(day.folder.path().join("exports")).arg("--results").arg(day.results());
+            crate::world::Outcome::of(program.env("LD_PRELOAD", &library).output().unwrap())
+        };
+        let ended = run("");
+        assert_eq!(ended.code, 78, "{answer}: {}", ended.stderr);
+        for says in ["is on a file system without hard links", "set single_writer = true in the job file"] {
+            assert!(ended.stderr.contains(says), "{answer}: {}", ended.stderr);
+        }
+        assert!(!ended.stderr.contains("be created twice"), "{}", ended.stderr);
+        let promised = run("single_writer = true\n");
+        assert_eq!(promised.code, 0, "{answer}: {}", promised.stderr);
+    }
 }

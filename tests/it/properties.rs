@@ -98,7 +98,7 @@ fn compare_with_oracle(case: &Case) -> Result<(), TestCaseError> {
             let rows = expected.tables.get(&(table.name.to_owned(), *day));
             compare_tables(table, *day, rows, found.as_ref(), &mut differences);
         }
-        if expected.verdicts[day] == Verdict::Published {
+        if !matches!(expected.verdicts[day], Verdict::NotFinal(_)) {
             compare_quarantines(&expected, &desk.results("results"), *day, &mut differences);
         }
     }
@@ -146,9 +146,6 @@ fn compare_outcome(expected: &Expected, day: NaiveDate, outcome: &Outcome, diffe
     };
     compare("missing", missing.clone().into(), &of_day(&json["missing"]));
     compare("blocked", blocked.clone().into(), &of_day(&json["blocked"]));
-    if expected.verdicts[&day] != Verdict::Published {
-        return;
-    }
     for dataset in DATASETS {
         let Some(accounting) = expected.accounting.get(&(dataset.name.to_owned(), day)) else { continue };
         let is_it = |e: &&serde_json::Value| e["day"] == day.to_string() && e["dataset"] == dataset.name;

@@ -138,3 +138,26 @@ fn files_of_earlier_versions_without_hashes_of_their_columns_are_read_whole() {
         |results: &Results| fs::read(results.0.path().join("shop_period/dt=2026-03-14/part-0.parquet")).unwrap();
     assert!(period(&results) == period(&undisturbed));
 }
+
+#[test]
+fn a_published_file_of_another_contract_is_named_with_what_to_do() {
+    let results = Results::new();
+    let bytes = fs::read(results.0.path().join("sku_daily/dt=2026-03-13/part-0.parquet")).unwrap();
+    fs::write(results.part(), &bytes).unwrap();
+    let runs = results.0.path().join("_runs/dt=2026-03-13");
+    let path = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    // As a version of this program with other columns would have listed it.
+    let shop_daily = &mut manifest["tables"]["shop_daily"];
+    shop_daily.as_object_mut().unwrap().remove("footer").unwrap();
+    shop_daily["bytes"] = bytes.len().into();
+    shop_daily["sha256"] = campaign_etl::record::fingerprint::sha256(&bytes).into();
+    fs::write(&path, manifest.to_string()).unwrap();
+    let ended = results.run("2026-03-14");
+    assert_eq!(ended.code, 74, "{}", ended.stderr);
+    let says = [PART, "is not as its contract says", "backfill --from 2026-03-13 --to 2026-03-13"];
+    assert!(says.iter().all(|text| ended.stderr.contains(text)), "{}", ended.stderr);
+    // What the message says to do.
+    fs::remove_file(results.part()).unwrap();
+    assert_eq!(results.run("2026-03-14").code, 0);
+}

@@ -3,10 +3,12 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{RecordBatch, UInt64Array};
+use arrow_array::{Int64Array, RecordBatch, UInt64Array};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use campaign_etl::config::Config;
@@ -219,6 +221,74 @@ fn places(rows: &RecordBatch) -> Vec<(String, i64)> {
     let (reasons, files) = (text("reason"), text("file"));
     assert!(reasons.iter().all(|reason| reason == Some("DUPLICATE_KEY")));
     files.iter().zip(&numbers).map(|(file, row)| (file.unwrap().to_owned(), row.unwrap())).collect()
+}
+
+#[test]
+fn a_giant_shop_is_the_same_with_little_memory() {
+    let day = Day::new();
+    // Some 160 000 rows of traffic and 7 000 lines, all of the first shop.
+    day.rewrite("giant", |rows| {
+        let at = rows.schema().index_of("shop_id").unwrap();
+        let shop = rows.column(at).as_primitive::<Int64Type>().value(0);
+        let mut columns = rows.columns().to_vec();
+        columns[at] = Arc::new(Int64Array::from(vec![shop; rows.num_rows()]));
+        mixed(RecordBatch::try_new(rows.schema(), columns).unwrap())
+    });
+    assert_eq!(day.run("giant", "much", &[]).code, 0);
+    for threads in ["1", "4"] {
+        for memory in [LITTLE, "64KiB"] {
+            let results = format!("{threads}_{memory}");
+            let ended = day.run("giant", &results, &["--threads", threads, "--memory-limit", memory]);
+            assert_eq!(ended.code, 0, "{results}: {}", ended.stderr);
+            assert!(tables(&day.path(&results)) == tables(&day.path("much")), "{results} differs");
+        }
+    }
+    assert!(day.is_spill_folder_empty());
+}
+
+/// What a process is seen to do, as Linux shows it.
+#[derive(Default)]
+struct Seen {
+    most_threads: usize,
+    /// Clock ticks of the system.
+    cpu: u64,
+}
+
+impl Seen {
+    fn look(&mut self, process: u32) {
+        let threads = fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count);
+        self.most_threads = self.most_threads.max(threads);
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // Behind the name, which is in brackets, the 12th and 13th: time in the program and in the kernel.
+        let fields: Vec<u64> =
+            stat.rsplit(')').next().unwrap().split(' ').skip(12).take(2).filter_map(|n| n.parse().ok()).collect();
+        self.cpu = self.cpu.max(fields.iter().sum());
+    }
+}
+
+#[test]
+fn with_one_thread_few_threads_exist_and_one_works_at_a_time() {
+    let day = Day::new();
+    let started = Instant::now();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"))
+        .args(day.args("exports", "results", &["--threads", "1"]))
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut seen = Seen::default();
+    let ended = loop {
+        seen.look(program.id());
+        if let Some(ended) = program.try_wait().unwrap() {
+            break ended;
+        }
+    };
+    assert!(ended.success());
+    // `campaign-etl --help`: up to seven more than the one that computes.
+    assert!((2..=8).contains(&seen.most_threads), "{} threads", seen.most_threads);
+    // A hundred ticks are a second on every Linux. Two that work side by side would come to nearly twice the time.
+    let (cpu, wall) = (seen.cpu as f64 / 100.0, started.elapsed().as_secs_f64());
+    assert!(cpu <= 1.25 * wall + 0.05, "{cpu} s of CPU in {wall} s");
 }
 
 #[test]

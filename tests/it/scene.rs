@@ -59,6 +59,11 @@ pub fn later_exports() -> World {
     world
 }
 
+/// The second day, exported once more.
+pub fn exports_of_the_second_day_anew() -> World {
+    of_day(DAYS[1], &[LINE_OF_5, LINE_OF_6], &[CONTENT])
+}
+
 /// The third day, exported once more.
 pub fn exports_of_the_third_day_anew() -> World {
     let mut world = of_day(DAYS[2], &[LINE_OF_5, LINE_OF_6], &[CONTENT]);

@@ -141,8 +141,10 @@ fn a_damaged_manifest_is_named_with_what_to_do() {
     fs::write(&manifest, "{").unwrap();
     for command in ["run --day 2026-03-13", "status --day 2026-03-13"] {
         let ended = sample.etl(command, "results", "");
-        assert_eq!(ended.code, 74, "{}", ended.stderr);
-        assert!(ended.stderr.contains("delete it and run the day again"), "{}", ended.stderr);
+        // A run has the day before with its damaged manifest as a missing day; to look at days is no failure.
+        assert_eq!(ended.code, if command.starts_with("run") { 74 } else { 0 }, "{}", ended.stderr);
+        let said = format!("{}{}", ended.stderr, ended.stdout);
+        assert!(said.contains("delete it and run: campaign-etl backfill"), "{said}");
     }
 }
 
@@ -172,7 +174,7 @@ fn an_absent_optional_export_is_told_and_strict_says_why_it_fails() {
     let ended = sample.etl("run --day 2026-03-14", "results", "");
     assert_eq!(ended.code, 0);
     assert!(
-        ended.stderr.contains("2026-03-14 inventory is not final; what needs it is null or not written"),
+        ended.stderr.contains("2026-03-14 not final: inventory; tables and columns that need it are left out"),
         "{}",
         ended.stderr
     );

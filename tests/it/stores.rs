@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Result;
 use bytes::Bytes;
 use campaign_etl::publish::lease::{Lease, Owner};
-use campaign_etl::store::{Access, Creation, Store};
+use campaign_etl::store::{Access, Creation, Store, StrayKind};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -96,8 +96,10 @@ fn conforms(store: &Store) {
     assert_eq!(names(store, "a"), ["b/y", "x"]);
     assert_eq!(store.list_folders("a").unwrap(), ["b"]);
     let listed = store.list_each(&["a".into(), "nothing".into()]).unwrap();
-    assert_eq!((listed[0].len(), listed[0][0].name.as_str(), listed[0][0].size_bytes), (1, "x", 2));
-    assert!(listed[1].is_empty());
+    let objects: Vec<(&str, u64)> = listed[0].objects.iter().map(|o| (o.name.as_str(), o.size_bytes)).collect();
+    let strays: Vec<(&str, StrayKind)> = listed[0].strays.iter().map(|s| (s.name.as_str(), s.kind)).collect();
+    assert_eq!((objects, strays), (vec![("x", 2)], vec![("b", StrayKind::Folder)]));
+    assert!(listed[1].objects.is_empty() && listed[1].strays.is_empty());
 
     // A version changes with the content, and only with it.
     let version = || store.list_all("a").unwrap()[1].version.clone();

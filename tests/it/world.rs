@@ -114,7 +114,7 @@ pub fn read_table(results: &Path, table: &str, day: NaiveDate) -> Option<Vec<Cel
     Some(rows)
 }
 
-/// The quarantined rows of a dataset and day (reason, file, row_number, key); empty where there is no file.
+/// The quarantined rows of a dataset and day (reason, column, value, file, row_number, key); empty where there is no file.
 pub fn read_quarantine(results: &Path, dataset: &str, day: NaiveDate) -> Vec<Cells> {
     let file = results.join("_quarantine").join(dataset).join(format!("dt={day}")).join("part-0.parquet");
     if !file.exists() {
@@ -123,6 +123,8 @@ pub fn read_quarantine(results: &Path, dataset: &str, day: NaiveDate) -> Vec<Cel
     let (found, rows) = read_file(&file);
     let expected = [
         ("reason", DataType::Utf8),
+        ("column", DataType::Utf8),
+        ("value", DataType::Utf8),
         ("file", DataType::Utf8),
         ("row_number", DataType::Int64),
         ("key", DataType::Utf8),

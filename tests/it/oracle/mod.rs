@@ -31,6 +31,7 @@ use windows::Windows;
 pub struct Settings {
     pub time_zone: String,
     pub required: Vec<String>,
+    pub may_be_empty: Vec<String>,
     pub max_rows: i128,
     pub max_ratio: String,
     pub baseline_all: bool,
@@ -47,6 +48,7 @@ impl Default for Settings {
         Settings {
             time_zone: "America/Los_Angeles".into(),
             required: ALWAYS_REQUIRED.map(String::from).to_vec(),
+            may_be_empty: vec![],
             max_rows: 10,
             max_ratio: "0.001".into(),
             baseline_all: false,
@@ -64,10 +66,11 @@ impl Settings {
     /// The configuration file that says this.
     pub fn toml(&self) -> String {
         let mut out = format!(
-            "time_zone = {:?}\nrequired = {:?}\n\n[quarantine]\nmax_rows = {}\nmax_ratio = {}\n\n[baseline]\nshops = \
+            "time_zone = {:?}\nrequired = {:?}\nmay_be_empty = {:?}\n\n[quarantine]\nmax_rows = {}\nmax_ratio = {}\n\n[baseline]\nshops = \
              {:?}\n\n[benchmark]\nmin_peers = {}\ntop_share = {}\nmax_peer_share = {}\n",
             self.time_zone,
             self.required,
+            self.may_be_empty,
             self.max_rows,
             self.max_ratio,
             if self.baseline_all { "all" } else { "campaign" },
@@ -97,9 +100,9 @@ pub enum Verdict {
 pub struct Expected {
     /// The rows of each written table and day, in key order.
     pub tables: BTreeMap<(String, NaiveDate), Vec<Cells>>,
-    /// reason, file, row number, key; in order of file and row; for published days only, where there are any.
+    /// reason, column, value, file, row number, key; in order of file and row; of final days, where there are any.
     pub quarantine: BTreeMap<(String, NaiveDate), Vec<Cells>>,
-    /// What became of the rows of each export that took part in a published day.
+    /// What became of the rows of each export of a final day; not of one whose scope a broken export decides.
     pub accounting: BTreeMap<(String, NaiveDate), Accounting>,
     pub verdicts: BTreeMap<NaiveDate, Verdict>,
     /// The benchmark day of each day that has one.
@@ -127,10 +130,15 @@ pub fn expect(world: &World, settings: &Settings, days: &[NaiveDate], files_per_
         let exports = quarantine::read_day(world, settings, &zone, day, files_per_folder);
         let verdict = quarantine::verdict(&exports, settings);
         expected.verdicts.insert(day, verdict.clone());
+        if !matches!(verdict, Verdict::NotFinal(_)) {
+            for (dataset, export) in &exports.exports {
+                record(&mut expected, dataset, day, export, &exports);
+            }
+        }
         let reason = match verdict {
             Verdict::Published => {
-                for (dataset, export) in &exports.exports {
-                    record(&mut expected, dataset, day, export);
+                for (dataset, export) in exports.exports.iter().filter(|(_, export)| !export.over_budget) {
+                    expected.used.insert(((*dataset).to_owned(), day), export.used.clone());
                 }
                 let rollups = rollups::compute(&exports, &mut tables);
                 let windows = windows::compute(&exports, &rollups, &published, settings, &mut tables);
@@ -149,14 +157,18 @@ pub fn expect(world: &World, settings: &Settings, days: &[NaiveDate], files_per_
     expected
 }
 
-fn record(expected: &mut Expected, dataset: &str, day: NaiveDate, export: &Export) {
+fn record(expected: &mut Expected, dataset: &str, day: NaiveDate, export: &Export, exports: &DayExports) {
     let at = (dataset.to_owned(), day);
     if !export.quarantined.is_empty() {
         expected.quarantine.insert(at.clone(), export.quarantined.clone());
     }
-    if !export.over_budget {
-        expected.accounting.insert(at.clone(), export.accounting.clone());
-        expected.used.insert(at, export.used.clone());
+    let decides_scope = match dataset {
+        "ad_hours" => Some("shops"),
+        "campaign_shops" | "campaign_products" => Some("campaigns"),
+        _ => None,
+    };
+    if decides_scope.is_none_or(|name| exports.rows(name).is_some()) {
+        expected.accounting.insert(at, export.accounting.clone());
     }
 }
 
@@ -219,7 +231,10 @@ fn a_small_day_gives_the_values_worked_out_by_hand() {
     assert_eq!(table("shop_tier")[0], cells("7, toys, 39.50, 1, T1"));
     assert_eq!(
         expected.quarantine[&("order_lines".to_owned(), day)],
-        [cells("DUPLICATE_KEY, part-00001.parquet, 0, 1|11"), cells("OUTSIDE_DAY, part-00001.parquet, 1, 2|11")]
+        [
+            cells("DUPLICATE_KEY, null, null, part-00001.parquet, 0, 1|11"),
+            cells("OUTSIDE_DAY, paid_at, 2026-03-09T07:00:00Z, part-00001.parquet, 1, 2|11"),
+        ]
     );
     let scoped = &expected.accounting[&("campaigns".to_owned(), day)];
     assert_eq!((scoped.read, scoped.used, scoped.quarantined, scoped.out_of_scope), (2, 1, 0, 1));

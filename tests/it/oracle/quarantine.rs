@@ -34,7 +34,7 @@ pub struct Accounting {
 
 pub struct Export {
     pub used: Vec<Cells>,
-    /// reason, file, row number, key
+    /// reason, column, value, file, row number, key
     pub quarantined: Vec<Cells>,
     pub accounting: Accounting,
     pub over_budget: bool,
@@ -88,16 +88,18 @@ fn check(dataset: &'static str, rows: &[Cells], bounds: (i64, i64), settings: &S
             let row = Row::new(dataset, cells);
             let key = key_columns(dataset).iter().map(|c| row.cell(c).unwrap_or("")).collect::<Vec<_>>().join("|");
             let key = (!key_columns(dataset).is_empty()).then_some(key);
-            let mut reason = broken_rule(dataset, row, bounds);
-            if reason.is_none() && key.is_some() && !seen.insert(key.clone()) {
-                reason = Some("DUPLICATE_KEY");
+            let mut breach = broken_rule(dataset, row, bounds).map(|(reason, column)| (reason, Some(column)));
+            if breach.is_none() && key.is_some() && !seen.insert(key.clone()) {
+                breach = Some(("DUPLICATE_KEY", None));
             }
-            match reason {
+            match breach {
                 None => used.push(cells.clone()),
-                Some(reason) => {
+                Some((reason, column)) => {
                     *reasons.entry(reason.to_owned()).or_insert(0) += 1;
-                    let reason = Some(reason.to_owned());
-                    quarantined.push(vec![reason, Some(file.clone()), Some(row_number.to_string()), key]);
+                    let value = column.and_then(|column| row.cell(column)).map(String::from);
+                    let (reason, column) = (Some(reason.to_owned()), column.map(String::from));
+                    let place = [Some(file.clone()), Some(row_number.to_string())];
+                    quarantined.push([vec![reason, column, value], place.to_vec(), vec![key]].concat());
                 }
             }
         }
@@ -105,7 +107,8 @@ fn check(dataset: &'static str, rows: &[Cells], bounds: (i64, i64), settings: &S
     let read = rows.len() as i128;
     let bad = quarantined.len() as i128;
     let max_ratio = decimal(&settings.max_ratio);
-    let over_budget = bad > settings.max_rows && bad * max_ratio.bottom > max_ratio.top * read;
+    let over_allowance = bad > settings.max_rows && bad * max_ratio.bottom > max_ratio.top * read;
+    let over_budget = over_allowance || 2 * bad > read || (read > 0 && bad == read);
     let accounting = Accounting { read, used: used.len() as i128, quarantined: bad, out_of_scope: 0, reasons };
     Export { used, quarantined, accounting, over_budget }
 }
@@ -117,10 +120,10 @@ fn key_columns(dataset: &str) -> &'static [&'static str] {
         "contents" => &["shop_id", "content_id"],
         "ad_hours" => &["ad_account_id", "shop_id", "hour_start"],
         "shops" => &["shop_id"],
-        "inventory" => &["sku_id"],
+        "inventory" => &["shop_id", "product_id", "sku_id"],
         "campaigns" => &["campaign_id"],
         "campaign_shops" => &["campaign_id", "shop_id"],
-        "campaign_products" => &["campaign_id", "product_id"],
+        "campaign_products" => &["campaign_id", "shop_id", "product_id"],
         "sub_campaigns" => &["sub_campaign_id"],
         _ => panic!("no dataset {dataset}"),
     }
@@ -166,49 +169,72 @@ fn never_null(dataset: &str) -> &'static [&'static str] {
     }
 }
 
-/// The first rule that a row breaks, except that of the repeated key.
-fn broken_rule(dataset: &str, row: Row, (first, next): (i64, i64)) -> Option<&'static str> {
-    if never_null(dataset).iter().any(|c| row.cell(c).is_none()) {
-        return Some("NULL_VALUE");
+/// Columns whose values may not be above 10^12.
+fn amounts(dataset: &str) -> &'static [&'static str] {
+    match dataset {
+        "order_lines" => &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"],
+        "contents" => &["views"],
+        "ad_hours" => &["spend", "gross_revenue"],
+        "inventory" => &["available_quantity"],
+        "campaign_shops" => &["target_gmv"],
+        _ => &[],
+    }
+}
+
+fn is_too_large(row: Row, column: &str) -> bool {
+    const MOST: i128 = 1_000_000_000_000;
+    match row.cell(column) {
+        None => false,
+        Some(_) if ["views", "available_quantity"].contains(&column) => row.count(column) > MOST,
+        Some(_) => row.cents(column) > MOST * 100,
+    }
+}
+
+/// The first rule that a row breaks and the first column that breaks it, except for the repeated key.
+fn broken_rule(dataset: &str, row: Row, (first, next): (i64, i64)) -> Option<(&'static str, &'static str)> {
+    if let Some(column) = never_null(dataset).iter().find(|c| row.cell(c).is_none()) {
+        return Some(("NULL_VALUE", column));
+    }
+    if let Some(column) = amounts(dataset).iter().find(|c| is_too_large(row, c)) {
+        return Some(("TOO_LARGE", column));
     }
     let outside = |column: &str| !(first..next).contains(&row.micros(column));
-    let rules: Vec<(bool, &'static str)> = match dataset {
+    let negative_money = |c: &str| row.cell(c).is_some_and(|_| row.cents(c) < 0);
+    let mut broken: Vec<(&'static str, &'static str)> = Vec::new();
+    let mut check = |is_broken: bool, reason, column| broken.extend(is_broken.then_some((reason, column)));
+    match dataset {
         "order_lines" => {
-            let money = ["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"];
-            vec![
-                (row.int("quantity") < 1, "BAD_QUANTITY"),
-                (money.iter().any(|c| row.cents(c) < 0), "NEGATIVE_MONEY"),
-                (outside("paid_at"), "OUTSIDE_DAY"),
-                (row.text("channel").is_empty(), "BAD_CHANNEL"),
-            ]
+            check(row.int("quantity") < 1, "BAD_QUANTITY", "quantity");
+            for column in ["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"] {
+                check(negative_money(column), "NEGATIVE_MONEY", column);
+            }
+            check(outside("paid_at"), "OUTSIDE_DAY", "paid_at");
+            check(row.text("channel").is_empty(), "BAD_CHANNEL", "channel");
         }
         "product_traffic" => {
-            let counters = ["impressions", "clicks", "page_views", "add_to_carts"];
-            vec![
-                (counters.iter().any(|c| row.int(c) < 0), "NEGATIVE_COUNT"),
-                (row.text("channel").is_empty(), "BAD_CHANNEL"),
-            ]
+            for column in ["impressions", "clicks", "page_views", "add_to_carts"] {
+                check(row.int(column) < 0, "NEGATIVE_COUNT", column);
+            }
+            check(row.text("channel").is_empty(), "BAD_CHANNEL", "channel");
         }
         "contents" => {
             let accounts = ["OFFICIAL_ACCOUNTS", "MARKETING_ACCOUNTS", "AFFILIATE_ACCOUNTS"];
-            vec![
-                (!["VIDEO", "LIVE"].contains(&row.text("content_type")), "BAD_ENUM"),
-                (!accounts.contains(&row.text("account_type")), "BAD_ENUM"),
-                (row.int_or_null("views").is_some_and(|v| v < 0), "NEGATIVE_COUNT"),
-            ]
+            check(!["VIDEO", "LIVE"].contains(&row.text("content_type")), "BAD_ENUM", "content_type");
+            check(!accounts.contains(&row.text("account_type")), "BAD_ENUM", "account_type");
+            check(row.int_or_null("views").is_some_and(|v| v < 0), "NEGATIVE_COUNT", "views");
         }
-        "ad_hours" => vec![
-            (row.cents("spend") < 0 || row.cents("gross_revenue") < 0, "NEGATIVE_MONEY"),
-            (outside("hour_start"), "OUTSIDE_DAY"),
-        ],
-        "inventory" => vec![(row.int("available_quantity") < 0, "NEGATIVE_COUNT")],
-        "campaigns" => vec![(row.day("last_day") < row.day("first_day"), "BAD_RANGE")],
-        "campaign_shops" => {
-            vec![(row.cell("target_gmv").is_some_and(|_| row.cents("target_gmv") < 0), "NEGATIVE_MONEY")]
+        "ad_hours" => {
+            for column in ["spend", "gross_revenue"] {
+                check(negative_money(column), "NEGATIVE_MONEY", column);
+            }
+            check(outside("hour_start"), "OUTSIDE_DAY", "hour_start");
         }
-        _ => vec![],
-    };
-    rules.iter().find(|(broken, _)| *broken).map(|(_, reason)| *reason)
+        "inventory" => check(row.int("available_quantity") < 0, "NEGATIVE_COUNT", "available_quantity"),
+        "campaigns" => check(row.day("last_day") < row.day("first_day"), "BAD_RANGE", "last_day"),
+        "campaign_shops" => check(negative_money("target_gmv"), "NEGATIVE_MONEY", "target_gmv"),
+        _ => {}
+    }
+    broken.first().copied()
 }
 
 /// Takes the rows out that are sound but do not concern the day.
@@ -252,9 +278,9 @@ pub fn verdict(day: &DayExports, settings: &Settings) -> Verdict {
     let blocks = |dataset: &str| {
         let export = &day.exports[dataset];
         let counts = &export.accounting;
-        let none_left = counts.read > 0 && counts.quarantined == counts.read;
         let must_have_rows = ["order_lines", "product_traffic", "shops"].contains(&dataset);
-        export.over_budget || none_left || (must_have_rows && counts.used == 0)
+        let may_be_empty = settings.may_be_empty.iter().any(|name| name == dataset);
+        export.over_budget || (must_have_rows && !may_be_empty && counts.used == 0)
     };
     let blocking: Vec<String> = required.iter().filter(|r| blocks(r)).map(|r| r.to_string()).collect();
     if blocking.is_empty() { Verdict::Published } else { Verdict::Blocked(blocking) }

@@ -1,0 +1,158 @@
+//! Folders of a local disk, listed with everything in them: also names, links and folders that no object can have.
+//!
+//! `object_store` lists a folder only if every name in it can be the path of an object: one stray name would make the
+//! whole folder unreadable. Here a stray is an entry like any other, and the caller decides.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use crate::store::{Entry, Listing, Stray, StrayKind};
+
+/// What lies directly in a folder. A folder that does not exist is empty.
+pub fn list(folder: &Path) -> io::Result<Listing> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
+        entries => entries?,
+    };
+    let mut listing = Listing::default();
+    for entry in entries {
+        add(&entry?, &mut listing)?;
+    }
+    listing.sort();
+    Ok(listing)
+}
+
+/// Every file below a folder, at any depth, by its path below that folder; strays are left out.
+pub fn list_below(folder: &Path) -> io::Result<Vec<Entry>> {
+    let mut files = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(below) = folders.pop() {
+        let prefix = |name: &str| if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        let listing = list(&folder.join(&below))?;
+        files.extend(listing.objects.into_iter().map(|entry| Entry { name: prefix(&entry.name), ..entry }));
+        folders.extend(listing.strays.iter().filter(|s| s.kind == StrayKind::Folder).map(|s| prefix(&s.name)));
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+fn add(entry: &DirEntry, listing: &mut Listing) -> io::Result<()> {
+    let name = entry.file_name();
+    let mut stray = |kind| listing.strays.push(Stray { name: show(&name), kind });
+    let Some(plain) = name.to_str().filter(|name| is_object_name(name)) else {
+        stray(StrayKind::Name);
+        return Ok(());
+    };
+    let metadata = match fs::metadata(entry.path()) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            let is_broken = error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(LINK_LOOP);
+            return match fs::symlink_metadata(entry.path()) {
+                // Removed since it was listed.
+                Err(_) => Ok(()),
+                Ok(_) if is_broken => {
+                    stray(StrayKind::BrokenLink);
+                    Ok(())
+                }
+                Ok(_) => Err(error),
+            };
+        }
+    };
+    if metadata.is_file() {
+        listing.objects.push(object(plain, &metadata)?);
+    } else if !metadata.is_dir() {
+        stray(StrayKind::Special);
+    } else if fs::read_dir(entry.path())?.next().is_some() {
+        stray(StrayKind::Folder);
+    }
+    Ok(())
+}
+
+/// ELOOP: a link that ends in itself.
+const LINK_LOOP: i32 = 40;
+
+/// Names of objects have no control characters; `object_store` keeps names that end in `#` and digits for files that it
+/// has not finished.
+fn is_object_name(name: &str) -> bool {
+    let is_unfinished =
+        name.rsplit_once('#').is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit()));
+    !is_unfinished && !name.chars().any(|c| c.is_ascii_control())
+}
+
+/// A name as it can be printed on one line.
+fn show(name: &OsStr) -> String {
+    let chunks = name.as_bytes().utf8_chunks();
+    chunks
+        .flat_map(|chunk| {
+            let text = chunk
+                .valid()
+                .chars()
+                .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
+            let bytes = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
+            text.chain(bytes).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn object(name: &str, metadata: &Metadata) -> io::Result<Entry> {
+    let modified = metadata.modified()?;
+    let modified_us = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    Ok(Entry {
+        name: name.to_owned(),
+        size_bytes: metadata.len(),
+        version: format!("{:x}-{modified_us:x}-{:x}", metadata.ino(), metadata.len()),
+        modified_at: modified.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_listed_with_everything_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.parquet", "000001_0", ".a.crc", "a\nb", "half#12", "half#"] {
+            fs::write(dir.path().join(name), "12").unwrap();
+        }
+        fs::write(dir.path().join(OsStr::from_bytes(b"_\xff")), "").unwrap();
+        fs::create_dir_all(dir.path().join("hour=00/minute=00")).unwrap();
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        symlink("nowhere", dir.path().join("gone")).unwrap();
+        symlink("loop", dir.path().join("loop")).unwrap();
+        symlink("b.parquet", dir.path().join("link")).unwrap();
+
+        let listing = list(dir.path()).unwrap();
+        let names: Vec<(&str, u64)> = listing.objects.iter().map(|o| (o.name.as_str(), o.size_bytes)).collect();
+        assert_eq!(names, [(".a.crc", 2), ("000001_0", 2), ("b.parquet", 2), ("half#", 2), ("link", 2)]);
+        let strays: Vec<(&str, StrayKind)> = listing.strays.iter().map(|s| (s.name.as_str(), s.kind)).collect();
+        let expected = [
+            ("_\\xff", StrayKind::Name),
+            ("a\\nb", StrayKind::Name),
+            ("gone", StrayKind::BrokenLink),
+            ("half#12", StrayKind::Name),
+            ("hour=00", StrayKind::Folder),
+            ("loop", StrayKind::BrokenLink),
+        ];
+        assert_eq!(strays, expected);
+        assert!(list(&dir.path().join("nothing")).unwrap().objects.is_empty());
+    }
+
+    #[test]
+    fn files_below_a_folder_have_their_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("dt=1/x")).unwrap();
+        for name in ["dt=1/x/b", "dt=1/a", "dt=1/bad\tname", "c"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let names: Vec<String> = list_below(dir.path()).unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["c", "dt=1/a", "dt=1/x/b"]);
+    }
+}

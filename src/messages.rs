@@ -1,0 +1,734 @@
+//! Every message with exit code 65, 74, 75 or 78, as data: the words of the error and what an operator is told of it.
+//!
+//! A message is one entry of the list below. The entry makes a function, and only these functions make the errors, so a new
+//! message cannot be without its entry, its remedy or one of its places. `docs/messages.md` is written from the list.
+
+use std::fmt::{self, Debug, Display, Write};
+
+/// One message, as `docs/messages.md` shows it.
+pub struct Message {
+    /// The function that makes it.
+    pub name: &'static str,
+    /// The exit code of a run that ends with it.
+    pub code: u8,
+    /// What failed and why, with `{places}`.
+    pub text: &'static str,
+    /// What to do; printed behind the text.
+    pub to_do: &'static str,
+    /// What it means, for somebody who sees it for the first time.
+    pub means: &'static str,
+    /// What readers of the results see until somebody has done it.
+    pub meanwhile: &'static str,
+}
+
+/// An error that only a message can make.
+macro_rules! errors {
+    ($($(#[$doc:meta])* $error:ident = $code:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $error(String);
+
+        impl $error {
+            /// Exit code.
+            pub const CODE: u8 = $code;
+
+            fn told(text: String, to_do: String) -> Self {
+                $error(format!("{text}; {to_do}"))
+            }
+        }
+
+        impl Display for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::error::Error for $error {}
+    )*};
+}
+
+errors! {
+    /// The store, or the machine, failed: 74.
+    StoreFailed = 74;
+    /// Another run holds the lease: 75.
+    Held = 75;
+    /// This run held the lease and does not any more: 75.
+    LeaseLost = 75;
+    /// The configuration is wrong: 78.
+    ConfigWrong = 78;
+}
+
+/// What is wrong with an export, and what to do, each by itself: 65.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    text: String,
+    to_do: String,
+}
+
+impl Broken {
+    /// Exit code.
+    pub const CODE: u8 = 65;
+
+    fn told(text: String, to_do: String) -> Self {
+        Broken { text, to_do }
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn to_do(&self) -> &str {
+        &self.to_do
+    }
+}
+
+impl Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.text, self.to_do)
+    }
+}
+
+/// The last line of a run whose day has to wait: 75.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting(String);
+
+impl Waiting {
+    /// Exit code.
+    pub const CODE: u8 = 75;
+
+    fn told(text: String, to_do: String) -> Self {
+        Waiting(format!("{text}; {to_do}"))
+    }
+}
+
+impl Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Makes a function of each message, and the list. A place that the words do not name, or a name without a place, does not
+/// compile.
+macro_rules! messages {
+    ($(
+        $name:ident($($place:ident),*) -> $error:ident {
+            text: $text:literal,
+            to_do: $to_do:literal,
+            means: $means:literal,
+            meanwhile: $meanwhile:expr,
+        }
+    )*) => {
+        $(
+            #[doc = $means]
+            pub fn $name($($place: impl Display + Debug),*) -> $error {
+                messages!(@split $error, $text, $to_do, $($place),*)
+            }
+        )*
+
+        /// Every message.
+        pub const MESSAGES: &[Message] = &[$(
+            Message {
+                name: stringify!($name),
+                code: $error::CODE,
+                text: $text,
+                to_do: $to_do,
+                means: $means,
+                meanwhile: $meanwhile,
+            },
+        )*];
+    };
+    // One format for both, so that each place may be in either of them; a mark that no text holds parts them.
+    (@split $error:ident, $text:literal, $to_do:literal, $($place:ident),*) => {{
+        let both = format!(concat!($text, "\u{0}", $to_do), $($place = $place),*);
+        let (text, to_do) = both.split_once('\u{0}').unwrap_or((&both, ""));
+        $error::told(text.to_owned(), to_do.to_owned())
+    }};
+}
+
+const BROKEN: &str = "of a required export: what was published of the day before, or benchmarks of the day before; of an optional one: all but what needs it";
+const KEPT: &str = "what was published before; nothing new of the day";
+const NOTHING: &str = "what was published before; the run does not start";
+const WHOLE: &str = "what was published before; the commit is brought to its end by the next run";
+
+messages! {
+    blocked(day, datasets, stands_in) -> Broken {
+        text: "{day}: blocked by {datasets}{stands_in}",
+        to_do: "have the export mended and run again",
+        means: "A required export breaks its contract, has more bad rows than the budget allows, or has no row to use. A warning before says what is wrong.",
+        meanwhile: "what was published of the day before; where nothing was, the benchmarks of the day before stand in, and the line says so",
+    }
+
+    breaks_its_contract(issue, remedy) -> Broken {
+        text: "breaks its contract: {issue}",
+        to_do: "{remedy}",
+        means: "Files, columns, types or values are not what the contract says; the messages from here to `success_lies` name what.",
+        meanwhile: BROKEN,
+    }
+    over_budget(quarantined, read, reasons) -> Broken {
+        text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
+        to_do: "have the export mended, or raise the quarantine budget in the job file",
+        means: "More rows break a rule than the job file allows. Each reason is named with its first row; all are in _quarantine.",
+        meanwhile: BROKEN,
+    }
+    over_half(quarantined, read, reasons) -> Broken {
+        text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
+        to_do: "have the export mended",
+        means: "More than half of the rows break a rule, which no budget allows.",
+        meanwhile: BROKEN,
+    }
+    outside_day(quarantined, read, reasons, day) -> Broken {
+        text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
+        to_do: "export the rows of {day}, or correct time_zone in the job file",
+        means: "Rows lie outside the civil day of the job's zone: the export is cut in another zone, as a rule in UTC.",
+        meanwhile: BROKEN,
+    }
+    nothing_left(read, reasons) -> Broken {
+        text: "has no row left to use: all {read} are quarantined: {reasons}",
+        to_do: "have the export mended",
+        means: "Every row breaks a rule.",
+        meanwhile: BROKEN,
+    }
+    no_rows(hidden) -> Broken {
+        text: "has no row to use{hidden}",
+        to_do: "have the day exported again, with its rows",
+        means: "A dataset that has rows on every day has none. Files whose names start with . or _ are not data; they are named.",
+        meanwhile: BROKEN,
+    }
+    no_rows_yet_allowed(hidden) -> Broken {
+        text: "has no row to use{hidden}",
+        to_do: "have the day exported again, with its rows; if a day may have none, name the dataset in may_be_empty",
+        means: "Nothing was sold, or nobody came, on that day; or the export is incomplete.",
+        meanwhile: BROKEN,
+    }
+    sum_too_large(sum) -> Broken {
+        text: "{sum}",
+        to_do: "have the amounts of the shop checked and exported again",
+        means: "A sum over a shop does not fit its column: absurd amounts that are not too large one by one.",
+        meanwhile: "every table but this one and those that read it",
+    }
+    reads_unwritten(table) -> Broken {
+        text: "it reads {table}, which is not written",
+        to_do: "mend that first",
+        means: "A table that it is computed from was left out.",
+        meanwhile: "every table but these",
+    }
+    stray_folder() -> Broken {
+        text: "a folder with something in it",
+        to_do: "write the files directly into the folder of the day, without further partitions",
+        means: "Spark's partitionBy wrote a folder deeper, or somebody copied a folder. Its rows would be left out.",
+        meanwhile: BROKEN,
+    }
+    stray_link() -> Broken {
+        text: "a link to nothing",
+        to_do: "put the file there, or remove the link",
+        means: "A file that was linked is gone. Its rows would be left out.",
+        meanwhile: BROKEN,
+    }
+    stray_name() -> Broken {
+        text: "a name that cannot be read",
+        to_do: "rename it: no control characters, UTF-8, no # and digits at the end; or remove it",
+        means: "No object store can hold a file of that name.",
+        meanwhile: BROKEN,
+    }
+    stray_device() -> Broken {
+        text: "neither a file nor a folder",
+        to_do: "remove it",
+        means: "A pipe, a socket or a device lies among the files.",
+        meanwhile: BROKEN,
+    }
+    not_parquet(found) -> Broken {
+        text: "{found}",
+        to_do: "export the file again; it was cut short or damaged",
+        means: "The file is no whole Parquet file, a page has a wrong checksum, or its sizes and counts contradict one another.",
+        meanwhile: BROKEN,
+    }
+    encrypted() -> Broken {
+        text: "an encrypted file",
+        to_do: "export the file without Parquet encryption; this program holds no keys",
+        means: "The footer or columns are encrypted.",
+        meanwhile: BROKEN,
+    }
+    no_column() -> Broken {
+        text: "no such column",
+        to_do: "add the column to the export",
+        means: "A column of the contract is missing (docs/tables.md).",
+        meanwhile: BROKEN,
+    }
+    column_in_other_case(name) -> Broken {
+        text: "{name}: names are compared exactly",
+        to_do: "write the column names as the contract has them, in lower case",
+        means: "The column is there in upper or mixed case, as Snowflake writes it.",
+        meanwhile: BROKEN,
+    }
+    column_twice() -> Broken {
+        text: "several columns of that name",
+        to_do: "keep one of them",
+        means: "Which of them holds the value cannot be known.",
+        meanwhile: BROKEN,
+    }
+    other_type(found, wanted) -> Broken {
+        text: "{found}",
+        to_do: "cast the column to {wanted} in the export",
+        means: "The column has a type that cannot stand for the contract's.",
+        meanwhile: BROKEN,
+    }
+    no_zone(found) -> Broken {
+        text: "{found}",
+        to_do: "write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')",
+        means: "A local time without a zone may be any of several instants.",
+        meanwhile: BROKEN,
+    }
+    raw_bytes(found) -> Broken {
+        text: "{found}",
+        to_do: "write the column as STRING (UTF8), not as raw bytes",
+        means: "Bytes without the annotation of a text may be in any encoding.",
+        meanwhile: BROKEN,
+    }
+    not_whole_cents(value, row) -> Broken {
+        text: "{value} in row {row}",
+        to_do: "write whole cents of less than 10^16 in the export",
+        means: "An amount is not exactly one of DECIMAL(18,2).",
+        meanwhile: BROKEN,
+    }
+    not_a_number_of_the_type(value, row) -> Broken {
+        text: "{value} in row {row}",
+        to_do: "write the number of the event, or null where the contract allows it",
+        means: "A whole number does not fit the contract's type.",
+        meanwhile: BROKEN,
+    }
+    no_civil_instant(value, row) -> Broken {
+        text: "{value} in row {row}",
+        to_do: "write the instant of the event; infinity has no calendar day",
+        means: "An instant outside the years 1 to 9999, such as DuckDB's infinity, which readers of the results cannot hold.",
+        meanwhile: BROKEN,
+    }
+    no_civil_day(value, row) -> Broken {
+        text: "{value} in row {row}",
+        to_do: "write an open end as 9999-12-31",
+        means: "A date outside the years 1 to 9999, such as DuckDB's infinity, which readers of the results cannot hold.",
+        meanwhile: BROKEN,
+    }
+    not_a_success_list(found) -> Broken {
+        text: "{found}",
+        to_do: "write _SUCCESS empty or with its list",
+        means: "_SUCCESS holds neither nothing nor a JSON object.",
+        meanwhile: BROKEN,
+    }
+    success_lies(found) -> Broken {
+        text: "{found}",
+        to_do: "export the day again, with _SUCCESS written last",
+        means: "The files are not those that _SUCCESS lists, with these sizes and row counts.",
+        meanwhile: BROKEN,
+    }
+
+    store_failed(what, path, why) -> StoreFailed {
+        text: "cannot {what} {path}: {why}",
+        to_do: "run again; if it stays so, check that the store can be reached",
+        means: "The store gave no answer, or an error, after all repetitions.",
+        meanwhile: KEPT,
+    }
+    not_permitted(what, path, why) -> StoreFailed {
+        text: "no right to {what} {path}: {why}",
+        to_do: "give the account of the job that right and run again",
+        means: "The disk or the store does not let this account do it: permissions, a read-only mount, missing or wrong keys.",
+        meanwhile: KEPT,
+    }
+    no_room(what, path, why) -> StoreFailed {
+        text: "no room to {what} {path}: {why}",
+        to_do: "make room there and run again",
+        means: "The disk is full, or the account's quota is used up.",
+        meanwhile: KEPT,
+    }
+    cannot_open(location, why) -> StoreFailed {
+        text: "cannot open {location}: {why}",
+        to_do: "check the location in the job file or on the command line, and that it is mounted",
+        means: "There is no such folder for exports, or the folder for results cannot be made.",
+        meanwhile: NOTHING,
+    }
+    no_datasets(location, wanted, found) -> StoreFailed {
+        text: "{location} has no folder of any dataset ({wanted}, ...); found: {found}",
+        to_do: "correct `exports` in the job file",
+        means: "The path or the prefix of the exports is mistyped: waiting would not help.",
+        meanwhile: NOTHING,
+    }
+    other_bytes(path) -> StoreFailed {
+        text: "{path} was written, and the store does not give the same bytes back",
+        to_do: "check the disk or the store, and run again",
+        means: "Every file is read back before it is published. The disk, the network or the store damages data.",
+        meanwhile: KEPT,
+    }
+    other_file_system(path, staging) -> StoreFailed {
+        text: "{path} is on another file system than {staging}, so no file can be moved there in one step",
+        to_do: "keep all of the results on one file system",
+        means: "A table's folder is a link to, or a mount of, another disk. Files are staged beside the tables and then moved.",
+        meanwhile: KEPT,
+    }
+    in_the_way(path, what) -> StoreFailed {
+        text: "{path} is {what}, in the way of what is to be published",
+        to_do: "move it away and run again",
+        means: "Something that this program did not make lies where a published file belongs.",
+        meanwhile: KEPT,
+    }
+    damaged_record(path, why) -> StoreFailed {
+        text: "the commit record {path} {why}",
+        to_do: "delete it and run again: what it may have left half published is made again",
+        means: "A record of the commit log was removed or changed by somebody else.",
+        meanwhile: NOTHING,
+    }
+    damaged_manifest(path, why, day) -> StoreFailed {
+        text: "the manifest {path} {why}",
+        to_do: "delete it and run: campaign-etl backfill --from {day} --to {day}",
+        means: "The manifest of a day, which lists what is published of it, was removed or changed by somebody else.",
+        meanwhile: "everything; other days are computed as if this one were missing",
+    }
+    log_gone(folder) -> StoreFailed {
+        text: "the commit log {folder} was removed while this run was writing",
+        to_do: "run again",
+        means: "Somebody deleted bookkeeping of the results during a run. Numbers go on after those of the manifests.",
+        meanwhile: WHOLE,
+    }
+    commit_given_up(number) -> StoreFailed {
+        text: "commit {number} was written by an earlier attempt of this run",
+        to_do: "run again",
+        means: "An answer of the store was lost, and the commit that it was about is there.",
+        meanwhile: WHOLE,
+    }
+    staged_gone(files) -> StoreFailed {
+        text: "staged files are gone: {files}",
+        to_do: "run again: their tables are made again",
+        means: "Somebody deleted files under `_staging/` during a run.",
+        meanwhile: "the day's other tables; those of the files have no `_SUCCESS`",
+    }
+    spoilt_file(path, how, day) -> StoreFailed {
+        text: "the published file {path} {how}",
+        to_do: "put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}",
+        means: "A published file that another table is computed from is not the one that its manifest lists. Somebody replaced or removed it.",
+        meanwhile: KEPT,
+    }
+    other_contract(path, why, day) -> StoreFailed {
+        text: "the published file {path} is not as its contract says: {why}",
+        to_do: "delete it and run: campaign-etl backfill --from {day} --to {day}",
+        means: "A published file that another table is computed from was written by another version of this program, with other columns.",
+        meanwhile: KEPT,
+    }
+    cannot_spill(folder, why) -> StoreFailed {
+        text: "cannot spill to {folder}: {why}",
+        to_do: "name a folder with room in spill_folder, or raise memory_limit",
+        means: "Rows that do not fit into memory are put on a local disk, and there they do not fit either.",
+        meanwhile: KEPT,
+    }
+    cannot_read_spilled(why) -> StoreFailed {
+        text: "cannot read spilled rows back: {why}",
+        to_do: "check the disk of spill_folder, and run again",
+        means: "The local disk for rows that do not fit into memory fails.",
+        meanwhile: KEPT,
+    }
+    no_threads(why) -> StoreFailed {
+        text: "the machine starts no more threads: {why}",
+        to_do: "raise the limit of processes for the job (ulimit -u, pids.max), or give fewer --threads",
+        means: "A limit of the account or its control group is reached.",
+        meanwhile: KEPT,
+    }
+    no_stdout(why) -> StoreFailed {
+        text: "cannot write to stdout: {why}",
+        to_do: "check where stdout leads; what the command did is done",
+        means: "The file or device that stdout leads to is full or gone. It makes 74 out of 0; a graver code stays.",
+        meanwhile: "everything that the command published",
+    }
+    exists_already(path) -> StoreFailed {
+        text: "{path} exists already",
+        to_do: "write into a new folder, or remove it first",
+        means: "`generate` never mixes exports with what is there.",
+        meanwhile: "`generate` publishes nothing",
+    }
+    cannot_generate(why) -> StoreFailed {
+        text: "cannot write exports: {why}",
+        to_do: "check the folder of --out",
+        means: "`generate` cannot write where it is told to.",
+        meanwhile: "`generate` publishes nothing",
+    }
+
+    not_final(day, missing, stands_in) -> Waiting {
+        text: "{day}: not final yet, waiting for {missing}{stands_in}",
+        to_do: "run again later",
+        means: "Required exports of the day have no `_SUCCESS` yet, or changed while they were read.",
+        meanwhile: "what was published of the day before; benchmarks of the day before stand in where they can, and the line says so",
+    }
+    held(holder) -> Held {
+        text: "the results are held by {holder}",
+        to_do: "try again later",
+        means: "Another run is at work, or died less than `lease_seconds` ago. `campaign-etl status` shows it.",
+        meanwhile: "what the other run publishes",
+    }
+    lease_lost() -> LeaseLost {
+        text: "another run took over the results because this one showed no sign of life",
+        to_do: "try again later",
+        means: "The process or the machine stood still, or could not reach the store, for longer than `lease_seconds`.",
+        meanwhile: "what the other run publishes; days that this run had committed stay",
+    }
+
+    no_job_file(path, why) -> ConfigWrong {
+        text: "cannot read the job file {path}: {why}",
+        to_do: "name it with --config FILE",
+        means: "The job file is not there, not readable or not UTF-8. Its path is relative to the working directory.",
+        meanwhile: NOTHING,
+    }
+    not_a_job_file(why) -> ConfigWrong {
+        text: "not understood: {why}",
+        to_do: "mend this line",
+        means: "The job file is not TOML, or has an unknown key or a value of a wrong type. The message shows the line.",
+        meanwhile: NOTHING,
+    }
+    empty_location(key) -> ConfigWrong {
+        text: "{key} is empty",
+        to_do: "give a path or URL",
+        means: "A location in the job file or on the command line is missing; often a variable of the shell that is not set.",
+        meanwhile: NOTHING,
+    }
+    not_a_location(location, to_do) -> ConfigWrong {
+        text: "{location:?} is not a location",
+        to_do: "{to_do}",
+        means: "Exports or results are named by something that is neither a path nor a URL that this program knows.",
+        meanwhile: NOTHING,
+    }
+    secret_in_location(location) -> ConfigWrong {
+        text: "{location:?} holds a key or a signature, which others could read in it",
+        to_do: "write it without, and give keys in the environment, under the names in docs/operations.md",
+        means: "A URL with a user, a password, a SAS or a presigned query. Arguments can be seen by everybody on the machine.",
+        meanwhile: NOTHING,
+    }
+    bad_store_settings(location, why) -> ConfigWrong {
+        text: "the settings of {location} are wrong: {why}",
+        to_do: "check the variables of this store in the environment (docs/operations.md)",
+        means: "A setting of the object store is missing, or has a value that the store's client refuses.",
+        meanwhile: NOTHING,
+    }
+    no_conditions(location) -> ConfigWrong {
+        text: "{location} cannot keep two runs apart: it lets an object that should be created once be created twice",
+        to_do: "use another store, or set single_writer = true in the job file and see to it that one run writes at a time",
+        means: "The object store ignores \"only if absent\", which the commit log relies on (docs/publishing.md).",
+        meanwhile: NOTHING,
+    }
+    no_hard_links(location) -> ConfigWrong {
+        text: "{location} is on a file system without hard links, which keep two runs apart",
+        to_do: "put the results on a file system that has them, or set single_writer = true in the job file and see to it that one run writes at a time",
+        means: "Ordinary files can be made there, but a file cannot be created only if it is absent: FAT, some FUSE and SMB mounts.",
+        meanwhile: NOTHING,
+    }
+    bad_time_zone(value) -> ConfigWrong {
+        text: "time_zone = {value:?} is not an IANA name",
+        to_do: "give one such as \"America/Los_Angeles\"",
+        means: "The zone decides which instants a day holds.",
+        meanwhile: NOTHING,
+    }
+    bad_currency(value) -> ConfigWrong {
+        text: "currency = {value:?} is not an ISO 4217 code",
+        to_do: "give one such as \"USD\"",
+        means: "The currency of every amount.",
+        meanwhile: NOTHING,
+    }
+    other_currency(wanted, results, found) -> ConfigWrong {
+        text: "currency = \"{wanted}\", but the results in {results} are in {found}",
+        to_do: "name another location in `results` for {wanted}, or correct the currency",
+        means: "Results hold one currency: amounts of two cannot be added up or compared.",
+        meanwhile: NOTHING,
+    }
+    never_empty(name, all) -> ConfigWrong {
+        text: "may_be_empty: {name:?} is not one of {all}",
+        to_do: "name only these",
+        means: "Every other dataset may be empty anyway, or never.",
+        meanwhile: NOTHING,
+    }
+    long_lookback(days, most) -> ConfigWrong {
+        text: "lookback_days = {days} is more than {most}",
+        to_do: "use `backfill` for older days",
+        means: "A run looks back a year at most.",
+        meanwhile: NOTHING,
+    }
+    bad_lease(seconds, most) -> ConfigWrong {
+        text: "lease_seconds = {seconds} is not from 1 to {most}",
+        to_do: "give a number in that range, such as 60",
+        means: "How long a run that shows no sign of life still holds the results.",
+        meanwhile: NOTHING,
+    }
+    no_peers(value) -> ConfigWrong {
+        text: "benchmark.min_peers = {value}",
+        to_do: "give 1 or more",
+        means: "Averages of fewer shops are suppressed; of none there is no average.",
+        meanwhile: NOTHING,
+    }
+    no_top_share(value) -> ConfigWrong {
+        text: "benchmark.top_share = {value} leaves no peer",
+        to_do: "give more than 0",
+        means: "The part of a cohort, by GMV, that benchmarks are made of.",
+        meanwhile: NOTHING,
+    }
+    not_a_share(key, value) -> ConfigWrong {
+        text: "{key} = {value} is not a decimal from 0 to 1",
+        to_do: "write 10 % as 0.1",
+        means: "Shares and ratios are fractions.",
+        meanwhile: NOTHING,
+    }
+    not_a_size(key, value) -> ConfigWrong {
+        text: "{key} = {value:?} is not a size such as \"4GiB\"",
+        to_do: "give a number with a unit, or of bytes",
+        means: "A limit of memory cannot be read.",
+        meanwhile: NOTHING,
+    }
+    no_memory(key, value) -> ConfigWrong {
+        text: "{key} = {value:?} leaves no memory to work with",
+        to_do: "give more, such as \"4GiB\"",
+        means: "A limit of memory is 0.",
+        meanwhile: NOTHING,
+    }
+    unknown_dataset(key, name) -> ConfigWrong {
+        text: "{key}: there is no dataset {name:?}",
+        to_do: "name datasets as docs/tables.md does",
+        means: "A list of datasets in the job file holds another name.",
+        meanwhile: NOTHING,
+    }
+    dataset_twice(key, name) -> ConfigWrong {
+        text: "{key}: {name:?} is listed twice",
+        to_do: "keep one of them",
+        means: "A list of datasets in the job file holds a name twice.",
+        meanwhile: NOTHING,
+    }
+    dataset_not_required(name) -> ConfigWrong {
+        text: "required: {name:?} is missing",
+        to_do: "add it: more can be required, not less",
+        means: "Five datasets are always required.",
+        meanwhile: NOTHING,
+    }
+    bad_amount(tier, value) -> ConfigWrong {
+        text: "tier {tier:?}: min_gmv = {value} is not an amount",
+        to_do: "write it in quotes, such as \"1000.50\"",
+        means: "Amounts are exact decimals with at most two places.",
+        meanwhile: NOTHING,
+    }
+    tiers_out_of_order(tier, lower) -> ConfigWrong {
+        text: "tier {tier:?}: min_gmv must be more than that of {lower:?}",
+        to_do: "list the lowest first",
+        means: "Tiers ascend.",
+        meanwhile: NOTHING,
+    }
+    first_tier(tier) -> ConfigWrong {
+        text: "tier {tier:?} is the first, so its min_gmv must be \"0\"",
+        to_do: "set it to \"0\"",
+        means: "Every shop has a tier.",
+        meanwhile: NOTHING,
+    }
+    bad_tier_name(tier) -> ConfigWrong {
+        text: "tier {tier:?}: names must be given and unique",
+        to_do: "give each tier a name of its own",
+        means: "Tables name tiers by these names.",
+        meanwhile: NOTHING,
+    }
+    unknown_tier(day, tier) -> ConfigWrong {
+        text: "shop_tier of {day} has tier {tier:?}, and the job file has not",
+        to_do: "run: campaign-etl backfill --from {day} --to {day}",
+        means: "Tiers were renamed, and a day that is read still has the old names.",
+        meanwhile: KEPT,
+    }
+}
+
+/// Exit codes with messages, in order, and what a run that ends with one has met.
+const CODES: [(u8, &str); 4] = [
+    (65, "an export is broken: a person is needed, a retry does not help"),
+    (74, "the store failed, or the machine: run again; what stays needs a person"),
+    (75, "not yet: run again later"),
+    (78, "the configuration is wrong: a person is needed"),
+];
+
+/// The page for operators.
+pub fn page() -> String {
+    let mut page = String::from(HEAD);
+    for (code, what) in CODES {
+        let _ = write!(page, "\n## {code}: {what}\n\n");
+        page += "| message | means | published meanwhile | what to do |\n| --- | --- | --- | --- |\n";
+        for message in MESSAGES.iter().filter(|message| message.code == code) {
+            let Message { text, means, meanwhile, to_do, .. } = message;
+            let cells = [text, means, meanwhile, to_do].map(|cell| cell.replace(":?}", "}").replace('|', "\\|"));
+            let _ = writeln!(page, "| {} |", cells.join(" | "));
+        }
+    }
+    page
+}
+
+const HEAD: &str = "\
+# Messages
+
+Written from `src/messages.rs` by `campaign-etl docs messages > docs/messages.md`.
+
+Every message with exit code 65, 74, 75 or 78: what it means, what readers of the results find meanwhile, and what to do. `{places}` stand for
+a path, a day, a reason. Each line on stderr ends with what to do. Exit code 70 is a bug: its line ends with the place in the source; report it
+with this line. With any of these codes, running again is safe.
+";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::exit_code::{ExitCode, of_error};
+
+    #[test]
+    fn the_page_for_operators_is_written_from_the_messages() {
+        let found = include_str!("../docs/messages.md");
+        assert!(found == page(), "run: campaign-etl docs messages > docs/messages.md");
+    }
+
+    #[test]
+    fn every_message_says_all_there_is_to_say_once() {
+        let mut names = BTreeSet::new();
+        let mut cells = BTreeSet::new();
+        for message in MESSAGES {
+            assert!(names.insert(message.name) && cells.insert((message.text, message.to_do)), "{}", message.name);
+            for cell in [message.text, message.to_do, message.means, message.meanwhile] {
+                assert!(!cell.is_empty() && !cell.contains(['\n', '\u{0}']), "{}: {cell:?}", message.name);
+            }
+            assert!(message.means.ends_with('.') && !message.to_do.ends_with('.'), "{}", message.name);
+            assert!(CODES.iter().any(|(code, _)| *code == message.code), "{} has code {}", message.name, message.code);
+        }
+    }
+
+    #[test]
+    fn the_codes_of_the_errors_are_those_that_a_run_ends_with() {
+        assert_eq!(of_error(&store_failed("read", "x", "y").into()) as u8, StoreFailed::CODE);
+        assert_eq!(of_error(&held("x").into()) as u8, Held::CODE);
+        assert_eq!(of_error(&lease_lost().into()) as u8, LeaseLost::CODE);
+        assert_eq!(of_error(&empty_location("exports").into()) as u8, ConfigWrong::CODE);
+        assert_eq!((ExitCode::Blocked as u8, ExitCode::TryLater as u8), (Broken::CODE, Waiting::CODE));
+    }
+
+    #[test]
+    fn places_may_be_in_the_text_the_remedy_or_both() {
+        let text = spoilt_file("x/part-0.parquet", "was removed", "2026-03-14").to_string();
+        let expected = "the published file x/part-0.parquet was removed; put it back, or delete it and run: campaign-etl backfill --from \
+                        2026-03-14 --to 2026-03-14";
+        assert_eq!(text, expected);
+        let blocked = blocked("2026-03-14", "shops", "");
+        assert_eq!(blocked.text(), "2026-03-14: blocked by shops");
+        assert_eq!(blocked.to_do(), "have the export mended and run again");
+    }
+
+    /// The compiler sees to it that nothing else makes these errors; this, that nothing is listed that nobody says.
+    #[test]
+    fn every_message_is_said_somewhere() {
+        let mut source = String::new();
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false if path.ends_with("messages.rs") => {}
+                    false => source += &std::fs::read_to_string(path).unwrap(),
+                }
+            }
+        }
+        for message in MESSAGES {
+            let says = [format!("messages::{}(", message.name), format!("messages::{})", message.name)];
+            assert!(says.iter().any(|says| source.contains(says)), "nobody says {}", message.name);
+        }
+    }
+}
