@@ -337,7 +337,7 @@ fn a_manifest() {
     let runs = day.folder.path().join("results/_runs").join(format!("dt={DAY}"));
     let files: Vec<PathBuf> = fs::read_dir(runs).unwrap().map(|f| f.unwrap().path()).collect();
     let mut manifest: Value = serde_json::from_slice(&fs::read(&files[0]).unwrap()).unwrap();
-    assert_eq!((files.len(), manifest["tables"].as_object().unwrap().len()), (1, 14));
+    assert_eq!((files.len(), manifest["tables"].as_object().unwrap().len()), (1, 15));
     redact(&mut manifest);
     insta::assert_snapshot!(a_line_each(&manifest), @r#"
     benchmark:
@@ -374,6 +374,7 @@ fn a_manifest() {
       content_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
       funnel_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
       gmv_baseline: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      gmv_gap: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
       product_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
       product_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
       shop_benchmark: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}

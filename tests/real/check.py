@@ -35,12 +35,17 @@ KEYS_CHOSEN = {
     "gmv_baseline": ["shop_id", "baseline_day"],
     "category_benchmark": ["scope", "campaign_id", "category", "tier", "metric"],
     "shop_benchmark": ["scope", "campaign_id", "shop_id", "metric"],
+    "gmv_gap": ["scope", "campaign_id", "shop_id"],
 }
 TOTALS = "sum(gmv)::varchar gmv, sum(orders)::bigint orders, sum(customers)::bigint customers, sum(items_sold)::bigint items_sold"
 
 # A benchmark is a mean of doubles, right to its last bits; where a shop's value is next to it, those bits are all that is
 # left of their difference. So here 1e-12 is of the two values, which is this many percentage points.
-ABSOLUTE_TOLERANCES = {("shop_benchmark", "difference_pct"): 1e-10}
+# What a gap consists of is rounded at the size of the two amounts, or at its own.
+OF_BOTH = "1e-9 * (e.gmv + e.benchmark_gmv)"
+ABSOLUTE_TOLERANCES = {("shop_benchmark", "difference_pct"): 1e-10, ("gmv_gap", "gap"): OF_BOTH,
+                       **{("gmv_gap", f"from_{factor}"): OF_BOTH for factor in
+                          ["impressions", "ctr", "ctor", "gmv_per_sku_order"]}}
 
 
 def main():
@@ -94,9 +99,12 @@ def create_benchmarks(con):
         suppression_reason varchar, method varchar)""")
     con.execute("""create table shop_benchmark(dt date, scope varchar, campaign_id bigint, shop_id bigint, metric varchar,
         category varchar, tier varchar, benchmark_day date, is_fallback boolean, value double, benchmark_tier varchar,
-        benchmark double, difference_pct double)""")
+        benchmark double, difference_pct double, position varchar)""")
+    con.execute("""create table gmv_gap(dt date, scope varchar, campaign_id bigint, shop_id bigint, category varchar, tier varchar,
+        benchmark_day date, is_fallback boolean, benchmark_tier varchar, gmv double, benchmark_gmv double, gap double,
+        from_impressions double, from_ctr double, from_ctor double, from_gmv_per_sku_order double)""")
     for day in CHOSEN_DAYS:
-        for table, rows in zip(["category_benchmark", "shop_benchmark"], benchmarks(con, day)):
+        for table, rows in zip(["category_benchmark", "shop_benchmark", "gmv_gap"], benchmarks(con, day)):
             frame = pd.DataFrame([(day, *row) for row in rows], dtype=object)
             con.execute(f"insert into {table} select * from frame")
 
