@@ -157,7 +157,7 @@ pub fn read_day(
             let sink: &mut dyn RowSink = if is_blocked { &mut unused } else { rows };
             read_rows(store, export, sieve, resources, sink)?
         } else {
-            read_snapshot(store, export, sieve, civil.day, &mut read.snapshots, &mut out_of_scope)?
+            read_snapshot(store, export, sieve, civil.day, resources, &mut read.snapshots, &mut out_of_scope)?
         };
         match sifted {
             Ok(sifted) => {
@@ -200,11 +200,12 @@ fn read_snapshot(
     export: &OpenExport,
     sieve: Sieve,
     day: NaiveDate,
+    resources: &Resources,
     snapshots: &mut Snapshots,
     out_of_scope: &mut u64,
 ) -> Result<Result<Sifted, Defect>> {
     let take = |batch: &Batch| *out_of_scope += snapshots.add(batch, day);
-    let workers = stream::read(store, export, vec![SnapshotWorker { sieve, take }])?;
+    let workers = stream::read(store, export, vec![SnapshotWorker { sieve, take, stop: resources.stop.clone() }])?;
     let workers = match workers {
         Ok(workers) => workers,
         Err(defect) => return Ok(Err(defect)),
@@ -217,10 +218,12 @@ fn read_snapshot(
 struct SnapshotWorker<F> {
     sieve: Sieve,
     take: F,
+    stop: Stop,
 }
 
 impl<F: FnMut(&Batch) + Send> Worker for SnapshotWorker<F> {
     fn rows(&mut self, group: &RowGroupPlace, first_row: u64, batch: Batch) -> Result<()> {
+        self.stop.check()?;
         (self.take)(&self.sieve.pass(group.file, first_row, batch)?);
         Ok(())
     }

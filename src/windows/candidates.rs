@@ -12,6 +12,7 @@ use super::{PublishedTables, Rows};
 use crate::config::Config;
 use crate::contracts::tables::{FUNNEL_PERIOD, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};
 use crate::contracts::{Kind, Table};
+use crate::messages;
 
 /// One metric: its name, which is its column of `shop_daily`, and of `shop_period` if it is there.
 pub struct Metric {
@@ -242,8 +243,7 @@ pub fn tiers(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -
         for (shop, tier) in rows.column("shop_id")?.i64()?.iter().zip(rows.column("tier")?.str()?.iter()) {
             let (Some(shop), Some(tier)) = (shop, tier) else { continue };
             let position = config.tier_position(tier);
-            let position =
-                position.with_context(|| format!("shop_tier of {day} has tier {tier:?}, the configuration not"))?;
+            let position = position.ok_or_else(|| messages::unknown_tier(day, tier))?;
             tiers.by_shop.insert(shop, position as u32);
         }
         tiers.observed_days = rows.column("observed_days")?.i64()?.get(0).unwrap_or(tiers.observed_days);

@@ -505,7 +505,7 @@ fn hidden_files_of_an_export_without_rows_are_named() {
 fn an_exports_location_without_any_dataset_is_a_failed_store() {
     let day = Published::new();
     let nowhere = day.folder.path().join("exprots");
-    fs::create_dir_all(nowhere.join("orders")).unwrap();
+    fs::create_dir_all(nowhere.join("orders/dt=2026-03-14")).unwrap();
     for command in ["run", "validate", "plan"] {
         let ended = day.run(command, &["--exports", nowhere.to_str().unwrap()]);
         assert_eq!(ended.code, 74, "{}", ended.stderr);
