@@ -65,7 +65,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    published, or already up to date
   2    the command line is wrong
-  65   the day is blocked: an export breaks its contract or its quarantine budget
+  65   the day is blocked: an export breaks its contract or its quarantine budget; or a sum does
+       not fit its table
   70   a bug in this program
   74   the store failed or cannot be reached
   75   not final yet (also when benchmarks of the day before stand in), or another run holds the

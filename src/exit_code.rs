@@ -13,7 +13,7 @@ pub enum ExitCode {
     Published = 0,
     /// The command line is wrong.
     Usage = 2,
-    /// The day is blocked: an export breaks its contract or its budget; a person is needed.
+    /// The day is blocked: an export breaks its contract or its budget; or a table could not be written. A person is needed.
     Blocked = 65,
     /// A bug in this program.
     Bug = 70,

@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use campaign_etl::exports::quarantine::Accounting;
+use campaign_etl::exports::quarantine::{Accounting, Example};
 use campaign_etl::publish::commit_log::{Commit, CommittedFile, Record};
 use campaign_etl::publish::lease::{Holder, Owner};
 use campaign_etl::record::manifest::{
-    Blocked, BlockedExports, FooterMark, Manifest, PublishedBenchmark, PublishedTable, Skipped,
+    Blocked, BlockedExports, FooterMark, Manifest, PublishedBenchmark, PublishedTable, Skipped, SkippedSum,
 };
 use campaign_etl_fuzz::{seeds, survive};
 use libfuzzer_sys::fuzz_target;
@@ -63,14 +63,20 @@ fn full() -> Manifest {
     let day = "2026-03-14".parse().unwrap();
     let footer = Some(FooterMark { bytes: 1, sha256: text() });
     let published = PublishedTable { rows: 1, bytes: 2, sha256: text(), footer, inputs: text(), run_id: text() };
+    let sum = SkippedSum { column: text(), shop_id: Some(7), inputs: text() };
+    let (column, value, key) = (Some(text()), Some(text()), Some(text()));
+    let example = Example { reason: text(), column, value, file: text(), row_number: 1, key };
     Manifest {
         rollup_inputs: Some(text()),
         first_campaign_day: Some(day),
         tables: [(text(), published)].into(),
-        skipped: vec![Skipped { table: text(), day, columns: vec![text()], reason: text() }],
+        skipped: vec![
+            Skipped { table: text(), day, columns: vec![text()], reason: text(), sum: None },
+            Skipped { table: text(), day, columns: vec![], reason: text(), sum: Some(sum) },
+        ],
         blocked: Some(BlockedExports {
             inputs: text(),
-            exports: vec![Blocked { dataset: text(), day, reason: text() }],
+            exports: vec![Blocked { dataset: text(), day, reason: text(), remedy: text() }],
         }),
         benchmark: Some(PublishedBenchmark { benchmark_day: day, fallback_reason: Some(text()) }),
         datasets: vec![Accounting {
@@ -80,6 +86,7 @@ fn full() -> Manifest {
             rows_quarantined: 1,
             rows_out_of_scope: 1,
             reasons: [(text(), 1)].into(),
+            examples: vec![example],
         }],
         ..Manifest::default()
     }

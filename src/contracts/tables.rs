@@ -129,7 +129,7 @@ pub static SHOP_DAILY: Table = Table {
         ("contents", &["creator_new_videos", "creator_new_lives", "seller_new_videos", "seller_new_lives"]),
         ("ad_hours", &["ad_spend", "ad_gross_revenue", "ad_roi"]),
     ],
-    version: 1,
+    version: 2,
 };
 
 pub static CHANNEL_DAILY: Table = Table {
@@ -150,7 +150,7 @@ pub static CHANNEL_DAILY: Table = Table {
     key: &["shop_id", "channel"],
     needs: &[],
     columns_need: &[],
-    version: 1,
+    version: 2,
 };
 
 pub static PRODUCT_DAILY: Table = Table {
@@ -181,7 +181,7 @@ pub static PRODUCT_DAILY: Table = Table {
     key: &["shop_id", "product_id"],
     needs: &[],
     columns_need: &[("campaign_products", &["is_campaign_product"])],
-    version: 1,
+    version: 2,
 };
 
 pub static SKU_DAILY: Table = Table {
@@ -192,7 +192,7 @@ pub static SKU_DAILY: Table = Table {
     key: &["shop_id", "product_id", "sku_id"],
     needs: &[],
     columns_need: &[],
-    version: 1,
+    version: 2,
 };
 
 pub static CONTENT_DAILY: Table = Table {
@@ -225,7 +225,7 @@ pub static CONTENT_DAILY: Table = Table {
     key: &["shop_id", "content_id"],
     needs: &["contents"],
     columns_need: &[],
-    version: 1,
+    version: 2,
 };
 
 pub static SUB_CAMPAIGN_DAILY: Table = Table {
@@ -246,7 +246,7 @@ pub static SUB_CAMPAIGN_DAILY: Table = Table {
     key: &["shop_id", "sub_campaign_id"],
     needs: &["sub_campaigns"],
     columns_need: &[],
-    version: 1,
+    version: 2,
 };
 
 pub static AD_HOURLY: Table = Table {
@@ -264,7 +264,7 @@ pub static AD_HOURLY: Table = Table {
     key: &["shop_id", "hour_start"],
     needs: &["ad_hours"],
     columns_need: &[],
-    version: 1,
+    version: 2,
 };
 
 /// SPEC.md section 3.2.
@@ -392,7 +392,7 @@ pub static PRODUCT_PERIOD: Table = Table {
     key: &["campaign_id", "shop_id", "product_id"],
     needs: &[],
     columns_need: &[("campaign_products", &["is_campaign_product"])],
-    version: 1,
+    version: 2,
 };
 
 pub static CONTENT_PERIOD: Table = Table {
@@ -502,7 +502,7 @@ pub static STOCK_STATUS: Table = Table {
     key: &["shop_id", "product_id", "sku_id"],
     needs: &["inventory"],
     columns_need: &[("campaign_products", &["is_campaign_product"])],
-    version: 1,
+    version: 2,
 };
 
 /// SPEC.md section 4.
