@@ -15,7 +15,8 @@ use arrow_select::concat::concat_batches;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type as ParquetInt64, Int96, Int96Type};
-use parquet::file::properties::WriterProperties;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
@@ -183,6 +184,11 @@ fn names_that_cannot_be_written_down_break_their_export_only_and_hidden_ones_not
     }
     let ended = day.run("run", &[]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "hidden names mean nothing");
+    for folder in ["_runs", "_runs/dt=2026-03-14", "shop_daily", "shop_daily/dt=2026-03-14", "_locks"] {
+        fs::write(results(&day).join(folder).join(OsStr::from_bytes(odd[0])), "").unwrap();
+    }
+    let ended = day.run("run", &[]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "nor do odd names among the results");
     for name in odd {
         let path = day.export("contents").join(OsStr::from_bytes(name));
         fs::write(&path, "").unwrap();
@@ -212,7 +218,33 @@ fn annotations_and_offsets_of_other_writers_are_read() {
     write(&part, &lines);
     replace_in_footer(&part, &[0x14, 0x00, 0x00], &[0x15, 0x00, 0x00]);
     is_the_same(&day, "an ordinal of 32 bits");
+
+    // Offset 0 for a dictionary that is not there, as parquet-mr 1.12 writes it.
+    let plain = WriterProperties::builder().set_dictionary_enabled(false).set_offset_index_disabled(true);
+    write_with(&part, &lines, Some(plain.set_statistics_enabled(EnabledStatistics::Chunk).build()));
+    with_dictionaries_at_0(&part);
+    is_the_same(&day, "a dictionary at offset 0");
     fs::write(&part, bytes).unwrap();
+}
+
+fn with_dictionaries_at_0(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    let length = u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap()) as usize;
+    let end = bytes.len() - 8 - length;
+    let metadata = ParquetMetaDataReader::decode_metadata(&bytes[end..bytes.len() - 8]).unwrap();
+    let chunk = |chunk: &ColumnChunkMetaData| {
+        assert_eq!(chunk.dictionary_page_offset(), None);
+        chunk.clone().into_builder().set_dictionary_page_offset(Some(0)).build().unwrap()
+    };
+    let group = |group: &RowGroupMetaData| {
+        let chunks = group.columns().iter().map(chunk).collect();
+        group.clone().into_builder().set_column_metadata(chunks).build().unwrap()
+    };
+    let groups = metadata.row_groups().iter().map(group).collect();
+    let metadata = metadata.into_builder().set_row_groups(groups).build();
+    let mut written = bytes[..end].to_vec();
+    ParquetMetaDataWriter::new(&mut written, &metadata).finish().unwrap();
+    fs::write(path, written).unwrap();
 }
 
 /// Exchanges the last occurrence of some bytes in the footer, whose length may change by that.
@@ -509,7 +541,7 @@ fn an_exports_location_without_any_dataset_is_a_failed_store() {
     for command in ["run", "validate", "plan"] {
         let ended = day.run(command, &["--exports", nowhere.to_str().unwrap()]);
         assert_eq!(ended.code, 74, "{}", ended.stderr);
-        says(&ended, &["exprots has no folder of any dataset", "found: orders", "Correct `exports`"]);
+        says(&ended, &["exprots has no folder of any dataset", "found: orders", "correct `exports`"]);
     }
 }
 
