@@ -27,6 +27,27 @@ pub fn list(folder: &Path) -> io::Result<Listing> {
     Ok(listing)
 }
 
+/// The names of the folders directly in a folder, sorted; nothing in them is looked at. Names that no object can have are
+/// left out.
+pub fn list_folders(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if let Some(name) = name.to_str().filter(|name| is_object_name(name))
+            && fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir())
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Every file below a folder, at any depth, by its path below that folder; strays are left out.
 pub fn list_below(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut files = Vec::new();
@@ -51,7 +72,8 @@ fn add(entry: &DirEntry, listing: &mut Listing) -> io::Result<()> {
     let metadata = match fs::metadata(entry.path()) {
         Ok(metadata) => metadata,
         Err(error) => {
-            let is_broken = error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(LINK_LOOP);
+            let is_broken = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+                || error.raw_os_error() == Some(LINK_LOOP);
             return match fs::symlink_metadata(entry.path()) {
                 // Removed since it was listed.
                 Err(_) => Ok(()),
@@ -67,10 +89,20 @@ fn add(entry: &DirEntry, listing: &mut Listing) -> io::Result<()> {
         listing.objects.push(object(plain, &metadata)?);
     } else if !metadata.is_dir() {
         stray(StrayKind::Special);
-    } else if fs::read_dir(entry.path())?.next().is_some() {
+    } else if may_hold_files(&entry.path())? {
         stray(StrayKind::Folder);
     }
     Ok(())
+}
+
+/// A folder that this account may not look into may hold files; one that is gone does not.
+fn may_hold_files(folder: &Path) -> io::Result<bool> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(true),
+        Err(e) => Err(e),
+    }
 }
 
 /// ELOOP: a link that ends in itself.
@@ -143,6 +175,11 @@ mod tests {
         ];
         assert_eq!(strays, expected);
         assert!(list(&dir.path().join("nothing")).unwrap().objects.is_empty());
+        assert_eq!(list_folders(dir.path()).unwrap(), ["empty", "hour=00"]);
+        // A link through a file is broken too.
+        symlink("b.parquet/x", dir.path().join("through")).unwrap();
+        let through = list(dir.path()).unwrap().strays.into_iter().find(|stray| stray.name == "through");
+        assert_eq!(through.map(|stray| stray.kind), Some(StrayKind::BrokenLink));
     }
 
     #[test]

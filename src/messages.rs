@@ -148,6 +148,8 @@ macro_rules! messages {
 const BROKEN: &str = "of a required export: what was published of the day before, or benchmarks of the day before; of an optional one: all but what needs it";
 const KEPT: &str = "what was published before; nothing new of the day";
 const NOTHING: &str = "what was published before; the run does not start";
+const AS_IF_MISSING: &str =
+    "everything; days that need it are computed as if it were missing, and the day itself is reported as failed";
 const WHOLE: &str = "what was published before; the commit is brought to its end by the next run";
 
 messages! {
@@ -227,7 +229,7 @@ messages! {
     stray_name() -> Broken {
         text: "a name that cannot be read",
         to_do: "rename it: no control characters, UTF-8, no # and digits at the end; or remove it",
-        means: "No object store can hold a file of that name.",
+        means: "The name has control characters or is not UTF-8, or it ends with # and digits, which on a disk is the name of an unfinished file.",
         meanwhile: BROKEN,
     }
     stray_device() -> Broken {
@@ -403,13 +405,13 @@ messages! {
         text: "the published file {path} {how}",
         to_do: "put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}",
         means: "A published file that another table is computed from is not the one that its manifest lists. Somebody replaced or removed it.",
-        meanwhile: KEPT,
+        meanwhile: AS_IF_MISSING,
     }
     other_contract(path, why, day) -> StoreFailed {
         text: "the published file {path} is not as its contract says: {why}",
         to_do: "delete it and run: campaign-etl backfill --from {day} --to {day}",
         means: "A published file that another table is computed from was written by another version of this program, with other columns.",
-        meanwhile: KEPT,
+        meanwhile: AS_IF_MISSING,
     }
     cannot_spill(folder, why) -> StoreFailed {
         text: "cannot spill to {folder}: {why}",

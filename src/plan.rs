@@ -12,6 +12,7 @@ use crate::contracts::tables::{TABLES, of_stage};
 use crate::contracts::{Stage, Table, datasets::DATASETS};
 use crate::days::calendar::six_months_before;
 use crate::days::readiness::{DayExports, Folder, Readiness, check_day, check_location, list_days, readiness};
+use crate::exit_code;
 use crate::messages;
 use crate::publish::reader::DayTables;
 use crate::record::fingerprint::Fingerprint;
@@ -419,7 +420,11 @@ fn planned_stand_in(
     if !wants_stand_in(facts.manifest(day)?.as_deref(), is_report_day) {
         return Ok(vec![]);
     }
-    let stand_in = resolve_stand_in(facts, day, reason, recomputed)?.filter(|s| !s.is_fresh);
+    let stand_in = match resolve_stand_in(facts, day, reason, recomputed) {
+        // The day before fails: nothing stands in.
+        Err(error) if !exit_code::ends_all(&error) => None,
+        resolved => resolved?.filter(|s| !s.is_fresh),
+    };
     Ok(stand_in.map(|s| s.inputs.into_keys().collect()).unwrap_or_default())
 }
 
@@ -445,7 +450,8 @@ pub fn days_out_of_reach(facts: &Facts, day: NaiveDate, first: NaiveDate) -> Res
         let folders = facts.exports.list_folders(dataset)?;
         found.extend(folders.iter().filter_map(|folder| folder.strip_prefix("dt=")?.parse::<NaiveDate>().ok()));
     }
-    found.retain(|found| *found >= six_months_before(day) && *found < first);
+    // A day that is left out is reported as failed already.
+    found.retain(|found| *found >= six_months_before(day) && *found < first && !facts.state.is_left_out(*found));
     found.sort_unstable();
     found.dedup();
     facts.look_ahead(found.iter().copied());

@@ -23,6 +23,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use tokio::runtime::Handle;
 use url::Url;
 
+use crate::contracts::SUCCESS_FILE;
 use crate::environment::Cloud;
 use crate::local_listing;
 pub use crate::messages::StoreFailed;
@@ -194,16 +195,15 @@ impl Store {
         self.runtime.block_on(listings.buffered(LISTED_AT_ONCE).try_collect())
     }
 
-    /// The names of the folders directly in a folder, sorted.
+    /// The names of the folders directly in a folder, sorted. None where an object store lists a name there that cannot be
+    /// a path: then it lists nothing else.
     pub fn list_folders(&self, folder: &str) -> Result<Vec<String>> {
         if let Some(root) = &self.local_root {
-            let listing = local_listing::list(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e))?;
-            let folders = listing.strays.into_iter().filter(|stray| stray.kind == StrayKind::Folder);
-            return Ok(folders.map(|stray| stray.name).collect());
+            return local_listing::list_folders(&root.join(folder)).map_err(|e| self.failed_to("list", folder, &e));
         }
         let path = self.path("list", folder)?;
         let mut names: Vec<String> = match self.runtime.block_on(self.inner.list_with_delimiter(Some(&path))) {
-            Err(object_store::Error::NotFound { .. }) => vec![],
+            Err(object_store::Error::NotFound { .. } | object_store::Error::InvalidPath { .. }) => vec![],
             Err(e) => return Err(self.failed("list", folder, &e)),
             Ok(listed) => listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect(),
         };
@@ -215,10 +215,15 @@ impl Store {
         let path = self.path("list", folder)?;
         let listed = match self.inner.list_with_delimiter(Some(&path)).await {
             Err(object_store::Error::NotFound { .. }) => return Ok(Listing::default()),
-            // A store that lists a name which cannot be a path does not list the others.
+            // A store that lists a name which cannot be a path does not list the others; whether the folder is complete
+            // is asked for by name.
             Err(object_store::Error::InvalidPath { source }) => {
                 let stray = Stray { name: source.to_string(), kind: StrayKind::Name };
-                return Ok(Listing { objects: vec![], strays: vec![stray] });
+                let objects = match self.inner.head(&path.clone().join(SUCCESS_FILE)).await {
+                    Err(object_store::Error::NotFound { .. }) => vec![],
+                    meta => vec![entry(SUCCESS_FILE.into(), &meta.map_err(|e| self.failed("list", folder, &e))?)],
+                };
+                return Ok(Listing { objects, strays: vec![stray] });
             }
             other => other.map_err(|e| self.failed("list", folder, &e))?,
         };

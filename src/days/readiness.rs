@@ -94,6 +94,11 @@ pub fn check_location(exports: &Store) -> Result<()> {
     if folders.iter().any(|folder| DATASETS.iter().any(|dataset| dataset.name == folder)) {
         return Ok(());
     }
+    // A stray name beside the datasets can hide them.
+    let each = exports.list_each(&DATASETS.map(|dataset| dataset.name.to_owned()))?;
+    if each.iter().any(|listing| !(listing.objects.is_empty() && listing.strays.is_empty())) {
+        return Ok(());
+    }
     let found = if folders.is_empty() { "nothing".to_owned() } else { folders.join(", ") };
     let wanted = DATASETS.map(|dataset| dataset.name)[..3].join(", ");
     Err(messages::no_datasets(&exports.location, wanted, found).into())

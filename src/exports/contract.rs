@@ -61,8 +61,8 @@ impl Defect {
         match self {
             Defect::Contract(issues) => messages::breaks_its_contract(first_of(issues), remedies_of(issues)),
             Defect::OverBudget(OverBudget { quarantined, read, reasons, day }) => match day {
-                _ if quarantined == read => messages::nothing_left(read, reasons),
                 Some(day) => messages::outside_day(quarantined, read, reasons, day),
+                None if quarantined == read => messages::nothing_left(read, reasons),
                 None if quarantined * 2 > *read => messages::over_half(quarantined, read, reasons),
                 None => messages::over_budget(quarantined, read, reasons),
             },

@@ -89,7 +89,7 @@ fn cast_money(precision: u8, scale: i8, array: &ArrayRef) -> Result<ArrayRef, In
         true => value.checked_mul(power),
         false => (value % power == 0).then(|| value / power),
     };
-    let fits = |value| in_cents(value).filter(|cents| cents.abs() <= MONEY_MAX_CENTS);
+    let fits = |value| in_cents(value).filter(|cents| cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs());
     exact::<Decimal128Type, Decimal128Type>(array, fits, |value| show_decimal(value, scale))
 }
 
@@ -101,7 +101,8 @@ fn cast_wide_money(scale: i8, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
         true => value.checked_mul(power),
         false => (value.checked_rem(power)? == Wide::ZERO).then(|| value.checked_div(power)).flatten(),
     };
-    let fits = |value| in_cents(value)?.to_i128().filter(|cents| cents.abs() <= MONEY_MAX_CENTS);
+    let fits =
+        |value| in_cents(value)?.to_i128().filter(|cents| cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs());
     let array = array.as_primitive::<Decimal256Type>();
     exact::<Decimal256Type, Decimal128Type>(array, fits, |value| show_decimal(value, scale))
 }

@@ -390,10 +390,19 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let Some(before) = day.pred_opt() else { return Ok(()) };
-        if !self.processed.contains(&before) {
-            self.process_own(before)?;
+        if !self.processed.contains(&before)
+            && let Err(error) = bug::catch(|| self.process_own(before))
+        {
+            return self.end_without_stand_in(before, error);
         }
-        let Some(stand_in) = plan::resolve_stand_in(self.facts, day, reason, plan::NOTHING_RECOMPUTED)? else {
+        if self.report.days_failed.iter().any(|failed| failed.day == before) {
+            return Ok(());
+        }
+        let stand_in = match plan::resolve_stand_in(self.facts, day, reason, plan::NOTHING_RECOMPUTED) {
+            Ok(stand_in) => stand_in,
+            Err(error) => return self.end_without_stand_in(before, error),
+        };
+        let Some(stand_in) = stand_in else {
             if let (true, Readiness::NotYet(missing)) = (day == self.report.day, self.facts.readiness(before)?) {
                 self.report_missing(before, &missing);
             }
@@ -414,8 +423,19 @@ impl<'a> Run<'a> {
         self.publish(change).map(drop)
     }
 
+    /// The day before failed, so nothing stands in; the day itself only waits.
+    fn end_without_stand_in(&mut self, before: NaiveDate, error: anyhow::Error) -> Result<()> {
+        if error.downcast_ref::<SpoiltInput>().is_some() {
+            return Err(error);
+        }
+        self.writer.map_or(Ok(()), |writer| writer.borrow().check().map(drop))?;
+        self.end_failed(before, error)
+    }
+
     fn report_read(&mut self, day: NaiveDate, read: &DayRead) {
-        self.report.datasets.extend(read.accounts.iter().map(|account| DatasetRead { day, account: account.clone() }));
+        self.report
+            .datasets
+            .extend(read.scoped_accounts().map(|account| DatasetRead { day, account: account.clone() }));
     }
 
     fn report_missing(&mut self, day: NaiveDate, datasets: &[&str]) {

@@ -71,6 +71,11 @@ impl State {
         Ok(())
     }
 
+    /// Whether something published of the day cannot be read.
+    pub fn is_left_out(&self, day: NaiveDate) -> bool {
+        self.spoilt.borrow().contains(&day)
+    }
+
     /// From now on the day counts as not published. `false`: it did already.
     pub fn leave_out(&self, day: NaiveDate) -> bool {
         self.spoilt.borrow_mut().insert(day)
@@ -82,7 +87,7 @@ impl State {
     /// # Errors
     /// `SpoiltInput` when it cannot be read; names the file and what to do.
     pub fn manifest(&self, day: NaiveDate) -> Result<Option<Rc<Manifest>>> {
-        if self.spoilt.borrow().contains(&day) {
+        if self.is_left_out(day) {
             return Ok(None);
         }
         if let Some(manifest) = self.read.borrow().get(&day) {
@@ -123,6 +128,7 @@ impl State {
     /// Learns of a manifest that was published.
     pub fn learn(&self, mut manifest: Manifest) {
         manifest.lost.retain(|table| !manifest.tables.contains_key(table));
+        self.spoilt.borrow_mut().remove(&manifest.day);
         self.newest.borrow_mut().insert(manifest.day, manifest.commit_number);
         self.read.borrow_mut().insert(manifest.day, Rc::new(manifest));
     }

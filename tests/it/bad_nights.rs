@@ -135,6 +135,21 @@ fn a_day_of_the_lookback_whose_store_fails_does_not_keep_the_run_from_the_day() 
 }
 
 #[test]
+fn where_the_day_before_fails_nothing_stands_in_and_the_day_waits() {
+    let day = Published::new();
+    fs::remove_dir_all(results(&day)).unwrap();
+    fs::remove_file(day.export("shops").join("_SUCCESS")).unwrap();
+    let contents = day.export("contents").with_file_name(format!("dt={BEFORE}"));
+    fs::remove_dir_all(&contents).unwrap();
+    fs::write(&contents, "").unwrap();
+    let ended = day.run("run", &["--format", "json"]);
+    assert_eq!((ended.code, ended.json["outcome"].as_str()), (74, Some("not_final")), "{}", ended.stderr);
+    assert_eq!(ended.json["missing"][0]["dataset"], "shops", "{}", ended.json);
+    let failed: Vec<_> = ended.json["days_failed"].as_array().unwrap().iter().map(|failed| &failed["day"]).collect();
+    assert_eq!(failed, [BEFORE], "only the day before failed");
+}
+
+#[test]
 fn a_damaged_published_file_of_another_day_counts_as_missing_and_is_told() {
     let day = Published::new();
     let spoilt = results(&day).join(format!("shop_daily/dt={BEFORE}/part-0.parquet"));
