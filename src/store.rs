@@ -218,7 +218,9 @@ impl Store {
             // A store that lists a name which cannot be a path does not list the others; whether the folder is complete
             // is asked for by name.
             Err(object_store::Error::InvalidPath { source }) => {
-                let stray = Stray { name: source.to_string(), kind: StrayKind::Name };
+                // The message has the name with its control characters, which would break the line that tells it.
+                let name = source.to_string().replace(char::is_control, "\u{fffd}");
+                let stray = Stray { name, kind: StrayKind::Name };
                 let objects = match self.inner.head(&path.clone().join(SUCCESS_FILE)).await {
                     Err(object_store::Error::NotFound { .. }) => vec![],
                     meta => vec![entry(SUCCESS_FILE.into(), &meta.map_err(|e| self.failed("list", folder, &e))?)],
