@@ -1,7 +1,9 @@
-//! The pass over `product_traffic` beside its limit, the bare decoding of the same columns by the Parquet library.
+//! The pass over `product_traffic` beside its limit, the bare decoding of the same columns by the
+//! Parquet library.
 //!
-//! `cargo bench --bench kernel`. One day of 4 million rows and 8 000 shops in memory, with its rows as `generate` writes them
-//! (shop by shop) and in any order. Rows for each second are what to compare; both use all cores.
+//! `cargo bench --bench kernel`. One day of 4 million rows and 8 000 shops in memory, with its rows
+//! as `generate` writes them (shop by shop) and in any order. Rows for each second are what to
+//! compare; both use all cores.
 
 use std::fs::File;
 use std::path::Path;
@@ -78,11 +80,25 @@ impl Day {
         let folder = tempfile::tempdir().unwrap();
         generate(&world, folder.path(), &mut |_| ()).unwrap();
         let runtime = Runtime::new().unwrap();
-        let store = Store::new(Arc::new(InMemory::new()), "memory", runtime.handle().clone());
+        let store = Store::new(
+            Arc::new(InMemory::new()),
+            "memory",
+            runtime.handle().clone(),
+        );
         let (mut traffic, mut rows) = (Vec::new(), 0);
-        for dataset in folder.path().read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+        for dataset in folder
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
             let name = dataset.file_name().unwrap().to_str().unwrap();
-            for file in dataset.join("dt=2026-03-01").read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+            for file in dataset
+                .join("dt=2026-03-01")
+                .read_dir()
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+            {
                 let mut bytes = Bytes::from(std::fs::read(&file).unwrap());
                 if name == PRODUCT_TRAFFIC.name && file.extension().is_some() {
                     let table = read(&file);
@@ -93,11 +109,15 @@ impl Day {
                     traffic.push(bytes.clone());
                 }
                 let file = file.file_name().unwrap().to_str().unwrap();
-                store.write(&format!("{name}/dt=2026-03-01/{file}"), bytes).unwrap();
+                store
+                    .write(&format!("{name}/dt=2026-03-01/{file}"), bytes)
+                    .unwrap();
             }
         }
         let ready = check_day(&store, world.first_day, &config.required).unwrap();
-        let Readiness::Ready(exports) = ready else { panic!("every export is final") };
+        let Readiness::Ready(exports) = ready else {
+            panic!("every export is final")
+        };
         let resources = Resources {
             threads: thread::available_parallelism().unwrap().get(),
             memory_bytes: 8 << 30,
@@ -105,19 +125,38 @@ impl Day {
             spilled_bytes: Arc::default(),
             stop: Stop::default(),
         };
-        Day { store, exports, traffic, rows, resources, _runtime: runtime }
+        Day {
+            store,
+            exports,
+            traffic,
+            rows,
+            resources,
+            _runtime: runtime,
+        }
     }
 
     fn read(&self, sink: &mut dyn campaign_etl::exports::RowSink) {
         let config = Config::parse("").unwrap();
-        let is_traffic = |dataset: &campaign_etl::contracts::Dataset| dataset.name == PRODUCT_TRAFFIC.name;
-        let read = read_day(&self.store, &self.exports, &config, &self.resources, &is_traffic, sink).unwrap();
+        let is_traffic =
+            |dataset: &campaign_etl::contracts::Dataset| dataset.name == PRODUCT_TRAFFIC.name;
+        let read = read_day(
+            &self.store,
+            &self.exports,
+            &config,
+            &self.resources,
+            &is_traffic,
+            sink,
+        )
+        .unwrap();
         assert_eq!(read.accounts[0].rows_used, self.rows as u64);
     }
 }
 
 fn read(file: &Path) -> RecordBatch {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap().build().unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap())
+        .unwrap()
+        .build()
+        .unwrap();
     let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
     arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap()
 }
@@ -127,7 +166,8 @@ fn mixed(table: &RecordBatch) -> Bytes {
     let mut random = Pcg64Mcg::new(7);
     let mut positions: Vec<u64> = (0..table.num_rows() as u64).collect();
     positions.sort_by_cached_key(|_| random.next_u64());
-    let table = arrow_select::take::take_record_batch(table, &UInt64Array::from(positions)).unwrap();
+    let table =
+        arrow_select::take::take_record_batch(table, &UInt64Array::from(positions)).unwrap();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(Default::default()))
         .set_max_row_group_row_count(Some(131_072))
@@ -145,21 +185,32 @@ fn decode(bencher: Bencher, order: Order) {
     let groups: Vec<(&Bytes, usize)> = day
         .traffic
         .iter()
-        .flat_map(|file| (0..builder(file).metadata().num_row_groups()).map(move |group| (file, group)))
+        .flat_map(|file| {
+            (0..builder(file).metadata().num_row_groups()).map(move |group| (file, group))
+        })
         .collect();
     bencher.counter(ItemsCount::new(day.rows)).bench_local(|| {
         let next = AtomicUsize::new(0);
         let work = || {
             let mut rows = 0;
             while let Some((file, group)) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let reader = builder(file).with_row_groups(vec![*group]).with_batch_size(8 * 1024).build().unwrap();
+                let reader = builder(file)
+                    .with_row_groups(vec![*group])
+                    .with_batch_size(8 * 1024)
+                    .build()
+                    .unwrap();
                 rows += reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>();
             }
             rows
         };
         let rows: usize = thread::scope(|scope| {
-            let threads: Vec<_> = (0..day.resources.threads).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            let threads: Vec<_> = (0..day.resources.threads)
+                .map(|_| scope.spawn(work))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
         });
         assert_eq!(rows, day.rows);
     });
@@ -169,20 +220,29 @@ fn decode(bencher: Bencher, order: Order) {
 #[divan::bench(args = ORDERS)]
 fn check(bencher: Bencher, order: Order) {
     let day = day(order);
-    bencher.counter(ItemsCount::new(day.rows)).bench_local(|| day.read(&mut Unused));
+    bencher
+        .counter(ItemsCount::new(day.rows))
+        .bench_local(|| day.read(&mut Unused));
 }
 
 /// The whole pass: decoded, checked, split by shop, added up.
 #[divan::bench(args = ORDERS)]
 fn roll_up(bencher: Bencher, order: Order) {
     let day = day(order);
-    bencher.counter(ItemsCount::new(day.rows)).bench_local(|| day.read(&mut Rows::new(&day.resources)));
+    bencher
+        .counter(ItemsCount::new(day.rows))
+        .bench_local(|| day.read(&mut Rows::new(&day.resources)));
 }
 
 /// The same with so little memory that most rows are spilled.
 #[divan::bench(args = ORDERS)]
 fn roll_up_spilling(bencher: Bencher, order: Order) {
     let day = day(order);
-    let resources = Resources { memory_bytes: 64 << 20, ..day.resources.clone() };
-    bencher.counter(ItemsCount::new(day.rows)).bench_local(|| day.read(&mut Rows::new(&resources)));
+    let resources = Resources {
+        memory_bytes: 64 << 20,
+        ..day.resources.clone()
+    };
+    bencher
+        .counter(ItemsCount::new(day.rows))
+        .bench_local(|| day.read(&mut Rows::new(&resources)));
 }

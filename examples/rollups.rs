@@ -1,7 +1,8 @@
-//! The rollups of one day alone, for comparison with other engines (`benches/compare`): exports in, a file for each daily
-//! table out; no windows and no publishing.
+//! The rollups of one day alone, for comparison with other engines (`benches/compare`): exports in,
+//! a file for each daily table out; no windows and no publishing.
 //!
-//! `rollups --exports DIR --day D --out DIR [--threads N] [--memory-limit SIZE] [--spill-folder DIR]`
+//! `rollups --exports DIR --day D --out DIR [--threads N] [--memory-limit SIZE] [--spill-folder
+//! DIR]`
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,8 +40,10 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(args.threads.into()).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.threads.into())
+        .enable_all()
+        .build()?;
     let config = Config::parse("")?;
     let resources = Resources {
         threads: args.threads.into(),
@@ -57,7 +60,11 @@ fn main() -> Result<()> {
     let started = Instant::now();
     let mut rows = Rows::new(&resources);
     let read = read_day(&store, &exports, &config, &resources, &|_| true, &mut rows)?;
-    ensure!(read.defects.is_empty(), "broken exports: {:?}", read.defects);
+    ensure!(
+        read.defects.is_empty(),
+        "broken exports: {:?}",
+        read.defects
+    );
     for account in &read.accounts {
         println!(
             "{}: {} read, {} used, {} quarantined",
@@ -70,8 +77,14 @@ fn main() -> Result<()> {
     fs::create_dir_all(&args.out)?;
     daily_tables(&sums, &read.snapshots, &civil, &resources, |table, rows| {
         let file = TableFile::new(table, args.day, &resources.stop, &rows)?;
-        Ok(fs::write(args.out.join(format!("{}.parquet", table.name)), file.bytes)?)
+        Ok(fs::write(
+            args.out.join(format!("{}.parquet", table.name)),
+            file.bytes,
+        )?)
     })?;
-    println!("read and added up in {read_and_added:.2?}, with tables {:.2?}", started.elapsed());
+    println!(
+        "read and added up in {read_and_added:.2?}, with tables {:.2?}",
+        started.elapsed()
+    );
     Ok(())
 }

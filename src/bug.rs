@@ -1,6 +1,7 @@
 //! A panic becomes an error that names its place, so that it can be reported.
 //!
-//! Panics of decoders on damaged bytes are caught where they happen and stay silent; they are noted too, and never asked for.
+//! Panics of decoders on damaged bytes are caught where they happen and stay silent; they are noted
+//! too, and never asked for.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -22,7 +23,11 @@ pub struct Bug {
 
 impl fmt::Display for Bug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place.as_deref().map(|place| format!(" at {place}")).unwrap_or_default();
+        let place = self
+            .place
+            .as_deref()
+            .map(|place| format!(" at {place}"))
+            .unwrap_or_default();
         write!(f, "{A_BUG}{}{place}; {REPORT_IT}", self.message)
     }
 }
@@ -40,7 +45,8 @@ pub fn describe(error: &anyhow::Error) -> String {
     }
 }
 
-/// The latest panics; one thread may panic and another pass it on, which does not tell the place a second time.
+/// The latest panics; one thread may panic and another pass it on, which does not tell the place a
+/// second time.
 static NOTED: Mutex<VecDeque<Bug>> = Mutex::new(VecDeque::new());
 
 /// A damaged file may bring a panic for each of its parts.
@@ -55,30 +61,41 @@ pub fn note_panics() {
 }
 
 fn note(panic: &PanicHookInfo) {
-    let place = panic.location().map(|at| format!("{}:{}", in_its_crate(at.file()), at.line()));
+    let place = panic
+        .location()
+        .map(|at| format!("{}:{}", in_its_crate(at.file()), at.line()));
     let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
     if noted.len() == MOST_NOTED {
         noted.pop_front();
     }
-    noted.push_back(Bug { message: message_of(panic.payload()), place });
+    noted.push_back(Bug {
+        message: message_of(panic.payload()),
+        place,
+    });
 }
 
-/// The path of a source file without what differs from machine to machine: `polars-core-0.55.2/src/frame.rs`.
+/// The path of a source file without what differs from machine to machine:
+/// `polars-core-0.55.2/src/frame.rs`.
 fn in_its_crate(path: &str) -> &str {
-    let of_registry = path.split_once("/registry/src/").and_then(|(_, rest)| rest.split_once('/'));
+    let of_registry = path
+        .split_once("/registry/src/")
+        .and_then(|(_, rest)| rest.split_once('/'));
     of_registry.map_or(path, |(_, in_crate)| in_crate)
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(payload.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without a message").to_owned()
 }
 
 /// Runs work whose panics are bugs: each becomes an error.
 ///
 /// # Errors
-/// Those of the work; `Bug` where it panicked, in this thread or in one that it waited for; `StoreFailed` where it panicked
-/// because the machine starts no more threads, which is no bug.
+/// Those of the work; `Bug` where it panicked, in this thread or in one that it waited for;
+/// `StoreFailed` where it panicked because the machine starts no more threads, which is no bug.
 pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let message = message_of(&*payload);
@@ -86,7 +103,11 @@ pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
             return Err(messages::no_threads(message).into());
         }
         let noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = noted.iter().rev().find(|bug| bug.message == message).and_then(|bug| bug.place.clone());
+        let place = noted
+            .iter()
+            .rev()
+            .find(|bug| bug.message == message)
+            .and_then(|bug| bug.place.clone());
         Err(Bug { message, place }.into())
     })
 }
@@ -117,23 +138,43 @@ mod tests {
         note_and_print();
         let line = line!() + 1;
         let here = catch::<()>(|| panic!("{} apples", 3)).unwrap_err();
-        let expected = format!("a bug in this program: 3 apples at src/bug.rs:{line}; report it with this line");
+        let expected = format!(
+            "a bug in this program: 3 apples at src/bug.rs:{line}; report it with this line"
+        );
         assert_eq!(here.to_string(), expected);
 
         let line = line!() + 1;
         let elsewhere = || thread::scope(|scope| scope.spawn(|| -> u8 { panic!("a pear") }).join());
-        let passed_on = catch(|| Ok(elsewhere().unwrap_or_else(|panic| resume_unwind(panic)))).unwrap_err();
-        assert!(passed_on.to_string().contains(&format!("a pear at src/bug.rs:{line};")), "{passed_on}");
+        let passed_on =
+            catch(|| Ok(elsewhere().unwrap_or_else(|panic| resume_unwind(panic)))).unwrap_err();
+        assert!(
+            passed_on
+                .to_string()
+                .contains(&format!("a pear at src/bug.rs:{line};")),
+            "{passed_on}"
+        );
 
         let with_context = Err::<(), _>(here).context("rolling up").unwrap_err();
-        assert_eq!(describe(&with_context), format!("rolling up: {expected}"), "said once");
+        assert_eq!(
+            describe(&with_context),
+            format!("rolling up: {expected}"),
+            "said once"
+        );
     }
 
     #[test]
     fn an_error_without_a_panic_is_a_bug_too_and_work_that_ends_well_gives_its_result() {
-        assert_eq!(describe(&anyhow!("no shop")), "a bug in this program: no shop; report it with this line");
+        assert_eq!(
+            describe(&anyhow!("no shop")),
+            "a bug in this program: no shop; report it with this line"
+        );
         assert_eq!(catch(|| Ok(7)).unwrap(), 7);
-        assert_eq!(catch::<()>(|| Err(anyhow!("no shop"))).unwrap_err().to_string(), "no shop");
+        assert_eq!(
+            catch::<()>(|| Err(anyhow!("no shop")))
+                .unwrap_err()
+                .to_string(),
+            "no shop"
+        );
     }
 
     #[test]
@@ -141,7 +182,8 @@ mod tests {
         let panic = || panic!("failed to spawn thread: Os {{ code: 11, kind: WouldBlock }}");
         let error = catch::<()>(panic).unwrap_err();
         assert!(
-            error.is::<messages::StoreFailed>() && error.to_string().contains("or give fewer --threads"),
+            error.is::<messages::StoreFailed>()
+                && error.to_string().contains("or give fewer --threads"),
             "{error}"
         );
     }

@@ -10,7 +10,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::config;
 use crate::store::Access;
 
-/// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and benchmarks out.
+/// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and
+/// benchmarks out.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXIT_CODES, max_term_width = 110)]
 pub struct Cli {
@@ -29,7 +30,9 @@ impl Cli {
         let cli = Cli::try_parse()?;
         match cli.command.range() {
             Some((from, to)) if from > to => {
-                let said = format!("--from {from} is after --to {to}: give the first day and then the last");
+                let said = format!(
+                    "--from {from} is after --to {to}: give the first day and then the last"
+                );
                 Err(Cli::command().error(ErrorKind::ValueValidation, said))
             }
             _ => Ok(cli),
@@ -44,7 +47,11 @@ impl Command {
             Command::Backfill(args) => Some((args.from, args.to)),
             Command::Plan(days) | Command::Status(days) => days.from.zip(days.to),
             Command::Validate(args) => args.days.from.zip(args.days.to),
-            Command::Run(_) | Command::Unlock | Command::Vacuum(_) | Command::Generate(_) | Command::Docs(_) => None,
+            Command::Run(_)
+            | Command::Unlock
+            | Command::Vacuum(_)
+            | Command::Generate(_)
+            | Command::Docs(_) => None,
         }
     }
 }
@@ -53,8 +60,12 @@ impl Command {
     /// What it may do with the results.
     pub fn access(&self) -> Access {
         match self {
-            Command::Run(_) | Command::Backfill(BackfillArgs { dry_run: false, .. }) => Access::Write,
-            Command::Unlock | Command::Vacuum(VacuumArgs { dry_run: false, .. }) => Access::WriteIfThere,
+            Command::Run(_) | Command::Backfill(BackfillArgs { dry_run: false, .. }) => {
+                Access::Write
+            }
+            Command::Unlock | Command::Vacuum(VacuumArgs { dry_run: false, .. }) => {
+                Access::WriteIfThere
+            }
             _ => Access::ReadIfThere,
         }
     }
@@ -80,9 +91,15 @@ At 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `r
 #[derive(Args, Debug)]
 pub struct Global {
     /// The job file
-    #[arg(long, global = true, value_name = "FILE", default_value = "jobs/daily.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "jobs/daily.toml"
+    )]
     pub config: PathBuf,
-    /// Where the exports are, instead of the job file's `exports`: a path or a file:, s3:, gs: or az: URL
+    /// Where the exports are, instead of the job file's `exports`: a path or a file:, s3:, gs: or
+    /// az: URL
     #[arg(long, global = true, value_name = "PATH|URL")]
     pub exports: Option<String>,
     /// Where the results go, instead of the job file's `results`
@@ -100,7 +117,8 @@ pub struct Global {
     /// Threads that work at once; the results are the same with any number [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk [default: half of what there is]
+    /// Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk [default:
+    /// half of what there is]
     #[arg(long, global = true, value_name = "SIZE", value_parser = memory_limit)]
     pub memory_limit: Option<u64>,
 }
@@ -115,14 +133,14 @@ pub enum Format {
 pub enum Command {
     /// The nightly job: catch up, compute the day, publish it
     ///
-    /// First brings the days of the lookback up to date, oldest first, then the day itself. If the day's exports are
-    /// not final, or are blocked, the benchmarks of the day before stand in for it. Running again is always safe: a
-    /// run that finds nothing to do writes nothing.
+    /// First brings the days of the lookback up to date, oldest first, then the day itself. If the
+    /// day's exports are not final, or are blocked, the benchmarks of the day before stand in for
+    /// it. Running again is always safe: a run that finds nothing to do writes nothing.
     Run(RunArgs),
     /// Compute a range of days, and every later published day that this makes stale
     ///
-    /// A day that fails does not stop the others. Interrupted or failed, run the same command again: what is published
-    /// and fresh is not computed a second time.
+    /// A day that fails does not stop the others. Interrupted or failed, run the same command
+    /// again: what is published and fresh is not computed a second time.
     Backfill(BackfillArgs),
     /// Say what a run would do, day by day, and why; writes nothing
     Plan(DaysArgs),
@@ -130,7 +148,8 @@ pub enum Command {
     Status(DaysArgs),
     /// End the lease of a run that died, once it has expired, so that the next run need not wait
     Unlock,
-    /// Remove what lies beside the tables and nobody needs: staged leftovers, superseded manifests, old quarantine
+    /// Remove what lies beside the tables and nobody needs: staged leftovers, superseded manifests,
+    /// old quarantine
     Vacuum(VacuumArgs),
     /// Check the exports of a day against their contracts, rows included; writes nothing
     Validate(ValidateArgs),
@@ -168,7 +187,8 @@ pub struct BackfillArgs {
     /// Last day
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub to: NaiveDate,
-    /// Days whose exports are read and rolled up at the same time; they share threads (one each at least) and memory limit
+    /// Days whose exports are read and rolled up at the same time; they share threads (one each at
+    /// least) and memory limit
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub parallel: u16,
     /// Newest day first; what the older ones change in it is computed at the end
@@ -193,7 +213,8 @@ pub struct VacuumArgs {
 
 #[derive(Args, Debug)]
 pub struct DaysArgs {
-    /// The day; `plan` and `status` show its lookback too [default: yesterday in the configured time zone]
+    /// The day; `plan` and `status` show its lookback too [default: yesterday in the configured
+    /// time zone]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, conflicts_with_all = ["from", "to"])]
     pub day: Option<NaiveDate>,
     /// First day of a range
@@ -259,13 +280,18 @@ fn memory_limit(text: &str) -> Result<u64, String> {
     config::bytes("--memory-limit", text).map_err(|e| e.to_string())
 }
 
-/// Years that a day of an export may have: windows reach back from it, and its midnights must be dates themselves.
+/// Years that a day of an export may have: windows reach back from it, and its midnights must be
+/// dates themselves.
 const YEARS: RangeInclusive<i32> = 1970..=9998;
 
 fn day(text: &str) -> Result<NaiveDate, String> {
     let day: NaiveDate = text.parse().map_err(|_| "not a day such as 2026-03-14")?;
     match YEARS.contains(&day.year()) {
         true => Ok(day),
-        false => Err(format!("its year is not from {} to {}", YEARS.start(), YEARS.end())),
+        false => Err(format!(
+            "its year is not from {} to {}",
+            YEARS.start(),
+            YEARS.end()
+        )),
     }
 }

@@ -1,32 +1,66 @@
-//! Columns of tables in memory: made from values, one function for each kind of the contracts, and compared.
+//! Columns of tables in memory: made from values, one function for each kind of the contracts, and
+//! compared.
 
 use anyhow::Result;
 use polars::prelude::*;
 
 pub fn ints<V: Into<Option<i64>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
-    values.into_iter().map(Into::into).collect::<Int64Chunked>().with_name(name.into()).into_column()
+    values
+        .into_iter()
+        .map(Into::into)
+        .collect::<Int64Chunked>()
+        .with_name(name.into())
+        .into_column()
 }
 
 /// Whole cents.
 pub fn money<V: Into<Option<i128>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
-    values.into_iter().map(Into::into).collect::<Int128Chunked>().with_name(name.into()).into_column()
+    values
+        .into_iter()
+        .map(Into::into)
+        .collect::<Int128Chunked>()
+        .with_name(name.into())
+        .into_column()
 }
 
 pub fn doubles<V: Into<Option<f64>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
-    values.into_iter().map(Into::into).collect::<Float64Chunked>().with_name(name.into()).into_column()
+    values
+        .into_iter()
+        .map(Into::into)
+        .collect::<Float64Chunked>()
+        .with_name(name.into())
+        .into_column()
 }
 
-pub fn texts<'a, V: Into<Option<&'a str>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
-    values.into_iter().map(Into::into).collect::<StringChunked>().with_name(name.into()).into_column()
+pub fn texts<'a, V: Into<Option<&'a str>>>(
+    name: &str,
+    values: impl IntoIterator<Item = V>,
+) -> Column {
+    values
+        .into_iter()
+        .map(Into::into)
+        .collect::<StringChunked>()
+        .with_name(name.into())
+        .into_column()
 }
 
 pub fn flags<V: Into<Option<bool>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
-    values.into_iter().map(Into::into).collect::<BooleanChunked>().with_name(name.into()).into_column()
+    values
+        .into_iter()
+        .map(Into::into)
+        .collect::<BooleanChunked>()
+        .with_name(name.into())
+        .into_column()
 }
 
 /// Days since 1970-01-01.
 pub fn days<V: Into<Option<i32>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
-    values.into_iter().map(Into::into).collect::<Int32Chunked>().with_name(name.into()).into_column()
+    values
+        .into_iter()
+        .map(Into::into)
+        .collect::<Int32Chunked>()
+        .with_name(name.into())
+        .into_column()
 }
 
 /// For each row of sorted rows, whether the columns hold what they hold in the row before.
@@ -35,12 +69,17 @@ pub fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> 
         return Ok(vec![]);
     }
     let keys = rows.select(columns.iter().copied())?;
-    let (before, after) = (keys.slice(0, keys.height() - 1), keys.slice(1, keys.height() - 1));
+    let (before, after) = (
+        keys.slice(0, keys.height() - 1),
+        keys.slice(1, keys.height() - 1),
+    );
     let mut same = BooleanChunked::full("same".into(), true, before.height());
     for (a, b) in before.columns().iter().zip(after.columns()) {
         same = &same & &a.equal_missing(b)?;
     }
-    Ok(std::iter::once(false).chain(same.iter().map(|v| v == Some(true))).collect())
+    Ok(std::iter::once(false)
+        .chain(same.iter().map(|v| v == Some(true)))
+        .collect())
 }
 
 /// Whether every row comes after the one before it, by columns that are never null.
@@ -49,7 +88,10 @@ pub fn ascends(rows: &DataFrame, columns: &[&str]) -> Result<bool> {
         return Ok(true);
     }
     let keys = rows.select(columns.iter().copied())?;
-    let (before, after) = (keys.slice(0, keys.height() - 1), keys.slice(1, keys.height() - 1));
+    let (before, after) = (
+        keys.slice(0, keys.height() - 1),
+        keys.slice(1, keys.height() - 1),
+    );
     let mut ascends = BooleanChunked::full("ascends".into(), false, before.height());
     for (a, b) in before.columns().iter().zip(after.columns()).rev() {
         ascends = &a.lt(b)? | &(&a.equal(b)? & &ascends);
@@ -64,7 +106,11 @@ mod tests {
     #[test]
     fn rows_ascend_by_their_columns_from_left_to_right() {
         let ascend = |ids: [i64; 2], names: [&str; 2]| {
-            ascends(&DataFrame::new(2, vec![ints("id", ids), texts("name", names)]).unwrap(), &["id", "name"]).unwrap()
+            ascends(
+                &DataFrame::new(2, vec![ints("id", ids), texts("name", names)]).unwrap(),
+                &["id", "name"],
+            )
+            .unwrap()
         };
         assert!(ascend([1, 2], ["b", "a"]));
         assert!(ascend([1, 1], ["B", "a"]));

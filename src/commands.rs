@@ -9,8 +9,8 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::cli::{
-    BackfillArgs, Cli, Command, DaysArgs, DocsArgs, DocsPage, Format, GenerateArgs, RunArgs, StrictnessArgs,
-    VacuumArgs, ValidateArgs,
+    BackfillArgs, Cli, Command, DaysArgs, DocsArgs, DocsPage, Format, GenerateArgs, RunArgs,
+    StrictnessArgs, VacuumArgs, ValidateArgs,
 };
 use crate::config::Config;
 use crate::contracts::markdown;
@@ -67,11 +67,15 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Vacuum(args) => vacuum(cli, args, surroundings),
         Command::Validate(args) => validate(cli, args, surroundings),
         Command::Generate(args) => generate(cli, args, surroundings),
-        Command::Docs(args) => Ok(Answer { stdout: docs(args), exit_code: ExitCode::Published }),
+        Command::Docs(args) => Ok(Answer {
+            stdout: docs(args),
+            exit_code: ExitCode::Published,
+        }),
     }
 }
 
-/// The JSON document of a command that ended with an error. That of a run has the form of every report of a run.
+/// The JSON document of a command that ended with an error. That of a run has the form of every
+/// report of a run.
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
     let exit_code = exit_code::of_error(error);
     let Command::Run(args) = &cli.command else {
@@ -89,15 +93,25 @@ pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
 
 fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    let day = args.day.unwrap_or_else(|| yesterday(&job.config, surroundings));
-    announce(&job, cli, &format!("run for {day}: {} -> {}", job.exports.location, job.results.location));
+    let day = args
+        .day
+        .unwrap_or_else(|| yesterday(&job.config, surroundings));
+    announce(
+        &job,
+        cli,
+        &format!(
+            "run for {day}: {} -> {}",
+            job.exports.location, job.results.location
+        ),
+    );
     let mut report = pipeline::run(&job, day)?;
     job.progress.finish();
     let exit_code = report.close(strictness(&args.strictness));
     announce(&job, cli, &report.summary());
     let lacks = report.absent_exports();
     if args.strictness.strict && !lacks.is_empty() {
-        job.progress.warn(&format!("{day}: --strict: {}", lacks.join(", ")));
+        job.progress
+            .warn(&format!("{day}: --strict: {}", lacks.join(", ")));
     }
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
@@ -108,15 +122,22 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
 
 fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    let range =
-        Range { first: args.from, last: args.to, latest_first: args.latest_first, parallel: args.parallel.into() };
+    let range = Range {
+        first: args.from,
+        last: args.to,
+        latest_first: args.latest_first,
+        parallel: args.parallel.into(),
+    };
     if args.dry_run {
         return show_plan(cli, &job, &backfill::plan(&job.facts()?, &range)?);
     }
     announce(
         &job,
         cli,
-        &format!("backfill {} to {}: {} -> {}", args.from, args.to, job.exports.location, job.results.location),
+        &format!(
+            "backfill {} to {}: {} -> {}",
+            args.from, args.to, job.exports.location, job.results.location
+        ),
     );
     let mut report = run_backfill(&job, &range)?;
     job.progress.finish();
@@ -130,27 +151,42 @@ fn backfill(cli: &Cli, args: &BackfillArgs, surroundings: &Surroundings) -> Resu
         // One line a day; a range's tables would fill pages.
         Format::Text => report.days.iter().map(|day| day.summary() + "\n").collect(),
     };
-    Ok(Answer { stdout, exit_code: report.exit_code(strictness) })
+    Ok(Answer {
+        stdout,
+        exit_code: report.exit_code(strictness),
+    })
 }
 
 fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    show_plan(cli, &job, &planned(&job, &job.facts()?, args, surroundings)?)
+    show_plan(
+        cli,
+        &job,
+        &planned(&job, &job.facts()?, args, surroundings)?,
+    )
 }
 
 fn show_plan(cli: &Cli, job: &Job, planned: &[PlannedDay]) -> Result<Answer> {
     let writers = Writers::find(&job.results)?;
     let stdout = match cli.global.format {
-        Format::Json => to_json(&json!({ "days": planned, "unfinished_commit": writers.unfinished }))?,
+        Format::Json => {
+            to_json(&json!({ "days": planned, "unfinished_commit": writers.unfinished }))?
+        }
         Format::Text => page::unfinished(&writers) + &page::plan(planned) + "\n",
     };
-    Ok(Answer { stdout, exit_code: ExitCode::Published })
+    Ok(Answer {
+        stdout,
+        exit_code: ExitCode::Published,
+    })
 }
 
 fn show_status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
     let (facts, writers) = (job.facts()?, Writers::find(&job.results)?);
-    let unfinished = writers.unfinished.as_ref().and_then(|record| record.commit.as_ref());
+    let unfinished = writers
+        .unfinished
+        .as_ref()
+        .and_then(|record| record.commit.as_ref());
     let planned = planned(&job, &facts, args, surroundings)?;
     let days = status::days_status(&facts, &planned, unfinished.map(|commit| commit.day))?;
     let now = (surroundings.clock)();
@@ -161,9 +197,14 @@ fn show_status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Resul
             "holder_is_live": writers.holder.as_ref().is_some_and(|holder| holder.is_live(now)),
             "unfinished_commit": writers.unfinished,
         }))?,
-        Format::Text => page::holder(&writers, now) + &page::unfinished(&writers) + &page::status(&days) + "\n",
+        Format::Text => {
+            page::holder(&writers, now) + &page::unfinished(&writers) + &page::status(&days) + "\n"
+        }
     };
-    Ok(Answer { stdout, exit_code: ExitCode::Published })
+    Ok(Answer {
+        stdout,
+        exit_code: ExitCode::Published,
+    })
 }
 
 fn unlock(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
@@ -174,7 +215,10 @@ fn unlock(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         (Format::Text, Some(holder)) => format!("removed the lease of {holder}\n"),
         (Format::Text, None) => "nobody holds the results\n".into(),
     };
-    Ok(Answer { stdout, exit_code: ExitCode::Published })
+    Ok(Answer {
+        stdout,
+        exit_code: ExitCode::Published,
+    })
 }
 
 fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -184,7 +228,8 @@ fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<A
     let mut found = find_superfluous(&job.results, now, before)?;
     if !args.dry_run && !found.is_empty() {
         let writer = job.writer()?;
-        // What the writer itself has tidied up already counts as removed; finishing a commit may have superseded more.
+        // What the writer itself has tidied up already counts as removed; finishing a commit may
+        // have superseded more.
         for more in find_superfluous(&job.results, now, before)? {
             if !found.contains(&more) {
                 found.push(more);
@@ -199,14 +244,24 @@ fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<A
         Format::Json => to_json(&json!({ "dry_run": args.dry_run, "removed": found }))?,
         Format::Text => page::vacuumed(&found, args.dry_run),
     };
-    Ok(Answer { stdout, exit_code: ExitCode::Published })
+    Ok(Answer {
+        stdout,
+        exit_code: ExitCode::Published,
+    })
 }
 
-fn planned(job: &Job, facts: &Facts, args: &DaysArgs, surroundings: &Surroundings) -> Result<Vec<PlannedDay>> {
+fn planned(
+    job: &Job,
+    facts: &Facts,
+    args: &DaysArgs,
+    surroundings: &Surroundings,
+) -> Result<Vec<PlannedDay>> {
     let (first, last, is_range) = match (args.from, args.to) {
         (Some(first), Some(last)) => (first, last, true),
         _ => {
-            let day = args.day.unwrap_or_else(|| yesterday(&job.config, surroundings));
+            let day = args
+                .day
+                .unwrap_or_else(|| yesterday(&job.config, surroundings));
             (day - Days::new(job.config.lookback_days.into()), day, false)
         }
     };
@@ -215,12 +270,20 @@ fn planned(job: &Job, facts: &Facts, args: &DaysArgs, surroundings: &Surrounding
 
 fn validate(cli: &Cli, args: &ValidateArgs, surroundings: &Surroundings) -> Result<Answer> {
     let config = load_config(cli)?;
-    let store = Store::open(&config.exports, Access::Read, &surroundings.environment, surroundings.runtime.clone())?;
+    let store = Store::open(
+        &config.exports,
+        Access::Read,
+        &surroundings.environment,
+        surroundings.runtime.clone(),
+    )?;
     check_location(&store)?;
     let (first, last) = match (args.days.from, args.days.to) {
         (Some(first), Some(last)) => (first, last),
         _ => {
-            let day = args.days.day.unwrap_or_else(|| yesterday(&config, surroundings));
+            let day = args
+                .days
+                .day
+                .unwrap_or_else(|| yesterday(&config, surroundings));
             (day, day)
         }
     };
@@ -261,26 +324,51 @@ fn validate_day(
         Readiness::NotYet(missing) => {
             let text = format!("{day}: not final yet, waiting for {}\n", missing.join(", "));
             let json = json!({ "day": day, "outcome": "not_final", "missing": missing });
-            return Ok(Validated { exit_code: ExitCode::TryLater, json, text });
+            return Ok(Validated {
+                exit_code: ExitCode::TryLater,
+                json,
+                text,
+            });
         }
     };
     let read = read_day(store, &exports, config, resources, &|_| true, &mut Unused)?;
     let blocked = read.blocking(config).next().is_some();
-    let absent: Vec<&str> = exports.folders.iter().filter(|f| !f.is_final()).map(|f| f.dataset.name).collect();
+    let absent: Vec<&str> = exports
+        .folders
+        .iter()
+        .filter(|f| !f.is_final())
+        .map(|f| f.dataset.name)
+        .collect();
     let lacks_optional = !absent.is_empty() || !read.defects.is_empty();
-    let exit_code = if blocked || (strict && lacks_optional) { ExitCode::Blocked } else { ExitCode::Published };
-    let datasets: Vec<DatasetRead> =
-        read.scoped_accounts().map(|account| DatasetRead { day, account: account.clone() }).collect();
+    let exit_code = if blocked || (strict && lacks_optional) {
+        ExitCode::Blocked
+    } else {
+        ExitCode::Published
+    };
+    let datasets: Vec<DatasetRead> = read
+        .scoped_accounts()
+        .map(|account| DatasetRead {
+            day,
+            account: account.clone(),
+        })
+        .collect();
     let mut text = page::datasets(&datasets) + "\n";
     for (dataset, defect) in &read.defects {
         text += &(page::defect(day, dataset, defect, page::Role::Checked) + "\n");
     }
     if !absent.is_empty() {
-        text += &format!("{day}: optional exports that are not final: {}\n", absent.join(", "));
+        text += &format!(
+            "{day}: optional exports that are not final: {}\n",
+            absent.join(", ")
+        );
     }
     text += &format!(
         "{day}: {}\n",
-        if blocked { "blocked; a run would publish nothing of its own" } else { "a run can use it" }
+        if blocked {
+            "blocked; a run would publish nothing of its own"
+        } else {
+            "a run can use it"
+        }
     );
     let defects: Vec<_> = read
         .defects
@@ -293,7 +381,11 @@ fn validate_day(
         .collect();
     let outcome = if blocked { "blocked" } else { "valid" };
     let json = json!({ "day": day, "outcome": outcome, "datasets": datasets, "defects": defects, "not_final": absent });
-    Ok(Validated { exit_code, json, text })
+    Ok(Validated {
+        exit_code,
+        json,
+        text,
+    })
 }
 
 fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -312,17 +404,24 @@ fn generate(cli: &Cli, args: &GenerateArgs, surroundings: &Surroundings) -> Resu
         progress.stage(day, "generate", "written");
         progress.day_done();
     })
-    .map_err(|error| match error.chain().any(|cause| cause.is::<std::io::Error>()) {
-        true => messages::cannot_generate(format!("{error:#}")).into(),
-        false => error,
-    })?;
+    .map_err(
+        |error| match error.chain().any(|cause| cause.is::<std::io::Error>()) {
+            true => messages::cannot_generate(format!("{error:#}")).into(),
+            false => error,
+        },
+    )?;
     progress.finish();
     let last_day = args.first_day + Days::new(u64::from(args.days) - 1);
     let stdout = match cli.global.format {
-        Format::Json => to_json(&json!({ "out": args.out, "first_day": args.first_day, "last_day": last_day }))?,
+        Format::Json => {
+            to_json(&json!({ "out": args.out, "first_day": args.first_day, "last_day": last_day }))?
+        }
         Format::Text => format!("{} days of exports in {}\n", args.days, args.out.display()),
     };
-    Ok(Answer { stdout, exit_code: ExitCode::Published })
+    Ok(Answer {
+        stdout,
+        exit_code: ExitCode::Published,
+    })
 }
 
 fn docs(args: &DocsArgs) -> String {
@@ -334,11 +433,19 @@ fn docs(args: &DocsArgs) -> String {
 
 fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     let config = load_config(cli)?;
-    let open =
-        |location: &str, access| Store::open(location, access, &surroundings.environment, surroundings.runtime.clone());
+    let open = |location: &str, access| {
+        Store::open(
+            location,
+            access,
+            &surroundings.environment,
+            surroundings.runtime.clone(),
+        )
+    };
     let exports = open(&config.exports, Access::Read)?;
     let results = open(&config.results, cli.command.access())?;
-    let Surroundings { process_id, nonce, .. } = surroundings;
+    let Surroundings {
+        process_id, nonce, ..
+    } = surroundings;
     let started_at = (surroundings.clock)().format("%Y%m%dT%H%M%S%.6fZ");
     let owner = Owner {
         run_id: format!("{started_at}-{process_id}-{:04x}", nonce & 0xffff),
@@ -358,13 +465,21 @@ fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     })
 }
 
-/// What is asked for, or what there is: all cores, half of the memory, the system's folder for temporary files.
+/// What is asked for, or what there is: all cores, half of the memory, the system's folder for
+/// temporary files.
 fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resources {
-    let memory_bytes = cli.global.memory_limit.or(config.memory_limit_bytes).unwrap_or(surroundings.memory_bytes / 2);
+    let memory_bytes = cli
+        .global
+        .memory_limit
+        .or(config.memory_limit_bytes)
+        .unwrap_or(surroundings.memory_bytes / 2);
     Resources {
         threads: cli.global.threads.map_or(surroundings.cores, usize::from),
         memory_bytes,
-        spill_folder: config.spill_folder.clone().unwrap_or_else(|| surroundings.temporary_folder.clone()),
+        spill_folder: config
+            .spill_folder
+            .clone()
+            .unwrap_or_else(|| surroundings.temporary_folder.clone()),
         spilled_bytes: Arc::default(),
         stop: surroundings.stop.clone(),
     }
@@ -372,13 +487,18 @@ fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resourc
 
 fn load_config(cli: &Cli) -> Result<Config> {
     let file = &cli.global.config;
-    let text = std::fs::read_to_string(file).map_err(|e| messages::no_job_file(file.display(), e))?;
-    let config = Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|e| messages::no_job_file(file.display(), e))?;
+    let config =
+        Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
     config.with_locations(cli.global.exports.clone(), cli.global.results.clone())
 }
 
 fn yesterday(config: &Config, surroundings: &Surroundings) -> NaiveDate {
-    (surroundings.clock)().with_timezone(&config.time_zone).date_naive() - Days::new(1)
+    (surroundings.clock)()
+        .with_timezone(&config.time_zone)
+        .date_naive()
+        - Days::new(1)
 }
 
 fn display(cli: &Cli, surroundings: &Surroundings) -> Display {
@@ -399,7 +519,10 @@ fn announce(job: &Job, cli: &Cli, line: &str) {
 }
 
 fn strictness(args: &StrictnessArgs) -> Strictness {
-    Strictness { strict: args.strict, accept_fallback: args.accept_fallback }
+    Strictness {
+        strict: args.strict,
+        accept_fallback: args.accept_fallback,
+    }
 }
 
 fn to_json(document: &impl serde::Serialize) -> Result<String> {

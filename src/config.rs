@@ -27,7 +27,8 @@ pub struct Config {
     pub single_writer: bool,
     /// What the process is meant to stay within; `None`: half of what the machine has.
     pub memory_limit_bytes: Option<u64>,
-    /// A folder on a local disk for what does not fit; `None`: the system's folder for temporary files.
+    /// A folder on a local disk for what does not fit; `None`: the system's folder for temporary
+    /// files.
     pub spill_folder: Option<PathBuf>,
     /// Names of datasets without which a day is not final.
     pub required: Vec<&'static str>,
@@ -91,7 +92,10 @@ pub struct Share {
 }
 
 impl Share {
-    pub const ONE: Share = Share { numerator: 1, denominator: 1 };
+    pub const ONE: Share = Share {
+        numerator: 1,
+        denominator: 1,
+    };
 
     /// Reads `0.001` as 1/1000.
     fn parse(text: &str) -> Option<Share> {
@@ -100,7 +104,10 @@ impl Share {
             return None;
         }
         let numerator: u128 = format!("{whole}{decimals}").parse().ok()?;
-        Some(Share { numerator: numerator as i128, denominator: 10_i128.pow(decimals.len() as u32) })
+        Some(Share {
+            numerator: numerator as i128,
+            denominator: 10_i128.pow(decimals.len() as u32),
+        })
     }
 
     /// `ceil(self * count)`
@@ -152,7 +159,10 @@ struct QuarantineSection {
 
 impl Default for QuarantineSection {
     fn default() -> Self {
-        QuarantineSection { max_rows: 10, max_ratio: 0.001 }
+        QuarantineSection {
+            max_rows: 10,
+            max_ratio: 0.001,
+        }
     }
 }
 
@@ -164,7 +174,9 @@ struct BaselineSection {
 
 impl Default for BaselineSection {
     fn default() -> Self {
-        BaselineSection { shops: BaselineShops::Campaign }
+        BaselineSection {
+            shops: BaselineShops::Campaign,
+        }
     }
 }
 
@@ -178,7 +190,11 @@ struct BenchmarkSection {
 
 impl Default for BenchmarkSection {
     fn default() -> Self {
-        BenchmarkSection { min_peers: 10, top_share: 1.0, max_peer_share: 0.5 }
+        BenchmarkSection {
+            min_peers: 10,
+            top_share: 1.0,
+            max_peer_share: 0.5,
+        }
     }
 }
 
@@ -210,8 +226,14 @@ fn default_lease_seconds() -> u32 {
 }
 
 /// The marketplace publishes no thresholds; these are ours (SPEC.md section 4).
-const DEFAULT_TIERS: [(&str, i128); 6] =
-    [("T1", 0), ("T2", 1_000), ("T3", 6_000), ("T4", 30_000), ("T5", 150_000), ("T6", 750_000)];
+const DEFAULT_TIERS: [(&str, i128); 6] = [
+    ("T1", 0),
+    ("T2", 1_000),
+    ("T3", 6_000),
+    ("T4", 30_000),
+    ("T5", 150_000),
+    ("T6", 750_000),
+];
 
 /// Days that a run looks back at most: more is a backfill.
 const MAX_LOOKBACK_DAYS: u32 = 366;
@@ -225,11 +247,16 @@ impl Config {
     /// # Errors
     /// `ConfigWrong`, which names the key, what is wrong with it and what would be right.
     pub fn parse(text: &str) -> Result<Config> {
-        Config::check(toml::from_str(text).map_err(|e| messages::not_a_job_file(e.to_string().trim_end()))?)
+        Config::check(
+            toml::from_str(text).map_err(|e| messages::not_a_job_file(e.to_string().trim_end()))?,
+        )
     }
 
     fn check(file: JobFile) -> Result<Config> {
-        let time_zone: Tz = file.time_zone.parse().map_err(|_| messages::bad_time_zone(&file.time_zone))?;
+        let time_zone: Tz = file
+            .time_zone
+            .parse()
+            .map_err(|_| messages::bad_time_zone(&file.time_zone))?;
         ensure!(
             file.currency.len() == 3 && file.currency.bytes().all(|b| b.is_ascii_uppercase()),
             messages::bad_currency(&file.currency)
@@ -251,8 +278,14 @@ impl Config {
             top_share: share("benchmark.top_share", file.benchmark.top_share)?,
             max_peer_share: share("benchmark.max_peer_share", file.benchmark.max_peer_share)?,
         };
-        ensure!(benchmark.min_peers >= 1, messages::no_peers(benchmark.min_peers));
-        ensure!(benchmark.top_share.numerator > 0, messages::no_top_share(file.benchmark.top_share));
+        ensure!(
+            benchmark.min_peers >= 1,
+            messages::no_peers(benchmark.min_peers)
+        );
+        ensure!(
+            benchmark.top_share.numerator > 0,
+            messages::no_top_share(file.benchmark.top_share)
+        );
         Ok(Config {
             exports: location("exports", file.exports)?,
             results: location("results", file.results)?,
@@ -261,7 +294,11 @@ impl Config {
             lookback_days: file.lookback_days,
             lease_seconds: file.lease_seconds,
             single_writer: file.single_writer,
-            memory_limit_bytes: file.memory_limit.as_deref().map(|text| bytes("memory_limit", text)).transpose()?,
+            memory_limit_bytes: file
+                .memory_limit
+                .as_deref()
+                .map(|text| bytes("memory_limit", text))
+                .transpose()?,
             spill_folder: file.spill_folder,
             required: required(file.required)?,
             may_be_empty: may_be_empty(&file.may_be_empty)?,
@@ -272,20 +309,32 @@ impl Config {
         })
     }
 
-    /// Reads exports or writes results elsewhere than the job file says; checked as in the job file.
-    pub fn with_locations(self, exports: Option<String>, results: Option<String>) -> Result<Config> {
+    /// Reads exports or writes results elsewhere than the job file says; checked as in the job
+    /// file.
+    pub fn with_locations(
+        self,
+        exports: Option<String>,
+        results: Option<String>,
+    ) -> Result<Config> {
         let checked = |key, given: Option<String>, of_file| match given {
             Some(given) => location(key, given),
             None => Ok(of_file),
         };
         let exports = checked("--exports", exports, self.exports)?;
         let results = checked("--results", results, self.results)?;
-        Ok(Config { exports, results, ..self })
+        Ok(Config {
+            exports,
+            results,
+            ..self
+        })
     }
 
     /// The position of the highest tier that an amount of trailing GMV reaches.
     pub fn tier_of(&self, trailing_gmv_cents: i128) -> usize {
-        self.tiers.iter().rposition(|t| t.min_gmv_cents <= trailing_gmv_cents).unwrap_or(0)
+        self.tiers
+            .iter()
+            .rposition(|t| t.min_gmv_cents <= trailing_gmv_cents)
+            .unwrap_or(0)
     }
 
     /// The position of a tier's name; `None` when the configuration no longer has it.
@@ -301,7 +350,9 @@ fn location(key: &str, value: String) -> Result<String> {
 
 /// `"4GiB"` in bytes.
 pub fn bytes(key: &str, text: &str) -> Result<u64> {
-    let parsed = text.parse::<ByteSize>().map_err(|_| messages::not_a_size(key, text))?;
+    let parsed = text
+        .parse::<ByteSize>()
+        .map_err(|_| messages::not_a_size(key, text))?;
     ensure!(parsed.as_u64() > 0, messages::no_memory(key, text));
     Ok(parsed.as_u64())
 }
@@ -313,16 +364,27 @@ fn share(key: &str, value: f64) -> Result<Share> {
 }
 
 fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
-    let always = DATASETS.iter().filter(|d| d.always_required).map(|d| d.name);
-    let Some(names) = names else { return Ok(always.collect()) };
+    let always = DATASETS
+        .iter()
+        .filter(|d| d.always_required)
+        .map(|d| d.name);
+    let Some(names) = names else {
+        return Ok(always.collect());
+    };
     let mut required = Vec::new();
     for name in &names {
         let known = dataset(name).ok_or_else(|| messages::unknown_dataset("required", name))?;
-        ensure!(!required.contains(&known.name), messages::dataset_twice("required", name));
+        ensure!(
+            !required.contains(&known.name),
+            messages::dataset_twice("required", name)
+        );
         required.push(known.name);
     }
     for name in always {
-        ensure!(required.contains(&name), messages::dataset_not_required(name));
+        ensure!(
+            required.contains(&name),
+            messages::dataset_not_required(name)
+        );
     }
     Ok(required)
 }
@@ -330,8 +392,16 @@ fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
 fn may_be_empty(names: &[String]) -> Result<Vec<&'static str>> {
     let can = |dataset: &&&Dataset| dataset.without_rows == WithoutRows::BlocksUnlessAllowed;
     let find = |name: &String| {
-        let found = DATASETS.iter().filter(can).map(|dataset| dataset.name).find(|known| known == name);
-        let all: Vec<&str> = DATASETS.iter().filter(can).map(|dataset| dataset.name).collect();
+        let found = DATASETS
+            .iter()
+            .filter(can)
+            .map(|dataset| dataset.name)
+            .find(|known| known == name);
+        let all: Vec<&str> = DATASETS
+            .iter()
+            .filter(can)
+            .map(|dataset| dataset.name)
+            .collect();
         found.ok_or_else(|| messages::never_empty(name, all.join(", ")).into())
     };
     names.iter().map(find).collect()
@@ -339,7 +409,10 @@ fn may_be_empty(names: &[String]) -> Result<Vec<&'static str>> {
 
 fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
     if sections.is_empty() {
-        let default = |(name, units): (&str, i128)| Tier { name: name.into(), min_gmv_cents: units * 100 };
+        let default = |(name, units): (&str, i128)| Tier {
+            name: name.into(),
+            min_gmv_cents: units * 100,
+        };
         return Ok(DEFAULT_TIERS.map(default).to_vec());
     }
     let mut tiers: Vec<Tier> = Vec::new();
@@ -352,13 +425,19 @@ fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
         let TierSection { name, min_gmv } = section;
         let min_gmv_cents = amount.ok_or_else(|| messages::bad_amount(&name, &min_gmv))?;
         if let Some(lower) = tiers.last() {
-            ensure!(lower.min_gmv_cents < min_gmv_cents, messages::tiers_out_of_order(&name, &lower.name));
+            ensure!(
+                lower.min_gmv_cents < min_gmv_cents,
+                messages::tiers_out_of_order(&name, &lower.name)
+            );
         } else {
             ensure!(min_gmv_cents == 0, messages::first_tier(&name));
         }
         let is_new = !name.is_empty() && !tiers.iter().any(|t| t.name == name);
         ensure!(is_new, messages::bad_tier_name(&name));
-        tiers.push(Tier { name, min_gmv_cents });
+        tiers.push(Tier {
+            name,
+            min_gmv_cents,
+        });
     }
     Ok(tiers)
 }
@@ -371,7 +450,9 @@ fn cents(text: &str) -> Option<i128> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     let fits = (1..=MONEY_WHOLE_DIGITS).contains(&whole.len()) && decimals.len() <= 2;
-    (fits && is_digits(whole) && is_digits(decimals)).then(|| format!("{whole}{decimals:0<2}").parse().ok()).flatten()
+    (fits && is_digits(whole) && is_digits(decimals))
+        .then(|| format!("{whole}{decimals:0<2}").parse().ok())
+        .flatten()
 }
 
 #[cfg(test)]
@@ -385,9 +466,31 @@ mod tests {
     #[test]
     fn an_empty_file_means_the_defaults_of_the_spec() {
         let config = Config::parse("").unwrap();
-        assert_eq!(config.required, ["order_lines", "product_traffic", "shops", "campaigns", "campaign_shops"]);
-        assert_eq!((config.lookback_days, config.benchmark.min_peers, config.quarantine.max_rows), (7, 10, 10));
-        assert_eq!(config.quarantine.max_ratio, Share { numerator: 1, denominator: 1000 });
+        assert_eq!(
+            config.required,
+            [
+                "order_lines",
+                "product_traffic",
+                "shops",
+                "campaigns",
+                "campaign_shops"
+            ]
+        );
+        assert_eq!(
+            (
+                config.lookback_days,
+                config.benchmark.min_peers,
+                config.quarantine.max_rows
+            ),
+            (7, 10, 10)
+        );
+        assert_eq!(
+            config.quarantine.max_ratio,
+            Share {
+                numerator: 1,
+                denominator: 1000
+            }
+        );
         assert_eq!(config.tiers[5].min_gmv_cents, 75_000_000);
     }
 
@@ -401,22 +504,47 @@ mod tests {
         for amount in ["10.5", "-1", "true", "\"1,000\"", "\"1.005\"", "[1]"] {
             let said = error(&format!("[[tier]]\nname = \"A\"\nmin_gmv = {amount}"));
             let expected = "is not an amount; write it in quotes, such as \"1000.50\"";
-            assert!(said.contains(&format!("tier \"A\": min_gmv = {amount} {expected}")), "{said}");
+            assert!(
+                said.contains(&format!("tier \"A\": min_gmv = {amount} {expected}")),
+                "{said}"
+            );
         }
         assert!(error("lease_seconds = 0").contains("lease_seconds = 0 is not from 1 to 3600"));
-        assert!(error("memory_limit = \"much\"").contains("memory_limit = \"much\" is not a size such as \"4GiB\""));
+        assert!(
+            error("memory_limit = \"much\"")
+                .contains("memory_limit = \"much\" is not a size such as \"4GiB\"")
+        );
         assert!(error("exports = \"\"").contains("exports is empty; give a path or URL"));
-        let twice = "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
+        let twice =
+            "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
         assert!(error(twice).contains("unique"));
     }
 
     #[test]
     fn the_budget_is_the_greater_of_rows_and_ratio_and_exact() {
-        let budget = QuarantineBudget { max_rows: 10, max_ratio: Share { numerator: 1, denominator: 1000 } };
-        assert!(!budget.is_exceeded(10, 20) && budget.is_exceeded(11, 10_999) && !budget.is_exceeded(11, 11_000));
+        let budget = QuarantineBudget {
+            max_rows: 10,
+            max_ratio: Share {
+                numerator: 1,
+                denominator: 1000,
+            },
+        };
+        assert!(
+            !budget.is_exceeded(10, 20)
+                && budget.is_exceeded(11, 10_999)
+                && !budget.is_exceeded(11, 11_000)
+        );
         // More than half is too much, whatever the budget.
-        let all = QuarantineBudget { max_rows: 100, max_ratio: Share::ONE };
-        assert!(!all.is_exceeded(5, 10) && all.is_exceeded(6, 10) && all.is_exceeded(1, 1) && !all.is_exceeded(0, 0));
+        let all = QuarantineBudget {
+            max_rows: 100,
+            max_ratio: Share::ONE,
+        };
+        assert!(
+            !all.is_exceeded(5, 10)
+                && all.is_exceeded(6, 10)
+                && all.is_exceeded(1, 1)
+                && !all.is_exceeded(0, 0)
+        );
     }
 
     #[test]
@@ -429,13 +557,27 @@ mod tests {
     #[test]
     fn a_threshold_may_be_any_amount_of_money() {
         let amounts = ["0", "20.5", "1000.50", "9999999999999999.99"].map(cents);
-        assert_eq!(amounts, [Some(0), Some(2_050), Some(100_050), Some(999_999_999_999_999_999)]);
-        assert_eq!(["", ".5", "-1", "+1", "1.005", "1e3", "10000000000000000"].map(cents), [None; 7]);
+        assert_eq!(
+            amounts,
+            [
+                Some(0),
+                Some(2_050),
+                Some(100_050),
+                Some(999_999_999_999_999_999)
+            ]
+        );
+        assert_eq!(
+            ["", ".5", "-1", "+1", "1.005", "1e3", "10000000000000000"].map(cents),
+            [None; 7]
+        );
     }
 
     #[test]
     fn a_shop_exactly_at_a_threshold_is_in_the_tier() {
         let config = Config::parse("").unwrap();
-        assert_eq!([0, 99_999, 100_000, 75_000_000].map(|c| config.tier_of(c)), [0, 0, 1, 5]);
+        assert_eq!(
+            [0, 99_999, 100_000, 75_000_000].map(|c| config.tier_of(c)),
+            [0, 0, 1, 5]
+        );
     }
 }

@@ -1,9 +1,11 @@
-//! Which names of the environment count: the settings of object stores, as data, and what is taken away from libraries.
+//! Which names of the environment count: the settings of object stores, as data, and what is taken
+//! away from libraries.
 //!
-//! `object_store` reads its settings under many spellings, some without a prefix (`token`, `endpoint`, `region`), and other
-//! libraries read the environment by themselves. A job must not depend on what else cron or a container sets, so only the
-//! names below reach `object_store`, and [`is_foreign`] names are removed before anything reads them.
-//! docs/operations.md shows the same list.
+//! `object_store` reads its settings under many spellings, some without a prefix (`token`,
+//! `endpoint`, `region`), and other libraries read the environment by themselves. A job must not
+//! depend on what else cron or a container sets, so only the names below reach `object_store`, and
+//! [`is_foreign`] names are removed before anything reads them. docs/operations.md shows the same
+//! list.
 
 use std::fmt::Write;
 
@@ -27,15 +29,22 @@ pub struct Cloud {
 }
 
 const fn open(names: &'static [&'static str]) -> Setting {
-    Setting { names, is_secret: false }
+    Setting {
+        names,
+        is_secret: false,
+    }
 }
 
 const fn secret(names: &'static [&'static str]) -> Setting {
-    Setting { names, is_secret: true }
+    Setting {
+        names,
+        is_secret: true,
+    }
 }
 
-/// Every cloud that a location may name. Source: `AmazonS3ConfigKey`, `GoogleConfigKey` and `AzureConfigKey` of
-/// `object_store` 0.14. Buckets and containers are left out: the URL names them.
+/// Every cloud that a location may name. Source: `AmazonS3ConfigKey`, `GoogleConfigKey` and
+/// `AzureConfigKey` of `object_store` 0.14. Buckets and containers are left out: the URL names
+/// them.
 pub const CLOUDS: [Cloud; 3] = [
     Cloud {
         name: "Amazon S3 and stores like it",
@@ -91,10 +100,19 @@ pub const CLOUDS: [Cloud; 3] = [
         prefix: "AZURE_",
         settings: &[
             open(&["STORAGE_ACCOUNT_NAME"]),
-            secret(&["STORAGE_ACCOUNT_KEY", "STORAGE_ACCESS_KEY", "STORAGE_MASTER_KEY"]),
+            secret(&[
+                "STORAGE_ACCOUNT_KEY",
+                "STORAGE_ACCESS_KEY",
+                "STORAGE_MASTER_KEY",
+            ]),
             open(&["STORAGE_CLIENT_ID", "CLIENT_ID"]),
             secret(&["STORAGE_CLIENT_SECRET", "CLIENT_SECRET"]),
-            open(&["STORAGE_TENANT_ID", "STORAGE_AUTHORITY_ID", "TENANT_ID", "AUTHORITY_ID"]),
+            open(&[
+                "STORAGE_TENANT_ID",
+                "STORAGE_AUTHORITY_ID",
+                "TENANT_ID",
+                "AUTHORITY_ID",
+            ]),
             open(&["STORAGE_AUTHORITY_HOST", "AUTHORITY_HOST"]),
             secret(&["STORAGE_SAS_KEY", "STORAGE_SAS_TOKEN"]),
             secret(&["STORAGE_TOKEN"]),
@@ -118,7 +136,8 @@ pub const CLOUDS: [Cloud; 3] = [
     },
 ];
 
-/// Settings of the HTTP client, under the prefix of each cloud. Source: `ClientConfigKey` of `object_store` 0.14.
+/// Settings of the HTTP client, under the prefix of each cloud. Source: `ClientConfigKey` of
+/// `object_store` 0.14.
 const CLIENT: [Setting; 20] = [
     open(&["ALLOW_HTTP"]),
     open(&["ALLOW_INVALID_CERTIFICATES"]),
@@ -142,11 +161,13 @@ const CLIENT: [Setting; 20] = [
     open(&["USER_AGENT"]),
 ];
 
-/// Names that libraries read by themselves and that would steer requests, threads or output, by their beginnings.
+/// Names that libraries read by themselves and that would steer requests, threads or output, by
+/// their beginnings.
 ///
-/// Proxies: a proxy sees plain requests with their signatures, so it has to be named as `AWS_PROXY_URL` and the like.
-/// `GCE_METADATA_*` and `AZURITE_*`: where credentials come from and requests go. The others: threads and messages of polars,
-/// rayon and tokio, which have `--threads` and `--quiet`.
+/// Proxies: a proxy sees plain requests with their signatures, so it has to be named as
+/// `AWS_PROXY_URL` and the like. `GCE_METADATA_*` and `AZURITE_*`: where credentials come from and
+/// requests go. The others: threads and messages of polars, rayon and tokio, which have `--threads`
+/// and `--quiet`.
 const FOREIGN: [&str; 9] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -159,7 +180,8 @@ const FOREIGN: [&str; 9] = [
     "TOKIO_WORKER_THREADS",
 ];
 
-/// Whether a variable must be removed before a library reads it. Proxies are read in lower case too.
+/// Whether a variable must be removed before a library reads it. Proxies are read in lower case
+/// too.
 pub fn is_foreign(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     FOREIGN.iter().any(|start| upper.starts_with(start))
@@ -174,15 +196,25 @@ impl Cloud {
         self.settings.iter().chain(&CLIENT)
     }
 
-    /// What the environment says, one name for each setting, always in the same order. Names are compared exactly.
+    /// What the environment says, one name for each setting, always in the same order. Names are
+    /// compared exactly.
     pub fn options(&self, environment: &[(String, String)]) -> Vec<(String, String)> {
-        self.settings().filter_map(|setting| self.find(setting, environment)).collect()
+        self.settings()
+            .filter_map(|setting| self.find(setting, environment))
+            .collect()
     }
 
-    fn find(&self, setting: &Setting, environment: &[(String, String)]) -> Option<(String, String)> {
+    fn find(
+        &self,
+        setting: &Setting,
+        environment: &[(String, String)],
+    ) -> Option<(String, String)> {
         setting.names.iter().find_map(|name| {
             let name = format!("{}{name}", self.prefix);
-            let value = &environment.iter().find(|(given, value)| *given == name && !value.is_empty())?.1;
+            let value = &environment
+                .iter()
+                .find(|(given, value)| *given == name && !value.is_empty())?
+                .1;
             Some((name, value.clone()))
         })
     }
@@ -193,28 +225,54 @@ pub fn secrets(environment: &[(String, String)]) -> Vec<String> {
     let is_secret = |name: &str| {
         let of_cloud = |cloud: &Cloud| {
             let name = name.strip_prefix(cloud.prefix)?;
-            cloud.settings().find(|setting| setting.names.contains(&name)).map(|setting| setting.is_secret)
+            cloud
+                .settings()
+                .find(|setting| setting.names.contains(&name))
+                .map(|setting| setting.is_secret)
         };
         CLOUDS.iter().any(|cloud| of_cloud(cloud) == Some(true))
     };
-    environment.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.clone()).collect()
+    environment
+        .iter()
+        .filter(|(name, _)| is_secret(name))
+        .map(|(_, value)| value.clone())
+        .collect()
 }
 
-/// The list as docs/operations.md shows it: a line for each cloud, names of one setting joined by "before".
+/// The list as docs/operations.md shows it: a line for each cloud, names of one setting joined by
+/// "before".
 pub fn markdown() -> String {
     let row = |cloud: &Cloud, settings: &[Setting]| {
         let names = |setting: &Setting| {
-            let names: Vec<String> = setting.names.iter().map(|name| format!("`{}{name}`", cloud.prefix)).collect();
+            let names: Vec<String> = setting
+                .names
+                .iter()
+                .map(|name| format!("`{}{name}`", cloud.prefix))
+                .collect();
             names.join(" before ")
         };
         settings.iter().map(names).collect::<Vec<_>>().join(", ")
     };
     let mut text = String::from("| URL | settings |\n| --- | --- |\n");
     for cloud in &CLOUDS {
-        let _ = writeln!(text, "| `{}:` {} | {} |", cloud.scheme, cloud.name, row(cloud, cloud.settings));
+        let _ = writeln!(
+            text,
+            "| `{}:` {} | {} |",
+            cloud.scheme,
+            cloud.name,
+            row(cloud, cloud.settings)
+        );
     }
-    let client: Vec<String> = CLIENT.iter().flat_map(|s| s.names).map(|name| format!("`{name}`")).collect();
-    let _ = writeln!(text, "| each, after its prefix `AWS_`, `GOOGLE_`, `AZURE_` | {} |", client.join(", "));
+    let client: Vec<String> = CLIENT
+        .iter()
+        .flat_map(|s| s.names)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let _ = writeln!(
+        text,
+        "| each, after its prefix `AWS_`, `GOOGLE_`, `AZURE_` | {} |",
+        client.join(", ")
+    );
     text
 }
 
@@ -227,11 +285,16 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     fn options(scheme: &str, pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        Cloud::of_scheme(scheme).unwrap().options(&environment(pairs))
+        Cloud::of_scheme(scheme)
+            .unwrap()
+            .options(&environment(pairs))
     }
 
     #[test]
@@ -251,7 +314,11 @@ mod tests {
         for cloud in &CLOUDS {
             assert_eq!(options(cloud.scheme, &foreign), [], "{}", cloud.scheme);
         }
-        let all = [("AWS_REGION", "r"), ("GOOGLE_BASE_URL", "b"), ("AZURE_STORAGE_ACCOUNT_NAME", "a")];
+        let all = [
+            ("AWS_REGION", "r"),
+            ("GOOGLE_BASE_URL", "b"),
+            ("AZURE_STORAGE_ACCOUNT_NAME", "a"),
+        ];
         assert_eq!(options("s3", &all), environment(&all[..1]));
         assert_eq!(options("gs", &all), environment(&all[1..2]));
         assert_eq!(options("az", &all), environment(&all[2..]));
@@ -259,12 +326,21 @@ mod tests {
 
     #[test]
     fn of_two_names_of_a_setting_the_first_in_the_list_counts_whatever_their_order() {
-        let mut pairs = [("AWS_ENDPOINT", "e"), ("AWS_DEFAULT_REGION", "d"), ("AWS_REGION", "r"), ("AWS_TOKEN", "")];
+        let mut pairs = [
+            ("AWS_ENDPOINT", "e"),
+            ("AWS_DEFAULT_REGION", "d"),
+            ("AWS_REGION", "r"),
+            ("AWS_TOKEN", ""),
+        ];
         let expected = environment(&[("AWS_REGION", "r"), ("AWS_ENDPOINT", "e")]);
         assert_eq!(options("s3", &pairs), expected);
         pairs.reverse();
         assert_eq!(options("s3", &pairs), expected);
-        assert_eq!(options("s3", &[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "d")])[0].1, "d", "empty is not set");
+        assert_eq!(
+            options("s3", &[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "d")])[0].1,
+            "d",
+            "empty is not set"
+        );
     }
 
     #[test]
@@ -287,25 +363,48 @@ mod tests {
     #[test]
     fn the_operations_page_shows_the_list() {
         let page = include_str!("../docs/operations.md");
-        assert!(page.contains(&markdown()), "docs/operations.md should hold:\n{}", markdown());
+        assert!(
+            page.contains(&markdown()),
+            "docs/operations.md should hold:\n{}",
+            markdown()
+        );
         for start in FOREIGN {
-            assert!(page.contains(&format!("`{start}")), "docs/operations.md does not say that {start} is removed");
+            assert!(
+                page.contains(&format!("`{start}")),
+                "docs/operations.md does not say that {start} is removed"
+            );
         }
     }
 
     #[test]
     fn secrets_are_those_of_every_cloud() {
-        let pairs =
-            [("AWS_SECRET_ACCESS_KEY", "1"), ("AZURE_STORAGE_MASTER_KEY", "2"), ("AWS_REGION", "r"), ("X", "3")];
+        let pairs = [
+            ("AWS_SECRET_ACCESS_KEY", "1"),
+            ("AZURE_STORAGE_MASTER_KEY", "2"),
+            ("AWS_REGION", "r"),
+            ("X", "3"),
+        ];
         assert_eq!(secrets(&environment(&pairs)), ["1", "2"]);
     }
 
     #[test]
     fn proxies_and_settings_of_libraries_are_foreign() {
-        for name in ["http_proxy", "HTTPS_PROXY", "no_proxy", "POLARS_VERBOSE", "GCE_METADATA_HOST"] {
+        for name in [
+            "http_proxy",
+            "HTTPS_PROXY",
+            "no_proxy",
+            "POLARS_VERBOSE",
+            "GCE_METADATA_HOST",
+        ] {
             assert!(is_foreign(name), "{name}");
         }
-        for name in ["AWS_PROXY_URL", "RUST_LOG", "TMPDIR", "HOME", "SSL_CERT_FILE"] {
+        for name in [
+            "AWS_PROXY_URL",
+            "RUST_LOG",
+            "TMPDIR",
+            "HOME",
+            "SSL_CERT_FILE",
+        ] {
             assert!(!is_foreign(name), "{name}");
         }
     }

@@ -1,7 +1,9 @@
-//! Folders of a local disk, listed with everything in them: also names, links and folders that no object can have.
+//! Folders of a local disk, listed with everything in them: also names, links and folders that no
+//! object can have.
 //!
-//! `object_store` lists a folder only if every name in it can be the path of an object: one stray name would make the
-//! whole folder unreadable. Here a stray is an entry like any other, and the caller decides.
+//! `object_store` lists a folder only if every name in it can be the path of an object: one stray
+//! name would make the whole folder unreadable. Here a stray is an entry like any other, and the
+//! caller decides.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
@@ -27,8 +29,8 @@ pub fn list(folder: &Path) -> io::Result<Listing> {
     Ok(listing)
 }
 
-/// The names of the folders directly in a folder, sorted; nothing in them is looked at. Names that no object can have are
-/// left out.
+/// The names of the folders directly in a folder, sorted; nothing in them is looked at. Names that
+/// no object can have are left out.
 pub fn list_folders(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
@@ -53,10 +55,25 @@ pub fn list_below(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut files = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(below) = folders.pop() {
-        let prefix = |name: &str| if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        let prefix = |name: &str| {
+            if below.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{below}/{name}")
+            }
+        };
         let listing = list(&folder.join(&below))?;
-        files.extend(listing.objects.into_iter().map(|entry| Entry { name: prefix(&entry.name), ..entry }));
-        folders.extend(listing.strays.iter().filter(|s| s.kind == StrayKind::Folder).map(|s| prefix(&s.name)));
+        files.extend(listing.objects.into_iter().map(|entry| Entry {
+            name: prefix(&entry.name),
+            ..entry
+        }));
+        folders.extend(
+            listing
+                .strays
+                .iter()
+                .filter(|s| s.kind == StrayKind::Folder)
+                .map(|s| prefix(&s.name)),
+        );
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
@@ -64,7 +81,12 @@ pub fn list_below(folder: &Path) -> io::Result<Vec<Entry>> {
 
 fn add(entry: &DirEntry, listing: &mut Listing) -> io::Result<()> {
     let name = entry.file_name();
-    let mut stray = |kind| listing.strays.push(Stray { name: show(&name), kind });
+    let mut stray = |kind| {
+        listing.strays.push(Stray {
+            name: show(&name),
+            kind,
+        })
+    };
     let Some(plain) = name.to_str().filter(|name| is_object_name(name)) else {
         stray(StrayKind::Name);
         return Ok(());
@@ -72,8 +94,10 @@ fn add(entry: &DirEntry, listing: &mut Listing) -> io::Result<()> {
     let metadata = match fs::metadata(entry.path()) {
         Ok(metadata) => metadata,
         Err(error) => {
-            let is_broken = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-                || error.raw_os_error() == Some(LINK_LOOP);
+            let is_broken = matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) || error.raw_os_error() == Some(LINK_LOOP);
             return match fs::symlink_metadata(entry.path()) {
                 // Removed since it was listed.
                 Err(_) => Ok(()),
@@ -108,11 +132,12 @@ fn may_hold_files(folder: &Path) -> io::Result<bool> {
 /// ELOOP: a link that ends in itself.
 const LINK_LOOP: i32 = 40;
 
-/// Names of objects have no control characters; `object_store` keeps names that end in `#` and digits for files that it
-/// has not finished.
+/// Names of objects have no control characters; `object_store` keeps names that end in `#` and
+/// digits for files that it has not finished.
 fn is_object_name(name: &str) -> bool {
-    let is_unfinished =
-        name.rsplit_once('#').is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit()));
+    let is_unfinished = name
+        .rsplit_once('#')
+        .is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit()));
     !is_unfinished && !name.chars().any(|c| c.is_ascii_control())
 }
 
@@ -121,10 +146,13 @@ fn show(name: &OsStr) -> String {
     let chunks = name.as_bytes().utf8_chunks();
     chunks
         .flat_map(|chunk| {
-            let text = chunk
-                .valid()
-                .chars()
-                .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
+            let text = chunk.valid().chars().map(|c| {
+                if c.is_control() {
+                    c.escape_default().to_string()
+                } else {
+                    c.to_string()
+                }
+            });
             let bytes = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
             text.chain(bytes).collect::<Vec<_>>()
         })
@@ -133,7 +161,10 @@ fn show(name: &OsStr) -> String {
 
 fn object(name: &str, metadata: &Metadata) -> io::Result<Entry> {
     let modified = metadata.modified()?;
-    let modified_us = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let modified_us = modified
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_micros();
     Ok(Entry {
         name: name.to_owned(),
         size_bytes: metadata.len(),
@@ -151,7 +182,14 @@ mod tests {
     #[test]
     fn a_folder_is_listed_with_everything_in_it() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.parquet", "000001_0", ".a.crc", "a\nb", "half#12", "half#"] {
+        for name in [
+            "b.parquet",
+            "000001_0",
+            ".a.crc",
+            "a\nb",
+            "half#12",
+            "half#",
+        ] {
             fs::write(dir.path().join(name), "12").unwrap();
         }
         fs::write(dir.path().join(OsStr::from_bytes(b"_\xff")), "").unwrap();
@@ -162,9 +200,26 @@ mod tests {
         symlink("b.parquet", dir.path().join("link")).unwrap();
 
         let listing = list(dir.path()).unwrap();
-        let names: Vec<(&str, u64)> = listing.objects.iter().map(|o| (o.name.as_str(), o.size_bytes)).collect();
-        assert_eq!(names, [(".a.crc", 2), ("000001_0", 2), ("b.parquet", 2), ("half#", 2), ("link", 2)]);
-        let strays: Vec<(&str, StrayKind)> = listing.strays.iter().map(|s| (s.name.as_str(), s.kind)).collect();
+        let names: Vec<(&str, u64)> = listing
+            .objects
+            .iter()
+            .map(|o| (o.name.as_str(), o.size_bytes))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                (".a.crc", 2),
+                ("000001_0", 2),
+                ("b.parquet", 2),
+                ("half#", 2),
+                ("link", 2)
+            ]
+        );
+        let strays: Vec<(&str, StrayKind)> = listing
+            .strays
+            .iter()
+            .map(|s| (s.name.as_str(), s.kind))
+            .collect();
         let expected = [
             ("_\\xff", StrayKind::Name),
             ("a\\nb", StrayKind::Name),
@@ -174,11 +229,20 @@ mod tests {
             ("loop", StrayKind::BrokenLink),
         ];
         assert_eq!(strays, expected);
-        assert!(list(&dir.path().join("nothing")).unwrap().objects.is_empty());
+        assert!(
+            list(&dir.path().join("nothing"))
+                .unwrap()
+                .objects
+                .is_empty()
+        );
         assert_eq!(list_folders(dir.path()).unwrap(), ["empty", "hour=00"]);
         // A link through a file is broken too.
         symlink("b.parquet/x", dir.path().join("through")).unwrap();
-        let through = list(dir.path()).unwrap().strays.into_iter().find(|stray| stray.name == "through");
+        let through = list(dir.path())
+            .unwrap()
+            .strays
+            .into_iter()
+            .find(|stray| stray.name == "through");
         assert_eq!(through.map(|stray| stray.kind), Some(StrayKind::BrokenLink));
     }
 
@@ -189,7 +253,11 @@ mod tests {
         for name in ["dt=1/x/b", "dt=1/a", "dt=1/bad\tname", "c"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        let names: Vec<String> = list_below(dir.path()).unwrap().into_iter().map(|entry| entry.name).collect();
+        let names: Vec<String> = list_below(dir.path())
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect();
         assert_eq!(names, ["c", "dt=1/a", "dt=1/x/b"]);
     }
 }

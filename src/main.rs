@@ -34,10 +34,13 @@ fn main() -> process::ExitCode {
     bug::note_panics();
     let answer = bug::catch(|| answer(&cli, environment));
     let answer = answer.unwrap_or_else(|error| report_error(&cli, &error));
-    answer_on_stdout(answer.exit_code, |stdout| stdout.write_all(redact(&answer.stdout).as_bytes()))
+    answer_on_stdout(answer.exit_code, |stdout| {
+        stdout.write_all(redact(&answer.stdout).as_bytes())
+    })
 }
 
-/// The variables of this process; those that libraries would read by themselves and must not are removed before.
+/// The variables of this process; those that libraries would read by themselves and must not are
+/// removed before.
 fn take_environment() -> Vec<(String, String)> {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(environment::is_foreign) {
@@ -45,14 +48,16 @@ fn take_environment() -> Vec<(String, String)> {
             unsafe { std::env::remove_var(name) };
         }
     }
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
     let variables: Vec<(String, String)> = std::env::vars_os().filter_map(text).collect();
     redact::remember(environment::secrets(&variables));
     variables
 }
 
-/// An answer that cannot be written is not given, so exit code 0 becomes 74; any other code says something graver. A
-/// reader that has seen enough may close the pipe.
+/// An answer that cannot be written is not given, so exit code 0 becomes 74; any other code says
+/// something graver. A reader that has seen enough may close the pipe.
 fn answer_on_stdout(
     exit_code: ExitCode,
     write: impl FnOnce(&mut StdoutLock) -> std::io::Result<()>,
@@ -61,7 +66,11 @@ fn answer_on_stdout(
     match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             say(&format!("error: {}", messages::no_stdout(error)));
-            let failed = if exit_code == ExitCode::Published { ExitCode::StoreFailed } else { exit_code };
+            let failed = if exit_code == ExitCode::Published {
+                ExitCode::StoreFailed
+            } else {
+                exit_code
+            };
             failed.into()
         }
         _ => exit_code.into(),
@@ -71,14 +80,18 @@ fn answer_on_stdout(
 fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = cli.global.threads.map_or(cores, usize::from);
-    // Polars computes with a pool of its own, and now and then with the one that rayon has for everybody.
+    // Polars computes with a pool of its own, and now and then with the one that rayon has for
+    // everybody.
     for pool in ["POLARS_MAX_THREADS", "RAYON_NUM_THREADS"] {
         // SAFETY: no other thread exists yet.
         unsafe { std::env::set_var(pool, threads.to_string()) };
     }
     // Reads of local files are blocking calls, of which the runtime would run up to 512 at once.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(threads).max_blocking_threads(threads).enable_all();
+    let runtime = runtime
+        .worker_threads(threads)
+        .max_blocking_threads(threads)
+        .enable_all();
     let runtime = runtime.build().map_err(messages::no_threads)?;
     let mut system = System::new();
     system.refresh_memory();
@@ -89,21 +102,29 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
         host: System::host_name().unwrap_or_default(),
         process_id: process::id(),
         nonce: RandomState::new().build_hasher().finish(),
-        memory_bytes: system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory),
+        memory_bytes: system
+            .cgroup_limits()
+            .map_or(system.total_memory(), |limits| limits.total_memory),
         cores,
         temporary_folder: std::env::temp_dir(),
-        stop: if cli.command.access() == Access::ReadIfThere { Stop::default() } else { listen_to_signals()? },
+        stop: if cli.command.access() == Access::ReadIfThere {
+            Stop::default()
+        } else {
+            listen_to_signals()?
+        },
         runtime: runtime.handle().clone(),
     };
     execute(cli, &surroundings)
 }
 
-/// The first SIGINT or SIGTERM asks to stop; the second ends the process where it stands, which loses nothing either.
+/// The first SIGINT or SIGTERM asks to stop; the second ends the process where it stands, which
+/// loses nothing either.
 fn listen_to_signals() -> Result<Stop> {
     let (stop, is_asked) = (Stop::default(), Arc::new(AtomicBool::new(false)));
     for signal in [SIGINT, SIGTERM] {
         let number = i32::try_from(signal)?;
-        // In this order: what is registered first sees what the first signal has set only at the second.
+        // In this order: what is registered first sees what the first signal has set only at the
+        // second.
         flag::register_conditional_shutdown(number, 128 + number, is_asked.clone())?;
         flag::register(number, is_asked.clone())?;
         flag::register_usize(number, stop.0.clone(), signal)?;
@@ -113,7 +134,10 @@ fn listen_to_signals() -> Result<Stop> {
 
 /// Help and version are answers; anything else is a wrong command line.
 fn refuse(error: &clap::Error) -> process::ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
         return answer_on_stdout(ExitCode::Published, |_| error.print());
     }
     let text = error.to_string();
@@ -124,10 +148,15 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
         let _ = error.print();
     }
     let arguments: Vec<_> = std::env::args().collect();
-    if arguments.iter().any(|a| a == "--format=json") || arguments.windows(2).any(|w| w == ["--format", "json"]) {
+    if arguments.iter().any(|a| a == "--format=json")
+        || arguments.windows(2).any(|w| w == ["--format", "json"])
+    {
         let first_line = text.lines().next().unwrap_or_default();
-        let document = json!({ "error": first_line, "exit_code": ExitCode::Usage as u8 }).to_string();
-        return answer_on_stdout(ExitCode::Usage, |stdout| writeln!(stdout, "{}", redact(&document)));
+        let document =
+            json!({ "error": first_line, "exit_code": ExitCode::Usage as u8 }).to_string();
+        return answer_on_stdout(ExitCode::Usage, |stdout| {
+            writeln!(stdout, "{}", redact(&document))
+        });
     }
     ExitCode::Usage.into()
 }
@@ -154,17 +183,22 @@ fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     Answer { stdout, exit_code }
 }
 
-/// Structured logs go to stderr; `RUST_LOG` narrows or widens them, but a quiet run stays quiet. In text form people get
-/// progress instead.
+/// Structured logs go to stderr; `RUST_LOG` narrows or widens them, but a quiet run stays quiet. In
+/// text form people get progress instead.
 fn start_logs(global: &Global) {
     let filter = match (global.quiet, global.log_format) {
         (true, Format::Text) => EnvFilter::new("off"),
         (true, Format::Json) => EnvFilter::new("campaign_etl=warn"),
-        (false, format) => EnvFilter::try_from_default_env()
-            .unwrap_or_else(|_| EnvFilter::new(if format == Format::Json { "campaign_etl=info" } else { "off" })),
+        (false, format) => EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+            EnvFilter::new(if format == Format::Json {
+                "campaign_etl=info"
+            } else {
+                "off"
+            })
+        }),
     };
-    // Its own complaint about a stderr that cannot be written would panic there. Colours would stand between a name and
-    // its value, where a secret has to be recognized.
+    // Its own complaint about a stderr that cannot be written would panic there. Colours would
+    // stand between a name and its value, where a secret has to be recognized.
     let logs = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_ansi(false)

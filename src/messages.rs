@@ -1,7 +1,9 @@
-//! Every message with exit code 65, 74, 75 or 78, as data: the words of the error and what an operator is told of it.
+//! Every message with exit code 65, 74, 75 or 78, as data: the words of the error and what an
+//! operator is told of it.
 //!
-//! A message is one entry of the list below. The entry makes a function, and only these functions make the errors, so a new
-//! message cannot be without its entry, its remedy or one of its places. `docs/messages.md` is written from the list.
+//! A message is one entry of the list below. The entry makes a function, and only these functions
+//! make the errors, so a new message cannot be without its entry, its remedy or one of its places.
+//! `docs/messages.md` is written from the list.
 
 use std::fmt::{self, Debug, Display, Write};
 
@@ -107,8 +109,8 @@ impl Display for Waiting {
     }
 }
 
-/// Makes a function of each message, and the list. A place that the words do not name, or a name without a place, does not
-/// compile.
+/// Makes a function of each message, and the list. A place that the words do not name, or a name
+/// without a place, does not compile.
 macro_rules! messages {
     ($(
         $name:ident($($place:ident),*) -> $error:ident {
@@ -137,7 +139,8 @@ macro_rules! messages {
             },
         )*];
     };
-    // One format for both, so that each place may be in either of them; a mark that no text holds parts them.
+    // One format for both, so that each place may be in either of them; a mark that no text holds
+    // parts them.
     (@split $error:ident, $text:literal, $to_do:literal, $($place:ident),*) => {{
         let both = format!(concat!($text, "\u{0}", $to_do), $($place = $place),*);
         let (text, to_do) = both.split_once('\u{0}').unwrap_or((&both, ""));
@@ -148,8 +151,7 @@ macro_rules! messages {
 const BROKEN: &str = "of a required export: what was published of the day before, or benchmarks of the day before; of an optional one: all but what needs it";
 const KEPT: &str = "what was published before; nothing new of the day";
 const NOTHING: &str = "what was published before; the run does not start";
-const AS_IF_MISSING: &str =
-    "everything; days that need it are computed as if it were missing, and the day itself is reported as failed";
+const AS_IF_MISSING: &str = "everything; days that need it are computed as if it were missing, and the day itself is reported as failed";
 const WHOLE: &str = "what was published before; the commit is brought to its end by the next run";
 
 messages! {
@@ -635,8 +637,14 @@ messages! {
 
 /// Exit codes with messages, in order, and what a run that ends with one has met.
 const CODES: [(u8, &str); 4] = [
-    (65, "an export is broken: a person is needed, a retry does not help"),
-    (74, "the store failed, or the machine: run again; what stays needs a person"),
+    (
+        65,
+        "an export is broken: a person is needed, a retry does not help",
+    ),
+    (
+        74,
+        "the store failed, or the machine: run again; what stays needs a person",
+    ),
     (75, "not yet: run again later"),
     (78, "the configuration is wrong: a person is needed"),
 ];
@@ -646,10 +654,18 @@ pub fn page() -> String {
     let mut page = String::from(HEAD);
     for (code, what) in CODES {
         let _ = write!(page, "\n## {code}: {what}\n\n");
-        page += "| message | means | published meanwhile | what to do |\n| --- | --- | --- | --- |\n";
+        page +=
+            "| message | means | published meanwhile | what to do |\n| --- | --- | --- | --- |\n";
         for message in MESSAGES.iter().filter(|message| message.code == code) {
-            let Message { text, means, meanwhile, to_do, .. } = message;
-            let cells = [text, means, meanwhile, to_do].map(|cell| cell.replace(":?}", "}").replace('|', "\\|"));
+            let Message {
+                text,
+                means,
+                meanwhile,
+                to_do,
+                ..
+            } = message;
+            let cells = [text, means, meanwhile, to_do]
+                .map(|cell| cell.replace(":?}", "}").replace('|', "\\|"));
             let _ = writeln!(page, "| {} |", cells.join(" | "));
         }
     }
@@ -677,7 +693,10 @@ mod tests {
     #[test]
     fn the_page_for_operators_is_written_from_the_messages() {
         let found = include_str!("../docs/messages.md");
-        assert!(found == page(), "run: campaign-etl docs messages > docs/messages.md");
+        assert!(
+            found == page(),
+            "run: campaign-etl docs messages > docs/messages.md"
+        );
     }
 
     #[test]
@@ -685,22 +704,53 @@ mod tests {
         let mut names = BTreeSet::new();
         let mut cells = BTreeSet::new();
         for message in MESSAGES {
-            assert!(names.insert(message.name) && cells.insert((message.text, message.to_do)), "{}", message.name);
-            for cell in [message.text, message.to_do, message.means, message.meanwhile] {
-                assert!(!cell.is_empty() && !cell.contains(['\n', '\u{0}']), "{}: {cell:?}", message.name);
+            assert!(
+                names.insert(message.name) && cells.insert((message.text, message.to_do)),
+                "{}",
+                message.name
+            );
+            for cell in [
+                message.text,
+                message.to_do,
+                message.means,
+                message.meanwhile,
+            ] {
+                assert!(
+                    !cell.is_empty() && !cell.contains(['\n', '\u{0}']),
+                    "{}: {cell:?}",
+                    message.name
+                );
             }
-            assert!(message.means.ends_with('.') && !message.to_do.ends_with('.'), "{}", message.name);
-            assert!(CODES.iter().any(|(code, _)| *code == message.code), "{} has code {}", message.name, message.code);
+            assert!(
+                message.means.ends_with('.') && !message.to_do.ends_with('.'),
+                "{}",
+                message.name
+            );
+            assert!(
+                CODES.iter().any(|(code, _)| *code == message.code),
+                "{} has code {}",
+                message.name,
+                message.code
+            );
         }
     }
 
     #[test]
     fn the_codes_of_the_errors_are_those_that_a_run_ends_with() {
-        assert_eq!(of_error(&store_failed("read", "x", "y").into()) as u8, StoreFailed::CODE);
+        assert_eq!(
+            of_error(&store_failed("read", "x", "y").into()) as u8,
+            StoreFailed::CODE
+        );
         assert_eq!(of_error(&held("x").into()) as u8, Held::CODE);
         assert_eq!(of_error(&lease_lost().into()) as u8, LeaseLost::CODE);
-        assert_eq!(of_error(&empty_location("exports").into()) as u8, ConfigWrong::CODE);
-        assert_eq!((ExitCode::Blocked as u8, ExitCode::TryLater as u8), (Broken::CODE, Waiting::CODE));
+        assert_eq!(
+            of_error(&empty_location("exports").into()) as u8,
+            ConfigWrong::CODE
+        );
+        assert_eq!(
+            (ExitCode::Blocked as u8, ExitCode::TryLater as u8),
+            (Broken::CODE, Waiting::CODE)
+        );
     }
 
     #[test]
@@ -714,13 +764,17 @@ mod tests {
         assert_eq!(blocked.to_do(), "have the export mended and run again");
     }
 
-    /// The compiler sees to it that nothing else makes these errors; this, that nothing is listed that nobody says.
+    /// The compiler sees to it that nothing else makes these errors; this, that nothing is listed
+    /// that nobody says.
     #[test]
     fn every_message_is_said_somewhere() {
         let mut source = String::new();
         let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
         while let Some(folder) = folders.pop() {
-            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            for path in std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+            {
                 match path.is_dir() {
                     true => folders.push(path),
                     false if path.ends_with("messages.rs") => {}
@@ -730,7 +784,11 @@ mod tests {
         }
         for message in MESSAGES {
             let says = ["(", ")", ","].map(|after| format!("messages::{}{after}", message.name));
-            assert!(says.iter().any(|says| source.contains(says)), "nobody says {}", message.name);
+            assert!(
+                says.iter().any(|says| source.contains(says)),
+                "nobody says {}",
+                message.name
+            );
         }
     }
 }

@@ -1,27 +1,43 @@
-//! The formulas that several tables share: ratios and what an empty denominator gives, shares, ranks.
+//! The formulas that several tables share: ratios and what an empty denominator gives, shares,
+//! ranks.
 
 use anyhow::Result;
 use polars::prelude::*;
 
 use crate::columns;
 
-/// `numerator / denominator` as DOUBLE, divided once; null where the denominator is 0 or either is null.
+/// `numerator / denominator` as DOUBLE, divided once; null where the denominator is 0 or either is
+/// null.
 ///
-/// Both are exact whole numbers; money (cents) over money is its own ratio, for money over a count see [`money_per`].
+/// Both are exact whole numbers; money (cents) over money is its own ratio, for money over a count
+/// see [`money_per`].
 pub fn ratio(numerator: Expr, denominator: Expr) -> Expr {
-    let both = [numerator.cast(DataType::Float64), denominator.cast(DataType::Float64)];
+    let both = [
+        numerator.cast(DataType::Float64),
+        denominator.cast(DataType::Float64),
+    ];
     let double = |_: &Schema, of: &[Field]| Ok(Field::new(of[0].name().clone(), DataType::Float64));
     map_multiple(|both| divided(&both[0], &both[1]), both, double)
 }
 
-/// Polars' own division multiplies by the reciprocal where the denominator is a single value or a column of one row: two
-/// roundings, and 49 / 49 is less than 1.
+/// Polars' own division multiplies by the reciprocal where the denominator is a single value or a
+/// column of one row: two roundings, and 49 / 49 is less than 1.
 fn divided(numerators: &Column, denominators: &Column) -> PolarsResult<Column> {
     let rows = numerators.len().max(denominators.len());
-    let of_rows = |column: &Column| if column.len() == rows { column.clone() } else { column.new_from_index(0, rows) };
+    let of_rows = |column: &Column| {
+        if column.len() == rows {
+            column.clone()
+        } else {
+            column.new_from_index(0, rows)
+        }
+    };
     let (numerators, denominators) = (of_rows(numerators), of_rows(denominators));
     let divide = |(n, d): (Option<f64>, Option<f64>)| Some(n? / d.filter(|d| *d != 0.0)?);
-    let ratios = numerators.f64()?.iter().zip(denominators.f64()?.iter()).map(divide);
+    let ratios = numerators
+        .f64()?
+        .iter()
+        .zip(denominators.f64()?.iter())
+        .map(divide);
     Ok(columns::doubles(numerators.name(), ratios))
 }
 
@@ -63,15 +79,21 @@ pub fn gpm() -> Expr {
 
 /// The row's share of the sum over its `group`.
 pub fn impression_share(group: &[&str]) -> Result<Expr> {
-    let of_group = col("product_impressions").sum().over(group.iter().map(|name| col(*name)).collect::<Vec<_>>())?;
+    let of_group = col("product_impressions")
+        .sum()
+        .over(group.iter().map(|name| col(*name)).collect::<Vec<_>>())?;
     Ok(ratio(col("product_impressions"), of_group).alias("impression_share"))
 }
 
-/// Adds `gmv_rank`: 1 = highest `gmv` within `group`; ties by smaller `id`. Sorts the rows by group and rank.
+/// Adds `gmv_rank`: 1 = highest `gmv` within `group`; ties by smaller `id`. Sorts the rows by group
+/// and rank.
 pub fn with_gmv_rank(rows: DataFrame, group: &[&str], id: &str) -> Result<DataFrame> {
     let by: Vec<&str> = group.iter().copied().chain(["gmv", id]).collect();
     let descending: Vec<bool> = by.iter().map(|name| *name == "gmv").collect();
-    let mut rows = rows.sort(by, SortMultipleOptions::default().with_order_descending_multi(descending))?;
+    let mut rows = rows.sort(
+        by,
+        SortMultipleOptions::default().with_order_descending_multi(descending),
+    )?;
     let continues = columns::continues_group(&rows, group)?;
     let ranks = continues.iter().scan(0_i64, |rank, continues| {
         *rank = if *continues { *rank + 1 } else { 1 };
@@ -86,8 +108,19 @@ mod tests {
     use super::*;
 
     fn one(numerator: Option<i64>, denominator: Option<i64>) -> Option<f64> {
-        let rows = DataFrame::new(1, vec![columns::ints("n", [numerator]), columns::ints("d", [denominator])]).unwrap();
-        let rows = rows.lazy().select([ratio(col("n"), col("d")).alias("r")]).collect().unwrap();
+        let rows = DataFrame::new(
+            1,
+            vec![
+                columns::ints("n", [numerator]),
+                columns::ints("d", [denominator]),
+            ],
+        )
+        .unwrap();
+        let rows = rows
+            .lazy()
+            .select([ratio(col("n"), col("d")).alias("r")])
+            .collect()
+            .unwrap();
         rows.column("r").unwrap().f64().unwrap().get(0)
     }
 
@@ -104,9 +137,22 @@ mod tests {
     #[test]
     fn a_ratio_is_divided_once_however_many_rows_there_are() {
         assert_eq!(one(Some(49), Some(49)), Some(1.0));
-        let rows = DataFrame::new(2, vec![columns::ints("n", [49, 98])]).unwrap().lazy();
-        let rows = rows.select([ratio(col("n"), lit(49)).alias("r")]).collect().unwrap();
-        assert_eq!(rows.column("r").unwrap().f64().unwrap().iter().collect::<Vec<_>>(), [Some(1.0), Some(2.0)]);
+        let rows = DataFrame::new(2, vec![columns::ints("n", [49, 98])])
+            .unwrap()
+            .lazy();
+        let rows = rows
+            .select([ratio(col("n"), lit(49)).alias("r")])
+            .collect()
+            .unwrap();
+        assert_eq!(
+            rows.column("r")
+                .unwrap()
+                .f64()
+                .unwrap()
+                .iter()
+                .collect::<Vec<_>>(),
+            [Some(1.0), Some(2.0)]
+        );
     }
 
     #[test]
@@ -121,8 +167,22 @@ mod tests {
         )
         .unwrap();
         let ranked = with_gmv_rank(rows, &["shop_id"], "id").unwrap();
-        let ids: Vec<_> = ranked.column("id").unwrap().i64().unwrap().iter().flatten().collect();
-        let ranks: Vec<_> = ranked.column("gmv_rank").unwrap().i64().unwrap().iter().flatten().collect();
+        let ids: Vec<_> = ranked
+            .column("id")
+            .unwrap()
+            .i64()
+            .unwrap()
+            .iter()
+            .flatten()
+            .collect();
+        let ranks: Vec<_> = ranked
+            .column("gmv_rank")
+            .unwrap()
+            .i64()
+            .unwrap()
+            .iter()
+            .flatten()
+            .collect();
         assert_eq!((ids, ranks), (vec![5, 3, 9, 1], vec![1, 2, 3, 1]));
     }
 }

@@ -1,4 +1,5 @@
-//! What a person sees on stderr while a command works: a bar on a terminal, one line a stage elsewhere, or logs.
+//! What a person sees on stderr while a command works: a bar on a terminal, one line a stage
+//! elsewhere, or logs.
 
 use std::io::Write;
 
@@ -26,7 +27,11 @@ pub struct Progress {
 
 impl Progress {
     pub fn new(display: Display) -> Progress {
-        let bar = if display == Display::Bar { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let bar = if display == Display::Bar {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
         Progress { display, bar }
     }
 
@@ -34,7 +39,9 @@ impl Progress {
     pub fn start(&self, days: u64) {
         if days > 1 {
             self.bar.set_length(days);
-            if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} days, {eta} left  {wide_msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{bar:30} {pos}/{len} days, {eta} left  {wide_msg}")
+            {
                 self.bar.set_style(style);
             }
         }
@@ -49,7 +56,9 @@ impl Progress {
     pub fn stage(&self, day: chrono::NaiveDate, stage: &str, what: &str) {
         tracing::info!(%day, stage, "{what}");
         match self.display {
-            Display::Bar => self.bar.set_message(redact(&format!("{day} {stage}: {what}")).into_owned()),
+            Display::Bar => self
+                .bar
+                .set_message(redact(&format!("{day} {stage}: {what}")).into_owned()),
             Display::Lines => say(&format!("{day} {stage}: {what}")),
             Display::Logs | Display::Quiet => {}
         }

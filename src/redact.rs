@@ -1,7 +1,9 @@
-//! Keys and signatures are taken out of every text that leaves the program: lines on stderr, logs, stdout.
+//! Keys and signatures are taken out of every text that leaves the program: lines on stderr, logs,
+//! stdout.
 //!
-//! A secret can come from anywhere: a location, a line of the job file in an error of its parser, an argument that clap
-//! repeats, the URL or the answer of a request. So it is taken out where text goes out, and nowhere else.
+//! A secret can come from anywhere: a location, a line of the job file in an error of its parser,
+//! an argument that clap repeats, the URL or the answer of a request. So it is taken out where text
+//! goes out, and nowhere else.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -18,14 +20,18 @@ const LEAST_SECRET_BYTES: usize = 8;
 
 static SECRETS: OnceLock<Vec<String>> = OnceLock::new();
 
-/// Values that no text may hold, wherever it comes from: the keys of this process's environment. Only the first call counts.
+/// Values that no text may hold, wherever it comes from: the keys of this process's environment.
+/// Only the first call counts.
 pub fn remember(secrets: Vec<String>) {
-    let secrets = secrets.into_iter().filter(|secret| secret.len() >= LEAST_SECRET_BYTES).collect();
+    let secrets = secrets
+        .into_iter()
+        .filter(|secret| secret.len() >= LEAST_SECRET_BYTES)
+        .collect();
     let _ = SECRETS.set(secrets);
 }
 
-/// The text without what looks like a key: user names and passwords in URLs, signatures in queries, values of settings that
-/// are named like a key, and what [`remember`] was given.
+/// The text without what looks like a key: user names and passwords in URLs, signatures in queries,
+/// values of settings that are named like a key, and what [`remember`] was given.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let mut redacted = Cow::Borrowed(text);
     for secret in SECRETS.get().into_iter().flatten() {
@@ -33,8 +39,10 @@ pub fn redact(text: &str) -> Cow<'_, str> {
             redacted = Cow::Owned(redacted.replace(secret, HIDDEN));
         }
     }
-    let users: Vec<Range<usize>> =
-        SCHEME.find_iter(&redacted).filter_map(|m| user_in_url(&redacted, m.range())).collect();
+    let users: Vec<Range<usize>> = SCHEME
+        .find_iter(&redacted)
+        .filter_map(|m| user_in_url(&redacted, m.range()))
+        .collect();
     for user in users.into_iter().rev() {
         redacted.to_mut().replace_range(user, HIDDEN);
     }
@@ -71,22 +79,30 @@ impl Write for Stderr {
 static SCHEME: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)\b(?:(?:s3a?|gs|az|abfss?|adl|azure):/*|[a-z][a-z0-9+.-]*:/+)"));
 
-/// `name=value` of a query or a line of settings; the `=` may be percent-encoded, the value in quotes.
+/// `name=value` of a query or a line of settings; the `=` may be percent-encoded, the value in
+/// quotes.
 static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
     let name = format!(r#"(?:%3F|%26|\b)(?:{NAMED_LIKE_A_KEY}|sig)\\?["']?"#);
-    pattern(&format!(r#"(?i)({name}\s*(?:=|%3D)\s*)(?:{QUOTED_VALUE}|'[^']*'?|[^\s"'&;,<>)\\]+)"#))
+    pattern(&format!(
+        r#"(?i)({name}\s*(?:=|%3D)\s*)(?:{QUOTED_VALUE}|'[^']*'?|[^\s"'&;,<>)\\]+)"#
+    ))
 });
 
 /// `"name": "value"` of JSON.
-static QUOTED: LazyLock<Regex> =
-    LazyLock::new(|| pattern(&format!(r#"(?i)(\b(?:{NAMED_LIKE_A_KEY})\\?"\s*:\s*){QUOTED_VALUE}"#)));
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(&format!(
+        r#"(?i)(\b(?:{NAMED_LIKE_A_KEY})\\?"\s*:\s*){QUOTED_VALUE}"#
+    ))
+});
 
 /// A text in quotes; and one in quotes that are escaped, because the whole is in a text of JSON.
 const QUOTED_VALUE: &str = r#"(?:"(?:[^"\\]|\\.)*"?|\\"(?:[^"\\]|\\\\.)*(?:\\")?)"#;
 
 /// `name: value` of a request.
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"(?i)(\bx-amz-security-token:\s*|\bauthorization:\s*basic\s+|\bbearer\s+)[^\s"',]{4,}"#)
+    pattern(
+        r#"(?i)(\bx-amz-security-token:\s*|\bauthorization:\s*basic\s+|\bbearer\s+)[^\s"',]{4,}"#,
+    )
 });
 
 /// `aws_secret_access_key`, `X-Amz-Signature`, `AccountKey`, `SharedAccessSignature`, ...
@@ -97,9 +113,13 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }
 
-/// The user name and password in the URL that begins at `scheme`, which may hold `/` and `@` that nobody has encoded.
+/// The user name and password in the URL that begins at `scheme`, which may hold `/` and `@` that
+/// nobody has encoded.
 fn user_in_url(text: &str, scheme: Range<usize>) -> Option<Range<usize>> {
-    let name = text[scheme.clone()].trim_end_matches('/').trim_end_matches(':').to_ascii_lowercase();
+    let name = text[scheme.clone()]
+        .trim_end_matches('/')
+        .trim_end_matches(':')
+        .to_ascii_lowercase();
     let rest = &text[scheme.end..];
     let ends = |c: char| c.is_whitespace() || "\"'<>`".contains(c);
     let rest = &rest[..rest.find(ends).unwrap_or(rest.len())];
@@ -129,12 +149,18 @@ mod tests {
     #[test]
     fn users_and_passwords_in_urls_are_hidden() {
         for (text, expected) in [
-            ("cannot open s3://AKIA7:wJalr@bucket/x: no", "cannot open s3://***@bucket/x: no"),
+            (
+                "cannot open s3://AKIA7:wJalr@bucket/x: no",
+                "cannot open s3://***@bucket/x: no",
+            ),
             ("s3://AKIA7:wJ/al+r=/@bucket/x", "s3://***@bucket/x"),
             ("s3://AKIA7:12/al@bucket/x", "s3://***@bucket/x"),
             ("S3:/AKIA7:wJalr@bucket", "S3:/***@bucket"),
             ("s3:AKIA7:wJalr@bucket", "s3:***@bucket"),
-            ("exports = \"gs://key@bucket/x\"", "exports = \"gs://***@bucket/x\""),
+            (
+                "exports = \"gs://key@bucket/x\"",
+                "exports = \"gs://***@bucket/x\"",
+            ),
             ("az://name:key@container/x", "az://***@container/x"),
             ("s3://a/b -> s3://k:s@c/d", "s3://a/b -> s3://***@c/d"),
             ("s3://a/b,s3://k:s@c/d", "s3://a/b,s3://***@c/d"),
@@ -149,19 +175,49 @@ mod tests {
     #[test]
     fn signatures_and_settings_named_like_a_key_are_hidden() {
         for (text, expected) in [
-            ("https://a/c?sv=2&sig=Ab%2Bc%3D&se=3", "https://a/c?sv=2&sig=***&se=3"),
+            (
+                "https://a/c?sv=2&sig=Ab%2Bc%3D&se=3",
+                "https://a/c?sv=2&sig=***&se=3",
+            ),
             ("x%3Fsig%3DAb", "x%3Fsig%3D***"),
-            ("?X-Amz-Credential=A/b/c&X-Amz-Signature=0f", "?X-Amz-Credential=***&X-Amz-Signature=***"),
+            (
+                "?X-Amz-Credential=A/b/c&X-Amz-Signature=0f",
+                "?X-Amz-Credential=***&X-Amz-Signature=***",
+            ),
             ("X-Amz-Security-Token=abc", "X-Amz-Security-Token=***"),
-            ("&Signature=ab&AWSAccessKeyId=AK", "&Signature=***&AWSAccessKeyId=***"),
-            ("AccountName=a;AccountKey=Zm9v+/==;EndpointSuffix=s", "AccountName=a;AccountKey=***;EndpointSuffix=s"),
-            ("SharedAccessSignature=sv=2&sig=ab", "SharedAccessSignature=***&sig=***"),
-            ("1 | aws_secret_access_key = \"a b\" # x", "1 | aws_secret_access_key = *** # x"),
-            (r#"{"error":"1 | secret = \"a b\"\n"}"#, r#"{"error":"1 | secret = ***\n"}"#),
+            (
+                "&Signature=ab&AWSAccessKeyId=AK",
+                "&Signature=***&AWSAccessKeyId=***",
+            ),
+            (
+                "AccountName=a;AccountKey=Zm9v+/==;EndpointSuffix=s",
+                "AccountName=a;AccountKey=***;EndpointSuffix=s",
+            ),
+            (
+                "SharedAccessSignature=sv=2&sig=ab",
+                "SharedAccessSignature=***&sig=***",
+            ),
+            (
+                "1 | aws_secret_access_key = \"a b\" # x",
+                "1 | aws_secret_access_key = *** # x",
+            ),
+            (
+                r#"{"error":"1 | secret = \"a b\"\n"}"#,
+                r#"{"error":"1 | secret = ***\n"}"#,
+            ),
             ("password = 'a b'", "password = ***"),
-            (r#"{"private_key": "-----BEGIN A KEY\nab\n", "x": 1}"#, r#"{"private_key": ***, "x": 1}"#),
-            (r#"{"e": "{\"token\": \"a b\\nc\"}"}"#, r#"{"e": "{\"token\": ***}"}"#),
-            ("AWS4-HMAC-SHA256 Credential=A/b, Signature=0f", "AWS4-HMAC-SHA256 Credential=***, Signature=***"),
+            (
+                r#"{"private_key": "-----BEGIN A KEY\nab\n", "x": 1}"#,
+                r#"{"private_key": ***, "x": 1}"#,
+            ),
+            (
+                r#"{"e": "{\"token\": \"a b\\nc\"}"}"#,
+                r#"{"e": "{\"token\": ***}"}"#,
+            ),
+            (
+                "AWS4-HMAC-SHA256 Credential=A/b, Signature=0f",
+                "AWS4-HMAC-SHA256 Credential=***, Signature=***",
+            ),
             ("x-amz-security-token: abcd", "x-amz-security-token: ***"),
             ("authorization: Basic abcd", "authorization: Basic ***"),
             ("Bearer abcdefgh.ij", "Bearer ***"),
@@ -183,7 +239,11 @@ mod tests {
             "sigma=3 design=x",
             "dt=2026-03-14/part-0.parquet#1",
         ] {
-            assert!(matches!(redact(text), Cow::Borrowed(same) if same == text), "{text}: {}", redact(text));
+            assert!(
+                matches!(redact(text), Cow::Borrowed(same) if same == text),
+                "{text}: {}",
+                redact(text)
+            );
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::stop::Stop;
 pub struct Resources {
     /// Threads that decode and add up, at least one.
     pub threads: usize,
-    /// What the whole process is meant to stay within. Each user takes a stated part of it; what it cannot hold goes to
-    /// `spill_folder`.
+    /// What the whole process is meant to stay within. Each user takes a stated part of it; what it
+    /// cannot hold goes to `spill_folder`.
     pub memory_bytes: u64,
-    /// A folder on a local disk for what does not fit into memory. Files there have no name: they are gone with the process.
+    /// A folder on a local disk for what does not fit into memory. Files there have no name: they
+    /// are gone with the process.
     pub spill_folder: PathBuf,
     /// What was written there.
     pub spilled_bytes: Arc<AtomicU64>,
@@ -36,21 +37,36 @@ impl Resources {
 
     /// The same, with an account of its own of what is spilled.
     pub fn counted_apart(&self) -> Resources {
-        Resources { spilled_bytes: Arc::default(), ..self.clone() }
+        Resources {
+            spilled_bytes: Arc::default(),
+            ..self.clone()
+        }
     }
 
-    /// The results of `work` on each item, in the order of the items, computed by all threads; a single one is the caller's.
+    /// The results of `work` on each item, in the order of the items, computed by all threads; a
+    /// single one is the caller's.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
         let threads = self.threads.min(items.len());
         if threads <= 1 {
             return items.into_iter().map(work).collect();
         }
         let waiting = Mutex::new(items.into_iter().enumerate());
-        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let next = || {
+            waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next()
+        };
         let mut done: Vec<(usize, R)> = thread::scope(|scope| {
-            let some = || std::iter::from_fn(next).map(|(n, item)| (n, work(item))).collect::<Vec<_>>();
+            let some = || {
+                std::iter::from_fn(next)
+                    .map(|(n, item)| (n, work(item)))
+                    .collect::<Vec<_>>()
+            };
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
-            let results = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let results = |thread: ScopedJoinHandle<_>| {
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+            };
             threads.into_iter().flat_map(results).collect()
         });
         done.sort_by_key(|(n, _)| *n);

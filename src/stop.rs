@@ -1,4 +1,5 @@
-//! A request to stop (SIGINT, SIGTERM), noticed between steps; what is half done is left to the next run.
+//! A request to stop (SIGINT, SIGTERM), noticed between steps; what is half done is left to the
+//! next run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,8 +31,15 @@ impl Stop {
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.signal == SIGINT { "interrupted" } else { "terminated" };
-        write!(f, "{how}; what was published stays, and running again goes on from there")
+        let how = if self.signal == SIGINT {
+            "interrupted"
+        } else {
+            "terminated"
+        };
+        write!(
+            f,
+            "{how}; what was published stays, and running again goes on from there"
+        )
     }
 }
 

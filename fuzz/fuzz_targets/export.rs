@@ -31,9 +31,12 @@ fn write_seeds() {
     }
 }
 
-// Half of the mutations keep what a change of length would only break: the pages' places, the footer's length.
+// Half of the mutations keep what a change of length would only break: the pages' places, the
+// footer's length.
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    let Some(footer) = footer_start(&data[..size]) else { return fuzzer_mutate(data, size, max_size) };
+    let Some(footer) = footer_start(&data[..size]) else {
+        return fuzzer_mutate(data, size, max_size);
+    };
     match seed % 4 {
         0 => {
             let mut pages = data[..footer].to_vec();
@@ -61,5 +64,6 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 fn footer_start(data: &[u8]) -> Option<usize> {
     let end = data.len().checked_sub(8)?;
     let length = u32::from_le_bytes(data[end..end + 4].try_into().ok()?);
-    end.checked_sub(length as usize).filter(|start| *start > 5 && *start < end)
+    end.checked_sub(length as usize)
+        .filter(|start| *start > 5 && *start < end)
 }

@@ -1,4 +1,5 @@
-//! The program's own JSON, as a later run finds it: any bytes are an error, or a record that is written as it was read.
+//! The program's own JSON, as a later run finds it: any bytes are an error, or a record that is
+//! written as it was read.
 
 #![no_main]
 
@@ -6,7 +7,8 @@ use campaign_etl::exports::quarantine::{Accounting, Example};
 use campaign_etl::publish::commit_log::{Commit, CommittedFile, Record};
 use campaign_etl::publish::lease::{Holder, Owner};
 use campaign_etl::record::manifest::{
-    Blocked, BlockedExports, FooterMark, Manifest, PublishedBenchmark, PublishedTable, Skipped, SkippedSum,
+    Blocked, BlockedExports, FooterMark, Manifest, PublishedBenchmark, PublishedTable, Skipped,
+    SkippedSum,
 };
 use campaign_etl_fuzz::{seeds, survive};
 use libfuzzer_sys::fuzz_target;
@@ -23,8 +25,17 @@ fuzz_target!(init: write_seeds(), |data: &[u8]| {
 
 fn write_seeds() {
     seeds::put("manifest", "full", &serde_json::to_vec(&full()).unwrap());
-    seeds::put("manifest", "record", &serde_json::to_vec(&record()).unwrap());
-    let Record { number, owner, written_at, .. } = record();
+    seeds::put(
+        "manifest",
+        "record",
+        &serde_json::to_vec(&record()).unwrap(),
+    );
+    let Record {
+        number,
+        owner,
+        written_at,
+        ..
+    } = record();
     let holder = Holder {
         fencing_number: number,
         owner,
@@ -38,20 +49,37 @@ fn write_seeds() {
 /// A commit record with something in every field.
 fn record() -> Record {
     let text = || String::from("x");
-    let file = || CommittedFile { path: text(), bytes: 1, sha256: text() };
+    let file = || CommittedFile {
+        path: text(),
+        bytes: 1,
+        sha256: text(),
+    };
     let day = "2026-03-14".parse().unwrap();
     Record {
         number: 2,
         fencing_number: 1,
-        owner: Owner { run_id: text(), host: text(), pid: 3, lease_seconds: 4 },
+        owner: Owner {
+            run_id: text(),
+            host: text(),
+            pid: 3,
+            lease_seconds: 4,
+        },
         written_at: "2026-03-15T09:00:00Z".parse().unwrap(),
         previous_commit: Some(1),
-        commit: Some(Commit { day, staging: text(), files: vec![file()], removed: vec![file()], manifest: file() }),
+        commit: Some(Commit {
+            day,
+            staging: text(),
+            files: vec![file()],
+            removed: vec![file()],
+            manifest: file(),
+        }),
     }
 }
 
 fn check<Json: Serialize + DeserializeOwned>(bytes: &[u8]) {
-    let Ok(record) = serde_json::from_slice::<Json>(bytes) else { return };
+    let Ok(record) = serde_json::from_slice::<Json>(bytes) else {
+        return;
+    };
     let written = serde_json::to_string(&record).unwrap();
     let read: Json = serde_json::from_str(&written).unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), written);
@@ -61,24 +89,65 @@ fn check<Json: Serialize + DeserializeOwned>(bytes: &[u8]) {
 fn full() -> Manifest {
     let text = || String::from("x");
     let day = "2026-03-14".parse().unwrap();
-    let footer = Some(FooterMark { bytes: 1, sha256: text() });
-    let published = PublishedTable { rows: 1, bytes: 2, sha256: text(), footer, inputs: text(), run_id: text() };
-    let sum = SkippedSum { column: text(), shop_id: Some(7), inputs: text() };
+    let footer = Some(FooterMark {
+        bytes: 1,
+        sha256: text(),
+    });
+    let published = PublishedTable {
+        rows: 1,
+        bytes: 2,
+        sha256: text(),
+        footer,
+        inputs: text(),
+        run_id: text(),
+    };
+    let sum = SkippedSum {
+        column: text(),
+        shop_id: Some(7),
+        inputs: text(),
+    };
     let (column, value, key) = (Some(text()), Some(text()), Some(text()));
-    let example = Example { reason: text(), column, value, file: text(), row_number: 1, key };
+    let example = Example {
+        reason: text(),
+        column,
+        value,
+        file: text(),
+        row_number: 1,
+        key,
+    };
     Manifest {
         rollup_inputs: Some(text()),
         first_campaign_day: Some(day),
         tables: [(text(), published)].into(),
         skipped: vec![
-            Skipped { table: text(), day, columns: vec![text()], reason: text(), sum: None },
-            Skipped { table: text(), day, columns: vec![], reason: text(), sum: Some(sum) },
+            Skipped {
+                table: text(),
+                day,
+                columns: vec![text()],
+                reason: text(),
+                sum: None,
+            },
+            Skipped {
+                table: text(),
+                day,
+                columns: vec![],
+                reason: text(),
+                sum: Some(sum),
+            },
         ],
         blocked: Some(BlockedExports {
             inputs: text(),
-            exports: vec![Blocked { dataset: text(), day, reason: text(), remedy: text() }],
+            exports: vec![Blocked {
+                dataset: text(),
+                day,
+                reason: text(),
+                remedy: text(),
+            }],
         }),
-        benchmark: Some(PublishedBenchmark { benchmark_day: day, fallback_reason: Some(text()) }),
+        benchmark: Some(PublishedBenchmark {
+            benchmark_day: day,
+            fallback_reason: Some(text()),
+        }),
         datasets: vec![Accounting {
             dataset: text(),
             rows_read: 3,

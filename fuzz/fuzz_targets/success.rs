@@ -24,9 +24,16 @@ fn read(mark: &[u8]) -> Vec<Defect> {
 
 /// The two forms of `_SUCCESS`.
 fn write_seeds() {
-    let position = DATASETS.iter().position(|dataset| dataset.name == SHOPS.name).unwrap();
-    let file = json!({"name": FILE, "size_bytes": DAY.files[position].len(), "row_count": seeds::ROWS});
-    for (name, mark) in [("empty", String::new()), ("list", json!({"files": [file]}).to_string())] {
+    let position = DATASETS
+        .iter()
+        .position(|dataset| dataset.name == SHOPS.name)
+        .unwrap();
+    let file =
+        json!({"name": FILE, "size_bytes": DAY.files[position].len(), "row_count": seeds::ROWS});
+    for (name, mark) in [
+        ("empty", String::new()),
+        ("list", json!({"files": [file]}).to_string()),
+    ] {
         assert_eq!(read(mark.as_bytes()), [], "{name}");
         seeds::put("success", name, mark.as_bytes());
     }

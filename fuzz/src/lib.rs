@@ -1,4 +1,5 @@
-//! What the targets share: a small valid marketplace in memory, its files as seeds, and what counts as a finding.
+//! What the targets share: a small valid marketplace in memory, its files as seeds, and what counts
+//! as a finding.
 
 mod limits;
 pub mod seeds;
@@ -38,14 +39,26 @@ pub struct Day {
 impl Day {
     #[expect(clippy::new_without_default, reason = "it generates a marketplace")]
     pub fn new() -> Day {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let store = Store::new(Arc::new(InMemory::new()), "memory", runtime.handle().clone());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap();
+        let store = Store::new(
+            Arc::new(InMemory::new()),
+            "memory",
+            runtime.handle().clone(),
+        );
         let folder = tempfile::tempdir().unwrap();
         let world = world();
         campaign_etl::generate::generate(&world, folder.path(), &mut |_| ()).unwrap();
         let read = |dataset: &&Dataset| seeds::first_rows(&path(folder.path(), dataset, &world));
         let files: Vec<Vec<u8>> = DATASETS.iter().map(|d| seeds::plain(&read(d))).collect();
-        let day = Day { store, config: Config::parse("").unwrap(), files, _runtime: runtime };
+        let day = Day {
+            store,
+            config: Config::parse("").unwrap(),
+            files,
+            _runtime: runtime,
+        };
         for (dataset, file) in DATASETS.iter().zip(&day.files) {
             day.put(dataset, FILE, file);
             day.put(dataset, SUCCESS_FILE, b"");
@@ -58,14 +71,18 @@ impl Day {
         self.store.write(&path, bytes.to_vec()).unwrap();
     }
 
-    /// Reads the dataset, and those that decide what of it is in scope, as a run does: to the last row.
+    /// Reads the dataset, and those that decide what of it is in scope, as a run does: to the last
+    /// row.
     ///
-    /// The store cannot fail, so an error is a finding; so is a defect that does not name a file of the folder, and a row
-    /// that is not accounted for.
+    /// The store cannot fail, so an error is a finding; so is a defect that does not name a file of
+    /// the folder, and a row that is not accounted for.
     pub fn read(&self, fuzzed: &Dataset) -> Vec<Defect> {
         let ready = check_day(&self.store, world().first_day, &self.config.required).unwrap();
-        let Readiness::Ready(exports) = ready else { panic!("every folder is final") };
-        let wanted = |dataset: &Dataset| [fuzzed.name, SHOPS.name, CAMPAIGNS.name].contains(&dataset.name);
+        let Readiness::Ready(exports) = ready else {
+            panic!("every folder is final")
+        };
+        let wanted =
+            |dataset: &Dataset| [fuzzed.name, SHOPS.name, CAMPAIGNS.name].contains(&dataset.name);
         // So little memory that rows are spilled and read in rounds.
         let resources = Resources {
             threads: 2,
@@ -75,12 +92,22 @@ impl Day {
             stop: Stop::default(),
         };
         let mut rows = Rows::new(&resources);
-        let read =
-            read_day(&self.store, &exports, &self.config, &resources, &wanted, &mut rows).unwrap();
+        let read = read_day(
+            &self.store,
+            &exports,
+            &self.config,
+            &resources,
+            &wanted,
+            &mut rows,
+        )
+        .unwrap();
         for (dataset, defect) in &read.defects {
             assert_eq!(dataset.name, fuzzed.name);
             if let Defect::Contract(issues) = defect {
-                assert!(!issues.is_empty() && issues.iter().all(|issue| !issue.file.is_empty()), "{issues:?}");
+                assert!(
+                    !issues.is_empty() && issues.iter().all(|issue| !issue.file.is_empty()),
+                    "{issues:?}"
+                );
             }
         }
         for account in &read.accounts {

@@ -1,7 +1,8 @@
-//! What counts as a finding besides a signal and a time-out: a panic that nothing catches, and too much memory.
+//! What counts as a finding besides a signal and a time-out: a panic that nothing catches, and too
+//! much memory.
 //!
-//! The program catches panics of decoders and tells them as damaged files, so a panic by itself is none; and memory is
-//! counted here, because libFuzzer's own look once a second misses short peaks.
+//! The program catches panics of decoders and tells them as damaged files, so a panic by itself is
+//! none; and memory is counted here, because libFuzzer's own look once a second misses short peaks.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,8 @@ const MOST_BYTES: usize = 1 << 30;
 static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// Runs the target's body; libFuzzer's own hook would end the process at the first panic, caught or not.
+/// Runs the target's body; libFuzzer's own hook would end the process at the first panic, caught or
+/// not.
 pub fn survive(body: impl FnOnce()) {
     static HOOK: std::sync::Once = std::sync::Once::new();
     HOOK.call_once(|| {

@@ -1,4 +1,5 @@
-//! Small valid Parquet files of every dataset, in the encodings and codecs that writers choose among.
+//! Small valid Parquet files of every dataset, in the encodings and codecs that writers choose
+//! among.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,9 @@ use parquet::schema::parser::parse_message_type;
 
 /// Puts a seed into a target's corpus, where `cargo fuzz run` looks for it.
 pub fn put(target: &str, name: &str, bytes: &[u8]) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
     fs::create_dir_all(&corpus).unwrap();
     fs::write(corpus.join(name), bytes).unwrap();
 }
@@ -30,7 +33,10 @@ pub const ROWS: usize = 12;
 /// The first rows of a file.
 pub fn first_rows(path: &Path) -> RecordBatch {
     let file = Bytes::from(fs::read(path).unwrap());
-    let mut reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let mut reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .unwrap()
+        .build()
+        .unwrap();
     let batch = reader.next().unwrap().unwrap();
     batch.slice(0, batch.num_rows().min(ROWS))
 }
@@ -44,8 +50,17 @@ pub fn plain(batch: &RecordBatch) -> Vec<u8> {
 pub fn exports(files: &[Vec<u8>]) -> Vec<(usize, String, Vec<u8>)> {
     let mut seeds = Vec::new();
     for (position, file) in files.iter().enumerate() {
-        let mut put = |form: &str, file| seeds.push((position, format!("{}-{form}", DATASETS[position].name), file));
-        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap().build().unwrap();
+        let mut put = |form: &str, file| {
+            seeds.push((
+                position,
+                format!("{}-{form}", DATASETS[position].name),
+                file,
+            ))
+        };
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file))
+            .unwrap()
+            .build()
+            .unwrap();
         let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
         let batch = concat_batches(batches[0].schema_ref(), &batches).unwrap();
         put("plain", file.clone());
@@ -68,18 +83,26 @@ pub fn exports(files: &[Vec<u8>]) -> Vec<(usize, String, Vec<u8>)> {
 }
 
 fn builder() -> WriterPropertiesBuilder {
-    WriterProperties::builder().set_created_by("seed".into()).set_max_row_group_row_count(Some(ROWS / 2))
+    WriterProperties::builder()
+        .set_created_by("seed".into())
+        .set_max_row_group_row_count(Some(ROWS / 2))
 }
 
 /// Data pages of version 2, without dictionaries, in the delta encodings of each column's type.
 fn delta(batch: &RecordBatch) -> WriterPropertiesBuilder {
-    let mut builder = builder().set_writer_version(WriterVersion::PARQUET_2_0).set_dictionary_enabled(false);
+    let mut builder = builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_dictionary_enabled(false);
     let mut texts = 0;
     for field in batch.schema().fields() {
         let encoding = match field.data_type() {
             DataType::Utf8 => {
                 texts += 1;
-                if texts % 2 == 0 { Encoding::DELTA_LENGTH_BYTE_ARRAY } else { Encoding::DELTA_BYTE_ARRAY }
+                if texts % 2 == 0 {
+                    Encoding::DELTA_LENGTH_BYTE_ARRAY
+                } else {
+                    Encoding::DELTA_BYTE_ARRAY
+                }
             }
             DataType::Boolean => Encoding::RLE,
             _ => Encoding::DELTA_BINARY_PACKED,
@@ -90,12 +113,14 @@ fn delta(batch: &RecordBatch) -> WriterPropertiesBuilder {
 }
 
 fn write(batch: &RecordBatch, properties: WriterPropertiesBuilder) -> Vec<u8> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
     writer.write(batch).unwrap();
     writer.into_inner().unwrap()
 }
 
-/// INT96 has no Arrow type to write it from: Spark's layout, nanoseconds of the day and the Julian day.
+/// INT96 has no Arrow type to write it from: Spark's layout, nanoseconds of the day and the Julian
+/// day.
 fn ad_hours_with_int96() -> Vec<u8> {
     let schema = "message ad_hours { required int64 ad_account_id; required int64 shop_id; required int96 hour_start;
         required int64 spend (DECIMAL(18,2)); required int64 gross_revenue (DECIMAL(18,2)); }";
@@ -108,9 +133,17 @@ fn ad_hours_with_int96() -> Vec<u8> {
             Type::INT96 => {
                 let mut hour = Int96::new();
                 hour.set_data(0, 0, 2_461_101);
-                column.typed::<Int96Type>().write_batch(&[hour; 3], None, None).unwrap();
+                column
+                    .typed::<Int96Type>()
+                    .write_batch(&[hour; 3], None, None)
+                    .unwrap();
             }
-            _ => drop(column.typed::<Int64Type>().write_batch(&[1, 2, 3], None, None).unwrap()),
+            _ => drop(
+                column
+                    .typed::<Int64Type>()
+                    .write_batch(&[1, 2, 3], None, None)
+                    .unwrap(),
+            ),
         }
         column.close().unwrap();
     }

@@ -1,13 +1,16 @@
-//! The Arrow (hence Parquet) form of a contract's columns, and the way to and from tables in memory.
+//! The Arrow (hence Parquet) form of a contract's columns, and the way to and from tables in
+//! memory.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use polars::prelude as pl;
@@ -46,7 +49,11 @@ pub fn schema(columns: &[Column]) -> SchemaRef {
 /// # Errors
 /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`.
 pub fn to_batch(table: &Table, rows: &pl::DataFrame) -> Result<RecordBatch> {
-    let arrays = table.columns.iter().map(|column| to_array(table, column, rows)).collect::<Result<Vec<_>>>()?;
+    let arrays = table
+        .columns
+        .iter()
+        .map(|column| to_array(table, column, rows))
+        .collect::<Result<Vec<_>>>()?;
     Ok(RecordBatch::try_new(schema(table.columns), arrays)?)
 }
 
@@ -57,7 +64,9 @@ fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<Arra
         Kind::Int32 => bail!("column {}: results have no INT32", column.name),
         Kind::Money => {
             let cents = values.i128()?;
-            let is_over = |(_, cents): &(usize, Option<i128>)| cents.is_some_and(|cents| cents.abs() > MONEY_MAX_CENTS);
+            let is_over = |(_, cents): &(usize, Option<i128>)| {
+                cents.is_some_and(|cents| cents.abs() > MONEY_MAX_CENTS)
+            };
             if let Some((row, Some(over))) = cents.iter().enumerate().find(is_over) {
                 return Err(SumTooLarge::new(table, column, rows, row, show_cents(over)).into());
             }
@@ -68,7 +77,9 @@ fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<Arra
         Kind::Text => Arc::new(StringArray::from_iter(values.str()?.iter())),
         Kind::Boolean => Arc::new(BooleanArray::from_iter(values.bool()?.iter())),
         Kind::Date => Arc::new(Date32Array::from_iter(values.i32()?.iter())),
-        Kind::Instant => Arc::new(TimestampMicrosecondArray::from_iter(values.i64()?.iter()).with_timezone("UTC")),
+        Kind::Instant => Arc::new(
+            TimestampMicrosecondArray::from_iter(values.i64()?.iter()).with_timezone("UTC"),
+        ),
     })
 }
 
@@ -80,9 +91,16 @@ pub fn from_batch(columns: &[&Column], batch: &RecordBatch) -> Result<pl::DataFr
     let values = columns
         .iter()
         .map(|column| {
-            let array = batch.column_by_name(column.name).with_context(|| format!("no column {}", column.name))?;
+            let array = batch
+                .column_by_name(column.name)
+                .with_context(|| format!("no column {}", column.name))?;
             if *array.data_type() != data_type(column.kind) {
-                bail!("column {}: expected {}, found {}", column.name, column.kind.sql(), array.data_type());
+                bail!(
+                    "column {}: expected {}, found {}",
+                    column.name,
+                    column.kind.sql(),
+                    array.data_type()
+                );
             }
             Ok(from_array(column, array))
         })
@@ -93,17 +111,41 @@ pub fn from_batch(columns: &[&Column], batch: &RecordBatch) -> Result<pl::DataFr
 fn from_array(column: &Column, array: &ArrayRef) -> pl::Column {
     use pl::IntoColumn;
     match column.kind {
-        Kind::Int64 | Kind::Int32 => {
-            array.as_primitive::<Int64Type>().iter().collect::<pl::Int64Chunked>().into_column()
-        }
-        Kind::Money => array.as_primitive::<Decimal128Type>().iter().collect::<pl::Int128Chunked>().into_column(),
-        Kind::Double => array.as_primitive::<Float64Type>().iter().collect::<pl::Float64Chunked>().into_column(),
-        Kind::Text => array.as_string::<i32>().iter().collect::<pl::StringChunked>().into_column(),
-        Kind::Boolean => array.as_boolean().iter().collect::<pl::BooleanChunked>().into_column(),
-        Kind::Date => array.as_primitive::<Date32Type>().iter().collect::<pl::Int32Chunked>().into_column(),
-        Kind::Instant => {
-            array.as_primitive::<TimestampMicrosecondType>().iter().collect::<pl::Int64Chunked>().into_column()
-        }
+        Kind::Int64 | Kind::Int32 => array
+            .as_primitive::<Int64Type>()
+            .iter()
+            .collect::<pl::Int64Chunked>()
+            .into_column(),
+        Kind::Money => array
+            .as_primitive::<Decimal128Type>()
+            .iter()
+            .collect::<pl::Int128Chunked>()
+            .into_column(),
+        Kind::Double => array
+            .as_primitive::<Float64Type>()
+            .iter()
+            .collect::<pl::Float64Chunked>()
+            .into_column(),
+        Kind::Text => array
+            .as_string::<i32>()
+            .iter()
+            .collect::<pl::StringChunked>()
+            .into_column(),
+        Kind::Boolean => array
+            .as_boolean()
+            .iter()
+            .collect::<pl::BooleanChunked>()
+            .into_column(),
+        Kind::Date => array
+            .as_primitive::<Date32Type>()
+            .iter()
+            .collect::<pl::Int32Chunked>()
+            .into_column(),
+        Kind::Instant => array
+            .as_primitive::<TimestampMicrosecondType>()
+            .iter()
+            .collect::<pl::Int64Chunked>()
+            .into_column(),
     }
     .with_name(column.name.into())
 }

@@ -1,4 +1,5 @@
-//! A computed table brought into its contract's form: columns, types, nulls, order of rows, unique key.
+//! A computed table brought into its contract's form: columns, types, nulls, order of rows, unique
+//! key.
 
 use anyhow::{Result, anyhow, bail, ensure};
 use polars::prelude::{self as pl, DataFrame, DataType, SortMultipleOptions};
@@ -12,12 +13,15 @@ impl Table {
     /// The rows in contract form: the contract's columns in file order, sorted by the key.
     ///
     /// # Errors
-    /// When a column is missing, has another type, is null where the contract says never, or when a key repeats; each
-    /// is a bug of this program. `SumTooLarge` when a sum of counts does not fit its column, which absurd exports bring about.
+    /// When a column is missing, has another type, is null where the contract says never, or when a
+    /// key repeats; each is a bug of this program. `SumTooLarge` when a sum of counts does not fit
+    /// its column, which absurd exports bring about.
     pub fn conform(&self, rows: DataFrame) -> Result<DataFrame> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for column in self.columns {
-            let values = rows.column(column.name).map_err(|e| anyhow!(e).context(format!("table {}", self.name)))?;
+            let values = rows
+                .column(column.name)
+                .map_err(|e| anyhow!(e).context(format!("table {}", self.name)))?;
             let values = narrowed(self, column, values, &rows)?;
             ensure!(
                 *values.dtype() == memory_type(column.kind),
@@ -28,7 +32,11 @@ impl Table {
                 values.dtype()
             );
             if column.null.is_none() && values.null_count() > 0 {
-                bail!("table {}, column {}: null in a column that is never null", self.name, column.name);
+                bail!(
+                    "table {}, column {}: null in a column that is never null",
+                    self.name,
+                    column.name
+                );
             }
             columns.push(values);
         }
@@ -37,22 +45,38 @@ impl Table {
             return Ok(rows);
         }
         let rows = rows.sort(self.key.iter().copied(), SortMultipleOptions::default())?;
-        ensure!(columns::ascends(&rows, self.key)?, "table {}: a key is repeated", self.name);
+        ensure!(
+            columns::ascends(&rows, self.key)?,
+            "table {}: a key is repeated",
+            self.name
+        );
         Ok(rows)
     }
 }
 
 /// Counts that were summed in 128 bits, in the 64 of their column.
-fn narrowed(table: &Table, column: &Column, values: &pl::Column, rows: &DataFrame) -> Result<pl::Column> {
+fn narrowed(
+    table: &Table,
+    column: &Column,
+    values: &pl::Column,
+    rows: &DataFrame,
+) -> Result<pl::Column> {
     if column.kind != Kind::Int64 || *values.dtype() != DataType::Int128 {
         return Ok(values.clone());
     }
     let narrow = |(row, sum): (usize, Option<i128>)| {
-        let narrow =
-            |sum: i128| i64::try_from(sum).map_err(|_| SumTooLarge::new(table, column, rows, row, sum.to_string()));
+        let narrow = |sum: i128| {
+            i64::try_from(sum)
+                .map_err(|_| SumTooLarge::new(table, column, rows, row, sum.to_string()))
+        };
         sum.map(narrow).transpose()
     };
-    let narrow: Vec<Option<i64>> = values.i128()?.iter().enumerate().map(narrow).collect::<Result<_, _>>()?;
+    let narrow: Vec<Option<i64>> = values
+        .i128()?
+        .iter()
+        .enumerate()
+        .map(narrow)
+        .collect::<Result<_, _>>()?;
     Ok(columns::ints(column.name, narrow))
 }
 
@@ -63,15 +87,24 @@ mod tests {
 
     fn conformed(items_sold: i128) -> Result<DataFrame> {
         let ids = ["shop_id", "product_id", "sku_id"].map(|name| columns::ints(name, [1]));
-        let sums = [columns::money("items_sold", [items_sold]), columns::money("gmv", [0])];
+        let sums = [
+            columns::money("items_sold", [items_sold]),
+            columns::money("gmv", [0]),
+        ];
         SKU_DAILY.conform(DataFrame::new(1, ids.into_iter().chain(sums).collect())?)
     }
 
     #[test]
     fn a_sum_beyond_int64_is_an_error_that_names_its_column() {
         let greatest = conformed(i64::MAX.into()).unwrap();
-        assert_eq!(greatest.column("items_sold").unwrap().i64().unwrap().get(0), Some(i64::MAX));
+        assert_eq!(
+            greatest.column("items_sold").unwrap().i64().unwrap().get(0),
+            Some(i64::MAX)
+        );
         let error = format!("{:#}", conformed(i128::from(i64::MAX) + 1).unwrap_err());
-        assert_eq!(error, "sku_daily: items_sold of shop 1 adds up to 9223372036854775808, more than INT64 holds");
+        assert_eq!(
+            error,
+            "sku_daily: items_sold of shop 1 adds up to 9223372036854775808, more than INT64 holds"
+        );
     }
 }

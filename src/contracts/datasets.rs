@@ -1,6 +1,8 @@
 //! The ten export datasets (SPEC.md section 2).
 
-use super::{Column, Dataset, Kind, Reason, Rule, WithoutRows, count, day, flag, id, instant, money, text};
+use super::{
+    Column, Dataset, Kind, Reason, Rule, WithoutRows, count, day, flag, id, instant, money, text,
+};
 
 const ABSENT: &str = "none or unknown";
 
@@ -26,16 +28,33 @@ pub static ORDER_LINES: Dataset = Dataset {
     key: &["order_id", "sku_id"],
     rules: &[
         Rule::NotTooLarge {
-            columns: &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"],
+            columns: &[
+                "sub_total",
+                "shipping_fee",
+                "platform_discount",
+                "shipping_platform_discount",
+            ],
         },
-        Rule::AtLeast { columns: &["quantity"], least: 1, reason: Reason::BadQuantity },
         Rule::AtLeast {
-            columns: &["sub_total", "shipping_fee", "platform_discount", "shipping_platform_discount"],
+            columns: &["quantity"],
+            least: 1,
+            reason: Reason::BadQuantity,
+        },
+        Rule::AtLeast {
+            columns: &[
+                "sub_total",
+                "shipping_fee",
+                "platform_discount",
+                "shipping_platform_discount",
+            ],
             least: 0,
             reason: Reason::NegativeMoney,
         },
         Rule::InsideDay { column: "paid_at" },
-        Rule::NotEmpty { column: "channel", reason: Reason::BadChannel },
+        Rule::NotEmpty {
+            column: "channel",
+            reason: Reason::BadChannel,
+        },
     ],
     always_required: true,
     without_rows: WithoutRows::BlocksUnlessAllowed,
@@ -62,7 +81,10 @@ pub static PRODUCT_TRAFFIC: Dataset = Dataset {
             least: 0,
             reason: Reason::NegativeCount,
         },
-        Rule::NotEmpty { column: "channel", reason: Reason::BadChannel },
+        Rule::NotEmpty {
+            column: "channel",
+            reason: Reason::BadChannel,
+        },
     ],
     always_required: true,
     without_rows: WithoutRows::BlocksUnlessAllowed,
@@ -85,10 +107,22 @@ pub static CONTENTS: Dataset = Dataset {
     ],
     key: &["shop_id", "content_id"],
     rules: &[
-        Rule::NotTooLarge { columns: &["views"] },
-        Rule::OneOf { column: "content_type", values: &[VIDEO, LIVE] },
-        Rule::OneOf { column: "account_type", values: &[OFFICIAL_ACCOUNTS, MARKETING_ACCOUNTS, AFFILIATE_ACCOUNTS] },
-        Rule::AtLeast { columns: &["views"], least: 0, reason: Reason::NegativeCount },
+        Rule::NotTooLarge {
+            columns: &["views"],
+        },
+        Rule::OneOf {
+            column: "content_type",
+            values: &[VIDEO, LIVE],
+        },
+        Rule::OneOf {
+            column: "account_type",
+            values: &[OFFICIAL_ACCOUNTS, MARKETING_ACCOUNTS, AFFILIATE_ACCOUNTS],
+        },
+        Rule::AtLeast {
+            columns: &["views"],
+            least: 0,
+            reason: Reason::NegativeCount,
+        },
     ],
     always_required: false,
     without_rows: WithoutRows::Fine,
@@ -105,12 +139,26 @@ pub const AFFILIATE_ACCOUNTS: &str = "AFFILIATE_ACCOUNTS";
 pub static AD_HOURS: Dataset = Dataset {
     name: "ad_hours",
     grain: "one ad account, shop and hour",
-    columns: &[id("ad_account_id"), id("shop_id"), instant("hour_start"), money("spend"), money("gross_revenue")],
+    columns: &[
+        id("ad_account_id"),
+        id("shop_id"),
+        instant("hour_start"),
+        money("spend"),
+        money("gross_revenue"),
+    ],
     key: &["ad_account_id", "shop_id", "hour_start"],
     rules: &[
-        Rule::NotTooLarge { columns: &["spend", "gross_revenue"] },
-        Rule::AtLeast { columns: &["spend", "gross_revenue"], least: 0, reason: Reason::NegativeMoney },
-        Rule::InsideDay { column: "hour_start" },
+        Rule::NotTooLarge {
+            columns: &["spend", "gross_revenue"],
+        },
+        Rule::AtLeast {
+            columns: &["spend", "gross_revenue"],
+            least: 0,
+            reason: Reason::NegativeMoney,
+        },
+        Rule::InsideDay {
+            column: "hour_start",
+        },
     ],
     always_required: false,
     without_rows: WithoutRows::Fine,
@@ -134,11 +182,22 @@ pub static SHOPS: Dataset = Dataset {
 pub static INVENTORY: Dataset = Dataset {
     name: "inventory",
     grain: "one SKU, snapshot at the end of the day",
-    columns: &[id("shop_id"), id("product_id"), id("sku_id"), count("available_quantity", "items")],
+    columns: &[
+        id("shop_id"),
+        id("product_id"),
+        id("sku_id"),
+        count("available_quantity", "items"),
+    ],
     key: &["shop_id", "product_id", "sku_id"],
     rules: &[
-        Rule::NotTooLarge { columns: &["available_quantity"] },
-        Rule::AtLeast { columns: &["available_quantity"], least: 0, reason: Reason::NegativeCount },
+        Rule::NotTooLarge {
+            columns: &["available_quantity"],
+        },
+        Rule::AtLeast {
+            columns: &["available_quantity"],
+            least: 0,
+            reason: Reason::NegativeCount,
+        },
     ],
     always_required: false,
     without_rows: WithoutRows::Fine,
@@ -147,9 +206,17 @@ pub static INVENTORY: Dataset = Dataset {
 pub static CAMPAIGNS: Dataset = Dataset {
     name: "campaigns",
     grain: "one campaign",
-    columns: &[id("campaign_id"), text("campaign_name"), day("first_day"), day("last_day")],
+    columns: &[
+        id("campaign_id"),
+        text("campaign_name"),
+        day("first_day"),
+        day("last_day"),
+    ],
     key: &["campaign_id"],
-    rules: &[Rule::Ordered { first: "first_day", last: "last_day" }],
+    rules: &[Rule::Ordered {
+        first: "first_day",
+        last: "last_day",
+    }],
     always_required: true,
     without_rows: WithoutRows::Fine,
 };
@@ -157,11 +224,21 @@ pub static CAMPAIGNS: Dataset = Dataset {
 pub static CAMPAIGN_SHOPS: Dataset = Dataset {
     name: "campaign_shops",
     grain: "one registration",
-    columns: &[id("campaign_id"), id("shop_id"), money("target_gmv").null(ABSENT)],
+    columns: &[
+        id("campaign_id"),
+        id("shop_id"),
+        money("target_gmv").null(ABSENT),
+    ],
     key: &["campaign_id", "shop_id"],
     rules: &[
-        Rule::NotTooLarge { columns: &["target_gmv"] },
-        Rule::AtLeast { columns: &["target_gmv"], least: 0, reason: Reason::NegativeMoney },
+        Rule::NotTooLarge {
+            columns: &["target_gmv"],
+        },
+        Rule::AtLeast {
+            columns: &["target_gmv"],
+            least: 0,
+            reason: Reason::NegativeMoney,
+        },
     ],
     always_required: true,
     without_rows: WithoutRows::Fine,
@@ -180,7 +257,11 @@ pub static CAMPAIGN_PRODUCTS: Dataset = Dataset {
 pub static SUB_CAMPAIGNS: Dataset = Dataset {
     name: "sub_campaigns",
     grain: "one sub-campaign",
-    columns: &[id("sub_campaign_id"), id("campaign_id"), text("sub_campaign_name")],
+    columns: &[
+        id("sub_campaign_id"),
+        id("campaign_id"),
+        text("sub_campaign_name"),
+    ],
     key: &["sub_campaign_id"],
     rules: &[],
     always_required: false,

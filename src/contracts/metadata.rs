@@ -6,9 +6,14 @@ use serde_json::json;
 
 use super::{Column, Table};
 
-/// `campaign_etl.table`, `.version`, `.grain`, `.day` and `.columns`; nothing in it differs from run to run.
+/// `campaign_etl.table`, `.version`, `.grain`, `.day` and `.columns`; nothing in it differs from
+/// run to run.
 pub fn key_values(table: &Table, day: NaiveDate) -> Vec<KeyValue> {
-    let columns: serde_json::Map<_, _> = table.columns.iter().map(|c| (c.name.to_owned(), describe(c))).collect();
+    let columns: serde_json::Map<_, _> = table
+        .columns
+        .iter()
+        .map(|c| (c.name.to_owned(), describe(c)))
+        .collect();
     [
         ("table", table.name.to_owned()),
         ("version", table.version.to_string()),

@@ -1,8 +1,8 @@
 //! Stage 1: what every export and every result table looks like; the one definition of each column.
 //!
-//! Everything that knows a column by name knows it from here: checking and casting of exports (`exports`), sorting
-//! and conforming of results (`Table::conform`), the Parquet key-value metadata (`metadata`), `docs/tables.md`
-//! (`markdown`) and the generator's writers.
+//! Everything that knows a column by name knows it from here: checking and casting of exports
+//! (`exports`), sorting and conforming of results (`Table::conform`), the Parquet key-value
+//! metadata (`metadata`), `docs/tables.md` (`markdown`) and the generator's writers.
 
 pub mod arrow;
 pub mod conform;
@@ -69,7 +69,13 @@ pub struct Column {
 
 impl Column {
     pub const fn new(name: &'static str, kind: Kind, unit: &'static str) -> Self {
-        Column { name, kind, unit, formula: "", null: None }
+        Column {
+            name,
+            kind,
+            unit,
+            formula: "",
+            null: None,
+        }
     }
 
     pub const fn formula(self, formula: &'static str) -> Self {
@@ -77,7 +83,10 @@ impl Column {
     }
 
     pub const fn null(self, meaning: &'static str) -> Self {
-        Column { null: Some(meaning), ..self }
+        Column {
+            null: Some(meaning),
+            ..self
+        }
     }
 
     pub const fn named(self, name: &'static str) -> Self {
@@ -160,19 +169,32 @@ pub enum Rule {
     /// None of the columns is above [`MOST_AMOUNT`] (money in units of the currency).
     NotTooLarge { columns: &'static [&'static str] },
     /// None of the columns is smaller than `least` (for money: cents).
-    AtLeast { columns: &'static [&'static str], least: i64, reason: Reason },
+    AtLeast {
+        columns: &'static [&'static str],
+        least: i64,
+        reason: Reason,
+    },
     /// The instant lies within the civil day.
     InsideDay { column: &'static str },
     /// The text is not empty.
-    NotEmpty { column: &'static str, reason: Reason },
+    NotEmpty {
+        column: &'static str,
+        reason: Reason,
+    },
     /// The text is one of the values.
-    OneOf { column: &'static str, values: &'static [&'static str] },
+    OneOf {
+        column: &'static str,
+        values: &'static [&'static str],
+    },
     /// `first` is not after `last`.
-    Ordered { first: &'static str, last: &'static str },
+    Ordered {
+        first: &'static str,
+        last: &'static str,
+    },
 }
 
-/// No amount of money, views or stock of one row is larger; sentinels such as 2^63-1 are. Sums of fewer than 10 000 such
-/// rows fit their columns.
+/// No amount of money, views or stock of one row is larger; sentinels such as 2^63-1 are. Sums of
+/// fewer than 10 000 such rows fit their columns.
 pub const MOST_AMOUNT: i64 = 1_000_000_000_000;
 
 impl Rule {
@@ -216,7 +238,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The position of a column, which is the same in the contract and in every batch read under it.
+    /// The position of a column, which is the same in the contract and in every batch read under
+    /// it.
     ///
     /// # Panics
     /// When the contract has no such column: a typing error in this program.
@@ -255,7 +278,8 @@ pub struct Table {
     pub needs: &'static [&'static str],
     /// Columns that are null without an optional export: (dataset, columns).
     pub columns_need: &'static [(&'static str, &'static [&'static str])],
-    /// Raised when the meaning of a column changes, so that what was published before counts as stale.
+    /// Raised when the meaning of a column changes, so that what was published before counts as
+    /// stale.
     pub version: u32,
 }
 
@@ -272,11 +296,16 @@ impl Table {
     }
 }
 
-/// The file that holds a partition's rows; one fixed name, so that a glob reads exactly one version.
+/// The file that holds a partition's rows; one fixed name, so that a glob reads exactly one
+/// version.
 pub const PART_FILE: &str = "part-0.parquet";
-/// Hadoop's mark of a complete folder; in results it has zero bytes (a Polars folder scan fails on a longer one).
+/// Hadoop's mark of a complete folder; in results it has zero bytes (a Polars folder scan fails on
+/// a longer one).
 pub const SUCCESS_FILE: &str = "_SUCCESS";
 
 fn position(columns: &[Column], name: &str, of: &str) -> usize {
-    columns.iter().position(|c| c.name == name).unwrap_or_else(|| panic!("contract `{of}` has no column `{name}`"))
+    columns
+        .iter()
+        .position(|c| c.name == name)
+        .unwrap_or_else(|| panic!("contract `{of}` has no column `{name}`"))
 }

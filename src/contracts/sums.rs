@@ -19,17 +19,44 @@ pub struct SumTooLarge {
 
 impl fmt::Display for SumTooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SumTooLarge { table, column, kind, shop_id, sum } = self;
-        let shop = shop_id.map(|id| format!(" of shop {id}")).unwrap_or_default();
-        write!(f, "{table}: {column}{shop} adds up to {sum}, more than {} holds", kind.sql())
+        let SumTooLarge {
+            table,
+            column,
+            kind,
+            shop_id,
+            sum,
+        } = self;
+        let shop = shop_id
+            .map(|id| format!(" of shop {id}"))
+            .unwrap_or_default();
+        write!(
+            f,
+            "{table}: {column}{shop} adds up to {sum}, more than {} holds",
+            kind.sql()
+        )
     }
 }
 
 impl std::error::Error for SumTooLarge {}
 
 impl SumTooLarge {
-    pub fn new(table: &Table, column: &Column, rows: &DataFrame, row: usize, sum: String) -> SumTooLarge {
-        let shop_id = rows.column("shop_id").ok().and_then(|ids| ids.i64().ok()?.get(row));
-        SumTooLarge { table: table.name, column: column.name, kind: column.kind, shop_id, sum }
+    pub fn new(
+        table: &Table,
+        column: &Column,
+        rows: &DataFrame,
+        row: usize,
+        sum: String,
+    ) -> SumTooLarge {
+        let shop_id = rows
+            .column("shop_id")
+            .ok()
+            .and_then(|ids| ids.i64().ok()?.get(row));
+        SumTooLarge {
+            table: table.name,
+            column: column.name,
+            kind: column.kind,
+            shop_id,
+            sum,
+        }
     }
 }

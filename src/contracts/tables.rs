@@ -13,34 +13,51 @@ const fn mean(name: &'static str, unit: &'static str) -> Column {
 }
 /// The sum over the published days of the period; null on a day leaves that day out.
 const fn summed(column: Column) -> Column {
-    Column { formula: "sum of the daily values over the published days of the period", ..column }
+    Column {
+        formula: "sum of the daily values over the published days of the period",
+        ..column
+    }
 }
 
 // Columns that several tables share, each described once.
 const SHOP_ID: Column = id("shop_id");
-const CATEGORY: Column = text("category").formula("of shops").null("the shop has no category, or is not in shops");
-const GMV: Column = money("gmv").formula("sum of sub_total + shipping_fee; cancelled and refunded orders stay in");
+const CATEGORY: Column = text("category")
+    .formula("of shops")
+    .null("the shop has no category, or is not in shops");
+const GMV: Column =
+    money("gmv").formula("sum of sub_total + shipping_fee; cancelled and refunded orders stay in");
 const GMV_LIVE: Column = money("gmv_live").formula("gmv of channel LIVE");
 const GMV_VIDEO: Column = money("gmv_video").formula("gmv of channel VIDEO");
-const GMV_PRODUCT_CARD: Column =
-    money("gmv_product_card").formula("gmv of every other channel; live + video + product card = gmv");
+const GMV_PRODUCT_CARD: Column = money("gmv_product_card")
+    .formula("gmv of every other channel; live + video + product card = gmv");
 const ORDERS: Column = count("orders", "orders").formula("distinct order_id");
 const SKU_ORDERS: Column = count("sku_orders", "order lines").formula("order lines");
 const ITEMS_SOLD: Column = count("items_sold", "items").formula("sum of quantity");
-const AVG_ORDER_VALUE: Column = mean("avg_order_value", "money per order").formula("gmv / orders").null("no orders");
-const CONTRIBUTION_PRODUCT: Column = money("contribution_product").formula("sum of platform_discount");
-const CONTRIBUTION_SHIPPING: Column = money("contribution_shipping").formula("sum of shipping_platform_discount");
+const AVG_ORDER_VALUE: Column = mean("avg_order_value", "money per order")
+    .formula("gmv / orders")
+    .null("no orders");
+const CONTRIBUTION_PRODUCT: Column =
+    money("contribution_product").formula("sum of platform_discount");
+const CONTRIBUTION_SHIPPING: Column =
+    money("contribution_shipping").formula("sum of shipping_platform_discount");
 const ESTIMATED_CONTRIBUTION: Column = money("estimated_tiktok_contribution")
     .formula("contribution_product + contribution_shipping; an estimate before settlement");
-const PRODUCT_IMPRESSIONS: Column = count("product_impressions", "impressions").formula("sum of impressions");
+const PRODUCT_IMPRESSIONS: Column =
+    count("product_impressions", "impressions").formula("sum of impressions");
 const PRODUCT_CLICKS: Column = count("product_clicks", "clicks").formula("sum of clicks");
 const PAGE_VIEWS: Column = count("page_views", "page views").formula("sum of page_views");
 const ADD_TO_CARTS: Column = count("add_to_carts", "add-to-carts").formula("sum of add_to_carts");
-const CTR: Column = fraction("ctr").formula("product_clicks / product_impressions").null("no impressions");
-const CTOR: Column = fraction("ctor").formula("sku_orders / product_clicks").null("no clicks");
-const UNIQUE_PAGE_VIEWERS: Column = count("unique_page_viewers", "users").formula("distinct users with any page view");
-const ADD_TO_CART_RATE: Column =
-    fraction("add_to_cart_rate").formula("unique_cart_adders / unique_page_viewers").null("no page viewers");
+const CTR: Column = fraction("ctr")
+    .formula("product_clicks / product_impressions")
+    .null("no impressions");
+const CTOR: Column = fraction("ctor")
+    .formula("sku_orders / product_clicks")
+    .null("no clicks");
+const UNIQUE_PAGE_VIEWERS: Column =
+    count("unique_page_viewers", "users").formula("distinct users with any page view");
+const ADD_TO_CART_RATE: Column = fraction("add_to_cart_rate")
+    .formula("unique_cart_adders / unique_page_viewers")
+    .null("no page viewers");
 const ADD_TO_CART_RATE_PERIOD: Column = fraction("add_to_cart_rate")
     .formula("sum of daily unique_cart_adders / sum of daily unique_page_viewers")
     .null("no page viewers");
@@ -65,22 +82,31 @@ const AD_SPEND: Column = money("ad_spend")
     .formula("sum of spend over the shop's primary ad account; 0 where it has none or no row of it")
     .null(NO_AD_HOURS);
 const AD_GROSS_REVENUE: Column = money("ad_gross_revenue")
-    .formula("sum of gross_revenue over the shop's primary ad account; overlaps gmv, never add them")
+    .formula(
+        "sum of gross_revenue over the shop's primary ad account; overlaps gmv, never add them",
+    )
     .null(NO_AD_HOURS);
-const AD_ROI: Column =
-    Column::new("ad_roi", Kind::Double, "ratio").formula("ad_gross_revenue / ad_spend").null("no or unknown ad spend");
+const AD_ROI: Column = Column::new("ad_roi", Kind::Double, "ratio")
+    .formula("ad_gross_revenue / ad_spend")
+    .null("no or unknown ad spend");
 const CONTENT_TYPE: Column = text("content_type").formula("VIDEO or LIVE");
 const ACCOUNT_TYPE: Column =
     text("account_type").formula("OFFICIAL_ACCOUNTS, MARKETING_ACCOUNTS or AFFILIATE_ACCOUNTS");
 const TITLE: Column = text("title").null("untitled");
 const PUBLISHED_AT: Column = instant("published_at");
 const VIEWS: Column = count("views", "views").null("not known");
-const GPM: Column = mean("gpm", "money per 1000 views").formula("gmv / views * 1000").null("views are 0 or not known");
-const GMV_SHARE: Column = fraction("gmv_share").formula("gmv / the shop's gmv").null("the shop has no gmv");
+const GPM: Column = mean("gpm", "money per 1000 views")
+    .formula("gmv / views * 1000")
+    .null("views are 0 or not known");
+const GMV_SHARE: Column = fraction("gmv_share")
+    .formula("gmv / the shop's gmv")
+    .null("the shop has no gmv");
 const GMV_RANK: Column = count("gmv_rank", "rank");
 const CAMPAIGN_ID: Column = id("campaign_id");
-const THROUGH_DAY: Column = day("through_day").formula("D, the last day of the period [campaign's first_day, D]");
-const DAYS: Column = count("days", "days").formula("days of the period whose rollups are published");
+const THROUGH_DAY: Column =
+    day("through_day").formula("D, the last day of the period [campaign's first_day, D]");
+const DAYS: Column =
+    count("days", "days").formula("days of the period whose rollups are published");
 const IS_CAMPAIGN_PRODUCT_NULL: &str = "the campaign_products export is absent";
 
 /// SPEC.md section 3.1.
@@ -126,7 +152,15 @@ pub static SHOP_DAILY: Table = Table {
     key: &["shop_id"],
     needs: &[],
     columns_need: &[
-        ("contents", &["creator_new_videos", "creator_new_lives", "seller_new_videos", "seller_new_lives"]),
+        (
+            "contents",
+            &[
+                "creator_new_videos",
+                "creator_new_lives",
+                "seller_new_videos",
+                "seller_new_lives",
+            ],
+        ),
         ("ad_hours", &["ad_spend", "ad_gross_revenue", "ad_roi"]),
     ],
     version: 2,
@@ -210,7 +244,8 @@ pub static CONTENT_DAILY: Table = Table {
         VIEWS,
         flag("has_violation"),
         flag("is_key_live"),
-        PRODUCT_IMPRESSIONS.formula("sum of impressions of traffic rows with this shop and content"),
+        PRODUCT_IMPRESSIONS
+            .formula("sum of impressions of traffic rows with this shop and content"),
         PRODUCT_CLICKS.formula("sum of clicks of traffic rows with this shop and content"),
         ORDERS.formula("distinct order_id of order lines with this shop and content"),
         SKU_ORDERS.formula("order lines with this shop and content"),
@@ -220,7 +255,8 @@ pub static CONTENT_DAILY: Table = Table {
         CTOR,
         GPM,
         GMV_SHARE,
-        GMV_RANK.formula("1 = highest gmv within shop and content_type; ties by smaller content_id"),
+        GMV_RANK
+            .formula("1 = highest gmv within shop and content_type; ties by smaller content_id"),
     ],
     key: &["shop_id", "content_id"],
     needs: &["contents"],
@@ -241,7 +277,8 @@ pub static SUB_CAMPAIGN_DAILY: Table = Table {
         SKU_ORDERS,
         ITEMS_SOLD,
         GMV,
-        GMV_RANK.formula("1 = highest gmv within shop and campaign; ties by smaller sub_campaign_id"),
+        GMV_RANK
+            .formula("1 = highest gmv within shop and campaign; ties by smaller sub_campaign_id"),
     ],
     key: &["shop_id", "sub_campaign_id"],
     needs: &["sub_campaigns"],
@@ -281,7 +318,9 @@ pub static SHOP_PERIOD: Table = Table {
         count("missing_days", "days").formula("days of the period whose rollups are not published"),
         count("content_days", "days").formula("published days of the period with contents"),
         count("ad_days", "days").formula("published days of the period with ad_hours"),
-        CATEGORY.formula("the latest that is not null among the shop's rows of the period").null("none in the period"),
+        CATEGORY
+            .formula("the latest that is not null among the shop's rows of the period")
+            .null("none in the period"),
         summed(GMV),
         summed(GMV_LIVE),
         summed(GMV_VIDEO),
@@ -307,8 +346,12 @@ pub static SHOP_PERIOD: Table = Table {
         CTOR,
         AD_ROI,
         ADD_TO_CART_RATE_PERIOD,
-        money("target_gmv").formula("of campaign_shops of D").null("no target set"),
-        fraction("target_progress").formula("gmv / target_gmv").null("no target, or a target of 0"),
+        money("target_gmv")
+            .formula("of campaign_shops of D")
+            .null("no target set"),
+        fraction("target_progress")
+            .formula("gmv / target_gmv")
+            .null("no target, or a target of 0"),
     ],
     key: &["campaign_id", "shop_id"],
     needs: &[],
@@ -331,8 +374,12 @@ pub static FUNNEL_PERIOD: Table = Table {
             .formula("mean over days of daily unique_clicks, a day without a row counting 0"),
         mean("avg_daily_customers", "users per day")
             .formula("mean over days of daily customers, a day without a row counting 0"),
-        fraction("click_rate").formula("avg_unique_clicks / avg_unique_reach").null("no reach"),
-        fraction("customer_rate").formula("avg_daily_customers / avg_unique_clicks").null("no clicks"),
+        fraction("click_rate")
+            .formula("avg_unique_clicks / avg_unique_reach")
+            .null("no reach"),
+        fraction("customer_rate")
+            .formula("avg_daily_customers / avg_unique_clicks")
+            .null("no clicks"),
     ],
     key: &["campaign_id", "shop_id"],
     needs: &[],
@@ -423,7 +470,9 @@ pub static CONTENT_PERIOD: Table = Table {
         CTOR,
         GPM,
         GMV_SHARE.formula("gmv / the shop's gmv on the same days"),
-        GMV_RANK.formula("1 = highest gmv within campaign, shop and content_type; ties by smaller content_id"),
+        GMV_RANK.formula(
+            "1 = highest gmv within campaign, shop and content_type; ties by smaller content_id",
+        ),
     ],
     key: &["campaign_id", "shop_id", "content_id"],
     needs: &[],
@@ -446,7 +495,8 @@ pub static SUB_CAMPAIGN_PERIOD: Table = Table {
         summed(SKU_ORDERS),
         summed(ITEMS_SOLD),
         summed(GMV),
-        GMV_RANK.formula("1 = highest gmv within campaign and shop; ties by smaller sub_campaign_id"),
+        GMV_RANK
+            .formula("1 = highest gmv within campaign and shop; ties by smaller sub_campaign_id"),
     ],
     key: &["campaign_id", "shop_id", "sub_campaign_id"],
     needs: &[],
@@ -465,7 +515,9 @@ pub static GMV_BASELINE: Table = Table {
         money("baseline_gmv").formula("gmv of the baseline day"),
         money("gmv").formula("gmv of D"),
         money("difference").formula("gmv - baseline_gmv"),
-        percent("difference_pct").formula("(gmv - baseline_gmv) / baseline_gmv * 100").null("baseline_gmv is 0"),
+        percent("difference_pct")
+            .formula("(gmv - baseline_gmv) / baseline_gmv * 100")
+            .null("baseline_gmv is 0"),
     ],
     key: &["shop_id", "baseline_day"],
     needs: &[],
@@ -530,7 +582,9 @@ const BENCHMARK_DAY: Column = day("benchmark_day").formula("the day whose data t
 const IS_FALLBACK: Column = flag("is_fallback").formula("benchmark_day is not the report day");
 const SUPPRESSED: &str = "the row is suppressed";
 const fn quartile(name: &'static str, formula: &'static str) -> Column {
-    mean(name, "of the metric").formula(formula).null(SUPPRESSED)
+    mean(name, "of the metric")
+        .formula(formula)
+        .null(SUPPRESSED)
 }
 
 /// SPEC.md section 5.
@@ -626,8 +680,9 @@ pub static GMV_GAP: Table = Table {
         text("tier").formula("the shop's own, of shop_tier at the benchmark day"),
         BENCHMARK_DAY,
         IS_FALLBACK,
-        text("benchmark_tier")
-            .formula("the nearest published cohort of the category with tier >= the shop's own, for gmv"),
+        text("benchmark_tier").formula(
+            "the nearest published cohort of the category with tier >= the shop's own, for gmv",
+        ),
         mean("gmv", "money").formula("the shop's own"),
         mean("benchmark_gmv", "money").formula("mean of that cohort"),
         mean("gap", "money").formula("gmv - benchmark_gmv; the four from_* add up to it"),
@@ -636,9 +691,18 @@ pub static GMV_GAP: Table = Table {
             "effect of going from the cohort's product_impressions to the shop's: their Shapley value as a factor of gmv = \
              product_impressions * ctr * ctor * gmv per SKU order",
         ),
-        effect("from_ctr", "Shapley value of product_clicks / product_impressions, of the means for the cohort"),
-        effect("from_ctor", "Shapley value of sku_orders / product_clicks, of the means for the cohort"),
-        effect("from_gmv_per_sku_order", "Shapley value of gmv / sku_orders, of the means for the cohort"),
+        effect(
+            "from_ctr",
+            "Shapley value of product_clicks / product_impressions, of the means for the cohort",
+        ),
+        effect(
+            "from_ctor",
+            "Shapley value of sku_orders / product_clicks, of the means for the cohort",
+        ),
+        effect(
+            "from_gmv_per_sku_order",
+            "Shapley value of gmv / sku_orders, of the means for the cohort",
+        ),
     ],
     key: &["scope", "campaign_id", "shop_id"],
     needs: &[],

@@ -1,7 +1,8 @@
 //! Civil days in an IANA time zone: their first instants, hours, windows and month ends.
 
 use chrono::{
-    DateTime, Days, Duration, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone,
+    DateTime, Days, Duration, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime,
+    SecondsFormat, TimeZone,
 };
 use chrono_tz::Tz;
 
@@ -18,22 +19,37 @@ pub struct CivilDay {
 }
 
 impl CivilDay {
-    /// From local midnight, included, to the next local midnight, excluded; the day's first instant where midnight
-    /// does not exist.
+    /// From local midnight, included, to the next local midnight, excluded; the day's first instant
+    /// where midnight does not exist.
     ///
     /// Example: 2026-03-08 in America/Los_Angeles is `[08:00Z, 07:00Z of the 9th)`, 23 hours.
     pub fn new(day: NaiveDate, zone: Tz) -> CivilDay {
-        let (start_us, end_us) = (first_instant_us(day, zone), first_instant_us(day + Days::new(1), zone));
-        CivilDay { day, start_us, end_us, zone }
+        let (start_us, end_us) = (
+            first_instant_us(day, zone),
+            first_instant_us(day + Days::new(1), zone),
+        );
+        CivilDay {
+            day,
+            start_us,
+            end_us,
+            zone,
+        }
     }
 
-    /// `2026-03-08 in America/Los_Angeles, from 2026-03-08T08:00:00Z to before 2026-03-09T07:00:00Z`
+    /// `2026-03-08 in America/Los_Angeles, from 2026-03-08T08:00:00Z to before
+    /// 2026-03-09T07:00:00Z`
     pub fn told(&self) -> String {
         let shown = |us: i64| match DateTime::from_timestamp_micros(us) {
             Some(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             None => us.to_string(),
         };
-        format!("{} in {}, from {} to before {}", self.day, self.zone, shown(self.start_us), shown(self.end_us))
+        format!(
+            "{} in {}, from {} to before {}",
+            self.day,
+            self.zone,
+            shown(self.start_us),
+            shown(self.end_us)
+        )
     }
 
     pub fn contains(&self, instant_us: i64) -> bool {
@@ -63,7 +79,10 @@ fn earliest_us(local: NaiveDateTime, zone: Tz) -> Option<i64> {
 }
 
 /// Every day of `[first, last]`, both included; none if `last < first`.
-pub fn days(first: NaiveDate, last: NaiveDate) -> impl DoubleEndedIterator<Item = NaiveDate> + Clone {
+pub fn days(
+    first: NaiveDate,
+    last: NaiveDate,
+) -> impl DoubleEndedIterator<Item = NaiveDate> + Clone {
     let count = (last - first).num_days().max(-1) + 1;
     (0..count).map(move |n| first + Duration::days(n))
 }
@@ -73,7 +92,8 @@ pub fn trailing(last: NaiveDate, length: u64) -> NaiveDate {
     last - Days::new(length.saturating_sub(1))
 }
 
-/// Six calendar months before: the same day of the month, or the month's last day where it has none.
+/// Six calendar months before: the same day of the month, or the month's last day where it has
+/// none.
 pub fn six_months_before(day: NaiveDate) -> NaiveDate {
     day - Months::new(6)
 }
@@ -98,29 +118,50 @@ mod tests {
 
     fn span(day: &str, zone: Tz) -> (String, i64) {
         let day = CivilDay::new(date(day), zone);
-        let start = chrono::DateTime::from_timestamp_micros(day.start_us).unwrap().to_rfc3339();
+        let start = chrono::DateTime::from_timestamp_micros(day.start_us)
+            .unwrap()
+            .to_rfc3339();
         (start, (day.end_us - day.start_us) / 60_000_000)
     }
 
     #[test]
     fn days_have_23_24_or_25_hours() {
         use chrono_tz::America::Los_Angeles;
-        assert_eq!(span("2026-03-07", Los_Angeles), ("2026-03-07T08:00:00+00:00".into(), 24 * 60));
-        assert_eq!(span("2026-03-08", Los_Angeles), ("2026-03-08T08:00:00+00:00".into(), 23 * 60));
-        assert_eq!(span("2026-11-01", Los_Angeles), ("2026-11-01T07:00:00+00:00".into(), 25 * 60));
-        assert_eq!(span("2026-10-04", chrono_tz::Australia::Lord_Howe).1, 23 * 60 + 30);
+        assert_eq!(
+            span("2026-03-07", Los_Angeles),
+            ("2026-03-07T08:00:00+00:00".into(), 24 * 60)
+        );
+        assert_eq!(
+            span("2026-03-08", Los_Angeles),
+            ("2026-03-08T08:00:00+00:00".into(), 23 * 60)
+        );
+        assert_eq!(
+            span("2026-11-01", Los_Angeles),
+            ("2026-11-01T07:00:00+00:00".into(), 25 * 60)
+        );
+        assert_eq!(
+            span("2026-10-04", chrono_tz::Australia::Lord_Howe).1,
+            23 * 60 + 30
+        );
     }
 
     #[test]
     fn a_day_without_midnight_starts_at_its_first_instant() {
-        // Clocks in Santiago go from 24:00 on 2025-09-06 (-04) to 01:00 (-03): the 7th starts at 04:00Z.
-        assert_eq!(span("2025-09-07", chrono_tz::America::Santiago), ("2025-09-07T04:00:00+00:00".into(), 23 * 60));
+        // Clocks in Santiago go from 24:00 on 2025-09-06 (-04) to 01:00 (-03): the 7th starts at
+        // 04:00Z.
+        assert_eq!(
+            span("2025-09-07", chrono_tz::America::Santiago),
+            ("2025-09-07T04:00:00+00:00".into(), 23 * 60)
+        );
     }
 
     #[test]
     fn a_midnight_that_happens_twice_counts_the_first_time() {
         // Clocks in Havana go from 01:00 (-04) back to 00:00 (-05) on 2025-11-02.
-        assert_eq!(span("2025-11-02", chrono_tz::America::Havana), ("2025-11-02T04:00:00+00:00".into(), 25 * 60));
+        assert_eq!(
+            span("2025-11-02", chrono_tz::America::Havana),
+            ("2025-11-02T04:00:00+00:00".into(), 25 * 60)
+        );
     }
 
     #[test]

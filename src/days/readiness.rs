@@ -52,35 +52,72 @@ pub fn check_day(exports: &Store, day: NaiveDate, required: &[&'static str]) -> 
 
 /// Whether a run may compute a day that was listed.
 pub fn readiness(day: DayExports, required: &[&'static str]) -> Readiness {
-    let mut missing: Vec<&str> =
-        required.iter().copied().filter(|name| !day.folder(name).is_some_and(Folder::is_final)).collect();
+    let mut missing: Vec<&str> = required
+        .iter()
+        .copied()
+        .filter(|name| !day.folder(name).is_some_and(Folder::is_final))
+        .collect();
     missing.sort_unstable();
-    if missing.is_empty() { Readiness::Ready(day) } else { Readiness::NotYet(missing) }
+    if missing.is_empty() {
+        Readiness::Ready(day)
+    } else {
+        Readiness::NotYet(missing)
+    }
 }
 
-/// Lists a day's export folders. Every name that is not hidden is data, whatever its ending: nothing is left out in silence.
+/// Lists a day's export folders. Every name that is not hidden is data, whatever its ending:
+/// nothing is left out in silence.
 fn list_day(exports: &Store, day: NaiveDate) -> Result<DayExports> {
     Ok(list_days(exports, &[day])?.remove(0))
 }
 
 /// Lists the export folders of several days, many at a time.
 pub fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>> {
-    let partitions: Vec<String> =
-        days.iter().flat_map(|day| DATASETS.iter().map(|dataset| dataset.partition(*day))).collect();
+    let partitions: Vec<String> = days
+        .iter()
+        .flat_map(|day| DATASETS.iter().map(|dataset| dataset.partition(*day)))
+        .collect();
     let mut listings = exports.list_each(&partitions)?.into_iter();
     let of_day = |day: &NaiveDate| {
         let listed = DATASETS.into_iter().zip(listings.by_ref());
-        DayExports { day: *day, folders: listed.map(|(dataset, listing)| folder(dataset, *day, listing)).collect() }
+        DayExports {
+            day: *day,
+            folders: listed
+                .map(|(dataset, listing)| folder(dataset, *day, listing))
+                .collect(),
+        }
     };
     Ok(days.iter().map(of_day).collect())
 }
 
 fn folder(dataset: &'static Dataset, day: NaiveDate, listing: Listing) -> Folder {
-    let success = listing.objects.iter().find(|e| e.name == SUCCESS_FILE).cloned();
-    let (hidden, files): (Vec<Entry>, Vec<Entry>) = listing.objects.into_iter().partition(|e| is_hidden(&e.name));
-    let hidden = hidden.into_iter().map(|e| e.name).filter(|name| name != SUCCESS_FILE).collect();
-    let strays = listing.strays.into_iter().filter(|stray| !is_hidden(&stray.name)).collect();
-    Folder { dataset, day, files, strays, hidden, success }
+    let success = listing
+        .objects
+        .iter()
+        .find(|e| e.name == SUCCESS_FILE)
+        .cloned();
+    let (hidden, files): (Vec<Entry>, Vec<Entry>) = listing
+        .objects
+        .into_iter()
+        .partition(|e| is_hidden(&e.name));
+    let hidden = hidden
+        .into_iter()
+        .map(|e| e.name)
+        .filter(|name| name != SUCCESS_FILE)
+        .collect();
+    let strays = listing
+        .strays
+        .into_iter()
+        .filter(|stray| !is_hidden(&stray.name))
+        .collect();
+    Folder {
+        dataset,
+        day,
+        files,
+        strays,
+        hidden,
+        success,
+    }
 }
 
 fn is_hidden(name: &str) -> bool {
@@ -88,18 +125,29 @@ fn is_hidden(name: &str) -> bool {
 }
 
 /// # Errors
-/// `StoreFailed` when the location has no folder of any dataset: a day that can never come is not worth waiting for.
+/// `StoreFailed` when the location has no folder of any dataset: a day that can never come is not
+/// worth waiting for.
 pub fn check_location(exports: &Store) -> Result<()> {
     let folders = exports.list_folders("")?;
-    if folders.iter().any(|folder| DATASETS.iter().any(|dataset| dataset.name == folder)) {
+    if folders
+        .iter()
+        .any(|folder| DATASETS.iter().any(|dataset| dataset.name == folder))
+    {
         return Ok(());
     }
     // A stray name beside the datasets can hide them.
     let each = exports.list_each(&DATASETS.map(|dataset| dataset.name.to_owned()))?;
-    if each.iter().any(|listing| !(listing.objects.is_empty() && listing.strays.is_empty())) {
+    if each
+        .iter()
+        .any(|listing| !(listing.objects.is_empty() && listing.strays.is_empty()))
+    {
         return Ok(());
     }
-    let found = if folders.is_empty() { "nothing".to_owned() } else { folders.join(", ") };
+    let found = if folders.is_empty() {
+        "nothing".to_owned()
+    } else {
+        folders.join(", ")
+    };
     let wanted = DATASETS.map(|dataset| dataset.name)[..3].join(", ");
     Err(messages::no_datasets(&exports.location, wanted, found).into())
 }
@@ -108,7 +156,9 @@ pub fn check_location(exports: &Store) -> Result<()> {
 pub fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'static str>> {
     let now = list_day(exports, before.day)?;
     let names = DATASETS.iter().map(|d| d.name);
-    let mut changed: Vec<&str> = names.filter(|name| now.fingerprint(&[name]) != before.fingerprint(&[name])).collect();
+    let mut changed: Vec<&str> = names
+        .filter(|name| now.fingerprint(&[name]) != before.fingerprint(&[name]))
+        .collect();
     changed.sort_unstable();
     Ok(changed)
 }
@@ -118,10 +168,15 @@ impl DayExports {
         self.folders.iter().find(|f| f.dataset.name == dataset)
     }
 
-    /// Identifies the exports of a day by the names, sizes and versions of their files; changes when any of them does.
+    /// Identifies the exports of a day by the names, sizes and versions of their files; changes
+    /// when any of them does.
     pub fn fingerprint(&self, datasets: &[&str]) -> String {
         let mut fingerprint = Fingerprint::new("exports");
-        for folder in self.folders.iter().filter(|f| datasets.contains(&f.dataset.name)) {
+        for folder in self
+            .folders
+            .iter()
+            .filter(|f| datasets.contains(&f.dataset.name))
+        {
             fingerprint.field(folder.dataset.name);
             match &folder.success {
                 None => fingerprint.field("not final"),

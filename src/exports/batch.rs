@@ -2,19 +2,21 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type};
-use arrow_array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Int64Array, StringArray};
+use arrow_array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Int64Array, StringArray,
+};
 
 use crate::contracts::Dataset;
 
-/// Columns in contract order. `INT32` and instants (microseconds) are `Int64Array`, money is whole cents, texts of the two
-/// large datasets are dictionaries.
+/// Columns in contract order. `INT32` and instants (microseconds) are `Int64Array`, money is whole
+/// cents, texts of the two large datasets are dictionaries.
 #[derive(Debug)]
 pub struct Batch {
     pub dataset: &'static Dataset,
     pub columns: Vec<ArrayRef>,
     pub rows: usize,
-    /// Of each row among all rows of the export, in the order that decides among repeated keys; only in a large dataset that
-    /// has a key.
+    /// Of each row among all rows of the export, in the order that decides among repeated keys;
+    /// only in a large dataset that has a key.
     pub positions: Option<Int64Array>,
 }
 
@@ -45,7 +47,9 @@ impl Batch {
     /// # Panics
     /// When the dataset's rows have none: a mistake in this program.
     pub fn positions(&self) -> &Int64Array {
-        self.positions.as_ref().unwrap_or_else(|| panic!("rows of {} have no positions", self.dataset.name))
+        self.positions
+            .as_ref()
+            .unwrap_or_else(|| panic!("rows of {} have no positions", self.dataset.name))
     }
 
     pub fn flags(&self, name: &str) -> &BooleanArray {

@@ -1,4 +1,5 @@
-//! An export's files against its contract: the folder, readable Parquet, columns and types, the `_SUCCESS` list; no rows yet.
+//! An export's files against its contract: the folder, readable Parquet, columns and types, the
+//! `_SUCCESS` list; no rows yet.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -39,9 +40,12 @@ pub enum Defect {
     Contract(Vec<Issue>),
     /// More rows in quarantine than the budget allows.
     OverBudget(OverBudget),
-    /// A dataset that always has rows has none. With the hidden files of its folder, which are not read, and whether the job
-    /// file could allow it.
-    NoRows { hidden: Vec<String>, can_be_allowed: bool },
+    /// A dataset that always has rows has none. With the hidden files of its folder, which are not
+    /// read, and whether the job file could allow it.
+    NoRows {
+        hidden: Vec<String>,
+        can_be_allowed: bool,
+    },
 }
 
 /// The rows that broke a rule were too many.
@@ -59,19 +63,36 @@ impl Defect {
     /// What is wrong, and what to do.
     fn told(&self) -> Broken {
         match self {
-            Defect::Contract(issues) => messages::breaks_its_contract(first_of(issues), remedies_of(issues)),
-            Defect::OverBudget(OverBudget { quarantined, read, reasons, day }) => match day {
+            Defect::Contract(issues) => {
+                messages::breaks_its_contract(first_of(issues), remedies_of(issues))
+            }
+            Defect::OverBudget(OverBudget {
+                quarantined,
+                read,
+                reasons,
+                day,
+            }) => match day {
                 Some(day) => messages::outside_day(quarantined, read, reasons, day),
                 None if quarantined == read => messages::nothing_left(read, reasons),
                 None if quarantined * 2 > *read => messages::over_half(quarantined, read, reasons),
                 None => messages::over_budget(quarantined, read, reasons),
             },
-            Defect::NoRows { hidden, can_be_allowed } => {
+            Defect::NoRows {
+                hidden,
+                can_be_allowed,
+            } => {
                 let hidden = match hidden[..] {
                     [] => String::new(),
-                    _ => format!("; files whose names start with . or _ are not data: {}", hidden.join(", ")),
+                    _ => format!(
+                        "; files whose names start with . or _ are not data: {}",
+                        hidden.join(", ")
+                    ),
                 };
-                if *can_be_allowed { messages::no_rows_yet_allowed(hidden) } else { messages::no_rows(hidden) }
+                if *can_be_allowed {
+                    messages::no_rows_yet_allowed(hidden)
+                } else {
+                    messages::no_rows(hidden)
+                }
             }
         }
     }
@@ -89,7 +110,11 @@ impl Defect {
 
 fn first_of(issues: &[Issue]) -> String {
     let first = issues.first().map(Issue::line).unwrap_or_default();
-    let more = if issues.len() > 1 { format!(" (and {} more)", issues.len() - 1) } else { String::new() };
+    let more = if issues.len() > 1 {
+        format!(" (and {} more)", issues.len() - 1)
+    } else {
+        String::new()
+    };
     format!("{first}{more}")
 }
 
@@ -105,12 +130,25 @@ impl Issue {
     /// `column`: `None` for a file as a whole.
     pub fn new(file: &str, column: Option<&Column>, expected: &str, found: Broken) -> Issue {
         let (column, expected) = (column.map(|column| column.name.into()), expected.into());
-        Issue { file: file.into(), column, expected, found: found.text().into(), remedy: found.to_do().into() }
+        Issue {
+            file: file.into(),
+            column,
+            expected,
+            found: found.text().into(),
+            remedy: found.to_do().into(),
+        }
     }
 
     fn line(&self) -> String {
-        let column = self.column.as_ref().map(|c| format!(", column {c}")).unwrap_or_default();
-        format!("{}{column}: expected {}, found {}", self.file, self.expected, self.found)
+        let column = self
+            .column
+            .as_ref()
+            .map(|c| format!(", column {c}"))
+            .unwrap_or_default();
+        format!(
+            "{}{column}: expected {}, found {}",
+            self.file, self.expected, self.found
+        )
     }
 }
 
@@ -158,7 +196,11 @@ pub fn open(store: &Store, folder: &Folder) -> Result<Result<OpenExport, Defect>
         issues.extend(check_success_list(store, folder, &files)?);
     }
     Ok(if issues.is_empty() {
-        Ok(OpenExport { dataset: folder.dataset, day: folder.day, files })
+        Ok(OpenExport {
+            dataset: folder.dataset,
+            day: folder.day,
+            files,
+        })
     } else {
         Err(Defect::Contract(issues))
     })
@@ -175,7 +217,11 @@ fn stray(stray: &Stray) -> Issue {
     Issue::new(&stray.name, None, "data files", found)
 }
 
-fn open_file(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result<OpenFile, Vec<Issue>>> {
+fn open_file(
+    store: &Store,
+    folder: &Folder,
+    entry: &Entry,
+) -> Result<Result<OpenFile, Vec<Issue>>> {
     let metadata = match load_metadata(store, folder, entry)? {
         Ok(metadata) => metadata,
         Err(issue) => return Ok(Err(vec![issue])),
@@ -197,26 +243,51 @@ fn open_file(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result<Ope
 }
 
 fn not_parquet(entry: &Entry, found: String) -> Issue {
-    Issue::new(&entry.name, None, "a Parquet file", messages::not_parquet(found))
+    Issue::new(
+        &entry.name,
+        None,
+        "a Parquet file",
+        messages::not_parquet(found),
+    )
 }
 
-/// The footer, without the embedded Arrow schema: only Parquet's own types count, whoever wrote the file.
-fn load_metadata(store: &Store, folder: &Folder, entry: &Entry) -> Result<Result<ParquetMetaData, Issue>> {
+/// The footer, without the embedded Arrow schema: only Parquet's own types count, whoever wrote the
+/// file.
+fn load_metadata(
+    store: &Store,
+    folder: &Folder,
+    entry: &Entry,
+) -> Result<Result<ParquetMetaData, Issue>> {
     let path = format!("{}/{}", folder.dataset.partition(folder.day), entry.name);
     // A file shorter than the footer that it names makes byte ranges that no store can serve.
     if entry.size_bytes < 12 {
-        return Ok(Err(not_parquet(entry, format!("a file of {} bytes", entry.size_bytes))));
+        return Ok(Err(not_parquet(
+            entry,
+            format!("a file of {} bytes", entry.size_bytes),
+        )));
     }
     let mut reader = store.parquet_object(&path, entry.size_bytes)?;
-    let loaded = isolated(|| store.runtime().block_on(read_footer(&mut reader, entry.size_bytes)));
+    let loaded = isolated(|| {
+        store
+            .runtime()
+            .block_on(read_footer(&mut reader, entry.size_bytes))
+    });
     match loaded {
         Ok(Footer::Plain(metadata)) => Ok(Ok(metadata)),
-        Ok(Footer::Encrypted) => Ok(Err(Issue::new(&entry.name, None, "a Parquet file", messages::encrypted()))),
-        Err(error) => Ok(sort_error(&store.show(&path), error)?.map_err(|found| not_parquet(entry, found))),
+        Ok(Footer::Encrypted) => Ok(Err(Issue::new(
+            &entry.name,
+            None,
+            "a Parquet file",
+            messages::encrypted(),
+        ))),
+        Err(error) => {
+            Ok(sort_error(&store.show(&path), error)?.map_err(|found| not_parquet(entry, found)))
+        }
     }
 }
 
-/// A footer of this size describes some thousand row groups of a hundred columns; in memory it takes several times as much.
+/// A footer of this size describes some thousand row groups of a hundred columns; in memory it
+/// takes several times as much.
 const MOST_FOOTER_BYTES: usize = 64 << 20;
 
 enum Footer {
@@ -239,13 +310,17 @@ async fn read_footer(reader: &mut ParquetObject, size_bytes: u64) -> Result<Foot
     match check_footer(&footer) {
         FooterKind::Invalid => Err(ParquetError::General("an invalid Parquet footer".into())),
         FooterKind::WithEncryptedColumns => Ok(Footer::Encrypted),
-        FooterKind::Plain => Ok(Footer::Plain(ParquetMetaDataReader::decode_metadata(&footer)?)),
+        FooterKind::Plain => Ok(Footer::Plain(ParquetMetaDataReader::decode_metadata(
+            &footer,
+        )?)),
     }
 }
 
-/// Runs code that reads bytes from outside; a panic in it is one more way to say that the bytes are bad.
+/// Runs code that reads bytes from outside; a panic in it is one more way to say that the bytes are
+/// bad.
 pub fn isolated<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(ParquetError::General("damaged bytes".into())))
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(ParquetError::General("damaged bytes".into())))
 }
 
 /// A store that fails is an error; anything else is a damaged file, and the text says how.
@@ -260,8 +335,14 @@ pub fn sort_error<T>(path: &str, error: ParquetError) -> Result<Result<T, String
 
 /// The one line that says what is wrong, without the names of the layers that it came through.
 fn cause(error: &ParquetError) -> String {
-    const LAYERS: [&str; 6] =
-        ["Parquet error: ", "Parquet argument error: ", "External: ", "Arrow: ", "EOF: ", "ParseError: "];
+    const LAYERS: [&str; 6] = [
+        "Parquet error: ",
+        "Parquet argument error: ",
+        "External: ",
+        "Arrow: ",
+        "EOF: ",
+        "ParseError: ",
+    ];
     let text = error.to_string();
     let mut line = text.lines().next().unwrap_or_default();
     while let Some(inner) = LAYERS.iter().find_map(|layer| line.strip_prefix(layer)) {
@@ -273,14 +354,19 @@ fn cause(error: &ParquetError) -> String {
     }
 }
 
-/// Rows that one byte of a file may stand for. Every row has a key or a user of its own, which take a byte and more however
-/// they are encoded; a footer that claims rows without end would be read without end.
+/// Rows that one byte of a file may stand for. Every row has a key or a user of its own, which take
+/// a byte and more however they are encoded; a footer that claims rows without end would be read
+/// without end.
 const ROWS_PER_BYTE: u64 = 128;
 
-/// Every column chunk lies within the file, beside the others, and no count is negative or out of proportion.
+/// Every column chunk lies within the file, beside the others, and no count is negative or out of
+/// proportion.
 fn check_ranges(metadata: &ParquetMetaData, size_bytes: u64) -> Result<(), String> {
     if metadata.file_metadata().num_rows() < 0 {
-        return Err(format!("a footer that says {} rows", metadata.file_metadata().num_rows()));
+        return Err(format!(
+            "a footer that says {} rows",
+            metadata.file_metadata().num_rows()
+        ));
     }
     let (mut rows, mut bytes) = (0_i64, 0_u64);
     for group in metadata.row_groups() {
@@ -289,19 +375,29 @@ fn check_ranges(metadata: &ParquetMetaData, size_bytes: u64) -> Result<(), Strin
         }
         rows = rows.saturating_add(group.num_rows());
         for chunk in group.columns() {
-            let start = chunk.dictionary_page_offset().unwrap_or(i64::MAX).min(chunk.data_page_offset());
+            let start = chunk
+                .dictionary_page_offset()
+                .unwrap_or(i64::MAX)
+                .min(chunk.data_page_offset());
             let end = start.checked_add(chunk.compressed_size());
-            if start < 0 || chunk.compressed_size() < 0 || end.is_none_or(|end| end as u64 > size_bytes) {
+            if start < 0
+                || chunk.compressed_size() < 0
+                || end.is_none_or(|end| end as u64 > size_bytes)
+            {
                 return Err("a footer that points outside the file".into());
             }
             bytes = bytes.saturating_add(chunk.compressed_size() as u64);
         }
     }
     if bytes > size_bytes {
-        return Err(format!("a footer that says {bytes} bytes of columns in a file of {size_bytes}"));
+        return Err(format!(
+            "a footer that says {bytes} bytes of columns in a file of {size_bytes}"
+        ));
     }
     if rows as u64 / ROWS_PER_BYTE > size_bytes {
-        return Err(format!("a footer that says {rows} rows in a file of {size_bytes} bytes"));
+        return Err(format!(
+            "a footer that says {rows} rows in a file of {size_bytes} bytes"
+        ));
     }
     if rows != metadata.file_metadata().num_rows() {
         return Err(format!(

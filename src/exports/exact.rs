@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Decimal256Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Decimal256Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray};
 use arrow_schema::{DataType, TimeUnit};
@@ -17,8 +17,9 @@ use super::rules::{show_day, show_instant};
 use crate::contracts::Kind;
 use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
 
-/// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results can hold (Spark, Python
-/// and SQL start and end there). Others, such as DuckDB's infinity, would end up in tables that cannot be read.
+/// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results
+/// can hold (Spark, Python and SQL start and end there). Others, such as DuckDB's infinity, would
+/// end up in tables that cannot be read.
 const DAYS: RangeInclusive<i32> = -719_162..=2_932_896;
 /// The instants of these days, in microseconds since 1970-01-01T00:00:00Z.
 const INSTANTS_US: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
@@ -31,17 +32,25 @@ pub struct Inexact {
     pub value: String,
 }
 
-/// The values as a [`Batch`](super::batch::Batch) holds them. The types are those that the contract check accepts.
+/// The values as a [`Batch`](super::batch::Batch) holds them. The types are those that the contract
+/// check accepts.
 pub fn cast_column(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     match (kind, array.data_type()) {
         (Kind::Int64 | Kind::Int32, _) => cast_whole(kind, array),
         (Kind::Instant, DataType::Timestamp(unit, _)) => cast_instants(*unit, array),
-        (Kind::Money, DataType::Decimal128(precision, scale)) => cast_money(*precision, *scale, array),
+        (Kind::Money, DataType::Decimal128(precision, scale)) => {
+            cast_money(*precision, *scale, array)
+        }
         (Kind::Money, DataType::Decimal256(_, scale)) => cast_wide_money(*scale, array),
         (Kind::Date, _) => {
             let days = array.as_primitive::<Date32Type>();
-            let inexact = days.iter().position(|day| day.is_some_and(|day| !DAYS.contains(&day)));
-            let inexact = inexact.map(|row| Inexact { row, value: show_day(days.value(row)) });
+            let inexact = days
+                .iter()
+                .position(|day| day.is_some_and(|day| !DAYS.contains(&day)));
+            let inexact = inexact.map(|row| Inexact {
+                row,
+                value: show_day(days.value(row)),
+            });
             inexact.map_or_else(|| Ok(array.clone()), Err)
         }
         _ => Ok(array.clone()),
@@ -53,7 +62,9 @@ fn cast_whole(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     where
         i64: From<T::Native>,
     {
-        Ok(Arc::new(array.as_primitive::<T>().unary::<_, Int64Type>(i64::from)))
+        Ok(Arc::new(
+            array.as_primitive::<T>().unary::<_, Int64Type>(i64::from),
+        ))
     }
     fn within<T: ArrowPrimitiveType>(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact>
     where
@@ -89,7 +100,9 @@ fn cast_money(precision: u8, scale: i8, array: &ArrayRef) -> Result<ArrayRef, In
         true => value.checked_mul(power),
         false => (value % power == 0).then(|| value / power),
     };
-    let fits = |value| in_cents(value).filter(|cents| cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs());
+    let fits = |value| {
+        in_cents(value).filter(|cents| cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs())
+    };
     exact::<Decimal128Type, Decimal128Type>(array, fits, |value| show_decimal(value, scale))
 }
 
@@ -99,10 +112,15 @@ fn cast_wide_money(scale: i8, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     let power = Wide::from_i128(10).wrapping_pow(u32::from(scale.abs_diff(MONEY_SCALE)));
     let in_cents = |value: Wide| match scale < MONEY_SCALE {
         true => value.checked_mul(power),
-        false => (value.checked_rem(power)? == Wide::ZERO).then(|| value.checked_div(power)).flatten(),
+        false => (value.checked_rem(power)? == Wide::ZERO)
+            .then(|| value.checked_div(power))
+            .flatten(),
     };
-    let fits =
-        |value| in_cents(value)?.to_i128().filter(|cents| cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs());
+    let fits = |value| {
+        in_cents(value)?
+            .to_i128()
+            .filter(|cents| cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs())
+    };
     let array = array.as_primitive::<Decimal256Type>();
     exact::<Decimal256Type, Decimal128Type>(array, fits, |value| show_decimal(value, scale))
 }
@@ -114,20 +132,36 @@ fn cast_instants(unit: TimeUnit, array: &ArrayRef) -> Result<ArrayRef, Inexact> 
         in_us: impl Fn(i64) -> Option<i64> + Copy,
     ) -> Result<ArrayRef, Inexact> {
         let shown = |value: i64| show_instant(in_us(value).unwrap_or(value));
-        exact::<T, Int64Type>(array.as_primitive(), |value| in_us(value).filter(|us| INSTANTS_US.contains(us)), shown)
+        exact::<T, Int64Type>(
+            array.as_primitive(),
+            |value| in_us(value).filter(|us| INSTANTS_US.contains(us)),
+            shown,
+        )
     }
     match unit {
-        TimeUnit::Second => scaled::<TimestampSecondType>(array, |value| value.checked_mul(1_000_000)),
-        TimeUnit::Millisecond => scaled::<TimestampMillisecondType>(array, |value| value.checked_mul(1_000)),
+        TimeUnit::Second => {
+            scaled::<TimestampSecondType>(array, |value| value.checked_mul(1_000_000))
+        }
+        TimeUnit::Millisecond => {
+            scaled::<TimestampMillisecondType>(array, |value| value.checked_mul(1_000))
+        }
         TimeUnit::Microsecond => {
-            let plain: Int64Array = array.as_primitive::<TimestampMicrosecondType>().unary(|value| value);
+            let plain: Int64Array = array
+                .as_primitive::<TimestampMicrosecondType>()
+                .unary(|value| value);
             // Nearly always all are within these years, which is seen faster than it is cast.
-            match plain.values().iter().fold(true, |all, value| all & INSTANTS_US.contains(value)) {
+            match plain
+                .values()
+                .iter()
+                .fold(true, |all, value| all & INSTANTS_US.contains(value))
+            {
                 true => Ok(Arc::new(plain)),
                 false => scaled::<TimestampMicrosecondType>(array, Some),
             }
         }
-        TimeUnit::Nanosecond => scaled::<TimestampNanosecondType>(array, |value| Some(value.div_euclid(1_000))),
+        TimeUnit::Nanosecond => {
+            scaled::<TimestampNanosecondType>(array, |value| Some(value.div_euclid(1_000)))
+        }
     }
 }
 
@@ -143,23 +177,34 @@ fn exact<From: ArrowPrimitiveType, To: ArrowPrimitiveType>(
     }
     let is_lost = |row: &usize| array.is_valid(*row) && cast.is_null(*row);
     let row = (0..array.len()).find(is_lost).unwrap_or_default();
-    Err(Inexact { row, value: show(array.value(row)) })
+    Err(Inexact {
+        row,
+        value: show(array.value(row)),
+    })
 }
 
 /// All its decimals, without zeros at their end.
 fn show_decimal(unscaled: impl Display, scale: i8) -> String {
     let text = unscaled.to_string();
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let (sign, digits) = text
+        .strip_prefix('-')
+        .map_or(("", text.as_str()), |digits| ("-", digits));
     let decimals = usize::from(scale.unsigned_abs());
     let digits = format!("{digits:0>width$}", width = decimals + 1);
     let (whole, part) = digits.split_at(digits.len() - decimals);
     let part = part.trim_end_matches('0');
-    if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") }
+    if part.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{part}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Date32Array, Decimal128Array, Decimal256Array, TimestampMicrosecondArray, UInt64Array};
+    use arrow_array::{
+        Date32Array, Decimal128Array, Decimal256Array, TimestampMicrosecondArray, UInt64Array,
+    };
 
     use super::*;
 
@@ -171,41 +216,76 @@ mod tests {
     fn wide(values: Vec<i128>, precision: u8, scale: i8) -> Decimal256Array {
         type Wide = <Decimal256Type as ArrowPrimitiveType>::Native;
         let values = values.into_iter().map(Wide::from_i128);
-        Decimal256Array::from_iter_values(values).with_precision_and_scale(precision, scale).unwrap()
+        Decimal256Array::from_iter_values(values)
+            .with_precision_and_scale(precision, scale)
+            .unwrap()
     }
 
     #[test]
     fn money_of_any_scale_is_whole_cents_or_named() {
         let of = |values: Vec<i128>, precision, scale| {
-            Decimal128Array::from(values).with_precision_and_scale(precision, scale).unwrap()
+            Decimal128Array::from(values)
+                .with_precision_and_scale(precision, scale)
+                .unwrap()
         };
         let cents = |array: ArrayRef| {
             let cast = cast_column(Kind::Money, &array).unwrap();
             cast.as_primitive::<Decimal128Type>().values().to_vec()
         };
-        assert_eq!(cents(Arc::new(of(vec![1_500_000_000, -2_000_000_000], 38, 9))), [150, -200]);
+        assert_eq!(
+            cents(Arc::new(of(vec![1_500_000_000, -2_000_000_000], 38, 9))),
+            [150, -200]
+        );
         assert_eq!(cents(Arc::new(of(vec![7], 38, 0))), [700]);
-        assert_eq!(cents(Arc::new(wide(vec![1_230_000_000_000], 60, 12))), [123]);
-        assert_eq!(inexact(Kind::Money, of(vec![150, 1_505], 38, 3)), (1, "1.505".into()));
-        assert_eq!(inexact(Kind::Money, of(vec![0, 0, 10_i128.pow(17)], 38, 1)), (2, "10000000000000000".into()));
-        assert_eq!(inexact(Kind::Money, wide(vec![-5], 60, 12)), (0, "-0.000000000005".into()));
+        assert_eq!(
+            cents(Arc::new(wide(vec![1_230_000_000_000], 60, 12))),
+            [123]
+        );
+        assert_eq!(
+            inexact(Kind::Money, of(vec![150, 1_505], 38, 3)),
+            (1, "1.505".into())
+        );
+        assert_eq!(
+            inexact(Kind::Money, of(vec![0, 0, 10_i128.pow(17)], 38, 1)),
+            (2, "10000000000000000".into())
+        );
+        assert_eq!(
+            inexact(Kind::Money, wide(vec![-5], 60, 12)),
+            (0, "-0.000000000005".into())
+        );
         assert_eq!(inexact(Kind::Money, of(vec![i128::MAX], 38, 0)).0, 0);
     }
 
     #[test]
     fn whole_numbers_of_any_width_are_held_or_named() {
-        assert_eq!(inexact(Kind::Int64, UInt64Array::from(vec![1, u64::MAX])), (1, u64::MAX.to_string()));
-        assert_eq!(inexact(Kind::Int32, Int64Array::from(vec![5_000_000_000])), (0, "5000000000".into()));
+        assert_eq!(
+            inexact(Kind::Int64, UInt64Array::from(vec![1, u64::MAX])),
+            (1, u64::MAX.to_string())
+        );
+        assert_eq!(
+            inexact(Kind::Int32, Int64Array::from(vec![5_000_000_000])),
+            (0, "5000000000".into())
+        );
         let kept: ArrayRef = Arc::new(UInt64Array::from(vec![Some(7), None]));
         let cast = cast_column(Kind::Int32, &kept).unwrap();
-        assert_eq!(cast.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(7), None]);
+        assert_eq!(
+            cast.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(),
+            [Some(7), None]
+        );
     }
 
     #[test]
     fn instants_and_dates_are_of_years_1_to_9999() {
-        let instants = |values: Vec<i64>| TimestampMicrosecondArray::from(values).with_timezone("UTC");
-        assert_eq!(inexact(Kind::Instant, instants(vec![0, i64::MAX])), (1, i64::MAX.to_string()));
-        assert_eq!(inexact(Kind::Instant, instants(vec![*INSTANTS_US.end() + 1])).1, "+10000-01-01T00:00:00Z");
+        let instants =
+            |values: Vec<i64>| TimestampMicrosecondArray::from(values).with_timezone("UTC");
+        assert_eq!(
+            inexact(Kind::Instant, instants(vec![0, i64::MAX])),
+            (1, i64::MAX.to_string())
+        );
+        assert_eq!(
+            inexact(Kind::Instant, instants(vec![*INSTANTS_US.end() + 1])).1,
+            "+10000-01-01T00:00:00Z"
+        );
         let ends: ArrayRef = Arc::new(instants(vec![*INSTANTS_US.start(), *INSTANTS_US.end()]));
         assert!(cast_column(Kind::Instant, &ends).is_ok());
         assert_eq!(inexact(Kind::Date, Date32Array::from(vec![i32::MAX])).0, 0);

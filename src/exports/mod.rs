@@ -1,10 +1,13 @@
-//! Stage 3: a ready day's files opened, checked against the contract, and read row by row; bad rows set aside.
+//! Stage 3: a ready day's files opened, checked against the contract, and read row by row; bad rows
+//! set aside.
 //!
-//! 1. `contract`: every file's footer against the dataset's columns (`schema`) and the `_SUCCESS` list; no rows yet.
-//! 2. `stream`: the rows, decoded as `batch::Batch`es by several threads; `pages` checks what the bytes claim before they
-//!    are decoded, `exact` whether each value is of the contract's type, `row_groups` knows where each row lies.
-//! 3. `rules`: the row rules; a row that breaks one goes to `quarantine` with its reason, and is kept by `set_aside`.
-//!    `repeats` finds repeated keys among more rows than fit into memory.
+//! 1. `contract`: every file's footer against the dataset's columns (`schema`) and the `_SUCCESS`
+//!    list; no rows yet.
+//! 2. `stream`: the rows, decoded as `batch::Batch`es by several threads; `pages` checks what the
+//!    bytes claim before they are decoded, `exact` whether each value is of the contract's type,
+//!    `row_groups` knows where each row lies.
+//! 3. `rules`: the row rules; a row that breaks one goes to `quarantine` with its reason, and is
+//!    kept by `set_aside`. `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
 
 pub mod batch;
@@ -43,7 +46,8 @@ use set_aside::SetAside;
 use snapshots::Snapshots;
 use stream::Worker;
 
-/// What reading a day gave, apart from the rows of the two streamed datasets, which went to the caller.
+/// What reading a day gave, apart from the rows of the two streamed datasets, which went to the
+/// caller.
 #[derive(Default)]
 pub struct DayRead {
     pub snapshots: Snapshots,
@@ -57,15 +61,22 @@ pub struct DayRead {
 
 impl DayRead {
     /// The required datasets that block the day, and why.
-    pub fn blocking<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = &'a (&'static Dataset, Defect)> {
-        self.defects.iter().filter(|(dataset, _)| config.required.contains(&dataset.name))
+    pub fn blocking<'a>(
+        &'a self,
+        config: &'a Config,
+    ) -> impl Iterator<Item = &'a (&'static Dataset, Defect)> {
+        self.defects
+            .iter()
+            .filter(|(dataset, _)| config.required.contains(&dataset.name))
     }
 
-    /// The accounts, without those of datasets whose scope a broken export decides: their rows are checked against the
-    /// row rules, but which of them are in scope is not known.
+    /// The accounts, without those of datasets whose scope a broken export decides: their rows are
+    /// checked against the row rules, but which of them are in scope is not known.
     pub fn scoped_accounts(&self) -> impl Iterator<Item = &Accounting> {
         let is_broken = |name: &str| self.defects.iter().any(|(dataset, _)| dataset.name == name);
-        self.accounts.iter().filter(move |account| !scope_of(&account.dataset).is_some_and(is_broken))
+        self.accounts
+            .iter()
+            .filter(move |account| !scope_of(&account.dataset).is_some_and(is_broken))
     }
 }
 
@@ -77,8 +88,8 @@ pub trait RowSink {
     /// An entry for one of the threads that read.
     fn writer(&self) -> Box<dyn RowWriter + '_>;
 
-    /// Every row of the dataset was written. Those at the `repeated` positions, which are sorted, repeat a key and are not
-    /// used after all.
+    /// Every row of the dataset was written. Those at the `repeated` positions, which are sorted,
+    /// repeat a key and are not used after all.
     fn end(&mut self, repeated: &[u64]) -> Result<()>;
 }
 
@@ -122,12 +133,14 @@ impl RowWriter for Unused {
 
 /// Reads the datasets of a final day that `wanted` accepts.
 ///
-/// All contracts are checked before any row is read, so that every breach is reported at once. The used rows of
-/// `order_lines` and `product_traffic` go to `rows`. Once a required export turns out to be broken, the rows of the others
-/// are only checked: every blocking export is reported, with the account of its rows.
+/// All contracts are checked before any row is read, so that every breach is reported at once. The
+/// used rows of `order_lines` and `product_traffic` go to `rows`. Once a required export turns out
+/// to be broken, the rows of the others are only checked: every blocking export is reported, with
+/// the account of its rows.
 ///
 /// # Errors
-/// When the store fails, or a local disk that rows are spilled to. A broken export is not an error but a defect.
+/// When the store fails, or a local disk that rows are spilled to. A broken export is not an error
+/// but a defect.
 pub fn read_day(
     store: &Store,
     exports: &DayExports,
@@ -140,7 +153,9 @@ pub fn read_day(
     let mut read = DayRead::default();
     let mut opened: Vec<OpenExport> = Vec::new();
     for dataset in DATASETS.into_iter().filter(|d| wanted(d)) {
-        let Some(folder) = exports.folder(dataset.name).filter(|f| f.is_final()) else { continue };
+        let Some(folder) = exports.folder(dataset.name).filter(|f| f.is_final()) else {
+            continue;
+        };
         match contract::open(store, folder)? {
             Ok(export) => opened.push(export),
             Err(defect) => read.defects.push((dataset, defect)),
@@ -157,21 +172,41 @@ pub fn read_day(
             let sink: &mut dyn RowSink = if is_blocked { &mut unused } else { rows };
             read_rows(store, export, sieve, resources, sink)?
         } else {
-            read_snapshot(store, export, sieve, civil.day, resources, &mut read.snapshots, &mut out_of_scope)?
+            read_snapshot(
+                store,
+                export,
+                sieve,
+                civil.day,
+                resources,
+                &mut read.snapshots,
+                &mut out_of_scope,
+            )?
         };
         match sifted {
             Ok(sifted) => {
-                let hidden = exports.folder(export.dataset.name).map(|folder| folder.hidden.as_slice());
-                account(export, hidden.unwrap_or_default(), config, &civil, sifted, out_of_scope, &mut read);
+                let hidden = exports
+                    .folder(export.dataset.name)
+                    .map(|folder| folder.hidden.as_slice());
+                account(
+                    export,
+                    hidden.unwrap_or_default(),
+                    config,
+                    &civil,
+                    sifted,
+                    out_of_scope,
+                    &mut read,
+                );
             }
             Err(defect) => read.defects.push((export.dataset, defect)),
         }
     }
-    read.accounts.sort_by_key(|account| DATASETS.iter().position(|d| d.name == account.dataset));
+    read.accounts
+        .sort_by_key(|account| DATASETS.iter().position(|d| d.name == account.dataset));
     Ok(read)
 }
 
-/// Shops and campaigns decide which rows of other datasets are in scope; the large datasets come last.
+/// Shops and campaigns decide which rows of other datasets are in scope; the large datasets come
+/// last.
 fn reading_order(dataset: &Dataset) -> u8 {
     match dataset.name {
         "shops" | "campaigns" => 0,
@@ -205,12 +240,24 @@ fn read_snapshot(
     out_of_scope: &mut u64,
 ) -> Result<Result<Sifted, Defect>> {
     let take = |batch: &Batch| *out_of_scope += snapshots.add(batch, day);
-    let workers = stream::read(store, export, vec![SnapshotWorker { sieve, take, stop: resources.stop.clone() }])?;
+    let workers = stream::read(
+        store,
+        export,
+        vec![SnapshotWorker {
+            sieve,
+            take,
+            stop: resources.stop.clone(),
+        }],
+    )?;
     let workers = match workers {
         Ok(workers) => workers,
         Err(defect) => return Ok(Err(defect)),
     };
-    let mut sifted = workers.into_iter().map(|worker| worker.sieve.sifted).next().context("the one worker")?;
+    let mut sifted = workers
+        .into_iter()
+        .map(|worker| worker.sieve.sifted)
+        .next()
+        .context("the one worker")?;
     sifted.set_aside.keep_first()?;
     Ok(Ok(sifted))
 }
@@ -249,7 +296,11 @@ fn read_rows(
         rows: sink.writer(),
         stop: resources.stop.clone(),
     };
-    let workers = match stream::read(store, export, (0..resources.threads).map(|_| worker()).collect())? {
+    let workers = match stream::read(
+        store,
+        export,
+        (0..resources.threads).map(|_| worker()).collect(),
+    )? {
         Ok(workers) => workers,
         Err(defect) => return Ok(Err(defect)),
     };
@@ -265,7 +316,13 @@ fn read_rows(
     sifted.set_aside.keep_first()?;
     // More repeats than are kept are over the budget.
     if repeats.rows == repeats.first.len() as u64 {
-        sink.end(&repeats.first.iter().map(|repeat| repeat.position).collect::<Vec<_>>())?;
+        sink.end(
+            &repeats
+                .first
+                .iter()
+                .map(|repeat| repeat.position)
+                .collect::<Vec<_>>(),
+        )?;
     }
     Ok(Ok(sifted))
 }
@@ -293,7 +350,8 @@ impl Worker for RowsWorker<'_> {
     }
 }
 
-/// Where the rows of a dataset went, and whether it may be used. `hidden`: files of its folder that are not data.
+/// Where the rows of a dataset went, and whether it may be used. `hidden`: files of its folder that
+/// are not data.
 fn account(
     export: &OpenExport,
     hidden: &[String],
@@ -307,7 +365,13 @@ fn account(
     let account = sifted.accounting(export, out_of_scope);
     match account.defect(dataset, config, &civil.told()) {
         Some(Defect::NoRows { can_be_allowed, .. }) => {
-            read.defects.push((dataset, Defect::NoRows { hidden: hidden.to_vec(), can_be_allowed }));
+            read.defects.push((
+                dataset,
+                Defect::NoRows {
+                    hidden: hidden.to_vec(),
+                    can_be_allowed,
+                },
+            ));
         }
         Some(defect) => read.defects.push((dataset, defect)),
         None => read.snapshots.set_present(dataset),

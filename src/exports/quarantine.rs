@@ -57,8 +57,16 @@ const SHOWN_CHARS: usize = 60;
 
 /// On one line.
 fn shortened(value: &str) -> String {
-    let shown: String = value.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
-    let more = if value.chars().nth(SHOWN_CHARS).is_some() { "..." } else { "" };
+    let shown: String = value
+        .chars()
+        .take(SHOWN_CHARS)
+        .flat_map(char::escape_debug)
+        .collect();
+    let more = if value.chars().nth(SHOWN_CHARS).is_some() {
+        "..."
+    } else {
+        ""
+    };
     format!("{shown}{more}")
 }
 
@@ -78,13 +86,22 @@ pub struct Accounting {
 }
 
 impl Accounting {
-    /// Each reason with its rows and the first of them; `day` tells the zone and the bounds that rows are outside of.
+    /// Each reason with its rows and the first of them; `day` tells the zone and the bounds that
+    /// rows are outside of.
     pub fn reasons_told(&self, day: &str) -> String {
         let told = |(reason, rows): (&String, &u64)| {
-            let example = self.examples.iter().find(|example| example.reason == *reason);
-            let first = example.map(|example| format!(" ({})", example.shown())).unwrap_or_default();
-            let bounds =
-                if *reason == Reason::OutsideDay.code() { format!(", not within {day}") } else { String::new() };
+            let example = self
+                .examples
+                .iter()
+                .find(|example| example.reason == *reason);
+            let first = example
+                .map(|example| format!(" ({})", example.shown()))
+                .unwrap_or_default();
+            let bounds = if *reason == Reason::OutsideDay.code() {
+                format!(", not within {day}")
+            } else {
+                String::new()
+            };
             format!("{reason} {rows}{first}{bounds}")
         };
         self.reasons.iter().map(told).collect::<Vec<_>>().join("; ")
@@ -97,16 +114,25 @@ impl Accounting {
                 quarantined: self.rows_quarantined,
                 read: self.rows_read,
                 reasons: self.reasons_told(day),
-                day: self.reasons.contains_key(Reason::OutsideDay.code()).then(|| day.to_owned()),
+                day: self
+                    .reasons
+                    .contains_key(Reason::OutsideDay.code())
+                    .then(|| day.to_owned()),
             })
         };
-        if config.quarantine.is_exceeded(self.rows_quarantined, self.rows_read) {
+        if config
+            .quarantine
+            .is_exceeded(self.rows_quarantined, self.rows_read)
+        {
             return Some(over());
         }
         let can_be_allowed = dataset.without_rows == WithoutRows::BlocksUnlessAllowed;
         let is_allowed = can_be_allowed && config.may_be_empty.contains(&dataset.name);
         let blocks = dataset.without_rows != WithoutRows::Fine && !is_allowed;
-        (blocks && self.rows_used == 0).then(|| Defect::NoRows { hidden: vec![], can_be_allowed })
+        (blocks && self.rows_used == 0).then(|| Defect::NoRows {
+            hidden: vec![],
+            can_be_allowed,
+        })
     }
 }
 
@@ -128,12 +154,22 @@ pub fn to_batch(rows: &[Quarantined], files: &[String]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(
         schema(),
         vec![
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.reason.code()))),
+            Arc::new(StringArray::from_iter_values(
+                rows.iter().map(|r| r.reason.code()),
+            )),
             Arc::new(StringArray::from_iter(rows.iter().map(|r| r.column))),
-            Arc::new(StringArray::from_iter(rows.iter().map(|r| r.value.as_deref()))),
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &files[r.file as usize]))),
-            Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.row_number))),
-            Arc::new(StringArray::from_iter(rows.iter().map(|r| r.key.as_deref()))),
+            Arc::new(StringArray::from_iter(
+                rows.iter().map(|r| r.value.as_deref()),
+            )),
+            Arc::new(StringArray::from_iter_values(
+                rows.iter().map(|r| &files[r.file as usize]),
+            )),
+            Arc::new(Int64Array::from_iter_values(
+                rows.iter().map(|r| r.row_number),
+            )),
+            Arc::new(StringArray::from_iter(
+                rows.iter().map(|r| r.key.as_deref()),
+            )),
         ],
     )?)
 }

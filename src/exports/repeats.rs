@@ -1,4 +1,5 @@
-//! Rows of a large dataset that repeat a key: found by splitting the keys once more, so that no set holds them all.
+//! Rows of a large dataset that repeat a key: found by splitting the keys once more, so that no set
+//! holds them all.
 
 use anyhow::Result;
 use hashbrown::HashMap;
@@ -30,7 +31,8 @@ pub struct Repeat {
 pub struct Repeats {
     pub rows: u64,
     pub money_cents: i128,
-    /// By position. Fewer than `rows` only where these are more than any budget allows, so that the day is blocked.
+    /// By position. Fewer than `rows` only where these are more than any budget allows, so that the
+    /// day is blocked.
     pub first: Vec<Repeat>,
 }
 
@@ -53,7 +55,10 @@ impl Keys {
     pub fn new(export: &OpenExport, resources: &Resources) -> Keys {
         let columns: [&str; 2] = export.dataset.key.try_into().expect("a key of two columns");
         // Equal keys have to meet, and keys come in any order.
-        let any_order = [GroupShops { rows: export.rows(), range: None }];
+        let any_order = [GroupShops {
+            rows: export.rows(),
+            range: None,
+        }];
         Keys {
             shuffle: Shuffle::new(&any_order, resources.memory_bytes / 4, resources),
             least: columns.map(|column| export.least(column)),
@@ -63,13 +68,26 @@ impl Keys {
     }
 
     pub fn writer(&self) -> KeyWriter<'_> {
-        KeyWriter { keys: self, rows: self.shuffle.writer() }
+        KeyWriter {
+            keys: self,
+            rows: self.shuffle.writer(),
+        }
     }
 
     /// Every row but the first of its key; the `most` first of them one by one.
     pub fn repeats(self, most: usize, resources: &Resources) -> Result<Repeats> {
-        let summing = Summing { shuffle: &self.shuffle, sets: self.sets };
-        let adders = summing.add_all(|| FirstRows { least: self.least, most, ..FirstRows::default() }, resources)?;
+        let summing = Summing {
+            shuffle: &self.shuffle,
+            sets: self.sets,
+        };
+        let adders = summing.add_all(
+            || FirstRows {
+                least: self.least,
+                most,
+                ..FirstRows::default()
+            },
+            resources,
+        )?;
         let mut all = Repeats::default();
         for adder in adders {
             all.rows += adder.repeats.rows;
@@ -144,8 +162,11 @@ impl Adder<VALUES> for FirstRows {
         if first.0 == position {
             return;
         }
-        let (position, money) =
-            if position < first.0 { std::mem::replace(first, (position, money)) } else { (position, money) };
+        let (position, money) = if position < first.0 {
+            std::mem::replace(first, (position, money))
+        } else {
+            (position, money)
+        };
         self.repeats.rows += 1;
         self.repeats.money_cents += i128::from(money);
         self.repeats.first.push(Repeat { position, key });

@@ -63,23 +63,39 @@ impl OpenExport {
         panic!("{} has no row {position}", self.dataset.name)
     }
 
-    /// The least value of a column of whole numbers, as its statistics tell; 0 where they do not. Numbers are kept relative
-    /// to it, so a wrong one costs room and nothing else.
+    /// The least value of a column of whole numbers, as its statistics tell; 0 where they do not.
+    /// Numbers are kept relative to it, so a wrong one costs room and nothing else.
     pub fn least(&self, column: &str) -> i64 {
-        let groups = self.files.iter().flat_map(|file| file.metadata.row_groups());
-        groups.filter_map(|group| range(group, column)).map(|range| *range.start()).min().unwrap_or(0)
+        let groups = self
+            .files
+            .iter()
+            .flat_map(|file| file.metadata.row_groups());
+        groups
+            .filter_map(|group| range(group, column))
+            .map(|range| *range.start())
+            .min()
+            .unwrap_or(0)
     }
 
     /// What decides how the dataset's rows are split by shop.
     pub fn shops_of_row_groups(&self) -> Vec<GroupShops> {
-        self.row_groups().into_iter().map(|place| GroupShops { rows: place.rows, range: place.shops }).collect()
+        self.row_groups()
+            .into_iter()
+            .map(|place| GroupShops {
+                rows: place.rows,
+                range: place.shops,
+            })
+            .collect()
     }
 }
 
-/// The least and the greatest value of a column of whole numbers in a row group; `None` where they are not told. Those of
-/// unsigned numbers are read as if they had a sign, so they tell nothing.
+/// The least and the greatest value of a column of whole numbers in a row group; `None` where they
+/// are not told. Those of unsigned numbers are read as if they had a sign, so they tell nothing.
 fn range(group: &RowGroupMetaData, column: &str) -> Option<RangeInclusive<i64>> {
-    let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column])?;
+    let chunk = group
+        .columns()
+        .iter()
+        .find(|chunk| chunk.column_path().parts() == [column])?;
     if chunk.column_descr().sort_order() != SortOrder::SIGNED {
         return None;
     }
@@ -104,7 +120,8 @@ mod tests {
     fn statistics_of_unsigned_numbers_tell_nothing() {
         let signed: ArrayRef = Arc::new(Int32Array::from(vec![-5, 7]));
         let unsigned: ArrayRef = Arc::new(UInt32Array::from(vec![2_147_483_648, 3_000_000_000]));
-        let batch = RecordBatch::try_from_iter([("signed", signed), ("unsigned", unsigned)]).unwrap();
+        let batch =
+            RecordBatch::try_from_iter([("signed", signed), ("unsigned", unsigned)]).unwrap();
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         let written = writer.finish().unwrap();

@@ -20,10 +20,12 @@ use crate::contracts::arrow::show_cents;
 use crate::contracts::{Column, Dataset, Kind, MOST_AMOUNT, Reason, Rule};
 use crate::days::calendar::CivilDay;
 
-/// Rows in quarantine that are kept to be written, at least; far beyond what a person reads, and a bound on memory.
+/// Rows in quarantine that are kept to be written, at least; far beyond what a person reads, and a
+/// bound on memory.
 const KEPT_AT_LEAST: u64 = 100_000;
 
-/// The keys of a small dataset seen so far, as whole numbers: every key column of the contracts is one, or an instant.
+/// The keys of a small dataset seen so far, as whole numbers: every key column of the contracts is
+/// one, or an instant.
 #[derive(Clone)]
 enum SeenKeys {
     UpToTwo(HashSet<[i64; 2]>),
@@ -57,8 +59,8 @@ fn key<const N: usize>(columns: &[&Int64Array], row: usize) -> [i64; N] {
     key
 }
 
-/// Passes rows on that keep the rules, and remembers the others. One thread's; the keys of a large dataset are looked at
-/// apart (`repeats`).
+/// Passes rows on that keep the rules, and remembers the others. One thread's; the keys of a large
+/// dataset are looked at apart (`repeats`).
 #[derive(Clone)]
 pub struct Sieve {
     dataset: &'static Dataset,
@@ -86,20 +88,33 @@ struct Found {
 impl Sieve {
     pub fn new(export: &OpenExport, civil: &CivilDay, budget: QuarantineBudget) -> Sieve {
         let dataset = export.dataset;
-        let keys = (!dataset.key.is_empty() && !is_streamed(dataset)).then(|| SeenKeys::of(dataset));
-        Sieve { dataset, civil: *civil, keys, sifted: Sifted::new(export, budget) }
+        let keys =
+            (!dataset.key.is_empty() && !is_streamed(dataset)).then(|| SeenKeys::of(dataset));
+        Sieve {
+            dataset,
+            civil: *civil,
+            keys,
+            sifted: Sifted::new(export, budget),
+        }
     }
 
-    /// The rows of the batch that keep the rules. The batch starts at row `first_row` of the file at position `file`.
+    /// The rows of the batch that keep the rules. The batch starts at row `first_row` of the file
+    /// at position `file`.
     pub fn pass(&mut self, file: usize, first_row: u64, batch: Batch) -> Result<Batch> {
         let mut verdicts = judge(&batch, &self.civil);
         self.mark_duplicates(&batch, &mut verdicts);
         self.sifted.rows_read += batch.rows as u64;
-        for (row, breach) in verdicts.iter().enumerate().filter_map(|(row, verdict)| Some((row, (*verdict)?))) {
+        for (row, breach) in verdicts
+            .iter()
+            .enumerate()
+            .filter_map(|(row, verdict)| Some((row, (*verdict)?)))
+        {
             self.sifted.set_aside(Quarantined {
                 reason: breach.reason,
                 column: breach.column,
-                value: breach.column.and_then(|column| show_value(&batch, column, row)),
+                value: breach
+                    .column
+                    .and_then(|column| show_value(&batch, column, row)),
                 file: file as u32,
                 row_number: (first_row + row as u64) as i64,
                 key: show_key(&batch, row),
@@ -110,11 +125,23 @@ impl Sieve {
 
     fn mark_duplicates(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
         let Some(keys) = &mut self.keys else { return };
-        let columns: Vec<_> = self.dataset.key.iter().map(|name| batch.ints(name)).collect();
+        let columns: Vec<_> = self
+            .dataset
+            .key
+            .iter()
+            .map(|name| batch.ints(name))
+            .collect();
         verdicts.resize(batch.rows, None);
-        for (row, verdict) in verdicts.iter_mut().enumerate().filter(|(_, verdict)| verdict.is_none()) {
+        for (row, verdict) in verdicts
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, verdict)| verdict.is_none())
+        {
             if !keys.insert(&columns, row) {
-                *verdict = Some(Breach { reason: Reason::DuplicateKey, column: None });
+                *verdict = Some(Breach {
+                    reason: Reason::DuplicateKey,
+                    column: None,
+                });
             }
         }
     }
@@ -123,7 +150,13 @@ impl Sieve {
 /// All amounts of each row, in cents.
 pub fn money_of_rows(batch: &Batch) -> impl Iterator<Item = i128> {
     let is_money = |column: &&Column| column.kind == Kind::Money;
-    let columns: Vec<_> = batch.dataset.columns.iter().filter(is_money).map(|c| batch.money(c.name)).collect();
+    let columns: Vec<_> = batch
+        .dataset
+        .columns
+        .iter()
+        .filter(is_money)
+        .map(|c| batch.money(c.name))
+        .collect();
     (0..batch.rows).map(move |row| columns.iter().map(|cents| cents.value(row)).sum())
 }
 
@@ -146,7 +179,10 @@ impl Sifted {
 
     /// Counts rows of a reason, of which this is the first.
     fn count(&mut self, first: &Quarantined, rows: u64) {
-        let found = self.reasons.entry(first.reason).or_insert_with(|| Found { rows: 0, first: first.clone() });
+        let found = self.reasons.entry(first.reason).or_insert_with(|| Found {
+            rows: 0,
+            first: first.clone(),
+        });
         found.rows += rows;
         if (first.file, first.row_number) < (found.first.file, found.first.row_number) {
             found.first = first.clone();
@@ -155,7 +191,10 @@ impl Sifted {
 
     /// Takes what another thread set aside.
     pub fn merge(&mut self, other: Sifted) -> Result<()> {
-        other.reasons.values().for_each(|found| self.count(&found.first, found.rows));
+        other
+            .reasons
+            .values()
+            .for_each(|found| self.count(&found.first, found.rows));
         self.rows_read += other.rows_read;
         self.set_aside.merge(other.set_aside)
     }
@@ -196,8 +235,16 @@ impl Sifted {
             rows_used: self.rows_read - rows_quarantined - rows_out_of_scope,
             rows_quarantined,
             rows_out_of_scope,
-            reasons: self.reasons.iter().map(|(reason, found)| (reason.code().into(), found.rows)).collect(),
-            examples: self.reasons.values().map(|found| example(&found.first)).collect(),
+            reasons: self
+                .reasons
+                .iter()
+                .map(|(reason, found)| (reason.code().into(), found.rows))
+                .collect(),
+            examples: self
+                .reasons
+                .values()
+                .map(|found| example(&found.first))
+                .collect(),
         }
     }
 }
@@ -223,14 +270,23 @@ fn judge(batch: &Batch, civil: &CivilDay) -> Verdicts {
     verdicts
 }
 
-/// Marks the rows without a verdict that break a rule in a column. Nearly always none does, so that is looked for first, in a
-/// way that a processor does quickly.
-fn mark(rows: usize, verdicts: &mut Verdicts, reason: Reason, column: &'static str, breaks: impl Fn(usize) -> bool) {
+/// Marks the rows without a verdict that break a rule in a column. Nearly always none does, so that
+/// is looked for first, in a way that a processor does quickly.
+fn mark(
+    rows: usize,
+    verdicts: &mut Verdicts,
+    reason: Reason,
+    column: &'static str,
+    breaks: impl Fn(usize) -> bool,
+) {
     if (0..rows).fold(false, |any, row| any | breaks(row)) {
         verdicts.resize(rows, None);
         for (row, verdict) in verdicts.iter_mut().enumerate() {
             if verdict.is_none() && breaks(row) {
-                *verdict = Some(Breach { reason, column: Some(column) });
+                *verdict = Some(Breach {
+                    reason,
+                    column: Some(column),
+                });
             }
         }
     }
@@ -239,7 +295,13 @@ fn mark(rows: usize, verdicts: &mut Verdicts, reason: Reason, column: &'static s
 fn mark_nulls(batch: &Batch, verdicts: &mut Verdicts) {
     for (column, values) in batch.dataset.columns.iter().zip(&batch.columns) {
         if column.null.is_none() && values.null_count() > 0 {
-            mark(batch.rows, verdicts, Reason::NullValue, column.name, |row| values.is_null(row));
+            mark(
+                batch.rows,
+                verdicts,
+                Reason::NullValue,
+                column.name,
+                |row| values.is_null(row),
+            );
         }
     }
 }
@@ -255,10 +317,14 @@ fn mark_outside(
     let values = batch.column(column);
     if is_money(batch, column) {
         let cents = &batch.money(column).values()[..batch.rows];
-        mark(batch.rows, verdicts, reason, column, |row| !bounds(cents[row]) && values.is_valid(row));
+        mark(batch.rows, verdicts, reason, column, |row| {
+            !bounds(cents[row]) && values.is_valid(row)
+        });
     } else {
         let ints = batch.ints(column).values();
-        mark(batch.rows, verdicts, reason, column, |row| !bounds(ints[row].into()) && values.is_valid(row));
+        mark(batch.rows, verdicts, reason, column, |row| {
+            !bounds(ints[row].into()) && values.is_valid(row)
+        });
     }
 }
 
@@ -274,27 +340,44 @@ fn mark_rule(rule: &Rule, batch: &Batch, civil: &CivilDay, verdicts: &mut Verdic
         }
         Rule::AtLeast { columns, least, .. } => {
             for column in *columns {
-                mark_outside(batch, column, |value| value >= i128::from(*least), reason, verdicts);
+                mark_outside(
+                    batch,
+                    column,
+                    |value| value >= i128::from(*least),
+                    reason,
+                    verdicts,
+                );
             }
         }
         Rule::InsideDay { column } => {
             let instants = batch.ints(column).values();
-            mark(batch.rows, verdicts, reason, column, |row| !civil.contains(instants[row]));
+            mark(batch.rows, verdicts, reason, column, |row| {
+                !civil.contains(instants[row])
+            });
         }
         Rule::NotEmpty { column, .. } => {
-            let (codes, texts) = (batch.codes(column).keys(), batch.codes(column).values().as_string::<i32>());
+            let (codes, texts) = (
+                batch.codes(column).keys(),
+                batch.codes(column).values().as_string::<i32>(),
+            );
             if (0..texts.len()).any(|code| texts.is_valid(code) && texts.value_length(code) == 0) {
                 let is_empty = |row| texts.value_length(codes.value(row) as usize) == 0;
-                mark(batch.rows, verdicts, reason, column, |row| codes.is_valid(row) && is_empty(row));
+                mark(batch.rows, verdicts, reason, column, |row| {
+                    codes.is_valid(row) && is_empty(row)
+                });
             }
         }
         Rule::OneOf { column, values } => {
             let texts = batch.texts(column);
-            mark(batch.rows, verdicts, reason, column, |row| !values.contains(&texts.value(row)));
+            mark(batch.rows, verdicts, reason, column, |row| {
+                !values.contains(&texts.value(row))
+            });
         }
         Rule::Ordered { first, last } => {
             let (firsts, lasts) = (batch.dates(first).values(), batch.dates(last).values());
-            mark(batch.rows, verdicts, reason, last, |row| lasts[row] < firsts[row]);
+            mark(batch.rows, verdicts, reason, last, |row| {
+                lasts[row] < firsts[row]
+            });
         }
     }
 }
@@ -308,13 +391,31 @@ fn keep(batch: Batch, verdicts: &[Option<Breach>]) -> Result<Batch> {
     if verdicts.iter().all(Option::is_none) {
         return Ok(batch);
     }
-    let mask: BooleanArray = verdicts.iter().map(|verdict| Some(verdict.is_none())).collect();
-    let filter = arrow_select::filter::FilterBuilder::new(&mask).optimize().build();
-    let columns: Vec<ArrayRef> =
-        batch.columns.iter().map(|column| filter.filter(column.as_ref())).collect::<Result<_, _>>()?;
-    let filtered = |positions: Int64Array| Ok(filter.filter(&positions)?.as_primitive::<Int64Type>().clone());
+    let mask: BooleanArray = verdicts
+        .iter()
+        .map(|verdict| Some(verdict.is_none()))
+        .collect();
+    let filter = arrow_select::filter::FilterBuilder::new(&mask)
+        .optimize()
+        .build();
+    let columns: Vec<ArrayRef> = batch
+        .columns
+        .iter()
+        .map(|column| filter.filter(column.as_ref()))
+        .collect::<Result<_, _>>()?;
+    let filtered = |positions: Int64Array| {
+        Ok(filter
+            .filter(&positions)?
+            .as_primitive::<Int64Type>()
+            .clone())
+    };
     let positions: Result<_> = batch.positions.map(filtered).transpose();
-    Ok(Batch { dataset: batch.dataset, columns, rows: mask.true_count(), positions: positions? })
+    Ok(Batch {
+        dataset: batch.dataset,
+        columns,
+        rows: mask.true_count(),
+        positions: positions?,
+    })
 }
 
 /// The key's columns joined by `|`, null as nothing; `None` for a dataset without a key.
@@ -322,32 +423,45 @@ fn show_key(batch: &Batch, row: usize) -> Option<String> {
     if batch.dataset.key.is_empty() {
         return None;
     }
-    let parts = batch.dataset.key.iter().map(|name| show_value(batch, name, row).unwrap_or_default());
+    let parts = batch
+        .dataset
+        .key
+        .iter()
+        .map(|name| show_value(batch, name, row).unwrap_or_default());
     Some(parts.collect::<Vec<_>>().join("|"))
 }
 
-/// A cell as text: whole numbers and texts as they are, money with two decimals, instants as RFC 3339 in UTC.
+/// A cell as text: whole numbers and texts as they are, money with two decimals, instants as RFC
+/// 3339 in UTC.
 fn show_value(batch: &Batch, column: &str, row: usize) -> Option<String> {
     let position = batch.dataset.position(column);
     let values = &batch.columns[position];
-    values.is_valid(row).then(|| match batch.dataset.columns[position].kind {
-        Kind::Int64 | Kind::Int32 => batch.ints(column).value(row).to_string(),
-        Kind::Instant => show_instant(batch.ints(column).value(row)),
-        Kind::Money => show_cents(batch.money(column).value(row)),
-        Kind::Date => show_day(batch.dates(column).value(row)),
-        Kind::Boolean => batch.flags(column).value(row).to_string(),
-        Kind::Double => values.as_primitive::<Float64Type>().value(row).to_string(),
-        Kind::Text if is_streamed(batch.dataset) => {
-            let codes = batch.codes(column);
-            codes.values().as_string::<i32>().value(codes.keys().value(row) as usize).to_owned()
-        }
-        Kind::Text => batch.texts(column).value(row).to_owned(),
-    })
+    values
+        .is_valid(row)
+        .then(|| match batch.dataset.columns[position].kind {
+            Kind::Int64 | Kind::Int32 => batch.ints(column).value(row).to_string(),
+            Kind::Instant => show_instant(batch.ints(column).value(row)),
+            Kind::Money => show_cents(batch.money(column).value(row)),
+            Kind::Date => show_day(batch.dates(column).value(row)),
+            Kind::Boolean => batch.flags(column).value(row).to_string(),
+            Kind::Double => values.as_primitive::<Float64Type>().value(row).to_string(),
+            Kind::Text if is_streamed(batch.dataset) => {
+                let codes = batch.codes(column);
+                codes
+                    .values()
+                    .as_string::<i32>()
+                    .value(codes.keys().value(row) as usize)
+                    .to_owned()
+            }
+            Kind::Text => batch.texts(column).value(row).to_owned(),
+        })
 }
 
 /// RFC 3339 in UTC with as many decimals as needed; the bare number where no calendar reaches.
 pub fn show_instant(us: i64) -> String {
-    let Some(at) = chrono::DateTime::from_timestamp_micros(us) else { return us.to_string() };
+    let Some(at) = chrono::DateTime::from_timestamp_micros(us) else {
+        return us.to_string();
+    };
     let text = at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     match text.trim_end_matches('Z').split_once('.') {
         Some((seconds, decimals)) => format!("{seconds}.{}Z", decimals.trim_end_matches('0')),

@@ -1,6 +1,8 @@
-//! Quarantined rows on their way to their file: a few as they are, many compressed, so that millions fit any memory.
+//! Quarantined rows on their way to their file: a few as they are, many compressed, so that
+//! millions fit any memory.
 //!
-//! 1. The rows of one row group that break a rule come one after the other. Where they are many, they are packed.
+//! 1. The rows of one row group that break a rule come one after the other. Where they are many,
+//!    they are packed.
 //! 2. Rows that are few stay as they are. Repeated keys are known last; they are packed apart.
 //! 3. `batches` merges all in the order of files and rows.
 
@@ -59,7 +61,15 @@ fn place(row: &Quarantined) -> Place {
 
 impl SetAside {
     pub fn new(dataset: &'static Dataset, files: Vec<String>, most: usize) -> SetAside {
-        SetAside { dataset, files, current: vec![], loose: vec![], packs: vec![], repeats: vec![], most }
+        SetAside {
+            dataset,
+            files,
+            current: vec![],
+            loose: vec![],
+            packs: vec![],
+            repeats: vec![],
+            most,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -72,14 +82,23 @@ impl SetAside {
     }
 
     fn rows(&self) -> usize {
-        let packed = self.packs.iter().chain(&self.repeats).map(|pack| pack.rows).sum::<usize>();
+        let packed = self
+            .packs
+            .iter()
+            .chain(&self.repeats)
+            .map(|pack| pack.rows)
+            .sum::<usize>();
         self.current.len() + self.loose.len() + packed
     }
 
     /// Takes the next row of the row group that is being read.
     pub fn add(&mut self, row: Quarantined) -> Result<()> {
         self.current.push(row);
-        if self.current.len() >= BATCH_ROWS { self.end_row_group() } else { Ok(()) }
+        if self.current.len() >= BATCH_ROWS {
+            self.end_row_group()
+        } else {
+            Ok(())
+        }
     }
 
     /// The next row is of another row group.
@@ -90,7 +109,11 @@ impl SetAside {
             let rows = std::mem::take(&mut self.current);
             self.packs.push(self.pack(&rows)?);
         }
-        if self.rows() >= 2 * self.most { self.keep_first() } else { Ok(()) }
+        if self.rows() >= 2 * self.most {
+            self.keep_first()
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes rows that repeat a key, in order, all at once.
@@ -112,7 +135,11 @@ impl SetAside {
         self.loose.extend(other.loose);
         self.loose.extend(other.current);
         self.packs.extend(other.packs);
-        if self.rows() >= 2 * self.most { self.keep_first() } else { Ok(()) }
+        if self.rows() >= 2 * self.most {
+            self.keep_first()
+        } else {
+            Ok(())
+        }
     }
 
     /// Sorts by file and row, and forgets rows beyond those that are kept.
@@ -133,7 +160,8 @@ impl SetAside {
         Ok(())
     }
 
-    /// All rows in the order of files and rows, some at a time, in the form of the quarantine file. `keep_first` came before.
+    /// All rows in the order of files and rows, some at a time, in the form of the quarantine file.
+    /// `keep_first` came before.
     pub fn batches(&self, consume: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let mut some = Vec::with_capacity(BATCH_ROWS.min(self.rows()));
         for row in self.in_order() {
@@ -143,16 +171,29 @@ impl SetAside {
                 some.clear();
             }
         }
-        if some.is_empty() { Ok(()) } else { consume(to_batch(&some, &self.files)?) }
+        if some.is_empty() {
+            Ok(())
+        } else {
+            consume(to_batch(&some, &self.files)?)
+        }
     }
 
     /// All rows in order; of each kind of packs, one is open at a time.
     pub fn in_order(&self) -> impl Iterator<Item = Result<Quarantined>> + '_ {
         let loose = self.loose.iter().map(|row| Ok(row.clone()));
-        merged(merged(self.unpack_each(&self.packs), self.unpack_each(&self.repeats)), loose)
+        merged(
+            merged(
+                self.unpack_each(&self.packs),
+                self.unpack_each(&self.repeats),
+            ),
+            loose,
+        )
     }
 
-    fn unpack_each<'a>(&'a self, packs: &'a [Pack]) -> impl Iterator<Item = Result<Quarantined>> + 'a {
+    fn unpack_each<'a>(
+        &'a self,
+        packs: &'a [Pack],
+    ) -> impl Iterator<Item = Result<Quarantined>> + 'a {
         packs.iter().flat_map(|pack| match self.unpack(pack) {
             Ok(rows) => rows.into_iter().map(Ok).collect::<Vec<_>>(),
             Err(error) => vec![Err(error)],
@@ -161,25 +202,36 @@ impl SetAside {
 
     fn pack(&self, rows: &[Quarantined]) -> Result<Pack> {
         let compression = Compression::ZSTD(ZstdLevel::try_new(1)?);
-        let properties = WriterProperties::builder().set_compression(compression).build();
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .build();
         let mut writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties))?;
         // The file is told by its position, which needs no name for each row.
         let positions: Vec<String> = (0..self.files.len()).map(|file| file.to_string()).collect();
         writer.write(&to_batch(rows, &positions)?)?;
         let first = rows.first().map(place).context("rows to pack")?;
-        Ok(Pack { first, rows: rows.len(), bytes: Bytes::from(writer.into_inner()?) })
+        Ok(Pack {
+            first,
+            rows: rows.len(),
+            bytes: Bytes::from(writer.into_inner()?),
+        })
     }
 
     fn unpack(&self, pack: &Pack) -> Result<Vec<Quarantined>> {
         let mut rows = Vec::with_capacity(pack.rows);
         for batch in ParquetRecordBatchReaderBuilder::try_new(pack.bytes.clone())?.build()? {
             let batch = batch?;
-            let [reasons, columns, values, files, keys] = [0, 1, 2, 3, 5].map(|n| batch.column(n).as_string::<i32>());
+            let [reasons, columns, values, files, keys] =
+                [0, 1, 2, 3, 5].map(|n| batch.column(n).as_string::<i32>());
             let numbers = batch.column(4).as_primitive::<Int64Type>().values();
-            let text = |of: &StringArray, row: usize| of.is_valid(row).then(|| of.value(row).to_owned());
+            let text =
+                |of: &StringArray, row: usize| of.is_valid(row).then(|| of.value(row).to_owned());
             for row in 0..batch.num_rows() {
-                let reason = Reason::ALL.into_iter().find(|each| each.code() == reasons.value(row));
-                let column = text(columns, row).map(|name| self.dataset.columns[self.dataset.position(&name)].name);
+                let reason = Reason::ALL
+                    .into_iter()
+                    .find(|each| each.code() == reasons.value(row));
+                let column = text(columns, row)
+                    .map(|name| self.dataset.columns[self.dataset.position(&name)].name);
                 rows.push(Quarantined {
                     reason: reason.context("a reason that was packed")?,
                     column,
@@ -214,11 +266,21 @@ mod tests {
 
     fn row(file: u32, row_number: i64) -> Quarantined {
         let (reason, column, value) = (Reason::BadQuantity, Some("quantity"), Some("-1".into()));
-        Quarantined { reason, column, value, file, row_number, key: Some(format!("{row_number}|7")) }
+        Quarantined {
+            reason,
+            column,
+            value,
+            file,
+            row_number,
+            key: Some(format!("{row_number}|7")),
+        }
     }
 
     fn places(set_aside: &SetAside) -> Vec<Place> {
-        set_aside.in_order().map(|row| place(&row.unwrap())).collect()
+        set_aside
+            .in_order()
+            .map(|row| place(&row.unwrap()))
+            .collect()
     }
 
     fn add_group(to: &mut SetAside, file: u32, rows: impl Iterator<Item = i64>) {
@@ -232,18 +294,38 @@ mod tests {
         add_group(&mut all, 1, (0..20_000).map(|n| 3 * n));
         add_group(&mut all, 0, 0..1_000);
         add_group(&mut all, 1, 60_000..60_003);
-        let repeats =
-            (0..9_000).map(|n| Quarantined { reason: Reason::DuplicateKey, column: None, ..row(1, 3 * n + 1) });
+        let repeats = (0..9_000).map(|n| Quarantined {
+            reason: Reason::DuplicateKey,
+            column: None,
+            ..row(1, 3 * n + 1)
+        });
         all.add_repeats(repeats).unwrap();
-        assert_eq!((all.packs.len(), all.repeats.len(), all.loose.len()), (4, 1, 3 + 9_000 - BATCH_ROWS));
+        assert_eq!(
+            (all.packs.len(), all.repeats.len(), all.loose.len()),
+            (4, 1, 3 + 9_000 - BATCH_ROWS)
+        );
         all.keep_first().unwrap();
         let mut of_b: Vec<i64> = (0..20_000).map(|n| 3 * n).chain(60_000..60_003).collect();
         of_b.extend((0..9_000).map(|n| 3 * n + 1));
         of_b.sort();
-        let expected: Vec<Place> = (0..1_000).map(|n| (0, n)).chain(of_b.into_iter().map(|n| (1, n))).collect();
+        let expected: Vec<Place> = (0..1_000)
+            .map(|n| (0, n))
+            .chain(of_b.into_iter().map(|n| (1, n)))
+            .collect();
         assert_eq!(places(&all), expected);
-        let repeat = all.in_order().map(Result::unwrap).find(|row| row.reason == Reason::DuplicateKey).unwrap();
-        assert_eq!((repeat.column, repeat.value.as_deref(), repeat.key.as_deref()), (None, Some("-1"), Some("1|7")));
+        let repeat = all
+            .in_order()
+            .map(Result::unwrap)
+            .find(|row| row.reason == Reason::DuplicateKey)
+            .unwrap();
+        assert_eq!(
+            (
+                repeat.column,
+                repeat.value.as_deref(),
+                repeat.key.as_deref()
+            ),
+            (None, Some("-1"), Some("1|7"))
+        );
     }
 
     #[test]

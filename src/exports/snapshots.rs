@@ -78,8 +78,8 @@ pub struct SubCampaign {
     pub sub_campaign_name: String,
 }
 
-/// What the small datasets hold. Rows of an optional one are had only through a method that says `None` where its export
-/// is absent (not final or broken): what needs it is null or not written.
+/// What the small datasets hold. Rows of an optional one are had only through a method that says
+/// `None` where its export is absent (not final or broken): what needs it is null or not written.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshots {
     pub shops: Vec<Shop>,
@@ -97,14 +97,19 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// The first day of the day's oldest campaign: where its longest period begins. `None`: no campaign.
+    /// The first day of the day's oldest campaign: where its longest period begins. `None`: no
+    /// campaign.
     pub fn first_campaign_day(&self) -> Option<NaiveDate> {
-        self.campaigns.iter().map(|campaign| campaign.first_day).min()
+        self.campaigns
+            .iter()
+            .map(|campaign| campaign.first_day)
+            .min()
     }
 
     /// Takes the batch's rows that are in scope; returns how many are not.
     ///
-    /// `shops` come before `ad_hours`, and `campaigns` before what refers to them, as in `DATASETS` sorted by scope.
+    /// `shops` come before `ad_hours`, and `campaigns` before what refers to them, as in `DATASETS`
+    /// sorted by scope.
     pub fn add(&mut self, batch: &Batch, day: NaiveDate) -> u64 {
         match batch.dataset.name {
             "shops" => self.add_shops(batch),
@@ -120,7 +125,8 @@ impl Snapshots {
         0
     }
 
-    /// The export was read to its end, with or without rows, and is sound; until then a dataset counts as absent.
+    /// The export was read to its end, with or without rows, and is sound; until then a dataset
+    /// counts as absent.
     pub fn set_present(&mut self, dataset: &Dataset) {
         self.present.insert(dataset.name);
     }
@@ -136,7 +142,12 @@ impl Snapshots {
 
     /// Every (shop, product) of a campaign of the day.
     pub fn products_of_any_campaign(&self) -> Option<HashSet<(i64, i64)>> {
-        Some(self.campaign_products()?.iter().map(|p| (p.shop_id, p.product_id)).collect())
+        Some(
+            self.campaign_products()?
+                .iter()
+                .map(|p| (p.shop_id, p.product_id))
+                .collect(),
+        )
     }
 
     pub fn contents(&self) -> Option<&[Content]> {
@@ -164,11 +175,14 @@ impl Snapshots {
         let accounts = batch.ints("primary_ad_account_id");
         for row in 0..batch.rows {
             if accounts.is_valid(row) {
-                self.primary_accounts.insert(ids.value(row), accounts.value(row));
+                self.primary_accounts
+                    .insert(ids.value(row), accounts.value(row));
             }
             self.shops.push(Shop {
                 shop_id: ids.value(row),
-                category: categories.is_valid(row).then(|| categories.value(row).to_owned()),
+                category: categories
+                    .is_valid(row)
+                    .then(|| categories.value(row).to_owned()),
             });
         }
     }
@@ -193,30 +207,39 @@ impl Snapshots {
         let (accounts, shops) = (batch.ints("ad_account_id"), batch.ints("shop_id"));
         let before = self.ad_hours.len();
         let primary_accounts = &self.primary_accounts;
-        let in_scope = |row: &usize| primary_accounts.get(&shops.value(*row)) == Some(&accounts.value(*row));
-        self.ad_hours.extend((0..batch.rows).filter(in_scope).map(|row| AdHour {
-            shop_id: shops.value(row),
-            hour_start_us: batch.ints("hour_start").value(row),
-            spend_cents: batch.money("spend").value(row),
-            gross_revenue_cents: batch.money("gross_revenue").value(row),
-        }));
+        let in_scope =
+            |row: &usize| primary_accounts.get(&shops.value(*row)) == Some(&accounts.value(*row));
+        self.ad_hours
+            .extend((0..batch.rows).filter(in_scope).map(|row| AdHour {
+                shop_id: shops.value(row),
+                hour_start_us: batch.ints("hour_start").value(row),
+                spend_cents: batch.money("spend").value(row),
+                gross_revenue_cents: batch.money("gross_revenue").value(row),
+            }));
         (batch.rows - (self.ad_hours.len() - before)) as u64
     }
 
     fn add_inventory(&mut self, batch: &Batch) {
-        self.inventory.extend((0..batch.rows).map(|row| InventoryItem {
-            shop_id: batch.ints("shop_id").value(row),
-            product_id: batch.ints("product_id").value(row),
-            sku_id: batch.ints("sku_id").value(row),
-            available_quantity: batch.ints("available_quantity").value(row),
-        }));
+        self.inventory
+            .extend((0..batch.rows).map(|row| InventoryItem {
+                shop_id: batch.ints("shop_id").value(row),
+                product_id: batch.ints("product_id").value(row),
+                sku_id: batch.ints("sku_id").value(row),
+                available_quantity: batch.ints("available_quantity").value(row),
+            }));
     }
 
     fn add_campaigns(&mut self, batch: &Batch, day: NaiveDate) -> u64 {
-        let (ids, first, last) = (batch.ints("campaign_id"), batch.dates("first_day"), batch.dates("last_day"));
+        let (ids, first, last) = (
+            batch.ints("campaign_id"),
+            batch.dates("first_day"),
+            batch.dates("last_day"),
+        );
         let today = day_number(day);
         let before = self.campaigns.len();
-        for row in (0..batch.rows).filter(|row| (first.value(*row)..=last.value(*row)).contains(&today)) {
+        for row in
+            (0..batch.rows).filter(|row| (first.value(*row)..=last.value(*row)).contains(&today))
+        {
             self.campaign_ids.insert(ids.value(row));
             self.campaigns.push(Campaign {
                 campaign_id: ids.value(row),
@@ -243,21 +266,26 @@ impl Snapshots {
         let ids = batch.ints("campaign_id");
         let before = self.campaign_products.len();
         let in_scope = (0..batch.rows).filter(|row| self.campaign_ids.contains(&ids.value(*row)));
-        self.campaign_products.extend(in_scope.map(|row| CampaignProduct {
-            campaign_id: ids.value(row),
-            shop_id: batch.ints("shop_id").value(row),
-            product_id: batch.ints("product_id").value(row),
-        }));
+        self.campaign_products
+            .extend(in_scope.map(|row| CampaignProduct {
+                campaign_id: ids.value(row),
+                shop_id: batch.ints("shop_id").value(row),
+                product_id: batch.ints("product_id").value(row),
+            }));
         (batch.rows - (self.campaign_products.len() - before)) as u64
     }
 
     fn add_sub_campaigns(&mut self, batch: &Batch) {
-        let (ids, campaigns, names) =
-            (batch.ints("sub_campaign_id"), batch.ints("campaign_id"), batch.texts("sub_campaign_name"));
-        self.sub_campaigns.extend((0..batch.rows).map(|row| SubCampaign {
-            sub_campaign_id: ids.value(row),
-            campaign_id: campaigns.value(row),
-            sub_campaign_name: names.value(row).to_owned(),
-        }));
+        let (ids, campaigns, names) = (
+            batch.ints("sub_campaign_id"),
+            batch.ints("campaign_id"),
+            batch.texts("sub_campaign_name"),
+        );
+        self.sub_campaigns
+            .extend((0..batch.rows).map(|row| SubCampaign {
+                sub_campaign_id: ids.value(row),
+                campaign_id: campaigns.value(row),
+                sub_campaign_name: names.value(row).to_owned(),
+            }));
     }
 }

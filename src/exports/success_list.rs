@@ -21,7 +21,9 @@ struct Object {
     files: Option<Vec<ListedFile>>,
 }
 
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Vec<ListedFile>>, D::Error> {
+fn list<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Vec<ListedFile>>, D::Error> {
     Vec::deserialize(deserializer).map(Some)
 }
 
@@ -33,9 +35,16 @@ struct ListedFile {
 }
 
 /// The folder's files against the list in `_SUCCESS`, if it has one.
-pub fn check_success_list(store: &Store, folder: &Folder, files: &[OpenFile]) -> Result<Vec<Issue>> {
+pub fn check_success_list(
+    store: &Store,
+    folder: &Folder,
+    files: &[OpenFile],
+) -> Result<Vec<Issue>> {
     let path = format!("{}/{SUCCESS_FILE}", folder.dataset.partition(folder.day));
-    let size_bytes = folder.success.as_ref().map_or(0, |success| success.size_bytes);
+    let size_bytes = folder
+        .success
+        .as_ref()
+        .map_or(0, |success| success.size_bytes);
     if size_bytes > MOST_LIST_BYTES {
         return Ok(vec![not_a_list(format!("{size_bytes} bytes"))]);
     }
@@ -47,8 +56,8 @@ pub fn check_success_list(store: &Store, folder: &Folder, files: &[OpenFile]) ->
     })
 }
 
-/// `None`: only a mark. White space counts as empty, and so does an object without `files`, as Hadoop's S3A committers
-/// write it.
+/// `None`: only a mark. White space counts as empty, and so does an object without `files`, as
+/// Hadoop's S3A committers write it.
 fn parse(text: &[u8]) -> std::result::Result<Option<Vec<ListedFile>>, String> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -62,22 +71,43 @@ fn parse(text: &[u8]) -> std::result::Result<Option<Vec<ListedFile>>, String> {
 
 fn not_a_list(found: String) -> Issue {
     let expected = r#"nothing, or {"files":[{"name":...,"size_bytes":...,"row_count":...}]}"#;
-    Issue::new(SUCCESS_FILE, None, expected, messages::not_a_success_list(found))
+    Issue::new(
+        SUCCESS_FILE,
+        None,
+        expected,
+        messages::not_a_success_list(found),
+    )
 }
 
 fn compare(list: &[ListedFile], files: &[OpenFile]) -> Vec<Issue> {
     let mut issues = Vec::new();
     let mut issue = |file: &str, expected: String, found: String| {
-        issues.push(Issue::new(file, None, &expected, messages::success_lies(found)));
+        issues.push(Issue::new(
+            file,
+            None,
+            &expected,
+            messages::success_lies(found),
+        ));
     };
-    let found: HashMap<&str, &OpenFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
+    let found: HashMap<&str, &OpenFile> = files
+        .iter()
+        .map(|file| (file.name.as_str(), file))
+        .collect();
     let mut names = HashSet::new();
     for listed in list {
         if !names.insert(listed.name.as_str()) {
-            issue(&listed.name, "one entry in the list of _SUCCESS".into(), "several".into());
+            issue(
+                &listed.name,
+                "one entry in the list of _SUCCESS".into(),
+                "several".into(),
+            );
         }
         match found.get(listed.name.as_str()) {
-            None => issue(&listed.name, "a file, as _SUCCESS lists it".into(), "no such file".into()),
+            None => issue(
+                &listed.name,
+                "a file, as _SUCCESS lists it".into(),
+                "no such file".into(),
+            ),
             Some(file) => {
                 if file.size_bytes != listed.size_bytes {
                     let expected = format!("{} bytes, as _SUCCESS lists it", listed.size_bytes);
@@ -90,8 +120,15 @@ fn compare(list: &[ListedFile], files: &[OpenFile]) -> Vec<Issue> {
             }
         }
     }
-    for file in files.iter().filter(|file| !names.contains(file.name.as_str())) {
-        issue(&file.name, "only the files that _SUCCESS lists".into(), "a file that it does not list".into());
+    for file in files
+        .iter()
+        .filter(|file| !names.contains(file.name.as_str()))
+    {
+        issue(
+            &file.name,
+            "only the files that _SUCCESS lists".into(),
+            "a file that it does not list".into(),
+        );
     }
     issues
 }
@@ -104,11 +141,33 @@ mod tests {
     fn an_object_without_files_and_white_space_are_marks() {
         let is_mark = |text: &str| matches!(parse(text.as_bytes()), Ok(None));
         assert!(
-            ["", "\n", " \t\r\n", "{}", r#"{"name":"S3A","success":true,"filenames":["a"]}"#].map(is_mark) == [true; 5]
+            [
+                "",
+                "\n",
+                " \t\r\n",
+                "{}",
+                r#"{"name":"S3A","success":true,"filenames":["a"]}"#
+            ]
+            .map(is_mark)
+                == [true; 5]
         );
-        for text in ["[]", "done", "null", r#"{"files":null}"#, r#"{"files":[{"name":"a"}]}"#, "{}{}", "\u{a0}"] {
+        for text in [
+            "[]",
+            "done",
+            "null",
+            r#"{"files":null}"#,
+            r#"{"files":[{"name":"a"}]}"#,
+            "{}{}",
+            "\u{a0}",
+        ] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
         }
-        assert_eq!(parse(br#"{"files":[{"name":"a","size_bytes":1,"row_count":2}]}"#).unwrap().unwrap().len(), 1);
+        assert_eq!(
+            parse(br#"{"files":[{"name":"a","size_bytes":1,"row_count":2}]}"#)
+                .unwrap()
+                .unwrap()
+                .len(),
+            1
+        );
     }
 }

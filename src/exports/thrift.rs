@@ -1,8 +1,9 @@
-//! Thrift's compact protocol, in which footers and page headers are written: walked to the end before a decoder believes it.
+//! Thrift's compact protocol, in which footers and page headers are written: walked to the end
+//! before a decoder believes it.
 //!
-//! A decoder goes by the fields that it knows, whatever type is written, cuts numbers to their type, and takes a list of flags
-//! that it does not know for as long as it claims to be. So what is written must be what the format defines: then a decoder
-//! sees what was checked here.
+//! A decoder goes by the fields that it knows, whatever type is written, cuts numbers to their
+//! type, and takes a list of flags that it does not know for as long as it claims to be. So what is
+//! written must be what the format defines: then a decoder sees what was checked here.
 //!
 //! Source: <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md> and
 //! <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>
@@ -32,8 +33,8 @@ const KIND_OF_I32: u8 = 5;
 /// Structures and lists in one another; the format has seven.
 const MOST_DEPTH: u8 = 16;
 
-/// Where a number or a structure (0) is found: the field of the structure that it is in (0: the outermost, `INNER`: deeper),
-/// and its own.
+/// Where a number or a structure (0) is found: the field of the structure that it is in (0: the
+/// outermost, `INNER`: deeper), and its own.
 type Found<'a> = &'a mut dyn FnMut(i64, i64, i64);
 const INNER: i64 = -1;
 
@@ -42,20 +43,47 @@ const DATA: i64 = 5;
 const DICTIONARY: i64 = 7;
 const DATA_V2: i64 = 8;
 
-static STATISTICS: Fields =
-    &[(1, Bytes), (2, Bytes), (3, I64), (4, I64), (5, Bytes), (6, Bytes), (7, Flag), (8, Flag), (9, I64)];
+static STATISTICS: Fields = &[
+    (1, Bytes),
+    (2, Bytes),
+    (3, I64),
+    (4, I64),
+    (5, Bytes),
+    (6, Bytes),
+    (7, Flag),
+    (8, Flag),
+    (9, I64),
+];
 
 static PAGE_HEADER: Fields = &[
     (1, I32),
     (2, I32),
     (3, I32),
     (4, I32),
-    (DATA, Struct(&[(1, I32), (2, I32), (3, I32), (4, I32), (5, Struct(STATISTICS))])),
+    (
+        DATA,
+        Struct(&[
+            (1, I32),
+            (2, I32),
+            (3, I32),
+            (4, I32),
+            (5, Struct(STATISTICS)),
+        ]),
+    ),
     (6, Struct(&[])),
     (DICTIONARY, Struct(&[(1, I32), (2, I32), (3, Flag)])),
     (
         DATA_V2,
-        Struct(&[(1, I32), (2, I32), (3, I32), (4, I32), (5, I32), (6, I32), (7, Flag), (8, Struct(STATISTICS))]),
+        Struct(&[
+            (1, I32),
+            (2, I32),
+            (3, I32),
+            (4, I32),
+            (5, I32),
+            (6, I32),
+            (7, Flag),
+            (8, Struct(STATISTICS)),
+        ]),
     ),
 ];
 
@@ -107,7 +135,13 @@ static LOGICAL_TYPE: Fields = &[
 ];
 
 /// Times and instants: adjusted to UTC or not, and the unit.
-static CLOCK: Fields = &[(1, Flag), (2, Struct(&[(1, Struct(&[])), (2, Struct(&[])), (3, Struct(&[]))]))];
+static CLOCK: Fields = &[
+    (1, Flag),
+    (
+        2,
+        Struct(&[(1, Struct(&[])), (2, Struct(&[])), (3, Struct(&[]))]),
+    ),
+];
 
 static ROW_GROUP: Fields = &[
     (1, List(&Struct(COLUMN_CHUNK))),
@@ -119,8 +153,17 @@ static ROW_GROUP: Fields = &[
     (7, Ordinal),
 ];
 
-static COLUMN_CHUNK: Fields =
-    &[(1, Bytes), (2, I64), (3, Struct(COLUMN)), (4, I64), (5, I32), (6, I64), (7, I32), (8, Struct(&[])), (9, Bytes)];
+static COLUMN_CHUNK: Fields = &[
+    (1, Bytes),
+    (2, I64),
+    (3, Struct(COLUMN)),
+    (4, I64),
+    (5, I32),
+    (6, I64),
+    (7, I32),
+    (8, Struct(&[])),
+    (9, Bytes),
+];
 
 static COLUMN: Fields = &[
     (1, I32),
@@ -179,16 +222,22 @@ pub struct PageHeader {
 
 impl PageHeader {
     pub fn read(bytes: &mut Compact<'_>) -> Option<PageHeader> {
-        let (mut kind, mut inflated, mut compressed, mut values, mut levels, mut packed) = (0, 0, 0, [0; 9], [0; 2], 1);
-        bytes.structure(PAGE_HEADER, 0, 0, &mut |parent, field, value| match (parent, field) {
-            (0, 1) => kind = value,
-            (0, 2) => inflated = value,
-            (0, 3) => compressed = value,
-            (DATA | DICTIONARY | DATA_V2, 1) => values[parent as usize] = value,
-            (DATA_V2, 5 | 6) => levels[field as usize - 5] = value,
-            (DATA_V2, 7) => packed = value,
-            _ => (),
-        })?;
+        let (mut kind, mut inflated, mut compressed, mut values, mut levels, mut packed) =
+            (0, 0, 0, [0; 9], [0; 2], 1);
+        bytes.structure(
+            PAGE_HEADER,
+            0,
+            0,
+            &mut |parent, field, value| match (parent, field) {
+                (0, 1) => kind = value,
+                (0, 2) => inflated = value,
+                (0, 3) => compressed = value,
+                (DATA | DICTIONARY | DATA_V2, 1) => values[parent as usize] = value,
+                (DATA_V2, 5 | 6) => levels[field as usize - 5] = value,
+                (DATA_V2, 7) => packed = value,
+                _ => (),
+            },
+        )?;
         let of_kind = match kind {
             2 => DICTIONARY,
             3 => DATA_V2,
@@ -200,7 +249,11 @@ impl PageHeader {
             compressed_bytes: compressed.try_into().ok()?,
             inflated_bytes: inflated.try_into().ok()?,
             values: values[of_kind as usize].try_into().ok()?,
-            level_bytes: if is_v2 { levels.iter().sum::<i64>().try_into().ok()? } else { 0 },
+            level_bytes: if is_v2 {
+                levels.iter().sum::<i64>().try_into().ok()?
+            } else {
+                0
+            },
             is_packed: !is_v2 || packed == 1,
         })
     }
@@ -222,7 +275,13 @@ impl Shape {
 }
 
 impl<'a> Compact<'a> {
-    fn structure(&mut self, fields: &[(i64, Shape)], parent: i64, depth: u8, found: Found<'_>) -> Option<()> {
+    fn structure(
+        &mut self,
+        fields: &[(i64, Shape)],
+        parent: i64,
+        depth: u8,
+        found: Found<'_>,
+    ) -> Option<()> {
         let mut field = 0;
         loop {
             let byte = self.byte()?;
@@ -230,13 +289,22 @@ impl<'a> Compact<'a> {
             if kind == 0 {
                 return Some(());
             }
-            field = if step == 0 { self.number()? } else { field + i64::from(step) };
+            field = if step == 0 {
+                self.number()?
+            } else {
+                field + i64::from(step)
+            };
             if !(1..=i64::from(i16::MAX)).contains(&field) {
                 return None;
             }
-            let shape = fields.iter().find(|(known, _)| *known == field).map(|(_, shape)| shape);
+            let shape = fields
+                .iter()
+                .find(|(known, _)| *known == field)
+                .map(|(_, shape)| shape);
             if KIND_OF_FLAGS.contains(&kind) {
-                shape.is_none_or(|shape| matches!(shape, Flag)).then(|| found(parent, field, i64::from(kind == 1)))?;
+                shape
+                    .is_none_or(|shape| matches!(shape, Flag))
+                    .then(|| found(parent, field, i64::from(kind == 1)))?;
             } else {
                 self.value(kind, shape, (parent, field), depth, found)?;
             }
@@ -244,7 +312,14 @@ impl<'a> Compact<'a> {
     }
 
     /// A value of a structure or a list; `None` for its shape: a field that is not known.
-    fn value(&mut self, kind: u8, shape: Option<&Shape>, at: (i64, i64), depth: u8, found: Found<'_>) -> Option<()> {
+    fn value(
+        &mut self,
+        kind: u8,
+        shape: Option<&Shape>,
+        at: (i64, i64),
+        depth: u8,
+        found: Found<'_>,
+    ) -> Option<()> {
         if depth > MOST_DEPTH || shape.is_some_and(|shape| !shape.kinds().contains(&kind)) {
             return None;
         }
@@ -262,13 +337,26 @@ impl<'a> Compact<'a> {
             }
             9 | 10 => {
                 let byte = self.byte()?;
-                let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
-                let of = if let Some(List(of)) = shape { Some(*of) } else { None };
+                let count = if byte >> 4 == 15 {
+                    self.varint()?
+                } else {
+                    u64::from(byte >> 4)
+                };
+                let of = if let Some(List(of)) = shape {
+                    Some(*of)
+                } else {
+                    None
+                };
                 // Flags, which the format has no list of, are refused by `value`.
-                (0..count).try_for_each(|_| self.value(byte & 15, of, (INNER, INNER), depth + 1, found))
+                (0..count)
+                    .try_for_each(|_| self.value(byte & 15, of, (INNER, INNER), depth + 1, found))
             }
             12 => {
-                let fields = if let Some(Struct(fields)) = shape { *fields } else { &[] };
+                let fields = if let Some(Struct(fields)) = shape {
+                    *fields
+                } else {
+                    &[]
+                };
                 found(at.0, at.1, 0);
                 let parent = if depth == 0 { at.1 } else { INNER };
                 self.structure(fields, parent, depth + 1, found)
@@ -312,7 +400,9 @@ mod tests {
     use super::*;
 
     /// A data page of version 1: 10 bytes inflated, 7 compressed, 3 values.
-    const HEADER: [u8; 18] = [0x15, 0, 0x15, 20, 0x15, 14, 0x2c, 0x15, 6, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0, 99];
+    const HEADER: [u8; 18] = [
+        0x15, 0, 0x15, 20, 0x15, 14, 0x2c, 0x15, 6, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0, 99,
+    ];
 
     #[test]
     fn a_page_header_is_read_up_to_its_page() {
@@ -340,13 +430,24 @@ mod tests {
         assert_eq!(changed(6, 0x28), None, "bytes for a structure");
         assert_eq!(changed(5, 13), None, "a negative size");
         let too_long = [&[0x15, 0x80, 0x80, 0x80, 0x80, 0x20], &HEADER[2..]].concat();
-        assert_eq!(PageHeader::read(&mut Compact(&too_long)), None, "a number beyond i32");
+        assert_eq!(
+            PageHeader::read(&mut Compact(&too_long)),
+            None,
+            "a number beyond i32"
+        );
     }
 
     #[test]
     fn a_list_ends_with_its_bytes_and_holds_no_flags() {
-        let ends = |list: &[u8]| check_footer(&[&[0xa9], list, &[0]].concat()) != FooterKind::Invalid;
-        assert!(!ends(&[0xf1, 0xff, 0xff, 0xff, 0xff, 0x07]), "flags that take no bytes");
-        assert!(!ends(&[0xf5, 0xff, 0xff, 0xff, 0xff, 0x07, 1]), "more numbers than there are bytes");
+        let ends =
+            |list: &[u8]| check_footer(&[&[0xa9], list, &[0]].concat()) != FooterKind::Invalid;
+        assert!(
+            !ends(&[0xf1, 0xff, 0xff, 0xff, 0xff, 0x07]),
+            "flags that take no bytes"
+        );
+        assert!(
+            !ends(&[0xf5, 0xff, 0xff, 0xff, 0xff, 0x07, 1]),
+            "more numbers than there are bytes"
+        );
     }
 }

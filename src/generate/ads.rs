@@ -15,7 +15,12 @@ const SPEND_CENTS_PER_ROW: f64 = 7.0;
 const LEAST_SPEND_CENTS: i64 = 5;
 
 /// Writes `ad_hours`: the primary accounts, and those that some shops have besides.
-pub fn write_ad_hours(world: &World, market: &Market, day: &Day, folder: &mut Folder) -> Result<()> {
+pub fn write_ad_hours(
+    world: &World,
+    market: &Market,
+    day: &Day,
+    folder: &mut Folder,
+) -> Result<()> {
     for shop in &market.shops {
         if let Some(account) = shop.primary_ad_account_id() {
             write_account(world, shop, account, 1.0, day, folder)?;
@@ -27,15 +32,30 @@ pub fn write_ad_hours(world: &World, market: &Market, day: &Day, folder: &mut Fo
     Ok(())
 }
 
-fn write_account(world: &World, shop: &Shop, account: i64, factor: f64, day: &Day, folder: &mut Folder) -> Result<()> {
+fn write_account(
+    world: &World,
+    shop: &Shop,
+    account: i64,
+    factor: f64,
+    day: &Day,
+    folder: &mut Folder,
+) -> Result<()> {
     let mut stream = Stream::new(world.seed, "ads", &[day.number() as u64, account as u64]);
     // Sellers pause their ads now and then.
     if stream.chance(0.08) {
         return Ok(());
     }
     // Sellers spend more where a campaign brings buyers.
-    let factor = if campaigns::running(world, day.date).is_some() { factor * 1.3 } else { factor };
-    let budget = world.rows_per_day as f64 * shop.share * SPEND_CENTS_PER_ROW * factor * stream.log_normal(1.0, 0.35);
+    let factor = if campaigns::running(world, day.date).is_some() {
+        factor * 1.3
+    } else {
+        factor
+    };
+    let budget = world.rows_per_day as f64
+        * shop.share
+        * SPEND_CENTS_PER_ROW
+        * factor
+        * stream.log_normal(1.0, 0.35);
     let revenue_per_spend = stream.log_normal(2.8, 0.4);
     let total: f64 = day.hours().map(|(_, weight)| weight).sum();
     for (hour_start, weight) in day.hours() {

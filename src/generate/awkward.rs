@@ -1,5 +1,6 @@
-//! What real exports have and tidy ones do not: rows that break a rule (below the budget), unlisted shops, missing and
-//! split exports. Only in a world that is `awkward`; the same cases come back every two weeks.
+//! What real exports have and tidy ones do not: rows that break a rule (below the budget), unlisted
+//! shops, missing and split exports. Only in a world that is `awkward`; the same cases come back
+//! every two weeks.
 //!
 //! | day of the fortnight | case |
 //! | --- | --- |
@@ -57,5 +58,7 @@ pub fn is_uncategorised(world: &World, shop: &Shop) -> bool {
 }
 
 fn day_of_fortnight(world: &World, day: NaiveDate) -> Option<i64> {
-    world.awkward.then(|| (calendar::number(day) - calendar::number(world.first_day)).rem_euclid(14) + 1)
+    world
+        .awkward
+        .then(|| (calendar::number(day) - calendar::number(world.first_day)).rem_euclid(14) + 1)
 }

@@ -10,8 +10,8 @@ const SECOND_US: i64 = 1_000_000;
 
 /// Sales by local hour, relative to each other: asleep at night, most at nine in the evening.
 const HOUR_WEIGHTS: [f64; 24] = [
-    35.0, 22.0, 14.0, 9.0, 7.0, 9.0, 16.0, 28.0, 40.0, 48.0, 54.0, 60.0, 68.0, 64.0, 58.0, 57.0, 60.0, 66.0, 78.0,
-    95.0, 110.0, 118.0, 98.0, 62.0,
+    35.0, 22.0, 14.0, 9.0, 7.0, 9.0, 16.0, 28.0, 40.0, 48.0, 54.0, 60.0, 68.0, 64.0, 58.0, 57.0,
+    60.0, 66.0, 78.0, 95.0, 110.0, 118.0, 98.0, 62.0,
 ];
 /// Traffic by weekday, Monday first; the mean is 1.
 const WEEKDAY_FACTORS: [f64; 7] = [0.95, 0.93, 0.94, 0.97, 1.04, 1.10, 1.07];
@@ -29,11 +29,23 @@ pub struct Day {
 
 impl Day {
     pub fn of(date: NaiveDate, zone: Tz) -> Self {
-        let CivilDay { start_us: first_us, end_us, .. } = CivilDay::new(date, zone);
+        let CivilDay {
+            start_us: first_us,
+            end_us,
+            ..
+        } = CivilDay::new(date, zone);
         let hours = (end_us - first_us + HOUR_US - 1) / HOUR_US;
-        let local_hour = |h: i64| zone.timestamp_nanos((first_us + h * HOUR_US) * 1_000).hour() as usize;
+        let local_hour = |h: i64| {
+            zone.timestamp_nanos((first_us + h * HOUR_US) * 1_000)
+                .hour() as usize
+        };
         let hour_weights = (0..hours).map(|h| HOUR_WEIGHTS[local_hour(h)]).collect();
-        Day { date, first_us, end_us, hour_weights }
+        Day {
+            date,
+            first_us,
+            end_us,
+            hour_weights,
+        }
     }
 
     /// Days since 1970-01-01.
@@ -54,7 +66,10 @@ impl Day {
 
     /// The start of each hour of the day, with its weight.
     pub fn hours(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
-        self.hour_weights.iter().enumerate().map(|(h, weight)| (self.first_us + h as i64 * HOUR_US, *weight))
+        self.hour_weights
+            .iter()
+            .enumerate()
+            .map(|(h, weight)| (self.first_us + h as i64 * HOUR_US, *weight))
     }
 }
 
@@ -89,7 +104,12 @@ mod tests {
 
     #[test]
     fn the_day_when_clocks_go_back_has_25_hours() {
-        assert_eq!(day("2026-11-01", Tz::America__Los_Angeles).hour_weights.len(), 25);
+        assert_eq!(
+            day("2026-11-01", Tz::America__Los_Angeles)
+                .hour_weights
+                .len(),
+            25
+        );
     }
 
     #[test]

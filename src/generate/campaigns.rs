@@ -1,6 +1,7 @@
 //! Mega campaigns: their calendar, the shops that registered, their products and sub-campaigns.
 //!
-//! The first campaign lasts a week and begins a week into the world; others lie before and after it, every four weeks.
+//! The first campaign lasts a week and begins a week into the world; others lie before and after
+//! it, every four weeks.
 
 use chrono::{Days, NaiveDate};
 
@@ -22,7 +23,12 @@ const NAMES: [&str; 6] = [
     "Deals Festival",
     "Holiday Preview",
 ];
-const SUB_CAMPAIGN_NAMES: [&str; 4] = ["Flash Deals", "Free Shipping Fest", "LIVE Exclusive", "New Arrivals"];
+const SUB_CAMPAIGN_NAMES: [&str; 4] = [
+    "Flash Deals",
+    "Free Shipping Fest",
+    "LIVE Exclusive",
+    "New Arrivals",
+];
 
 /// One campaign; `number` 0 is the one that begins a week into the world.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +65,9 @@ pub fn campaigns(world: &World, day: NaiveDate) -> Vec<Campaign> {
 
 /// The campaign that runs on a day.
 pub fn running(world: &World, day: NaiveDate) -> Option<Campaign> {
-    campaigns(world, day).into_iter().find(|c| c.first_day <= day && day <= c.last_day)
+    campaigns(world, day)
+        .into_iter()
+        .find(|c| c.first_day <= day && day <= c.last_day)
 }
 
 impl Campaign {
@@ -80,9 +88,14 @@ impl Campaign {
         &SUB_CAMPAIGN_NAMES
     }
 
-    /// The shop's registration as known on `day`, with its target in cents: most join before the first day, a few late.
+    /// The shop's registration as known on `day`, with its target in cents: most join before the
+    /// first day, a few late.
     pub fn registration(&self, world: &World, shop: &Shop, day: NaiveDate) -> Option<Option<i64>> {
-        let mut stream = Stream::new(world.seed, "registration", &[self.number as u64, u64::from(shop.index)]);
+        let mut stream = Stream::new(
+            world.seed,
+            "registration",
+            &[self.number as u64, u64::from(shop.index)],
+        );
         let takes_part = stream.chance(0.78);
         let joins = calendar::number(self.first_day) - 12 + stream.below(14) as i64;
         let target = stream.log_normal(4_000.0 * shop.size + 150.0, 0.4);
@@ -96,10 +109,16 @@ impl Campaign {
 
     /// Whether a product of a registered shop is a campaign product.
     pub fn holds(&self, world: &World, product: &Product) -> bool {
-        Stream::new(world.seed, "campaign product", &[self.number as u64, product.product_id as u64]).chance(0.35)
+        Stream::new(
+            world.seed,
+            "campaign product",
+            &[self.number as u64, product.product_id as u64],
+        )
+        .chance(0.35)
     }
 
-    /// How much more traffic a shop has on a day of the campaign: most on the first and the last day.
+    /// How much more traffic a shop has on a day of the campaign: most on the first and the last
+    /// day.
     pub fn traffic_uplift(&self, day: NaiveDate, is_registered: bool) -> f64 {
         match (is_registered, day == self.first_day || day == self.last_day) {
             (true, true) => 1.75,
@@ -123,7 +142,10 @@ mod tests {
         assert_eq!(running(&world, day("2026-03-07")), None);
         for of in ["2026-03-08", "2026-03-14"] {
             let campaign = running(&world, day(of)).unwrap();
-            assert_eq!((campaign.first_day, campaign.last_day), (day("2026-03-08"), day("2026-03-14")));
+            assert_eq!(
+                (campaign.first_day, campaign.last_day),
+                (day("2026-03-08"), day("2026-03-14"))
+            );
             assert_eq!(campaign.campaign_id(), 9_000);
         }
         assert_eq!(running(&world, day("2026-03-15")), None);
@@ -131,8 +153,10 @@ mod tests {
 
     #[test]
     fn the_export_of_a_day_holds_past_and_future_campaigns_too() {
-        let found: Vec<String> =
-            campaigns(&World::sample(), day("2026-03-08")).iter().map(|c| c.first_day.to_string()).collect();
+        let found: Vec<String> = campaigns(&World::sample(), day("2026-03-08"))
+            .iter()
+            .map(|c| c.first_day.to_string())
+            .collect();
         assert_eq!(found, ["2026-02-08", "2026-03-08", "2026-04-05"]);
     }
 }

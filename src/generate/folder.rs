@@ -1,6 +1,7 @@
 //! One export folder while it is written: rows in, Parquet files and, last, `_SUCCESS` out.
 //!
-//! Rows are encoded batch by batch; a folder needs memory for one row group per file, whatever its size.
+//! Rows are encoded batch by batch; a folder needs memory for one row group per file, whatever its
+//! size.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ const BATCH_ROWS: usize = 8_192;
 const ROW_GROUP_ROWS: usize = 131_072;
 /// The level from which the committed sample profits; large worlds are not slowed down much by it.
 const ZSTD_LEVEL: i32 = 6;
-/// Fixed, so that a newer release of the Parquet library does not change the bytes by its name alone.
+/// Fixed, so that a newer release of the Parquet library does not change the bytes by its name
+/// alone.
 const CREATED_BY: &str = "campaign-etl-generate version 1.0.0 (build synthetic)";
 
 /// One value of a row. Money in cents, days since 1970-01-01, instants in microseconds.
@@ -79,17 +81,32 @@ impl Folder {
     ///
     /// # Errors
     /// When the folder exists: an export is never mixed with what another call wrote.
-    pub fn create(out: &Path, dataset: &Dataset, day: NaiveDate, parts: u32, nulls_anywhere: bool) -> Result<Self> {
+    pub fn create(
+        out: &Path,
+        dataset: &Dataset,
+        day: NaiveDate,
+        parts: u32,
+        nulls_anywhere: bool,
+    ) -> Result<Self> {
         let path = out.join(dataset.partition(day));
         ensure!(!path.exists(), messages::exists_already(path.display()));
         fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
         let mut schema = arrow::schema(dataset.columns);
         if nulls_anywhere {
-            let nullable = |field: &Arc<arrow_schema::Field>| field.as_ref().clone().with_nullable(true);
-            schema = Arc::new(Schema::new(schema.fields().iter().map(nullable).collect::<Vec<_>>()));
+            let nullable =
+                |field: &Arc<arrow_schema::Field>| field.as_ref().clone().with_nullable(true);
+            schema = Arc::new(Schema::new(
+                schema.fields().iter().map(nullable).collect::<Vec<_>>(),
+            ));
         }
-        let parts = (0..parts).map(|n| Part::create(&path, dataset, schema.clone(), n)).collect::<Result<_>>()?;
-        Ok(Folder { path, parts, rows: 0 })
+        let parts = (0..parts)
+            .map(|n| Part::create(&path, dataset, schema.clone(), n))
+            .collect::<Result<_>>()?;
+        Ok(Folder {
+            path,
+            parts,
+            rows: 0,
+        })
     }
 
     /// Adds one row: a cell for each column, in contract order.
@@ -99,7 +116,8 @@ impl Folder {
         self.parts[part].row(cells)
     }
 
-    /// Writes what is left and the mark that makes the folder final: empty, or the list of its files.
+    /// Writes what is left and the mark that makes the folder final: empty, or the list of its
+    /// files.
     pub fn finish(self, list_files: bool) -> Result<()> {
         let mut files = Vec::new();
         for part in self.parts {
@@ -108,20 +126,26 @@ impl Folder {
             let size = fs::metadata(self.path.join(&name))?.len();
             files.push(json!({"name": name, "size_bytes": size, "row_count": rows}));
         }
-        let mark = if list_files { format!("{}\n", json!({"files": files})) } else { String::new() };
-        fs::write(self.path.join(SUCCESS_FILE), mark).with_context(|| format!("finish {}", self.path.display()))
+        let mark = if list_files {
+            format!("{}\n", json!({"files": files}))
+        } else {
+            String::new()
+        };
+        fs::write(self.path.join(SUCCESS_FILE), mark)
+            .with_context(|| format!("finish {}", self.path.display()))
     }
 }
 
 impl Part {
     fn create(folder: &Path, dataset: &Dataset, schema: SchemaRef, number: u32) -> Result<Self> {
         let name = format!("part-{number}.parquet");
-        let file =
-            File::create(folder.join(&name)).with_context(|| format!("create {name} in {}", folder.display()))?;
+        let file = File::create(folder.join(&name))
+            .with_context(|| format!("create {name} in {}", folder.display()))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            // The large exports have the statistics that any writer gives them; small ones are mostly metadata already.
+            // The large exports have the statistics that any writer gives them; small ones are
+            // mostly metadata already.
             .set_statistics_enabled(if is_streamed(dataset) {
                 EnabledStatistics::Chunk
             } else {
@@ -130,24 +154,51 @@ impl Part {
             .set_offset_index_disabled(true)
             .set_created_by(CREATED_BY.into())
             .build();
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(file, schema.clone(), options)?;
-        let columns = dataset.columns.iter().map(|c| Values::new(c.kind)).collect::<Result<_>>()?;
-        Ok(Part { name, writer, schema, columns, rows: 0 })
+        let columns = dataset
+            .columns
+            .iter()
+            .map(|c| Values::new(c.kind))
+            .collect::<Result<_>>()?;
+        Ok(Part {
+            name,
+            writer,
+            schema,
+            columns,
+            rows: 0,
+        })
     }
 
     fn row(&mut self, cells: &[Cell]) -> Result<()> {
-        ensure!(cells.len() == self.columns.len(), "{} cells for {} columns", cells.len(), self.columns.len());
+        ensure!(
+            cells.len() == self.columns.len(),
+            "{} cells for {} columns",
+            cells.len(),
+            self.columns.len()
+        );
         for (column, cell) in self.columns.iter_mut().zip(cells) {
             column.push(*cell)?;
         }
         self.rows += 1;
-        if self.rows.is_multiple_of(BATCH_ROWS as u64) { self.flush() } else { Ok(()) }
+        if self.rows.is_multiple_of(BATCH_ROWS as u64) {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
-        let arrays = self.columns.iter_mut().map(Values::take).collect::<Result<Vec<_>>>()?;
-        Ok(self.writer.write(&RecordBatch::try_new(self.schema.clone(), arrays)?)?)
+        let arrays = self
+            .columns
+            .iter_mut()
+            .map(Values::take)
+            .collect::<Result<Vec<_>>>()?;
+        Ok(self
+            .writer
+            .write(&RecordBatch::try_new(self.schema.clone(), arrays)?)?)
     }
 
     fn finish(mut self) -> Result<()> {
@@ -162,13 +213,15 @@ impl Values {
         Ok(match kind {
             Kind::Int64 => Values::Int64(Int64Builder::new()),
             Kind::Int32 => Values::Int32(Int32Builder::new()),
-            Kind::Money => Values::Money(Decimal128Builder::new().with_data_type(arrow::data_type(Kind::Money))),
+            Kind::Money => Values::Money(
+                Decimal128Builder::new().with_data_type(arrow::data_type(Kind::Money)),
+            ),
             Kind::Text => Values::Text(StringBuilder::new()),
             Kind::Boolean => Values::Boolean(BooleanBuilder::new()),
             Kind::Date => Values::Date(Date32Builder::new()),
-            Kind::Instant => {
-                Values::Instant(TimestampMicrosecondBuilder::new().with_data_type(arrow::data_type(Kind::Instant)))
-            }
+            Kind::Instant => Values::Instant(
+                TimestampMicrosecondBuilder::new().with_data_type(arrow::data_type(Kind::Instant)),
+            ),
             Kind::Double => bail!("exports have no DOUBLE"),
         })
     }

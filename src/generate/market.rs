@@ -1,8 +1,8 @@
 //! What stays the same over the days: shops, their products and prices, how they sell.
 //!
-//! Popularity of shops is Zipf-Mandelbrot, prices are log-normal around the category's median, and a shop's channel mix
-//! follows its style. Products are functions of (seed, shop), made when they are needed, so that a market of any size
-//! needs memory for its list of shops only.
+//! Popularity of shops is Zipf-Mandelbrot, prices are log-normal around the category's median, and
+//! a shop's channel mix follows its style. Products are functions of (seed, shop), made when they
+//! are needed, so that a market of any size needs memory for its list of shops only.
 
 use super::World;
 use super::stream::Stream;
@@ -10,28 +10,54 @@ use crate::contracts::datasets;
 
 /// The channels of the dashboard, and two of those that it counts under the product card.
 pub const CHANNELS: [Channel; 5] = [
-    Channel { name: datasets::LIVE, click_rate: 0.105, order_rate: 0.125 },
-    Channel { name: datasets::VIDEO, click_rate: 0.045, order_rate: 0.075 },
-    Channel { name: "PRODUCT_CARD", click_rate: 0.070, order_rate: 0.095 },
-    Channel { name: "SHOP_TAB", click_rate: 0.060, order_rate: 0.085 },
-    Channel { name: "SEARCH", click_rate: 0.125, order_rate: 0.155 },
+    Channel {
+        name: datasets::LIVE,
+        click_rate: 0.105,
+        order_rate: 0.125,
+    },
+    Channel {
+        name: datasets::VIDEO,
+        click_rate: 0.045,
+        order_rate: 0.075,
+    },
+    Channel {
+        name: "PRODUCT_CARD",
+        click_rate: 0.070,
+        order_rate: 0.095,
+    },
+    Channel {
+        name: "SHOP_TAB",
+        click_rate: 0.060,
+        order_rate: 0.085,
+    },
+    Channel {
+        name: "SEARCH",
+        click_rate: 0.125,
+        order_rate: 0.155,
+    },
 ];
 pub const LIVE: usize = 0;
 pub const VIDEO: usize = 1;
 pub const PRODUCT_CARD: usize = 2;
 
-/// How users behave in a channel: the share of impressions clicked, and of clicks on a product that end in an order.
+/// How users behave in a channel: the share of impressions clicked, and of clicks on a product that
+/// end in an order.
 pub struct Channel {
     pub name: &'static str,
     pub click_rate: f64,
     pub order_rate: f64,
 }
 
-/// Weights of the channels above, by style: sells in LIVEs, through creators' videos, through the shelf.
-const STYLES: [[f64; 5]; 3] =
-    [[0.42, 0.22, 0.18, 0.10, 0.08], [0.10, 0.52, 0.18, 0.10, 0.10], [0.05, 0.20, 0.40, 0.20, 0.15]];
+/// Weights of the channels above, by style: sells in LIVEs, through creators' videos, through the
+/// shelf.
+const STYLES: [[f64; 5]; 3] = [
+    [0.42, 0.22, 0.18, 0.10, 0.08],
+    [0.10, 0.52, 0.18, 0.10, 0.10],
+    [0.05, 0.20, 0.40, 0.20, 0.15],
+];
 
-/// A category, its median price in whole currency units and the spread of its prices (sigma of the logarithm).
+/// A category, its median price in whole currency units and the spread of its prices (sigma of the
+/// logarithm).
 const CATEGORIES: [(&str, f64, f64); 16] = [
     ("Beauty & Personal Care", 17.0, 0.45),
     ("Womenswear & Underwear", 24.0, 0.40),
@@ -160,7 +186,10 @@ impl Market {
             shop.share /= total;
             shop.size = shop.share * f64::from(shops);
         }
-        Market { shops: all, users: (world.rows_per_day * 2).max(2_000) }
+        Market {
+            shops: all,
+            users: (world.rows_per_day * 2).max(2_000),
+        }
     }
 }
 
@@ -193,7 +222,8 @@ fn ranks(world: &World) -> Vec<u32> {
     ranks
 }
 
-/// Categories fall off in size; a low-discrepancy sequence gives each its share even among few shops.
+/// Categories fall off in size; a low-discrepancy sequence gives each its share even among few
+/// shops.
 fn category(world: &World, index: u32) -> u8 {
     let count = (FEWEST_CATEGORIES + world.shops as usize / 400).min(CATEGORIES.len());
     let weights: Vec<f64> = (0..count).map(|c| 1.0 / (c as f64 + 1.0).sqrt()).collect();
@@ -218,15 +248,21 @@ impl Shop {
 
     pub fn name(&self, seed: u64) -> String {
         let mut stream = Stream::new(seed, "shop name", &[u64::from(self.index)]);
-        format!("{} {}", stream.pick(&NAME_FIRST), stream.pick(NAME_SECOND[usize::from(self.category)]))
+        format!(
+            "{} {}",
+            stream.pick(&NAME_FIRST),
+            stream.pick(NAME_SECOND[usize::from(self.category)])
+        )
     }
 
     pub fn primary_ad_account_id(&self) -> Option<i64> {
-        self.has_primary_ad_account.then(|| FIRST_AD_ACCOUNT_ID + 2 * i64::from(self.index))
+        self.has_primary_ad_account
+            .then(|| FIRST_AD_ACCOUNT_ID + 2 * i64::from(self.index))
     }
 
     pub fn second_ad_account_id(&self) -> Option<i64> {
-        self.has_second_ad_account.then(|| FIRST_AD_ACCOUNT_ID + 2 * i64::from(self.index) + 1)
+        self.has_second_ad_account
+            .then(|| FIRST_AD_ACCOUNT_ID + 2 * i64::from(self.index) + 1)
     }
 
     /// The shop's products, the most popular first.
@@ -272,7 +308,10 @@ mod tests {
 
     #[test]
     fn shares_add_up_and_the_most_popular_tenth_has_more_than_a_third() {
-        let market = Market::of(&World { shops: 1_000, ..World::sample() });
+        let market = Market::of(&World {
+            shops: 1_000,
+            ..World::sample()
+        });
         let mut shares: Vec<f64> = market.shops.iter().map(|s| s.share).collect();
         shares.sort_by(|a, b| b.total_cmp(a));
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
@@ -288,7 +327,10 @@ mod tests {
 
     #[test]
     fn ids_of_products_and_skus_do_not_collide() {
-        let market = Market::of(&World { shops: 50, ..World::sample() });
+        let market = Market::of(&World {
+            shops: 50,
+            ..World::sample()
+        });
         let mut skus: Vec<i64> = Vec::new();
         for shop in &market.shops {
             for product in shop.products(7) {

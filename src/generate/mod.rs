@@ -1,7 +1,9 @@
-//! A synthetic marketplace behind `campaign-etl generate`: all ten exports, of any size, from a seed.
+//! A synthetic marketplace behind `campaign-etl generate`: all ten exports, of any size, from a
+//! seed.
 //!
-//! Every number comes from a stream of (seed, subject, day, shop), so days are independent of each other, and two calls
-//! write the same bytes. A day is written shop by shop; memory grows with the number of shops, not of rows.
+//! Every number comes from a stream of (seed, subject, day, shop), so days are independent of each
+//! other, and two calls write the same bytes. A day is written shop by shop; memory grows with the
+//! number of shops, not of rows.
 
 mod ads;
 mod awkward;
@@ -22,8 +24,8 @@ use chrono_tz::Tz;
 
 use crate::contracts::Dataset;
 use crate::contracts::datasets::{
-    AD_HOURS, CAMPAIGN_PRODUCTS, CAMPAIGN_SHOPS, CAMPAIGNS, CONTENTS, INVENTORY, ORDER_LINES, PRODUCT_TRAFFIC, SHOPS,
-    SUB_CAMPAIGNS,
+    AD_HOURS, CAMPAIGN_PRODUCTS, CAMPAIGN_SHOPS, CAMPAIGNS, CONTENTS, INVENTORY, ORDER_LINES,
+    PRODUCT_TRAFFIC, SHOPS, SUB_CAMPAIGNS,
 };
 use awkward::OrderLineFault;
 use calendar::Day;
@@ -41,7 +43,8 @@ const MOST_SHOPS: u32 = 1_000_000;
 pub struct World {
     pub shops: u32,
     pub days: u32,
-    /// Rows of `product_traffic` on an average day without a campaign; order lines follow from them.
+    /// Rows of `product_traffic` on an average day without a campaign; order lines follow from
+    /// them.
     pub rows_per_day: u64,
     pub seed: u64,
     pub first_day: NaiveDate,
@@ -54,9 +57,14 @@ pub struct World {
 /// Writes the exports of every day of `world` under `out`, and calls `on_day` after each.
 ///
 /// # Errors
-/// When a folder to write exists already, when the store fails, or when the world is larger than its ids allow.
+/// When a folder to write exists already, when the store fails, or when the world is larger than
+/// its ids allow.
 pub fn generate(world: &World, out: &Path, on_day: &mut dyn FnMut(NaiveDate)) -> Result<()> {
-    ensure!((1..=MOST_SHOPS).contains(&world.shops), "shops: expected 1 to {MOST_SHOPS}, found {}", world.shops);
+    ensure!(
+        (1..=MOST_SHOPS).contains(&world.shops),
+        "shops: expected 1 to {MOST_SHOPS}, found {}",
+        world.shops
+    );
     let market = Market::of(world);
     for date in world.first_day.iter_days().take(world.days as usize) {
         generate_day(world, &market, &Day::of(date, world.time_zone), out)?;
@@ -73,14 +81,30 @@ fn generate_day(world: &World, market: &Market, day: &Day, out: &Path) -> Result
     visits::write_visits(world, market, day, &mut folders)?;
     close(world, &PRODUCT_TRAFFIC, day, folders.traffic)?;
     close(world, &ORDER_LINES, day, folders.order_lines)?;
-    write(world, &CONTENTS, day, out, |folder| contents::write_contents(world, market, day, folder))?;
-    write(world, &AD_HOURS, day, out, |folder| ads::write_ad_hours(world, market, day, folder))?;
-    write(world, &SHOPS, day, out, |folder| snapshots::write_shops(world, market, folder))?;
-    write(world, &INVENTORY, day, out, |folder| snapshots::write_inventory(world, market, day, folder))?;
-    write(world, &CAMPAIGNS, day, out, |folder| snapshots::write_campaigns(world, day, folder))?;
-    write(world, &CAMPAIGN_SHOPS, day, out, |folder| snapshots::write_campaign_shops(world, market, day, folder))?;
-    write(world, &CAMPAIGN_PRODUCTS, day, out, |f| snapshots::write_campaign_products(world, market, day, f))?;
-    write(world, &SUB_CAMPAIGNS, day, out, |folder| snapshots::write_sub_campaigns(world, day, folder))
+    write(world, &CONTENTS, day, out, |folder| {
+        contents::write_contents(world, market, day, folder)
+    })?;
+    write(world, &AD_HOURS, day, out, |folder| {
+        ads::write_ad_hours(world, market, day, folder)
+    })?;
+    write(world, &SHOPS, day, out, |folder| {
+        snapshots::write_shops(world, market, folder)
+    })?;
+    write(world, &INVENTORY, day, out, |folder| {
+        snapshots::write_inventory(world, market, day, folder)
+    })?;
+    write(world, &CAMPAIGNS, day, out, |folder| {
+        snapshots::write_campaigns(world, day, folder)
+    })?;
+    write(world, &CAMPAIGN_SHOPS, day, out, |folder| {
+        snapshots::write_campaign_shops(world, market, day, folder)
+    })?;
+    write(world, &CAMPAIGN_PRODUCTS, day, out, |f| {
+        snapshots::write_campaign_products(world, market, day, f)
+    })?;
+    write(world, &SUB_CAMPAIGNS, day, out, |folder| {
+        snapshots::write_sub_campaigns(world, day, folder)
+    })
 }
 
 fn write(
@@ -100,11 +124,21 @@ fn write(
 
 fn open(world: &World, dataset: &'static Dataset, day: &Day, out: &Path) -> Result<Folder> {
     let large = match dataset.name {
-        name if name == PRODUCT_TRAFFIC.name => world.rows_per_day.div_ceil(ROWS_PER_FILE).clamp(1, MOST_FILES),
-        name if name == ORDER_LINES.name => world.rows_per_day.div_ceil(4 * ROWS_PER_FILE).clamp(1, MOST_FILES),
+        name if name == PRODUCT_TRAFFIC.name => world
+            .rows_per_day
+            .div_ceil(ROWS_PER_FILE)
+            .clamp(1, MOST_FILES),
+        name if name == ORDER_LINES.name => world
+            .rows_per_day
+            .div_ceil(4 * ROWS_PER_FILE)
+            .clamp(1, MOST_FILES),
         _ => 1,
     };
-    let parts = if awkward::is_split(world, dataset.name, day.date) { large.max(2) } else { large };
+    let parts = if awkward::is_split(world, dataset.name, day.date) {
+        large.max(2)
+    } else {
+        large
+    };
     let has_nulls = dataset.name == ORDER_LINES.name
         && awkward::order_line_fault(world, day.date) == Some(OrderLineFault::NullBuyer);
     Folder::create(out, dataset, day.date, parts as u32, has_nulls)
@@ -144,7 +178,11 @@ mod tests {
     use crate::contracts::datasets::DATASETS;
 
     fn small() -> World {
-        World { shops: 30, rows_per_day: 2_000, ..World::sample() }
+        World {
+            shops: 30,
+            rows_per_day: 2_000,
+            ..World::sample()
+        }
     }
 
     fn generated(world: &World) -> tempfile::TempDir {
@@ -163,7 +201,12 @@ mod tests {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+                    let name = path
+                        .strip_prefix(root)
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .replace('\\', "/");
                     found.insert(name, fs::read(&path).unwrap());
                 }
             }
@@ -176,7 +219,8 @@ mod tests {
         for entry in fs::read_dir(out.join(dataset.partition(day))).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "parquet") {
-                let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+                let reader =
+                    ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
                 read.extend(reader.build().unwrap().map(Result::unwrap));
             }
         }
@@ -184,7 +228,11 @@ mod tests {
     }
 
     fn days(world: &World) -> Vec<NaiveDate> {
-        world.first_day.iter_days().take(world.days as usize).collect()
+        world
+            .first_day
+            .iter_days()
+            .take(world.days as usize)
+            .collect()
     }
 
     #[test]
@@ -196,8 +244,19 @@ mod tests {
     fn days_do_not_depend_on_the_number_of_days_and_follow_from_the_seed() {
         let short = files(generated(&World { days: 3, ..small() }).path());
         let long = files(generated(&World { days: 4, ..small() }).path());
-        assert!(short.iter().all(|(name, bytes)| long.get(name) == Some(bytes)));
-        let other = files(generated(&World { days: 3, seed: 8, ..small() }).path());
+        assert!(
+            short
+                .iter()
+                .all(|(name, bytes)| long.get(name) == Some(bytes))
+        );
+        let other = files(
+            generated(&World {
+                days: 3,
+                seed: 8,
+                ..small()
+            })
+            .path(),
+        );
         assert!(short.keys().eq(other.keys()) && short != other);
     }
 
@@ -206,37 +265,62 @@ mod tests {
         let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_data/exports");
         let (expected, found) = (files(&committed), files(generated(&World::sample()).path()));
         assert!(expected.keys().eq(found.keys()));
-        let different: Vec<&String> = expected.keys().filter(|name| expected[*name] != found[*name]).collect();
+        let different: Vec<&String> = expected
+            .keys()
+            .filter(|name| expected[*name] != found[*name])
+            .collect();
         assert!(different.is_empty(), "differ: {different:?}");
         assert!(found.values().map(Vec::len).sum::<usize>() < 4_000_000);
     }
 
     #[test]
     fn a_tidy_world_has_every_export_and_keeps_every_column_of_its_contract() {
-        let world = World { days: 12, awkward: false, ..small() };
+        let world = World {
+            days: 12,
+            awkward: false,
+            ..small()
+        };
         let out = generated(&world);
         for day in days(&world) {
             for dataset in DATASETS {
-                assert_eq!(fs::read(out.path().join(dataset.partition(day)).join("_SUCCESS")).unwrap(), b"");
+                assert_eq!(
+                    fs::read(out.path().join(dataset.partition(day)).join("_SUCCESS")).unwrap(),
+                    b""
+                );
                 let batches = batches(out.path(), dataset, day);
                 assert!(!batches.is_empty(), "{} of {day}", dataset.name);
                 for batch in batches {
-                    let names: Vec<&str> = batch.schema_ref().fields().iter().map(|f| f.name().as_str()).collect();
+                    let names: Vec<&str> = batch
+                        .schema_ref()
+                        .fields()
+                        .iter()
+                        .map(|f| f.name().as_str())
+                        .collect();
                     assert!(names.into_iter().eq(dataset.columns.iter().map(|c| c.name)));
                 }
             }
         }
     }
 
-    /// Rows of a day's order lines that break a rule, by hand: null buyers, rows outside the day, repeated keys.
+    /// Rows of a day's order lines that break a rule, by hand: null buyers, rows outside the day,
+    /// repeated keys.
     fn bad_order_lines(world: &World, out: &Path, date: NaiveDate) -> [usize; 3] {
         let day = Day::of(date, world.time_zone);
         let (mut null_buyers, mut outside, mut repeated, mut keys) = (0, 0, 0, HashSet::new());
         for batch in batches(out, &ORDER_LINES, date) {
             null_buyers += batch.column_by_name("buyer_id").unwrap().null_count();
-            let ids = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
+            let ids = |name: &str| {
+                batch
+                    .column_by_name(name)
+                    .unwrap()
+                    .as_primitive::<Int64Type>()
+                    .clone()
+            };
             let (orders, skus) = (ids("order_id"), ids("sku_id"));
-            let paid = batch.column_by_name("paid_at").unwrap().as_primitive::<TimestampMicrosecondType>();
+            let paid = batch
+                .column_by_name("paid_at")
+                .unwrap()
+                .as_primitive::<TimestampMicrosecondType>();
             for row in 0..batch.num_rows() {
                 outside += usize::from(!(day.first_us..day.end_us).contains(&paid.value(row)));
                 repeated += usize::from(!keys.insert((orders.value(row), skus.value(row))));
@@ -256,7 +340,11 @@ mod tests {
                 6 => [0, 1, 0],
                 _ => [0, 0, 0],
             };
-            assert_eq!(bad_order_lines(&world, out.path(), date), expected, "{date}");
+            assert_eq!(
+                bad_order_lines(&world, out.path(), date),
+                expected,
+                "{date}"
+            );
         }
     }
 
@@ -265,11 +353,16 @@ mod tests {
         let world = small();
         let out = generated(&world);
         let exists = |path: &str| out.path().join(path).exists();
-        let mark = fs::read_to_string(out.path().join("order_lines/dt=2026-03-10/_SUCCESS")).unwrap();
+        let mark =
+            fs::read_to_string(out.path().join("order_lines/dt=2026-03-10/_SUCCESS")).unwrap();
         let listed: serde_json::Value = serde_json::from_str(&mark).unwrap();
-        let size = fs::metadata(out.path().join("order_lines/dt=2026-03-10/part-0.parquet")).unwrap().len();
-        let rows: usize =
-            batches(out.path(), &ORDER_LINES, "2026-03-10".parse().unwrap()).iter().map(|b| b.num_rows()).sum();
+        let size = fs::metadata(out.path().join("order_lines/dt=2026-03-10/part-0.parquet"))
+            .unwrap()
+            .len();
+        let rows: usize = batches(out.path(), &ORDER_LINES, "2026-03-10".parse().unwrap())
+            .iter()
+            .map(|b| b.num_rows())
+            .sum();
         assert_eq!(
             listed,
             serde_json::json!({"files": [{"name": "part-0.parquet", "size_bytes": size, "row_count": rows}]})
@@ -281,19 +374,36 @@ mod tests {
 
     #[test]
     fn buyers_had_clicks_or_page_views_of_what_they_bought() {
-        let world = World { days: 1, awkward: false, ..small() };
+        let world = World {
+            days: 1,
+            awkward: false,
+            ..small()
+        };
         let out = generated(&world);
-        let ids =
-            |batch: &RecordBatch, name: &str| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
+        let ids = |batch: &RecordBatch, name: &str| {
+            batch
+                .column_by_name(name)
+                .unwrap()
+                .as_primitive::<Int64Type>()
+                .clone()
+        };
         let mut seen: HashSet<(i64, i64, i64)> = HashSet::new();
         for batch in batches(out.path(), &PRODUCT_TRAFFIC, world.first_day) {
-            let (shops, products, users) = (ids(&batch, "shop_id"), ids(&batch, "product_id"), ids(&batch, "user_id"));
+            let (shops, products, users) = (
+                ids(&batch, "shop_id"),
+                ids(&batch, "product_id"),
+                ids(&batch, "user_id"),
+            );
             for row in 0..batch.num_rows() {
                 seen.insert((shops.value(row), products.value(row), users.value(row)));
             }
         }
         for batch in batches(out.path(), &ORDER_LINES, world.first_day) {
-            let (shops, products, users) = (ids(&batch, "shop_id"), ids(&batch, "product_id"), ids(&batch, "buyer_id"));
+            let (shops, products, users) = (
+                ids(&batch, "shop_id"),
+                ids(&batch, "product_id"),
+                ids(&batch, "buyer_id"),
+            );
             for row in 0..batch.num_rows() {
                 assert!(seen.contains(&(shops.value(row), products.value(row), users.value(row))));
             }

@@ -1,8 +1,9 @@
 //! Random streams: reproducible numbers, the same on every machine.
 //!
-//! One stream per (seed, subject, day, shop), so that days and shops do not depend on each other. Only integer
-//! arithmetic, the correctly rounded operations of IEEE 754 and the `libm` crate are used: the platform's own `exp`
-//! and `ln` may differ in the last bit, and so would the committed sample.
+//! One stream per (seed, subject, day, shop), so that days and shops do not depend on each other.
+//! Only integer arithmetic, the correctly rounded operations of IEEE 754 and the `libm` crate are
+//! used: the platform's own `exp` and `ln` may differ in the last bit, and so would the committed
+//! sample.
 
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
@@ -11,11 +12,18 @@ use rand_pcg::rand_core::Rng;
 pub struct Stream(Pcg64Mcg);
 
 impl Stream {
-    /// The stream of a subject (`"visits"`, ...) and the numbers that tell its instances apart (day, shop, ...).
+    /// The stream of a subject (`"visits"`, ...) and the numbers that tell its instances apart
+    /// (day, shop, ...).
     pub fn new(seed: u64, subject: &str, instance: &[u64]) -> Self {
-        let start = subject.bytes().fold(mix(seed), |state, byte| mix(state ^ u64::from(byte)));
-        let state = instance.iter().fold(start, |state, part| mix(state ^ mix(*part)));
-        Stream(Pcg64Mcg::new((u128::from(mix(state)) << 64) | u128::from(state)))
+        let start = subject
+            .bytes()
+            .fold(mix(seed), |state, byte| mix(state ^ u64::from(byte)));
+        let state = instance
+            .iter()
+            .fold(start, |state, part| mix(state ^ mix(*part)));
+        Stream(Pcg64Mcg::new(
+            (u128::from(mix(state)) << 64) | u128::from(state),
+        ))
     }
 
     /// Uniform in [0, 1).
@@ -89,7 +97,8 @@ impl Stream {
     }
 }
 
-/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): neighbouring numbers become unrelated ones.
+/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): neighbouring numbers become unrelated
+/// ones.
 fn mix(value: u64) -> u64 {
     let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -111,8 +120,14 @@ mod tests {
 
     #[test]
     fn streams_of_neighbouring_shops_days_and_subjects_differ() {
-        let first = |subject: &str, instance: &[u64]| Stream::new(7, subject, instance).below(u64::MAX);
-        let all = [first("a", &[1, 2]), first("a", &[2, 1]), first("a", &[1, 3]), first("b", &[1, 2])];
+        let first =
+            |subject: &str, instance: &[u64]| Stream::new(7, subject, instance).below(u64::MAX);
+        let all = [
+            first("a", &[1, 2]),
+            first("a", &[2, 1]),
+            first("a", &[1, 3]),
+            first("b", &[1, 2]),
+        ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
         }
@@ -123,8 +138,9 @@ mod tests {
     fn draws_have_the_mean_that_their_name_promises() {
         let mut stream = Stream::new(1, "means", &[]);
         let n = 20_000;
-        let mut mean =
-            |draw: &dyn Fn(&mut Stream) -> f64| (0..n).map(|_| draw(&mut stream)).sum::<f64>() / f64::from(n);
+        let mut mean = |draw: &dyn Fn(&mut Stream) -> f64| {
+            (0..n).map(|_| draw(&mut stream)).sum::<f64>() / f64::from(n)
+        };
         assert!((mean(&|s| s.unit()) - 0.5).abs() < 0.01);
         assert!((mean(&|s| f64::from(s.poisson(2.5))) - 2.5).abs() < 0.05);
         assert!((mean(&|s| s.rounded(0.3) as f64) - 0.3).abs() < 0.02);

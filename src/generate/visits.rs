@@ -1,5 +1,6 @@
-//! Traffic and the orders that follow from it: a user comes to a shop through a channel, looks at some of its products,
-//! and perhaps buys. Every order line has a traffic row of the same user, shop and product on the same day.
+//! Traffic and the orders that follow from it: a user comes to a shop through a channel, looks at
+//! some of its products, and perhaps buys. Every order line has a traffic row of the same user,
+//! shop and product on the same day.
 
 use anyhow::Result;
 
@@ -51,14 +52,35 @@ struct Line<'a> {
 }
 
 /// Writes `product_traffic` and `order_lines` of a day, shop after shop.
-pub fn write_visits(world: &World, market: &Market, day: &Day, folders: &mut Folders) -> Result<()> {
-    let mut writer = OrderWriter { world, day, next_order: 1, fault: awkward::order_line_fault(world, day.date) };
+pub fn write_visits(
+    world: &World,
+    market: &Market,
+    day: &Day,
+    folders: &mut Folders,
+) -> Result<()> {
+    let mut writer = OrderWriter {
+        world,
+        day,
+        next_order: 1,
+        fault: awkward::order_line_fault(world, day.date),
+    };
     for shop in &market.shops {
-        let mut stream = Stream::new(world.seed, "visits", &[day.number() as u64, u64::from(shop.index)]);
+        let mut stream = Stream::new(
+            world.seed,
+            "visits",
+            &[day.number() as u64, u64::from(shop.index)],
+        );
         let offer = Offer::of(world, shop, day, &mut stream)?;
         let mut rows = 0;
         while rows < offer.rows {
-            rows += visit(market, &offer, offer.rows - rows, &mut stream, folders, &mut writer)?;
+            rows += visit(
+                market,
+                &offer,
+                offer.rows - rows,
+                &mut stream,
+                folders,
+                &mut writer,
+            )?;
         }
     }
     Ok(())
@@ -70,9 +92,12 @@ impl<'a> Offer<'a> {
         let campaign = running.filter(|c| c.registration(world, shop, day.date).is_some());
         let uplift = running.map_or(1.0, |c| c.traffic_uplift(day.date, campaign.is_some()));
         let expected = world.rows_per_day as f64 * shop.share * day.weekday_factor() * uplift;
-        // The mean of the noise is 1: the median times e to the power of half the squared deviation.
+        // The mean of the noise is 1: the median times e to the power of half the squared
+        // deviation.
         let noise = stream.log_normal(0.989, 0.15);
-        let (videos, lives) = active_contents(world, shop, day)?.into_iter().partition(|c| c.channel == VIDEO);
+        let (videos, lives) = active_contents(world, shop, day)?
+            .into_iter()
+            .partition(|c| c.channel == VIDEO);
         Ok(Offer {
             shop,
             day,
@@ -85,7 +110,8 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// One user's visit to a shop: at most `most` traffic rows, and an order if something was bought. Returns the rows.
+/// One user's visit to a shop: at most `most` traffic rows, and an order if something was bought.
+/// Returns the rows.
 fn visit(
     market: &Market,
     offer: &Offer,
@@ -96,7 +122,11 @@ fn visit(
 ) -> Result<u64> {
     let user_id = user_id(visitor(market, offer, stream));
     let (channel, content_id) = way_in(offer, stream);
-    let visit = Visit { user_id, channel, content_id };
+    let visit = Visit {
+        user_id,
+        channel,
+        content_id,
+    };
     let count = most.min(1 + u64::from(stream.repeats(0.35, 4)));
     let mut lines: Vec<Line> = Vec::new();
     for _ in 0..count {
@@ -116,13 +146,21 @@ fn put_into_order<'a>(lines: &mut Vec<Line<'a>>, product: &'a Product, stream: &
     for _ in 0..1 + stream.repeats(0.2, 1) {
         let sku = stream.popular(u64::from(product.skus)) as u8;
         let quantity = 1 + i64::from(stream.repeats(0.11, 4));
-        if !lines.iter().any(|line| line.product.product_id == product.product_id && line.sku == sku) {
-            lines.push(Line { product, sku, quantity });
+        if !lines
+            .iter()
+            .any(|line| line.product.product_id == product.product_id && line.sku == sku)
+        {
+            lines.push(Line {
+                product,
+                sku,
+                quantity,
+            });
         }
     }
 }
 
-/// Followers of the shop come back day after day; the others are drawn from all users, some far more active than others.
+/// Followers of the shop come back day after day; the others are drawn from all users, some far
+/// more active than others.
 fn visitor(market: &Market, offer: &Offer, stream: &mut Stream) -> u64 {
     if stream.chance(0.35) {
         let first = u64::from(offer.shop.index).wrapping_mul(0x9E37_79B9_7F4A_7C15) % market.users;
@@ -150,20 +188,47 @@ fn way_in(offer: &Offer, stream: &mut Stream) -> (usize, Option<i64>) {
     });
     // A small part of the traffic arrives without the content that it came from.
     let content_id = chosen.unwrap_or(&contents[0]).content_id;
-    (channel, if stream.chance(0.02) { None } else { Some(content_id) })
+    (
+        channel,
+        if stream.chance(0.02) {
+            None
+        } else {
+            Some(content_id)
+        },
+    )
 }
 
 /// One traffic row; says whether the user buys the product.
-fn look(offer: &Offer, visit: Visit, product: &Product, stream: &mut Stream, traffic: &mut Folder) -> Result<bool> {
+fn look(
+    offer: &Offer,
+    visit: Visit,
+    product: &Product,
+    stream: &mut Stream,
+    traffic: &mut Folder,
+) -> Result<bool> {
     let way = &CHANNELS[visit.channel];
     // A product page opened from a shared link: no impression, no click.
     let is_direct = stream.chance(0.03);
-    let impressions = if is_direct { 0 } else { 1 + stream.repeats(0.68, 40) };
-    let clicks = (0..impressions).filter(|_| stream.chance(way.click_rate)).count() as u32;
-    let page_views = if clicks > 0 || is_direct { clicks.max(1) + stream.repeats(0.25, 6) } else { 0 };
+    let impressions = if is_direct {
+        0
+    } else {
+        1 + stream.repeats(0.68, 40)
+    };
+    let clicks = (0..impressions)
+        .filter(|_| stream.chance(way.click_rate))
+        .count() as u32;
+    let page_views = if clicks > 0 || is_direct {
+        clicks.max(1) + stream.repeats(0.25, 6)
+    } else {
+        0
+    };
     let bought = page_views > 0 && stream.chance(way.order_rate * offer.order_factor);
     let is_added = page_views > 0 && stream.chance(if bought { 0.7 } else { 0.13 });
-    let add_to_carts = if is_added { 1 + stream.repeats(0.1, 3) } else { 0 };
+    let add_to_carts = if is_added {
+        1 + stream.repeats(0.1, 3)
+    } else {
+        0
+    };
     traffic.row(&[
         Cell::Int(offer.shop.shop_id()),
         Cell::Int(product.product_id),
@@ -197,13 +262,17 @@ impl OrderWriter<'_> {
         let order_id = offer.day.number() * ORDERS_PER_DAY + self.next_order;
         self.next_order += 1;
         let paid_us = offer.day.shopping_instant(stream);
-        let basket: i64 = lines.iter().map(|line| line.product.sku_price_cents(line.sku) * line.quantity).sum();
+        let basket: i64 = lines
+            .iter()
+            .map(|line| line.product.sku_price_cents(line.sku) * line.quantity)
+            .sum();
         let mut shipping = shipping(basket, stream);
         for line in lines {
             let campaign = offer.campaign.filter(|c| c.holds(self.world, line.product));
             let (sub_total, platform_discount) = price(line, campaign.is_some(), stream);
-            let sub_campaign =
-                campaign.filter(|_| stream.chance(0.6)).map(|c| c.sub_campaign_id(sub_campaign(visit.channel, stream)));
+            let sub_campaign = campaign
+                .filter(|_| stream.chance(0.6))
+                .map(|c| c.sub_campaign_id(sub_campaign(visit.channel, stream)));
             let cells = [
                 Cell::Int(order_id),
                 Cell::Int(line.product.sku_id(line.sku)),
@@ -228,7 +297,9 @@ impl OrderWriter<'_> {
 
     /// Writes a line, and on a day with a fault spoils one of the first.
     fn write_line(&mut self, mut cells: [Cell; 14], folder: &mut Folder) -> Result<()> {
-        let Some(fault) = self.fault.take_if(|_| self.next_order > 5) else { return folder.row(&cells) };
+        let Some(fault) = self.fault.take_if(|_| self.next_order > 5) else {
+            return folder.row(&cells);
+        };
         match fault {
             OrderLineFault::RepeatedKey => folder.row(&cells)?,
             OrderLineFault::NullBuyer => cells[4] = Cell::Null,
@@ -250,23 +321,45 @@ fn shipping(basket_cents: i64, stream: &mut Stream) -> Shipping {
     let is_free = basket_cents >= FREE_SHIPPING_FROM_CENTS || stream.chance(0.35);
     let by_platform = stream.chance(0.55);
     match (is_free, by_platform) {
-        (true, true) => Shipping { fee_cents: 0, platform_discount_cents: list },
+        (true, true) => Shipping {
+            fee_cents: 0,
+            platform_discount_cents: list,
+        },
         (true, false) => Shipping::default(),
-        (false, true) => Shipping { fee_cents: list - 2_00, platform_discount_cents: 2_00 },
-        (false, false) => Shipping { fee_cents: list, platform_discount_cents: 0 },
+        (false, true) => Shipping {
+            fee_cents: list - 2_00,
+            platform_discount_cents: 2_00,
+        },
+        (false, false) => Shipping {
+            fee_cents: list,
+            platform_discount_cents: 0,
+        },
     }
 }
 
-/// What a line costs after the seller's discount, and what the platform adds to it as a voucher, in cents.
+/// What a line costs after the seller's discount, and what the platform adds to it as a voucher, in
+/// cents.
 fn price(line: &Line, is_campaign_product: bool, stream: &mut Stream) -> (i64, i64) {
-    let seller_pct = if is_campaign_product { stream.pick(&[10, 15, 20, 30]) } else { stream.pick(&[0, 0, 0, 5, 10]) };
+    let seller_pct = if is_campaign_product {
+        stream.pick(&[10, 15, 20, 30])
+    } else {
+        stream.pick(&[0, 0, 0, 5, 10])
+    };
     let full = line.product.sku_price_cents(line.sku) * line.quantity;
     let sub_total = full - full * seller_pct / 100;
     let has_voucher = stream.chance(if is_campaign_product { 0.55 } else { 0.22 });
-    let platform_pct = if has_voucher { stream.pick(&[3, 5, 8, 10, 15]) } else { 0 };
+    let platform_pct = if has_voucher {
+        stream.pick(&[3, 5, 8, 10, 15])
+    } else {
+        0
+    };
     (sub_total, sub_total * platform_pct / 100)
 }
 
 fn sub_campaign(channel: usize, stream: &mut Stream) -> usize {
-    if channel == LIVE { 2 } else { stream.pick(&[0, 0, 1, 3]) }
+    if channel == LIVE {
+        2
+    } else {
+        stream.pick(&[0, 0, 1, 3])
+    }
 }

@@ -29,15 +29,19 @@ struct Days {
     waiting: VecDeque<DayExports>,
     running: BTreeSet<NaiveDate>,
     done: HashMap<NaiveDate, Outcome>,
-    /// The day that is to be taken next; it starts however many others are done, so that the work goes on.
+    /// The day that is to be taken next; it starts however many others are done, so that the work
+    /// goes on.
     wanted: Option<NaiveDate>,
 }
 
 impl Ahead {
-    /// `days` in the order in which they will be taken; `parallel` of them and the windows share the
-    /// job's resources.
+    /// `days` in the order in which they will be taken; `parallel` of them and the windows share
+    /// the job's resources.
     pub fn new(days: impl IntoIterator<Item = DayExports>, parallel: usize, job: &Job) -> Ahead {
-        let days = Days { waiting: days.into_iter().collect(), ..Days::default() };
+        let days = Days {
+            waiting: days.into_iter().collect(),
+            ..Days::default()
+        };
         Ahead {
             days: Mutex::new(days),
             changed: Condvar::new(),
@@ -66,7 +70,10 @@ impl Ahead {
                 days.running.insert(day);
                 return days.waiting.pop_front();
             }
-            days = self.changed.wait(days).unwrap_or_else(PoisonError::into_inner);
+            days = self
+                .changed
+                .wait(days)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -84,7 +91,10 @@ impl Ahead {
                 self.changed.notify_all();
                 return Some(outcome);
             }
-            days = self.changed.wait(days).unwrap_or_else(PoisonError::into_inner);
+            days = self
+                .changed
+                .wait(days)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -1,4 +1,5 @@
-//! A range of days, and every later published day that they make stale; what fails does not stop the others.
+//! A range of days, and every later published day that they make stale; what fails does not stop
+//! the others.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -33,14 +34,16 @@ pub struct BackfillReport {
     pub to: NaiveDate,
     /// The days of the range, and later ones that changed or need a person; oldest first.
     pub days: Vec<RunReport>,
-    /// Days at which something went wrong; they are as they were, or will be finished by the next run.
+    /// Days at which something went wrong; they are as they were, or will be finished by the next
+    /// run.
     pub failed: Vec<FailedDay>,
     /// What ended it before its last day.
     #[serde(flatten)]
     pub ended_by: Option<Ended>,
 }
 
-/// An error that ends all days at once: the lease is lost, the command is asked to stop, the configuration is wrong.
+/// An error that ends all days at once: the lease is lost, the command is asked to stop, the
+/// configuration is wrong.
 #[derive(Debug, Serialize)]
 pub struct Ended {
     pub error: String,
@@ -55,24 +58,42 @@ impl BackfillReport {
         if let Some(ended) = &self.ended_by {
             return ended.code;
         }
-        let of_days = self.days.iter().filter(|r| r.day <= self.to).map(|r| r.exit_code(strictness));
+        let of_days = self
+            .days
+            .iter()
+            .filter(|r| r.day <= self.to)
+            .map(|r| r.exit_code(strictness));
         // Of later days the ones that failed count too.
-        let failed = self.failed.iter().chain(self.days.iter().flat_map(|r| &r.days_failed));
+        let failed = self
+            .failed
+            .iter()
+            .chain(self.days.iter().flat_map(|r| &r.days_failed));
         let has = |code: ExitCode| {
-            failed.clone().any(|f| f.exit_code == code as u8) || of_days.clone().any(|found| found == code)
+            failed.clone().any(|f| f.exit_code == code as u8)
+                || of_days.clone().any(|found| found == code)
         };
-        GRAVEST_FIRST.into_iter().find(|code| has(*code)).unwrap_or(ExitCode::Published)
+        GRAVEST_FIRST
+            .into_iter()
+            .find(|code| has(*code))
+            .unwrap_or(ExitCode::Published)
     }
 
     /// The last line for a person.
     pub fn summary(&self, strictness: Strictness) -> String {
-        let ended_well = self.days.iter().filter(|r| r.exit_code(strictness) == ExitCode::Published).count();
+        let ended_well = self
+            .days
+            .iter()
+            .filter(|r| r.exit_code(strictness) == ExitCode::Published)
+            .count();
         let all = self.days.len() + self.failed.len();
         let all = all.max(days(self.from, self.to).count());
         let failed: Vec<String> = self.failed.iter().map(|f| f.day.to_string()).collect();
         let of_failed = match failed[..] {
             [] => String::new(),
-            _ => format!("; failed: {}; run the same command again", failed.join(", ")),
+            _ => format!(
+                "; failed: {}; run the same command again",
+                failed.join(", ")
+            ),
         };
         format!("backfill: {ended_well} of {all} days published or up to date{of_failed}")
     }
@@ -81,12 +102,21 @@ impl BackfillReport {
 /// What a backfill would do, oldest day first.
 pub fn plan(facts: &Facts, range: &Range) -> Result<Vec<PlannedDay>> {
     let is_in_range = |day: NaiveDate| day <= range.last;
-    plan_days(facts, days(range.first, range.last).chain(later_days(facts, range)), &is_in_range)
+    plan_days(
+        facts,
+        days(range.first, range.last).chain(later_days(facts, range)),
+        &is_in_range,
+    )
 }
 
 /// Published days after the range: what they look back on may change.
 fn later_days(facts: &Facts, range: &Range) -> Vec<NaiveDate> {
-    facts.state.days().into_iter().filter(|day| *day > range.last).collect()
+    facts
+        .state
+        .days()
+        .into_iter()
+        .filter(|day| *day > range.last)
+        .collect()
 }
 
 /// Each day of a range, and then every later published day that these made stale.
@@ -106,7 +136,8 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
         again = in_range.iter().copied().chain(again).collect();
         in_range.reverse();
     }
-    let ahead = (range.parallel > 1).then(|| days_to_roll_up(job, &facts, &in_range, range.parallel));
+    let ahead =
+        (range.parallel > 1).then(|| days_to_roll_up(job, &facts, &in_range, range.parallel));
     thread::scope(|scope| {
         if let Some(ahead) = &ahead {
             for _ in 0..range.parallel {
@@ -126,12 +157,21 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
         let _cancels = ahead.as_ref().map(Ahead::cancel_when_dropped);
         let ended = backfill.go_through(&in_range, &again);
         let done = backfill.reports.len();
-        let ended = ended.with_context(|| format!("after {done} of {} days", days(range.first, range.last).count()));
+        let ended = ended.with_context(|| {
+            format!(
+                "after {done} of {} days",
+                days(range.first, range.last).count()
+            )
+        });
         let mut report = backfill.into_report(range);
         if let Err(error) = ended {
             let (code, error) = (exit_code::of_error(&error), format!("{error:#}"));
             job.progress.failed(&error);
-            report.ended_by = Some(Ended { error, exit_code: code as u8, code });
+            report.ended_by = Some(Ended {
+                error,
+                exit_code: code as u8,
+                code,
+            });
         }
         Ok(report)
     })
@@ -141,7 +181,9 @@ fn days_to_roll_up(job: &Job, facts: &Facts, days: &[NaiveDate], parallel: usize
     let mut to_roll_up = Vec::new();
     for day in days {
         // A day that cannot be looked at fails when its turn comes.
-        if let Ok(Decision::Compute { exports, .. }) = plan::decide(facts, *day, plan::NOTHING_RECOMPUTED) {
+        if let Ok(Decision::Compute { exports, .. }) =
+            plan::decide(facts, *day, plan::NOTHING_RECOMPUTED)
+        {
             to_roll_up.push(exports);
         }
     }
@@ -181,7 +223,9 @@ impl Backfill<'_> {
                 let report = run.report;
                 match self.reports.get_mut(&day) {
                     Some(before) => before.follow(report),
-                    None if role == Role::ReportDay || report.is_news() => drop(self.reports.insert(day, report)),
+                    None if role == Role::ReportDay || report.is_news() => {
+                        drop(self.reports.insert(day, report))
+                    }
                     None => {}
                 }
                 Ok(())

@@ -42,7 +42,10 @@ impl<'a> DayWork<'a> {
             tables: facts.tables(exports.day),
             exports,
             snapshots: Snapshots::default(),
-            skipped: newest.as_ref().map(|m| m.skipped.clone()).unwrap_or_default(),
+            skipped: newest
+                .as_ref()
+                .map(|m| m.skipped.clone())
+                .unwrap_or_default(),
             newest,
             inputs: BTreeMap::new(),
             rollup_inputs,
@@ -50,7 +53,8 @@ impl<'a> DayWork<'a> {
     }
 
     pub fn add_rollup(&mut self, file: TableFile) {
-        self.inputs.insert(file.table.name, self.rollup_inputs.clone());
+        self.inputs
+            .insert(file.table.name, self.rollup_inputs.clone());
         self.tables.add(file);
     }
 
@@ -64,12 +68,18 @@ impl<'a> DayWork<'a> {
         self.newest.as_ref().and_then(|m| m.first_campaign_day)
     }
 
-    /// The window and benchmark tables whose inputs are others than those they were computed from, in an order in which
-    /// each reads only what is settled. A table with a sum that does not fit is left out, and so is a table that reads it.
+    /// The window and benchmark tables whose inputs are others than those they were computed from,
+    /// in an order in which each reads only what is settled. A table with a sum that does not fit
+    /// is left out, and so is a table that reads it.
     pub fn compute_windows(&mut self, job: &Job, resources: &Resources) -> Result<()> {
         let (day, config) = (self.exports.day, &job.config);
-        self.skipped.retain(|skipped| skipped.sum.is_none() || is_rollup(&skipped.table));
-        self.tables.absent = TABLES.iter().map(|t| t.name).filter(|name| self.skips(name)).collect();
+        self.skipped
+            .retain(|skipped| skipped.sum.is_none() || is_rollup(&skipped.table));
+        self.tables.absent = TABLES
+            .iter()
+            .map(|t| t.name)
+            .filter(|name| self.skips(name))
+            .collect();
         let first_campaign_day = self.snapshots.first_campaign_day();
         let (mut computed, mut benchmarks) = (0, Vec::new());
         for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
@@ -77,19 +87,43 @@ impl<'a> DayWork<'a> {
                 continue;
             }
             let newest = self.newest.as_deref();
-            let freshness = plan::freshness(table, &self.exports, first_campaign_day, &self.tables, newest, config)?;
+            let freshness = plan::freshness(
+                table,
+                &self.exports,
+                first_campaign_day,
+                &self.tables,
+                newest,
+                config,
+            )?;
             self.inputs.insert(table.name, freshness.inputs.clone());
             let reads = windows::reads(table, day, first_campaign_day, config);
-            let unwritten =
-                reads.tables.iter().find_map(|(read, ..)| self.skipped.iter().find(|s| is_sum_of(s, read.name)));
-            if let Some(Skipped { table: read, sum: Some(sum), .. }) = unwritten {
-                let sum = SkippedSum { inputs: freshness.inputs, ..sum.clone() };
+            let unwritten = reads
+                .tables
+                .iter()
+                .find_map(|(read, ..)| self.skipped.iter().find(|s| is_sum_of(s, read.name)));
+            if let Some(Skipped {
+                table: read,
+                sum: Some(sum),
+                ..
+            }) = unwritten
+            {
+                let sum = SkippedSum {
+                    inputs: freshness.inputs,
+                    ..sum.clone()
+                };
                 let reason = messages::reads_unwritten(read).text().to_owned();
-                self.leave_out(Skipped { table: table.name.into(), day, columns: vec![], reason, sum: Some(sum) });
+                self.leave_out(Skipped {
+                    table: table.name.into(),
+                    day,
+                    columns: vec![],
+                    reason,
+                    sum: Some(sum),
+                });
                 continue;
             }
             if freshness.why_stale.is_none() {
-                if let Some(skipped) = newest.and_then(|newest| newest.skipped_sum(table)).cloned() {
+                if let Some(skipped) = newest.and_then(|newest| newest.skipped_sum(table)).cloned()
+                {
                     self.leave_out(skipped);
                 }
                 continue;
@@ -102,7 +136,14 @@ impl<'a> DayWork<'a> {
             }
             let (snapshots, published) = (&self.snapshots, &self.tables);
             let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
-            let inputs = WindowInputs { day, config, snapshots, published, rows_at_once, stop };
+            let inputs = WindowInputs {
+                day,
+                config,
+                snapshots,
+                published,
+                rows_at_once,
+                stop,
+            };
             match window_file(table, &inputs) {
                 Ok(file) => self.tables.add(file),
                 Err(error) => {
@@ -111,20 +152,28 @@ impl<'a> DayWork<'a> {
                 }
             }
         }
-        let own = BenchmarkDay { day, fallback_reason: None };
+        let own = BenchmarkDay {
+            day,
+            fallback_reason: None,
+        };
         for file in benchmark_files(job, resources, &benchmarks, day, &own, &self.tables)? {
             self.tables.add(file);
         }
-        job.progress.stage(day, "windows", &format!("{computed} tables"));
+        job.progress
+            .stage(day, "windows", &format!("{computed} tables"));
         Ok(())
     }
 
     fn skips(&self, table: &str) -> bool {
-        self.skipped.iter().any(|s| s.table == table && s.columns.is_empty())
+        self.skipped
+            .iter()
+            .any(|s| s.table == table && s.columns.is_empty())
     }
 
     fn leave_out(&mut self, skipped: Skipped) {
-        self.tables.absent.extend(tables::table(&skipped.table).map(|table| table.name));
+        self.tables
+            .absent
+            .extend(tables::table(&skipped.table).map(|table| table.name));
         self.skipped.push(skipped);
     }
 
@@ -134,11 +183,22 @@ impl<'a> DayWork<'a> {
         manifest.first_campaign_day = self.snapshots.first_campaign_day();
         manifest.skipped = self.skipped;
         manifest.blocked = None;
-        let has_benchmarks = tables::of_stage(Stage::Benchmark).all(|table| !self.tables.absent.contains(table.name));
-        let own = PublishedBenchmark { benchmark_day: self.exports.day, fallback_reason: None };
+        let has_benchmarks = tables::of_stage(Stage::Benchmark)
+            .all(|table| !self.tables.absent.contains(table.name));
+        let own = PublishedBenchmark {
+            benchmark_day: self.exports.day,
+            fallback_reason: None,
+        };
         manifest.benchmark = has_benchmarks.then_some(own);
-        let absent = TABLES.into_iter().filter(|t| self.tables.absent.contains(t.name));
-        Change::new(manifest, std::mem::take(&mut self.tables.fresh).into_values(), absent, &self.inputs)
+        let absent = TABLES
+            .into_iter()
+            .filter(|t| self.tables.absent.contains(t.name));
+        Change::new(
+            manifest,
+            std::mem::take(&mut self.tables.fresh).into_values(),
+            absent,
+            &self.inputs,
+        )
     }
 }
 
@@ -153,8 +213,18 @@ fn is_sum_of(skipped: &Skipped, table: &str) -> bool {
 
 fn left_out(day: NaiveDate, sum: &SumTooLarge, inputs: String) -> Skipped {
     let reason = messages::sum_too_large(sum).to_string();
-    let sum_of = SkippedSum { column: sum.column.into(), shop_id: sum.shop_id, inputs };
-    Skipped { table: sum.table.into(), day, columns: vec![], reason, sum: Some(sum_of) }
+    let sum_of = SkippedSum {
+        column: sum.column.into(),
+        shop_id: sum.shop_id,
+        inputs,
+    };
+    Skipped {
+        table: sum.table.into(),
+        day,
+        columns: vec![],
+        reason,
+        sum: Some(sum_of),
+    }
 }
 
 fn window_file(table: &'static Table, inputs: &WindowInputs) -> Result<TableFile> {
@@ -176,10 +246,23 @@ pub fn benchmark_files(
         return Ok(vec![]);
     }
     let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
-    let mut writers = tables.iter().map(|table| TableWriter::new(table, day, stop)).collect::<Result<Vec<_>>>()?;
-    windows::benchmark_tables(benchmark, &job.config, published, rows_at_once, stop, &mut |table, rows| {
-        let writer = tables.iter().zip(&mut writers).find(|(wanted, _)| wanted.name == table.name);
-        writer.map_or(Ok(()), |(_, writer)| writer.push(&rows))
-    })?;
+    let mut writers = tables
+        .iter()
+        .map(|table| TableWriter::new(table, day, stop))
+        .collect::<Result<Vec<_>>>()?;
+    windows::benchmark_tables(
+        benchmark,
+        &job.config,
+        published,
+        rows_at_once,
+        stop,
+        &mut |table, rows| {
+            let writer = tables
+                .iter()
+                .zip(&mut writers)
+                .find(|(wanted, _)| wanted.name == table.name);
+            writer.map_or(Ok(()), |(_, writer)| writer.push(&rows))
+        },
+    )?;
     writers.into_iter().map(TableWriter::finish).collect()
 }

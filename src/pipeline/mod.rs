@@ -60,12 +60,21 @@ impl Job {
     /// Takes the lease, and finishes what an interrupted run left.
     pub fn writer(&self) -> Result<Writer> {
         let tell = |line: &str| self.progress.warn(line);
-        Writer::open(&self.results, &self.owner, self.config.single_writer, self.clock, &tell)
+        Writer::open(
+            &self.results,
+            &self.owner,
+            self.config.single_writer,
+            self.clock,
+            &tell,
+        )
     }
 
-    /// What is known, and the right to write, where `has_work` finds something to write or an interrupted commit has to
-    /// be finished. Where there is nothing to do, nothing is written.
-    fn open(&self, has_work: impl FnOnce(&Facts) -> Result<bool>) -> Result<(Facts<'_>, Option<RefCell<Writer>>)> {
+    /// What is known, and the right to write, where `has_work` finds something to write or an
+    /// interrupted commit has to be finished. Where there is nothing to do, nothing is written.
+    fn open(
+        &self,
+        has_work: impl FnOnce(&Facts) -> Result<bool>,
+    ) -> Result<(Facts<'_>, Option<RefCell<Writer>>)> {
         let facts = self.facts()?;
         if Writers::find(&self.results)?.unfinished.is_none() && !has_work(&facts)? {
             return Ok((facts, None));
@@ -94,7 +103,8 @@ impl Job {
     }
 }
 
-/// The nightly job: catches up, computes, publishes. A day that fails does not keep the run from the days after it.
+/// The nightly job: catches up, computes, publishes. A day that fails does not keep the run from
+/// the days after it.
 ///
 /// # Errors
 /// What keeps the run from starting, or ends it with all its days.
@@ -109,14 +119,20 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     let mut run = Run::new(job, &facts, writer.as_ref(), None, day);
     job.progress.start(days(first, day).count() as u64);
     for each in days(first, day) {
-        let role = if each == day { Role::ReportDay } else { Role::CatchUp };
+        let role = if each == day {
+            Role::ReportDay
+        } else {
+            Role::CatchUp
+        };
         if let Err(error) = run.process(each, role) {
             run.end_failed(each, error)?;
         }
         job.progress.day_done();
     }
     if let Err(error) = run.warn_of_days_out_of_reach(first) {
-        run.warn(format!("days before the lookback were not looked at: {error:#}"));
+        run.warn(format!(
+            "days before the lookback were not looked at: {error:#}"
+        ));
     }
     Ok(run.report)
 }
@@ -162,24 +178,40 @@ impl<'a> Run<'a> {
         ahead: Option<&'a Ahead>,
         day: NaiveDate,
     ) -> Self {
-        Run { job, facts, writer, ahead, report: RunReport::new(day), processed: BTreeSet::new() }
+        Run {
+            job,
+            facts,
+            writer,
+            ahead,
+            report: RunReport::new(day),
+            processed: BTreeSet::new(),
+        }
     }
 
     /// What the day may take: a part where other days are rolled up at the same time.
     fn resources(&self) -> &'a Resources {
-        self.ahead.map_or(&self.job.resources, |ahead| &ahead.resources)
+        self.ahead
+            .map_or(&self.job.resources, |ahead| &ahead.resources)
     }
 
-    /// Brings one day up to date; if it is the day of the report, says how it ended. Where a published input of another day
-    /// cannot be read, the day is computed as if that one were missing.
+    /// Brings one day up to date; if it is the day of the report, says how it ended. Where a
+    /// published input of another day cannot be read, the day is computed as if that one were
+    /// missing.
     fn process(&mut self, day: NaiveDate, role: Role) -> Result<()> {
         loop {
             self.job.resources.stop.check()?;
             let before = self.report.clone();
-            let Err(error) = bug::catch(|| self.bring_up_to_date(day, role)) else { return Ok(()) };
-            // A run that was overtaken finds its staged files gone, or tables changed: that is why it fails.
-            self.writer.map_or(Ok(()), |writer| writer.borrow().check().map(drop))?;
-            let spoilt = error.downcast_ref::<SpoiltInput>().map(|spoilt| spoilt.day).filter(|spoilt| *spoilt != day);
+            let Err(error) = bug::catch(|| self.bring_up_to_date(day, role)) else {
+                return Ok(());
+            };
+            // A run that was overtaken finds its staged files gone, or tables changed: that is why
+            // it fails.
+            self.writer
+                .map_or(Ok(()), |writer| writer.borrow().check().map(drop))?;
+            let spoilt = error
+                .downcast_ref::<SpoiltInput>()
+                .map(|spoilt| spoilt.day)
+                .filter(|spoilt| *spoilt != day);
             match spoilt {
                 Some(spoilt) if self.facts.state.leave_out(spoilt) => {
                     self.report = before;
@@ -198,12 +230,24 @@ impl<'a> Run<'a> {
         if exit_code::ends_all(&error) {
             return Err(error);
         }
-        if !self.report.days_failed.iter().any(|failed| failed.day == day) {
-            self.job.progress.failed(&format!("{day}: {}", exit_code::text_of(&error)));
+        if !self
+            .report
+            .days_failed
+            .iter()
+            .any(|failed| failed.day == day)
+        {
+            self.job
+                .progress
+                .failed(&format!("{day}: {}", exit_code::text_of(&error)));
         }
         if day == self.report.day {
             self.report.fail(&error);
-        } else if !self.report.days_failed.iter().any(|failed| failed.day == day) {
+        } else if !self
+            .report
+            .days_failed
+            .iter()
+            .any(|failed| failed.day == day)
+        {
             self.report.days_failed.push(FailedDay::new(day, &error));
         }
         // A commit of the day is brought to its end, and known from then on.
@@ -237,7 +281,9 @@ impl<'a> Run<'a> {
         }
         if is_reported {
             let benchmark = self.facts.manifest(day)?.and_then(|m| m.benchmark.clone());
-            self.report.is_fallback = benchmark.as_ref().is_some_and(|b| b.fallback_reason.is_some());
+            self.report.is_fallback = benchmark
+                .as_ref()
+                .is_some_and(|b| b.fallback_reason.is_some());
             self.report.benchmark_day = benchmark.map(|b| b.benchmark_day);
             if self.report.outcome == Outcome::NotFinal && self.report.is_fallback {
                 self.report.outcome = Outcome::Fallback;
@@ -251,7 +297,9 @@ impl<'a> Run<'a> {
         self.processed.insert(day);
         match plan::decide(self.facts, day, plan::NOTHING_RECOMPUTED)? {
             Decision::Wait(missing) => {
-                self.job.progress.stage(day, "days", &format!("not final: {}", missing.join(", ")));
+                self.job
+                    .progress
+                    .stage(day, "days", &format!("not final: {}", missing.join(", ")));
                 Ok(DayEnd::NotFinal(missing))
             }
             Decision::KnownBlocked(blocked) => {
@@ -260,9 +308,15 @@ impl<'a> Run<'a> {
                 }
                 Ok(self.report_blocked(&blocked))
             }
-            Decision::Compute { exports, inputs, .. } => self.compute(exports, inputs),
-            Decision::Refresh { stale, .. } if stale.is_empty() => Ok(DayEnd::Computed { wrote: false }),
-            Decision::Refresh { exports, inputs, .. } => self.refresh(exports, inputs),
+            Decision::Compute {
+                exports, inputs, ..
+            } => self.compute(exports, inputs),
+            Decision::Refresh { stale, .. } if stale.is_empty() => {
+                Ok(DayEnd::Computed { wrote: false })
+            }
+            Decision::Refresh {
+                exports, inputs, ..
+            } => self.refresh(exports, inputs),
         }
     }
 
@@ -273,7 +327,13 @@ impl<'a> Run<'a> {
             Some(reading) => reading?,
             None => roll_up(job, &exports, self.resources())?,
         };
-        let RolledUp { mut read, daily, too_large, tally, spilled_bytes } = match reading {
+        let RolledUp {
+            mut read,
+            daily,
+            too_large,
+            tally,
+            spilled_bytes,
+        } = match reading {
             Reading::Whole(rolled_up) => rolled_up,
             Reading::Changed(datasets) => return Ok(self.refuse_changed(day, datasets)),
         };
@@ -284,12 +344,22 @@ impl<'a> Run<'a> {
         }
         for (dataset, defect) in &read.defects {
             let told = page::defect(day, dataset, defect, page::Role::Optional);
-            self.warn(format!("{told}\n  optional: tables and columns that need it are left out"));
+            self.warn(format!(
+                "{told}\n  optional: tables and columns that need it are left out"
+            ));
         }
         self.warn_of_quarantine(day, &read);
-        let absent: Vec<&str> = exports.folders.iter().filter(|f| !f.is_final()).map(|f| f.dataset.name).collect();
+        let absent: Vec<&str> = exports
+            .folders
+            .iter()
+            .filter(|f| !f.is_final())
+            .map(|f| f.dataset.name)
+            .collect();
         if !absent.is_empty() {
-            self.warn(format!("{day} not final: {}; tables and columns that need it are left out", absent.join(", ")));
+            self.warn(format!(
+                "{day} not final: {}; tables and columns that need it are left out",
+                absent.join(", ")
+            ));
         }
         let mut work = DayWork::new(self.facts, exports, inputs)?;
         work.snapshots = std::mem::take(&mut read.snapshots);
@@ -298,9 +368,17 @@ impl<'a> Run<'a> {
         too_large.iter().for_each(|sum| work.leave_out_rollup(sum));
         let spilled = match spilled_bytes {
             0 => String::new(),
-            bytes => format!(", {} spilled to {}", ByteSize(bytes), job.resources.spill_folder.display()),
+            bytes => format!(
+                ", {} spilled to {}",
+                ByteSize(bytes),
+                job.resources.spill_folder.display()
+            ),
         };
-        job.progress.stage(day, "rollups", &format!("{} tables{spilled}", work.tables.fresh.len()));
+        job.progress.stage(
+            day,
+            "rollups",
+            &format!("{} tables{spilled}", work.tables.fresh.len()),
+        );
         work.compute_windows(job, self.resources())?;
         let mut change = work.into_change(job);
         change.quarantine = quarantine(&mut read, &|_| true);
@@ -313,19 +391,40 @@ impl<'a> Run<'a> {
     fn refresh(&mut self, exports: DayExports, inputs: String) -> Result<DayEnd> {
         let job = self.job;
         let mut work = DayWork::new(self.facts, exports, inputs)?;
-        let reads = |table| windows::reads(table, work.exports.day, work.first_campaign_day(), &job.config).datasets;
-        let wanted: BTreeSet<&str> =
-            TABLES.iter().filter(|t| t.stage == Stage::Window).flat_map(|t| reads(t)).collect();
+        let reads = |table| {
+            windows::reads(
+                table,
+                work.exports.day,
+                work.first_campaign_day(),
+                &job.config,
+            )
+            .datasets
+        };
+        let wanted: BTreeSet<&str> = TABLES
+            .iter()
+            .filter(|t| t.stage == Stage::Window)
+            .flat_map(|t| reads(t))
+            .collect();
         let is_wanted = |dataset: &Dataset| wanted.contains(dataset.name);
         let read = read_unchanged(job, &work.exports, || {
-            read_day(&job.exports, &work.exports, &job.config, self.resources(), &is_wanted, &mut Unused)
+            read_day(
+                &job.exports,
+                &work.exports,
+                &job.config,
+                self.resources(),
+                &is_wanted,
+                &mut Unused,
+            )
         })?;
         let read = match read {
             Reading::Whole(read) => read,
-            Reading::Changed(datasets) => return Ok(self.refuse_changed(work.exports.day, datasets)),
+            Reading::Changed(datasets) => {
+                return Ok(self.refuse_changed(work.exports.day, datasets));
+            }
         };
         if !read.defects.is_empty() {
-            // What was sound when the rollups were made may have been damaged since: decide from all of the exports.
+            // What was sound when the rollups were made may have been damaged since: decide from
+            // all of the exports.
             return self.compute(work.exports, work.rollup_inputs);
         }
         self.report_read(work.exports.day, &read);
@@ -345,32 +444,54 @@ impl<'a> Run<'a> {
 
     fn publish(&mut self, change: Change) -> Result<DayEnd> {
         let (job, day) = (self.job, change.manifest.day);
-        let mut writer = self.writer.context("nothing was to be written")?.borrow_mut();
+        let mut writer = self
+            .writer
+            .context("nothing was to be written")?
+            .borrow_mut();
         job.resources.stop.check()?;
-        let staged = publish::stage(writer.next_staging(day)?, &change, &job.resources.stop, || job.now())?;
+        let staged = publish::stage(
+            writer.next_staging(day)?,
+            &change,
+            &job.resources.stop,
+            || job.now(),
+        )?;
         job.resources.stop.check()?;
         writer.commit(&staged)?;
         self.facts.state.learn(staged.manifest);
-        job.progress.stage(day, "publish", &format!("{} files changed", change.files.len() + change.removed));
-        self.report.tables.extend(change.files.iter().map(|file| Written {
+        job.progress.stage(
             day,
-            table: file.table.name.into(),
-            rows: file.rows,
-            bytes: file.bytes.len() as u64,
-            sha256: file.sha256.clone(),
-        }));
-        Ok(DayEnd::Computed { wrote: change.touches_tables() })
+            "publish",
+            &format!("{} files changed", change.files.len() + change.removed),
+        );
+        self.report
+            .tables
+            .extend(change.files.iter().map(|file| Written {
+                day,
+                table: file.table.name.into(),
+                rows: file.rows,
+                bytes: file.bytes.len() as u64,
+                sha256: file.sha256.clone(),
+            }));
+        Ok(DayEnd::Computed {
+            wrote: change.touches_tables(),
+        })
     }
 
     /// Records that the exports are blocked; what was published of the day stays.
     fn block(&mut self, day: NaiveDate, inputs: String, mut read: DayRead) -> Result<DayEnd> {
         let job = self.job;
-        let read_names: BTreeSet<String> = read.accounts.iter().map(|a| a.dataset.clone()).collect();
+        let read_names: BTreeSet<String> =
+            read.accounts.iter().map(|a| a.dataset.clone()).collect();
         let mut exports = Vec::new();
         for (dataset, defect) in read.blocking(&job.config) {
             self.warn(page::defect(day, dataset, defect, page::Role::Blocking));
             let (reason, remedy) = (defect.reason(), defect.remedy());
-            exports.push(Blocked { dataset: dataset.name.into(), day, reason, remedy });
+            exports.push(Blocked {
+                dataset: dataset.name.into(),
+                day,
+                reason,
+                remedy,
+            });
         }
         exports.sort_by(|a, b| a.dataset.cmp(&b.dataset));
         let mut manifest = job.next_manifest(day, self.facts.manifest(day)?.as_deref());
@@ -389,21 +510,31 @@ impl<'a> Run<'a> {
         if !plan::wants_stand_in(newest.as_deref(), role == Role::ReportDay) {
             return Ok(());
         }
-        let Some(before) = day.pred_opt() else { return Ok(()) };
+        let Some(before) = day.pred_opt() else {
+            return Ok(());
+        };
         if !self.processed.contains(&before)
             && let Err(error) = bug::catch(|| self.process_own(before))
         {
             return self.end_without_stand_in(before, error);
         }
-        if self.report.days_failed.iter().any(|failed| failed.day == before) {
+        if self
+            .report
+            .days_failed
+            .iter()
+            .any(|failed| failed.day == before)
+        {
             return Ok(());
         }
-        let stand_in = match plan::resolve_stand_in(self.facts, day, reason, plan::NOTHING_RECOMPUTED) {
-            Ok(stand_in) => stand_in,
-            Err(error) => return self.end_without_stand_in(before, error),
-        };
+        let stand_in =
+            match plan::resolve_stand_in(self.facts, day, reason, plan::NOTHING_RECOMPUTED) {
+                Ok(stand_in) => stand_in,
+                Err(error) => return self.end_without_stand_in(before, error),
+            };
         let Some(stand_in) = stand_in else {
-            if let (true, Readiness::NotYet(missing)) = (day == self.report.day, self.facts.readiness(before)?) {
+            if let (true, Readiness::NotYet(missing)) =
+                (day == self.report.day, self.facts.readiness(before)?)
+            {
                 self.report_missing(before, &missing);
             }
             return Ok(());
@@ -412,14 +543,20 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let benchmark = stand_in.benchmark;
-        job.progress.stage(day, "windows", &format!("benchmarks of {} stand in", benchmark.day));
+        job.progress.stage(
+            day,
+            "windows",
+            &format!("benchmarks of {} stand in", benchmark.day),
+        );
         let tables = self.facts.tables(benchmark.day);
         let wanted: Vec<&'static Table> = of_stage(Stage::Benchmark).collect();
         let files = benchmark_files(job, self.resources(), &wanted, day, &benchmark, &tables)?;
         let manifest = job.next_manifest(day, newest.as_deref());
         let mut change = Change::new(manifest, files, [], &stand_in.inputs);
-        change.manifest.benchmark =
-            Some(PublishedBenchmark { benchmark_day: benchmark.day, fallback_reason: benchmark.fallback_reason });
+        change.manifest.benchmark = Some(PublishedBenchmark {
+            benchmark_day: benchmark.day,
+            fallback_reason: benchmark.fallback_reason,
+        });
         self.publish(change).map(drop)
     }
 
@@ -428,18 +565,25 @@ impl<'a> Run<'a> {
         if error.downcast_ref::<SpoiltInput>().is_some() {
             return Err(error);
         }
-        self.writer.map_or(Ok(()), |writer| writer.borrow().check().map(drop))?;
+        self.writer
+            .map_or(Ok(()), |writer| writer.borrow().check().map(drop))?;
         self.end_failed(before, error)
     }
 
     fn report_read(&mut self, day: NaiveDate, read: &DayRead) {
         self.report
             .datasets
-            .extend(read.scoped_accounts().map(|account| DatasetRead { day, account: account.clone() }));
+            .extend(read.scoped_accounts().map(|account| DatasetRead {
+                day,
+                account: account.clone(),
+            }));
     }
 
     fn report_missing(&mut self, day: NaiveDate, datasets: &[&str]) {
-        self.report.missing.extend(datasets.iter().map(|d| Missing { dataset: (*d).into(), day }));
+        self.report.missing.extend(datasets.iter().map(|d| Missing {
+            dataset: (*d).into(),
+            day,
+        }));
     }
 
     fn report_blocked(&mut self, blocked: &BlockedExports) -> DayEnd {
@@ -450,8 +594,18 @@ impl<'a> Run<'a> {
     /// One line for each dataset with quarantined rows within the budget.
     fn warn_of_quarantine(&mut self, day: NaiveDate, read: &DayRead) {
         let bounds = CivilDay::new(day, self.job.config.time_zone).told();
-        let is_sound = |account: &&Accounting| !read.defects.iter().any(|(dataset, _)| dataset.name == account.dataset);
-        for account in read.accounts.iter().filter(is_sound).filter(|account| account.rows_quarantined > 0) {
+        let is_sound = |account: &&Accounting| {
+            !read
+                .defects
+                .iter()
+                .any(|(dataset, _)| dataset.name == account.dataset)
+        };
+        for account in read
+            .accounts
+            .iter()
+            .filter(is_sound)
+            .filter(|account| account.rows_quarantined > 0)
+        {
             self.warn(format!(
                 "{day} {}: {} of {} rows quarantined: {}",
                 account.dataset,
@@ -464,10 +618,19 @@ impl<'a> Run<'a> {
 
     /// Lists what a day lacks. A table that a person has to mend is told on every run.
     fn report_skipped(&mut self, day: NaiveDate, outcome: Outcome) -> Result<()> {
-        let Some(manifest) = self.facts.manifest(day)? else { return Ok(()) };
+        let Some(manifest) = self.facts.manifest(day)? else {
+            return Ok(());
+        };
         if day == self.report.day || outcome == Outcome::Published {
-            for skipped in manifest.skipped.iter().filter(|skipped| skipped.sum.is_some()) {
-                self.warn(format!("{day} {} is not written: {}", skipped.table, skipped.reason));
+            for skipped in manifest
+                .skipped
+                .iter()
+                .filter(|skipped| skipped.sum.is_some())
+            {
+                self.warn(format!(
+                    "{day} {} is not written: {}",
+                    skipped.table, skipped.reason
+                ));
             }
         }
         self.report.skipped.extend(manifest.skipped.iter().cloned());
@@ -476,10 +639,20 @@ impl<'a> Run<'a> {
 
     fn warn_of_days_out_of_reach(&mut self, first: NaiveDate) -> Result<()> {
         let found = plan::days_out_of_reach(self.facts, self.report.day, first)?;
-        let why_stale = format!("published and stale or lost ({})", found.why_stale.unwrap_or_default());
-        let why_failed = format!("not to be looked at ({})", found.why_failed.unwrap_or_default());
+        let why_stale = format!(
+            "published and stale or lost ({})",
+            found.why_stale.unwrap_or_default()
+        );
+        let why_failed = format!(
+            "not to be looked at ({})",
+            found.why_failed.unwrap_or_default()
+        );
         for (days, how, command) in [
-            (&found.unpublished, "final and not published", "run: campaign-etl backfill"),
+            (
+                &found.unpublished,
+                "final and not published",
+                "run: campaign-etl backfill",
+            ),
             (&found.stale, &why_stale, "run: campaign-etl backfill"),
             (&found.blocked, "blocked", "see: campaign-etl status"),
             (&found.failed, &why_failed, "see: campaign-etl status"),
@@ -502,12 +675,25 @@ impl<'a> Run<'a> {
 
 fn rows_read(read: &DayRead) -> String {
     let sum = |rows: fn(&Accounting) -> u64| read.accounts.iter().map(rows).sum::<u64>();
-    format!("{} rows read, {} quarantined", sum(|a| a.rows_read), sum(|a| a.rows_quarantined))
+    format!(
+        "{} rows read, {} quarantined",
+        sum(|a| a.rows_read),
+        sum(|a| a.rows_quarantined)
+    )
 }
 
 /// The quarantined rows of each dataset that was read; `None` where all its rows are fine.
-fn quarantine(read: &mut DayRead, is_read: &dyn Fn(&str) -> bool) -> Vec<(&'static Dataset, Option<SetAside>)> {
-    let mut rows: HashMap<&str, SetAside> = read.quarantine.drain(..).map(|(d, rows)| (d.name, rows)).collect();
+fn quarantine(
+    read: &mut DayRead,
+    is_read: &dyn Fn(&str) -> bool,
+) -> Vec<(&'static Dataset, Option<SetAside>)> {
+    let mut rows: HashMap<&str, SetAside> = read
+        .quarantine
+        .drain(..)
+        .map(|(d, rows)| (d.name, rows))
+        .collect();
     let datasets = DATASETS.into_iter().filter(|dataset| is_read(dataset.name));
-    datasets.map(|dataset| (dataset, rows.remove(dataset.name))).collect()
+    datasets
+        .map(|dataset| (dataset, rows.remove(dataset.name)))
+        .collect()
 }

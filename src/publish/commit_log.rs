@@ -1,8 +1,10 @@
-//! The commit log: numbered records, each created once and never changed, that order everything a writer does.
+//! The commit log: numbered records, each created once and never changed, that order everything a
+//! writer does.
 //!
-//! `_runs/commit_log/0000000017.json`. A record says either that somebody took the lease, or that a day is published.
-//! Both take the next free number, and a number can be taken once: whoever finds his taken has been overtaken. So a
-//! holder whose lease was taken over cannot publish, whatever his clock says.
+//! `_runs/commit_log/0000000017.json`. A record says either that somebody took the lease, or that a
+//! day is published. Both take the next free number, and a number can be taken once: whoever finds
+//! his taken has been overtaken. So a holder whose lease was taken over cannot publish, whatever
+//! his clock says.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -32,7 +34,8 @@ pub struct Record {
     pub commit: Option<Commit>,
 }
 
-/// What is published of a day from now on: every file that changes, verified and staged before this is written.
+/// What is published of a day from now on: every file that changes, verified and staged before this
+/// is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     pub day: NaiveDate,
@@ -63,7 +66,11 @@ impl Commit {
 impl Record {
     /// The number of the newest commit up to this record.
     pub fn newest_commit(&self) -> Option<u64> {
-        if self.commit.is_some() { Some(self.number) } else { self.previous_commit }
+        if self.commit.is_some() {
+            Some(self.number)
+        } else {
+            self.previous_commit
+        }
     }
 }
 
@@ -75,7 +82,9 @@ pub fn file_name(number: u64) -> String {
 /// The number in the name of a record or manifest.
 pub fn number_of(file_name: &str) -> Option<u64> {
     let digits = file_name.strip_suffix(".json")?;
-    (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
+    (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| digits.parse().ok())
+        .flatten()
 }
 
 pub fn path_of(number: u64) -> String {
@@ -85,7 +94,11 @@ pub fn path_of(number: u64) -> String {
 /// The record with the greatest number; `None` where nothing was ever written.
 pub fn read_head(results: &Store) -> Result<Option<Record>> {
     let listed = results.list_all(COMMIT_LOG)?;
-    match listed.iter().filter_map(|entry| number_of(&entry.name)).max() {
+    match listed
+        .iter()
+        .filter_map(|entry| number_of(&entry.name))
+        .max()
+    {
         Some(number) => read(results, number).map(Some),
         None => Ok(None),
     }
@@ -107,9 +120,13 @@ pub fn parse(bytes: &[u8]) -> Result<Record, serde_json::Error> {
 
 /// Writes a record under its number; `false`: the number is taken by another.
 ///
-/// With `single_writer` the store is not asked to refuse a second creation; what is there is looked at beforehand.
+/// With `single_writer` the store is not asked to refuse a second creation; what is there is looked
+/// at beforehand.
 pub fn append(results: &Store, record: &Record, single_writer: bool) -> Result<bool> {
-    let (path, bytes) = (path_of(record.number), Bytes::from(serde_json::to_vec_pretty(record)?));
+    let (path, bytes) = (
+        path_of(record.number),
+        Bytes::from(serde_json::to_vec_pretty(record)?),
+    );
     if single_writer {
         return match results.read(&path)? {
             Some(found) => Ok(found == bytes),
@@ -121,28 +138,40 @@ pub fn append(results: &Store, record: &Record, single_writer: bool) -> Result<b
 
 /// The newest commit, where its staging folder is not tidied up yet.
 pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<Record>> {
-    let Some(number) = head.and_then(Record::newest_commit) else { return Ok(None) };
+    let Some(number) = head.and_then(Record::newest_commit) else {
+        return Ok(None);
+    };
     let record = match head {
         Some(head) if head.number == number => head.clone(),
         _ => read(results, number)?,
     };
-    let Some(commit) = &record.commit else { return Ok(None) };
+    let Some(commit) = &record.commit else {
+        return Ok(None);
+    };
     // The manifest is moved last.
-    Ok(if results.exists(&commit.staged_path(&commit.manifest))? { Some(record) } else { None })
+    Ok(if results.exists(&commit.staged_path(&commit.manifest))? {
+        Some(record)
+    } else {
+        None
+    })
 }
 
 /// Whether a file lies where it belongs, with the bytes that it was committed with.
 pub fn is_in_place(results: &Store, file: &CommittedFile) -> Result<bool> {
-    Ok(results.read(&file.path)?.is_some_and(|bytes| sha256(&bytes) == file.sha256))
+    Ok(results
+        .read(&file.path)?
+        .is_some_and(|bytes| sha256(&bytes) == file.sha256))
 }
 
-/// The greatest number that a manifest has; 0 where there is none. Not greater than the log's head, unless the log was
-/// lost.
+/// The greatest number that a manifest has; 0 where there is none. Not greater than the log's head,
+/// unless the log was lost.
 pub fn greatest_manifest(results: &Store) -> Result<u64> {
     let listed = results.list_all(RUNS)?;
-    let numbers = listed.iter().filter_map(|entry| match entry.name.split_once('/') {
-        Some((folder, file)) if folder.starts_with("dt=") => number_of(file),
-        _ => None,
-    });
+    let numbers = listed
+        .iter()
+        .filter_map(|entry| match entry.name.split_once('/') {
+            Some((folder, file)) if folder.starts_with("dt=") => number_of(file),
+            _ => None,
+        });
     Ok(numbers.max().unwrap_or(0))
 }

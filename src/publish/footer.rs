@@ -1,7 +1,9 @@
-//! A result file's footer: where each column chunk lies, whose rows a row group holds, and what the bytes must be.
+//! A result file's footer: where each column chunk lies, whose rows a row group holds, and what the
+//! bytes must be.
 //!
-//! The manifest holds the hash of the footer, the footer those of the column chunks: so a reader that fetches a few chunks
-//! knows that they are the ones that were published, without the rest of the file.
+//! The manifest holds the hash of the footer, the footer those of the column chunks: so a reader
+//! that fetches a few chunks knows that they are the ones that were published, without the rest of
+//! the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -36,25 +38,44 @@ impl Footer {
     /// When the bytes do not end as a Parquet file does.
     pub fn parse(end: &[u8]) -> Result<Footer> {
         let length = footer_bytes(end)? as usize;
-        let start = end.len().checked_sub(length).context("a footer longer than its file")?;
-        let metadata = ParquetMetaDataReader::decode_metadata(&end[start..end.len() - FOOTER_SIZE])?;
+        let start = end
+            .len()
+            .checked_sub(length)
+            .context("a footer longer than its file")?;
+        let metadata =
+            ParquetMetaDataReader::decode_metadata(&end[start..end.len() - FOOTER_SIZE])?;
         let key_values = metadata.file_metadata().key_value_metadata();
-        let hashes = key_values.into_iter().flatten().find(|kv| kv.key == COLUMN_SHA256);
-        let column_sha256 = hashes.and_then(|kv| kv.value.as_deref()).map(serde_json::from_str).transpose()?;
-        // Parquet's own types say everything; what a foreign writer may have embedded of Arrow's is not looked at.
+        let hashes = key_values
+            .into_iter()
+            .flatten()
+            .find(|kv| kv.key == COLUMN_SHA256);
+        let column_sha256 = hashes
+            .and_then(|kv| kv.value.as_deref())
+            .map(serde_json::from_str)
+            .transpose()?;
+        // Parquet's own types say everything; what a foreign writer may have embedded of Arrow's is
+        // not looked at.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
-        Ok(Footer { metadata, column_sha256: column_sha256.unwrap_or_default() })
+        Ok(Footer {
+            metadata,
+            column_sha256: column_sha256.unwrap_or_default(),
+        })
     }
 
     /// # Errors
     /// When a column is missing, or of another type than its contract says.
     pub fn check(&self, table: &Table, names: &[&str]) -> Result<()> {
         for column in names.iter().map(|name| table.column(name)) {
-            let found = self.metadata.schema().field_with_name(column.name).context("not as its contract says")?;
+            let found = self
+                .metadata
+                .schema()
+                .field_with_name(column.name)
+                .context("not as its contract says")?;
             let expected = schema(&[*column]).field(0).clone();
             ensure!(
-                (found.data_type(), found.is_nullable()) == (expected.data_type(), expected.is_nullable()),
+                (found.data_type(), found.is_nullable())
+                    == (expected.data_type(), expected.is_nullable()),
                 "column {}: expected {}, found {}",
                 column.name,
                 expected.data_type(),
@@ -67,10 +88,13 @@ impl Footer {
     /// The row groups that may hold rows that are asked for.
     pub fn groups_with(&self, rows: &Rows) -> Vec<usize> {
         let groups = self.metadata.metadata().row_groups();
-        (0..groups.len()).filter(|group| may_hold(&groups[*group], rows)).collect()
+        (0..groups.len())
+            .filter(|group| may_hold(&groups[*group], rows))
+            .collect()
     }
 
-    /// The chunks of columns in a row group: where they lie, and their hashes (`None`: the file has none).
+    /// The chunks of columns in a row group: where they lie, and their hashes (`None`: the file has
+    /// none).
     pub fn chunks<'a>(
         &'a self,
         group: usize,
@@ -80,8 +104,14 @@ impl Footer {
         chunks.filter_map(move |chunk| {
             let name = chunk.column_descr().name();
             let (start, length) = chunk.byte_range();
-            let sha256 = self.column_sha256.get(name).and_then(|hashes| hashes.get(group)).map(String::as_str);
-            names.contains(&name).then_some((start..start + length, sha256))
+            let sha256 = self
+                .column_sha256
+                .get(name)
+                .and_then(|hashes| hashes.get(group))
+                .map(String::as_str);
+            names
+                .contains(&name)
+                .then_some((start..start + length, sha256))
         })
     }
 }
@@ -92,13 +122,21 @@ impl Footer {
 /// As [`Footer::parse`].
 pub fn footer_mark(file: &[u8]) -> Result<FooterMark> {
     let bytes = footer_bytes(file)?;
-    let start = file.len().checked_sub(bytes as usize).context("a footer longer than its file")?;
-    Ok(FooterMark { bytes, sha256: sha256(&file[start..]) })
+    let start = file
+        .len()
+        .checked_sub(bytes as usize)
+        .context("a footer longer than its file")?;
+    Ok(FooterMark {
+        bytes,
+        sha256: sha256(&file[start..]),
+    })
 }
 
 /// The length of the footer with the eight bytes that end every Parquet file.
 fn footer_bytes(end: &[u8]) -> Result<u64> {
-    let tail = end.last_chunk::<FOOTER_SIZE>().context("shorter than any Parquet file")?;
+    let tail = end
+        .last_chunk::<FOOTER_SIZE>()
+        .context("shorter than any Parquet file")?;
     Ok((FooterTail::try_new(tail)?.metadata_length() + FOOTER_SIZE) as u64)
 }
 
@@ -108,14 +146,20 @@ pub fn column_sha256(groups: &[RowGroupMetaData], written: &[u8]) -> KeyValue {
     for chunk in groups.iter().flat_map(|group| group.columns()) {
         let (start, length) = chunk.byte_range();
         let chunk_bytes = &written[start as usize..(start + length) as usize];
-        hashes.entry(chunk.column_descr().name()).or_default().push(sha256(chunk_bytes));
+        hashes
+            .entry(chunk.column_descr().name())
+            .or_default()
+            .push(sha256(chunk_bytes));
     }
     KeyValue::new(COLUMN_SHA256.into(), serde_json::json!(hashes).to_string())
 }
 
 fn may_hold(group: &RowGroupMetaData, rows: &Rows) -> bool {
     let bounds = |name: &str| {
-        let chunk = group.columns().iter().find(|chunk| chunk.column_descr().name() == name)?;
+        let chunk = group
+            .columns()
+            .iter()
+            .find(|chunk| chunk.column_descr().name() == name)?;
         match chunk.statistics()? {
             Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
             _ => None,

@@ -5,7 +5,8 @@
 //! | `_runs/commit_log/<n>.json` | create-only | somebody took the lease; `n` is its fencing number |
 //! | `_locks/<n>.json` | the holder of `n` only | that it is alive (heartbeat), or that it is done (released) |
 //!
-//! Whether a holder is alive is judged by clocks and may be wrong. That nothing goes wrong then is the commit log's part.
+//! Whether a holder is alive is judged by clocks and may be wrong. That nothing goes wrong then is
+//! the commit log's part.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,8 +58,8 @@ impl Holder {
         self.heartbeat_at + self.lease()
     }
 
-    /// Whether it must be left alone. A heartbeat from the future, by more than a lease, is no sign of life but of a
-    /// wrong clock.
+    /// Whether it must be left alone. A heartbeat from the future, by more than a lease, is no sign
+    /// of life but of a wrong clock.
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         let heard_recently = self.heartbeat_at - self.lease() <= now && now < self.expires_at();
         self.released_at.is_none() && heard_recently
@@ -75,11 +76,21 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Owner { run_id, host, pid, .. } = &self.owner;
+        let Owner {
+            run_id, host, pid, ..
+        } = &self.owner;
         let at = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
         let (acquired_at, heartbeat_at) = (at(self.acquired_at), at(self.heartbeat_at));
-        write!(f, "run {run_id} (pid {pid} on {host}, since {acquired_at}, last heartbeat {heartbeat_at}")?;
-        write!(f, ", lease until {}, fencing number {})", at(self.expires_at()), self.fencing_number)
+        write!(
+            f,
+            "run {run_id} (pid {pid} on {host}, since {acquired_at}, last heartbeat {heartbeat_at}"
+        )?;
+        write!(
+            f,
+            ", lease until {}, fencing number {})",
+            at(self.expires_at()),
+            self.fencing_number
+        )
     }
 }
 
@@ -91,7 +102,8 @@ pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Hold
     if let Some(holder) = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(Some(holder));
     }
-    // It took the lease a moment ago, or the file is lost or damaged: its newest record is its last sign of life.
+    // It took the lease a moment ago, or the file is lost or damaged: its newest record is its last
+    // sign of life.
     Ok(Some(Holder {
         fencing_number: head.fencing_number,
         owner: head.owner.clone(),
@@ -107,7 +119,8 @@ pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Hold
 /// `Held` when the lease has not expired.
 pub fn unlock(results: &Store, now: DateTime<Utc>) -> Result<Option<Holder>> {
     let head = commit_log::read_head(results)?;
-    let Some(mut holder) = read_holder(results, head.as_ref())?.filter(|h| h.released_at.is_none()) else {
+    let Some(mut holder) = read_holder(results, head.as_ref())?.filter(|h| h.released_at.is_none())
+    else {
         return Ok(None);
     };
     if holder.is_live(now) {
@@ -135,12 +148,14 @@ struct Pulse {
 }
 
 impl Lease {
-    /// Takes the lease by writing the next record of the commit log, and keeps it alive from then on.
+    /// Takes the lease by writing the next record of the commit log, and keeps it alive from then
+    /// on.
     ///
     /// Gives the record back, which is the log's head now.
     ///
     /// # Errors
-    /// `Held` when another run has it; `ConfigWrong` when the store ignores conditions and `single_writer` is not set.
+    /// `Held` when another run has it; `ConfigWrong` when the store ignores conditions and
+    /// `single_writer` is not set.
     pub fn acquire(
         results: &Store,
         owner: &Owner,
@@ -149,18 +164,25 @@ impl Lease {
     ) -> Result<(Lease, Record)> {
         let mut is_probed = single_writer;
         loop {
-            // In this order: a manifest that is seen has a record that the log shows. Only one without (a lost log) may
-            // push the number beyond the next, or two runs could take the lease with different numbers.
+            // In this order: a manifest that is seen has a record that the log shows. Only one
+            // without (a lost log) may push the number beyond the next, or two runs could take the
+            // lease with different numbers.
             let greatest_manifest = commit_log::greatest_manifest(results)?;
             let head = commit_log::read_head(results)?;
-            if let Some(holder) = read_holder(results, head.as_ref())?.filter(|h| h.is_live(clock())) {
+            if let Some(holder) =
+                read_holder(results, head.as_ref())?.filter(|h| h.is_live(clock()))
+            {
                 return Err(messages::held(&holder).into());
             }
             if !is_probed {
                 probe(results, owner)?;
                 is_probed = true;
             }
-            let number = head.as_ref().map_or(0, |head| head.number).max(greatest_manifest) + 1;
+            let number = head
+                .as_ref()
+                .map_or(0, |head| head.number)
+                .max(greatest_manifest)
+                + 1;
             let record = Record {
                 number,
                 fencing_number: number,
@@ -185,9 +207,17 @@ impl Lease {
             released_at: None,
         };
         let valid_until = Mutex::new((Instant::now(), clock()));
-        let pulse = Arc::new(Pulse { results: results.clone(), holder, clock, valid_until });
+        let pulse = Arc::new(Pulse {
+            results: results.clone(),
+            holder,
+            clock,
+            valid_until,
+        });
         // From here on it is released, whatever goes wrong.
-        let mut lease = Lease { pulse, heartbeat: None };
+        let mut lease = Lease {
+            pulse,
+            heartbeat: None,
+        };
         if !lease.renew()? {
             return Err(messages::lease_lost().into());
         }
@@ -208,14 +238,19 @@ impl Lease {
         &self.pulse.holder.owner
     }
 
-    /// Until when nobody may take over, by this machine's own measure of time since the last heartbeat; `None` once that
-    /// has passed.
+    /// Until when nobody may take over, by this machine's own measure of time since the last
+    /// heartbeat; `None` once that has passed.
     pub fn valid_until(&self) -> Option<Instant> {
-        let (until, wall_until) = *self.pulse.valid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, wall_until) = *self
+            .pulse
+            .valid_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         (Instant::now() < until && (self.pulse.clock)() < wall_until).then_some(until)
     }
 
-    /// Whether nobody has taken over, by a look at the commit log; the lease holds for its full time from then on.
+    /// Whether nobody has taken over, by a look at the commit log; the lease holds for its full
+    /// time from then on.
     pub fn renew(&self) -> Result<bool> {
         self.pulse.beat()
     }
@@ -234,16 +269,24 @@ impl Pulse {
                 }
             }
         };
-        Ok((hang_up, thread::Builder::new().name("heartbeat".into()).spawn(go_on).map_err(messages::no_threads)?))
+        Ok((
+            hang_up,
+            thread::Builder::new()
+                .name("heartbeat".into())
+                .spawn(go_on)
+                .map_err(messages::no_threads)?,
+        ))
     }
 
     fn lease(&self) -> Duration {
         Duration::from_secs(self.holder.owner.lease_seconds.into())
     }
 
-    /// Shows that it is alive first, and then looks whether it is too late: who looks for signs of life finds one.
+    /// Shows that it is alive first, and then looks whether it is too late: who looks for signs of
+    /// life finds one.
     ///
-    /// The lease counts from before the heartbeat was sent, because others count from when they can see it.
+    /// The lease counts from before the heartbeat was sent, because others count from when they can
+    /// see it.
     fn beat(&self) -> Result<bool> {
         let (now, wall_now) = (Instant::now(), (self.clock)());
         self.show(wall_now, None)?;
@@ -251,14 +294,22 @@ impl Pulse {
         let is_mine = head.is_some_and(|head| head.fencing_number == self.holder.fencing_number);
         if is_mine {
             let until = (now + self.lease(), wall_now + self.holder.lease());
-            *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+            *self
+                .valid_until
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = until;
         }
         Ok(is_mine)
     }
 
     fn show(&self, heartbeat_at: DateTime<Utc>, released_at: Option<DateTime<Utc>>) -> Result<()> {
-        let holder = Holder { heartbeat_at, released_at, ..self.holder.clone() };
-        self.results.write(&holder.path(), serde_json::to_vec_pretty(&holder)?)
+        let holder = Holder {
+            heartbeat_at,
+            released_at,
+            ..self.holder.clone()
+        };
+        self.results
+            .write(&holder.path(), serde_json::to_vec_pretty(&holder)?)
     }
 }
 
@@ -282,7 +333,8 @@ impl Drop for Lease {
 /// `ConfigWrong` then, or where the store has no such operation.
 fn probe(results: &Store, owner: &Owner) -> Result<()> {
     let path = format!("{LOCKS}/probe-{}", owner.run_id);
-    let create = |content: &'static str| results.create(&path, Bytes::from_static(content.as_bytes()));
+    let create =
+        |content: &'static str| results.create(&path, Bytes::from_static(content.as_bytes()));
     let outcome = create("first").and_then(|_| create("second"));
     let removed = results.remove(&path);
     match outcome? {

@@ -1,11 +1,14 @@
-//! Stage 6: a day's tables staged beside the results, verified by reading back, committed, and moved into place.
+//! Stage 6: a day's tables staged beside the results, verified by reading back, committed, and
+//! moved into place.
 //!
 //! 1. `lease`: one run at a time writes; `writer` first finishes what an interrupted run left.
-//! 2. `stage`: every changed file is written under `_staging/<run_id>/<day>/`, where no reader of a table looks, and read
-//!    back: the same bytes, the contract's schema, the row count, sums equal to those of the used rows.
-//! 3. `commit_log`: one record, created once, names every file with size and hash. From then on the day is published.
-//! 4. `writer`: every `_SUCCESS` of what changes goes, each file is moved into place, `_SUCCESS` comes back, the
-//!    manifest is moved last. Whoever writes next goes on where this stopped.
+//! 2. `stage`: every changed file is written under `_staging/<run_id>/<day>/`, where no reader of a
+//!    table looks, and read back: the same bytes, the contract's schema, the row count, sums equal
+//!    to those of the used rows.
+//! 3. `commit_log`: one record, created once, names every file with size and hash. From then on the
+//!    day is published.
+//! 4. `writer`: every `_SUCCESS` of what changes goes, each file is moved into place, `_SUCCESS`
+//!    comes back, the manifest is moved last. Whoever writes next goes on where this stopped.
 //!
 //! docs/publishing.md shows the folders at each step. `vacuum` removes what nobody needs any more.
 
@@ -56,7 +59,12 @@ pub struct TableFile {
 
 impl TableFile {
     /// Lays a conformed table out as a file; ends early when the run is asked to stop.
-    pub fn new(table: &'static Table, day: NaiveDate, stop: &Stop, rows: &DataFrame) -> Result<TableFile> {
+    pub fn new(
+        table: &'static Table,
+        day: NaiveDate,
+        stop: &Stop,
+        rows: &DataFrame,
+    ) -> Result<TableFile> {
         let mut writer = TableWriter::new(table, day, stop)?;
         writer.push(rows)?;
         writer.finish()
@@ -85,15 +93,18 @@ pub struct Change {
     pub absent: Vec<&'static Table>,
     /// How many of the absent tables were published until now.
     pub removed: usize,
-    /// The quarantine of each dataset that was read, `None` where all its rows are fine; that of others stays as it is.
+    /// The quarantine of each dataset that was read, `None` where all its rows are fine; that of
+    /// others stays as it is.
     pub quarantine: Vec<(&'static Dataset, Option<SetAside>)>,
-    /// Totals over the used rows, where rollups are among the files: what the store gives back must add up to them.
+    /// Totals over the used rows, where rollups are among the files: what the store gives back must
+    /// add up to them.
     pub tally: Option<Tally>,
 }
 
 impl Change {
-    /// `manifest` says what is published now, under the id of this run; of `files` only those that differ from it are
-    /// written. It learns what each table now comes from, also where the bytes stay the same.
+    /// `manifest` says what is published now, under the id of this run; of `files` only those that
+    /// differ from it are written. It learns what each table now comes from, also where the bytes
+    /// stay the same.
     pub fn new(
         mut manifest: Manifest,
         files: impl IntoIterator<Item = TableFile>,
@@ -102,26 +113,47 @@ impl Change {
     ) -> Change {
         let mut changed = Vec::new();
         for file in files {
-            if manifest.tables.get(file.table.name).is_none_or(|published| published.sha256 != file.sha256) {
-                manifest.tables.insert(file.table.name.into(), file.published(&manifest.run_id));
+            if manifest
+                .tables
+                .get(file.table.name)
+                .is_none_or(|published| published.sha256 != file.sha256)
+            {
+                manifest
+                    .tables
+                    .insert(file.table.name.into(), file.published(&manifest.run_id));
                 changed.push(file);
             }
         }
         let absent: Vec<_> = absent.into_iter().collect();
-        let removed = absent.iter().filter(|t| manifest.tables.remove(t.name).is_some()).count();
+        let removed = absent
+            .iter()
+            .filter(|t| manifest.tables.remove(t.name).is_some())
+            .count();
         for (name, inputs) in inputs {
             if let Some(table) = manifest.tables.get_mut(*name) {
                 table.inputs.clone_from(inputs);
             }
         }
-        Change { manifest, files: changed, absent, removed, quarantine: vec![], tally: None }
+        Change {
+            manifest,
+            files: changed,
+            absent,
+            removed,
+            quarantine: vec![],
+            tally: None,
+        }
     }
 
     /// Of every file that comes, and of the `_SUCCESS` beside it.
     fn paths(&self) -> Vec<String> {
         let day = self.manifest.day;
         let tables = self.files.iter().map(|file| file.table.partition(day));
-        let tables = tables.flat_map(|folder| [format!("{folder}/{PART_FILE}"), format!("{folder}/{SUCCESS_FILE}")]);
+        let tables = tables.flat_map(|folder| {
+            [
+                format!("{folder}/{PART_FILE}"),
+                format!("{folder}/{SUCCESS_FILE}"),
+            ]
+        });
         let quarantine = self.quarantine.iter().filter(|(_, rows)| rows.is_some());
         let quarantine = quarantine.map(|(dataset, _)| quarantine_path(dataset, day));
         tables.chain(quarantine).collect()
@@ -153,11 +185,20 @@ pub struct Staged {
 /// `finished_at` is the time for the manifest, asked for when everything else is there.
 ///
 /// # Errors
-/// When the store fails, what it gives back is not what was computed, a file could not be moved to its place later, or the run
-/// is asked to stop. Nothing is visible then.
-pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl FnOnce() -> String) -> Result<Staged> {
+/// When the store fails, what it gives back is not what was computed, a file could not be moved to
+/// its place later, or the run is asked to stop. Nothing is visible then.
+pub fn stage(
+    staging: Staging,
+    change: &Change,
+    stop: &Stop,
+    finished_at: impl FnOnce() -> String,
+) -> Result<Staged> {
     let day = change.manifest.day;
-    for path in change.paths().iter().chain([&manifest_path(day, staging.commit_number)]) {
+    for path in change
+        .paths()
+        .iter()
+        .chain([&manifest_path(day, staging.commit_number)])
+    {
         staging.results.check_move(&staging.folder, path)?;
     }
     let mut files = Vec::new();
@@ -165,7 +206,8 @@ pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl F
         let path = format!("{}/{PART_FILE}", file.table.partition(day));
         stop.check()?;
         let staged = staging.write(path, file.bytes.clone(), &file.sha256)?;
-        check_table(file, change.tally.as_ref(), stop).with_context(|| format!("verifying {}", staged.path))?;
+        check_table(file, change.tally.as_ref(), stop)
+            .with_context(|| format!("verifying {}", staged.path))?;
         files.push(staged);
     }
     let mut removed = Vec::new();
@@ -184,12 +226,26 @@ pub fn stage(staging: Staging, change: &Change, stop: &Stop, finished_at: impl F
         }
     }
     let commit_number = staging.commit_number;
-    let manifest = Manifest { commit_number, finished_at: finished_at(), ..change.manifest.clone() };
+    let manifest = Manifest {
+        commit_number,
+        finished_at: finished_at(),
+        ..change.manifest.clone()
+    };
     let bytes = bytes::Bytes::from(serde_json::to_vec_pretty(&manifest)?);
     let hash = sha256(&bytes);
     let of_manifest = staging.write(manifest_path(day, commit_number), bytes, &hash)?;
-    let commit = Commit { day, staging: staging.folder, files, removed, manifest: of_manifest };
-    Ok(Staged { commit, commit_number, manifest })
+    let commit = Commit {
+        day,
+        staging: staging.folder,
+        files,
+        removed,
+        manifest: of_manifest,
+    };
+    Ok(Staged {
+        commit,
+        commit_number,
+        manifest,
+    })
 }
 
 fn quarantine_path(dataset: &Dataset, day: NaiveDate) -> String {
@@ -200,11 +256,20 @@ impl Staging {
     /// A file that is in the results now.
     fn find(&self, path: String) -> Result<Option<CommittedFile>> {
         let found = self.results.read(&path)?;
-        Ok(found.map(|bytes| CommittedFile { path, bytes: bytes.len() as u64, sha256: sha256(&bytes) }))
+        Ok(found.map(|bytes| CommittedFile {
+            path,
+            bytes: bytes.len() as u64,
+            sha256: sha256(&bytes),
+        }))
     }
 
     /// Writes a file and reads it back, some of it at a time.
-    fn write(&self, path: String, bytes: bytes::Bytes, sha256_expected: &str) -> Result<CommittedFile> {
+    fn write(
+        &self,
+        path: String,
+        bytes: bytes::Bytes,
+        sha256_expected: &str,
+    ) -> Result<CommittedFile> {
         let staged = format!("{}/{path}", self.folder);
         let size = bytes.len() as u64;
         self.results.write(&staged, bytes)?;
@@ -213,21 +278,30 @@ impl Staging {
             let other_bytes = || messages::other_bytes(self.results.show(&staged));
             for start in (0..size).step_by(READ_BACK_BYTES) {
                 let part = start..size.min(start + READ_BACK_BYTES as u64);
-                let read = self.results.read_ranges(&staged, std::slice::from_ref(&part))?;
+                let read = self
+                    .results
+                    .read_ranges(&staged, std::slice::from_ref(&part))?;
                 found.update(&read.ok_or_else(other_bytes)?[0]);
             }
             ensure!(hex(&found.finalize()) == sha256_expected, other_bytes());
             Ok(())
         };
         verify()?;
-        Ok(CommittedFile { path, bytes: size, sha256: sha256_expected.to_owned() })
+        Ok(CommittedFile {
+            path,
+            bytes: size,
+            sha256: sha256_expected.to_owned(),
+        })
     }
 }
 
 /// What the store gave back are the file's own bytes; these must hold what was computed.
 fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
-    let tallied: Vec<&Column> = Tally::columns(file.table).iter().map(|name| file.table.column(name)).collect();
+    let tallied: Vec<&Column> = Tally::columns(file.table)
+        .iter()
+        .map(|name| file.table.column(name))
+        .collect();
     let mut totals = Totals::new(file.table);
     let mut rows = 0;
     file.footer.check(file.table, &names)?;
@@ -242,6 +316,10 @@ fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<(
             totals.add(&from_batch(&tallied, &batch)?)
         },
     )?;
-    ensure!(rows == file.rows, "{rows} rows where {} were computed", file.rows);
+    ensure!(
+        rows == file.rows,
+        "{rows} rows where {} were computed",
+        file.rows
+    );
     tally.map_or(Ok(()), |tally| tally.compare(&totals))
 }

@@ -31,15 +31,16 @@ use crate::stop::Stop;
 
 /// zstd's own default: twice the speed of its next useful level for a few percent of size.
 const ZSTD_LEVEL: i32 = 3;
-/// Rows of a row group. Fewer: a reader of a few shops decodes less beside them. More: footers are shorter, and readers of
-/// whole tables have less to do.
+/// Rows of a row group. Fewer: a reader of a few shops decodes less beside them. More: footers are
+/// shorter, and readers of whole tables have less to do.
 const ROW_GROUP_ROWS: usize = 65_536;
-/// Rows that are laid out, or decoded, at a time. A divisor of the rows of a row group and a multiple of the 1024 rows after
-/// which the writer looks whether a page is full, so that its pages do not depend on how the rows came.
+/// Rows that are laid out, or decoded, at a time. A divisor of the rows of a row group and a
+/// multiple of the 1024 rows after which the writer looks whether a page is full, so that its pages
+/// do not depend on how the rows came.
 const BATCH_ROWS: usize = 16_384;
 
-/// A result table's file in the making. Rows come in the order of the key, some at a time; what is kept of them is their
-/// compressed bytes, and these do not depend on how many came at a time.
+/// A result table's file in the making. Rows come in the order of the key, some at a time; what is
+/// kept of them is their compressed bytes, and these do not depend on how many came at a time.
 pub struct TableWriter {
     table: &'static Table,
     batches: BatchCoalescer,
@@ -55,7 +56,12 @@ impl TableWriter {
         TableWriter::with_row_groups(table, day, stop, ROW_GROUP_ROWS)
     }
 
-    fn with_row_groups(table: &'static Table, day: NaiveDate, stop: &Stop, group_rows: usize) -> Result<TableWriter> {
+    fn with_row_groups(
+        table: &'static Table,
+        day: NaiveDate,
+        stop: &Stop,
+        group_rows: usize,
+    ) -> Result<TableWriter> {
         let schema = schema(table.columns);
         Ok(TableWriter {
             table,
@@ -70,8 +76,8 @@ impl TableWriter {
     /// Adds rows that are conformed to the contract.
     ///
     /// # Errors
-    /// When an amount of money does not fit `DECIMAL(18,2)`. `Stopped` before the next rows are laid out when the run is asked
-    /// to stop. When the rows do not come after those before: a bug.
+    /// When an amount of money does not fit `DECIMAL(18,2)`. `Stopped` before the next rows are
+    /// laid out when the run is asked to stop. When the rows do not come after those before: a bug.
     pub fn push(&mut self, rows: &DataFrame) -> Result<()> {
         if rows.height() == 0 {
             return Ok(());
@@ -79,7 +85,8 @@ impl TableWriter {
         self.check_order(rows)?;
         for start in (0..rows.height()).step_by(BATCH_ROWS) {
             self.stop.check()?;
-            self.batches.push_batch(to_batch(self.table, &rows.slice(start as i64, BATCH_ROWS))?)?;
+            self.batches
+                .push_batch(to_batch(self.table, &rows.slice(start as i64, BATCH_ROWS))?)?;
             self.write_batches()?;
         }
         self.rows += rows.height() as u64;
@@ -97,7 +104,11 @@ impl TableWriter {
         let keys = rows.select(self.table.key.iter().copied())?;
         if let Some(last) = self.last.replace(keys.tail(Some(1))) {
             let neighbours = last.vstack(&keys.head(Some(1)))?;
-            ensure!(columns::ascends(&neighbours, self.table.key)?, "table {}: parts out of order", self.table.name);
+            ensure!(
+                columns::ascends(&neighbours, self.table.key)?,
+                "table {}: parts out of order",
+                self.table.name
+            );
         }
         Ok(())
     }
@@ -128,16 +139,27 @@ pub fn encode_quarantine(rows: &SetAside) -> Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
-fn writer(schema: SchemaRef, key_values: Vec<KeyValue>, group_rows: usize) -> Result<ArrowWriter<Vec<u8>>> {
+fn writer(
+    schema: SchemaRef,
+    key_values: Vec<KeyValue>,
+    group_rows: usize,
+) -> Result<ArrowWriter<Vec<u8>>> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_created_by("campaign-etl".into())
         .set_max_row_group_row_count(Some(group_rows))
         .set_key_value_metadata(Some(key_values).filter(|kv| !kv.is_empty()))
         .build();
-    // Parquet's own types say everything; an embedded Arrow schema would only bind readers to Arrow's.
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    Ok(ArrowWriter::try_new_with_options(Vec::new(), schema, options)?)
+    // Parquet's own types say everything; an embedded Arrow schema would only bind readers to
+    // Arrow's.
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
+    Ok(ArrowWriter::try_new_with_options(
+        Vec::new(),
+        schema,
+        options,
+    )?)
 }
 
 /// Decodes columns of some row groups, a batch at a time. `file` holds at least their chunks.
@@ -150,7 +172,11 @@ pub fn decode<F: ChunkReader + 'static>(
 ) -> Result<()> {
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone());
     let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
-    let batches = builder.with_projection(mask).with_row_groups(groups).with_batch_size(BATCH_ROWS).build()?;
+    let batches = builder
+        .with_projection(mask)
+        .with_row_groups(groups)
+        .with_batch_size(BATCH_ROWS)
+        .build()?;
     for batch in batches {
         consume(batch?)?;
     }
@@ -166,9 +192,13 @@ pub struct Chunks {
 
 impl Chunks {
     fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
-        let holds = |(first, bytes): &&(u64, Bytes)| (*first..first + bytes.len() as u64).contains(&start);
-        let (first, bytes) =
-            self.chunks.iter().find(holds).ok_or_else(|| ParquetError::EOF(format!("byte {start} was not fetched")))?;
+        let holds =
+            |(first, bytes): &&(u64, Bytes)| (*first..first + bytes.len() as u64).contains(&start);
+        let (first, bytes) = self
+            .chunks
+            .iter()
+            .find(holds)
+            .ok_or_else(|| ParquetError::EOF(format!("byte {start} was not fetched")))?;
         Ok(bytes.slice((start - first) as usize..))
     }
 }
@@ -189,7 +219,9 @@ impl ChunkReader for Chunks {
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
         let from = self.from(start)?;
         if from.len() < length {
-            return Err(ParquetError::EOF(format!("{length} bytes from byte {start} were not fetched")));
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes from byte {start} were not fetched"
+            )));
         }
         Ok(from.slice(..length))
     }
@@ -205,9 +237,15 @@ mod tests {
 
     /// Three SKUs of each shop.
     fn rows(shops: std::ops::Range<i64>) -> DataFrame {
-        let skus: Vec<(i64, i64)> = shops.flat_map(|shop| (0..3).map(move |sku| (shop, sku))).collect();
-        let ints = |name, value: fn(&(i64, i64)) -> i64| columns::ints(name, skus.iter().map(value));
-        let gmv = columns::money("gmv", skus.iter().map(|(shop, sku)| i128::from(shop * 100 + sku)));
+        let skus: Vec<(i64, i64)> = shops
+            .flat_map(|shop| (0..3).map(move |sku| (shop, sku)))
+            .collect();
+        let ints =
+            |name, value: fn(&(i64, i64)) -> i64| columns::ints(name, skus.iter().map(value));
+        let gmv = columns::money(
+            "gmv",
+            skus.iter().map(|(shop, sku)| i128::from(shop * 100 + sku)),
+        );
         let columns = vec![
             ints("shop_id", |(shop, _)| *shop),
             ints("product_id", |(shop, _)| shop * 10),
@@ -220,7 +258,12 @@ mod tests {
 
     /// `parts`: from a shop to another, excluded.
     fn file(parts: &[(i64, i64)]) -> Result<TableFile> {
-        let mut writer = TableWriter::with_row_groups(&SKU_DAILY, "2026-03-14".parse().unwrap(), &Stop::default(), 4)?;
+        let mut writer = TableWriter::with_row_groups(
+            &SKU_DAILY,
+            "2026-03-14".parse().unwrap(),
+            &Stop::default(),
+            4,
+        )?;
         for (first, end) in parts {
             writer.push(&rows(*first..*end))?;
         }
@@ -248,21 +291,37 @@ mod tests {
     fn rows_of_a_few_shops_are_in_a_few_row_groups() {
         // Groups of four rows: shops 0 0 0 1 | 1 1 2 2 | 2 3 3 3 | 4 4 4 5 | 5 5
         let file = file(&[(0, 6)]).unwrap();
-        let groups = |shops: &[i64]| file.footer.groups_with(&Rows { campaign_id: None, shops: Some(shops) });
+        let groups = |shops: &[i64]| {
+            file.footer.groups_with(&Rows {
+                campaign_id: None,
+                shops: Some(shops),
+            })
+        };
         assert_eq!(groups(&[1]), [0, 1]);
         assert_eq!(groups(&[0, 5]), [0, 3, 4]);
         assert_eq!(groups(&[9]), [0; 0]);
         // Only their chunks are there.
         let names = ["shop_id", "gmv"];
-        let chunks = file
-            .footer
-            .chunks(2, &names)
-            .map(|(range, _)| (range.start, file.bytes.slice(range.start as usize..range.end as usize)));
-        let chunks = Chunks { file_bytes: file.bytes.len() as u64, chunks: chunks.collect() };
+        let chunks = file.footer.chunks(2, &names).map(|(range, _)| {
+            (
+                range.start,
+                file.bytes.slice(range.start as usize..range.end as usize),
+            )
+        });
+        let chunks = Chunks {
+            file_bytes: file.bytes.len() as u64,
+            chunks: chunks.collect(),
+        };
         let mut cents = Vec::new();
         let described: Vec<&Column> = names.iter().map(|name| SKU_DAILY.column(name)).collect();
         decode(chunks, &file.footer, vec![2], &names, &mut |batch| {
-            cents.extend(from_batch(&described, &batch)?.column("gmv")?.i128()?.iter().flatten());
+            cents.extend(
+                from_batch(&described, &batch)?
+                    .column("gmv")?
+                    .i128()?
+                    .iter()
+                    .flatten(),
+            );
             Ok(())
         })
         .unwrap();

@@ -1,7 +1,8 @@
 //! Published tables as the windows read them, with this run's own tables of the day in front.
 //!
-//! Of a file, its footer is read once, and then the column chunks that are asked for, of the row groups that may hold rows
-//! of the shops that are asked for. Each must be what the manifest, and by it the footer, says (`footer`).
+//! Of a file, its footer is read once, and then the column chunks that are asked for, of the row
+//! groups that may hold rows of the shops that are asked for. Each must be what the manifest, and
+//! by it the footer, says (`footer`).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -48,7 +49,14 @@ pub struct DayTables<'a> {
 impl<'a> DayTables<'a> {
     pub fn new(results: &'a Store, state: &'a State, day: NaiveDate) -> Self {
         let (fresh, absent, footers) = Default::default();
-        DayTables { results, state, day, fresh, absent, footers }
+        DayTables {
+            results,
+            state,
+            day,
+            fresh,
+            absent,
+            footers,
+        }
     }
 
     pub fn add(&mut self, file: TableFile) {
@@ -57,7 +65,10 @@ impl<'a> DayTables<'a> {
 
     /// The hash of a table's file; `None` where it is not published.
     pub fn sha256(&self, table: &Table, day: NaiveDate) -> Result<Option<String>> {
-        if day == self.day && self.absent.contains(table.name) && !self.fresh.contains_key(table.name) {
+        if day == self.day
+            && self.absent.contains(table.name)
+            && !self.fresh.contains_key(table.name)
+        {
             return Ok(None);
         }
         if let Some(file) = self.fresh(table, day) {
@@ -73,7 +84,12 @@ impl<'a> DayTables<'a> {
 }
 
 impl PublishedTables for DayTables<'_> {
-    fn published_days(&self, table: &Table, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>> {
+    fn published_days(
+        &self,
+        table: &Table,
+        first: NaiveDate,
+        last: NaiveDate,
+    ) -> Result<Vec<NaiveDate>> {
         let mut days = self.state.published_days(table, first, last)?;
         days.retain(|day| *day != self.day);
         if (first..=last).contains(&self.day) && self.sha256(table, self.day)?.is_some() {
@@ -94,26 +110,50 @@ impl PublishedTables for DayTables<'_> {
         let columns: Vec<&Column> = names.iter().map(|name| table.column(name)).collect();
         let mut consume = |batch: RecordBatch| -> Result<()> {
             let batch = match wanted(&batch, &rows) {
-                Some(wanted) if wanted.true_count() < batch.num_rows() => filter_record_batch(&batch, &wanted)?,
+                Some(wanted) if wanted.true_count() < batch.num_rows() => {
+                    filter_record_batch(&batch, &wanted)?
+                }
                 _ => batch,
             };
-            if batch.num_rows() == 0 { Ok(()) } else { consume(from_batch(&columns, &batch)?) }
+            if batch.num_rows() == 0 {
+                Ok(())
+            } else {
+                consume(from_batch(&columns, &batch)?)
+            }
         };
-        let deciding = [("campaign_id", rows.campaign_id.is_some()), ("shop_id", rows.shops.is_some())];
-        let deciding = deciding.into_iter().filter_map(|(name, decides)| decides.then_some(name));
-        let names: Vec<&str> = deciding.filter(|name| !names.contains(name)).chain(names.iter().copied()).collect();
+        let deciding = [
+            ("campaign_id", rows.campaign_id.is_some()),
+            ("shop_id", rows.shops.is_some()),
+        ];
+        let deciding = deciding
+            .into_iter()
+            .filter_map(|(name, decides)| decides.then_some(name));
+        let names: Vec<&str> = deciding
+            .filter(|name| !names.contains(name))
+            .chain(names.iter().copied())
+            .collect();
         if let Some(file) = self.fresh(table, day) {
-            return read_file(table, file.bytes.clone(), &file.footer, &names, &rows, &mut consume);
+            return read_file(
+                table,
+                file.bytes.clone(),
+                &file.footer,
+                &names,
+                &rows,
+                &mut consume,
+            );
         }
         let manifest = self.state.manifest(day)?;
         let published = manifest.as_ref().and_then(|m| m.tables.get(table.name));
-        let published = published.with_context(|| format!("{} of {day} is not published", table.name))?;
+        let published =
+            published.with_context(|| format!("{} of {day} is not published", table.name))?;
         let file = PublishedFile::new(self.results, table, day, published);
         match &published.footer {
             None => {
                 let bytes = file.fetch_whole()?;
                 let footer = Footer::parse(&bytes).map_err(|why| file.of_another_contract(why))?;
-                footer.check(table, &names).map_err(|why| file.of_another_contract(why))?;
+                footer
+                    .check(table, &names)
+                    .map_err(|why| file.of_another_contract(why))?;
                 read_file(table, bytes, &footer, &names, &rows, &mut consume)
             }
             Some(mark) => {
@@ -122,7 +162,9 @@ impl PublishedTables for DayTables<'_> {
                     Some(footer) => footer,
                     None => Arc::new(file.fetch_footer(mark)?),
                 };
-                self.footers.borrow_mut().insert((table.name, day), footer.clone());
+                self.footers
+                    .borrow_mut()
+                    .insert((table.name, day), footer.clone());
                 file.read(table, &footer, &names, &rows, &mut consume)
             }
         }
@@ -152,13 +194,26 @@ struct PublishedFile<'a> {
 }
 
 impl<'a> PublishedFile<'a> {
-    fn new(results: &'a Store, table: &Table, day: NaiveDate, published: &'a PublishedTable) -> Self {
-        PublishedFile { results, path: format!("{}/{PART_FILE}", table.partition(day)), day, published }
+    fn new(
+        results: &'a Store,
+        table: &Table,
+        day: NaiveDate,
+        published: &'a PublishedTable,
+    ) -> Self {
+        PublishedFile {
+            results,
+            path: format!("{}/{PART_FILE}", table.partition(day)),
+            day,
+            published,
+        }
     }
 
     /// What runs of earlier versions published has no hashes but that of the whole.
     fn fetch_whole(&self) -> Result<Bytes> {
-        let bytes = self.results.read(&self.path)?.ok_or_else(|| self.spoilt("was removed"))?;
+        let bytes = self
+            .results
+            .read(&self.path)?
+            .ok_or_else(|| self.spoilt("was removed"))?;
         self.check(&self.published.sha256, &bytes)?;
         Ok(bytes)
     }
@@ -179,17 +234,25 @@ impl<'a> PublishedFile<'a> {
         rows: &Rows,
         consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        footer.check(table, names).map_err(|why| self.of_another_contract(why))?;
+        footer
+            .check(table, names)
+            .map_err(|why| self.of_another_contract(why))?;
         let mut groups = footer.groups_with(rows).into_iter().peekable();
         while groups.peek().is_some() {
             let (mut fetched, mut chunks, mut size_bytes) = (Vec::new(), Vec::new(), 0);
             while let Some(group) = groups.next_if(|_| size_bytes < FETCH_BYTES) {
                 let of_group: Vec<_> = footer.chunks(group, names).collect();
-                size_bytes += of_group.iter().map(|(range, _)| range.end - range.start).sum::<u64>();
+                size_bytes += of_group
+                    .iter()
+                    .map(|(range, _)| range.end - range.start)
+                    .sum::<u64>();
                 chunks.extend(of_group);
                 fetched.push(group);
             }
-            let chunks = Chunks { file_bytes: self.published.bytes, chunks: self.fetch_chunks(&chunks)? };
+            let chunks = Chunks {
+                file_bytes: self.published.bytes,
+                chunks: self.fetch_chunks(&chunks)?,
+            };
             decode(chunks, footer, fetched, names, consume)?;
         }
         Ok(())
@@ -199,36 +262,62 @@ impl<'a> PublishedFile<'a> {
         let ranges: Vec<Range<u64>> = chunks.iter().map(|(range, _)| range.clone()).collect();
         let fetched = self.fetch(&ranges)?;
         for ((_, expected), bytes) in chunks.iter().zip(&fetched) {
-            let no_hash = || self.of_another_contract(anyhow!("its footer has no hashes of its columns"));
+            let no_hash =
+                || self.of_another_contract(anyhow!("its footer has no hashes of its columns"));
             self.check(expected.ok_or_else(no_hash)?, bytes)?;
         }
-        Ok(ranges.iter().map(|range| range.start).zip(fetched).collect())
+        Ok(ranges
+            .iter()
+            .map(|range| range.start)
+            .zip(fetched)
+            .collect())
     }
 
     fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.results.read_ranges(&self.path, ranges)?.ok_or_else(|| self.spoilt("was removed"))
+        self.results
+            .read_ranges(&self.path, ranges)?
+            .ok_or_else(|| self.spoilt("was removed"))
     }
 
     fn check(&self, expected: &str, found: &[u8]) -> Result<()> {
-        if sha256(found) == expected { Ok(()) } else { Err(self.spoilt("is not the file that its manifest lists")) }
+        if sha256(found) == expected {
+            Ok(())
+        } else {
+            Err(self.spoilt("is not the file that its manifest lists"))
+        }
     }
 
     fn spoilt(&self, how: &str) -> anyhow::Error {
         let error = messages::spoilt_file(self.results.show(&self.path), how, self.day);
-        SpoiltInput { day: self.day, error }.into()
+        SpoiltInput {
+            day: self.day,
+            error,
+        }
+        .into()
     }
 
     /// What was read is what was published, and no file of this contract.
     fn of_another_contract(&self, why: anyhow::Error) -> anyhow::Error {
-        let error = messages::other_contract(self.results.show(&self.path), format!("{why:#}"), self.day);
-        SpoiltInput { day: self.day, error }.into()
+        let error =
+            messages::other_contract(self.results.show(&self.path), format!("{why:#}"), self.day);
+        SpoiltInput {
+            day: self.day,
+            error,
+        }
+        .into()
     }
 }
 
 /// Which rows of a batch are asked for; `None`: all.
 fn wanted(batch: &RecordBatch, rows: &Rows) -> Option<BooleanArray> {
-    let ints = |name: &str| batch.column_by_name(name).map(|values| values.as_primitive::<Int64Type>().values());
-    let campaigns = rows.campaign_id.and_then(|campaign| Some((campaign, ints("campaign_id")?)));
+    let ints = |name: &str| {
+        batch
+            .column_by_name(name)
+            .map(|values| values.as_primitive::<Int64Type>().values())
+    };
+    let campaigns = rows
+        .campaign_id
+        .and_then(|campaign| Some((campaign, ints("campaign_id")?)));
     let shops = rows.shops.and_then(|shops| Some((shops, ints("shop_id")?)));
     if campaigns.is_none() && shops.is_none() {
         return None;
@@ -237,14 +326,23 @@ fn wanted(batch: &RecordBatch, rows: &Rows) -> Option<BooleanArray> {
     // Rows of one shop follow each other, and shops ascend within a campaign.
     let mut next = 0;
     let mut is_of_shops = |row: usize| {
-        let Some((shops, ids)) = shops else { return true };
+        let Some((shops, ids)) = shops else {
+            return true;
+        };
         let shop = ids[row];
         if next == 0 || shops[next - 1] >= shop {
             next = shops.partition_point(|each| *each < shop);
         } else {
-            next += shops[next..].iter().take_while(|each| **each < shop).count();
+            next += shops[next..]
+                .iter()
+                .take_while(|each| **each < shop)
+                .count();
         }
         shops.get(next) == Some(&shop)
     };
-    Some((0..batch.num_rows()).map(|row| Some(is_of_campaign(row) && is_of_shops(row))).collect())
+    Some(
+        (0..batch.num_rows())
+            .map(|row| Some(is_of_campaign(row) && is_of_shops(row)))
+            .collect(),
+    )
 }

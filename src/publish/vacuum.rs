@@ -1,5 +1,5 @@
-//! What is beside the tables and nobody needs any more: leftovers of staging, superseded manifests, old records, leases
-//! and quarantine.
+//! What is beside the tables and nobody needs any more: leftovers of staging, superseded manifests,
+//! old records, leases and quarantine.
 
 use std::collections::BTreeMap;
 
@@ -25,22 +25,41 @@ pub struct Superfluous {
     pub why: &'static str,
 }
 
-/// Lists what can go: leftovers of staging, and of the rest what was written, or superseded, before `before`.
+/// Lists what can go: leftovers of staging, and of the rest what was written, or superseded, before
+/// `before`.
 ///
-/// The newest manifest of a day, the newest records of the commit log, and what a run at work or an interrupted commit
-/// has staged always stay, and tables are not looked at. A number of the commit log that a process may still try to take
-/// must not become free again, so `before` has to lie far more than a lease in the past.
-pub fn find_superfluous(results: &Store, now: DateTime<Utc>, before: DateTime<Utc>) -> Result<Vec<Superfluous>> {
-    let Writers { head, holder, unfinished } = Writers::find(results)?;
+/// The newest manifest of a day, the newest records of the commit log, and what a run at work or an
+/// interrupted commit has staged always stay, and tables are not looked at. A number of the commit
+/// log that a process may still try to take must not become free again, so `before` has to lie far
+/// more than a lease in the past.
+pub fn find_superfluous(
+    results: &Store,
+    now: DateTime<Utc>,
+    before: DateTime<Utc>,
+) -> Result<Vec<Superfluous>> {
+    let Writers {
+        head,
+        holder,
+        unfinished,
+    } = Writers::find(results)?;
     let head = head.as_ref();
-    let at_work = holder.filter(|holder| holder.is_live(now)).map(|holder| holder.owner.run_id);
+    let at_work = holder
+        .filter(|holder| holder.is_live(now))
+        .map(|holder| holder.owner.run_id);
     let interrupted = unfinished.and_then(|record| Some(record.commit?.staging));
-    let needed: Vec<String> =
-        at_work.map(|run_id| format!("{STAGING}/{run_id}")).into_iter().chain(interrupted).collect();
+    let needed: Vec<String> = at_work
+        .map(|run_id| format!("{STAGING}/{run_id}"))
+        .into_iter()
+        .chain(interrupted)
+        .collect();
     let mut found = Vec::new();
     let is_old = |entry: &Entry| entry.modified_at < before;
     let mut add = |folder: &str, entry: &Entry, why| {
-        found.push(Superfluous { path: format!("{folder}/{}", entry.name), bytes: entry.size_bytes, why });
+        found.push(Superfluous {
+            path: format!("{folder}/{}", entry.name),
+            bytes: entry.size_bytes,
+            why,
+        });
     };
     let [staged, runs, locks, quarantined] = results
         .list_all_of_each(&[STAGING, RUNS, LOCKS, QUARANTINE])?
@@ -49,49 +68,80 @@ pub fn find_superfluous(results: &Store, now: DateTime<Utc>, before: DateTime<Ut
 
     let is_kept = |entry: &Entry| {
         let path = format!("{STAGING}/{}", entry.name);
-        needed.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        needed.iter().any(|folder| {
+            path.strip_prefix(folder)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
     };
-    staged.iter().filter(|entry| !is_kept(entry)).for_each(|entry| add(STAGING, entry, "staged and never committed"));
+    staged
+        .iter()
+        .filter(|entry| !is_kept(entry))
+        .for_each(|entry| add(STAGING, entry, "staged and never committed"));
 
     let mut manifests: BTreeMap<&str, Vec<(Option<u64>, &Entry)>> = BTreeMap::new();
     for entry in &runs {
-        let Some((folder, file)) = entry.name.split_once('/') else { continue };
+        let Some((folder, file)) = entry.name.split_once('/') else {
+            continue;
+        };
         if folder.starts_with("dt=") {
-            manifests.entry(folder).or_default().push((number_of(file), entry));
-        } else if format!("{RUNS}/{folder}") == COMMIT_LOG && is_old(entry) && precedes(file, head) {
+            manifests
+                .entry(folder)
+                .or_default()
+                .push((number_of(file), entry));
+        } else if format!("{RUNS}/{folder}") == COMMIT_LOG && is_old(entry) && precedes(file, head)
+        {
             add(RUNS, entry, "an old record of the commit log");
         }
     }
     for of_day in manifests.values_mut() {
-        // Those of version 0.1.0 have no number, and count as older than any that has one; other files are not ours.
+        // Those of version 0.1.0 have no number, and count as older than any that has one; other
+        // files are not ours.
         of_day.retain(|(number, entry)| number.is_some() || is_of_0_1_0(&entry.name));
         of_day.sort_by_key(|(number, entry)| (*number, &entry.name));
-        for pair in of_day.windows(2).filter(|pair| pair[1].0.is_some() && is_old(pair[1].1)) {
+        for pair in of_day
+            .windows(2)
+            .filter(|pair| pair[1].0.is_some() && is_old(pair[1].1))
+        {
             add(RUNS, pair[0].1, "a superseded manifest");
         }
     }
 
-    let is_current = |entry: &Entry| head.is_some_and(|head| number_of(&entry.name) >= Some(head.fencing_number));
-    let old_locks = locks.iter().filter(|entry| is_old(entry) && !is_current(entry));
+    let is_current = |entry: &Entry| {
+        head.is_some_and(|head| number_of(&entry.name) >= Some(head.fencing_number))
+    };
+    let old_locks = locks
+        .iter()
+        .filter(|entry| is_old(entry) && !is_current(entry));
     old_locks.for_each(|entry| add(LOCKS, entry, "an old lease"));
     let old_quarantine = quarantined.iter().filter(|entry| is_old(entry));
     old_quarantine.for_each(|entry| add(QUARANTINE, entry, "old quarantine"));
     for folder in [COMMIT_LOG, LOCKS] {
         let half_written = results.list_half_written(folder)?;
-        half_written.iter().filter(|entry| is_old(entry)).for_each(|entry| add(folder, entry, "half written"));
+        half_written
+            .iter()
+            .filter(|entry| is_old(entry))
+            .for_each(|entry| add(folder, entry, "half written"));
     }
     Ok(found)
 }
 
 /// Whether nobody reads the record any more: the newest one and the newest commit are looked at.
 fn precedes(file_name: &str, head: Option<&Record>) -> bool {
-    let oldest_needed = head.and_then(|head| head.newest_commit().into_iter().chain([head.number]).min());
-    number_of(file_name).zip(oldest_needed).is_some_and(|(number, needed)| number < needed)
+    let oldest_needed =
+        head.and_then(|head| head.newest_commit().into_iter().chain([head.number]).min());
+    number_of(file_name)
+        .zip(oldest_needed)
+        .is_some_and(|(number, needed)| number < needed)
 }
 
 /// `dt=2026-03-14/20260315T090000.123456Z-4711.json`
 fn is_of_0_1_0(path: &str) -> bool {
-    let name = path.rsplit('/').next().and_then(|file| file.strip_suffix(".json"));
-    let time = name.and_then(|name| name.split_once("Z-")).map(|(time, _)| time);
+    let name = path
+        .rsplit('/')
+        .next()
+        .and_then(|file| file.strip_suffix(".json"));
+    let time = name
+        .and_then(|name| name.split_once("Z-"))
+        .map(|(time, _)| time);
     time.is_some_and(|time| NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%S%.6f").is_ok())
 }

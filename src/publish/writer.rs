@@ -1,4 +1,5 @@
-//! The one writer: holds the lease, finishes what an interrupted run left, and commits a day at a time.
+//! The one writer: holds the lease, finishes what an interrupted run left, and commits a day at a
+//! time.
 
 use anyhow::{Result, ensure};
 use backon::BlockingRetryable;
@@ -30,7 +31,11 @@ impl Writers {
         let head = commit_log::read_head(results)?;
         let holder = lease::read_holder(results, head.as_ref())?;
         let unfinished = commit_log::find_unfinished(results, head.as_ref())?;
-        Ok(Writers { head, holder, unfinished })
+        Ok(Writers {
+            head,
+            holder,
+            unfinished,
+        })
     }
 }
 
@@ -40,14 +45,16 @@ pub struct Writer {
     lease: Lease,
     /// The newest record that is known; nobody else may have written a later one.
     head: Record,
-    /// A commit of this process may have been written or may not be in place: look before the next one.
+    /// A commit of this process may have been written or may not be in place: look before the next
+    /// one.
     is_in_doubt: bool,
     single_writer: bool,
     clock: fn() -> DateTime<Utc>,
 }
 
 impl Writer {
-    /// Takes the lease; rolls an interrupted commit forward, and everything that was staged without a commit back.
+    /// Takes the lease; rolls an interrupted commit forward, and everything that was staged without
+    /// a commit back.
     ///
     /// `tell` gets a line for a person where something was left to finish.
     ///
@@ -61,33 +68,50 @@ impl Writer {
         tell: &dyn Fn(&str),
     ) -> Result<Writer> {
         let (lease, head) = Lease::acquire(results, owner, single_writer, clock)?;
-        let mut writer = Writer { results: results.clone(), lease, head, is_in_doubt: false, single_writer, clock };
+        let mut writer = Writer {
+            results: results.clone(),
+            lease,
+            head,
+            is_in_doubt: false,
+            single_writer,
+            clock,
+        };
         writer.settle(tell)?;
         // Listed before the look at the log: these folders are of runs that cannot commit any more.
         let folders = results.list_folders(STAGING)?;
         if !writer.lease.renew()? {
             return Err(messages::lease_lost().into());
         }
-        folders.iter().try_for_each(|folder| results.remove_folder(&format!("{STAGING}/{folder}")))?;
+        folders
+            .iter()
+            .try_for_each(|folder| results.remove_folder(&format!("{STAGING}/{folder}")))?;
         Ok(writer)
     }
 
     /// A place for the files of the next commit.
     ///
     /// # Errors
-    /// `LeaseLost` when another run took over; `StoreFailed` when an earlier commit cannot be brought to its end.
+    /// `LeaseLost` when another run took over; `StoreFailed` when an earlier commit cannot be
+    /// brought to its end.
     pub fn next_staging(&mut self, day: NaiveDate) -> Result<Staging> {
         self.settle_doubts()?;
         self.check()?;
         let folder = format!("{STAGING}/{}/{day}", self.lease.owner().run_id);
-        Ok(Staging { results: self.results.clone(), folder, commit_number: self.head.number + 1 })
+        Ok(Staging {
+            results: self.results.clone(),
+            folder,
+            commit_number: self.head.number + 1,
+        })
     }
 
-    /// Makes a staged day visible: its commit record first, from which on the day is published whatever happens, then
-    /// every file into place.
+    /// Makes a staged day visible: its commit record first, from which on the day is published
+    /// whatever happens, then every file into place.
     pub fn commit(&mut self, staged: &Staged) -> Result<()> {
         let results = self.check()?;
-        ensure!(staged.commit_number == self.head.number + 1, "staged for another commit");
+        ensure!(
+            staged.commit_number == self.head.number + 1,
+            "staged for another commit"
+        );
         let record = Record {
             number: staged.commit_number,
             fencing_number: self.lease.fencing_number(),
@@ -98,23 +122,34 @@ impl Writer {
         };
         self.is_in_doubt = true;
         if !commit_log::append(&results, &record, self.single_writer)? {
-            // Another run has the number, which ends this one; or an earlier attempt of this run that was given up.
+            // Another run has the number, which ends this one; or an earlier attempt of this run
+            // that was given up.
             self.settle_doubts()?;
             return Err(messages::commit_given_up(record.number).into());
         }
         self.head = record;
-        // Until this is through, a reader may find old files beside new ones: worth more than one attempt.
+        // Until this is through, a reader may find old files beside new ones: worth more than one
+        // attempt.
         let move_all = || self.move_into_place(&staged.commit);
-        let may_succeed = |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.valid_until().is_some();
-        let lost = move_all.retry(self.results.retries).when(may_succeed).call()?;
+        let may_succeed =
+            |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.valid_until().is_some();
+        let lost = move_all
+            .retry(self.results.retries)
+            .when(may_succeed)
+            .call()?;
         ensure!(lost.is_empty(), messages::staged_gone(lost.join(", ")));
         self.is_in_doubt = false;
         Ok(())
     }
 
-    /// Finds out what became of a commit that ended in an error, and brings it to its end if it was written.
+    /// Finds out what became of a commit that ended in an error, and brings it to its end if it was
+    /// written.
     pub fn settle_doubts(&mut self) -> Result<()> {
-        if self.is_in_doubt { self.settle(&|line| tracing::warn!("{line}")) } else { Ok(()) }
+        if self.is_in_doubt {
+            self.settle(&|line| tracing::warn!("{line}"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Brings the newest commit, whoever made it, to its end.
@@ -125,12 +160,22 @@ impl Writer {
         let log_gone = || messages::log_gone(self.results.show(commit_log::COMMIT_LOG));
         let head = commit_log::read_head(&self.results)?.ok_or_else(log_gone)?;
         let unfinished = commit_log::find_unfinished(&self.results, Some(&head))?;
-        if let Some(Record { number, commit: Some(commit), .. }) = unfinished {
-            tell(&format!("commit {number} of {} was interrupted; it is brought to its end", commit.day));
+        if let Some(Record {
+            number,
+            commit: Some(commit),
+            ..
+        }) = unfinished
+        {
+            tell(&format!(
+                "commit {number} of {} was interrupted; it is brought to its end",
+                commit.day
+            ));
             let lost = self.finish(&commit)?;
             if !lost.is_empty() {
                 let (day, lost) = (commit.day, lost.join(", "));
-                tell(&format!("staged files of {day} are gone, their tables are made again: {lost}"));
+                tell(&format!(
+                    "staged files of {day} are gone, their tables are made again: {lost}"
+                ));
             }
         }
         self.head = head;
@@ -138,8 +183,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether this process may still write, and the store for as long as it may. A process that was paused for longer
-    /// than its lease may, if nobody else has written since.
+    /// Whether this process may still write, and the store for as long as it may. A process that
+    /// was paused for longer than its lease may, if nobody else has written since.
     ///
     /// # Errors
     /// `LeaseLost`.
@@ -149,12 +194,16 @@ impl Writer {
             None if self.lease.renew()? => self.lease.valid_until(),
             None => None,
         };
-        valid_until.map(|until| self.results.until(until)).ok_or_else(|| messages::lease_lost().into())
+        valid_until
+            .map(|until| self.results.until(until))
+            .ok_or_else(|| messages::lease_lost().into())
     }
 
-    /// Goes on where another process stopped, or this one at an error. Gives back what could not be found.
+    /// Goes on where another process stopped, or this one at an error. Gives back what could not be
+    /// found.
     fn finish(&self, commit: &Commit) -> Result<Vec<String>> {
-        // Where a move is a copy and a deletion, the manifest may be there twice: then all the others are in place.
+        // Where a move is a copy and a deletion, the manifest may be there twice: then all the
+        // others are in place.
         if commit_log::is_in_place(&self.results, &commit.manifest)? {
             self.check()?.remove_folder(&commit.staging)?;
             return Ok(vec![]);
@@ -162,19 +211,28 @@ impl Writer {
         // What was staged may have been spoilt since it was verified.
         for file in &commit.files {
             let staged = commit.staged_path(file);
-            if self.results.read(&staged)?.is_some_and(|bytes| sha256(&bytes) != file.sha256) {
+            if self
+                .results
+                .read(&staged)?
+                .is_some_and(|bytes| sha256(&bytes) != file.sha256)
+            {
                 self.check()?.remove(&staged)?;
             }
         }
         self.move_into_place(commit)
     }
 
-    /// Puts every file of a commit into its place. Each step may be repeated, by this process or by another. Gives back
-    /// what could not be found: it stays without a `_SUCCESS`.
+    /// Puts every file of a commit into its place. Each step may be repeated, by this process or by
+    /// another. Gives back what could not be found: it stays without a `_SUCCESS`.
     ///
     /// While some files are old and others new, none of them has a `_SUCCESS` beside it.
     fn move_into_place(&self, commit: &Commit) -> Result<Vec<String>> {
-        for folder in commit.files.iter().chain(&commit.removed).filter_map(|file| table_folder(&file.path)) {
+        for folder in commit
+            .files
+            .iter()
+            .chain(&commit.removed)
+            .filter_map(|file| table_folder(&file.path))
+        {
             self.check()?.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
         }
         let mut lost = Vec::new();
@@ -189,20 +247,31 @@ impl Writer {
                 self.check()?.remove(&file.path)?;
             }
         }
-        for file in commit.files.iter().filter(|file| !lost.contains(&file.path)) {
+        for file in commit
+            .files
+            .iter()
+            .filter(|file| !lost.contains(&file.path))
+        {
             if let Some(folder) = table_folder(&file.path) {
-                self.check()?.write_empty(&format!("{folder}/{SUCCESS_FILE}"))?;
+                self.check()?
+                    .write_empty(&format!("{folder}/{SUCCESS_FILE}"))?;
             }
         }
-        ensure!(self.move_file(commit, &commit.manifest)?, messages::lease_lost());
+        ensure!(
+            self.move_file(commit, &commit.manifest)?,
+            messages::lease_lost()
+        );
         self.results.remove_folder(&commit.staging)?;
         Ok(lost)
     }
 
-    /// `false`: the file is nowhere. A stale process finds nothing to move here: whoever took over has moved, or removed,
-    /// what was staged.
+    /// `false`: the file is nowhere. A stale process finds nothing to move here: whoever took over
+    /// has moved, or removed, what was staged.
     fn move_file(&self, commit: &Commit, file: &CommittedFile) -> Result<bool> {
-        if self.check()?.rename(&commit.staged_path(file), &file.path)? {
+        if self
+            .check()?
+            .rename(&commit.staged_path(file), &file.path)?
+        {
             return Ok(true);
         }
         let is_in_place = commit_log::is_in_place(&self.results, file)?;
@@ -215,5 +284,7 @@ impl Writer {
 
 /// The folder of a table's file; `None` for what is not a table.
 fn table_folder(path: &str) -> Option<&str> {
-    path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| !folder.starts_with('_'))
+    path.rsplit_once('/')
+        .map(|(folder, _)| folder)
+        .filter(|folder| !folder.starts_with('_'))
 }

@@ -1,4 +1,5 @@
-//! Hashes over length-prefixed fields, so that no two different lists of fields give the same bytes.
+//! Hashes over length-prefixed fields, so that no two different lists of fields give the same
+//! bytes.
 
 use sha2::{Digest, Sha256};
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::contracts::{Stage, Table, tables::TABLES};
 use crate::exports::quarantine::Accounting;
 
-/// `<results>/_runs/dt=YYYY-MM-DD/<commit number>.json`; the newest says what is published of the day.
+/// `<results>/_runs/dt=YYYY-MM-DD/<commit number>.json`; the newest says what is published of the
+/// day.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Manifest {
     /// Of the commit that published it; greater than any before.
@@ -30,14 +31,17 @@ pub struct Manifest {
     pub tables: BTreeMap<String, PublishedTable>,
     /// Tables and columns that lack an optional export.
     pub skipped: Vec<Skipped>,
-    /// Set when the exports that the last run found are blocked; what is published comes from earlier ones.
+    /// Set when the exports that the last run found are blocked; what is published comes from
+    /// earlier ones.
     pub blocked: Option<BlockedExports>,
     /// `None` where no benchmarks are published.
     pub benchmark: Option<PublishedBenchmark>,
-    /// Rows read = used + quarantined + out of scope, for each dataset that was read to its end when the day was last
-    /// computed, or found to be blocked: the account of the rows in `_quarantine`.
+    /// Rows read = used + quarantined + out of scope, for each dataset that was read to its end
+    /// when the day was last computed, or found to be blocked: the account of the rows in
+    /// `_quarantine`.
     pub datasets: Vec<Accounting>,
-    /// Tables that were published and whose files are gone, or not as long as they were. Found by looking, never written.
+    /// Tables that were published and whose files are gone, or not as long as they were. Found by
+    /// looking, never written.
     #[serde(skip)]
     pub lost: Vec<String>,
 }
@@ -54,17 +58,23 @@ impl Manifest {
 
     /// Whether the file of a table of this stage is gone.
     pub fn has_lost(&self, stage: Stage) -> bool {
-        TABLES.iter().any(|t| t.stage == stage && self.lost.iter().any(|lost| lost == t.name))
+        TABLES
+            .iter()
+            .any(|t| t.stage == stage && self.lost.iter().any(|lost| lost == t.name))
     }
 
     /// Whether the whole table is left out for want of an optional export.
     pub fn skips(&self, table: &Table) -> bool {
-        self.skipped.iter().any(|s| s.table == table.name && s.columns.is_empty() && s.sum.is_none())
+        self.skipped
+            .iter()
+            .any(|s| s.table == table.name && s.columns.is_empty() && s.sum.is_none())
     }
 
     /// The table as it was left out because a sum does not fit.
     pub fn skipped_sum(&self, table: &Table) -> Option<&Skipped> {
-        self.skipped.iter().find(|s| s.table == table.name && s.sum.is_some())
+        self.skipped
+            .iter()
+            .find(|s| s.table == table.name && s.sum.is_some())
     }
 }
 
@@ -83,7 +93,8 @@ pub struct PublishedTable {
     pub run_id: String,
 }
 
-/// The end of a published file, where the hashes of its columns are: who has checked it can check each column by itself.
+/// The end of a published file, where the hashes of its columns are: who has checked it can check
+/// each column by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FooterMark {
     /// With the eight bytes that end every Parquet file.
@@ -110,7 +121,8 @@ pub struct Skipped {
 pub struct SkippedSum {
     pub column: String,
     pub shop_id: Option<i64>,
-    /// Fingerprint of what the table would have been computed from: other inputs may have other sums.
+    /// Fingerprint of what the table would have been computed from: other inputs may have other
+    /// sums.
     pub inputs: String,
 }
 

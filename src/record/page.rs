@@ -22,14 +22,19 @@ const ISSUES_SHOWN: usize = 12;
 
 fn page(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
     table
 }
 
 /// A page whose columns of text wrap, so that it fits a terminal.
 fn wrapping_page(header: &[&str], text_columns: &[usize]) -> Table {
     let mut table = page(header);
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(PAGE_COLUMNS);
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(PAGE_COLUMNS);
     for (position, column) in table.column_iter_mut().enumerate() {
         if !text_columns.contains(&position) {
             column.set_constraint(ColumnConstraint::ContentWidth);
@@ -70,9 +75,24 @@ pub fn written(day: NaiveDate, tables: &[Written]) -> String {
 
 /// Where the rows of each dataset went.
 pub fn datasets(read: &[DatasetRead]) -> String {
-    let mut table = wrapping_page(&["day", "dataset", "read", "used", "quarantined", "out of scope", "reasons"], &[6]);
+    let mut table = wrapping_page(
+        &[
+            "day",
+            "dataset",
+            "read",
+            "used",
+            "quarantined",
+            "out of scope",
+            "reasons",
+        ],
+        &[6],
+    );
     for DatasetRead { day, account } in read {
-        let reasons: Vec<String> = account.reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect();
+        let reasons: Vec<String> = account
+            .reasons
+            .iter()
+            .map(|(reason, rows)| format!("{reason} {rows}"))
+            .collect();
         table.add_row([
             day.to_string(),
             account.dataset.clone(),
@@ -101,12 +121,23 @@ pub enum Role {
 /// What is wrong with an export, and what to do.
 pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: Role) -> String {
     let name = dataset.name;
-    let head = if role == Role::Blocking { format!("{day} blocked: {name}") } else { format!("{day} {name}") };
+    let head = if role == Role::Blocking {
+        format!("{day} blocked: {name}")
+    } else {
+        format!("{day} {name}")
+    };
     let Defect::Contract(issues) = defect else {
         let has_rows = matches!(defect, Defect::OverBudget { .. }) && role != Role::Checked;
-        let rows =
-            if has_rows { format!("; the rows are in _quarantine/{}", dataset.partition(day)) } else { String::new() };
-        return format!("{head} {}\n  to do: {}{rows}", defect.reason(), defect.remedy());
+        let rows = if has_rows {
+            format!("; the rows are in _quarantine/{}", dataset.partition(day))
+        } else {
+            String::new()
+        };
+        return format!(
+            "{head} {}\n  to do: {}{rows}",
+            defect.reason(),
+            defect.remedy()
+        );
     };
     let mut table = page(&["dataset", "file", "column", "expected", "found"]);
     for issue in issues.iter().take(ISSUES_SHOWN) {
@@ -120,13 +151,25 @@ pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: Role) ->
         ]);
     }
     let more = issues.len().saturating_sub(ISSUES_SHOWN);
-    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    format!("{head} breaks its contract:\n{table}{more}\n  to do: {}", defect.remedy())
+    let more = if more > 0 {
+        format!("\n  and {more} more")
+    } else {
+        String::new()
+    };
+    format!(
+        "{head} breaks its contract:\n{table}{more}\n  to do: {}",
+        defect.remedy()
+    )
 }
 
 /// An export that an earlier run found broken, and that has not changed.
 pub fn still_blocked(export: &Blocked) -> String {
-    let Blocked { dataset, day, reason, remedy } = export;
+    let Blocked {
+        dataset,
+        day,
+        reason,
+        remedy,
+    } = export;
     format!("{day} blocked: {dataset} {reason}\n  to do: {remedy}")
 }
 
@@ -134,7 +177,12 @@ pub fn still_blocked(export: &Blocked) -> String {
 pub fn plan(days: &[PlannedDay]) -> String {
     let mut table = wrapping_page(&["day", "action", "tables", "why"], &[3]);
     for d in days {
-        table.add_row([d.day.to_string(), d.action.word().into(), d.tables.len().to_string(), d.why.clone()]);
+        table.add_row([
+            d.day.to_string(),
+            d.action.word().into(),
+            d.tables.len().to_string(),
+            d.why.clone(),
+        ]);
     }
     align_right(&mut table, &[2]);
     table.to_string()
@@ -142,7 +190,11 @@ pub fn plan(days: &[PlannedDay]) -> String {
 
 /// Who writes now, or died while it did; nothing where nobody does.
 pub fn holder(writers: &Writers, now: DateTime<Utc>) -> String {
-    match writers.holder.as_ref().filter(|holder| holder.released_at.is_none()) {
+    match writers
+        .holder
+        .as_ref()
+        .filter(|holder| holder.released_at.is_none())
+    {
         Some(holder) if holder.is_live(now) => format!("held by {holder}\n"),
         Some(holder) => format!("expired lease of {holder}; the next run takes over\n"),
         None => String::new(),
@@ -151,9 +203,13 @@ pub fn holder(writers: &Writers, now: DateTime<Utc>) -> String {
 
 /// A commit that is not in place yet.
 pub fn unfinished(writers: &Writers) -> String {
-    let commit = writers.unfinished.as_ref().and_then(|record| Some((record.number, record.commit.as_ref()?.day)));
-    let line =
-        |(number, day)| format!("commit {number} of {day} is not in place yet; the next run finishes it first\n");
+    let commit = writers
+        .unfinished
+        .as_ref()
+        .and_then(|record| Some((record.number, record.commit.as_ref()?.day)));
+    let line = |(number, day)| {
+        format!("commit {number} of {day} is not in place yet; the next run finishes it first\n")
+    };
     commit.map(line).unwrap_or_default()
 }
 
@@ -178,16 +234,33 @@ pub fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
 
 /// How days stand.
 pub fn status(days: &[super::status::DayStatus]) -> String {
-    let mut table = wrapping_page(&["day", "exports", "published", "benchmarks", "state"], &[1, 4]);
+    let mut table = wrapping_page(
+        &["day", "exports", "published", "benchmarks", "state"],
+        &[1, 4],
+    );
     for d in days {
-        let exports = if d.missing.is_empty() { "final".into() } else { format!("missing: {}", d.missing.join(", ")) };
-        let published = if d.tables == 0 { "no".into() } else { format!("{} tables", d.tables) };
+        let exports = if d.missing.is_empty() {
+            "final".into()
+        } else {
+            format!("missing: {}", d.missing.join(", "))
+        };
+        let published = if d.tables == 0 {
+            "no".into()
+        } else {
+            format!("{} tables", d.tables)
+        };
         let benchmarks = match d.benchmark_day {
             None => "none".into(),
             Some(b) if b == d.day => "own".into(),
             Some(b) => format!("of {b}"),
         };
-        table.add_row([d.day.to_string(), exports, published, benchmarks, d.state.clone()]);
+        table.add_row([
+            d.day.to_string(),
+            exports,
+            published,
+            benchmarks,
+            d.state.clone(),
+        ]);
     }
     table.to_string()
 }

@@ -42,7 +42,8 @@ pub struct RunReport {
     /// Why the day failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Days before it that failed, or whose published files could not be read; they count as missing.
+    /// Days before it that failed, or whose published files could not be read; they count as
+    /// missing.
     pub days_failed: Vec<FailedDay>,
     /// `None`: the day has no benchmarks.
     pub benchmark_day: Option<NaiveDate>,
@@ -65,7 +66,11 @@ pub struct FailedDay {
 
 impl FailedDay {
     pub fn new(day: NaiveDate, error: &anyhow::Error) -> FailedDay {
-        FailedDay { day, exit_code: exit_code::of_error(error) as u8, error: exit_code::text_of(error) }
+        FailedDay {
+            day,
+            exit_code: exit_code::of_error(error) as u8,
+            error: exit_code::text_of(error),
+        }
     }
 }
 
@@ -132,7 +137,12 @@ impl RunReport {
 
     /// Takes in what a later look at the same day did.
     pub fn follow(&mut self, later: RunReport) {
-        let is_replaced = |w: &Written| later.tables.iter().any(|l| (l.day, &l.table) == (w.day, &w.table));
+        let is_replaced = |w: &Written| {
+            later
+                .tables
+                .iter()
+                .any(|l| (l.day, &l.table) == (w.day, &w.table))
+        };
         self.tables.retain(|written| !is_replaced(written));
         self.tables.extend(later.tables);
         self.benchmark_day = later.benchmark_day;
@@ -147,25 +157,39 @@ impl RunReport {
     /// The day itself failed, or the run could not begin.
     pub fn fail(&mut self, error: &anyhow::Error) {
         let code = exit_code::of_error(error);
-        self.outcome = if code == ExitCode::TryLater { Outcome::Held } else { Outcome::Failed };
+        self.outcome = if code == ExitCode::TryLater {
+            Outcome::Held
+        } else {
+            Outcome::Failed
+        };
         self.error = Some(exit_code::text_of(error));
         self.exit_code = code as u8;
     }
 
     /// The gravest of the day and of the days before it that failed.
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
-        let failed =
-            self.days_failed.iter().map(|failed| failed.exit_code).chain(self.error.as_ref().map(|_| self.exit_code));
+        let failed = self
+            .days_failed
+            .iter()
+            .map(|failed| failed.exit_code)
+            .chain(self.error.as_ref().map(|_| self.exit_code));
         let of_day = self.exit_code_of_day(strictness);
-        let has = |code: &ExitCode| of_day == *code || failed.clone().any(|failed| failed == *code as u8);
+        let has =
+            |code: &ExitCode| of_day == *code || failed.clone().any(|failed| failed == *code as u8);
         GRAVEST_FIRST.into_iter().find(has).unwrap_or(of_day)
     }
 
     fn exit_code_of_day(&self, strictness: Strictness) -> ExitCode {
-        let lacks = |has_sum: bool| self.skipped.iter().any(|s| s.day == self.day && s.sum.is_some() == has_sum);
+        let lacks = |has_sum: bool| {
+            self.skipped
+                .iter()
+                .any(|s| s.day == self.day && s.sum.is_some() == has_sum)
+        };
         match self.outcome {
             Outcome::Published | Outcome::UpToDate if lacks(true) => ExitCode::Blocked,
-            Outcome::Published | Outcome::UpToDate if strictness.strict && lacks(false) => ExitCode::Blocked,
+            Outcome::Published | Outcome::UpToDate if strictness.strict && lacks(false) => {
+                ExitCode::Blocked
+            }
             Outcome::Published | Outcome::UpToDate => ExitCode::Published,
             Outcome::Fallback if strictness.accept_fallback => ExitCode::Published,
             Outcome::Fallback | Outcome::NotFinal => ExitCode::TryLater,
@@ -177,7 +201,10 @@ impl RunReport {
 
     /// Ends the report: no more is added to it.
     pub fn close(&mut self, strictness: Strictness) -> ExitCode {
-        let waits = self.exit_code(Strictness { accept_fallback: false, ..strictness });
+        let waits = self.exit_code(Strictness {
+            accept_fallback: false,
+            ..strictness
+        });
         let exit_code = self.exit_code(strictness);
         self.retry = matches!(waits, ExitCode::StoreFailed | ExitCode::TryLater);
         self.exit_code = exit_code as u8;
@@ -186,7 +213,10 @@ impl RunReport {
 
     /// Why tables and columns of the day are left out for want of an optional export.
     pub fn absent_exports(&self) -> Vec<&str> {
-        let of_day = self.skipped.iter().filter(|s| s.day == self.day && s.sum.is_none());
+        let of_day = self
+            .skipped
+            .iter()
+            .filter(|s| s.day == self.day && s.sum.is_none());
         let mut reasons: Vec<&str> = of_day.map(|s| s.reason.as_str()).collect();
         reasons.sort_unstable();
         reasons.dedup();
@@ -208,25 +238,53 @@ impl RunReport {
     pub fn summary(&self) -> String {
         let day = self.day;
         let names = |datasets: Vec<String>| datasets.join(", ");
-        let missing = || names(self.missing.iter().filter(|m| m.day == day).map(|m| m.dataset.clone()).collect());
-        // What the day before lacks is no reason to wait: once the day is final, it needs nothing of it.
-        let before: Vec<String> = self.missing.iter().filter(|m| m.day != day).map(|m| m.dataset.clone()).collect();
+        let missing = || {
+            names(
+                self.missing
+                    .iter()
+                    .filter(|m| m.day == day)
+                    .map(|m| m.dataset.clone())
+                    .collect(),
+            )
+        };
+        // What the day before lacks is no reason to wait: once the day is final, it needs nothing
+        // of it.
+        let before: Vec<String> = self
+            .missing
+            .iter()
+            .filter(|m| m.day != day)
+            .map(|m| m.dataset.clone())
+            .collect();
         let stands_in = match self.benchmark_day {
             Some(b) if self.is_fallback => format!("; the benchmarks of {b} stand in"),
-            _ if !before.is_empty() => format!("; nothing stands in, the day before lacks {}", names(before)),
+            _ if !before.is_empty() => format!(
+                "; nothing stands in, the day before lacks {}",
+                names(before)
+            ),
             _ => String::new(),
         };
         match self.outcome {
             Outcome::Published => format!("{day}: published {}", self.written()),
-            Outcome::UpToDate if self.tables.is_empty() => format!("{day}: already up to date, nothing written"),
+            Outcome::UpToDate if self.tables.is_empty() => {
+                format!("{day}: already up to date, nothing written")
+            }
             Outcome::UpToDate => format!("{day}: already up to date; wrote {}", self.written()),
-            Outcome::Fallback | Outcome::NotFinal => messages::not_final(day, missing(), stands_in).to_string(),
+            Outcome::Fallback | Outcome::NotFinal => {
+                messages::not_final(day, missing(), stands_in).to_string()
+            }
             Outcome::Blocked => {
                 let own = |b: &&Blocked| b.day == day;
-                let blocked = self.blocked.iter().filter(own).map(|b| b.dataset.clone()).collect();
+                let blocked = self
+                    .blocked
+                    .iter()
+                    .filter(own)
+                    .map(|b| b.dataset.clone())
+                    .collect();
                 messages::blocked(day, names(blocked), stands_in).to_string()
             }
-            Outcome::Held | Outcome::Failed => format!("{day}: {}", self.error.as_deref().unwrap_or("failed")),
+            Outcome::Held | Outcome::Failed => {
+                format!("{day}: {}", self.error.as_deref().unwrap_or("failed"))
+            }
         }
     }
 }

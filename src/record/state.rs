@@ -1,4 +1,5 @@
-//! What is published, day by day: the newest manifest of each day, less the files that are not there any more.
+//! What is published, day by day: the newest manifest of each day, less the files that are not
+//! there any more.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,7 +23,8 @@ pub fn manifest_path(day: NaiveDate, commit_number: u64) -> String {
     format!("{RUNS}/dt={day}/{}", file_name(commit_number))
 }
 
-/// A published file or manifest of a day that is not as it was published. Others are computed without the day.
+/// A published file or manifest of a day that is not as it was published. Others are computed
+/// without the day.
 #[derive(Debug)]
 pub struct SpoiltInput {
     pub day: NaiveDate,
@@ -51,7 +53,13 @@ pub struct State {
 impl State {
     pub fn load(results: &Store) -> Result<State> {
         let (newest, read, sizes, spoilt) = Default::default();
-        let state = State { store: results.clone(), newest, read, sizes, spoilt };
+        let state = State {
+            store: results.clone(),
+            newest,
+            read,
+            sizes,
+            spoilt,
+        };
         state.renew()?;
         Ok(state)
     }
@@ -81,8 +89,8 @@ impl State {
         self.spoilt.borrow_mut().insert(day)
     }
 
-    /// The newest manifest of a day. A table whose file or `_SUCCESS` is not there, or that is not as long as it was, is
-    /// lost: it is not published any more.
+    /// The newest manifest of a day. A table whose file or `_SUCCESS` is not there, or that is not
+    /// as long as it was, is lost: it is not published any more.
     ///
     /// # Errors
     /// `SpoiltInput` when it cannot be read; names the file and what to do.
@@ -93,15 +101,25 @@ impl State {
         if let Some(manifest) = self.read.borrow().get(&day) {
             return Ok(Some(manifest.clone()));
         }
-        let Some(number) = self.newest.borrow().get(&day).copied() else { return Ok(None) };
+        let Some(number) = self.newest.borrow().get(&day).copied() else {
+            return Ok(None);
+        };
         let path = manifest_path(day, number);
         let shown = self.store.show(&path);
-        let damaged = |why: String| SpoiltInput { day, error: messages::damaged_manifest(&shown, why, day) };
-        let bytes = self.store.read(&path)?.ok_or_else(|| damaged("is gone".into()))?;
-        let mut manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
+        let damaged = |why: String| SpoiltInput {
+            day,
+            error: messages::damaged_manifest(&shown, why, day),
+        };
+        let bytes = self
+            .store
+            .read(&path)?
+            .ok_or_else(|| damaged("is gone".into()))?;
+        let mut manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
         let sizes = self.sizes()?;
-        let lost = manifest.tables.extract_if(.., |table, published| !is_there(&sizes, table, day, published));
+        let lost = manifest.tables.extract_if(.., |table, published| {
+            !is_there(&sizes, table, day, published)
+        });
         manifest.lost = lost.map(|(table, _)| table).collect();
         let manifest = Rc::new(manifest);
         self.read.borrow_mut().insert(day, manifest.clone());
@@ -115,7 +133,11 @@ impl State {
         let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
         let mut sizes = HashMap::new();
         for (table, listed) in tables.iter().zip(self.store.list_all_of_each(&tables)?) {
-            sizes.extend(listed.into_iter().map(|entry| (format!("{table}/{}", entry.name), entry.size_bytes)));
+            sizes.extend(
+                listed
+                    .into_iter()
+                    .map(|entry| (format!("{table}/{}", entry.name), entry.size_bytes)),
+            );
         }
         Ok(self.sizes.borrow_mut().insert(Rc::new(sizes)).clone())
     }
@@ -127,16 +149,31 @@ impl State {
 
     /// Learns of a manifest that was published.
     pub fn learn(&self, mut manifest: Manifest) {
-        manifest.lost.retain(|table| !manifest.tables.contains_key(table));
+        manifest
+            .lost
+            .retain(|table| !manifest.tables.contains_key(table));
         self.spoilt.borrow_mut().remove(&manifest.day);
-        self.newest.borrow_mut().insert(manifest.day, manifest.commit_number);
-        self.read.borrow_mut().insert(manifest.day, Rc::new(manifest));
+        self.newest
+            .borrow_mut()
+            .insert(manifest.day, manifest.commit_number);
+        self.read
+            .borrow_mut()
+            .insert(manifest.day, Rc::new(manifest));
     }
 
     /// The days of `[first, last]` on which a table is published, oldest first.
-    pub fn published_days(&self, table: &Table, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>> {
+    pub fn published_days(
+        &self,
+        table: &Table,
+        first: NaiveDate,
+        last: NaiveDate,
+    ) -> Result<Vec<NaiveDate>> {
         let mut days = Vec::new();
-        for day in self.days().into_iter().filter(|day| (first..=last).contains(day)) {
+        for day in self
+            .days()
+            .into_iter()
+            .filter(|day| (first..=last).contains(day))
+        {
             if self.manifest(day)?.is_some_and(|m| m.has(table)) {
                 days.push(day);
             }
@@ -145,7 +182,12 @@ impl State {
     }
 }
 
-fn is_there(sizes: &HashMap<String, u64>, table: &str, day: NaiveDate, published: &PublishedTable) -> bool {
+fn is_there(
+    sizes: &HashMap<String, u64>,
+    table: &str,
+    day: NaiveDate,
+    published: &PublishedTable,
+) -> bool {
     let size = |file: &str| sizes.get(&format!("{table}/dt={day}/{file}"));
     size(PART_FILE) == Some(&published.bytes) && size(SUCCESS_FILE).is_some()
 }

@@ -34,9 +34,17 @@ pub struct DayStatus {
     pub state: String,
 }
 
-/// The days of a plan, as they stand. `on_its_way` is the day of a commit whose files are not all in place.
-pub fn days_status(facts: &Facts, planned: &[PlannedDay], on_its_way: Option<NaiveDate>) -> Result<Vec<DayStatus>> {
-    planned.iter().map(|planned| day_status(facts, planned, on_its_way == Some(planned.day))).collect()
+/// The days of a plan, as they stand. `on_its_way` is the day of a commit whose files are not all
+/// in place.
+pub fn days_status(
+    facts: &Facts,
+    planned: &[PlannedDay],
+    on_its_way: Option<NaiveDate>,
+) -> Result<Vec<DayStatus>> {
+    planned
+        .iter()
+        .map(|planned| day_status(facts, planned, on_its_way == Some(planned.day)))
+        .collect()
 }
 
 /// A day that cannot be looked at: nothing of it is known but why.
@@ -76,22 +84,34 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_on_its_way: bool) -> Resul
     let state = match (planned.action, is_published) {
         _ if is_on_its_way => "being published: its files are not all in place yet".into(),
         (Action::Wait | Action::Fallback | Action::Blocked, _) if !lost.is_empty() => {
-            format!("files are gone or cut short, and cannot be made again now: {}", lost.join(", "))
+            format!(
+                "files are gone or cut short, and cannot be made again now: {}",
+                lost.join(", ")
+            )
         }
         (Action::Blocked, _) => format!("blocked: {}", planned.why),
-        (Action::Wait | Action::Fallback, true) => "published; its exports are not final any more".into(),
-        (Action::Fallback, false) if is_stale => "waiting; the benchmarks that stand in are stale".into(),
+        (Action::Wait | Action::Fallback, true) => {
+            "published; its exports are not final any more".into()
+        }
+        (Action::Fallback, false) if is_stale => {
+            "waiting; the benchmarks that stand in are stale".into()
+        }
         (Action::Wait | Action::Fallback, false) => "waiting".into(),
         (Action::Compute, false) => match benchmark {
-            Some(stand_in) => format!("final, not published: only benchmarks of {} stand in", stand_in.benchmark_day),
+            Some(stand_in) => format!(
+                "final, not published: only benchmarks of {} stand in",
+                stand_in.benchmark_day
+            ),
             None => "not published".into(),
         },
         (Action::Compute | Action::Refresh, _) => format!("stale: {}", planned.why),
         (Action::Fail, _) => planned.why.clone(),
-        (Action::Nothing, _) => match manifest.and_then(|m| m.skipped.iter().find(|s| s.sum.is_some())) {
-            Some(skipped) => format!("{} is not written: {}", skipped.table, skipped.reason),
-            None => "up to date".into(),
-        },
+        (Action::Nothing, _) => {
+            match manifest.and_then(|m| m.skipped.iter().find(|s| s.sum.is_some())) {
+                Some(skipped) => format!("{} is not written: {}", skipped.table, skipped.reason),
+                None => "up to date".into(),
+            }
+        }
     };
     Ok(DayStatus {
         day,

@@ -17,9 +17,15 @@ pub fn ad_hourly(ad_hours: &[AdHour], civil: &CivilDay) -> Result<DataFrame> {
         vec![
             columns::ints("shop_id", ad_hours.iter().map(|h| h.shop_id)),
             columns::ints("hour_start", ad_hours.iter().map(|h| h.hour_start_us)),
-            columns::ints("local_hour", ad_hours.iter().map(|h| civil.local_hour(h.hour_start_us))),
+            columns::ints(
+                "local_hour",
+                ad_hours.iter().map(|h| civil.local_hour(h.hour_start_us)),
+            ),
             columns::money("ad_spend", ad_hours.iter().map(|h| h.spend_cents)),
-            columns::money("ad_gross_revenue", ad_hours.iter().map(|h| h.gross_revenue_cents)),
+            columns::money(
+                "ad_gross_revenue",
+                ad_hours.iter().map(|h| h.gross_revenue_cents),
+            ),
         ],
     )?;
     Ok(table.lazy().with_columns([metrics::ad_roi()]).collect()?)

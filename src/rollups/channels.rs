@@ -1,4 +1,5 @@
-//! Channels as small numbers while a day is added up: their texts come in dictionaries of each row group.
+//! Channels as small numbers while a day is added up: their texts come in dictionaries of each row
+//! group.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +32,10 @@ impl Channels {
 
     /// The names by number.
     pub fn into_names(self) -> Vec<String> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).names
+        self.0
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .names
     }
 }
 
@@ -44,14 +48,26 @@ pub struct ChannelNumbers<'a> {
 
 impl<'a> ChannelNumbers<'a> {
     pub fn new(channels: &'a Channels) -> Self {
-        ChannelNumbers { channels, dictionary: None, numbers: Vec::new() }
+        ChannelNumbers {
+            channels,
+            dictionary: None,
+            numbers: Vec::new(),
+        }
     }
 
-    /// The number of each entry of the column's dictionary; an entry of null, which no row has, is 0.
+    /// The number of each entry of the column's dictionary; an entry of null, which no row has, is
+    /// 0.
     pub fn of(&mut self, column: &DictionaryArray<Int32Type>) -> &[u32] {
-        if !self.dictionary.as_ref().is_some_and(|known| Arc::ptr_eq(known, column.values())) {
+        if !self
+            .dictionary
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, column.values()))
+        {
             let names = column.values().as_string::<i32>();
-            self.numbers = names.iter().map(|name| name.map_or(0, |name| self.channels.number(name))).collect();
+            self.numbers = names
+                .iter()
+                .map(|name| name.map_or(0, |name| self.channels.number(name)))
+                .collect();
             self.dictionary = Some(column.values().clone());
         }
         &self.numbers

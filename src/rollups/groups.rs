@@ -3,7 +3,8 @@
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-/// One value for each key of a partition; a key's slot is a small number that stands for it in other tables.
+/// One value for each key of a partition; a key's slot is a small number that stands for it in
+/// other tables.
 pub struct Groups<K, V> {
     slots: HashTable<u32>,
     groups: Vec<(K, V)>,
@@ -11,7 +12,10 @@ pub struct Groups<K, V> {
 
 impl<K, V> Default for Groups<K, V> {
     fn default() -> Self {
-        Groups { slots: HashTable::new(), groups: Vec::new() }
+        Groups {
+            slots: HashTable::new(),
+            groups: Vec::new(),
+        }
     }
 }
 
@@ -46,7 +50,10 @@ impl Key for (u32, i64) {
 
 impl Key for (u32, i64, i64) {
     fn parts(&self) -> (u64, u64) {
-        (u64::from(self.0) ^ (self.1 as u64).rotate_left(32), self.2 as u64)
+        (
+            u64::from(self.0) ^ (self.1 as u64).rotate_left(32),
+            self.2 as u64,
+        )
     }
 }
 
@@ -61,7 +68,9 @@ impl<K: Key, V: Default> Groups<K, V> {
     pub fn slot_or(&mut self, key: K, new: impl FnOnce() -> V) -> u32 {
         let groups = &mut self.groups;
         let is_it = |slot: &u32| groups[*slot as usize].0 == key;
-        match self.slots.entry(hash(key.parts()), is_it, |slot| hash(groups[*slot as usize].0.parts())) {
+        match self.slots.entry(hash(key.parts()), is_it, |slot| {
+            hash(groups[*slot as usize].0.parts())
+        }) {
             Entry::Occupied(slot) => *slot.get(),
             Entry::Vacant(place) => {
                 let slot = groups.len() as u32;
@@ -116,15 +125,18 @@ impl<K: Ord, V> Sorted<K, V> {
 }
 
 /// Keys of both sides, sorted, each once.
-pub fn union<'a, K: Ord + Clone + 'a>(one: impl Iterator<Item = &'a K>, other: impl Iterator<Item = &'a K>) -> Vec<K> {
+pub fn union<'a, K: Ord + Clone + 'a>(
+    one: impl Iterator<Item = &'a K>,
+    other: impl Iterator<Item = &'a K>,
+) -> Vec<K> {
     let mut keys: Vec<K> = one.chain(other).cloned().collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
-/// Both halves of a product depend on every bit of both numbers. Ids come from our own exports: nobody chooses them so that
-/// they collide, which would make a run slow, and change nothing else.
+/// Both halves of a product depend on every bit of both numbers. Ids come from our own exports:
+/// nobody chooses them so that they collide, which would make a run slow, and change nothing else.
 #[inline]
 fn hash((one, other): (u64, u64)) -> u64 {
     let one = one.wrapping_mul(0xD6E8_FEB8_6659_FD93) ^ 0xA076_1D64_78BD_642F;
@@ -141,7 +153,11 @@ impl Distinct {
     #[inline]
     pub fn insert(&mut self, slot: u32, member: i64) -> i64 {
         let key = (slot, member);
-        match self.0.entry(hash(key.parts()), |seen| *seen == key, |seen| hash(seen.parts())) {
+        match self.0.entry(
+            hash(key.parts()),
+            |seen| *seen == key,
+            |seen| hash(seen.parts()),
+        ) {
             Entry::Occupied(_) => 0,
             Entry::Vacant(place) => {
                 place.insert(key);
@@ -157,8 +173,8 @@ impl Distinct {
 
 /// What users did, per slot: an exact set of users, each with the flags of all it was seen doing.
 ///
-/// The one table that every row goes through. Its places are next to each other and say themselves whether they are taken,
-/// so a row costs one look into the cache; a general table needs two.
+/// The one table that every row goes through. Its places are next to each other and say themselves
+/// whether they are taken, so a row costs one look into the cache; a general table needs two.
 pub struct Doings {
     /// A power of two.
     places: Vec<Doing>,
@@ -178,7 +194,10 @@ const FEWEST_PLACES: usize = 1024;
 
 impl Default for Doings {
     fn default() -> Self {
-        Doings { places: vec![Doing::default(); FEWEST_PLACES], taken: 0 }
+        Doings {
+            places: vec![Doing::default(); FEWEST_PLACES],
+            taken: 0,
+        }
     }
 }
 
@@ -215,7 +234,8 @@ impl Doings {
         }
     }
 
-    /// Hands the slot and the flags of every user on, and 0 and no flags for every place that is free; forgets them all.
+    /// Hands the slot and the flags of every user on, and 0 and no flags for every place that is
+    /// free; forgets them all.
     #[inline]
     pub fn drain(&mut self, mut hand_on: impl FnMut(u32, u8)) {
         for place in &mut self.places {
@@ -242,19 +262,30 @@ mod tests {
         assert_eq!(slots, [0, 1, 2, 0, 0]);
         *groups.at(2) += 7;
         assert_eq!(groups.key(2), (2, 5));
-        assert_eq!(groups.drain().collect::<Vec<_>>(), [((1, 5), 0), ((1, 6), 0), ((2, 5), 7)]);
+        assert_eq!(
+            groups.drain().collect::<Vec<_>>(),
+            [((1, 5), 0), ((1, 6), 0), ((2, 5), 7)]
+        );
         assert_eq!(groups.slot((9, 9)), 0);
     }
 
     #[test]
     fn members_are_counted_once_per_slot_and_forgotten_after() {
         let mut distinct = Distinct::default();
-        assert_eq!([(0, 1), (1, 1), (0, 1), (0, -1)].map(|(slot, member)| distinct.insert(slot, member)), [1, 1, 0, 1]);
+        assert_eq!(
+            [(0, 1), (1, 1), (0, 1), (0, -1)].map(|(slot, member)| distinct.insert(slot, member)),
+            [1, 1, 0, 1]
+        );
         distinct.clear();
         assert_eq!(distinct.insert(0, 1), 1);
 
         let mut doings = Doings::default();
-        for (slot, user, flags) in [(0, i64::MIN, 1), (0, i64::MIN, 2), (1, i64::MIN, 4), (0, i64::MAX, 8)] {
+        for (slot, user, flags) in [
+            (0, i64::MIN, 1),
+            (0, i64::MIN, 2),
+            (1, i64::MIN, 4),
+            (0, i64::MAX, 8),
+        ] {
             doings.add(slot, user, flags);
         }
         let all = |doings: &mut Doings| {

@@ -1,7 +1,9 @@
-//! Stage 4: one pass over each of the two large exports, and the seven daily tables that come of it.
+//! Stage 4: one pass over each of the two large exports, and the seven daily tables that come of
+//! it.
 //!
-//! `orders` and `traffic` take the used rows from several threads, split them by shop (`shuffle`) and add each shop up with
-//! its channels, products, SKUs, contents and sub-campaigns; a file for each table then lays the sums out. No rows are kept.
+//! `orders` and `traffic` take the used rows from several threads, split them by shop (`shuffle`)
+//! and add each shop up with its channels, products, SKUs, contents and sub-campaigns; a file for
+//! each table then lays the sums out. No rows are kept.
 
 mod ad_hourly;
 mod channel_daily;
@@ -57,12 +59,22 @@ enum Begun {
 impl Rows {
     pub fn new(resources: &Resources) -> Rows {
         let resources = resources.clone();
-        Rows { resources, reading: None, orders: None, traffic: None, tally: Tally::default() }
+        Rows {
+            resources,
+            reading: None,
+            orders: None,
+            traffic: None,
+            tally: Tally::default(),
+        }
     }
 
     /// `None` where one of the datasets was not read to its end.
     pub fn into_sums(self) -> Option<Sums> {
-        Some(Sums { orders: self.orders?, traffic: self.traffic?, tally: self.tally })
+        Some(Sums {
+            orders: self.orders?,
+            traffic: self.traffic?,
+            tally: self.tally,
+        })
     }
 }
 
@@ -70,14 +82,20 @@ impl RowSink for Rows {
     fn begin(&mut self, export: &OpenExport) -> Result<()> {
         self.reading = Some(match export.dataset.name {
             name if name == ORDER_LINES.name => Begun::Orders(Orders::new(export, &self.resources)),
-            name if name == PRODUCT_TRAFFIC.name => Begun::Traffic(Traffic::new(export, &self.resources)),
+            name if name == PRODUCT_TRAFFIC.name => {
+                Begun::Traffic(Traffic::new(export, &self.resources))
+            }
             other => unreachable!("{other} is not streamed"),
         });
         Ok(())
     }
 
     fn writer(&self) -> Box<dyn RowWriter + '_> {
-        match self.reading.as_ref().expect("a dataset is begun before its rows come") {
+        match self
+            .reading
+            .as_ref()
+            .expect("a dataset is begun before its rows come")
+        {
             Begun::Orders(orders) => Box::new(orders.writer()),
             Begun::Traffic(traffic) => Box::new(traffic.writer()),
         }
@@ -101,9 +119,10 @@ impl RowSink for Rows {
     }
 }
 
-/// Every daily table whose exports are there, conformed to its contract and reconciled with the used rows; `finish` makes of
-/// each what is kept, so that only those that are being laid out are in memory as they are computed. A table with a sum that
-/// does not fit is an inner error: the others do not depend on it.
+/// Every daily table whose exports are there, conformed to its contract and reconciled with the
+/// used rows; `finish` makes of each what is kept, so that only those that are being laid out are
+/// in memory as they are computed. A table with a sum that does not fit is an inner error: the
+/// others do not depend on it.
 pub fn daily_tables<T: Send>(
     sums: &Sums,
     snapshots: &Snapshots,
@@ -129,7 +148,10 @@ pub fn daily_tables<T: Send>(
             other => unreachable!("{other} is not a rollup"),
         })
     };
-    let daily = TABLES.into_iter().filter(|table| table.stage == Stage::Rollup).collect();
+    let daily = TABLES
+        .into_iter()
+        .filter(|table| table.stage == Stage::Rollup)
+        .collect();
     let finished = resources.map(daily, |each: &'static Table| {
         let conformed = |rows: Result<DataFrame>| {
             let rows = each.conform(rows?)?;

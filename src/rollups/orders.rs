@@ -36,7 +36,8 @@ pub struct ShopSales {
     pub contribution_shipping: i128,
 }
 
-/// The day's order lines by shop and what belongs to it. Orders are not counted by channel and SKU: no table has them.
+/// The day's order lines by shop and what belongs to it. Orders are not counted by channel and SKU:
+/// no table has them.
 pub struct OrderSums {
     pub shops: Sorted<i64, ShopSales>,
     pub channels: Sorted<Channel, Sales>,
@@ -63,15 +64,16 @@ struct Line {
     sub_campaign_id: Option<i64>,
 }
 
-/// A line as it is shuffled, in the order of [`Line`], with the ids less their least ones. Money is not negative and below
-/// 10^18 cents, the sum of two of them below 2 * 10^18.
+/// A line as it is shuffled, in the order of [`Line`], with the ids less their least ones. Money is
+/// not negative and below 10^18 cents, the sum of two of them below 2 * 10^18.
 const VALUES: usize = 13;
 
 // The kinds of members.
 const ORDERS: usize = 0;
 const BUYERS: usize = 1;
 
-/// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo 2^64.
+/// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo
+/// 2^64.
 #[derive(Clone, Copy)]
 struct LeastIds {
     shop: i64,
@@ -91,7 +93,8 @@ impl Line {
     fn shuffled(&self, least: &LeastIds) -> Row<VALUES> {
         let less_or_0 = |id: Option<i64>, least| id.map_or(0, |id| less(id, least));
         let flag = |id: Option<i64>, flag| if id.is_some() { flag } else { 0 };
-        let flags = flag(self.content_id, HAS_CONTENT) | flag(self.sub_campaign_id, HAS_SUB_CAMPAIGN);
+        let flags =
+            flag(self.content_id, HAS_CONTENT) | flag(self.sub_campaign_id, HAS_SUB_CAMPAIGN);
         [
             self.position,
             less(self.shop_id, least.shop),
@@ -124,7 +127,8 @@ impl Line {
             shipping_platform_discount: row[9].into(),
             channel,
             content_id: (flags & HAS_CONTENT > 0).then(|| more(row[11], least.content)),
-            sub_campaign_id: (flags & HAS_SUB_CAMPAIGN > 0).then(|| more(row[12], least.sub_campaign)),
+            sub_campaign_id: (flags & HAS_SUB_CAMPAIGN > 0)
+                .then(|| more(row[12], least.sub_campaign)),
         }
     }
 }
@@ -137,7 +141,10 @@ fn lines<'a>(batch: &'a Batch, numbers: &'a [u32]) -> impl Iterator<Item = Line>
     let (order_ids, sku_ids, product_ids) = (ints("order_id"), ints("sku_id"), ints("product_id"));
     let (shop_ids, buyer_ids, quantities) = (ints("shop_id"), ints("buyer_id"), ints("quantity"));
     let (sub_totals, shipping_fees) = (cents("sub_total"), cents("shipping_fee"));
-    let (discounts, shipping_discounts) = (cents("platform_discount"), cents("shipping_platform_discount"));
+    let (discounts, shipping_discounts) = (
+        cents("platform_discount"),
+        cents("shipping_platform_discount"),
+    );
     let channels = batch.codes("channel").keys();
     let (content_ids, sub_campaign_ids) = (batch.ints("content_id"), batch.ints("sub_campaign_id"));
     (0..batch.rows).map(move |row| Line {
@@ -153,7 +160,9 @@ fn lines<'a>(batch: &'a Batch, numbers: &'a [u32]) -> impl Iterator<Item = Line>
         shipping_platform_discount: shipping_discounts[row],
         channel: numbers[channels.value(row) as usize],
         content_id: content_ids.is_valid(row).then(|| content_ids.value(row)),
-        sub_campaign_id: sub_campaign_ids.is_valid(row).then(|| sub_campaign_ids.value(row)),
+        sub_campaign_id: sub_campaign_ids
+            .is_valid(row)
+            .then(|| sub_campaign_ids.value(row)),
     })
 }
 
@@ -170,11 +179,16 @@ pub struct Orders {
 const SET_BYTES_PER_ROW: u64 = 300;
 
 impl Orders {
-    /// Takes a quarter of the memory for lines and a quarter for sets; another quarter is for finding repeated keys.
+    /// Takes a quarter of the memory for lines and a quarter for sets; another quarter is for
+    /// finding repeated keys.
     pub fn new(export: &OpenExport, resources: &Resources) -> Orders {
         let least = |column| export.least(column);
         Orders {
-            shuffle: Shuffle::new(&export.shops_of_row_groups(), resources.memory_bytes / 4, resources),
+            shuffle: Shuffle::new(
+                &export.shops_of_row_groups(),
+                resources.memory_bytes / 4,
+                resources,
+            ),
             least: LeastIds {
                 shop: least("shop_id"),
                 order: least("order_id"),
@@ -201,13 +215,20 @@ impl Orders {
 
     /// Adds up all lines but those at the `repeated` positions, which are sorted.
     pub fn sum(self, repeated: &[u64], resources: &Resources) -> Result<(OrderSums, Tally)> {
-        let summing = Summing { shuffle: &self.shuffle, sets: self.sets };
+        let summing = Summing {
+            shuffle: &self.shuffle,
+            sets: self.sets,
+        };
         let adders = summing.add_all(|| OrderAdder::new(self.least, repeated), resources)?;
         drop(self.shuffle);
         let names = self.channels.into_names();
-        let named =
-            |((shop_id, channel), sales): ((i64, u32), Sales)| ((shop_id, names[channel as usize].clone()), sales);
-        let mut tally = self.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let named = |((shop_id, channel), sales): ((i64, u32), Sales)| {
+            ((shop_id, names[channel as usize].clone()), sales)
+        };
+        let mut tally = self
+            .tally
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut channels = Vec::new();
         let (mut shops, mut products, mut skus) = (Vec::new(), Vec::new(), Vec::new());
         let (mut contents, mut sub_campaigns) = (Vec::new(), Vec::new());
@@ -246,7 +267,8 @@ impl RowWriter for OrderWriter<'_> {
         self.tally.add(batch);
         let numbers = self.channels.of(batch.codes("channel"));
         for line in lines(batch, numbers) {
-            self.lines.add(line.shop_id, &line.shuffled(&self.orders.least))?;
+            self.lines
+                .add(line.shop_id, &line.shuffled(&self.orders.least))?;
         }
         Ok(())
     }
@@ -258,7 +280,11 @@ impl RowWriter for OrderWriter<'_> {
 
     fn close(&mut self) -> Result<()> {
         self.lines.flush()?;
-        self.orders.tally.lock().unwrap_or_else(PoisonError::into_inner).merge(&self.tally);
+        self.orders
+            .tally
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .merge(&self.tally);
         Ok(())
     }
 }
@@ -375,13 +401,31 @@ impl Adder<VALUES> for OrderAdder<'_> {
         if pass.has_members(BUYERS) {
             shop.customers += self.shop_buyers.insert(slot, line.buyer_id);
         }
-        add_counted(&mut self.products, &mut self.product_orders, (slot, line.product_id), &line, pass);
+        add_counted(
+            &mut self.products,
+            &mut self.product_orders,
+            (slot, line.product_id),
+            &line,
+            pass,
+        );
         if let Some(content_id) = line.content_id {
-            add_counted(&mut self.contents, &mut self.content_orders, (slot, content_id), &line, pass);
+            add_counted(
+                &mut self.contents,
+                &mut self.content_orders,
+                (slot, content_id),
+                &line,
+                pass,
+            );
         }
         if let Some(sub_campaign_id) = line.sub_campaign_id {
             let key = (slot, sub_campaign_id);
-            add_counted(&mut self.sub_campaigns, &mut self.sub_campaign_orders, key, &line, pass);
+            add_counted(
+                &mut self.sub_campaigns,
+                &mut self.sub_campaign_orders,
+                key,
+                &line,
+                pass,
+            );
         }
     }
 
@@ -399,11 +443,31 @@ impl Adder<VALUES> for OrderAdder<'_> {
 
     fn end_partition(&mut self) {
         let (shops, done) = (&mut self.shops, &mut self.done);
-        done.channels.extend(self.channels.drain().map(|((shop, channel), sales)| ((shops.key(shop), channel), sales)));
-        done.products.extend(self.products.drain().map(|((shop, id), sales)| ((shops.key(shop), id), sales)));
-        done.skus.extend(self.skus.drain().map(|((shop, id, sku), sales)| ((shops.key(shop), id, sku), sales)));
-        done.contents.extend(self.contents.drain().map(|((shop, id), sales)| ((shops.key(shop), id), sales)));
-        done.sub_campaigns.extend(self.sub_campaigns.drain().map(|((shop, id), sales)| ((shops.key(shop), id), sales)));
+        done.channels.extend(
+            self.channels
+                .drain()
+                .map(|((shop, channel), sales)| ((shops.key(shop), channel), sales)),
+        );
+        done.products.extend(
+            self.products
+                .drain()
+                .map(|((shop, id), sales)| ((shops.key(shop), id), sales)),
+        );
+        done.skus.extend(
+            self.skus
+                .drain()
+                .map(|((shop, id, sku), sales)| ((shops.key(shop), id, sku), sales)),
+        );
+        done.contents.extend(
+            self.contents
+                .drain()
+                .map(|((shop, id), sales)| ((shops.key(shop), id), sales)),
+        );
+        done.sub_campaigns.extend(
+            self.sub_campaigns
+                .drain()
+                .map(|((shop, id), sales)| ((shops.key(shop), id), sales)),
+        );
         done.shops.extend(shops.drain());
     }
 }

@@ -54,7 +54,9 @@ pub fn shop_daily(
     civil: &CivilDay,
 ) -> Result<DataFrame> {
     let shops: HashMap<i64, &Shop> = snapshots.shops.iter().map(|s| (s.shop_id, s)).collect();
-    let new_contents = snapshots.contents().map(|contents| new_contents(contents, civil));
+    let new_contents = snapshots
+        .contents()
+        .map(|contents| new_contents(contents, civil));
     let ads = snapshots.ad_hours().map(|hours| {
         let mut ads: HashMap<i64, Ads> = HashMap::new();
         for hour in hours {
@@ -65,7 +67,12 @@ pub fn shop_daily(
         ads
     });
     let gmv_of = |shop_id: i64, channel: &str| {
-        orders.channels.get(&(shop_id, channel.to_owned())).copied().unwrap_or_default().gmv
+        orders
+            .channels
+            .get(&(shop_id, channel.to_owned()))
+            .copied()
+            .unwrap_or_default()
+            .gmv
     };
     let active = union(orders.shops.keys(), traffic.shops.keys());
     let rows: Vec<Row> = union(active.iter(), shops.keys())
@@ -77,7 +84,9 @@ pub fn shop_daily(
             gmv_live: gmv_of(shop_id, LIVE),
             gmv_video: gmv_of(shop_id, VIDEO),
             visits: traffic.shops.get(&shop_id).copied().unwrap_or_default(),
-            new_contents: new_contents.as_ref().map(|new| new.get(&shop_id).copied().unwrap_or_default()),
+            new_contents: new_contents
+                .as_ref()
+                .map(|new| new.get(&shop_id).copied().unwrap_or_default()),
             ads: ads
                 .as_ref()
                 .filter(|_| shops.contains_key(&shop_id))
@@ -89,7 +98,10 @@ pub fn shop_daily(
 
 fn new_contents(contents: &[Content], civil: &CivilDay) -> HashMap<i64, NewContents> {
     let mut new: HashMap<i64, NewContents> = HashMap::new();
-    for content in contents.iter().filter(|c| civil.contains(c.published_at_us)) {
+    for content in contents
+        .iter()
+        .filter(|c| civil.contains(c.published_at_us))
+    {
         let shop = new.entry(content.shop_id).or_default();
         let by_creator = content.account_type == AFFILIATE_ACCOUNTS;
         match (by_creator, content.content_type.as_str()) {
@@ -105,9 +117,12 @@ fn new_contents(contents: &[Content], civil: &CivilDay) -> HashMap<i64, NewConte
 fn lay_out(rows: &[Row]) -> Result<DataFrame> {
     let ints = |name: &str, value: fn(&Row) -> i64| columns::ints(name, rows.iter().map(value));
     let money = |name: &str, value: fn(&Row) -> i128| columns::money(name, rows.iter().map(value));
-    let contents =
-        |name: &str, value: fn(NewContents) -> i64| columns::ints(name, rows.iter().map(|r| r.new_contents.map(value)));
-    let ads = |name: &str, value: fn(Ads) -> i128| columns::money(name, rows.iter().map(|r| r.ads.map(value)));
+    let contents = |name: &str, value: fn(NewContents) -> i64| {
+        columns::ints(name, rows.iter().map(|r| r.new_contents.map(value)))
+    };
+    let ads = |name: &str, value: fn(Ads) -> i128| {
+        columns::money(name, rows.iter().map(|r| r.ads.map(value)))
+    };
     let table = DataFrame::new(
         rows.len(),
         vec![
@@ -116,14 +131,18 @@ fn lay_out(rows: &[Row]) -> Result<DataFrame> {
             money("gmv", |r| r.sales.sales.gmv),
             money("gmv_live", |r| r.gmv_live),
             money("gmv_video", |r| r.gmv_video),
-            money("gmv_product_card", |r| r.sales.sales.gmv - r.gmv_live - r.gmv_video),
+            money("gmv_product_card", |r| {
+                r.sales.sales.gmv - r.gmv_live - r.gmv_video
+            }),
             ints("orders", |r| r.sales.sales.orders),
             ints("sku_orders", |r| r.sales.sales.sku_orders),
             ints("items_sold", |r| r.sales.sales.items_sold),
             ints("customers", |r| r.sales.customers),
             money("contribution_product", |r| r.sales.contribution_product),
             money("contribution_shipping", |r| r.sales.contribution_shipping),
-            money("estimated_tiktok_contribution", |r| r.sales.contribution_product + r.sales.contribution_shipping),
+            money("estimated_tiktok_contribution", |r| {
+                r.sales.contribution_product + r.sales.contribution_shipping
+            }),
             ints("product_impressions", |r| r.visits.counters.impressions),
             ints("product_clicks", |r| r.visits.counters.clicks),
             ints("page_views", |r| r.visits.counters.page_views),
@@ -140,7 +159,12 @@ fn lay_out(rows: &[Row]) -> Result<DataFrame> {
             ads("ad_gross_revenue", |a| a.gross_revenue),
         ],
     )?;
-    let ratios =
-        [metrics::avg_order_value(), metrics::ctr(), metrics::ctor(), metrics::add_to_cart_rate(), metrics::ad_roi()];
+    let ratios = [
+        metrics::avg_order_value(),
+        metrics::ctr(),
+        metrics::ctor(),
+        metrics::add_to_cart_rate(),
+        metrics::ad_roi(),
+    ];
     Ok(table.lazy().with_columns(ratios).collect()?)
 }

@@ -12,7 +12,10 @@ use crate::columns;
 /// Source: SPEC.md section 3.1.
 pub fn sku_daily(orders: &OrderSums) -> Result<DataFrame> {
     let keys = union(orders.skus.keys(), std::iter::empty());
-    let sales: Vec<_> = keys.iter().map(|k| orders.skus.get(k).copied().unwrap_or_default()).collect();
+    let sales: Vec<_> = keys
+        .iter()
+        .map(|k| orders.skus.get(k).copied().unwrap_or_default())
+        .collect();
     Ok(DataFrame::new(
         keys.len(),
         vec![

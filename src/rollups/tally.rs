@@ -1,4 +1,5 @@
-//! Totals over the used rows, added up apart from the tables, and the tables checked against them to the cent.
+//! Totals over the used rows, added up apart from the tables, and the tables checked against them
+//! to the cent.
 
 use anyhow::{Result, ensure};
 use polars::prelude::DataFrame;
@@ -17,11 +18,33 @@ pub struct Tally {
     product_clicks: i128,
 }
 
-/// The tables in which every used row is counted once, and the columns whose sums must be the tally's.
+/// The tables in which every used row is counted once, and the columns whose sums must be the
+/// tally's.
 const RECONCILED: [(&str, &[&str]); 4] = [
-    ("shop_daily", &["gmv", "sku_orders", "items_sold", "product_impressions", "product_clicks"]),
-    ("channel_daily", &["gmv", "sku_orders", "product_impressions", "product_clicks"]),
-    ("product_daily", &["gmv", "sku_orders", "items_sold", "product_impressions", "product_clicks"]),
+    (
+        "shop_daily",
+        &[
+            "gmv",
+            "sku_orders",
+            "items_sold",
+            "product_impressions",
+            "product_clicks",
+        ],
+    ),
+    (
+        "channel_daily",
+        &["gmv", "sku_orders", "product_impressions", "product_clicks"],
+    ),
+    (
+        "product_daily",
+        &[
+            "gmv",
+            "sku_orders",
+            "items_sold",
+            "product_impressions",
+            "product_clicks",
+        ],
+    ),
     ("sku_daily", &["gmv", "items_sold"]),
 ];
 
@@ -58,13 +81,18 @@ impl Tally {
         self.items_sold -= i128::from(lines.items_sold);
     }
 
-    /// The columns of a table that must add up to this tally; none for a table that does not hold every row.
+    /// The columns of a table that must add up to this tally; none for a table that does not hold
+    /// every row.
     pub fn columns(table: &Table) -> &'static [&'static str] {
-        RECONCILED.iter().find(|(name, _)| *name == table.name).map_or(&[], |(_, columns)| columns)
+        RECONCILED
+            .iter()
+            .find(|(name, _)| *name == table.name)
+            .map_or(&[], |(_, columns)| columns)
     }
 
     /// # Errors
-    /// When a column of the table does not add up to the used rows: a bug, and a reason to publish nothing.
+    /// When a column of the table does not add up to the used rows: a bug, and a reason to publish
+    /// nothing.
     pub fn reconcile(&self, table: &'static Table, rows: &DataFrame) -> Result<()> {
         let mut totals = Totals::new(table);
         totals.add(rows)?;
@@ -106,7 +134,10 @@ pub struct Totals {
 
 impl Totals {
     pub fn new(table: &'static Table) -> Totals {
-        Totals { table, sums: vec![0; Tally::columns(table).len()] }
+        Totals {
+            table,
+            sums: vec![0; Tally::columns(table).len()],
+        }
     }
 
     /// Adds rows that have at least the tallied columns.

@@ -83,12 +83,22 @@ impl Counters {
             | flag(self.add_to_carts, ADDED)
     }
 
-    /// Four times four bits and 0 where all are small, as nearly all are; else four times 32 bits. They are INT32 and not
-    /// negative.
+    /// Four times four bits and 0 where all are small, as nearly all are; else four times 32 bits.
+    /// They are INT32 and not negative.
     #[inline]
     fn packed(&self) -> [u64; 2] {
-        let [i, c, v, a] = [self.impressions, self.clicks, self.page_views, self.add_to_carts].map(|n| n as u64);
-        if (i | c | v | a) < 16 { [i | c << 4 | v << 8 | a << 12, 0] } else { [i | c << 32, (v | a << 32) + 1] }
+        let [i, c, v, a] = [
+            self.impressions,
+            self.clicks,
+            self.page_views,
+            self.add_to_carts,
+        ]
+        .map(|n| n as u64);
+        if (i | c | v | a) < 16 {
+            [i | c << 4 | v << 8 | a << 12, 0]
+        } else {
+            [i | c << 32, (v | a << 32) + 1]
+        }
     }
 
     #[inline]
@@ -98,13 +108,23 @@ impl Counters {
             Some(high) => [low & 0xffff_ffff, low >> 32, high & 0xffff_ffff, high >> 32],
         };
         let [impressions, clicks, page_views, add_to_carts] = parts.map(|n| n as i64);
-        Counters { impressions, clicks, page_views, add_to_carts }
+        Counters {
+            impressions,
+            clicks,
+            page_views,
+            add_to_carts,
+        }
     }
 }
 
 /// What a user of any combination of flags counts.
 const ONE_USER: [Users; 16] = {
-    let mut counted = [Users { reached: 0, clicked: 0, viewed: 0, added: 0 }; 16];
+    let mut counted = [Users {
+        reached: 0,
+        clicked: 0,
+        viewed: 0,
+        added: 0,
+    }; 16];
     let mut flags = 0;
     while flags < 16 {
         counted[flags as usize] = Users {
@@ -129,13 +149,15 @@ impl Users {
     }
 }
 
-/// A row of traffic as it is shuffled: shop, product, user, content, channel and whether there is a content, counters.
+/// A row of traffic as it is shuffled: shop, product, user, content, channel and whether there is a
+/// content, counters.
 const VALUES: usize = 7;
 
 /// The kind of members.
 const USERS: usize = 0;
 
-/// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo 2^64.
+/// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo
+/// 2^64.
 #[derive(Clone, Copy)]
 struct LeastIds {
     shop: i64,
@@ -156,8 +178,8 @@ pub struct Traffic {
     tally: Mutex<Tally>,
 }
 
-/// Bytes that a row can take in the tables of users by shop and by product: 16 in each, which are at least three eighths
-/// full, and half as much again while they grow.
+/// Bytes that a row can take in the tables of users by shop and by product: 16 in each, which are
+/// at least three eighths full, and half as much again while they grow.
 const SET_BYTES_PER_ROW: u64 = 120;
 
 impl Traffic {
@@ -165,7 +187,11 @@ impl Traffic {
     pub fn new(export: &OpenExport, resources: &Resources) -> Traffic {
         let least = |column| export.least(column);
         Traffic {
-            shuffle: Shuffle::new(&export.shops_of_row_groups(), resources.memory_bytes / 2, resources),
+            shuffle: Shuffle::new(
+                &export.shops_of_row_groups(),
+                resources.memory_bytes / 2,
+                resources,
+            ),
             least: LeastIds {
                 shop: least("shop_id"),
                 product: least("product_id"),
@@ -192,14 +218,22 @@ impl Traffic {
     }
 
     fn summing(&self) -> Summing<'_, VALUES> {
-        Summing { shuffle: &self.shuffle, sets: self.sets }
+        Summing {
+            shuffle: &self.shuffle,
+            sets: self.sets,
+        }
     }
 
     /// Adds up what is left once all rows are written.
     pub fn sum(self) -> Result<(TrafficSums, Tally)> {
-        let rest = self.summing().add_all(|| TrafficAdder::new(self.least), &self.resources)?;
+        let rest = self
+            .summing()
+            .add_all(|| TrafficAdder::new(self.least), &self.resources)?;
         drop(self.shuffle);
-        let mut all = self.added.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .added
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         all.extend(rest.into_iter().map(|adder| adder.done));
         let names = self.channels.into_names();
         let named = |((shop_id, channel), counters): ((i64, u32), Counters)| {
@@ -219,7 +253,12 @@ impl Traffic {
             products: Sorted::of(products),
             contents: Sorted::of(contents),
         };
-        Ok((sums, self.tally.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        Ok((
+            sums,
+            self.tally
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
+        ))
     }
 }
 
@@ -238,7 +277,8 @@ impl RowWriter for TrafficWriter<'_> {
     fn write(&mut self, batch: &Batch) -> Result<()> {
         self.tally.add(batch);
         let ints = |name| batch.ints(name).values();
-        let (shop_ids, product_ids, user_ids) = (ints("shop_id"), ints("product_id"), ints("user_id"));
+        let (shop_ids, product_ids, user_ids) =
+            (ints("shop_id"), ints("product_id"), ints("user_id"));
         let (impressions, clicks) = (ints("impressions"), ints("clicks"));
         let (page_views, add_to_carts) = (ints("page_views"), ints("add_to_carts"));
         let (content_ids, channel) = (batch.ints("content_id"), batch.codes("channel"));
@@ -271,8 +311,15 @@ impl RowWriter for TrafficWriter<'_> {
 
     fn end_row_group(&mut self, position: usize) -> Result<()> {
         for partition in self.rows.end_row_group(position)? {
-            let adder = self.adder.get_or_insert_with(|| TrafficAdder::new(self.traffic.least));
-            self.traffic.summing().add(partition, adder, &mut self.buffer, &self.traffic.resources)?;
+            let adder = self
+                .adder
+                .get_or_insert_with(|| TrafficAdder::new(self.traffic.least));
+            self.traffic.summing().add(
+                partition,
+                adder,
+                &mut self.buffer,
+                &self.traffic.resources,
+            )?;
         }
         Ok(())
     }
@@ -284,7 +331,11 @@ impl RowWriter for TrafficWriter<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(self.adder.take().map(|adder| adder.done));
-        self.traffic.tally.lock().unwrap_or_else(PoisonError::into_inner).merge(&self.tally);
+        self.traffic
+            .tally
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .merge(&self.tally);
         Ok(())
     }
 }
@@ -347,17 +398,24 @@ impl Adder<VALUES> for TrafficAdder {
         let counters = Counters::unpacked([low, high]);
         let (user_id, flags) = (more(user, self.least.user), counters.flags());
         let (shop_id, number) = (more(shop, self.least.shop), (channel >> 1) as u32);
-        let new = || ShopChannel { shop: self.shops.slot(shop_id), ..ShopChannel::default() };
+        let new = || ShopChannel {
+            shop: self.shops.slot(shop_id),
+            ..ShopChannel::default()
+        };
         let slot = self.channels.slot_or((shop_id, number), new);
         let shop_channel = self.channels.at(slot);
         let shop = shop_channel.shop;
-        let product = self.products.slot((shop, more(product, self.least.product)));
+        let product = self
+            .products
+            .slot((shop, more(product, self.least.product)));
         if pass.has_sums() {
             // The sums by shop are those of its channels.
             shop_channel.counters.add(&counters);
             self.products.at(product).counters.add(&counters);
             if channel & 1 == 1 {
-                let slot = self.contents.slot((shop, more(content, self.least.content)));
+                let slot = self
+                    .contents
+                    .slot((shop, more(content, self.least.content)));
                 self.contents.at(slot).add(&counters);
             }
         }
@@ -376,8 +434,10 @@ impl Adder<VALUES> for TrafficAdder {
         let (shops, products) = (&mut self.shops, &mut self.products);
         // A free place counts nothing of slot 0, which there is if there is any.
         if !shops.is_empty() {
-            self.shop_users.drain(|shop, flags| shops.at(shop).users.count(flags));
-            self.product_users.drain(|product, flags| products.at(product).users.count(flags));
+            self.shop_users
+                .drain(|shop, flags| shops.at(shop).users.count(flags));
+            self.product_users
+                .drain(|product, flags| products.at(product).users.count(flags));
         }
     }
 
@@ -387,10 +447,23 @@ impl Adder<VALUES> for TrafficAdder {
             shops.at(shop).counters.add(&counters);
             done.channels.push((key, counters));
         }
-        done.products.extend(self.products.drain().map(|((shop, id), Visits { counters, users })| {
-            ((shops.key(shop), id), ProductVisits { counters, viewed: users.viewed, added: users.added })
-        }));
-        done.contents.extend(self.contents.drain().map(|((shop, id), counters)| ((shops.key(shop), id), counters)));
+        done.products.extend(self.products.drain().map(
+            |((shop, id), Visits { counters, users })| {
+                (
+                    (shops.key(shop), id),
+                    ProductVisits {
+                        counters,
+                        viewed: users.viewed,
+                        added: users.added,
+                    },
+                )
+            },
+        ));
+        done.contents.extend(
+            self.contents
+                .drain()
+                .map(|((shop, id), counters)| ((shops.key(shop), id), counters)),
+        );
         done.shops.extend(shops.drain());
     }
 }
@@ -419,9 +492,19 @@ mod tests {
             [15, 1, 15, 2],
             [16, 0, 0, 0],
             [0, 0, 0, 16],
-            [i64::from(i32::MAX), i64::from(i32::MAX), i64::from(i32::MAX), i64::from(i32::MAX)],
+            [
+                i64::from(i32::MAX),
+                i64::from(i32::MAX),
+                i64::from(i32::MAX),
+                i64::from(i32::MAX),
+            ],
         ] {
-            let counters = Counters { impressions, clicks, page_views, add_to_carts };
+            let counters = Counters {
+                impressions,
+                clicks,
+                page_views,
+                add_to_carts,
+            };
             assert_eq!(Counters::unpacked(counters.packed()), counters);
         }
     }

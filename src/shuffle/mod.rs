@@ -2,8 +2,10 @@
 //!
 //! 1. `split`: which partition a shop's rows go to.
 //! 2. `packed`: rows in as few bytes as their values need.
-//! 3. Several threads write; a full chunk of packed rows is kept in memory, beyond a limit on disk (`spill`).
-//! 4. `sum`: each partition is read once and added up by one thread; one that is too large is split once more.
+//! 3. Several threads write; a full chunk of packed rows is kept in memory, beyond a limit on disk
+//!    (`spill`).
+//! 4. `sum`: each partition is read once and added up by one thread; one that is too large is split
+//!    once more.
 //!
 //! Which thread wrote which row, and what was kept where, changes nothing in what is added up.
 
@@ -25,15 +27,16 @@ use packed::{PADDING, most_bytes, pack, unpack_each};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
 
-/// Packed rows of one partition, as many as fit. A chunk is filled before it is handed over, so threads seldom meet.
+/// Packed rows of one partition, as many as fit. A chunk is filled before it is handed over, so
+/// threads seldom meet.
 struct Chunk {
     bytes: Box<[u8]>,
     used: usize,
     rows: u64,
 }
 
-/// The most and the least that a chunk holds: less where partitions and threads are many, since each thread has an open
-/// one for every partition.
+/// The most and the least that a chunk holds: less where partitions and threads are many, since
+/// each thread has an open one for every partition.
 const CHUNK_BYTES: RangeInclusive<u64> = 1024..=16 * 1024;
 /// What a thread has open for a partition, at least.
 const OPEN_BYTES: u64 = *CHUNK_BYTES.start() + WAITING_BYTES as u64;
@@ -46,7 +49,8 @@ pub struct Shuffle<const N: usize> {
     spill_at_bytes: u64,
     kept: Mutex<Kept>,
     spill: Mutex<Spill>,
-    /// For each partition, the row groups that may still bring rows for it; empty where that is not known.
+    /// For each partition, the row groups that may still bring rows for it; empty where that is not
+    /// known.
     unread: Vec<AtomicUsize>,
     stop: Stop,
 }
@@ -60,40 +64,67 @@ struct Kept {
 }
 
 impl<const N: usize> Shuffle<N> {
-    /// For the rows of these row groups. A quarter of `memory_bytes` is for what each thread has open; the rest for kept
-    /// chunks, twice, since as many may come in while they are spilled.
+    /// For the rows of these row groups. A quarter of `memory_bytes` is for what each thread has
+    /// open; the rest for kept chunks, twice, since as many may come in while they are spilled.
     pub fn new(groups: &[GroupShops], memory_bytes: u64, resources: &Resources) -> Shuffle<N> {
         let open_bytes = memory_bytes / 4 / resources.threads as u64;
         let split = Split::of(groups, open_bytes / OPEN_BYTES);
         Shuffle::with(split, open_bytes, memory_bytes / 8 * 3, resources)
     }
 
-    /// For rows of one partition, which one thread splits once more by a hash of their members. What is open and the
-    /// members of one part together take about `2 * sqrt(rows * member_bytes_per_row * OPEN_BYTES)`: 1.7 MB for 4 million rows
-    /// of traffic. What that leaves of `memory_bytes` is for kept chunks.
-    fn by_member(rows: u64, member_bytes_per_row: u64, memory_bytes: u64, resources: &Resources) -> Shuffle<N> {
+    /// For rows of one partition, which one thread splits once more by a hash of their members.
+    /// What is open and the members of one part together take about `2 * sqrt(rows *
+    /// member_bytes_per_row * OPEN_BYTES)`: 1.7 MB for 4 million rows of traffic. What that leaves
+    /// of `memory_bytes` is for kept chunks.
+    fn by_member(
+        rows: u64,
+        member_bytes_per_row: u64,
+        memory_bytes: u64,
+        resources: &Resources,
+    ) -> Shuffle<N> {
         let split = Split::by_member(rows, member_bytes_per_row, OPEN_BYTES);
         let open_bytes = (memory_bytes / 2).max(split.partitions() as u64 * OPEN_BYTES);
-        Shuffle::with(split, open_bytes, memory_bytes.saturating_sub(open_bytes), resources)
+        Shuffle::with(
+            split,
+            open_bytes,
+            memory_bytes.saturating_sub(open_bytes),
+            resources,
+        )
     }
 
     /// `open_bytes` of each thread.
-    fn with(split: Split, open_bytes: u64, spill_at_bytes: u64, resources: &Resources) -> Shuffle<N> {
+    fn with(
+        split: Split,
+        open_bytes: u64,
+        spill_at_bytes: u64,
+        resources: &Resources,
+    ) -> Shuffle<N> {
         let partitions = split.partitions();
         let chunk_bytes = (open_bytes / partitions as u64).saturating_sub(WAITING_BYTES as u64);
         let chunk_bytes = chunk_bytes.clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
         let unread = match &split {
             Split::Hash { .. } => vec![],
             Split::Ranges { row_groups, .. } => {
-                let of = |partition| row_groups.iter().filter(|touched| touched.contains(&partition)).count();
-                (0..partitions).map(|partition| AtomicUsize::new(of(partition))).collect()
+                let of = |partition| {
+                    row_groups
+                        .iter()
+                        .filter(|touched| touched.contains(&partition))
+                        .count()
+                };
+                (0..partitions)
+                    .map(|partition| AtomicUsize::new(of(partition)))
+                    .collect()
             }
         };
         Shuffle {
             split,
             chunk_bytes: chunk_bytes as usize,
             spill_at_bytes,
-            kept: Mutex::new(Kept { partitions: (0..partitions).map(|_| vec![]).collect(), bytes: 0, free: vec![] }),
+            kept: Mutex::new(Kept {
+                partitions: (0..partitions).map(|_| vec![]).collect(),
+                bytes: 0,
+                free: vec![],
+            }),
             spill: Mutex::new(Spill::new(resources, partitions)),
             unread,
             stop: resources.stop.clone(),
@@ -122,7 +153,11 @@ impl<const N: usize> Shuffle<N> {
 
     fn new_chunk(&self) -> Chunk {
         let free = self.kept().free.pop();
-        Chunk { bytes: free.unwrap_or_else(|| vec![0; self.chunk_bytes].into()), used: 0, rows: 0 }
+        Chunk {
+            bytes: free.unwrap_or_else(|| vec![0; self.chunk_bytes].into()),
+            used: 0,
+            rows: 0,
+        }
     }
 
     fn spill(&self) -> MutexGuard<'_, Spill> {
@@ -138,8 +173,9 @@ impl<const N: usize> Shuffle<N> {
         if fits { Ok(()) } else { self.spill_kept() }
     }
 
-    /// Chunks leave memory only while the spill is held, here and in `take`: none is ever on its way where a reader would
-    /// miss it, and a thread that finds no room waits until others have spilled.
+    /// Chunks leave memory only while the spill is held, here and in `take`: none is ever on its
+    /// way where a reader would miss it, and a thread that finds no room waits until others have
+    /// spilled.
     fn spill_kept(&self) -> Result<()> {
         let mut spill = self.spill();
         let mut kept = self.kept();
@@ -157,7 +193,9 @@ impl<const N: usize> Shuffle<N> {
     }
 
     fn recycle(&self, chunks: Vec<Chunk>) {
-        self.kept().free.extend(chunks.into_iter().map(|chunk| chunk.bytes));
+        self.kept()
+            .free
+            .extend(chunks.into_iter().map(|chunk| chunk.bytes));
     }
 
     /// The rows of a partition that is complete.
@@ -165,11 +203,18 @@ impl<const N: usize> Shuffle<N> {
         let mut spill = self.spill();
         let mut kept = self.kept();
         let chunks = std::mem::take(&mut kept.partitions[partition]);
-        kept.bytes -= chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>();
-        Taken { chunks, segments: spill.take(partition) }
+        kept.bytes -= chunks
+            .iter()
+            .map(|chunk| chunk.bytes.len() as u64)
+            .sum::<u64>();
+        Taken {
+            chunks,
+            segments: spill.take(partition),
+        }
     }
 
-    /// Hands every row of a partition on, those in memory first. Ends early when the run is asked to stop.
+    /// Hands every row of a partition on, those in memory first. Ends early when the run is asked
+    /// to stop.
     fn read_each(
         &self,
         taken: &Taken,
@@ -209,14 +254,19 @@ struct Taken {
 
 impl Taken {
     fn rows(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.rows).chain(self.segments.iter().map(|segment| segment.rows)).sum()
+        self.chunks
+            .iter()
+            .map(|chunk| chunk.rows)
+            .chain(self.segments.iter().map(|segment| segment.rows))
+            .sum()
     }
 }
 
 /// One thread's entry to a shuffle.
 ///
-/// The chunks of a few thousand partitions are more memory pages than a processor knows the addresses of, so a row is first
-/// written to its partition's place in one small block, and a few rows together to the chunk.
+/// The chunks of a few thousand partitions are more memory pages than a processor knows the
+/// addresses of, so a row is first written to its partition's place in one small block, and a few
+/// rows together to the chunk.
 pub struct Writer<'a, const N: usize> {
     shuffle: &'a Shuffle<N>,
     /// `WAITING_BYTES` for each partition.
@@ -284,10 +334,13 @@ impl<const N: usize> Writer<'_, N> {
 
     /// A row group is written to its end; returns the partitions that are complete by that.
     pub fn end_row_group(&mut self, position: usize) -> Result<Vec<usize>> {
-        let Split::Ranges { row_groups, .. } = &self.shuffle.split else { return Ok(vec![]) };
+        let Split::Ranges { row_groups, .. } = &self.shuffle.split else {
+            return Ok(vec![]);
+        };
         self.flush()?;
         let touched = row_groups[position].clone();
-        let is_complete = |partition: &usize| self.shuffle.unread[*partition].fetch_sub(1, Ordering::AcqRel) == 1;
+        let is_complete =
+            |partition: &usize| self.shuffle.unread[*partition].fetch_sub(1, Ordering::AcqRel) == 1;
         Ok(touched.filter(is_complete).collect())
     }
 }
@@ -370,41 +423,76 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_one_shop_are_written_and_read_once_more_for_each_kind_of_member_however_little_memory_there_is() {
+    fn rows_of_one_shop_are_written_and_read_once_more_for_each_kind_of_member_however_little_memory_there_is()
+     {
         const ROWS: u64 = 200_000;
         // The bytes of lengths, shop, order and buyer.
         const ROW_BYTES: u64 = 2 + 1 + 3 + 2;
         for memory_bytes in [0, 64 << 10, 1 << 20] {
             let resources = resources(1);
-            let one_shop = [GroupShops { rows: ROWS, range: Some(7..=7) }];
+            let one_shop = [GroupShops {
+                rows: ROWS,
+                range: Some(7..=7),
+            }];
             let shuffle = Shuffle::<3>::new(&one_shop, memory_bytes, &resources);
             let mut writer = shuffle.writer();
             // Each order twice, far apart.
             (0..ROWS).for_each(|n| writer.add(7, &[7, n % (ROWS / 2), n % 5_000]).unwrap());
             writer.flush().unwrap();
-            let summing = Summing { shuffle: &shuffle, sets: SetMemory::new(memory_bytes, 100, &resources) };
-            let adders = summing.add_all(OrdersAndBuyers::default, &resources).unwrap();
+            let summing = Summing {
+                shuffle: &shuffle,
+                sets: SetMemory::new(memory_bytes, 100, &resources),
+            };
+            let adders = summing
+                .add_all(OrdersAndBuyers::default, &resources)
+                .unwrap();
             assert_eq!(adders.iter().map(|adder| adder.rows).sum::<u64>(), ROWS);
-            assert_eq!(adders.iter().map(|adder| adder.distinct[0]).sum::<usize>(), 100_000);
-            assert_eq!(adders.iter().map(|adder| adder.distinct[1]).sum::<usize>(), 5_000);
+            assert_eq!(
+                adders.iter().map(|adder| adder.distinct[0]).sum::<usize>(),
+                100_000
+            );
+            assert_eq!(
+                adders.iter().map(|adder| adder.distinct[1]).sum::<usize>(),
+                5_000
+            );
             // Once for the sums, once for each kind.
-            assert_eq!(adders.iter().map(|adder| adder.rows_handed_on).sum::<u64>(), 3 * ROWS);
-            assert!(resources.spilled_bytes() <= 3 * ROWS * ROW_BYTES, "{memory_bytes}: {}", resources.spilled_bytes());
+            assert_eq!(
+                adders.iter().map(|adder| adder.rows_handed_on).sum::<u64>(),
+                3 * ROWS
+            );
+            assert!(
+                resources.spilled_bytes() <= 3 * ROWS * ROW_BYTES,
+                "{memory_bytes}: {}",
+                resources.spilled_bytes()
+            );
             // Of 64 parts: the root of 200 000 * 100 / 1536 is 114.
             let most_members = adders.iter().map(|adder| adder.most_members).max().unwrap();
-            assert!(most_members < 2 * 100_000 / 64, "{memory_bytes}: {most_members} members in memory");
+            assert!(
+                most_members < 2 * 100_000 / 64,
+                "{memory_bytes}: {most_members} members in memory"
+            );
         }
     }
 
     #[test]
     fn adding_up_one_shop_ends_when_the_run_is_asked_to_stop() {
         let resources = resources(1);
-        let shuffle = Shuffle::<2>::new(&[GroupShops { rows: 100_000, range: None }], 0, &resources);
+        let shuffle = Shuffle::<2>::new(
+            &[GroupShops {
+                rows: 100_000,
+                range: None,
+            }],
+            0,
+            &resources,
+        );
         let mut writer = shuffle.writer();
         (0..100_000).for_each(|n| writer.add(7, &[7, n]).unwrap());
         writer.flush().unwrap();
         resources.stop.0.store(SIGTERM, Ordering::Relaxed);
-        let summing = Summing { shuffle: &shuffle, sets: SetMemory::new(1 << 30, 1, &resources) };
+        let summing = Summing {
+            shuffle: &shuffle,
+            sets: SetMemory::new(1 << 30, 1, &resources),
+        };
         let error = summing.add_all(ByShop::default, &resources).err().unwrap();
         assert!(error.is::<Stopped>(), "{error}");
     }
@@ -414,7 +502,12 @@ mod tests {
 
     /// Row groups of two shops each, neighbours share one: as in exports that come clustered.
     fn groups() -> Vec<GroupShops> {
-        (0..SHOPS as i64).map(|shop| GroupShops { rows: ROWS_OF_SHOP, range: Some(shop..=shop + 1) }).collect()
+        (0..SHOPS as i64)
+            .map(|shop| GroupShops {
+                rows: ROWS_OF_SHOP,
+                range: Some(shop..=shop + 1),
+            })
+            .collect()
     }
 
     #[test]
@@ -423,11 +516,17 @@ mod tests {
         for _ in 0..20 {
             let resources = resources(4);
             let shuffle = Shuffle::<2>::new(&groups, 400_000, &resources);
-            assert!(matches!(&shuffle.split, Split::Ranges { first_shops, .. } if first_shops.len() > 8));
-            let summing = Summing { shuffle: &shuffle, sets: SetMemory::new(1 << 30, 1, &resources) };
+            assert!(
+                matches!(&shuffle.split, Split::Ranges { first_shops, .. } if first_shops.len() > 8)
+            );
+            let summing = Summing {
+                shuffle: &shuffle,
+                sets: SetMemory::new(1 << 30, 1, &resources),
+            };
             let next = AtomicU64::new(0);
             let write = || {
-                let (mut writer, mut adder, mut buffer) = (shuffle.writer(), ByShop::default(), Vec::new());
+                let (mut writer, mut adder, mut buffer) =
+                    (shuffle.writer(), ByShop::default(), Vec::new());
                 loop {
                     let group = next.fetch_add(1, Ordering::Relaxed);
                     if group >= SHOPS {
@@ -437,23 +536,35 @@ mod tests {
                     let group = group * 129 % SHOPS;
                     for row in 0..ROWS_OF_SHOP {
                         let shop = group + row % 2;
-                        writer.add(shop as i64, &[shop, group * ROWS_OF_SHOP + row]).unwrap();
+                        writer
+                            .add(shop as i64, &[shop, group * ROWS_OF_SHOP + row])
+                            .unwrap();
                     }
                     for partition in writer.end_row_group(group as usize).unwrap() {
-                        summing.add(partition, &mut adder, &mut buffer, &resources).unwrap();
+                        summing
+                            .add(partition, &mut adder, &mut buffer, &resources)
+                            .unwrap();
                     }
                 }
             };
             let adders: Vec<ByShop> = thread::scope(|scope| {
                 let threads: Vec<_> = (0..4).map(|_| scope.spawn(write)).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap())
+                    .collect()
             });
             let rest = summing.add_all(ByShop::default, &resources).unwrap();
             assert!(
-                rest.iter().all(|adder| adder.done.iter().all(Vec::is_empty)),
+                rest.iter()
+                    .all(|adder| adder.done.iter().all(Vec::is_empty)),
                 "rows came after their shop was complete"
             );
-            let mut rows: Vec<u64> = adders.into_iter().flat_map(|adder| adder.done).flatten().collect();
+            let mut rows: Vec<u64> = adders
+                .into_iter()
+                .flat_map(|adder| adder.done)
+                .flatten()
+                .collect();
             rows.sort_unstable();
             assert!(rows.into_iter().eq(0..SHOPS * ROWS_OF_SHOP));
             assert!(resources.spilled_bytes() > 0, "nothing was spilled");

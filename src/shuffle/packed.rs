@@ -1,7 +1,8 @@
 //! Rows of whole numbers in as few bytes as their values need, one after the other.
 //!
-//! A row of `N` values is `N` lengths of four bits (0 to 8) and then each value's lowest bytes, little-endian. Ids are
-//! stored less the least id of their column, so that a row of traffic takes about 20 bytes where it has 52.
+//! A row of `N` values is `N` lengths of four bits (0 to 8) and then each value's lowest bytes,
+//! little-endian. Ids are stored less the least id of their column, so that a row of traffic takes
+//! about 20 bytes where it has 52.
 
 use anyhow::Result;
 
@@ -13,8 +14,8 @@ const fn head_bytes(values: usize) -> usize {
     values.div_ceil(2)
 }
 
-/// Bytes that a packed row of `values` can take; values are written and read eight bytes at a time, which may touch as
-/// many bytes behind it.
+/// Bytes that a packed row of `values` can take; values are written and read eight bytes at a time,
+/// which may touch as many bytes behind it.
 pub const fn most_bytes(values: usize) -> usize {
     head_bytes(values) + 8 * values + PADDING
 }
@@ -22,7 +23,8 @@ pub const fn most_bytes(values: usize) -> usize {
 /// Bytes that have to follow the last row when rows are read.
 pub const PADDING: usize = 8;
 
-/// Writes a row to the start of `out`, which has room for [`most_bytes`]; returns the bytes that it takes.
+/// Writes a row to the start of `out`, which has room for [`most_bytes`]; returns the bytes that it
+/// takes.
 #[inline]
 pub fn pack<const N: usize>(row: &Row<N>, out: &mut [u8]) -> usize {
     const { assert!(N <= 16, "lengths are in one u64") };
@@ -40,7 +42,10 @@ pub fn pack<const N: usize>(row: &Row<N>, out: &mut [u8]) -> usize {
 
 /// Hands every row of packed ones on, up to an error; `bytes` ends with [`PADDING`].
 #[inline]
-pub fn unpack_each<const N: usize>(bytes: &[u8], mut hand_on: impl FnMut(&Row<N>) -> Result<()>) -> Result<()> {
+pub fn unpack_each<const N: usize>(
+    bytes: &[u8],
+    mut hand_on: impl FnMut(&Row<N>) -> Result<()>,
+) -> Result<()> {
     let end = bytes.len() - PADDING;
     let mut at = 0;
     while at < end {
@@ -109,7 +114,10 @@ mod tests {
     fn a_value_takes_as_many_bytes_as_it_needs() {
         // Two bytes of lengths for three values; then 0, 1 and 8 bytes.
         assert_eq!(packed(&[[0, 255, u64::MAX]]).len() - PADDING, 2 + 9);
-        assert_eq!(packed(&[[256, 0xff_ffff, 1]]).len() - PADDING, 2 + 2 + 3 + 1);
+        assert_eq!(
+            packed(&[[256, 0xff_ffff, 1]]).len() - PADDING,
+            2 + 2 + 3 + 1
+        );
     }
 
     proptest! {

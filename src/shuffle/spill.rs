@@ -1,6 +1,7 @@
 //! Packed rows that do not fit into memory, in a file without a name on a local disk.
 //!
-//! The file is removed from its folder as soon as it is made, so nothing is left of it however the process ends.
+//! The file is removed from its folder as soon as it is made, so nothing is left of it however the
+//! process ends.
 
 use std::fs::File;
 use std::io;
@@ -51,14 +52,20 @@ impl Spill {
     /// # Errors
     /// `StoreFailed`, with what to do about it.
     pub fn write(&mut self, partition: usize, chunks: &[Chunk]) -> Result<()> {
-        self.append(partition, chunks)
-            .map_err(|error| messages::cannot_spill(self.resources.spill_folder.display(), error).into())
+        self.append(partition, chunks).map_err(|error| {
+            messages::cannot_spill(self.resources.spill_folder.display(), error).into()
+        })
     }
 
     fn append(&mut self, partition: usize, chunks: &[Chunk]) -> io::Result<()> {
         let file = match &self.file {
             Some(file) => file.clone(),
-            None => self.file.insert(Arc::new(tempfile::tempfile_in(&self.resources.spill_folder)?)).clone(),
+            None => self
+                .file
+                .insert(Arc::new(tempfile::tempfile_in(
+                    &self.resources.spill_folder,
+                )?))
+                .clone(),
         };
         let mut rest = chunks;
         while !rest.is_empty() {
@@ -73,9 +80,16 @@ impl Spill {
                 rest = after;
             }
             file.write_all_at(bytes, self.end)?;
-            let segment = Segment { file: file.clone(), offset: self.end, bytes: bytes.len(), rows };
+            let segment = Segment {
+                file: file.clone(),
+                offset: self.end,
+                bytes: bytes.len(),
+                rows,
+            };
             self.end += bytes.len() as u64;
-            self.resources.spilled_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.resources
+                .spilled_bytes
+                .fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.partitions[partition].push(segment);
         }
         Ok(())
@@ -93,7 +107,9 @@ impl Segment {
     /// `StoreFailed`.
     pub fn read(&self, buffer: &mut Vec<u8>, padding: usize) -> Result<()> {
         buffer.resize(self.bytes + padding, 0);
-        let read = self.file.read_exact_at(&mut buffer[..self.bytes], self.offset);
+        let read = self
+            .file
+            .read_exact_at(&mut buffer[..self.bytes], self.offset);
         read.map_err(|error| messages::cannot_read_spilled(error).into())
     }
 }

@@ -1,9 +1,10 @@
 //! Partitions added up, each by one thread.
 //!
-//! A row counts in sums, and in sets of members (users, orders, buyers). Sets are exact and have to be in memory until all rows
-//! of their members were seen. Where a partition has more rows than that allows, such as those of one giant shop, its rows
-//! are split once more by a hash of the member, and each part is counted by itself. So each row is written and read
-//! once more for each kind of member, however little memory there is.
+//! A row counts in sums, and in sets of members (users, orders, buyers). Sets are exact and have to
+//! be in memory until all rows of their members were seen. Where a partition has more rows than
+//! that allows, such as those of one giant shop, its rows are split once more by a hash of the
+//! member, and each part is counted by itself. So each row is written and read once more for each
+//! kind of member, however little memory there is.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -71,7 +72,10 @@ const FEWEST_ROWS: u64 = 64;
 impl SetMemory {
     /// `memory_bytes` shared by the threads.
     pub fn new(memory_bytes: u64, bytes_per_row: u64, resources: &Resources) -> SetMemory {
-        SetMemory { bytes: memory_bytes / resources.threads as u64, bytes_per_row }
+        SetMemory {
+            bytes: memory_bytes / resources.threads as u64,
+            bytes_per_row,
+        }
     }
 
     fn holds(&self, rows: u64) -> bool {
@@ -111,9 +115,9 @@ impl<const N: usize> Summing<'_, N> {
         Ok(())
     }
 
-    /// Splits the rows of a partition by their members of a kind, and counts the members of one part after the other; with
-    /// the first kind the rows are added to the sums too. The split takes half of the memory of the sets, which are empty
-    /// meanwhile.
+    /// Splits the rows of a partition by their members of a kind, and counts the members of one
+    /// part after the other; with the first kind the rows are added to the sums too. The split
+    /// takes half of the memory of the sets, which are empty meanwhile.
     fn add_by_member<A: Adder<N>>(
         &self,
         taken: &Taken,
@@ -122,7 +126,12 @@ impl<const N: usize> Summing<'_, N> {
         buffer: &mut Vec<u8>,
         resources: &Resources,
     ) -> Result<()> {
-        let parts = Shuffle::by_member(taken.rows(), self.sets.bytes_per_row, self.sets.bytes / 2, resources);
+        let parts = Shuffle::by_member(
+            taken.rows(),
+            self.sets.bytes_per_row,
+            self.sets.bytes / 2,
+            resources,
+        );
         let mut writer = parts.writer();
         self.shuffle.read_each(taken, buffer, |row| {
             if kind == 0 {
@@ -145,7 +154,11 @@ impl<const N: usize> Summing<'_, N> {
     }
 
     /// Adds up every partition, on several threads; gives what each of them came to.
-    pub fn add_all<A: Adder<N> + Send>(&self, new: impl Fn() -> A + Sync, resources: &Resources) -> Result<Vec<A>> {
+    pub fn add_all<A: Adder<N> + Send>(
+        &self,
+        new: impl Fn() -> A + Sync,
+        resources: &Resources,
+    ) -> Result<Vec<A>> {
         let next = AtomicUsize::new(0);
         let work = |()| -> Result<A> {
             let (mut adder, mut buffer) = (new(), Vec::new());
@@ -159,12 +172,15 @@ impl<const N: usize> Summing<'_, N> {
                 added.inspect_err(|_| next.store(self.shuffle.partitions(), Ordering::Relaxed))?;
             }
         };
-        resources.map(vec![(); resources.threads], work).into_iter().collect()
+        resources
+            .map(vec![(); resources.threads], work)
+            .into_iter()
+            .collect()
     }
 }
 
-/// A number to split by. Members of one partition may have the same upper bits in the product that [`Split`] looks at, since
-/// that is what brought them there; this leaves nothing of it.
+/// A number to split by. Members of one partition may have the same upper bits in the product that
+/// [`Split`] looks at, since that is what brought them there; this leaves nothing of it.
 ///
 /// [`Split`]: super::split::Split
 #[inline]

@@ -1,10 +1,13 @@
-//! Daily rows added up over days: of as many shops at a time as fit into memory, a few days at a time.
+//! Daily rows added up over days: of as many shops at a time as fit into memory, a few days at a
+//! time.
 //!
-//! 1. Rows are read day by day and kept until there are as many as may be in memory; then they become sums, and those of
-//!    later days are added to these.
-//! 2. Where the sums themselves are too many, those of the latter half of the shops go; these shops have their turn later.
+//! 1. Rows are read day by day and kept until there are as many as may be in memory; then they
+//!    become sums, and those of later days are added to these.
+//! 2. Where the sums themselves are too many, those of the latter half of the shops go; these shops
+//!    have their turn later.
 //!
-//! So memory is bounded by rows, whatever the days, and no day is read twice unless the result does not fit.
+//! So memory is bounded by rows, whatever the days, and no day is read twice unless the result does
+//! not fit.
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -17,7 +20,8 @@ use crate::contracts::Table;
 /// How the daily values of a column become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adds {
-    /// Their sum. Counts are added in 128 bits, as money is, and cannot wrap; `Table::conform` brings them back to INT64.
+    /// Their sum. Counts are added in 128 bits, as money is, and cannot wrap; `Table::conform`
+    /// brings them back to INT64.
     Sum,
     /// The sum that leaves null days out and is null where every day is.
     SumIfKnown,
@@ -40,20 +44,31 @@ pub struct DailyRows<'a> {
 }
 
 impl DailyRows<'_> {
-    /// Adds up the rows of `shops`, which ascend, and gives `finish` the sums of as many shops as fit, and these shops; then
-    /// those of the next, to the last. Shops without any row are not among the sums.
+    /// Adds up the rows of `shops`, which ascend, and gives `finish` the sums of as many shops as
+    /// fit, and these shops; then those of the next, to the last. Shops without any row are not
+    /// among the sums.
     pub fn add_up<'s>(
         &self,
         inputs: &WindowInputs,
         mut shops: &'s [i64],
         finish: &mut dyn FnMut(LazyFrame, &'s [i64]) -> Result<()>,
     ) -> Result<()> {
-        let read: Vec<&str> = self.key.iter().copied().chain(self.columns.iter().map(|(name, _)| *name)).collect();
+        let read: Vec<&str> = self
+            .key
+            .iter()
+            .copied()
+            .chain(self.columns.iter().map(|(name, _)| *name))
+            .collect();
         while !shops.is_empty() {
             let mut sums = Sums::new(self, shops, inputs.rows_at_once);
             for day in self.days {
-                let rows = Rows { campaign_id: self.campaign_id, shops: Some(sums.shops) };
-                inputs.published.read(self.table, *day, &read, rows, &mut |rows| sums.add(rows))?;
+                let rows = Rows {
+                    campaign_id: self.campaign_id,
+                    shops: Some(sums.shops),
+                };
+                inputs
+                    .published
+                    .read(self.table, *day, &read, rows, &mut |rows| sums.add(rows))?;
             }
             sums.settle()?;
             let done = sums.shops;
@@ -68,13 +83,15 @@ impl DailyRows<'_> {
     fn summed(&self, rows: LazyFrame) -> LazyFrame {
         let value = |(name, adds): &(&str, Adds)| match adds {
             Adds::Sum => exact_sum(name),
-            Adds::SumIfKnown => {
-                when(col(*name).count().gt(lit(0))).then(exact_sum(name)).otherwise(lit(NULL)).alias(*name)
-            }
+            Adds::SumIfKnown => when(col(*name).count().gt(lit(0)))
+                .then(exact_sum(name))
+                .otherwise(lit(NULL))
+                .alias(*name),
             Adds::Latest => col(*name).last(),
             Adds::LatestIfKnown => col(*name).filter(col(*name).is_not_null()).last(),
         };
-        rows.group_by(keys(self.key)).agg(self.columns.iter().map(value).collect::<Vec<_>>())
+        rows.group_by(keys(self.key))
+            .agg(self.columns.iter().map(value).collect::<Vec<_>>())
     }
 }
 
@@ -97,7 +114,14 @@ struct Sums<'a, 's> {
 
 impl<'a, 's> Sums<'a, 's> {
     fn new(of: &'a DailyRows<'a>, shops: &'s [i64], most_rows: usize) -> Self {
-        Sums { of, shops, last_shop: None, most_rows, waiting: None, sums: None }
+        Sums {
+            of,
+            shops,
+            last_shop: None,
+            most_rows,
+            waiting: None,
+            sums: None,
+        }
     }
 
     fn add(&mut self, rows: DataFrame) -> Result<()> {
@@ -107,7 +131,11 @@ impl<'a, 's> Sums<'a, 's> {
                 waiting.vstack_mut_owned(rows)?;
             }
         }
-        if self.waiting.as_ref().is_some_and(|waiting| waiting.height() >= self.most_rows) {
+        if self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.height() >= self.most_rows)
+        {
             self.settle()?;
         }
         Ok(())
@@ -115,7 +143,9 @@ impl<'a, 's> Sums<'a, 's> {
 
     /// Adds what waits to the sums, and lets shops go until what is left fits.
     fn settle(&mut self) -> Result<()> {
-        let Some(waiting) = self.waiting.take() else { return Ok(()) };
+        let Some(waiting) = self.waiting.take() else {
+            return Ok(());
+        };
         let waiting = self.of.summed(waiting.lazy()).collect()?;
         let sums = match self.sums.take() {
             None => waiting,
@@ -130,7 +160,10 @@ impl<'a, 's> Sums<'a, 's> {
         loop {
             // Rows of shops that went may also have come since, with the rest of their day.
             if let Some(last) = self.last_shop {
-                sums = sums.lazy().filter(col("shop_id").lt_eq(lit(last))).collect()?;
+                sums = sums
+                    .lazy()
+                    .filter(col("shop_id").lt_eq(lit(last)))
+                    .collect()?;
             }
             if sums.height() <= self.most_rows {
                 return Ok(sums);
@@ -139,7 +172,11 @@ impl<'a, 's> Sums<'a, 's> {
             let (_, median, _) = shops.select_nth_unstable(sums.height() / 2);
             let before = self.shops.partition_point(|shop| *shop < *median);
             // The median may be the first shop, which stays.
-            let half = if before > 0 { before } else { self.shops.partition_point(|shop| *shop <= *median) };
+            let half = if before > 0 {
+                before
+            } else {
+                self.shops.partition_point(|shop| *shop <= *median)
+            };
             if half == self.shops.len() {
                 return Ok(sums);
             }

@@ -1,6 +1,7 @@
 //! The shops that can be peers of a benchmark, with their own values of every metric.
 //!
-//! A candidate has a category, a tier, and any impression or order, in one scope: a day, or one campaign's period.
+//! A candidate has a category, a tier, and any impression or order, in one scope: a day, or one
+//! campaign's period.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,9 +18,11 @@ use crate::messages;
 /// One metric: its name, which is its column of `shop_daily`, and of `shop_period` if it is there.
 pub struct Metric {
     pub name: &'static str,
-    /// Of a daily distinct count: the column of `funnel_period` that is its mean over the days of a period.
+    /// Of a daily distinct count: the column of `funnel_period` that is its mean over the days of a
+    /// period.
     daily_average: Option<&'static str>,
-    /// A quotient; every other metric is a sum or a count, which can be subtracted and which one peer can dominate.
+    /// A quotient; every other metric is a sum or a count, which can be subtracted and which one
+    /// peer can dominate.
     pub is_ratio: bool,
 }
 
@@ -35,13 +38,25 @@ impl Metric {
 }
 
 const fn metric(name: &'static str) -> Metric {
-    Metric { name, daily_average: None, is_ratio: false }
+    Metric {
+        name,
+        daily_average: None,
+        is_ratio: false,
+    }
 }
 const fn ratio(name: &'static str) -> Metric {
-    Metric { name, daily_average: None, is_ratio: true }
+    Metric {
+        name,
+        daily_average: None,
+        is_ratio: true,
+    }
 }
 const fn distinct(name: &'static str, daily_average: &'static str) -> Metric {
-    Metric { name, daily_average: Some(daily_average), is_ratio: false }
+    Metric {
+        name,
+        daily_average: Some(daily_average),
+        is_ratio: false,
+    }
 }
 
 // Positions among the metrics.
@@ -85,7 +100,8 @@ pub fn metrics_by_name() -> Vec<usize> {
 /// The values of one metric, shop by shop; `None`: unknown for this shop.
 #[derive(Debug)]
 pub enum Values {
-    /// Exact: `parts / per_unit`. Money is cents per 100, a count is per 1, a mean over days is a sum per days.
+    /// Exact: `parts / per_unit`. Money is cents per 100, a count is per 1, a mean over days is a
+    /// sum per days.
     Whole {
         parts: Vec<Option<i64>>,
         per_unit: i64,
@@ -98,21 +114,30 @@ impl Values {
     fn of(metric: &Metric) -> Values {
         match SHOP_DAILY.column(metric.name).kind {
             Kind::Double => Values::Double(Vec::new()),
-            Kind::Money => Values::Whole { parts: Vec::new(), per_unit: 100 },
-            _ => Values::Whole { parts: Vec::new(), per_unit: 1 },
+            Kind::Money => Values::Whole {
+                parts: Vec::new(),
+                per_unit: 100,
+            },
+            _ => Values::Whole {
+                parts: Vec::new(),
+                per_unit: 1,
+            },
         }
     }
 
     fn get(&self, shop: usize) -> Option<f64> {
         match self {
-            Values::Whole { parts, per_unit } => parts[shop].map(|part| part as f64 / *per_unit as f64),
+            Values::Whole { parts, per_unit } => {
+                parts[shop].map(|part| part as f64 / *per_unit as f64)
+            }
             Values::Double(values) => values[shop],
         }
     }
 
     /// Adds those of some rows.
     fn extend(&mut self, column: &pl::Column, rows: &[usize]) -> Result<()> {
-        let in_64_bits = |cents: i128| i64::try_from(cents).context("more than DECIMAL(18,2) holds");
+        let in_64_bits =
+            |cents: i128| i64::try_from(cents).context("more than DECIMAL(18,2) holds");
         match self {
             Values::Whole { parts, .. } if *column.dtype() == pl::DataType::Int128 => {
                 let cents = column.i128()?;
@@ -134,10 +159,12 @@ impl Values {
 
     /// Adds those of every row, given as means over `days` of whole numbers.
     ///
-    /// The mean is the sum divided once, so the sum is the nearest whole number to mean times days, for sums below 2^51. A sum
-    /// counts users, each with a row of an export.
+    /// The mean is the sum divided once, so the sum is the nearest whole number to mean times days,
+    /// for sums below 2^51. A sum counts users, each with a row of an export.
     fn extend_with_means(&mut self, means: &pl::Column, days: &pl::Column) -> Result<()> {
-        let Values::Whole { parts, per_unit } = self else { return Ok(()) };
+        let Values::Whole { parts, per_unit } = self else {
+            return Ok(());
+        };
         for (mean, days) in means.f64()?.iter().zip(days.i64()?.iter()) {
             *per_unit = days.context("days is never null")?;
             parts.push(mean.map(|mean| (mean * *per_unit as f64).round() as i64));
@@ -185,7 +212,9 @@ impl Candidates {
 
     pub fn gmv_cents(&self, shop: usize) -> i64 {
         match &self.values[GMV] {
-            Values::Whole { parts, .. } => parts[shop].unwrap_or_else(|| unreachable!("gmv is never null")),
+            Values::Whole { parts, .. } => {
+                parts[shop].unwrap_or_else(|| unreachable!("gmv is never null"))
+            }
             Values::Double(_) => unreachable!("gmv is money"),
         }
     }
@@ -214,7 +243,10 @@ pub fn of_period(
     tiers: &Tiers,
 ) -> Result<Candidates> {
     let mut shops = Gathered::default();
-    let rows = Rows { campaign_id: Some(campaign_id), shops: None };
+    let rows = Rows {
+        campaign_id: Some(campaign_id),
+        shops: None,
+    };
     shops.read_shops(&SHOP_PERIOD, day, rows, published, tiers)?;
     shops.read_daily_averages(day, campaign_id, published)?;
     Ok(shops.into_candidates())
@@ -223,10 +255,16 @@ pub fn of_period(
 /// The campaigns of `shop_period` at the benchmark day, ascending.
 pub fn campaigns(day: NaiveDate, published: &dyn PublishedTables) -> Result<BTreeSet<i64>> {
     let mut campaigns = BTreeSet::new();
-    published.read(&SHOP_PERIOD, day, &["campaign_id"], Rows::default(), &mut |rows| {
-        campaigns.extend(rows.column("campaign_id")?.i64()?.iter().flatten());
-        Ok(())
-    })?;
+    published.read(
+        &SHOP_PERIOD,
+        day,
+        &["campaign_id"],
+        Rows::default(),
+        &mut |rows| {
+            campaigns.extend(rows.column("campaign_id")?.i64()?.iter().flatten());
+            Ok(())
+        },
+    )?;
     Ok(campaigns)
 }
 
@@ -237,16 +275,30 @@ pub struct Tiers {
 }
 
 pub fn tiers(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Result<Tiers> {
-    let mut tiers = Tiers { by_shop: HashMap::new(), observed_days: 0 };
+    let mut tiers = Tiers {
+        by_shop: HashMap::new(),
+        observed_days: 0,
+    };
     let names = ["shop_id", "tier", "observed_days"];
     published.read(&SHOP_TIER, day, &names, Rows::default(), &mut |rows| {
-        for (shop, tier) in rows.column("shop_id")?.i64()?.iter().zip(rows.column("tier")?.str()?.iter()) {
-            let (Some(shop), Some(tier)) = (shop, tier) else { continue };
+        for (shop, tier) in rows
+            .column("shop_id")?
+            .i64()?
+            .iter()
+            .zip(rows.column("tier")?.str()?.iter())
+        {
+            let (Some(shop), Some(tier)) = (shop, tier) else {
+                continue;
+            };
             let position = config.tier_position(tier);
             let position = position.ok_or_else(|| messages::unknown_tier(day, tier))?;
             tiers.by_shop.insert(shop, position as u32);
         }
-        tiers.observed_days = rows.column("observed_days")?.i64()?.get(0).unwrap_or(tiers.observed_days);
+        tiers.observed_days = rows
+            .column("observed_days")?
+            .i64()?
+            .get(0)
+            .unwrap_or(tiers.observed_days);
         Ok(())
     })?;
     Ok(tiers)
@@ -263,8 +315,17 @@ impl Default for Gathered {
     fn default() -> Gathered {
         let values = METRICS.iter().map(Values::of).collect();
         let (shop_ids, category_names, categories, tiers) = Default::default();
-        let candidates = Candidates { shop_ids, category_names, categories, tiers, values };
-        Gathered { positions: HashMap::new(), candidates }
+        let candidates = Candidates {
+            shop_ids,
+            category_names,
+            categories,
+            tiers,
+            values,
+        };
+        Gathered {
+            positions: HashMap::new(),
+            candidates,
+        }
     }
 }
 
@@ -278,7 +339,10 @@ impl Gathered {
         published: &dyn PublishedTables,
         tiers: &Tiers,
     ) -> Result<()> {
-        let columns: Vec<&str> = ["shop_id", "category"].into_iter().chain(columns_of(table)).collect();
+        let columns: Vec<&str> = ["shop_id", "category"]
+            .into_iter()
+            .chain(columns_of(table))
+            .collect();
         published.read(table, day, &columns, rows, &mut |rows| {
             let taken = self.take(&rows, tiers)?;
             for (metric, values) in METRICS.iter().zip(&mut self.candidates.values) {
@@ -291,12 +355,25 @@ impl Gathered {
     }
 
     /// Takes the candidates' values of `funnel_period`, which has the shops of `shop_period`.
-    fn read_daily_averages(&mut self, day: NaiveDate, campaign_id: i64, published: &dyn PublishedTables) -> Result<()> {
+    fn read_daily_averages(
+        &mut self,
+        day: NaiveDate,
+        campaign_id: i64,
+        published: &dyn PublishedTables,
+    ) -> Result<()> {
         let table = &FUNNEL_PERIOD;
-        let columns: Vec<&str> = ["shop_id", "days"].into_iter().chain(columns_of(table)).collect();
-        let Candidates { shop_ids, values, .. } = &mut self.candidates;
+        let columns: Vec<&str> = ["shop_id", "days"]
+            .into_iter()
+            .chain(columns_of(table))
+            .collect();
+        let Candidates {
+            shop_ids, values, ..
+        } = &mut self.candidates;
         let mut found = 0;
-        let rows = Rows { campaign_id: Some(campaign_id), shops: Some(shop_ids) };
+        let rows = Rows {
+            campaign_id: Some(campaign_id),
+            shops: Some(shop_ids),
+        };
         published.read(table, day, &columns, rows, &mut |rows| {
             found += rows.height();
             for (metric, values) in METRICS.iter().zip(values.iter_mut()) {
@@ -306,19 +383,30 @@ impl Gathered {
             }
             Ok(())
         })?;
-        ensure!(found == shop_ids.len(), "{} of {day} has other shops than shop_period", table.name);
+        ensure!(
+            found == shop_ids.len(),
+            "{} of {day} has other shops than shop_period",
+            table.name
+        );
         Ok(())
     }
 
     /// Takes the rows that are candidates; gives their positions.
     fn take(&mut self, rows: &DataFrame, tiers: &Tiers) -> Result<Vec<usize>> {
-        let (ids, categories) = (rows.column("shop_id")?.i64()?, rows.column("category")?.str()?);
-        let (impressions, orders) = (rows.column("product_impressions")?.i64()?, rows.column("orders")?.i64()?);
+        let (ids, categories) = (
+            rows.column("shop_id")?.i64()?,
+            rows.column("category")?.str()?,
+        );
+        let (impressions, orders) = (
+            rows.column("product_impressions")?.i64()?,
+            rows.column("orders")?.i64()?,
+        );
         let mut taken = Vec::new();
         for row in 0..rows.height() {
             let is_active = impressions.get(row) > Some(0) || orders.get(row) > Some(0);
             let shop_id = ids.get(row).context("shop_id is never null")?;
-            let (Some(category), Some(tier), true) = (categories.get(row), tiers.by_shop.get(&shop_id), is_active)
+            let (Some(category), Some(tier), true) =
+                (categories.get(row), tiers.by_shop.get(&shop_id), is_active)
             else {
                 continue;
             };
@@ -341,14 +429,20 @@ impl Gathered {
     }
 
     fn into_candidates(self) -> Candidates {
-        let Gathered { positions, mut candidates } = self;
+        let Gathered {
+            positions,
+            mut candidates,
+        } = self;
         let mut found: Vec<(String, u32)> = positions.into_iter().collect();
         found.sort_unstable();
         let mut position_by_name = vec![0; found.len()];
         for (by_name, (_, as_found)) in found.iter().enumerate() {
             position_by_name[*as_found as usize] = by_name as u32;
         }
-        candidates.categories.iter_mut().for_each(|category| *category = position_by_name[*category as usize]);
+        candidates
+            .categories
+            .iter_mut()
+            .for_each(|category| *category = position_by_name[*category as usize]);
         candidates.category_names = found.into_iter().map(|(name, _)| name).collect();
         candidates
     }
@@ -366,16 +460,28 @@ mod tests {
 
     #[test]
     fn positions_of_metrics_are_those_of_their_names() {
-        let named = [GMV, SKU_ORDERS, PRODUCT_IMPRESSIONS, PRODUCT_CLICKS].map(|metric| METRICS[metric].name);
-        assert_eq!(named, ["gmv", "sku_orders", "product_impressions", "product_clicks"]);
+        let named = [GMV, SKU_ORDERS, PRODUCT_IMPRESSIONS, PRODUCT_CLICKS]
+            .map(|metric| METRICS[metric].name);
+        assert_eq!(
+            named,
+            ["gmv", "sku_orders", "product_impressions", "product_clicks"]
+        );
     }
 
     #[test]
     fn the_sum_of_a_daily_average_is_recovered_exactly() {
-        for (sum, days) in [(0, 3), (1, 3), (2, 3), (1_000_000_007, 31), ((1 << 51) - 1, 183)] {
+        for (sum, days) in [
+            (0, 3),
+            (1, 3),
+            (2, 3),
+            (1_000_000_007, 31),
+            ((1 << 51) - 1, 183),
+        ] {
             let mut values = Values::of(&METRICS[4]);
             let means = columns::doubles("mean", [sum as f64 / days as f64]);
-            values.extend_with_means(&means, &columns::ints("days", [days])).unwrap();
+            values
+                .extend_with_means(&means, &columns::ints("days", [days]))
+                .unwrap();
             assert!(
                 matches!(&values, Values::Whole { parts, per_unit } if parts[..] == [Some(sum)] && *per_unit == days)
             );

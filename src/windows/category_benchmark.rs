@@ -1,4 +1,5 @@
-//! category_benchmark: average of comparable shops, per category, tier and metric, on the benchmark day.
+//! category_benchmark: average of comparable shops, per category, tier and metric, on the benchmark
+//! day.
 
 use anyhow::Result;
 use polars::prelude::*;
@@ -22,10 +23,11 @@ pub fn cohorts_by_key<'a>(scope: &'a Scope, config: &Config) -> Vec<&'a Cohort> 
 
 /// The rows of some cohorts of a scope.
 ///
-/// Grain: each cohort (scope, campaign, category, tier) with a peer of exactly that tier, and metric.
+/// Grain: each cohort (scope, campaign, category, tier) with a peer of exactly that tier, and
+/// metric.
 ///
-/// Formula: unweighted mean over peers; a shop whose own value is null is left out.
-/// Null: mean, quartiles and `peer_count` in a suppressed row.
+/// Formula: unweighted mean over peers; a shop whose own value is null is left out. Null: mean,
+/// quartiles and `peer_count` in a suppressed row.
 ///
 /// Example: peers 2, 4 and null -> mean 3.0, peer_count 2.
 ///
@@ -37,33 +39,59 @@ pub fn category_benchmark(
     config: &Config,
 ) -> Result<DataFrame> {
     let metrics = metrics_by_name();
-    let rows: Vec<(&Cohort, usize)> =
-        cohorts.iter().flat_map(|cohort| metrics.iter().map(move |metric| (*cohort, *metric))).collect();
+    let rows: Vec<(&Cohort, usize)> = cohorts
+        .iter()
+        .flat_map(|cohort| metrics.iter().map(move |metric| (*cohort, *metric)))
+        .collect();
     let published = |(cohort, metric): &(&'_ Cohort, usize)| cohort.published(*metric).copied();
     let numbers = |name: &str, value: fn(Summary) -> f64| {
         columns::doubles(name, rows.iter().map(|row| published(row).map(value)))
     };
-    let suppression = |(cohort, metric): &(&'_ Cohort, usize)| cohort.statistics[*metric].as_ref().err().copied();
+    let suppression =
+        |(cohort, metric): &(&'_ Cohort, usize)| cohort.statistics[*metric].as_ref().err().copied();
     let reason = benchmark.fallback_reason.as_deref();
     Ok(DataFrame::new(
         rows.len(),
         vec![
             columns::texts("scope", rows.iter().map(|_| scope.name)),
             columns::ints("campaign_id", rows.iter().map(|_| scope.campaign_id)),
-            columns::texts("category", rows.iter().map(|(cohort, _)| scope.category(cohort.category))),
-            columns::texts("tier", rows.iter().map(|(cohort, _)| config.tiers[cohort.tier].name.as_str())),
-            columns::texts("metric", rows.iter().map(|(_, metric)| METRICS[*metric].name)),
-            columns::days("benchmark_day", rows.iter().map(|_| day_number(benchmark.day))),
+            columns::texts(
+                "category",
+                rows.iter()
+                    .map(|(cohort, _)| scope.category(cohort.category)),
+            ),
+            columns::texts(
+                "tier",
+                rows.iter()
+                    .map(|(cohort, _)| config.tiers[cohort.tier].name.as_str()),
+            ),
+            columns::texts(
+                "metric",
+                rows.iter().map(|(_, metric)| METRICS[*metric].name),
+            ),
+            columns::days(
+                "benchmark_day",
+                rows.iter().map(|_| day_number(benchmark.day)),
+            ),
             columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
             columns::texts("fallback_reason", rows.iter().map(|_| reason)),
             columns::ints("observed_days", rows.iter().map(|_| scope.observed_days)),
-            columns::ints("peer_count", rows.iter().map(|row| published(row).map(|s| s.peer_count))),
+            columns::ints(
+                "peer_count",
+                rows.iter().map(|row| published(row).map(|s| s.peer_count)),
+            ),
             numbers("mean", |s| s.mean),
             numbers("p25", |s| s.p25),
             numbers("p50", |s| s.p50),
             numbers("p75", |s| s.p75),
-            columns::flags("is_suppressed", rows.iter().map(|row| suppression(row).is_some())),
-            columns::texts("suppression_reason", rows.iter().map(|row| suppression(row).map(|s| s.code()))),
+            columns::flags(
+                "is_suppressed",
+                rows.iter().map(|row| suppression(row).is_some()),
+            ),
+            columns::texts(
+                "suppression_reason",
+                rows.iter().map(|row| suppression(row).map(|s| s.code())),
+            ),
             columns::texts("method", rows.iter().map(|_| METHOD)),
         ],
     )?)

@@ -8,8 +8,12 @@ use super::{Emit, WindowInputs};
 use crate::contracts::tables::CHANNEL_DAILY;
 use crate::metrics;
 
-const COLUMNS: [(&str, Adds); 4] =
-    [("product_impressions", Adds::Sum), ("product_clicks", Adds::Sum), ("sku_orders", Adds::Sum), ("gmv", Adds::Sum)];
+const COLUMNS: [(&str, Adds); 4] = [
+    ("product_impressions", Adds::Sum),
+    ("product_clicks", Adds::Sum),
+    ("sku_orders", Adds::Sum),
+    ("gmv", Adds::Sum),
+];
 
 /// Grain: each campaign, shop of shop_period and channel with a row in the period.
 ///
@@ -19,13 +23,21 @@ pub fn channel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         let shops = shop_ids(&period.shops(inputs, &[])?)?;
         let days = period.days_with(inputs, &CHANNEL_DAILY)?;
         let (table, key) = (&CHANNEL_DAILY, &["shop_id", "channel"]);
-        let daily = DailyRows { table, days: &days, campaign_id: None, key, columns: &COLUMNS };
+        let daily = DailyRows {
+            table,
+            days: &days,
+            campaign_id: None,
+            key,
+            columns: &COLUMNS,
+        };
         daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = sums.with_columns(period.columns(period.published().len())).with_columns([
-                metrics::impression_share(&["shop_id"])?,
-                metrics::ctr(),
-                metrics::ctor(),
-            ]);
+            let table = sums
+                .with_columns(period.columns(period.published().len()))
+                .with_columns([
+                    metrics::impression_share(&["shop_id"])?,
+                    metrics::ctr(),
+                    metrics::ctor(),
+                ]);
             emit(table.collect()?)
         })?;
     }

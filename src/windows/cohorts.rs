@@ -1,12 +1,15 @@
 //! Cohorts of comparable shops: who is a peer, and which averages may be shown.
 //!
-//! 1. Candidates of a scope (`candidates`): shops with a category, a tier, and any impression or order.
-//! 2. Cohort (category, tier): the candidates of the category with that tier or a higher one; with `top_share` < 1 only
-//!    its top shops by GMV.
-//! 3. Per metric, from the highest tier down, a cohort is suppressed when its average would tell about single shops: alone,
-//!    beside a higher cohort, or beside a daily cohort of the same shops.
+//! 1. Candidates of a scope (`candidates`): shops with a category, a tier, and any impression or
+//!    order.
+//! 2. Cohort (category, tier): the candidates of the category with that tier or a higher one; with
+//!    `top_share` < 1 only its top shops by GMV.
+//! 3. Per metric, from the highest tier down, a cohort is suppressed when its average would tell
+//!    about single shops: alone, beside a higher cohort, or beside a daily cohort of the same
+//!    shops.
 //!
-//! The day is decided first, because campaigns are held against it, and given last, in the order of the tables' keys.
+//! The day is decided first, because campaigns are held against it, and given last, in the order of
+//! the tables' keys.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -24,7 +27,8 @@ use crate::config::{BenchmarkRules, Config};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BenchmarkDay {
     pub day: NaiveDate,
-    /// The required exports of the report day that are not final or block it; `None`: not a fallback.
+    /// The required exports of the report day that are not final or block it; `None`: not a
+    /// fallback.
     pub fallback_reason: Option<String>,
 }
 
@@ -52,8 +56,8 @@ impl Suppression {
     }
 }
 
-/// One metric of a cohort: its numbers, or why they are not shown. Most cohorts of a world of small categories are
-/// suppressed, so the numbers lie elsewhere.
+/// One metric of a cohort: its numbers, or why they are not shown. Most cohorts of a world of small
+/// categories are suppressed, so the numbers lie elsewhere.
 pub type Statistic = std::result::Result<Box<Summary>, Suppression>;
 
 /// Comparable shops of one category, of one tier or higher.
@@ -93,11 +97,16 @@ impl Scope {
         self.category(self.candidates.category(shop))
     }
 
-    /// The nearest cohort of the shop's category, with its tier or a higher one, whose average of the metric is published.
+    /// The nearest cohort of the shop's category, with its tier or a higher one, whose average of
+    /// the metric is published.
     pub fn benchmark_of(&self, shop: usize, metric: usize) -> Option<(&Cohort, &Summary)> {
         let of_category = self.cohorts.of_category(self.candidates.category(shop));
-        let higher = of_category.iter().filter(|cohort| cohort.tier >= self.candidates.tier(shop));
-        higher.filter_map(|cohort| Some((cohort, cohort.published(metric)?))).next()
+        let higher = of_category
+            .iter()
+            .filter(|cohort| cohort.tier >= self.candidates.tier(shop));
+        higher
+            .filter_map(|cohort| Some((cohort, cohort.published(metric)?)))
+            .next()
     }
 }
 
@@ -116,8 +125,8 @@ impl Cohorts {
     }
 }
 
-/// Gives `consume` one scope `CAMPAIGN_PERIOD` for each campaign, then the scope `DAILY`: one at a time in memory. `go_on` is
-/// asked again and again whether to go on.
+/// Gives `consume` one scope `CAMPAIGN_PERIOD` for each campaign, then the scope `DAILY`: one at a
+/// time in memory. `go_on` is asked again and again whether to go on.
 pub fn for_each_scope(
     day: NaiveDate,
     config: &Config,
@@ -129,26 +138,51 @@ pub fn for_each_scope(
     let (observed_days, rules) = (tiers.observed_days, &config.benchmark);
     let mut of_the_day = PublishedPeers::default();
     let daily = candidates::daily(day, published, &tiers)?;
-    let daily_cohorts = cohorts(&daily, &PublishedPeers::default(), rules, &mut of_the_day, go_on)?;
+    let daily_cohorts = cohorts(
+        &daily,
+        &PublishedPeers::default(),
+        rules,
+        &mut of_the_day,
+        go_on,
+    )?;
     drop(daily);
     for campaign_id in candidates::campaigns(day, published)? {
         let candidates = candidates::of_period(day, campaign_id, published, &tiers)?;
-        let cohorts = cohorts(&candidates, &of_the_day, rules, &mut PublishedPeers::default(), go_on)?;
-        consume(&Scope { name: "CAMPAIGN_PERIOD", campaign_id, observed_days, candidates, cohorts })?;
+        let cohorts = cohorts(
+            &candidates,
+            &of_the_day,
+            rules,
+            &mut PublishedPeers::default(),
+            go_on,
+        )?;
+        consume(&Scope {
+            name: "CAMPAIGN_PERIOD",
+            campaign_id,
+            observed_days,
+            candidates,
+            cohorts,
+        })?;
     }
     drop(of_the_day);
     let candidates = candidates::daily(day, published, &tiers)?;
-    consume(&Scope { name: "DAILY", campaign_id: 0, observed_days, candidates, cohorts: daily_cohorts })
+    consume(&Scope {
+        name: "DAILY",
+        campaign_id: 0,
+        observed_days,
+        candidates,
+        cohorts: daily_cohorts,
+    })
 }
 
-/// The shops, ascending, that are the peers of a cohort of one metric. Metrics that every peer has a value of share them.
+/// The shops, ascending, that are the peers of a cohort of one metric. Metrics that every peer has
+/// a value of share them.
 type Peers = Rc<[i64]>;
 
 /// The peers of published cohorts: by category, then for each metric.
 type PublishedPeers = HashMap<String, Vec<Vec<Peers>>>;
 
-/// `others` are published cohorts that no sum or count of a cohort of their category may differ from by few shops. Adds to
-/// `peers` those of the cohorts that turn out to be published.
+/// `others` are published cohorts that no sum or count of a cohort of their category may differ
+/// from by few shops. Adds to `peers` those of the cohorts that turn out to be published.
 fn cohorts(
     candidates: &Candidates,
     others: &PublishedPeers,
@@ -165,14 +199,19 @@ fn cohorts(
         let mut published = Vec::with_capacity(METRICS.len());
         for metric in 0..METRICS.len() {
             go_on()?;
-            let others = others.get(name).map(|metrics| &metrics[metric][..]).unwrap_or_default();
+            let others = others
+                .get(name)
+                .map(|metrics| &metrics[metric][..])
+                .unwrap_or_default();
             published.push(decide(candidates, &mut of_category, metric, others, rules));
         }
         if published.iter().any(|peers| !peers.is_empty()) {
             peers.insert(name.clone(), published);
         }
         let first = cohorts.all.len();
-        cohorts.all.extend(of_category.into_iter().map(|members| members.cohort));
+        cohorts
+            .all
+            .extend(of_category.into_iter().map(|members| members.cohort));
         cohorts.by_category.push(first..cohorts.all.len());
     }
     Ok(cohorts)
@@ -186,9 +225,13 @@ struct Members {
     shop_ids: Peers,
 }
 
-/// The cohorts of a category, lowest tier first, nothing of them decided. `shops` are positions among the candidates, here and
-/// below.
-fn category_cohorts(candidates: &Candidates, shops: &[usize], rules: &BenchmarkRules) -> Vec<Members> {
+/// The cohorts of a category, lowest tier first, nothing of them decided. `shops` are positions
+/// among the candidates, here and below.
+fn category_cohorts(
+    candidates: &Candidates,
+    shops: &[usize],
+    rules: &BenchmarkRules,
+) -> Vec<Members> {
     let mut tiers: Vec<usize> = shops.iter().map(|shop| candidates.tier(*shop)).collect();
     tiers.sort_unstable();
     tiers.dedup();
@@ -196,19 +239,36 @@ fn category_cohorts(candidates: &Candidates, shops: &[usize], rules: &BenchmarkR
         let shops = top_shops(candidates, shops, tier, rules);
         let has_own = shops.iter().any(|shop| candidates.tier(*shop) == tier);
         let category = candidates.category(shops[0]);
-        let cohort = Cohort { category, tier, statistics: Vec::with_capacity(METRICS.len()) };
+        let cohort = Cohort {
+            category,
+            tier,
+            statistics: Vec::with_capacity(METRICS.len()),
+        };
         has_own.then(|| Members {
             cohort,
-            shop_ids: shops.iter().map(|shop| candidates.shop_ids[*shop]).collect(),
+            shop_ids: shops
+                .iter()
+                .map(|shop| candidates.shop_ids[*shop])
+                .collect(),
             shops,
         })
     };
     tiers.into_iter().filter_map(members).collect()
 }
 
-/// The top shops by GMV (ties by smaller `shop_id`) of those with the tier or a higher one, by shop.
-fn top_shops(candidates: &Candidates, shops: &[usize], tier: usize, rules: &BenchmarkRules) -> Vec<usize> {
-    let mut peers: Vec<usize> = shops.iter().copied().filter(|shop| candidates.tier(*shop) >= tier).collect();
+/// The top shops by GMV (ties by smaller `shop_id`) of those with the tier or a higher one, by
+/// shop.
+fn top_shops(
+    candidates: &Candidates,
+    shops: &[usize],
+    tier: usize,
+    rules: &BenchmarkRules,
+) -> Vec<usize> {
+    let mut peers: Vec<usize> = shops
+        .iter()
+        .copied()
+        .filter(|shop| candidates.tier(*shop) >= tier)
+        .collect();
     let top = rules.top_share.ceil_of(peers.len());
     if top < peers.len() {
         // Candidates ascend by shop, and so do their positions.
@@ -219,7 +279,8 @@ fn top_shops(candidates: &Candidates, shops: &[usize], tier: usize, rules: &Benc
     peers
 }
 
-/// Decides one metric of a category's cohorts, from the highest tier down; gives the peers of those that are published.
+/// Decides one metric of a category's cohorts, from the highest tier down; gives the peers of those
+/// that are published.
 fn decide(
     candidates: &Candidates,
     cohorts: &mut [Members],
@@ -230,13 +291,14 @@ fn decide(
     let mut published = Vec::new();
     for members in cohorts.iter_mut().rev() {
         let (peers, sample) = members.sample(candidates.values(metric));
-        let statistic = match suppression(&peers, &sample, &published, others, &METRICS[metric], rules) {
-            Some(reason) => Err(reason),
-            None => {
-                published.push(peers);
-                Ok(Box::new(sample.summary()))
-            }
-        };
+        let statistic =
+            match suppression(&peers, &sample, &published, others, &METRICS[metric], rules) {
+                Some(reason) => Err(reason),
+                None => {
+                    published.push(peers);
+                    Ok(Box::new(sample.summary()))
+                }
+            };
         members.cohort.statistics.push(statistic);
     }
     published
@@ -248,9 +310,14 @@ impl Members {
         let sample = match values {
             Values::Whole { parts, per_unit } => {
                 let parts = self.shops.iter().filter_map(|shop| parts[*shop]).collect();
-                Sample::Whole { parts, per_unit: *per_unit }
+                Sample::Whole {
+                    parts,
+                    per_unit: *per_unit,
+                }
             }
-            Values::Double(values) => Sample::Double(self.shops.iter().filter_map(|shop| values[*shop]).collect()),
+            Values::Double(values) => {
+                Sample::Double(self.shops.iter().filter_map(|shop| values[*shop]).collect())
+            }
         };
         if sample.count() == self.shops.len() {
             return (self.shop_ids.clone(), sample);
@@ -260,11 +327,18 @@ impl Members {
             Values::Double(values) => values[shop].is_some(),
         };
         let shops = self.shops.iter().zip(self.shop_ids.iter());
-        (shops.filter(|(shop, _)| is_known(**shop)).map(|(_, id)| *id).collect(), sample)
+        (
+            shops
+                .filter(|(shop, _)| is_known(**shop))
+                .map(|(_, id)| *id)
+                .collect(),
+            sample,
+        )
     }
 }
 
-/// `higher` are the peers of the published cohorts of higher tiers; `others` matter to sums and counts only.
+/// `higher` are the peers of the published cohorts of higher tiers; `others` matter to sums and
+/// counts only.
 fn suppression(
     peers: &Peers,
     sample: &Sample,
@@ -276,7 +350,11 @@ fn suppression(
     let others = if metric.is_ratio { &[] } else { others };
     if (peers.len() as u64) < rules.min_peers {
         Some(Suppression::TooFewPeers)
-    } else if higher.iter().chain(others).any(|other| differ_by_few(peers, other, rules.min_peers)) {
+    } else if higher
+        .iter()
+        .chain(others)
+        .any(|other| differ_by_few(peers, other, rules.min_peers))
+    {
         Some(Suppression::Differencing)
     } else if !metric.is_ratio && sample.is_dominated(rules.max_peer_share) {
         Some(Suppression::DominantPeer)
@@ -315,15 +393,41 @@ mod tests {
     use super::*;
     use crate::config::Share;
 
-    const RULES: BenchmarkRules =
-        BenchmarkRules { min_peers: 3, top_share: Share::ONE, max_peer_share: Share { numerator: 1, denominator: 2 } };
+    const RULES: BenchmarkRules = BenchmarkRules {
+        min_peers: 3,
+        top_share: Share::ONE,
+        max_peer_share: Share {
+            numerator: 1,
+            denominator: 2,
+        },
+    };
 
-    fn decide(metric: &str, values: &[i64], higher: &[&[i64]], of_the_day: &[&[i64]]) -> Option<Suppression> {
-        let peers = |lists: &[&[i64]]| lists.iter().map(|shops| Peers::from(*shops)).collect::<Vec<_>>();
+    fn decide(
+        metric: &str,
+        values: &[i64],
+        higher: &[&[i64]],
+        of_the_day: &[&[i64]],
+    ) -> Option<Suppression> {
+        let peers = |lists: &[&[i64]]| {
+            lists
+                .iter()
+                .map(|shops| Peers::from(*shops))
+                .collect::<Vec<_>>()
+        };
         let shops: Peers = (1..=values.len() as i64).collect();
-        let sample = Sample::Whole { parts: values.to_vec(), per_unit: 1 };
+        let sample = Sample::Whole {
+            parts: values.to_vec(),
+            per_unit: 1,
+        };
         let metric = METRICS.iter().find(|m| m.name == metric).unwrap();
-        suppression(&shops, &sample, &peers(higher), &peers(of_the_day), metric, &RULES)
+        suppression(
+            &shops,
+            &sample,
+            &peers(higher),
+            &peers(of_the_day),
+            metric,
+            &RULES,
+        )
     }
 
     #[test]
@@ -331,29 +435,62 @@ mod tests {
         for metric in ["gmv", "orders", "customers"] {
             let decide = |values: &[i64], higher: &[&[i64]]| decide(metric, values, higher, &[]);
             assert_eq!(decide(&[100, 0], &[]), Some(Suppression::TooFewPeers));
-            assert_eq!(decide(&[100, 0, 0, 0], &[&[1, 2, 3]]), Some(Suppression::Differencing));
-            assert_eq!(decide(&[100, 0, 0], &[&[1, 2, 3]]), Some(Suppression::DominantPeer));
-            assert_eq!(decide(&[50, 25, 25], &[&[1, 2, 3]]), None, "exactly half is not more than half");
-            assert_eq!(decide(&[0, 0, 0], &[]), None, "a sum of 0 has no dominant peer");
+            assert_eq!(
+                decide(&[100, 0, 0, 0], &[&[1, 2, 3]]),
+                Some(Suppression::Differencing)
+            );
+            assert_eq!(
+                decide(&[100, 0, 0], &[&[1, 2, 3]]),
+                Some(Suppression::DominantPeer)
+            );
+            assert_eq!(
+                decide(&[50, 25, 25], &[&[1, 2, 3]]),
+                None,
+                "exactly half is not more than half"
+            );
+            assert_eq!(
+                decide(&[0, 0, 0], &[]),
+                None,
+                "a sum of 0 has no dominant peer"
+            );
         }
     }
 
     #[test]
     fn every_higher_cohort_counts_and_daily_ones_for_sums_and_counts_only() {
         let equal = [1; 4];
-        assert_eq!(decide("gmv", &equal, &[&[1, 2, 3], &[7, 8, 9]], &[]), Some(Suppression::Differencing));
-        assert_eq!(decide("gmv", &equal, &[&[7, 8, 9], &[1, 2, 3]], &[]), Some(Suppression::Differencing));
-        assert_eq!(decide("gmv", &equal, &[&[7, 8, 9]], &[&[1, 2, 3]]), Some(Suppression::Differencing));
+        assert_eq!(
+            decide("gmv", &equal, &[&[1, 2, 3], &[7, 8, 9]], &[]),
+            Some(Suppression::Differencing)
+        );
+        assert_eq!(
+            decide("gmv", &equal, &[&[7, 8, 9], &[1, 2, 3]], &[]),
+            Some(Suppression::Differencing)
+        );
+        assert_eq!(
+            decide("gmv", &equal, &[&[7, 8, 9]], &[&[1, 2, 3]]),
+            Some(Suppression::Differencing)
+        );
         assert_eq!(decide("ctr", &equal, &[&[7, 8, 9]], &[&[1, 2, 3]]), None);
-        assert_eq!(decide("ctr", &equal, &[&[1, 2, 3]], &[]), Some(Suppression::Differencing));
+        assert_eq!(
+            decide("ctr", &equal, &[&[1, 2, 3]], &[]),
+            Some(Suppression::Differencing)
+        );
     }
 
     #[test]
     fn shops_in_exactly_one_of_two_lists_are_counted_from_both_sides() {
-        let few = |one: &[i64], other: &[i64], enough| differ_by_few(&one.into(), &other.into(), enough);
+        let few =
+            |one: &[i64], other: &[i64], enough| differ_by_few(&one.into(), &other.into(), enough);
         assert!(!few(&[1, 2], &[1, 2], 9), "none");
-        assert!(few(&[1, 2, 3], &[1, 2, 4], 3) && !few(&[1, 2, 3], &[1, 2, 4], 2), "two: 3 and 4");
-        assert!(few(&[1, 5], &[1, 3, 5], 2) && !few(&[1, 5], &[1, 3, 5], 1), "one: 3");
+        assert!(
+            few(&[1, 2, 3], &[1, 2, 4], 3) && !few(&[1, 2, 3], &[1, 2, 4], 2),
+            "two: 3 and 4"
+        );
+        assert!(
+            few(&[1, 5], &[1, 3, 5], 2) && !few(&[1, 5], &[1, 3, 5], 1),
+            "one: 3"
+        );
         assert!(few(&[], &[1], 2) && few(&[1], &[], 2) && !few(&[], &[], 2));
     }
 }

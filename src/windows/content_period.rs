@@ -40,7 +40,13 @@ pub fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         let days = period.days_with(inputs, &CONTENT_DAILY)?;
         let shop_gmv = shop_gmv(inputs, &days, &ids)?;
         let (table, key) = (&CONTENT_DAILY, &["shop_id", "content_id"]);
-        let daily = DailyRows { table, days: &days, campaign_id: None, key, columns: &COLUMNS };
+        let daily = DailyRows {
+            table,
+            days: &days,
+            campaign_id: None,
+            key,
+            columns: &COLUMNS,
+        };
         daily.add_up(inputs, &ids, &mut |sums, _| {
             let (shop_id, left) = (keys(&["shop_id"]), JoinArgs::new(JoinType::Left));
             let table = sums
@@ -54,7 +60,11 @@ pub fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
                     metrics::ratio(col("gmv"), col("shop_gmv")).alias("gmv_share"),
                 ])
                 .collect()?;
-            emit(metrics::with_gmv_rank(table, &["shop_id", "content_type"], "content_id")?)
+            emit(metrics::with_gmv_rank(
+                table,
+                &["shop_id", "content_type"],
+                "content_id",
+            )?)
         })?;
     }
     Ok(())
@@ -63,10 +73,25 @@ pub fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
 /// The columns `shop_id` and `shop_gmv`: GMV over the days, of the shops with a row on any of them.
 fn shop_gmv(inputs: &WindowInputs, days: &[NaiveDate], shops: &[i64]) -> Result<DataFrame> {
     let gmv = &[("gmv", Adds::Sum)];
-    let daily = DailyRows { table: &SHOP_DAILY, days, campaign_id: None, key: &["shop_id"], columns: gmv };
-    let mut all = DataFrame::new(0, vec![columns::ints("shop_id", [0; 0]), columns::money("shop_gmv", [0; 0])])?;
+    let daily = DailyRows {
+        table: &SHOP_DAILY,
+        days,
+        campaign_id: None,
+        key: &["shop_id"],
+        columns: gmv,
+    };
+    let mut all = DataFrame::new(
+        0,
+        vec![
+            columns::ints("shop_id", [0; 0]),
+            columns::money("shop_gmv", [0; 0]),
+        ],
+    )?;
     daily.add_up(inputs, shops, &mut |sums, _| {
-        all.vstack_mut_owned(sums.select([col("shop_id"), col("gmv").alias("shop_gmv")]).collect()?)?;
+        all.vstack_mut_owned(
+            sums.select([col("shop_id"), col("gmv").alias("shop_gmv")])
+                .collect()?,
+        )?;
         Ok(())
     })?;
     Ok(all)

@@ -9,20 +9,30 @@ use super::{Emit, WindowInputs};
 use crate::contracts::tables::SHOP_DAILY;
 use crate::metrics::ratio;
 
-const COLUMNS: [(&str, Adds); 3] =
-    [("unique_reach", Adds::Sum), ("unique_clicks", Adds::Sum), ("customers", Adds::Sum)];
+const COLUMNS: [(&str, Adds); 3] = [
+    ("unique_reach", Adds::Sum),
+    ("unique_clicks", Adds::Sum),
+    ("customers", Adds::Sum),
+];
 
 /// Grain: the shops of shop_period.
 ///
-/// Formula: means over the published days of the period of daily distinct counts, a day without a row counting 0; the
-/// rates are quotients of those means, formed from the sums they share their divisor with.
+/// Formula: means over the published days of the period of daily distinct counts, a day without a
+/// row counting 0; the rates are quotients of those means, formed from the sums they share their
+/// divisor with.
 ///
 /// Source: SPEC.md section 3.2.
 pub fn funnel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     for period in periods(inputs)? {
         let shops = shop_ids(&period.shops(inputs, &[])?)?;
         let (table, days) = (&SHOP_DAILY, period.published());
-        let daily = DailyRows { table, days, campaign_id: None, key: &["shop_id"], columns: &COLUMNS };
+        let daily = DailyRows {
+            table,
+            days,
+            campaign_id: None,
+            key: &["shop_id"],
+            columns: &COLUMNS,
+        };
         daily.add_up(inputs, &shops, &mut |sums, _| {
             let table = sums.with_columns(period.columns(days.len())).with_columns([
                 ratio(col("unique_reach"), col("days")).alias("avg_unique_reach"),

@@ -11,28 +11,43 @@ use crate::contracts::tables::SHOP_DAILY;
 use crate::days::calendar::{day_number, six_months_before};
 use crate::metrics;
 
-/// Amounts that are kept for each row that may be in memory. A row of a table takes hundreds of bytes there, an amount 8.
+/// Amounts that are kept for each row that may be in memory. A row of a table takes hundreds of
+/// bytes there, an amount 8.
 const AMOUNTS_PER_ROW: usize = 64;
 /// Stands for a day without a row; no amount of `DECIMAL(18,2)` is as small.
 const NO_ROW: i64 = i64::MIN;
 
-/// Grain: each shop of shop_daily at the day that is in one of its campaigns (or every shop, as configured), and each
-/// published day from six calendar months before through the day before on which it has a row.
+/// Grain: each shop of shop_daily at the day that is in one of its campaigns (or every shop, as
+/// configured), and each published day from six calendar months before through the day before on
+/// which it has a row.
 ///
 /// Null: `difference_pct` where the baseline is 0.
 ///
 /// Source: SPEC.md section 3.2.
 pub fn gmv_baseline(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let before = inputs.day.pred_opt().unwrap_or(inputs.day);
-    let days = inputs.published.published_days(&SHOP_DAILY, six_months_before(inputs.day), before)?;
+    let days =
+        inputs
+            .published
+            .published_days(&SHOP_DAILY, six_months_before(inputs.day), before)?;
     let shops = shops(inputs)?;
-    // Days are read once for as many shops as possible; rows are laid out for a few of them at a time.
-    let shops_in_memory = (inputs.rows_at_once.saturating_mul(AMOUNTS_PER_ROW) / days.len().max(1)).max(1);
+    // Days are read once for as many shops as possible; rows are laid out for a few of them at a
+    // time.
+    let shops_in_memory =
+        (inputs.rows_at_once.saturating_mul(AMOUNTS_PER_ROW) / days.len().max(1)).max(1);
     let shops_at_once = (inputs.rows_at_once / days.len().max(1)).max(1);
     for shops in shops.chunks(shops_in_memory) {
-        let amounts = days.iter().map(|day| amounts(inputs, *day, shops)).collect::<Result<Vec<_>>>()?;
+        let amounts = days
+            .iter()
+            .map(|day| amounts(inputs, *day, shops))
+            .collect::<Result<Vec<_>>>()?;
         for start in (0..shops.len()).step_by(shops_at_once) {
-            emit(baselines(&days, &amounts, shops, start..shops.len().min(start + shops_at_once))?)?;
+            emit(baselines(
+                &days,
+                &amounts,
+                shops,
+                start..shops.len().min(start + shops_at_once),
+            )?)?;
         }
     }
     Ok(())
@@ -46,18 +61,32 @@ fn shops(inputs: &WindowInputs) -> Result<Vec<ShopGmv>> {
     let registered = match inputs.config.baseline_shops {
         BaselineShops::All => None,
         BaselineShops::Campaign => {
-            let mut shops: Vec<i64> = inputs.snapshots.campaign_shops.iter().map(|s| s.shop_id).collect();
+            let mut shops: Vec<i64> = inputs
+                .snapshots
+                .campaign_shops
+                .iter()
+                .map(|s| s.shop_id)
+                .collect();
             shops.sort_unstable();
             shops.dedup();
             Some(shops)
         }
     };
     let mut shops = Vec::new();
-    let rows = Rows { campaign_id: None, shops: registered.as_deref() };
-    inputs.published.read(&SHOP_DAILY, inputs.day, &["shop_id", "gmv"], rows, &mut |rows| {
-        shops.extend(read_gmv(&rows)?);
-        Ok(())
-    })?;
+    let rows = Rows {
+        campaign_id: None,
+        shops: registered.as_deref(),
+    };
+    inputs.published.read(
+        &SHOP_DAILY,
+        inputs.day,
+        &["shop_id", "gmv"],
+        rows,
+        &mut |rows| {
+            shops.extend(read_gmv(&rows)?);
+            Ok(())
+        },
+    )?;
     Ok(shops)
 }
 
@@ -66,19 +95,27 @@ fn amounts(inputs: &WindowInputs, day: NaiveDate, shops: &[ShopGmv]) -> Result<V
     let ids: Vec<i64> = shops.iter().map(|(shop, _)| *shop).collect();
     let mut amounts = vec![NO_ROW; shops.len()];
     let mut next = 0;
-    let rows = Rows { campaign_id: None, shops: Some(&ids) };
-    inputs.published.read(&SHOP_DAILY, day, &["shop_id", "gmv"], rows, &mut |rows| {
-        for (shop, cents) in read_gmv(&rows)? {
-            next += ids[next..].iter().take_while(|id| **id < shop).count();
-            amounts[next] = cents;
-        }
-        Ok(())
-    })?;
+    let rows = Rows {
+        campaign_id: None,
+        shops: Some(&ids),
+    };
+    inputs
+        .published
+        .read(&SHOP_DAILY, day, &["shop_id", "gmv"], rows, &mut |rows| {
+            for (shop, cents) in read_gmv(&rows)? {
+                next += ids[next..].iter().take_while(|id| **id < shop).count();
+                amounts[next] = cents;
+            }
+            Ok(())
+        })?;
     Ok(amounts)
 }
 
 fn read_gmv(rows: &DataFrame) -> Result<Vec<ShopGmv>> {
-    let (shops, amounts) = (rows.column("shop_id")?.i64()?.iter(), rows.column("gmv")?.i128()?.iter());
+    let (shops, amounts) = (
+        rows.column("shop_id")?.i64()?.iter(),
+        rows.column("gmv")?.i128()?.iter(),
+    );
     let shop_gmv = |(shop, cents): (Option<i64>, Option<i128>)| {
         let cents = i64::try_from(cents.context("gmv is never null")?)?;
         Ok((shop.context("shop_id is never null")?, cents))
@@ -95,7 +132,10 @@ fn baselines(
 ) -> Result<DataFrame> {
     let cells = || {
         some.clone().flat_map(|shop| {
-            let of_day = days.iter().zip(amounts).map(move |(day, amounts)| (shops[shop], *day, amounts[shop]));
+            let of_day = days
+                .iter()
+                .zip(amounts)
+                .map(move |(day, amounts)| (shops[shop], *day, amounts[shop]));
             of_day.filter(|(_, _, cents)| *cents != NO_ROW)
         })
     };
@@ -103,7 +143,12 @@ fn baselines(
     let gmv = columns::money("gmv", cells().map(|((_, cents), ..)| i128::from(cents)));
     let baseline_day = columns::days("baseline_day", cells().map(|(_, day, _)| day_number(day)));
     let baseline_gmv = columns::money("baseline_gmv", cells().map(|(.., cents)| i128::from(cents)));
-    let table = DataFrame::new(shop_id.len(), vec![shop_id, baseline_day, baseline_gmv, gmv])?.lazy().with_columns([
+    let table = DataFrame::new(
+        shop_id.len(),
+        vec![shop_id, baseline_day, baseline_gmv, gmv],
+    )?
+    .lazy()
+    .with_columns([
         (col("gmv") - col("baseline_gmv")).alias("difference"),
         metrics::difference_pct(col("gmv"), col("baseline_gmv")).alias("difference_pct"),
     ]);

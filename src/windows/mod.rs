@@ -1,8 +1,9 @@
 //! Stage 5: periods, tiers, baselines, stock and benchmarks: pure functions over published rollups.
 //!
-//! A window table sees the tables it reads through [`PublishedTables`] and the report day's own snapshots; never an
-//! older export, a path or the clock. [`reads`] says beforehand what a table reads, which is what makes it stale. It asks for
-//! the columns, days and shops that it needs, and gives its rows away some at a time, in the order of its key (`adding`).
+//! A window table sees the tables it reads through [`PublishedTables`] and the report day's own
+//! snapshots; never an older export, a path or the clock. [`reads`] says beforehand what a table
+//! reads, which is what makes it stale. It asks for the columns, days and shops that it needs, and
+//! gives its rows away some at a time, in the order of its key (`adding`).
 
 mod adding;
 mod candidates;
@@ -52,17 +53,22 @@ pub struct Rows<'a> {
     pub shops: Option<&'a [i64]>,
 }
 
-/// Shops, or cohorts, whose benchmark rows are laid out at a time where memory allows more: a fraction of a second's work, after
-/// which a request to stop is noticed.
+/// Shops, or cohorts, whose benchmark rows are laid out at a time where memory allows more: a
+/// fraction of a second's work, after which a request to stop is noticed.
 const SHOPS_AT_ONCE: usize = 8192;
 
 /// What earlier stages have published, and what this run is about to publish for the same day.
 pub trait PublishedTables {
     /// The days of `[first, last]` on which the table is published, oldest first.
-    fn published_days(&self, table: &Table, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>>;
+    fn published_days(
+        &self,
+        table: &Table,
+        first: NaiveDate,
+        last: NaiveDate,
+    ) -> Result<Vec<NaiveDate>>;
 
-    /// Gives `consume` the named columns of the rows of a published day that are asked for, some at a time, in key order.
-    /// Nothing else is read than what these columns and rows need.
+    /// Gives `consume` the named columns of the rows of a published day that are asked for, some at
+    /// a time, in key order. Nothing else is read than what these columns and rows need.
     fn read(
         &self,
         table: &'static Table,
@@ -73,8 +79,19 @@ pub trait PublishedTables {
     ) -> Result<()>;
 
     /// The rows as one table: few columns, or those of few shops.
-    fn read_all(&self, table: &'static Table, day: NaiveDate, columns: &[&str], rows: Rows) -> Result<DataFrame> {
-        let mut all = empty(&columns.iter().map(|name| table.column(name)).collect::<Vec<_>>())?;
+    fn read_all(
+        &self,
+        table: &'static Table,
+        day: NaiveDate,
+        columns: &[&str],
+        rows: Rows,
+    ) -> Result<DataFrame> {
+        let mut all = empty(
+            &columns
+                .iter()
+                .map(|name| table.column(name))
+                .collect::<Vec<_>>(),
+        )?;
         self.read(table, day, columns, rows, &mut |rows| {
             all.vstack_mut_owned(rows)?;
             Ok(())
@@ -91,33 +108,43 @@ pub struct WindowInputs<'a> {
     /// Of `day`.
     pub snapshots: &'a Snapshots,
     pub published: &'a dyn PublishedTables,
-    /// How many rows may be in memory at a time, at least 1; the tables are the same with any number. A row counts as
-    /// [`BYTES_PER_ROW`].
+    /// How many rows may be in memory at a time, at least 1; the tables are the same with any
+    /// number. A row counts as [`BYTES_PER_ROW`].
     pub rows_at_once: usize,
     /// Looked at before each part of the rows that are read or given away.
     pub stop: &'a Stop,
 }
 
-/// Memory for each row that may be in memory at a time. A row of the widest table takes 400 bytes, and is there as read, as
-/// added up, sorted and laid out; the rest is for snapshots and compressed tables. Measured with 200 000 shops
-/// (docs/decisions/0008). Too small a value makes a run exceed the limit, too large a one makes it read days more than once.
+/// Memory for each row that may be in memory at a time. A row of the widest table takes 400 bytes,
+/// and is there as read, as added up, sorted and laid out; the rest is for snapshots and compressed
+/// tables. Measured with 200 000 shops (docs/decisions/0008). Too small a value makes a run exceed
+/// the limit, too large a one makes it read days more than once.
 pub const BYTES_PER_ROW: u64 = 4096;
 
 /// How many rows of window tables may be in memory at a time.
 pub fn rows_at_once(resources: &Resources) -> usize {
-    usize::try_from(resources.memory_bytes / BYTES_PER_ROW).unwrap_or(usize::MAX).max(1)
+    usize::try_from(resources.memory_bytes / BYTES_PER_ROW)
+        .unwrap_or(usize::MAX)
+        .max(1)
 }
 
 /// Takes a table's rows, some at a time, in the order of its key.
 pub type Emit<'a> = &'a mut dyn FnMut(DataFrame) -> Result<()>;
 
-/// One window table of the day, conformed to its contract; the optional exports that it needs are there.
+/// One window table of the day, conformed to its contract; the optional exports that it needs are
+/// there.
 ///
 /// # Errors
 /// `Stopped`, a part of its rows after the run was asked to stop at the latest.
 pub fn window_table(table: &'static Table, inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    let published = &UntilStopped { published: inputs.published, stop: inputs.stop };
-    let inputs = &WindowInputs { published, ..*inputs };
+    let published = &UntilStopped {
+        published: inputs.published,
+        stop: inputs.stop,
+    };
+    let inputs = &WindowInputs {
+        published,
+        ..*inputs
+    };
     let emit: Emit = &mut |rows| {
         inputs.stop.check()?;
         emit(table.conform(rows)?)
@@ -160,12 +187,18 @@ pub fn benchmark_tables(
     };
     cohorts::for_each_scope(benchmark.day, config, published, &go_on, &mut |scope| {
         for cohorts in category_benchmark::cohorts_by_key(scope, config).chunks(at_once) {
-            emit(&CATEGORY_BENCHMARK, category_benchmark::category_benchmark(scope, cohorts, benchmark, config)?)?;
+            emit(
+                &CATEGORY_BENCHMARK,
+                category_benchmark::category_benchmark(scope, cohorts, benchmark, config)?,
+            )?;
         }
         let shops = scope.candidates.count();
         for first in (0..shops).step_by(at_once) {
             let some = first..shops.min(first + at_once);
-            emit(&SHOP_BENCHMARK, shop_benchmark::shop_benchmark(scope, some.clone(), benchmark, config)?)?;
+            emit(
+                &SHOP_BENCHMARK,
+                shop_benchmark::shop_benchmark(scope, some.clone(), benchmark, config)?,
+            )?;
             emit(&GMV_GAP, gmv_gap::gmv_gap(scope, some, benchmark, config)?)?;
         }
         Ok(())
@@ -180,29 +213,48 @@ pub struct Reads {
     pub datasets: Vec<&'static str>,
 }
 
-/// What a table of `day` reads, given the first day of the day's oldest campaign (`None`: no campaign).
-pub fn reads(table: &Table, day: NaiveDate, first_campaign_day: Option<NaiveDate>, config: &Config) -> Reads {
+/// What a table of `day` reads, given the first day of the day's oldest campaign (`None`: no
+/// campaign).
+pub fn reads(
+    table: &Table,
+    day: NaiveDate,
+    first_campaign_day: Option<NaiveDate>,
+    config: &Config,
+) -> Reads {
     let period = first_campaign_day.unwrap_or(day);
     let registered = vec!["campaigns", "campaign_shops"];
     let with = |rollup: &'static Table| Reads {
-        tables: vec![(&SHOP_DAILY, period, day), (rollup, period, day), (&SHOP_PERIOD, day, day)],
+        tables: vec![
+            (&SHOP_DAILY, period, day),
+            (rollup, period, day),
+            (&SHOP_PERIOD, day, day),
+        ],
         datasets: registered.clone(),
     };
     match table.name {
         "shop_period" => Reads {
-            tables: vec![(&SHOP_DAILY, period, day), (&CONTENT_DAILY, period, day), (&AD_HOURLY, period, day)],
+            tables: vec![
+                (&SHOP_DAILY, period, day),
+                (&CONTENT_DAILY, period, day),
+                (&AD_HOURLY, period, day),
+            ],
             datasets: registered,
         },
         "funnel_period" => with(&SHOP_DAILY),
         "channel_period" => with(&CHANNEL_DAILY),
-        "product_period" => {
-            Reads { datasets: vec!["campaigns", "campaign_shops", "campaign_products"], ..with(&PRODUCT_DAILY) }
-        }
+        "product_period" => Reads {
+            datasets: vec!["campaigns", "campaign_shops", "campaign_products"],
+            ..with(&PRODUCT_DAILY)
+        },
         "content_period" => with(&CONTENT_DAILY),
         "sub_campaign_period" => with(&SUB_CAMPAIGN_DAILY),
         "gmv_baseline" => Reads {
             tables: vec![(&SHOP_DAILY, six_months_before(day), day)],
-            datasets: if config.baseline_shops == BaselineShops::All { vec![] } else { registered },
+            datasets: if config.baseline_shops == BaselineShops::All {
+                vec![]
+            } else {
+                registered
+            },
         },
         "stock_status" => Reads {
             tables: vec![
@@ -211,9 +263,14 @@ pub fn reads(table: &Table, day: NaiveDate, first_campaign_day: Option<NaiveDate
             ],
             datasets: vec!["inventory", "campaigns", "campaign_products"],
         },
-        "shop_tier" => Reads { tables: vec![(&SHOP_DAILY, trailing(day, LONG_WINDOW_DAYS), day)], datasets: vec![] },
+        "shop_tier" => Reads {
+            tables: vec![(&SHOP_DAILY, trailing(day, LONG_WINDOW_DAYS), day)],
+            datasets: vec![],
+        },
         _ if table.stage == Stage::Benchmark => Reads {
-            tables: [&SHOP_DAILY, &SHOP_TIER, &SHOP_PERIOD, &FUNNEL_PERIOD].map(|t| (t, day, day)).to_vec(),
+            tables: [&SHOP_DAILY, &SHOP_TIER, &SHOP_PERIOD, &FUNNEL_PERIOD]
+                .map(|t| (t, day, day))
+                .to_vec(),
             datasets: vec![],
         },
         other => unreachable!("{other} is a rollup"),
@@ -230,7 +287,11 @@ mod tests {
         let day = "2026-03-10".parse().unwrap();
         for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
             let reads = reads(table, day, Some(day), &config).datasets;
-            for needed in table.needs.iter().chain(table.columns_need.iter().map(|(dataset, _)| dataset)) {
+            for needed in table
+                .needs
+                .iter()
+                .chain(table.columns_need.iter().map(|(dataset, _)| dataset))
+            {
                 assert!(
                     reads.contains(needed),
                     "{} needs {needed}, and a change of it would not make it stale",

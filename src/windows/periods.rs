@@ -9,7 +9,8 @@ use crate::contracts::Table;
 use crate::contracts::tables::{AD_HOURLY, CONTENT_DAILY, SHOP_DAILY, SHOP_PERIOD};
 use crate::days::calendar::{self, day_number};
 
-/// A campaign's days so far. Period tables are computed campaign by campaign, in this order: that of their key.
+/// A campaign's days so far. Period tables are computed campaign by campaign, in this order: that
+/// of their key.
 pub struct Period {
     pub campaign_id: i64,
     first_day: NaiveDate,
@@ -21,11 +22,20 @@ pub struct Period {
 /// The periods of the day's campaigns, by campaign.
 pub fn periods(inputs: &WindowInputs) -> Result<Vec<Period>> {
     let period = |campaign_id, first_day| {
-        let published = inputs.published.published_days(&SHOP_DAILY, first_day, inputs.day)?;
-        Ok(Period { campaign_id, first_day, through_day: inputs.day, published })
+        let published = inputs
+            .published
+            .published_days(&SHOP_DAILY, first_day, inputs.day)?;
+        Ok(Period {
+            campaign_id,
+            first_day,
+            through_day: inputs.day,
+            published,
+        })
     };
     let campaigns = inputs.snapshots.campaigns.iter();
-    let mut periods = campaigns.map(|c| period(c.campaign_id, c.first_day)).collect::<Result<Vec<_>>>()?;
+    let mut periods = campaigns
+        .map(|c| period(c.campaign_id, c.first_day))
+        .collect::<Result<Vec<_>>>()?;
     periods.sort_by_key(|period| period.campaign_id);
     Ok(periods)
 }
@@ -33,7 +43,9 @@ pub fn periods(inputs: &WindowInputs) -> Result<Vec<Period>> {
 impl Period {
     /// The published days of the period that have a table too, oldest first.
     pub fn days_with(&self, inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
-        let mut days = inputs.published.published_days(table, self.first_day, self.through_day)?;
+        let mut days = inputs
+            .published
+            .published_days(table, self.first_day, self.through_day)?;
         days.retain(|day| self.published.contains(day));
         Ok(days)
     }
@@ -54,7 +66,10 @@ impl Period {
         Ok([
             day(self.first_day).alias("first_day"),
             count(all - self.published.len(), "missing_days"),
-            count(self.days_with(inputs, &CONTENT_DAILY)?.len(), "content_days"),
+            count(
+                self.days_with(inputs, &CONTENT_DAILY)?.len(),
+                "content_days",
+            ),
             count(self.days_with(inputs, &AD_HOURLY)?.len(), "ad_days"),
         ])
     }
@@ -67,8 +82,13 @@ impl Period {
     /// The rows of `shop_period` of the campaign: `shop_id` and further columns, by shop.
     pub fn shops(&self, inputs: &WindowInputs, columns: &[&str]) -> Result<DataFrame> {
         let columns: Vec<&str> = ["shop_id"].iter().chain(columns).copied().collect();
-        let rows = Rows { campaign_id: Some(self.campaign_id), shops: None };
-        inputs.published.read_all(&SHOP_PERIOD, inputs.day, &columns, rows)
+        let rows = Rows {
+            campaign_id: Some(self.campaign_id),
+            shops: None,
+        };
+        inputs
+            .published
+            .read_all(&SHOP_PERIOD, inputs.day, &columns, rows)
     }
 }
 

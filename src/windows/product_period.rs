@@ -35,15 +35,22 @@ pub fn product_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         let shops = shop_ids(&period.shops(inputs, &[])?)?;
         let days = period.days_with(inputs, &PRODUCT_DAILY)?;
         let (table, key) = (&PRODUCT_DAILY, &["shop_id", "product_id"]);
-        let daily = DailyRows { table, days: &days, campaign_id: None, key, columns: &COLUMNS };
+        let daily = DailyRows {
+            table,
+            days: &days,
+            campaign_id: None,
+            key,
+            columns: &COLUMNS,
+        };
         let campaign_products = campaign_products(inputs, &period);
         daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = sums.with_columns(period.columns(period.published().len())).with_columns([
-                metrics::add_to_cart_rate(),
-                metrics::ctr(),
-                metrics::ctor(),
-            ]);
-            emit(with_campaign_flag(table.collect()?, campaign_products.as_ref())?)
+            let table = sums
+                .with_columns(period.columns(period.published().len()))
+                .with_columns([metrics::add_to_cart_rate(), metrics::ctr(), metrics::ctor()]);
+            emit(with_campaign_flag(
+                table.collect()?,
+                campaign_products.as_ref(),
+            )?)
         })?;
     }
     Ok(())
@@ -53,13 +60,26 @@ pub fn product_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
 fn campaign_products(inputs: &WindowInputs, period: &Period) -> Option<HashSet<(i64, i64)>> {
     let products = inputs.snapshots.campaign_products()?.iter();
     let of_campaign = products.filter(|product| product.campaign_id == period.campaign_id);
-    Some(of_campaign.map(|product| (product.shop_id, product.product_id)).collect())
+    Some(
+        of_campaign
+            .map(|product| (product.shop_id, product.product_id))
+            .collect(),
+    )
 }
 
 /// Adds `is_campaign_product`.
-fn with_campaign_flag(mut table: DataFrame, products: Option<&HashSet<(i64, i64)>>) -> Result<DataFrame> {
-    let (shops, ids) = (table.column("shop_id")?.i64()?, table.column("product_id")?.i64()?);
-    let flags = shops.iter().zip(ids.iter()).map(|(shop, product)| Some(products?.contains(&(shop?, product?))));
+fn with_campaign_flag(
+    mut table: DataFrame,
+    products: Option<&HashSet<(i64, i64)>>,
+) -> Result<DataFrame> {
+    let (shops, ids) = (
+        table.column("shop_id")?.i64()?,
+        table.column("product_id")?.i64()?,
+    );
+    let flags = shops
+        .iter()
+        .zip(ids.iter())
+        .map(|(shop, product)| Some(products?.contains(&(shop?, product?))));
     let flags = columns::flags("is_campaign_product", flags.collect::<Vec<_>>());
     table.with_column(flags)?;
     Ok(table)

@@ -1,4 +1,5 @@
-//! shop_benchmark: each shop's own value beside the average and the quartiles of its comparable shops.
+//! shop_benchmark: each shop's own value beside the average and the quartiles of its comparable
+//! shops.
 
 use std::ops::Range;
 
@@ -24,8 +25,15 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn new(scope: &Scope, shop: usize, metric: usize) -> Row<'_> {
-        let benchmark = scope.benchmark_of(shop, metric).map(|(cohort, summary)| (cohort.tier, summary));
-        Row { shop, metric, value: scope.candidates.value(shop, metric), benchmark }
+        let benchmark = scope
+            .benchmark_of(shop, metric)
+            .map(|(cohort, summary)| (cohort.tier, summary));
+        Row {
+            shop,
+            metric,
+            value: scope.candidates.value(shop, metric),
+            benchmark,
+        }
     }
 
     fn difference_pct(&self) -> Option<f64> {
@@ -39,7 +47,8 @@ impl Row<'_> {
     }
 }
 
-/// Where a value lies among the quartiles of its cohort, as published; equal to one counts as above it.
+/// Where a value lies among the quartiles of its cohort, as published; equal to one counts as above
+/// it.
 fn position(value: f64, quartiles: &Summary) -> &'static str {
     match value {
         value if value < quartiles.p25 => "BELOW_P25",
@@ -53,7 +62,8 @@ fn position(value: f64, quartiles: &Summary) -> &'static str {
 ///
 /// Grain: each shop that is a peer candidate in a scope and campaign, and metric.
 ///
-/// Null: `benchmark` and `position` where no cohort of the category with the shop's tier or a higher one is published.
+/// Null: `benchmark` and `position` where no cohort of the category with the shop's tier or a
+/// higher one is published.
 ///
 /// Example: value 4, quartiles 1, 4 and 6 -> P50_TO_P75.
 ///
@@ -65,23 +75,45 @@ pub fn shop_benchmark(
     config: &Config,
 ) -> Result<DataFrame> {
     let metrics = metrics_by_name();
-    let rows: Vec<Row> =
-        shops.flat_map(|shop| metrics.iter().map(move |metric| Row::new(scope, shop, *metric))).collect();
+    let rows: Vec<Row> = shops
+        .flat_map(|shop| {
+            metrics
+                .iter()
+                .map(move |metric| Row::new(scope, shop, *metric))
+        })
+        .collect();
     let tier = |position: usize| config.tiers[position].name.as_str();
     Ok(DataFrame::new(
         rows.len(),
         vec![
             columns::texts("scope", rows.iter().map(|_| scope.name)),
             columns::ints("campaign_id", rows.iter().map(|_| scope.campaign_id)),
-            columns::ints("shop_id", rows.iter().map(|r| scope.candidates.shop_ids[r.shop])),
+            columns::ints(
+                "shop_id",
+                rows.iter().map(|r| scope.candidates.shop_ids[r.shop]),
+            ),
             columns::texts("metric", rows.iter().map(|r| METRICS[r.metric].name)),
             columns::texts("category", rows.iter().map(|r| scope.category_of(r.shop))),
-            columns::texts("tier", rows.iter().map(|r| tier(scope.candidates.tier(r.shop)))),
-            columns::days("benchmark_day", rows.iter().map(|_| day_number(benchmark.day))),
+            columns::texts(
+                "tier",
+                rows.iter().map(|r| tier(scope.candidates.tier(r.shop))),
+            ),
+            columns::days(
+                "benchmark_day",
+                rows.iter().map(|_| day_number(benchmark.day)),
+            ),
             columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
             columns::doubles("value", rows.iter().map(|r| r.value)),
-            columns::texts("benchmark_tier", rows.iter().map(|r| r.benchmark.map(|(position, _)| tier(position)))),
-            columns::doubles("benchmark", rows.iter().map(|r| r.benchmark.map(|(_, summary)| summary.mean))),
+            columns::texts(
+                "benchmark_tier",
+                rows.iter()
+                    .map(|r| r.benchmark.map(|(position, _)| tier(position))),
+            ),
+            columns::doubles(
+                "benchmark",
+                rows.iter()
+                    .map(|r| r.benchmark.map(|(_, summary)| summary.mean)),
+            ),
             columns::doubles("difference_pct", rows.iter().map(Row::difference_pct)),
             columns::texts("position", rows.iter().map(Row::position)),
         ],
@@ -94,9 +126,23 @@ mod tests {
 
     #[test]
     fn equal_to_a_quartile_counts_as_above_it() {
-        let quartiles = |p25, p50, p75| Summary { peer_count: 3, mean: 0.0, p25, p50, p75 };
-        let positions = [0.9, 1.0, 3.9, 4.0, 5.9, 6.0].map(|value| position(value, &quartiles(1.0, 4.0, 6.0)));
-        let expected = ["BELOW_P25", "P25_TO_P50", "P25_TO_P50", "P50_TO_P75", "P50_TO_P75", "ABOVE_P75"];
+        let quartiles = |p25, p50, p75| Summary {
+            peer_count: 3,
+            mean: 0.0,
+            p25,
+            p50,
+            p75,
+        };
+        let positions =
+            [0.9, 1.0, 3.9, 4.0, 5.9, 6.0].map(|value| position(value, &quartiles(1.0, 4.0, 6.0)));
+        let expected = [
+            "BELOW_P25",
+            "P25_TO_P50",
+            "P25_TO_P50",
+            "P50_TO_P75",
+            "P50_TO_P75",
+            "ABOVE_P75",
+        ];
         assert_eq!(positions, expected);
         assert_eq!(position(2.0, &quartiles(2.0, 2.0, 5.0)), "P50_TO_P75");
         assert_eq!(position(2.0, &quartiles(2.0, 2.0, 2.0)), "ABOVE_P75");

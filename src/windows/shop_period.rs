@@ -38,7 +38,8 @@ const COLUMNS: [(&str, Adds); 23] = [
     ("category", Adds::LatestIfKnown),
 ];
 
-/// Grain: each campaign of the day and shop of its `campaign_shops` with a published row in the period.
+/// Grain: each campaign of the day and shop of its `campaign_shops` with a published row in the
+/// period.
 ///
 /// Null: a sum is null where its value is null on every day.
 ///
@@ -48,7 +49,13 @@ pub fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         let registered = registered(inputs, &period);
         let shops: Vec<i64> = registered.iter().map(|shop| shop.shop_id).collect();
         let (table, days) = (&SHOP_DAILY, period.published());
-        let daily = DailyRows { table, days, campaign_id: None, key: &["shop_id"], columns: &COLUMNS };
+        let daily = DailyRows {
+            table,
+            days,
+            campaign_id: None,
+            key: &["shop_id"],
+            columns: &COLUMNS,
+        };
         let of_days = period.columns_of_days(inputs)?;
         daily.add_up(inputs, &shops, &mut |sums, _| {
             let table = inner_join(sums, targets(&registered)?.lazy(), &["shop_id"])
@@ -71,7 +78,9 @@ pub fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
 /// The campaign's registrations, by shop.
 fn registered<'a>(inputs: &WindowInputs<'a>, period: &Period) -> Vec<&'a CampaignShop> {
     let shops = inputs.snapshots.campaign_shops.iter();
-    let mut registered: Vec<&CampaignShop> = shops.filter(|s| s.campaign_id == period.campaign_id).collect();
+    let mut registered: Vec<&CampaignShop> = shops
+        .filter(|s| s.campaign_id == period.campaign_id)
+        .collect();
     registered.sort_unstable_by_key(|shop| shop.shop_id);
     registered
 }

@@ -23,26 +23,42 @@ struct Pace {
 
 impl Pace {
     fn greater(self, other: Pace) -> Pace {
-        if other.items * self.days > self.items * other.days { other } else { self }
+        if other.items * self.days > self.items * other.days {
+            other
+        } else {
+            self
+        }
     }
 }
 
 /// Grain: each SKU of `inventory`.
 ///
-/// Formula: `daily_sales` is the greater of the mean items sold per published day over 7 and over 30 days; whether the
-/// stock lasts for the horizon is compared as fractions, never on rounded doubles.
-/// Null: `days_of_cover` without recent sales; `is_campaign_product` where `campaign_products` is absent.
+/// Formula: `daily_sales` is the greater of the mean items sold per published day over 7 and over
+/// 30 days; whether the stock lasts for the horizon is compared as fractions, never on rounded
+/// doubles. Null: `days_of_cover` without recent sales; `is_campaign_product` where
+/// `campaign_products` is absent.
 ///
-/// Example: 9 available and 9 sold in 7 published days last exactly 7 days: SUFFICIENT, not AT_RISK.
+/// Example: 9 available and 9 sold in 7 published days last exactly 7 days: SUFFICIENT, not
+/// AT_RISK.
 ///
 /// Source: SPEC.md section 3.2.
 pub fn stock_status(inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    let mut items: Vec<&InventoryItem> = inputs.snapshots.inventory().unwrap_or_default().iter().collect();
+    let mut items: Vec<&InventoryItem> = inputs
+        .snapshots
+        .inventory()
+        .unwrap_or_default()
+        .iter()
+        .collect();
     items.sort_unstable_by_key(|i| (i.shop_id, i.product_id, i.sku_id));
     let in_campaign = inputs.snapshots.products_of_any_campaign();
     let horizons = horizons(inputs);
     for items in items.chunks(inputs.rows_at_once) {
-        emit(statuses(items, &paces(inputs, items)?, in_campaign.as_ref(), &horizons)?)?;
+        emit(statuses(
+            items,
+            &paces(inputs, items)?,
+            in_campaign.as_ref(),
+            &horizons,
+        )?)?;
     }
     Ok(())
 }
@@ -55,10 +71,16 @@ fn statuses(
     horizons: &HashMap<(i64, i64), i64>,
 ) -> Result<DataFrame> {
     let pace = |i: &&InventoryItem| paces.of(&(i.shop_id, i.product_id, i.sku_id));
-    let horizon = |i: &&InventoryItem| horizons.get(&(i.shop_id, i.product_id)).copied().unwrap_or(HORIZON_DAYS);
+    let horizon = |i: &&InventoryItem| {
+        horizons
+            .get(&(i.shop_id, i.product_id))
+            .copied()
+            .unwrap_or(HORIZON_DAYS)
+    };
     let cover = |i: &&InventoryItem| {
         let pace = pace(i);
-        (pace.items > 0).then(|| (i128::from(i.available_quantity) * pace.days) as f64 / pace.items as f64)
+        (pace.items > 0)
+            .then(|| (i128::from(i.available_quantity) * pace.days) as f64 / pace.items as f64)
     };
     Ok(DataFrame::new(
         items.len(),
@@ -68,13 +90,29 @@ fn statuses(
             columns::ints("sku_id", items.iter().map(|i| i.sku_id)),
             columns::flags(
                 "is_campaign_product",
-                items.iter().map(|i| in_campaign.map(|c| c.contains(&(i.shop_id, i.product_id)))),
+                items
+                    .iter()
+                    .map(|i| in_campaign.map(|c| c.contains(&(i.shop_id, i.product_id)))),
             ),
-            columns::ints("available_quantity", items.iter().map(|i| i.available_quantity)),
-            columns::doubles("daily_sales", items.iter().map(pace).map(|p| p.items as f64 / p.days as f64)),
+            columns::ints(
+                "available_quantity",
+                items.iter().map(|i| i.available_quantity),
+            ),
+            columns::doubles(
+                "daily_sales",
+                items
+                    .iter()
+                    .map(pace)
+                    .map(|p| p.items as f64 / p.days as f64),
+            ),
             columns::doubles("days_of_cover", items.iter().map(cover)),
             columns::ints("horizon_days", items.iter().map(horizon)),
-            columns::texts("stock_status", items.iter().map(|i| status(i.available_quantity, pace(i), horizon(i)))),
+            columns::texts(
+                "stock_status",
+                items
+                    .iter()
+                    .map(|i| status(i.available_quantity, pace(i), horizon(i))),
+            ),
         ],
     )?)
 }
@@ -101,7 +139,14 @@ struct Paces {
 impl Paces {
     fn of(&self, sku: &(i64, i64, i64)) -> Pace {
         let (short, long) = self.sold.get(sku).copied().unwrap_or_default();
-        Pace { items: short, days: self.short_days }.greater(Pace { items: long, days: self.long_days })
+        Pace {
+            items: short,
+            days: self.short_days,
+        }
+        .greater(Pace {
+            items: long,
+            days: self.long_days,
+        })
     }
 }
 
@@ -111,28 +156,46 @@ fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
     shops.dedup();
     let short_first = trailing(inputs.day, SHORT_WINDOW_DAYS);
     let long_first = trailing(inputs.day, LONG_WINDOW_DAYS);
-    let mut published = inputs.published.published_days(&SHOP_DAILY, long_first, inputs.day)?;
+    let mut published = inputs
+        .published
+        .published_days(&SHOP_DAILY, long_first, inputs.day)?;
     // A day whose sales by SKU are lost says nothing about them.
-    let with_skus = inputs.published.published_days(&SKU_DAILY, long_first, inputs.day)?;
+    let with_skus = inputs
+        .published
+        .published_days(&SKU_DAILY, long_first, inputs.day)?;
     published.retain(|day| with_skus.contains(day));
     let mut sold: HashMap<(i64, i64, i64), (i128, i128)> = HashMap::new();
     for day in &published {
         let names = ["shop_id", "product_id", "sku_id", "items_sold"];
-        let rows = Rows { campaign_id: None, shops: Some(&shops) };
-        inputs.published.read(&SKU_DAILY, *day, &names, rows, &mut |rows| {
-            let [shops, products, skus, items] = names.map(|name| rows.column(name));
-            let (shops, products, skus, items) = (shops?.i64()?, products?.i64()?, skus?.i64()?, items?.i64()?);
-            for (((shop, product), sku), items) in shops.iter().zip(products.iter()).zip(skus.iter()).zip(items.iter())
-            {
-                let (Some(shop), Some(product), Some(sku), Some(items)) = (shop, product, sku, items) else { continue };
-                let (short, long) = sold.entry((shop, product, sku)).or_default();
-                *long += i128::from(items);
-                if *day >= short_first {
-                    *short += i128::from(items);
+        let rows = Rows {
+            campaign_id: None,
+            shops: Some(&shops),
+        };
+        inputs
+            .published
+            .read(&SKU_DAILY, *day, &names, rows, &mut |rows| {
+                let [shops, products, skus, items] = names.map(|name| rows.column(name));
+                let (shops, products, skus, items) =
+                    (shops?.i64()?, products?.i64()?, skus?.i64()?, items?.i64()?);
+                for (((shop, product), sku), items) in shops
+                    .iter()
+                    .zip(products.iter())
+                    .zip(skus.iter())
+                    .zip(items.iter())
+                {
+                    let (Some(shop), Some(product), Some(sku), Some(items)) =
+                        (shop, product, sku, items)
+                    else {
+                        continue;
+                    };
+                    let (short, long) = sold.entry((shop, product, sku)).or_default();
+                    *long += i128::from(items);
+                    if *day >= short_first {
+                        *short += i128::from(items);
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })?;
     }
     Ok(Paces {
         sold,
@@ -141,7 +204,8 @@ fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
     })
 }
 
-/// Horizons shorter than the usual one: of products whose campaign ends after the day but within it.
+/// Horizons shorter than the usual one: of products whose campaign ends after the day but within
+/// it.
 fn horizons(inputs: &WindowInputs) -> HashMap<(i64, i64), i64> {
     let days_left: HashMap<i64, i64> = inputs
         .snapshots
@@ -153,7 +217,9 @@ fn horizons(inputs: &WindowInputs) -> HashMap<(i64, i64), i64> {
     let mut horizons = HashMap::new();
     for product in inputs.snapshots.campaign_products().unwrap_or_default() {
         if let Some(left) = days_left.get(&product.campaign_id) {
-            let horizon = horizons.entry((product.shop_id, product.product_id)).or_insert(HORIZON_DAYS);
+            let horizon = horizons
+                .entry((product.shop_id, product.product_id))
+                .or_insert(HORIZON_DAYS);
             *horizon = (*horizon).min(*left);
         }
     }
@@ -175,7 +241,13 @@ mod tests {
 
     #[test]
     fn the_greater_pace_is_found_without_rounding() {
-        let (third, more) = (Pace { items: 1, days: 3 }, Pace { items: 33_334, days: 100_000 });
+        let (third, more) = (
+            Pace { items: 1, days: 3 },
+            Pace {
+                items: 33_334,
+                days: 100_000,
+            },
+        );
         assert_eq!(third.greater(more), more);
         assert_eq!(more.greater(third), more);
     }

@@ -15,7 +15,12 @@ pub struct UntilStopped<'a> {
 }
 
 impl PublishedTables for UntilStopped<'_> {
-    fn published_days(&self, table: &Table, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>> {
+    fn published_days(
+        &self,
+        table: &Table,
+        first: NaiveDate,
+        last: NaiveDate,
+    ) -> Result<Vec<NaiveDate>> {
         self.stop.check()?;
         self.published.published_days(table, first, last)
     }
@@ -56,7 +61,8 @@ mod tests {
     const DAY: &str = "2026-03-10";
     const SHOPS: i64 = 5;
 
-    /// Ten days of five shops, a shop at a time; the run is asked to stop when so many parts were read or given away.
+    /// Ten days of five shops, a shop at a time; the run is asked to stop when so many parts were
+    /// read or given away.
     struct StoppedAfter<'a> {
         parts: usize,
         seen: Cell<usize>,
@@ -73,7 +79,12 @@ mod tests {
     }
 
     impl PublishedTables for StoppedAfter<'_> {
-        fn published_days(&self, _: &Table, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>> {
+        fn published_days(
+            &self,
+            _: &Table,
+            first: NaiveDate,
+            last: NaiveDate,
+        ) -> Result<Vec<NaiveDate>> {
             let oldest = DAY.parse::<NaiveDate>().unwrap() - chrono::Days::new(9);
             Ok(days(first.max(oldest), last).collect())
         }
@@ -86,7 +97,9 @@ mod tests {
             rows: Rows,
             consume: &mut dyn FnMut(DataFrame) -> Result<()>,
         ) -> Result<()> {
-            for shop in (1..=SHOPS).filter(|shop| rows.shops.is_none_or(|shops| shops.contains(shop))) {
+            for shop in
+                (1..=SHOPS).filter(|shop| rows.shops.is_none_or(|shops| shops.contains(shop)))
+            {
                 let value = |name: &&str| value(name, table.column(name).kind, shop);
                 self.saw_part();
                 consume(DataFrame::new(1, names.iter().map(value).collect())?)?;
@@ -108,25 +121,51 @@ mod tests {
         }
     }
 
-    /// Computes a table until a stop after so many parts; how that ended, and how many parts there were.
+    /// Computes a table until a stop after so many parts; how that ended, and how many parts there
+    /// were.
     fn computed(table: &'static Table, parts: usize) -> (Result<()>, usize) {
         let stop = Stop::default();
-        let published = StoppedAfter { parts, seen: Cell::new(0), stop: &stop };
-        let (day, config) = (DAY.parse().unwrap(), Config::parse("baseline = { shops = \"all\" }").unwrap());
-        let registered = |shop_id| CampaignShop { campaign_id: 1, shop_id, target_gmv_cents: None };
+        let published = StoppedAfter {
+            parts,
+            seen: Cell::new(0),
+            stop: &stop,
+        };
+        let (day, config) = (
+            DAY.parse().unwrap(),
+            Config::parse("baseline = { shops = \"all\" }").unwrap(),
+        );
+        let registered = |shop_id| CampaignShop {
+            campaign_id: 1,
+            shop_id,
+            target_gmv_cents: None,
+        };
         let mut snapshots = Snapshots::default();
         let first_day = "2026-03-01".parse().unwrap();
-        snapshots.campaigns = vec![Campaign { campaign_id: 1, first_day, last_day: day }];
+        snapshots.campaigns = vec![Campaign {
+            campaign_id: 1,
+            first_day,
+            last_day: day,
+        }];
         snapshots.campaign_shops = (1..=SHOPS).map(registered).collect();
         let ended = if table.stage == Stage::Benchmark {
-            let benchmark = BenchmarkDay { day, fallback_reason: None };
+            let benchmark = BenchmarkDay {
+                day,
+                fallback_reason: None,
+            };
             benchmark_tables(&benchmark, &config, &published, 1, &stop, &mut |_, _| {
                 published.saw_part();
                 Ok(())
             })
         } else {
             let (snapshots, config) = (&snapshots, &config);
-            let inputs = WindowInputs { day, config, snapshots, published: &published, rows_at_once: 1, stop: &stop };
+            let inputs = WindowInputs {
+                day,
+                config,
+                snapshots,
+                published: &published,
+                rows_at_once: 1,
+                stop: &stop,
+            };
             window_table(table, &inputs, &mut |_| {
                 published.saw_part();
                 Ok(())
@@ -137,16 +176,34 @@ mod tests {
 
     #[test]
     fn every_window_and_benchmark_table_ends_with_the_part_at_which_the_run_is_asked_to_stop() {
-        for table in TABLES.into_iter().filter(|table| table.stage != Stage::Rollup) {
+        for table in TABLES
+            .into_iter()
+            .filter(|table| table.stage != Stage::Rollup)
+        {
             let (ended, all) = computed(table, usize::MAX);
             ended.unwrap();
             // Only stock_status reads nothing, as there is no stock.
-            assert!(all > 2 * SHOPS as usize || table.name == "stock_status", "{}: {all} parts", table.name);
-            for parts in [1, all / 3, all / 2, all - 1].into_iter().filter(|parts| (1..all).contains(parts)) {
+            assert!(
+                all > 2 * SHOPS as usize || table.name == "stock_status",
+                "{}: {all} parts",
+                table.name
+            );
+            for parts in [1, all / 3, all / 2, all - 1]
+                .into_iter()
+                .filter(|parts| (1..all).contains(parts))
+            {
                 let (ended, seen) = computed(table, parts);
-                assert!(ended.is_err_and(|error| error.is::<Stopped>()), "{}, part {parts} of {all}", table.name);
+                assert!(
+                    ended.is_err_and(|error| error.is::<Stopped>()),
+                    "{}, part {parts} of {all}",
+                    table.name
+                );
                 // The next one at most: it is read, and nothing is done with it.
-                assert!(seen <= parts + 1, "{}: {seen} parts after a stop at {parts} of {all}", table.name);
+                assert!(
+                    seen <= parts + 1,
+                    "{}: {seen} parts after a stop at {parts} of {all}",
+                    table.name
+                );
             }
         }
     }

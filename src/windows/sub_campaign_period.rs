@@ -16,7 +16,8 @@ const COLUMNS: [(&str, Adds); 5] = [
     ("gmv", Adds::Sum),
 ];
 
-/// Grain: each campaign, shop of shop_period and sub-campaign of that campaign with a row in the period.
+/// Grain: each campaign, shop of shop_period and sub-campaign of that campaign with a row in the
+/// period.
 ///
 /// Source: SPEC.md section 3.2.
 pub fn sub_campaign_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
@@ -33,7 +34,11 @@ pub fn sub_campaign_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         };
         daily.add_up(inputs, &shops, &mut |sums, _| {
             let table = sums.with_columns(period.columns(days.len())).collect()?;
-            emit(metrics::with_gmv_rank(table, &["shop_id"], "sub_campaign_id")?)
+            emit(metrics::with_gmv_rank(
+                table,
+                &["shop_id"],
+                "sub_campaign_id",
+            )?)
         })?;
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! What the values of peers come to: mean and smoothed quartiles, and whether one of them dominates their sum.
+//! What the values of peers come to: mean and smoothed quartiles, and whether one of them dominates
+//! their sum.
 
 use std::ops::RangeInclusive;
 
@@ -27,7 +28,9 @@ pub enum Sample {
 impl Sample {
     /// Whether one peer holds more than the share of a sum > 0, exactly.
     pub fn is_dominated(&self, share: Share) -> bool {
-        let Sample::Whole { parts, .. } = self else { return false };
+        let Sample::Whole { parts, .. } = self else {
+            return false;
+        };
         let sum: i128 = parts.iter().map(|part| i128::from(*part)).sum();
         let greatest = i128::from(parts.iter().copied().max().unwrap_or(0));
         sum > 0 && greatest * share.denominator > share.numerator * sum
@@ -44,7 +47,13 @@ impl Sample {
             Sample::Double(values) => values.sort_unstable_by(f64::total_cmp),
         }
         let [p25, p50, p75] = [1, 2, 3].map(|quarters| self.quartile_of_sorted(quarters));
-        Summary { peer_count: self.count() as i64, mean, p25, p50, p75 }
+        Summary {
+            peer_count: self.count() as i64,
+            mean,
+            p25,
+            p50,
+            p75,
+        }
     }
 
     pub fn count(&self) -> usize {
@@ -67,8 +76,9 @@ impl Sample {
     }
 }
 
-/// The positions in `count` sorted values whose mean is a quartile: with `h = (count - 1) * quarters / 4`, from one below
-/// `floor(h)` to one above `ceil(h)`, as far as they exist. None is one shop's value.
+/// The positions in `count` sorted values whose mean is a quartile: with `h = (count - 1) *
+/// quarters / 4`, from one below `floor(h)` to one above `ceil(h)`, as far as they exist. None is
+/// one shop's value.
 fn smoothed_positions(count: usize, quarters: usize) -> RangeInclusive<usize> {
     let four_h = (count - 1) * quarters;
     (four_h / 4).saturating_sub(1)..=(four_h.div_ceil(4) + 1).min(count - 1)
@@ -104,16 +114,25 @@ mod tests {
         assert_eq!(positions(12), [1..=4, 4..=7, 7..=10]);
         // h is 6 755 399 441 055 746 and a quarter, which no double holds.
         let count = (1 << 53) + 4;
-        assert_eq!(smoothed_positions(count, 3), (6_755_399_441_055_746 - 1)..=(6_755_399_441_055_747 + 1));
+        assert_eq!(
+            smoothed_positions(count, 3),
+            (6_755_399_441_055_746 - 1)..=(6_755_399_441_055_747 + 1)
+        );
     }
 
     #[test]
     fn quartiles_of_money_are_exact_sums_divided_once() {
         // 0.10, 0.20, 0.40, 0.80, 1.60: 0.70 / 3, 1.40 / 3, 2.80 / 3.
-        let sample = Sample::Whole { parts: vec![160, 10, 80, 20, 40], per_unit: 100 };
+        let sample = Sample::Whole {
+            parts: vec![160, 10, 80, 20, 40],
+            per_unit: 100,
+        };
         let quartiles = [70.0 / 300.0, 140.0 / 300.0, 280.0 / 300.0];
         let summary = sample.summary();
-        assert_eq!(([summary.p25, summary.p50, summary.p75], summary.mean), (quartiles, 310.0 / 500.0));
+        assert_eq!(
+            ([summary.p25, summary.p50, summary.p75], summary.mean),
+            (quartiles, 310.0 / 500.0)
+        );
     }
 
     #[test]
@@ -121,21 +140,41 @@ mod tests {
         // 0.1 + 0.1 + 0.1 is more than 0.3.
         let summary = Sample::Double(vec![0.1; 5]).summary();
         assert_eq!([summary.p25, summary.p50, summary.p75], [0.1; 3]);
-        let summary = Sample::Whole { parts: vec![10; 5], per_unit: 100 }.summary();
+        let summary = Sample::Whole {
+            parts: vec![10; 5],
+            per_unit: 100,
+        }
+        .summary();
         assert_eq!([summary.p25, summary.p50, summary.p75], [0.1; 3]);
     }
 
     #[test]
     fn doubles_are_added_in_their_order() {
         let values = [1e16, 1.0, -1e16, 1.0];
-        assert_eq!(Sample::Double(values.to_vec()).summary().mean, 0.25, "1e16 + 1 is 1e16");
+        assert_eq!(
+            Sample::Double(values.to_vec()).summary().mean,
+            0.25,
+            "1e16 + 1 is 1e16"
+        );
     }
 
     #[test]
     fn exactly_the_share_does_not_dominate_and_a_sum_of_0_has_no_dominant_peer() {
-        let half = Share { numerator: 1, denominator: 2 };
-        let is_dominated = |parts: &[i64]| Sample::Whole { parts: parts.to_vec(), per_unit: 1 }.is_dominated(half);
+        let half = Share {
+            numerator: 1,
+            denominator: 2,
+        };
+        let is_dominated = |parts: &[i64]| {
+            Sample::Whole {
+                parts: parts.to_vec(),
+                per_unit: 1,
+            }
+            .is_dominated(half)
+        };
         assert!(!is_dominated(&[2, 1, 1]) && is_dominated(&[3, 1, 1]) && !is_dominated(&[0, 0]));
-        assert!(!Sample::Double(vec![1.0, 0.0]).is_dominated(half), "a ratio has no sum that can be dominated");
+        assert!(
+            !Sample::Double(vec![1.0, 0.0]).is_dominated(half),
+            "a ratio has no sum that can be dominated"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Bad exports and wrong commands: one screen that names the file and the remedy, and nothing published is touched.
+//! Bad exports and wrong commands: one screen that names the file and the remedy, and nothing
+//! published is touched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,10 +22,15 @@ impl Published {
     pub fn new() -> Published {
         let folder = TempDir::new().unwrap();
         let exports = Path::new(REPOSITORY).join("sample_data/exports");
-        for dataset in fs::read_dir(&exports).unwrap().map(|d| d.unwrap().file_name()) {
+        for dataset in fs::read_dir(&exports)
+            .unwrap()
+            .map(|d| d.unwrap().file_name())
+        {
             for day in ["dt=2026-03-13", "dt=2026-03-14"] {
-                let (from, to) =
-                    (exports.join(&dataset).join(day), folder.path().join("exports").join(&dataset).join(day));
+                let (from, to) = (
+                    exports.join(&dataset).join(day),
+                    folder.path().join("exports").join(&dataset).join(day),
+                );
                 if !from.exists() {
                     continue;
                 }
@@ -34,14 +40,21 @@ impl Published {
                 }
             }
         }
-        let mut published = Published { folder, before: BTreeMap::new() };
+        let mut published = Published {
+            folder,
+            before: BTreeMap::new(),
+        };
         assert_eq!(published.run("run", &[]).code, 0);
         published.before = published.tables();
         published
     }
 
     pub fn export(&self, dataset: &str) -> PathBuf {
-        self.folder.path().join("exports").join(dataset).join("dt=2026-03-14")
+        self.folder
+            .path()
+            .join("exports")
+            .join(dataset)
+            .join("dt=2026-03-14")
     }
 
     pub fn part(&self, dataset: &str) -> PathBuf {
@@ -50,17 +63,32 @@ impl Published {
 
     /// `more` may name another job file, and other exports and results.
     pub fn run(&self, command: &str, more: &[&str]) -> Outcome {
-        let (exports, results) = (self.folder.path().join("exports"), self.folder.path().join("results"));
+        let (exports, results) = (
+            self.folder.path().join("exports"),
+            self.folder.path().join("results"),
+        );
         let config = format!("{REPOSITORY}/jobs/daily.toml");
-        let places =
-            ["--config", &config, "--exports", exports.to_str().unwrap(), "--results", results.to_str().unwrap()];
+        let places = [
+            "--config",
+            &config,
+            "--exports",
+            exports.to_str().unwrap(),
+            "--results",
+            results.to_str().unwrap(),
+        ];
         let mut args = vec![command, "--day", DAY, "--quiet"];
-        args.extend(places.chunks(2).filter(|place| !more.contains(&place[0])).flatten());
+        args.extend(
+            places
+                .chunks(2)
+                .filter(|place| !more.contains(&place[0]))
+                .flatten(),
+        );
         args.extend(more);
         etl(&args)
     }
 
-    /// Every file of every table; not the manifests and the quarantine, which tell of the failed run.
+    /// Every file of every table; not the manifests and the quarantine, which tell of the failed
+    /// run.
     pub fn tables(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.folder.path().join("results")];
@@ -83,14 +111,28 @@ impl Published {
         let ended = self.run("run", &[]);
         assert_eq!(ended.code, 65, "{}", ended.stderr);
         for text in says {
-            assert!(ended.stderr.contains(text), "{text:?} is not in:\n{}", ended.stderr);
+            assert!(
+                ended.stderr.contains(text),
+                "{text:?} is not in:\n{}",
+                ended.stderr
+            );
         }
-        assert!(ended.stderr.lines().count() <= 24, "more than one screen:\n{}", ended.stderr);
+        assert!(
+            ended.stderr.lines().count() <= 24,
+            "more than one screen:\n{}",
+            ended.stderr
+        );
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
         assert!(self.tables() == self.before, "a published file was touched");
         let again = self.run("run", &["--format", "json"]);
-        assert_eq!((again.code, again.json["outcome"].as_str()), (65, Some("blocked")));
-        assert_eq!(again.json["benchmark_day"], DAY, "benchmarks that the day made itself stay");
+        assert_eq!(
+            (again.code, again.json["outcome"].as_str()),
+            (65, Some("blocked"))
+        );
+        assert_eq!(
+            again.json["benchmark_day"], DAY,
+            "benchmarks that the day made itself stay"
+        );
         ended
     }
 }
@@ -99,9 +141,23 @@ impl Published {
 fn a_truncated_file_blocks_the_day() {
     let day = Published::new();
     let bytes = fs::read(day.part("order_lines")).unwrap();
-    for length in [0, 4, 11, 12, 100, bytes.len() / 2, bytes.len() - 9, bytes.len() - 1] {
+    for length in [
+        0,
+        4,
+        11,
+        12,
+        100,
+        bytes.len() / 2,
+        bytes.len() - 9,
+        bytes.len() - 1,
+    ] {
         fs::write(day.part("order_lines"), &bytes[..length]).unwrap();
-        day.is_blocked(&["order_lines", "part-0.parquet", "a Parquet file", "export the file again"]);
+        day.is_blocked(&[
+            "order_lines",
+            "part-0.parquet",
+            "a Parquet file",
+            "export the file again",
+        ]);
     }
 }
 
@@ -114,8 +170,17 @@ fn flipped_bytes_never_end_in_a_panic() {
         damaged[position] ^= 0xff;
         fs::write(day.part("shops"), damaged).unwrap();
         let ended = day.run("validate", &[]);
-        assert!([0, 65].contains(&ended.code), "byte {position}: exit {} {}", ended.code, ended.stderr);
-        assert!(!ended.stderr.contains("panicked"), "byte {position}: {}", ended.stderr);
+        assert!(
+            [0, 65].contains(&ended.code),
+            "byte {position}: exit {} {}",
+            ended.code,
+            ended.stderr
+        );
+        assert!(
+            !ended.stderr.contains("panicked"),
+            "byte {position}: {}",
+            ended.stderr
+        );
     }
 }
 
@@ -141,9 +206,18 @@ fn a_lying_success_list_blocks_the_day() {
         format!(r#"{{"files":[{{"name":"{name}","size_bytes":{size},"row_count":{rows}}}]}}"#)
     };
     for (list, says) in [
-        (list("part-0.parquet", size + 1, 59), "bytes, as _SUCCESS lists it"),
-        (list("part-0.parquet", size, 60), "60 rows, as _SUCCESS lists it"),
-        (list("part-1.parquet", size, 59), "a file, as _SUCCESS lists it"),
+        (
+            list("part-0.parquet", size + 1, 59),
+            "bytes, as _SUCCESS lists it",
+        ),
+        (
+            list("part-0.parquet", size, 60),
+            "60 rows, as _SUCCESS lists it",
+        ),
+        (
+            list("part-1.parquet", size, 59),
+            "a file, as _SUCCESS lists it",
+        ),
         (r#"{"files":[]}"#.to_owned(), "a file that it does not list"),
         ("done".to_owned(), "write _SUCCESS empty or with its list"),
     ] {
@@ -157,20 +231,40 @@ fn rows_whose_scope_a_broken_export_decides_are_not_called_out_of_scope() {
     let day = Published::new();
     let counted = |ended: &Outcome| -> Vec<String> {
         let datasets = ended.json["days"][0]["datasets"].as_array().unwrap();
-        datasets.iter().map(|d| d["dataset"].as_str().unwrap().to_owned()).collect()
+        datasets
+            .iter()
+            .map(|d| d["dataset"].as_str().unwrap().to_owned())
+            .collect()
     };
     let all = counted(&day.run("validate", &["--format", "json"]));
     assert_eq!(all.len(), 10);
-    for (broken, unknown) in
-        [("shops", &["shops", "ad_hours"][..]), ("campaigns", &["campaigns", "campaign_shops", "campaign_products"])]
-    {
+    for (broken, unknown) in [
+        ("shops", &["shops", "ad_hours"][..]),
+        (
+            "campaigns",
+            &["campaigns", "campaign_shops", "campaign_products"],
+        ),
+    ] {
         let whole = fs::read(day.part(broken)).unwrap();
         fs::write(day.part(broken), "nothing").unwrap();
         let text = day.run("validate", &[]);
         assert_eq!(text.code, 65);
-        assert!(text.stdout.contains("blocked; a run would publish nothing of its own"), "{}", text.stdout);
-        let expected: Vec<&String> = all.iter().filter(|name| !unknown.contains(&name.as_str())).collect();
-        assert_eq!(counted(&day.run("validate", &["--format", "json"])).iter().collect::<Vec<_>>(), expected);
+        assert!(
+            text.stdout
+                .contains("blocked; a run would publish nothing of its own"),
+            "{}",
+            text.stdout
+        );
+        let expected: Vec<&String> = all
+            .iter()
+            .filter(|name| !unknown.contains(&name.as_str()))
+            .collect();
+        assert_eq!(
+            counted(&day.run("validate", &["--format", "json"]))
+                .iter()
+                .collect::<Vec<_>>(),
+            expected
+        );
         fs::write(day.part(broken), whole).unwrap();
     }
 }
@@ -183,9 +277,16 @@ fn a_blocked_day_fits_a_terminal() {
     assert_eq!(day.run("run", &[]).code, 65);
     for command in ["status", "plan", "validate"] {
         let shown = day.run(command, &[]).stdout;
-        let widest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+        let widest = shown
+            .lines()
+            .map(|line| line.chars().count())
+            .max()
+            .unwrap();
         assert!(widest <= 100, "{widest} columns:\n{shown}");
-        assert!(shown.contains("2026-03-14"), "a day is never broken over lines:\n{shown}");
+        assert!(
+            shown.contains("2026-03-14"),
+            "a day is never broken over lines:\n{shown}"
+        );
     }
 }
 
@@ -204,13 +305,24 @@ fn an_optional_export_that_is_damaged_is_left_out_and_told() {
     let ended = day.run("run", &[]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("contents") && ended.stderr.contains("tables and columns that need it are left out"),
+        ended.stderr.contains("contents")
+            && ended
+                .stderr
+                .contains("tables and columns that need it are left out"),
         "{}",
         ended.stderr
     );
-    assert!(!day.folder.path().join("results/content_daily/dt=2026-03-14/part-0.parquet").exists());
+    assert!(
+        !day.folder
+            .path()
+            .join("results/content_daily/dt=2026-03-14/part-0.parquet")
+            .exists()
+    );
     let strict = day.run("run", &["--strict", "--format", "json"]);
-    assert_eq!((strict.code, strict.json["outcome"].as_str()), (65, Some("up_to_date")));
+    assert_eq!(
+        (strict.code, strict.json["outcome"].as_str()),
+        (65, Some("up_to_date"))
+    );
     assert_eq!(strict.json["skipped"][1]["table"], "content_daily");
 }
 
@@ -220,7 +332,16 @@ fn exports_that_do_not_exist_are_a_failed_store() {
     let config = format!("{REPOSITORY}/jobs/daily.toml");
     let missing = folder.path().join("nowhere");
     let results = folder.path().join("results");
-    let args = ["run", "--day", DAY, "--config", &config, "--exports", missing.to_str().unwrap(), "--results"];
+    let args = [
+        "run",
+        "--day",
+        DAY,
+        "--config",
+        &config,
+        "--exports",
+        missing.to_str().unwrap(),
+        "--results",
+    ];
     let ended = etl(&[&args[..], &[results.to_str().unwrap(), "--format", "json"]].concat());
     assert_eq!(ended.code, 74);
     assert_eq!(ended.json["exit_code"], 74);
@@ -232,12 +353,26 @@ fn a_wrong_job_file_is_named_with_what_is_wrong() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("job.toml");
     fs::write(&config, "time_zone = \"Mars/Olympus\"\n").unwrap();
-    let ended = etl(&["status", "--config", config.to_str().unwrap(), "--format", "json"]);
+    let ended = etl(&[
+        "status",
+        "--config",
+        config.to_str().unwrap(),
+        "--format",
+        "json",
+    ]);
     assert_eq!(ended.code, 78);
-    assert!(ended.stderr.contains("job.toml") && ended.stderr.contains("not an IANA name"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("job.toml") && ended.stderr.contains("not an IANA name"),
+        "{}",
+        ended.stderr
+    );
     let ended = etl(&["status", "--config", "no/such/file.toml"]);
     assert_eq!(ended.code, 78);
-    assert!(ended.stderr.contains("no/such/file.toml"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no/such/file.toml"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -257,13 +392,25 @@ fn a_wrong_command_line_exits_with_2_and_says_what_would_be_right() {
         let ended = etl(args);
         assert_eq!(ended.code, 2, "{args:?}");
     }
-    let says = |args: &[&str], text: &str| assert!(etl(args).stderr.contains(text), "{args:?} does not say {text:?}");
-    says(&["run", "--day", "9999-01-01"], "its year is not from 1970 to 9998");
+    let says = |args: &[&str], text: &str| {
+        assert!(
+            etl(args).stderr.contains(text),
+            "{args:?} does not say {text:?}"
+        )
+    };
+    says(
+        &["run", "--day", "9999-01-01"],
+        "its year is not from 1970 to 9998",
+    );
     says(
         &["plan", "--from", "2026-03-02", "--to", "2026-03-01"],
         "--from 2026-03-02 is after --to 2026-03-01: give the first day and then the last",
     );
-    assert!(etl(&["run", "--day", "14.3.2026"]).stderr.contains("not a day such as 2026-03-14"));
+    assert!(
+        etl(&["run", "--day", "14.3.2026"])
+            .stderr
+            .contains("not a day such as 2026-03-14")
+    );
     assert_eq!(etl(&["walk", "--format", "json"]).json["exit_code"], 2);
 }
 

@@ -1,10 +1,13 @@
-//! The hand-worked cases of `tests/cases`: each folder is written as exports, run, and compared cell by cell.
+//! The hand-worked cases of `tests/cases`: each folder is written as exports, run, and compared
+//! cell by cell.
 //!
-//! tests/README.md says how a case is written. What a case leaves out has a default, chosen to be neutral:
+//! tests/README.md says how a case is written. What a case leaves out has a default, chosen to be
+//! neutral:
 //!
-//! 1. Every day that an input file names gets all ten exports. Where the case gives none, `order_lines`,
-//!    `product_traffic` and `shops` hold one row of the filler shop 900 (no category, sales and traffic of 0), so that the
-//!    day is not blocked; the others are final without rows. The filler shop is left out of every comparison.
+//! 1. Every day that an input file names gets all ten exports. Where the case gives none,
+//!    `order_lines`, `product_traffic` and `shops` hold one row of the filler shop 900 (no
+//!    category, sales and traffic of 0), so that the day is not blocked; the others are final
+//!    without rows. The filler shop is left out of every comparison.
 //! 2. A column that is left out has the value of `default_cell`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +17,10 @@ use std::sync::Arc;
 
 use arrow_array::types::{ArrowPrimitiveType, Decimal256Type, Int32Type};
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, DictionaryArray, Float64Array, Int8Array,
-    Int16Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray, TimestampMicrosecondArray,
-    TimestampMillisecondArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, DictionaryArray,
+    Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, LargeStringArray, RecordBatch,
+    StringArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    UInt32Array, UInt64Array,
 };
 use arrow_schema::{Field, Schema};
 use campaign_etl::contracts::datasets::{DATASETS, dataset};
@@ -112,7 +116,13 @@ cases! {
 #[test]
 fn every_folder_of_cases_is_run() {
     let folders = list(&cases_root()).into_iter().collect::<BTreeSet<_>>();
-    assert_eq!(folders, NAMES.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>());
+    assert_eq!(
+        folders,
+        NAMES
+            .iter()
+            .map(|n| (*n).to_owned())
+            .collect::<BTreeSet<_>>()
+    );
 }
 
 /// `case.toml`.
@@ -151,7 +161,8 @@ struct Step {
     no_rows: Vec<String>,
     #[serde(default)]
     not_final: Vec<String>,
-    /// A `_SUCCESS` with a list of files: `dataset day right|lying_size|lying_row_count|extra_file|missing_file`.
+    /// A `_SUCCESS` with a list of files: `dataset day
+    /// right|lying_size|lying_row_count|extra_file|missing_file`.
     #[serde(default)]
     success: Vec<String>,
     /// Files that are not Parquet: `dataset day name`.
@@ -166,7 +177,10 @@ fn check_case(name: &str) {
     let folder = cases_root().join(name);
     let text = fs::read_to_string(folder.join("case.toml")).unwrap();
     let case: Case = toml::from_str(&text).unwrap_or_else(|e| panic!("{name}/case.toml: {e}"));
-    assert!(!case.shows.is_empty() && !case.rule.is_empty(), "{name}/case.toml: say what it shows, and which rule");
+    assert!(
+        !case.shows.is_empty() && !case.rule.is_empty(),
+        "{name}/case.toml: say what it shows, and which rule"
+    );
     check_names(&folder, case.step.len());
 
     let dir = tempfile::tempdir().unwrap();
@@ -176,40 +190,85 @@ fn check_case(name: &str) {
     let mut days = BTreeSet::new();
     let mut wrong = Vec::new();
     for (step, number) in case.step.iter().zip(1..) {
-        let input = if number == 1 { "input".to_owned() } else { format!("input.{number}") };
+        let input = if number == 1 {
+            "input".to_owned()
+        } else {
+            format!("input.{number}")
+        };
         write_exports(&exports, &folder.join(input), step, &mut days);
 
         let mut args = step.run.split_whitespace().collect::<Vec<_>>();
         let paths = [&job, &exports, &results].map(|p| p.to_str().unwrap().to_owned());
-        args.extend(["--config", &paths[0], "--exports", &paths[1], "--results", &paths[2], "--format", "json"]);
+        args.extend([
+            "--config",
+            &paths[0],
+            "--exports",
+            &paths[1],
+            "--results",
+            &paths[2],
+            "--format",
+            "json",
+        ]);
         let planned = plan_before(&args);
         let outcome = etl(&args);
         let mut found = compare_outcome(step, &outcome);
         if let Some(planned) = planned {
-            found.extend(compare_plan(&planned, &outcome.json, &plan_before(&args).unwrap()));
+            found.extend(compare_plan(
+                &planned,
+                &outcome.json,
+                &plan_before(&args).unwrap(),
+            ));
         }
         let last = number == case.step.len();
-        for expected in [format!("expected.{number}"), "expected".to_owned()].iter().take(1 + usize::from(last)) {
-            found.extend(compare_expected(&folder.join(expected), &results, &days, &outcome));
+        for expected in [format!("expected.{number}"), "expected".to_owned()]
+            .iter()
+            .take(1 + usize::from(last))
+        {
+            found.extend(compare_expected(
+                &folder.join(expected),
+                &results,
+                &days,
+                &outcome,
+            ));
         }
         if !found.is_empty() {
             found.push(format!("stderr:\n{}", outcome.stderr));
         }
-        wrong.extend(found.into_iter().map(|w| format!("case {name}, step {number} ({}): {w}", step.run)));
+        wrong.extend(
+            found
+                .into_iter()
+                .map(|w| format!("case {name}, step {number} ({}): {w}", step.run)),
+        );
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 /// What `plan` says before a `run`: per day, the tables that it would compute.
 fn plan_before(args: &[&str]) -> Option<BTreeMap<String, Vec<String>>> {
-    let of_run: Vec<&str> = args.iter().copied().filter(|a| !["--strict", "--accept-fallback"].contains(a)).collect();
+    let of_run: Vec<&str> = args
+        .iter()
+        .copied()
+        .filter(|a| !["--strict", "--accept-fallback"].contains(a))
+        .collect();
     let plan = (of_run[0] == "run").then(|| etl(&[&["plan"], &of_run[1..]].concat()))?;
     assert_eq!(plan.code, 0, "{}", plan.stderr);
     let day = |d: &serde_json::Value| {
-        let tables = d["tables"].as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect();
+        let tables = d["tables"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|t| t.as_str().unwrap().to_owned())
+            .collect();
         (d["day"].as_str().unwrap().to_owned(), tables)
     };
-    Some(plan.json["days"].as_array().unwrap().iter().map(day).collect())
+    Some(
+        plan.json["days"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(day)
+            .collect(),
+    )
 }
 
 /// A run writes only what `plan` announced, and leaves nothing for the next one.
@@ -219,14 +278,28 @@ fn compare_plan(
     after: &BTreeMap<String, Vec<String>>,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
-    for written in run["tables"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let (day, table) = (written["day"].as_str().unwrap(), written["table"].as_str().unwrap());
-        if planned.get(day).is_some_and(|tables| !tables.iter().any(|t| t == table)) {
-            wrong.push(format!("{table} of {day} was written, but plan did not announce it"));
+    for written in run["tables"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+    {
+        let (day, table) = (
+            written["day"].as_str().unwrap(),
+            written["table"].as_str().unwrap(),
+        );
+        if planned
+            .get(day)
+            .is_some_and(|tables| !tables.iter().any(|t| t == table))
+        {
+            wrong.push(format!(
+                "{table} of {day} was written, but plan did not announce it"
+            ));
         }
     }
     for (day, tables) in after.iter().filter(|(_, tables)| !tables.is_empty()) {
-        wrong.push(format!("after the run, plan would still compute {tables:?} of {day}"));
+        wrong.push(format!(
+            "after the run, plan would still compute {tables:?} of {day}"
+        ));
     }
     wrong
 }
@@ -236,8 +309,12 @@ fn cases_root() -> PathBuf {
 }
 
 fn list(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut names = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect::<Vec<_>>();
     names.sort();
     names
 }
@@ -246,7 +323,11 @@ fn list(folder: &Path) -> Vec<String> {
 fn check_names(folder: &Path, steps: usize) {
     for name in list(folder).iter().filter(|n| *n != "case.toml") {
         let (kind, step) = name.split_once('.').unwrap_or((name, "1"));
-        assert!(matches!(step.parse::<usize>(), Ok(n) if n <= steps), "{}/{name}: no such step", folder.display());
+        assert!(
+            matches!(step.parse::<usize>(), Ok(n) if n <= steps),
+            "{}/{name}: no such step",
+            folder.display()
+        );
         for file in list(&folder.join(name)) {
             let stem = file.strip_suffix(".csv").unwrap_or_default();
             let known = match kind {
@@ -254,13 +335,18 @@ fn check_names(folder: &Path, steps: usize) {
                 "expected" => table(stem).is_some() || stem == "quarantine" || stem == "accounting",
                 _ => false,
             };
-            assert!(known, "{}/{name}/{file}: not a file of a case", folder.display());
+            assert!(
+                known,
+                "{}/{name}/{file}: not a file of a case",
+                folder.display()
+            );
         }
     }
 }
 
 fn job_file(changes: &toml::Table) -> String {
-    let mut job: toml::Table = toml::from_str("time_zone = 'America/Los_Angeles'\ncurrency = 'USD'\n").unwrap();
+    let mut job: toml::Table =
+        toml::from_str("time_zone = 'America/Los_Angeles'\ncurrency = 'USD'\n").unwrap();
     job.extend(changes.clone());
     toml::to_string(&job).unwrap()
 }
@@ -274,23 +360,36 @@ struct Csv {
     rows: Vec<(NaiveDate, Vec<Option<String>>)>,
 }
 
-/// An empty cell is null, `""` is the empty text; `a..b` stands for one row for each day or number of the range.
+/// An empty cell is null, `""` is the empty text; `a..b` stands for one row for each day or number
+/// of the range.
 fn read_csv(path: &Path) -> Csv {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut csv = Csv { columns: Vec::new(), rows_where: Vec::new(), rows: Vec::new() };
+    let mut csv = Csv {
+        columns: Vec::new(),
+        rows_where: Vec::new(),
+        rows: Vec::new(),
+    };
     for line in text.lines().filter(|l| !l.trim().is_empty()) {
         if let Some(condition) = line.strip_prefix("# rows: ") {
             let (column, values) = condition.split_once('=').unwrap();
-            csv.rows_where.push((column.to_owned(), values.split('|').map(str::to_owned).collect()));
+            csv.rows_where.push((
+                column.to_owned(),
+                values.split('|').map(str::to_owned).collect(),
+            ));
         } else if line.starts_with('#') {
         } else if csv.columns.is_empty() {
             csv.columns = line.split(',').skip(1).map(str::to_owned).collect();
-            assert!(line.starts_with("dt,"), "{}: the first column is dt", path.display());
+            assert!(
+                line.starts_with("dt,"),
+                "{}: the first column is dt",
+                path.display()
+            );
         } else {
             for cells in expand(&split(line)) {
                 let day = cells[0].as_deref().unwrap().parse().unwrap();
                 assert!(
-                    cells.len() == csv.columns.len() + 1 || cells[1].as_deref().is_some_and(|c| c.starts_with('(')),
+                    cells.len() == csv.columns.len() + 1
+                        || cells[1].as_deref().is_some_and(|c| c.starts_with('(')),
                     "{}: {} cells for {} columns: {line}",
                     path.display(),
                     cells.len() - 1,
@@ -313,7 +412,9 @@ fn split(line: &str) -> Cells {
                 (Some(text.to_owned()), tail.strip_prefix(','))
             }
             None => {
-                let (text, tail) = rest.split_once(',').map_or((rest, None), |(c, t)| (c, Some(t)));
+                let (text, tail) = rest
+                    .split_once(',')
+                    .map_or((rest, None), |(c, t)| (c, Some(t)));
                 (Some(text.to_owned()).filter(|t| !t.is_empty()), tail)
             }
         };
@@ -325,13 +426,20 @@ fn split(line: &str) -> Cells {
 
 fn expand(cells: &Cells) -> Vec<Cells> {
     let range = |cell: &Option<String>| cell.as_deref().is_some_and(|c| c.contains(".."));
-    let Some(at) = cells.iter().position(range) else { return vec![cells.clone()] };
+    let Some(at) = cells.iter().position(range) else {
+        return vec![cells.clone()];
+    };
     let (first, last) = cells[at].as_deref().unwrap().split_once("..").unwrap();
     let values: Vec<String> = match (first.parse::<i64>(), last.parse::<i64>()) {
         (Ok(first), Ok(last)) => (first..=last).map(|n| n.to_string()).collect(),
         _ => {
-            let (first, last): (NaiveDate, NaiveDate) = (first.parse().unwrap(), last.parse().unwrap());
-            first.iter_days().take_while(|d| *d <= last).map(|d| d.to_string()).collect()
+            let (first, last): (NaiveDate, NaiveDate) =
+                (first.parse().unwrap(), last.parse().unwrap());
+            first
+                .iter_days()
+                .take_while(|d| *d <= last)
+                .map(|d| d.to_string())
+                .collect()
         }
     };
     let with = |value: String| {
@@ -358,16 +466,26 @@ fn write_exports(exports: &Path, input: &Path, step: &Step, days: &mut BTreeSet<
         }
     }
     let named = |lines: &[String]| -> Vec<(String, NaiveDate)> {
-        let split = |l: &String| l.split_once(' ').map(|(d, day)| (d.to_owned(), day.parse().unwrap())).unwrap();
+        let split = |l: &String| {
+            l.split_once(' ')
+                .map(|(d, day)| (d.to_owned(), day.parse().unwrap()))
+                .unwrap()
+        };
         lines.iter().map(split).collect()
     };
     let (no_rows, not_final) = (named(&step.no_rows), named(&step.not_final));
     let no_rows_days = no_rows.iter().map(|(_, day)| *day);
-    let new_days: BTreeSet<_> =
-        arriving.keys().map(|(_, day)| *day).chain(no_rows_days).filter(|d| !days.contains(d)).collect();
+    let new_days: BTreeSet<_> = arriving
+        .keys()
+        .map(|(_, day)| *day)
+        .chain(no_rows_days)
+        .filter(|d| !days.contains(d))
+        .collect();
     for day in &new_days {
         for contract in DATASETS {
-            arriving.entry((contract.name, *day)).or_insert_with(|| filler(contract, *day));
+            arriving
+                .entry((contract.name, *day))
+                .or_insert_with(|| filler(contract, *day));
         }
     }
     for (name, day) in &no_rows {
@@ -394,13 +512,32 @@ fn contract_row(
         let known = column == "file" || contract.columns.iter().any(|c| c.name == column);
         assert!(known, "{}: no column {column}", contract.name);
     }
-    let given = |name: &str| columns.iter().position(|c| c == name).map(|at| cells[at].clone());
-    let row = contract.columns.iter().map(|c| given(c.name).unwrap_or_else(|| default_cell(contract, c, day, number)));
-    (given("file").flatten().unwrap_or_else(|| "part-0.parquet".to_owned()), row.collect())
+    let given = |name: &str| {
+        columns
+            .iter()
+            .position(|c| c == name)
+            .map(|at| cells[at].clone())
+    };
+    let row = contract
+        .columns
+        .iter()
+        .map(|c| given(c.name).unwrap_or_else(|| default_cell(contract, c, day, number)));
+    (
+        given("file")
+            .flatten()
+            .unwrap_or_else(|| "part-0.parquet".to_owned()),
+        row.collect(),
+    )
 }
 
-/// The value of a column that a case leaves out. `number` counts the rows of the case's file from 1.
-fn default_cell(contract: &Dataset, column: &Column, day: NaiveDate, number: usize) -> Option<String> {
+/// The value of a column that a case leaves out. `number` counts the rows of the case's file from
+/// 1.
+fn default_cell(
+    contract: &Dataset,
+    column: &Column,
+    day: NaiveDate,
+    number: usize,
+) -> Option<String> {
     let cell = match (contract.name, column.name) {
         ("order_lines", "order_id") | ("contents", "content_id") => number.to_string(),
         ("inventory", "sku_id") | ("sub_campaigns", "sub_campaign_id") => number.to_string(),
@@ -409,7 +546,9 @@ fn default_cell(contract: &Dataset, column: &Column, day: NaiveDate, number: usi
         (_, "content_type") => "VIDEO".to_owned(),
         (_, "account_type") => "AFFILIATE_ACCOUNTS".to_owned(),
         (_, "quantity") => "1".to_owned(),
-        (_, "impressions" | "clicks" | "page_views" | "add_to_carts" | "available_quantity") => "0".to_owned(),
+        (_, "impressions" | "clicks" | "page_views" | "add_to_carts" | "available_quantity") => {
+            "0".to_owned()
+        }
         _ if column.null.is_some() => return None,
         _ => match column.kind {
             Kind::Int64 | Kind::Int32 => "1".to_owned(),
@@ -428,7 +567,13 @@ fn filler(contract: &Dataset, day: NaiveDate) -> Rows {
     match contract.name {
         "order_lines" | "product_traffic" | "shops" => {
             let shop = [Some(FILLER_SHOP.to_owned())];
-            vec![contract_row(contract, &["shop_id".to_owned()], &shop, day, 900)]
+            vec![contract_row(
+                contract,
+                &["shop_id".to_owned()],
+                &shop,
+                day,
+                900,
+            )]
         }
         _ => Vec::new(),
     }
@@ -440,7 +585,11 @@ fn write_export(exports: &Path, contract: &Dataset, day: NaiveDate, rows: &Rows,
     fs::create_dir_all(&folder).unwrap();
     let files = rows.iter().map(|(file, _)| file).collect::<BTreeSet<_>>();
     for file in &files {
-        let rows = rows.iter().filter(|(f, _)| f == *file).map(|(_, cells)| cells).collect::<Vec<_>>();
+        let rows = rows
+            .iter()
+            .filter(|(f, _)| f == *file)
+            .map(|(_, cells)| cells)
+            .collect::<Vec<_>>();
         write_file(&folder.join(file), contract, &rows, &step.types);
     }
     let export = format!("{} {day} ", contract.name);
@@ -467,10 +616,13 @@ fn success_list(folder: &Path, files: &BTreeSet<&String>, kind: &str) -> String 
             ("extra_file", 0) => continue,
             _ => {}
         }
-        listed.push(serde_json::json!({"name": name, "size_bytes": size_bytes, "row_count": row_count}));
+        listed.push(
+            serde_json::json!({"name": name, "size_bytes": size_bytes, "row_count": row_count}),
+        );
     }
     match kind {
-        "missing_file" => listed.push(serde_json::json!({"name": "gone.parquet", "size_bytes": 9, "row_count": 9})),
+        "missing_file" => listed
+            .push(serde_json::json!({"name": "gone.parquet", "size_bytes": 9, "row_count": 9})),
         "right" => {}
         "lying_size" | "lying_row_count" | "extra_file" => assert!(!files.is_empty()),
         other => panic!("no such list: {other}"),
@@ -480,8 +632,11 @@ fn success_list(folder: &Path, files: &BTreeSet<&String>, kind: &str) -> String 
 
 fn write_file(path: &Path, contract: &Dataset, rows: &[&Cells], types: &[String]) {
     let of_contract = format!("{}.", contract.name);
-    let changes: BTreeMap<&str, &str> =
-        types.iter().filter_map(|t| t.strip_prefix(&of_contract)).map(|t| t.split_once(' ').unwrap()).collect();
+    let changes: BTreeMap<&str, &str> = types
+        .iter()
+        .filter_map(|t| t.strip_prefix(&of_contract))
+        .map(|t| t.split_once(' ').unwrap())
+        .collect();
     for name in changes.keys() {
         contract.position(name);
     }
@@ -491,21 +646,31 @@ fn write_file(path: &Path, contract: &Dataset, rows: &[&Cells], types: &[String]
     let has = |what: &str| types.contains(&format!("{} {what}", contract.name));
     let mut arrays = Vec::new();
     for (column, at) in contract.columns.iter().zip(0..) {
-        let kind = changes.get(column.name).copied().unwrap_or_else(|| contract_type(column.kind));
+        let kind = changes
+            .get(column.name)
+            .copied()
+            .unwrap_or_else(|| contract_type(column.kind));
         let cells = rows.iter().map(|r| r[at].as_deref()).collect::<Vec<_>>();
         if kind != "missing" {
             arrays.push((column.name, to_array(kind, &cells)));
         }
     }
     if has("extra_column") {
-        arrays.insert(0, ("note", to_array("string", &vec![Some("x"); rows.len()])));
+        arrays.insert(
+            0,
+            ("note", to_array("string", &vec![Some("x"); rows.len()])),
+        );
     }
     if has("reversed") {
         arrays.reverse();
     }
-    let fields = arrays.iter().map(|(name, a)| Field::new(*name, a.data_type().clone(), true)).collect::<Vec<_>>();
+    let fields = arrays
+        .iter()
+        .map(|(name, a)| Field::new(*name, a.data_type().clone(), true))
+        .collect::<Vec<_>>();
     let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(schema.clone(), arrays.into_iter().map(|(_, a)| a).collect()).unwrap();
+    let batch =
+        RecordBatch::try_new(schema.clone(), arrays.into_iter().map(|(_, a)| a).collect()).unwrap();
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), schema, None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
@@ -529,7 +694,8 @@ fn to_array(kind: &str, cells: &[Option<&str>]) -> ArrayRef {
         cells.iter().map(|c| c.map(&parse)).collect()
     }
     fn number<T: std::str::FromStr>(cell: &str) -> T {
-        cell.parse().unwrap_or_else(|_| panic!("not a number of that type: {cell:?}"))
+        cell.parse()
+            .unwrap_or_else(|_| panic!("not a number of that type: {cell:?}"))
     }
     let instant = |cell: &str| DateTime::parse_from_rfc3339(cell).unwrap();
     match kind {
@@ -543,30 +709,48 @@ fn to_array(kind: &str, cells: &[Option<&str>]) -> ArrayRef {
         "boolean" => Arc::new(BooleanArray::from(all(cells, number))),
         "string" => Arc::new(StringArray::from_iter(cells)),
         "large_string" => Arc::new(LargeStringArray::from_iter(cells)),
-        "dictionary" => Arc::new(cells.iter().copied().collect::<DictionaryArray<Int32Type>>()),
+        "dictionary" => Arc::new(
+            cells
+                .iter()
+                .copied()
+                .collect::<DictionaryArray<Int32Type>>(),
+        ),
         "date" => {
-            let days = |cell: &str| (number::<NaiveDate>(cell) - NaiveDate::default()).num_days() as i32;
+            let days =
+                |cell: &str| (number::<NaiveDate>(cell) - NaiveDate::default()).num_days() as i32;
             Arc::new(Date32Array::from(all(cells, days)))
         }
         "timestamp(us)" => Arc::new(TimestampMicrosecondArray::from(all(cells, parse_micros))),
         "timestamp(us,UTC)" => {
             // A date written as an instant is its midnight.
-            let micros =
-                |c: &str| if c.len() == 10 { parse_micros(&format!("{c}T00:00:00Z")) } else { parse_micros(c) };
+            let micros = |c: &str| {
+                if c.len() == 10 {
+                    parse_micros(&format!("{c}T00:00:00Z"))
+                } else {
+                    parse_micros(c)
+                }
+            };
             Arc::new(TimestampMicrosecondArray::from(all(cells, micros)).with_timezone("UTC"))
         }
-        "timestamp(ms)" => Arc::new(TimestampMillisecondArray::from(all(cells, |c| instant(c).timestamp_millis()))),
+        "timestamp(ms)" => Arc::new(TimestampMillisecondArray::from(all(cells, |c| {
+            instant(c).timestamp_millis()
+        }))),
         "timestamp(ms,UTC)" => {
-            let array = TimestampMillisecondArray::from(all(cells, |c| instant(c).timestamp_millis()));
+            let array =
+                TimestampMillisecondArray::from(all(cells, |c| instant(c).timestamp_millis()));
             Arc::new(array.with_timezone("UTC"))
         }
         "timestamp(ns,UTC)" => {
-            let array = TimestampNanosecondArray::from(all(cells, |c| instant(c).timestamp_nanos_opt().unwrap()));
+            let array = TimestampNanosecondArray::from(all(cells, |c| {
+                instant(c).timestamp_nanos_opt().unwrap()
+            }));
             Arc::new(array.with_timezone("UTC"))
         }
         _ => {
-            let digits =
-                kind.strip_prefix("decimal(").and_then(|k| k.strip_suffix(')')).unwrap_or_else(|| panic!("{kind}"));
+            let digits = kind
+                .strip_prefix("decimal(")
+                .and_then(|k| k.strip_suffix(')'))
+                .unwrap_or_else(|| panic!("{kind}"));
             let (precision, scale) = digits.split_once(',').unwrap();
             let (precision, scale): (u8, usize) = (number(precision), number(scale));
             let unscaled = |cell: &str| {
@@ -577,40 +761,72 @@ fn to_array(kind: &str, cells: &[Option<&str>]) -> ArrayRef {
             if precision > 38 {
                 let wide = |cell: &str| Wide::from_string(&unscaled(cell)).unwrap();
                 let array = Decimal256Array::from(all(cells, wide));
-                return Arc::new(array.with_precision_and_scale(precision, scale as i8).unwrap());
+                return Arc::new(
+                    array
+                        .with_precision_and_scale(precision, scale as i8)
+                        .unwrap(),
+                );
             }
             let array = Decimal128Array::from(all(cells, |cell| number::<i128>(&unscaled(cell))));
-            Arc::new(array.with_precision_and_scale(precision, scale as i8).unwrap())
+            Arc::new(
+                array
+                    .with_precision_and_scale(precision, scale as i8)
+                    .unwrap(),
+            )
         }
     }
 }
 
 type Wide = <Decimal256Type as ArrowPrimitiveType>::Native;
 
-/// INT96 has no Arrow type to write it from: Spark's layout, nanoseconds of the day and the Julian day.
+/// INT96 has no Arrow type to write it from: Spark's layout, nanoseconds of the day and the Julian
+/// day.
 fn write_ad_hours_with_int96(path: &Path, rows: &[&Cells]) {
     const JULIAN_DAY_OF_1970: i64 = 2_440_588;
     const NANOS_PER_DAY: i64 = 86_400_000_000_000;
     let schema = "message ad_hours { required int64 ad_account_id; required int64 shop_id; required int96 hour_start;
         required int64 spend (DECIMAL(18,2)); required int64 gross_revenue (DECIMAL(18,2)); }";
     let schema = Arc::new(parse_message_type(schema).unwrap());
-    let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, Default::default()).unwrap();
+    let mut writer =
+        SerializedFileWriter::new(File::create(path).unwrap(), schema, Default::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     for at in 0..5 {
         let cells = rows.iter().map(|r| r[at].as_deref().unwrap());
         let mut column = group.next_column().unwrap().unwrap();
         if at == 2 {
             let instants = cells.map(|cell| {
-                let nanos = DateTime::parse_from_rfc3339(cell).unwrap().timestamp_nanos_opt().unwrap();
-                let (day, of_day) = (nanos.div_euclid(NANOS_PER_DAY), nanos.rem_euclid(NANOS_PER_DAY));
+                let nanos = DateTime::parse_from_rfc3339(cell)
+                    .unwrap()
+                    .timestamp_nanos_opt()
+                    .unwrap();
+                let (day, of_day) = (
+                    nanos.div_euclid(NANOS_PER_DAY),
+                    nanos.rem_euclid(NANOS_PER_DAY),
+                );
                 let mut value = Int96::new();
-                value.set_data(of_day as u32, (of_day >> 32) as u32, (day + JULIAN_DAY_OF_1970) as u32);
+                value.set_data(
+                    of_day as u32,
+                    (of_day >> 32) as u32,
+                    (day + JULIAN_DAY_OF_1970) as u32,
+                );
                 value
             });
-            column.typed::<Int96Type>().write_batch(&instants.collect::<Vec<_>>(), None, None).unwrap();
+            column
+                .typed::<Int96Type>()
+                .write_batch(&instants.collect::<Vec<_>>(), None, None)
+                .unwrap();
         } else {
-            let values = cells.map(|c| if at > 2 { parse_cents(c) as i64 } else { c.parse().unwrap() });
-            column.typed::<ParquetInt64>().write_batch(&values.collect::<Vec<_>>(), None, None).unwrap();
+            let values = cells.map(|c| {
+                if at > 2 {
+                    parse_cents(c) as i64
+                } else {
+                    c.parse().unwrap()
+                }
+            });
+            column
+                .typed::<ParquetInt64>()
+                .write_batch(&values.collect::<Vec<_>>(), None, None)
+                .unwrap();
         }
         column.close().unwrap();
     }
@@ -629,23 +845,45 @@ fn compare_outcome(step: &Step, outcome: &Outcome) -> Vec<String> {
     };
     let json = &outcome.json;
     check("exit code", step.exit.to_string(), outcome.code.to_string());
-    let day = step.run.split_whitespace().skip_while(|w| *w != "--day").nth(1).unwrap_or_default();
+    let day = step
+        .run
+        .split_whitespace()
+        .skip_while(|w| *w != "--day")
+        .nth(1)
+        .unwrap_or_default();
     if !day.is_empty() {
         check("day", format!("{day:?}"), json["day"].to_string());
     }
     if let Some(expected) = &step.outcome {
-        check("outcome", format!("{expected:?}"), json["outcome"].to_string());
+        check(
+            "outcome",
+            format!("{expected:?}"),
+            json["outcome"].to_string(),
+        );
     }
     if let Some(expected) = &step.benchmark_day {
-        check("benchmark_day", format!("{expected:?}"), json["benchmark_day"].to_string());
+        check(
+            "benchmark_day",
+            format!("{expected:?}"),
+            json["benchmark_day"].to_string(),
+        );
     }
     if let Some(expected) = step.is_fallback {
-        check("is_fallback", expected.to_string(), json["is_fallback"].to_string());
+        check(
+            "is_fallback",
+            expected.to_string(),
+            json["is_fallback"].to_string(),
+        );
     }
     let listed = |what: &str, name: &str| -> BTreeSet<String> {
         let entries = json[what].as_array().map(Vec::as_slice).unwrap_or_default();
-        let text =
-            |e: &serde_json::Value| format!("{} {}", e[name].as_str().unwrap_or("?"), e["day"].as_str().unwrap_or("?"));
+        let text = |e: &serde_json::Value| {
+            format!(
+                "{} {}",
+                e[name].as_str().unwrap_or("?"),
+                e["day"].as_str().unwrap_or("?")
+            )
+        };
         entries.iter().map(text).collect()
     };
     let required = || DATASETS.into_iter().filter(|d| d.always_required);
@@ -656,19 +894,35 @@ fn compare_outcome(step: &Step, outcome: &Outcome) -> Vec<String> {
         };
         lines.iter().flat_map(all).collect()
     };
-    let lists = [("missing", "dataset", &step.missing), ("blocked", "dataset", &step.blocked)];
+    let lists = [
+        ("missing", "dataset", &step.missing),
+        ("blocked", "dataset", &step.blocked),
+    ];
     for (what, name, lines) in lists.into_iter().chain([("tables", "table", &step.tables)]) {
         if let Some(lines) = lines {
-            check(what, format!("{:?}", expected(lines)), format!("{:?}", listed(what, name)));
+            check(
+                what,
+                format!("{:?}", expected(lines)),
+                format!("{:?}", listed(what, name)),
+            );
         }
     }
     if let Some(lines) = &step.skipped {
         // An entry with columns is a table that is written, with these columns null.
         let whole = |e: &&serde_json::Value| e["columns"].as_array().is_none_or(Vec::is_empty);
-        let entries = json["skipped"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let entries = json["skipped"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let of_day = entries.iter().filter(whole).filter(|e| e["day"] == day);
-        let of_day: BTreeSet<_> = of_day.map(|e| format!("{} {day}", e["table"].as_str().unwrap_or("?"))).collect();
-        check("skipped", format!("{:?}", expected(lines)), format!("{of_day:?}"));
+        let of_day: BTreeSet<_> = of_day
+            .map(|e| format!("{} {day}", e["table"].as_str().unwrap_or("?")))
+            .collect();
+        check(
+            "skipped",
+            format!("{:?}", expected(lines)),
+            format!("{of_day:?}"),
+        );
     }
     for text in &step.says {
         if !outcome.stderr.contains(text) && !json.to_string().contains(text) {
@@ -678,7 +932,12 @@ fn compare_outcome(step: &Step, outcome: &Outcome) -> Vec<String> {
     wrong
 }
 
-fn compare_expected(folder: &Path, results: &Path, days: &BTreeSet<NaiveDate>, outcome: &Outcome) -> Vec<String> {
+fn compare_expected(
+    folder: &Path,
+    results: &Path,
+    days: &BTreeSet<NaiveDate>,
+    outcome: &Outcome,
+) -> Vec<String> {
     let compare = |file: String| {
         let csv = read_csv(&folder.join(&file));
         match file.strip_suffix(".csv").unwrap() {
@@ -693,23 +952,45 @@ fn compare_expected(folder: &Path, results: &Path, days: &BTreeSet<NaiveDate>, o
 fn compare_table(name: &str, csv: &Csv, results: &Path) -> Vec<String> {
     let contract = table(name).unwrap();
     let at = |column: &str| contract.columns.iter().position(|c| c.name == column);
-    let positions = csv.columns.iter().map(|c| at(c).unwrap_or_else(|| panic!("{name} has no column {c}")));
+    let positions = csv
+        .columns
+        .iter()
+        .map(|c| at(c).unwrap_or_else(|| panic!("{name} has no column {c}")));
     let positions = positions.collect::<Vec<_>>();
     // Rows are matched by key where the file names all of it, else by their order in the table.
-    let key = contract.key.iter().map(|k| csv.columns.iter().position(|c| c == k)).collect::<Option<Vec<_>>>();
+    let key = contract
+        .key
+        .iter()
+        .map(|k| csv.columns.iter().position(|c| c == k))
+        .collect::<Option<Vec<_>>>();
     let mut wrong = Vec::new();
-    for day in csv.rows.iter().map(|(day, _)| *day).collect::<BTreeSet<_>>() {
-        let mut expected =
-            csv.rows.iter().filter(|(d, _)| *d == day).map(|(_, cells)| cells.clone()).collect::<Vec<_>>();
+    for day in csv
+        .rows
+        .iter()
+        .map(|(day, _)| *day)
+        .collect::<BTreeSet<_>>()
+    {
+        let mut expected = csv
+            .rows
+            .iter()
+            .filter(|(d, _)| *d == day)
+            .map(|(_, cells)| cells.clone())
+            .collect::<Vec<_>>();
         let special = expected[0][0].clone().filter(|c| c.starts_with('('));
         let Some(rows) = read_table(results, name, day) else {
             if special.as_deref() != Some("(absent)") {
-                wrong.push(format!("{name} of {day}: expected {} rows, found no table", expected.len()));
+                wrong.push(format!(
+                    "{name} of {day}: expected {} rows, found no table",
+                    expected.len()
+                ));
             }
             continue;
         };
         if special.as_deref() == Some("(absent)") {
-            wrong.push(format!("{name} of {day}: expected none, found {} rows", rows.len()));
+            wrong.push(format!(
+                "{name} of {day}: expected none, found {} rows",
+                rows.len()
+            ));
             continue;
         }
         if special.as_deref() == Some("(no rows)") {
@@ -718,22 +999,35 @@ fn compare_table(name: &str, csv: &Csv, results: &Path) -> Vec<String> {
         let kept = |row: &Cells| {
             at("shop_id").is_none_or(|i| row[i].as_deref() != Some(FILLER_SHOP))
                 && csv.rows_where.iter().all(|(column, values)| {
-                    let cell = row[at(column).unwrap_or_else(|| panic!("{name} has no column {column}"))].as_deref();
+                    let cell = row
+                        [at(column).unwrap_or_else(|| panic!("{name} has no column {column}"))]
+                    .as_deref();
                     values.iter().any(|v| cell == Some(v))
                 })
         };
-        let found = rows.into_iter().filter(kept).map(|row| positions.iter().map(|&i| row[i].clone()).collect());
+        let found = rows
+            .into_iter()
+            .filter(kept)
+            .map(|row| positions.iter().map(|&i| row[i].clone()).collect());
         let label = |rows: Vec<Cells>| -> BTreeMap<String, Cells> {
             let of = |(i, row): (usize, Cells)| match &key {
-                Some(key) => {
-                    (key.iter().map(|&k| row[k].clone().unwrap_or_default()).collect::<Vec<_>>().join("|"), row)
-                }
+                Some(key) => (
+                    key.iter()
+                        .map(|&k| row[k].clone().unwrap_or_default())
+                        .collect::<Vec<_>>()
+                        .join("|"),
+                    row,
+                ),
                 None => (format!("row {i:03}"), row),
             };
             rows.into_iter().enumerate().map(of).collect()
         };
         let (count, expected, found) = (expected.len(), label(expected), label(found.collect()));
-        assert_eq!(count, expected.len(), "{name} of {day}: a key is expected twice");
+        assert_eq!(
+            count,
+            expected.len(),
+            "{name} of {day}: a key is expected twice"
+        );
         for label in expected.keys().chain(found.keys()).collect::<BTreeSet<_>>() {
             match (expected.get(label), found.get(label)) {
                 (Some(expected), Some(found)) => {
@@ -741,12 +1035,19 @@ fn compare_table(name: &str, csv: &Csv, results: &Path) -> Vec<String> {
                         let column = &contract.columns[*position];
                         if !same(column.kind, expected.as_deref(), found.as_deref()) {
                             let cells = format!("expected {expected:?}, found {found:?}");
-                            wrong.push(format!("{name} of {day}, {}, {label}: {cells}", column.name));
+                            wrong.push(format!(
+                                "{name} of {day}, {}, {label}: {cells}",
+                                column.name
+                            ));
                         }
                     }
                 }
-                (Some(_), None) => wrong.push(format!("{name} of {day}, {label}: expected, not found")),
-                (None, found) => wrong.push(format!("{name} of {day}, {label}: not expected, found {found:?}")),
+                (Some(_), None) => {
+                    wrong.push(format!("{name} of {day}, {label}: expected, not found"))
+                }
+                (None, found) => wrong.push(format!(
+                    "{name} of {day}, {label}: not expected, found {found:?}"
+                )),
             }
         }
     }
@@ -774,50 +1075,110 @@ fn same(kind: Kind, expected: Option<&str>, found: Option<&str>) -> bool {
 
 /// The file lists every quarantined row of the case.
 fn compare_quarantine(csv: &Csv, results: &Path, days: &BTreeSet<NaiveDate>) -> Vec<String> {
-    assert_eq!(csv.columns, ["dataset", "reason", "column", "value", "file", "row_number", "key"]);
+    assert_eq!(
+        csv.columns,
+        [
+            "dataset",
+            "reason",
+            "column",
+            "value",
+            "file",
+            "row_number",
+            "key"
+        ]
+    );
     let mut expected = BTreeMap::new();
     for (day, cells) in &csv.rows {
         let text = |i: usize| cells[i].clone().unwrap();
-        expected.insert((*day, text(0), text(4), text(5)), (cells[1..4].to_vec(), cells[6].clone()));
+        expected.insert(
+            (*day, text(0), text(4), text(5)),
+            (cells[1..4].to_vec(), cells[6].clone()),
+        );
     }
     let mut wrong = Vec::new();
-    for (day, contract) in days.iter().flat_map(|day| DATASETS.into_iter().map(|d| (*day, d))) {
+    for (day, contract) in days
+        .iter()
+        .flat_map(|day| DATASETS.into_iter().map(|d| (*day, d)))
+    {
         for row in read_quarantine(results, contract.name, day) {
-            let [reason, column, value, file, number, key] = <[Option<String>; 6]>::try_from(row).unwrap();
-            let place = (day, contract.name.to_owned(), file.unwrap(), number.unwrap());
+            let [reason, column, value, file, number, key] =
+                <[Option<String>; 6]>::try_from(row).unwrap();
+            let place = (
+                day,
+                contract.name.to_owned(),
+                file.unwrap(),
+                number.unwrap(),
+            );
             let found = (vec![reason, column, value], key);
             match expected.remove(&place) {
                 Some(e) if e.0 == found.0 && (e.1 == found.1 || e.1.as_deref() == Some("*")) => {}
-                e => wrong.push(format!("quarantine, {place:?}: expected {e:?}, found {found:?}")),
+                e => wrong.push(format!(
+                    "quarantine, {place:?}: expected {e:?}, found {found:?}"
+                )),
             }
         }
     }
-    wrong.extend(expected.into_iter().map(|(place, e)| format!("quarantine, {place:?}: expected {e:?}, not found")));
+    wrong.extend(
+        expected
+            .into_iter()
+            .map(|(place, e)| format!("quarantine, {place:?}: expected {e:?}, not found")),
+    );
     wrong
 }
 
 fn compare_accounting(csv: &Csv, json: &serde_json::Value) -> Vec<String> {
-    assert_eq!(csv.columns, ["dataset", "rows_read", "rows_used", "rows_quarantined", "rows_out_of_scope", "reasons"]);
+    assert_eq!(
+        csv.columns,
+        [
+            "dataset",
+            "rows_read",
+            "rows_used",
+            "rows_quarantined",
+            "rows_out_of_scope",
+            "reasons"
+        ]
+    );
     let mut wrong = Vec::new();
     for (day, cells) in &csv.rows {
         let text = |i: usize| cells[i].clone().unwrap_or_default();
         let of = |e: &&serde_json::Value| e["day"] == day.to_string() && e["dataset"] == text(0);
-        let entries = json["datasets"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let entries = json["datasets"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let [entry] = entries.iter().filter(of).collect::<Vec<_>>()[..] else {
-            wrong.push(format!("datasets, {} of {day}: expected one entry in {}", text(0), json["datasets"]));
+            wrong.push(format!(
+                "datasets, {} of {day}: expected one entry in {}",
+                text(0),
+                json["datasets"]
+            ));
             continue;
         };
         for (column, i) in csv.columns[1..5].iter().zip(1..) {
             let found = entry[column].to_string();
             if found != text(i) {
-                wrong.push(format!("{column}, {} of {day}: expected {}, found {}", text(0), text(i), entry[column]));
+                wrong.push(format!(
+                    "{column}, {} of {day}: expected {}, found {}",
+                    text(0),
+                    text(i),
+                    entry[column]
+                ));
             }
         }
-        let split = |r: &str| r.split_once('=').map(|(reason, n)| (reason.to_owned(), n.parse().unwrap())).unwrap();
+        let split = |r: &str| {
+            r.split_once('=')
+                .map(|(reason, n)| (reason.to_owned(), n.parse().unwrap()))
+                .unwrap()
+        };
         let expected: BTreeMap<String, u64> = text(5).split_whitespace().map(split).collect();
-        let found: BTreeMap<String, u64> = serde_json::from_value(entry["reasons"].clone()).unwrap_or_default();
+        let found: BTreeMap<String, u64> =
+            serde_json::from_value(entry["reasons"].clone()).unwrap_or_default();
         if expected != found {
-            wrong.push(format!("reasons, {} of {day}: expected {expected:?}, found {}", text(0), entry["reasons"]));
+            wrong.push(format!(
+                "reasons, {} of {day}: expected {expected:?}, found {}",
+                text(0),
+                entry["reasons"]
+            ));
         }
     }
     wrong

@@ -1,5 +1,5 @@
-//! Every call to the stores fails once: before its effect and after it, once and for good. A reader sees whole days, and
-//! the next run ends with the bytes of an undisturbed one, without help.
+//! Every call to the stores fails once: before its effect and after it, once and for good. A reader
+//! sees whole days, and the next run ends with the bytes of an undisturbed one, without help.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,9 @@ use tokio::runtime::Runtime;
 use crate::duckdb::Duckdb;
 use crate::faults::{Fault, Faults, Faulty};
 use crate::scene::{
-    CONFIG, DAYS, Objects, WITHDRAWN, day, exports_of_the_second_day_anew, exports_of_the_third_day_anew,
-    first_exports, is_mixed, lasting, later_exports, on_its_way, walk,
+    CONFIG, DAYS, Objects, WITHDRAWN, day, exports_of_the_second_day_anew,
+    exports_of_the_third_day_anew, first_exports, is_mixed, lasting, later_exports, on_its_way,
+    walk,
 };
 use crate::world::World;
 
@@ -49,32 +50,57 @@ impl Scene {
     fn new(command: Command) -> Scene {
         let runtime = Runtime::new().unwrap();
         let exports: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let mut scene = Scene { runtime, exports, before: Objects::new(), command };
+        let mut scene = Scene {
+            runtime,
+            exports,
+            before: Objects::new(),
+            command,
+        };
         scene.export(&first_exports());
         let results: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let job = scene.job(results.clone(), &Faults::new(None), now);
         pipeline::run(&job, day(DAYS[1])).unwrap();
         drop(job);
         scene.before = scene.objects(&results);
-        scene.runtime.block_on(scene.exports.delete(&Path::from(WITHDRAWN))).unwrap();
+        scene
+            .runtime
+            .block_on(scene.exports.delete(&Path::from(WITHDRAWN)))
+            .unwrap();
         scene.export(&later_exports());
         scene
     }
 
     fn export(&self, world: &World) {
         for (path, bytes) in files_of(world) {
-            self.runtime.block_on(self.exports.put(&Path::from(path), bytes.into())).unwrap();
+            self.runtime
+                .block_on(self.exports.put(&Path::from(path), bytes.into()))
+                .unwrap();
         }
     }
 
-    fn job(&self, results: Arc<dyn ObjectStore>, faults: &Arc<Faults>, clock: fn() -> DateTime<Utc>) -> Job {
+    fn job(
+        &self,
+        results: Arc<dyn ObjectStore>,
+        faults: &Arc<Faults>,
+        clock: fn() -> DateTime<Utc>,
+    ) -> Job {
         let store = |inner, location| {
-            let faulty = Faulty { inner, faults: faults.clone() };
+            let faulty = Faulty {
+                inner,
+                faults: faults.clone(),
+            };
             let mut store = Store::new(Arc::new(faulty), location, self.runtime.handle().clone());
-            store.retries = ExponentialBuilder::new().with_min_delay(Duration::ZERO).with_max_times(2);
+            store.retries = ExponentialBuilder::new()
+                .with_min_delay(Duration::ZERO)
+                .with_max_times(2);
             store
         };
-        let owner = Owner { run_id: format!("run-{}", clock()), host: "host".into(), pid: 1, lease_seconds: 60 };
+        let owner = Owner {
+            run_id: format!("run-{}", clock()),
+            host: "host".into(),
+            pid: 1,
+            lease_seconds: 60,
+        };
         Job {
             config: Config::parse(CONFIG).unwrap(),
             exports: store(self.exports.clone(), "exports"),
@@ -97,7 +123,13 @@ impl Scene {
             let mut objects = Objects::new();
             let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
             for meta in listed {
-                let bytes = store.get(&meta.location).await.unwrap().bytes().await.unwrap();
+                let bytes = store
+                    .get(&meta.location)
+                    .await
+                    .unwrap()
+                    .bytes()
+                    .await
+                    .unwrap();
                 objects.insert(meta.location.to_string(), bytes);
             }
             objects
@@ -108,7 +140,10 @@ impl Scene {
         let store = InMemory::new();
         self.runtime.block_on(async {
             for (path, bytes) in &self.before {
-                store.put(&Path::from(path.as_str()), bytes.clone().into()).await.unwrap();
+                store
+                    .put(&Path::from(path.as_str()), bytes.clone().into())
+                    .await
+                    .unwrap();
             }
         });
         Arc::new(store)
@@ -118,10 +153,18 @@ impl Scene {
         match self.command {
             Command::Run => Ok(pipeline::run(job, day(DAYS[2]))?.exit_code(Strictness::default())),
             Command::Backfill => {
-                let range = Range { first: day(DAYS[0]), last: day(DAYS[2]), latest_first: false, parallel: 1 };
+                let range = Range {
+                    first: day(DAYS[0]),
+                    last: day(DAYS[2]),
+                    latest_first: false,
+                    parallel: 1,
+                };
                 let report = backfill(job, &range)?;
                 let days = report.days.len() + report.failed.len();
-                assert!(days == DAYS.len() || report.ended_by.is_some(), "a day that fails stops no other");
+                assert!(
+                    days == DAYS.len() || report.ended_by.is_some(),
+                    "a day that fails stops no other"
+                );
                 Ok(report.exit_code(Strictness::default()))
             }
         }
@@ -152,28 +195,52 @@ struct Count {
 fn inject_every_fault(command: Command) {
     let scene = Scene::new(command);
     let (results, faults) = (scene.results_before(), Faults::new(None));
-    assert_eq!(scene.command(&scene.job(results.clone(), &faults, now)).unwrap(), ExitCode::Published);
+    assert_eq!(
+        scene
+            .command(&scene.job(results.clone(), &faults, now))
+            .unwrap(),
+        ExitCode::Published
+    );
     let (calls, after) = (faults.calls(), scene.objects(&results));
-    assert!(lasting(&after) != lasting(&scene.before) && calls > 300, "{calls} calls");
+    assert!(
+        lasting(&after) != lasting(&scene.before) && calls > 300,
+        "{calls} calls"
+    );
     let mut duckdb = Duckdb::start(&scene.before, &after);
     let mut count = Count::default();
     for call in 1..=calls {
-        for (after_effect, for_good) in [(false, false), (true, false), (false, true), (true, true)] {
-            let fault = Fault { call, after_effect, for_good };
+        for (after_effect, for_good) in [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let fault = Fault {
+                call,
+                after_effect,
+                for_good,
+            };
             inject(&scene, fault, &after, &mut duckdb, &mut count);
         }
     }
     assert_eq!(count.faults, 4 * calls);
-    assert!(count.failed > 0 && count.on_its_way > 0 && count.mixed > 0, "{count:?}");
+    assert!(
+        count.failed > 0 && count.on_its_way > 0 && count.mixed > 0,
+        "{count:?}"
+    );
     println!("{command:?}: {calls} calls, {count:?}");
 }
 
-fn inject(scene: &Scene, fault: Fault, after: &Objects, duckdb: &mut Option<Duckdb>, count: &mut Count) {
+fn inject(
+    scene: &Scene,
+    fault: Fault,
+    after: &Objects,
+    duckdb: &mut Option<Duckdb>,
+    count: &mut Count,
+) {
     let (results, faults) = (scene.results_before(), Faults::new(Some(fault)));
     let ended = scene.command(&scene.job(results.clone(), &faults, now));
     assert!(faults.calls() >= fault.call, "{fault:?} was not injected");
     count.faults += 1;
-    let code = ended.as_ref().map_or_else(exit_code::of_error, |code| *code);
+    let code = ended
+        .as_ref()
+        .map_or_else(exit_code::of_error, |code| *code);
     if code != ExitCode::Published {
         count.failed += 1;
         assert_eq!(code, ExitCode::StoreFailed, "{fault:?}: {ended:?}");
@@ -181,25 +248,47 @@ fn inject(scene: &Scene, fault: Fault, after: &Objects, duckdb: &mut Option<Duck
     let found = scene.objects(&results);
     let on_its_way = on_its_way(&found);
     for day in DAYS {
-        count.mixed += u64::from(is_mixed(&found, &scene.before, day, on_its_way.as_deref() == Some(day)));
+        count.mixed += u64::from(is_mixed(
+            &found,
+            &scene.before,
+            day,
+            on_its_way.as_deref() == Some(day),
+        ));
     }
     count.on_its_way += u64::from(on_its_way.is_some());
-    // A backfill goes on after a day that failed, so a later day may have a version between the two.
+    // A backfill goes on after a day that failed, so a later day may have a version between the
+    // two.
     if let (Some(duckdb), Command::Run) = (duckdb, scene.command) {
         duckdb.sees_whole_days(&found, &DAYS, on_its_way.as_deref());
         count.duckdb = duckdb.reads;
     }
-    assert!(on_its_way.is_none() || fault.for_good, "{fault:?}: a passing fault is not worth a second run");
+    assert!(
+        on_its_way.is_none() || fault.for_good,
+        "{fault:?}: a passing fault is not worth a second run"
+    );
 
     let next = scene.command(&scene.job(results.clone(), &Faults::new(None), an_hour_later));
-    assert_eq!(next.unwrap(), ExitCode::Published, "{fault:?}: the next run");
+    assert_eq!(
+        next.unwrap(),
+        ExitCode::Published,
+        "{fault:?}: the next run"
+    );
     let healed = scene.objects(&results);
-    assert!(lasting(&healed) == lasting(after), "{fault:?}: other bytes than an undisturbed run");
-    assert!(!healed.keys().any(|path| path.starts_with("_staging/")), "{fault:?}: leftovers");
+    assert!(
+        lasting(&healed) == lasting(after),
+        "{fault:?}: other bytes than an undisturbed run"
+    );
+    assert!(
+        !healed.keys().any(|path| path.starts_with("_staging/")),
+        "{fault:?}: leftovers"
+    );
     if fault.call.is_multiple_of(16) {
         let third = scene.command(&scene.job(results.clone(), &Faults::new(None), an_hour_later));
         assert_eq!(third.unwrap(), ExitCode::Published);
-        assert!(scene.objects(&results) == healed, "{fault:?}: a run with nothing to do wrote something");
+        assert!(
+            scene.objects(&results) == healed,
+            "{fault:?}: a run with nothing to do wrote something"
+        );
     }
 }
 
@@ -209,7 +298,12 @@ fn files_of(world: &World) -> Objects {
     world.write(folder.path(), 1);
     walk(folder.path())
         .into_iter()
-        .map(|path| (path.clone(), std::fs::read(folder.path().join(path)).unwrap().into()))
+        .map(|path| {
+            (
+                path.clone(),
+                std::fs::read(folder.path().join(path)).unwrap().into(),
+            )
+        })
         .collect()
 }
 
@@ -221,25 +315,38 @@ fn exports_that_change_while_they_are_read_are_never_published_half_old_and_half
         let (exports, anew) = (scene.exports.clone(), anew.clone());
         move || {
             for (path, bytes) in anew.iter() {
-                exports.put(&Path::from(path.as_str()), bytes.clone().into()).now_or_never().unwrap().unwrap();
+                exports
+                    .put(&Path::from(path.as_str()), bytes.clone().into())
+                    .now_or_never()
+                    .unwrap()
+                    .unwrap();
             }
         }
     };
     let run = |faults: &dyn Fn(&Scene) -> Arc<Faults>| {
         let scene = Scene::new(Command::Run);
         let (results, faults) = (scene.results_before(), faults(&scene));
-        let code = scene.command(&scene.job(results.clone(), &faults, now)).unwrap();
+        let code = scene
+            .command(&scene.job(results.clone(), &faults, now))
+            .unwrap();
         (scene, results, code, faults.calls())
     };
     let of_the_day = |objects: &Objects| -> Objects {
         let lasting = lasting(objects).into_iter();
-        lasting.filter(|(path, _)| path.contains(&format!("dt={}", DAYS[2]))).collect()
+        lasting
+            .filter(|(path, _)| path.contains(&format!("dt={}", DAYS[2])))
+            .collect()
     };
     let (scene, results, code, calls) = run(&|_| Faults::new(None));
     let old = of_the_day(&scene.objects(&results));
     assert_eq!(code, ExitCode::Published);
     change(&scene)();
-    assert_eq!(scene.command(&scene.job(results.clone(), &Faults::new(None), now)).unwrap(), ExitCode::Published);
+    assert_eq!(
+        scene
+            .command(&scene.job(results.clone(), &Faults::new(None), now))
+            .unwrap(),
+        ExitCode::Published
+    );
     let complete = lasting(&scene.objects(&results));
     let new = of_the_day(&complete);
     assert!(old != new && !old.is_empty());
@@ -254,10 +361,17 @@ fn exports_that_change_while_they_are_read_are_never_published_half_old_and_half
             ExitCode::TryLater if found.is_empty() => refused += 1,
             _ => panic!("call {call}: {code:?}, {} files", found.len()),
         }
-        assert_eq!(scene.command(&scene.job(results.clone(), &Faults::new(None), now)).unwrap(), ExitCode::Published);
+        assert_eq!(
+            scene
+                .command(&scene.job(results.clone(), &Faults::new(None), now))
+                .unwrap(),
+            ExitCode::Published
+        );
         assert!(lasting(&scene.objects(&results)) == complete, "call {call}");
     }
-    println!("changed at each of {calls} calls: {read_new} read new, {refused} refused, {read_old} published before");
+    println!(
+        "changed at each of {calls} calls: {read_new} read new, {refused} refused, {read_old} published before"
+    );
     assert!(refused > 10 && read_old > 10 && read_new > 10);
 }
 
@@ -271,21 +385,45 @@ fn every_fault_of_a_backfill_leaves_whole_days_and_the_next_run_heals_it() {
     inject_every_fault(Command::Backfill);
 }
 
-/// The day before is exported anew just before each call in turn, while the report day is not final.
+/// The day before is exported anew just before each call in turn, while the report day is not
+/// final.
 #[test]
 fn a_day_before_that_changes_while_it_is_read_is_waited_for() {
     let anew = Arc::new(files_of(&exports_of_the_second_day_anew()));
     let run = |faults: &dyn Fn(&Scene) -> Arc<Faults>| {
         let runtime = Runtime::new().unwrap();
         let exports: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let scene = Scene { runtime, exports, before: Objects::new(), command: Command::Run };
+        let scene = Scene {
+            runtime,
+            exports,
+            before: Objects::new(),
+            command: Command::Run,
+        };
         scene.export(&first_exports());
         let results: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let faults = faults(&scene);
         let mut report = pipeline::run(&scene.job(results, &faults, now), day(DAYS[2])).unwrap();
-        assert_eq!(report.close(Strictness::default()), ExitCode::TryLater, "{report:?}");
-        let missing: Vec<&str> = report.missing.iter().filter(|m| m.day == day(DAYS[2])).map(|m| &*m.dataset).collect();
-        assert_eq!(missing, ["campaign_shops", "campaigns", "order_lines", "product_traffic", "shops"]);
+        assert_eq!(
+            report.close(Strictness::default()),
+            ExitCode::TryLater,
+            "{report:?}"
+        );
+        let missing: Vec<&str> = report
+            .missing
+            .iter()
+            .filter(|m| m.day == day(DAYS[2]))
+            .map(|m| &*m.dataset)
+            .collect();
+        assert_eq!(
+            missing,
+            [
+                "campaign_shops",
+                "campaigns",
+                "order_lines",
+                "product_traffic",
+                "shops"
+            ]
+        );
         (report.is_fallback, faults.calls())
     };
     let (stands_in, calls) = run(&|_| Faults::new(None));
@@ -296,7 +434,11 @@ fn a_day_before_that_changes_while_it_is_read_is_waited_for() {
             let (exports, anew) = (scene.exports.clone(), anew.clone());
             move || {
                 for (path, bytes) in anew.iter() {
-                    exports.put(&Path::from(path.as_str()), bytes.clone().into()).now_or_never().unwrap().unwrap();
+                    exports
+                        .put(&Path::from(path.as_str()), bytes.clone().into())
+                        .now_or_never()
+                        .unwrap()
+                        .unwrap();
                 }
             }
         };
@@ -313,14 +455,20 @@ fn a_bug_on_one_day_does_not_keep_the_run_from_the_others() {
     let scene = Scene::new(Command::Run);
     let calls = {
         let faults = Faults::new(None);
-        pipeline::run(&scene.job(scene.results_before(), &faults, now), day(DAYS[2])).unwrap();
+        pipeline::run(
+            &scene.job(scene.results_before(), &faults, now),
+            day(DAYS[2]),
+        )
+        .unwrap();
         faults.calls()
     };
     let (mut of_another_day, mut of_the_day) = (0, 0);
     for call in 1..=calls {
         let faults = Faults::meanwhile(call, || panic!("a bug that this test made"));
         let job = scene.job(scene.results_before(), &faults, now);
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pipeline::run(&job, day(DAYS[2]))));
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            pipeline::run(&job, day(DAYS[2]))
+        }));
         // A panic before the first day, or while the lease is taken, ends the run: `main` tells it.
         let Ok(Ok(mut report)) = ended else { continue };
         let code = report.close(Strictness::default());
@@ -331,8 +479,16 @@ fn a_bug_on_one_day_does_not_keep_the_run_from_the_others() {
         match report.days_failed.first() {
             Some(failed) => {
                 of_another_day += 1;
-                assert!(failed.error.contains("a bug that this test made"), "{}", failed.error);
-                assert_eq!(report.outcome, Outcome::Published, "call {call}: {report:?}");
+                assert!(
+                    failed.error.contains("a bug that this test made"),
+                    "{}",
+                    failed.error
+                );
+                assert_eq!(
+                    report.outcome,
+                    Outcome::Published,
+                    "call {call}: {report:?}"
+                );
             }
             None => of_the_day += 1,
         }

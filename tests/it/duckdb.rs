@@ -1,4 +1,5 @@
-//! DuckDB as a reader of results by plain globs, where `CAMPAIGN_ETL_TEST_DUCKDB` names a Python that has it.
+//! DuckDB as a reader of results by plain globs, where `CAMPAIGN_ETL_TEST_DUCKDB` names a Python
+//! that has it.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -25,14 +26,31 @@ impl Duckdb {
     /// Ready to tell the results before a command from those after it.
     pub fn start(before: &Objects, after: &Objects) -> Option<Duckdb> {
         let python = std::env::var("CAMPAIGN_ETL_TEST_DUCKDB").ok()?;
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stores/read_with_duckdb.py");
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/stores/read_with_duckdb.py"
+        );
         let mut command = Command::new(python);
-        command.arg(script).args(TABLES.map(|table| table.name)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .arg(script)
+            .args(TABLES.map(|table| table.name))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        let (questions, answers) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        let (questions, answers) = (
+            process.stdin.take().unwrap(),
+            process.stdout.take().unwrap(),
+        );
         let answers = BufReader::new(answers);
         let (empty, none) = (Read::new(), Read::new());
-        let mut reader = Duckdb { process, questions, answers, before: empty, after: none, reads: 0 };
+        let mut reader = Duckdb {
+            process,
+            questions,
+            answers,
+            before: empty,
+            after: none,
+            reads: 0,
+        };
         reader.before = reader.read(before);
         reader.after = reader.read(after);
         assert!(!reader.before.is_empty() && reader.before != reader.after);
@@ -53,22 +71,30 @@ impl Duckdb {
         serde_json::from_str(&answer).unwrap()
     }
 
-    /// Every table of every day is, for DuckDB, the old one or the new one; where no commit is on its way, a day's tables
-    /// are all old or all new.
+    /// Every table of every day is, for DuckDB, the old one or the new one; where no commit is on
+    /// its way, a day's tables are all old or all new.
     pub fn sees_whole_days(&mut self, objects: &Objects, days: &[&str], on_its_way: Option<&str>) {
         let found = self.read(objects);
         for day in days {
             let of_day = |read: &Read| -> Read {
-                read.iter().filter(|(path, _)| path.ends_with(day)).map(|(p, v)| (p.clone(), v.clone())).collect()
+                read.iter()
+                    .filter(|(path, _)| path.ends_with(day))
+                    .map(|(p, v)| (p.clone(), v.clone()))
+                    .collect()
             };
-            let (found, before, after) = (of_day(&found), of_day(&self.before), of_day(&self.after));
+            let (found, before, after) =
+                (of_day(&found), of_day(&self.before), of_day(&self.after));
             if on_its_way == Some(*day) {
                 for path in found.keys().chain(before.keys()).chain(after.keys()) {
-                    let is_whole = found.get(path) == before.get(path) || found.get(path) == after.get(path);
+                    let is_whole =
+                        found.get(path) == before.get(path) || found.get(path) == after.get(path);
                     assert!(is_whole, "{path}: {:?}", found.get(path));
                 }
             } else {
-                assert!(found == before || found == after, "{day} is neither the old day nor the new one");
+                assert!(
+                    found == before || found == after,
+                    "{day} is neither the old day nor the new one"
+                );
             }
         }
     }

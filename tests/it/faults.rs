@@ -12,8 +12,8 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
 /// Which call fails, and how.
@@ -45,12 +45,18 @@ impl fmt::Debug for Faults {
 
 impl Faults {
     pub fn new(fault: Option<Fault>) -> Arc<Faults> {
-        Arc::new(Faults { fault, ..Faults::default() })
+        Arc::new(Faults {
+            fault,
+            ..Faults::default()
+        })
     }
 
     /// Nothing fails, but something else happens just before a call.
     pub fn meanwhile(call: u64, happens: impl Fn() + Send + Sync + 'static) -> Arc<Faults> {
-        Arc::new(Faults { meanwhile: Some((call, Box::new(happens))), ..Faults::default() })
+        Arc::new(Faults {
+            meanwhile: Some((call, Box::new(happens))),
+            ..Faults::default()
+        })
     }
 
     pub fn calls(&self) -> u64 {
@@ -59,7 +65,12 @@ impl Faults {
 
     /// The parts of an object that were read since it was asked last.
     pub fn take_parts(&self, path: &str) -> Vec<Range<u64>> {
-        self.parts.lock().unwrap().extract_if(.., |(of, _)| of == path).map(|(_, range)| range).collect()
+        self.parts
+            .lock()
+            .unwrap()
+            .extract_if(.., |(of, _)| of == path)
+            .map(|(_, range)| range)
+            .collect()
     }
 
     async fn call<T>(&self, effect: impl Future<Output = Result<T>>) -> Result<T> {
@@ -67,15 +78,24 @@ impl Faults {
         if let Some((_, happens)) = self.meanwhile.as_ref().filter(|(call, _)| *call == number) {
             happens();
         }
-        let Some(fault) = self.fault else { return effect.await };
-        let failed = || object_store::Error::Generic { store: "faulty", source: "injected fault".into() };
+        let Some(fault) = self.fault else {
+            return effect.await;
+        };
+        let failed = || object_store::Error::Generic {
+            store: "faulty",
+            source: "injected fault".into(),
+        };
         if number == fault.call {
             if fault.after_effect {
                 effect.await?;
             }
             return Err(failed());
         }
-        if fault.for_good && number > fault.call { Err(failed()) } else { effect.await }
+        if fault.for_good && number > fault.call {
+            Err(failed())
+        } else {
+            effect.await
+        }
     }
 }
 
@@ -94,32 +114,57 @@ impl fmt::Display for Faulty {
 
 #[async_trait]
 impl ObjectStore for Faulty {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.faults.call(self.inner.put_opts(location, payload, options)).await
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.faults
+            .call(self.inner.put_opts(location, payload, options))
+            .await
     }
 
-    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        _: &Path,
+        _: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         unreachable!("the program uploads every file in one piece")
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.faults.call(self.inner.get_opts(location, options)).await
+        self.faults
+            .call(self.inner.get_opts(location, options))
+            .await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let parts = ranges.iter().map(|range| (location.to_string(), range.clone()));
+        let parts = ranges
+            .iter()
+            .map(|range| (location.to_string(), range.clone()));
         self.faults.parts.lock().unwrap().extend(parts);
-        self.faults.call(self.inner.get_ranges(location, ranges)).await
+        self.faults
+            .call(self.inner.get_ranges(location, ranges))
+            .await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         let (inner, faults) = (self.inner.clone(), self.faults.clone());
         let delete = move |location: Result<Path>| {
             let (inner, faults) = (inner.clone(), faults.clone());
             async move {
                 let one = futures::stream::once(async { location }).boxed();
                 faults
-                    .call(inner.delete_stream(one).try_collect::<Vec<_>>().map(|deleted| Ok(deleted?.remove(0))))
+                    .call(
+                        inner
+                            .delete_stream(one)
+                            .try_collect::<Vec<_>>()
+                            .map(|deleted| Ok(deleted?.remove(0))),
+                    )
                     .await
             }
         };
@@ -137,17 +182,24 @@ impl ObjectStore for Faulty {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.faults.call(self.inner.list_with_delimiter(prefix)).await
+        self.faults
+            .call(self.inner.list_with_delimiter(prefix))
+            .await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.faults.call(self.inner.copy_opts(from, to, options)).await
+        self.faults
+            .call(self.inner.copy_opts(from, to, options))
+            .await
     }
 
     // A disk renames in one step; an object store copies and deletes, and may fail in between.
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         if self.inner.to_string().starts_with("LocalFileSystem") {
-            return self.faults.call(self.inner.rename_opts(from, to, options)).await;
+            return self
+                .faults
+                .call(self.inner.rename_opts(from, to, options))
+                .await;
         }
         self.copy_opts(from, to, CopyOptions::new()).await?;
         object_store::ObjectStoreExt::delete(self, from).await

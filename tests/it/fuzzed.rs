@@ -1,4 +1,5 @@
-//! Files that fuzzing found, and made ones that lie like them: each is a damaged export, named and told, whatever it claims.
+//! Files that fuzzing found, and made ones that lie like them: each is a damaged export, named and
+//! told, whatever it claims.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +11,9 @@ use campaign_etl::contracts::datasets::DATASETS;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, GzipLevel, Type, ZstdLevel};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter,
+};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 
 use crate::bad_input::Published;
@@ -20,11 +23,17 @@ fn found() -> Vec<(&'static Dataset, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzzed");
     let files_of = |dataset: &&'static Dataset| {
         let entries = fs::read_dir(root.join(dataset.name)).into_iter().flatten();
-        entries.map(|entry| entry.unwrap().path()).map(|path| (*dataset, path)).collect::<Vec<_>>()
+        entries
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (*dataset, path))
+            .collect::<Vec<_>>()
     };
     let files: Vec<_> = DATASETS.iter().flat_map(files_of).collect();
     let folders = fs::read_dir(&root).unwrap().count();
-    assert!(!files.is_empty() && folders == files.chunk_by(|a, b| a.0.name == b.0.name).count(), "a folder is not run");
+    assert!(
+        !files.is_empty() && folders == files.chunk_by(|a, b| a.0.name == b.0.name).count(),
+        "a folder is not run"
+    );
     files
 }
 
@@ -37,9 +46,19 @@ fn every_found_file_is_a_damaged_export_that_is_named() {
         let ended = day.run("run", &["--strict"]);
         assert_eq!(ended.code, 65, "{}: {}", path.display(), ended.stderr);
         for text in [dataset.name, "part-0.parquet"] {
-            assert!(ended.stderr.contains(text), "{}: {text:?} is not in:\n{}", path.display(), ended.stderr);
+            assert!(
+                ended.stderr.contains(text),
+                "{}: {text:?} is not in:\n{}",
+                path.display(),
+                ended.stderr
+            );
         }
-        assert!(!ended.stderr.contains("panicked"), "{}: {}", path.display(), ended.stderr);
+        assert!(
+            !ended.stderr.contains("panicked"),
+            "{}: {}",
+            path.display(),
+            ended.stderr
+        );
         fs::write(day.part(dataset.name), whole).unwrap();
     }
 }
@@ -54,23 +73,61 @@ fn sizes_and_counts_that_lie_are_damage_and_nothing_is_set_aside_for_them() {
     let bomb = page(DATA, 1000, 1, PLAIN, &gzip_of_zeros(64 << 20));
     let dictionary = page(DICTIONARY, 8, i32::MAX, PLAIN, &[0; 8]);
     let lengths = page(DATA, 16, 1, DELTA_LENGTH_BYTE_ARRAY, &deltas(1 << 40));
-    let prefixes = page(DATA, 32, 1, DELTA_BYTE_ARRAY, &[deltas(1), deltas(1 << 40)].concat());
+    let prefixes = page(
+        DATA,
+        32,
+        1,
+        DELTA_BYTE_ARRAY,
+        &[deltas(1), deltas(1 << 40)].concat(),
+    );
     for (file, says) in [
-        (one("shop_id", Compression::SNAPPY, snappy), "claims 1 values in 2147483647 bytes"),
-        (one("shop_id", Compression::GZIP(GzipLevel::default()), bomb), "claims another size than its content has"),
-        (one("shop_id", uncompressed, dictionary), "claims 2147483647 values in 8 bytes"),
-        (one("shop_id", uncompressed, page(DATA, 8, 60, PLAIN, &[0; 8])), "claims 60 values for 59 rows"),
-        (one("shop_name", uncompressed, lengths), "counts its values in two ways"),
-        (one("shop_name", uncompressed, prefixes), "counts its values in two ways"),
-        (with_rows(&whole, 1 << 40), "says 1099511627776 rows in a file of"),
-        (with_chunks_as_long_as_the_file(&whole), "bytes of columns in a file of"),
-        ([&whole[..whole.len() - 8], b"\0\0\0\0PAR1"].concat(), "a Parquet file"),
+        (
+            one("shop_id", Compression::SNAPPY, snappy),
+            "claims 1 values in 2147483647 bytes",
+        ),
+        (
+            one("shop_id", Compression::GZIP(GzipLevel::default()), bomb),
+            "claims another size than its content has",
+        ),
+        (
+            one("shop_id", uncompressed, dictionary),
+            "claims 2147483647 values in 8 bytes",
+        ),
+        (
+            one("shop_id", uncompressed, page(DATA, 8, 60, PLAIN, &[0; 8])),
+            "claims 60 values for 59 rows",
+        ),
+        (
+            one("shop_name", uncompressed, lengths),
+            "counts its values in two ways",
+        ),
+        (
+            one("shop_name", uncompressed, prefixes),
+            "counts its values in two ways",
+        ),
+        (
+            with_rows(&whole, 1 << 40),
+            "says 1099511627776 rows in a file of",
+        ),
+        (
+            with_chunks_as_long_as_the_file(&whole),
+            "bytes of columns in a file of",
+        ),
+        (
+            [&whole[..whole.len() - 8], b"\0\0\0\0PAR1"].concat(),
+            "a Parquet file",
+        ),
     ] {
         fs::write(day.part("shops"), file).unwrap();
         let ended = day.run("run", &["--format", "json"]);
-        let reason = ended.json["blocked"][0]["reason"].as_str().unwrap_or_default();
+        let reason = ended.json["blocked"][0]["reason"]
+            .as_str()
+            .unwrap_or_default();
         assert_eq!(ended.code, 65, "{}", ended.stderr);
-        assert!(reason.contains("part-0.parquet") && reason.contains(says), "{says:?} is not in {reason}");
+        assert!(
+            reason.contains("part-0.parquet") && reason.contains(says),
+            "{says:?} is not in {reason}"
+        );
     }
 }
 
@@ -80,13 +137,22 @@ fn a_success_list_of_any_length_is_told_at_once() {
     let mark = day.export("shops").join("_SUCCESS");
     let entry = r#"{"name":"a","size_bytes":1,"row_count":1}"#;
     for (list, says) in [
-        (format!(r#"{{"files":[{}]}}"#, vec![entry; 200_000].join(",")), "(and 399999 more)"),
+        (
+            format!(r#"{{"files":[{}]}}"#, vec![entry; 200_000].join(",")),
+            "(and 399999 more)",
+        ),
         (" ".repeat(17 << 20), "found 17825792 bytes"),
-        (format!(r#"{{"more":{}"#, "[".repeat(100_000)), "EOF while parsing a list"),
+        (
+            format!(r#"{{"more":{}"#, "[".repeat(100_000)),
+            "EOF while parsing a list",
+        ),
     ] {
         fs::write(&mark, list).unwrap();
         let reason = &day.run("run", &["--format", "json"]).json["blocked"][0]["reason"];
-        assert!(reason.as_str().unwrap().contains(says), "{says:?} is not in {reason}");
+        assert!(
+            reason.as_str().unwrap().contains(says),
+            "{says:?} is not in {reason}"
+        );
     }
 }
 
@@ -113,13 +179,21 @@ fn every_codec_page_version_and_encoding_gives_the_same_results() {
                 fs::write(&path, written).unwrap();
             }
             let ended = day.run("run", &[]);
-            assert_eq!(ended.code, 0, "{codec} {version:?} {encode}: {}", ended.stderr);
-            assert!(day.tables() == day.before, "{codec} {version:?} {encode}: other results");
+            assert_eq!(
+                ended.code, 0,
+                "{codec} {version:?} {encode}: {}",
+                ended.stderr
+            );
+            assert!(
+                day.tables() == day.before,
+                "{codec} {version:?} {encode}: other results"
+            );
         }
     }
 }
 
-/// The same rows; `delta` without dictionaries, in the delta encoding of each column's type, texts in both of theirs.
+/// The same rows; `delta` without dictionaries, in the delta encoding of each column's type, texts
+/// in both of theirs.
 fn rewritten(file: &[u8], codec: Compression, version: WriterVersion, delta: bool) -> Vec<u8> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
     let columns = reader.parquet_schema().columns().to_vec();
@@ -138,7 +212,12 @@ fn rewritten(file: &[u8], codec: Compression, version: WriterVersion, delta: boo
         };
         properties = properties.set_column_encoding(column.path().clone(), encoding);
     }
-    let mut writer = ArrowWriter::try_new(Vec::new(), reader.schema().clone(), Some(properties.build())).unwrap();
+    let mut writer = ArrowWriter::try_new(
+        Vec::new(),
+        reader.schema().clone(),
+        Some(properties.build()),
+    )
+    .unwrap();
     for batch in reader.build().unwrap() {
         writer.write(&batch.unwrap()).unwrap();
     }
@@ -203,7 +282,9 @@ fn gzip_of_zeros(length: usize) -> Vec<u8> {
 }
 
 fn metadata_of(file: &[u8]) -> ParquetMetaData {
-    ParquetMetaDataReader::new().parse_and_finish(&Bytes::copy_from_slice(file)).unwrap()
+    ParquetMetaDataReader::new()
+        .parse_and_finish(&Bytes::copy_from_slice(file))
+        .unwrap()
 }
 
 fn with_pages(file: &[u8], column: &str, codec: Compression, pages: &[u8]) -> Vec<u8> {
@@ -213,8 +294,16 @@ fn with_pages(file: &[u8], column: &str, codec: Compression, pages: &[u8]) -> Ve
         if chunk.column_path().string() != column {
             return chunk.clone();
         }
-        let moved = chunk.clone().into_builder().set_compression(codec).set_dictionary_page_offset(None);
-        moved.set_data_page_offset(start).set_total_compressed_size(pages.len() as i64).build().unwrap()
+        let moved = chunk
+            .clone()
+            .into_builder()
+            .set_compression(codec)
+            .set_dictionary_page_offset(None);
+        moved
+            .set_data_page_offset(start)
+            .set_total_compressed_size(pages.len() as i64)
+            .build()
+            .unwrap()
     };
     // The old footer stays where it is; nothing points at it.
     with_columns([file, pages].concat(), &metadata, moved)
@@ -222,8 +311,15 @@ fn with_pages(file: &[u8], column: &str, codec: Compression, pages: &[u8]) -> Ve
 
 fn with_chunks_as_long_as_the_file(file: &[u8]) -> Vec<u8> {
     let whole = |chunk: &ColumnChunkMetaData| {
-        let moved = chunk.clone().into_builder().set_dictionary_page_offset(None).set_data_page_offset(4);
-        moved.set_total_compressed_size(file.len() as i64 - 4).build().unwrap()
+        let moved = chunk
+            .clone()
+            .into_builder()
+            .set_dictionary_page_offset(None)
+            .set_data_page_offset(4);
+        moved
+            .set_total_compressed_size(file.len() as i64 - 4)
+            .build()
+            .unwrap()
     };
     with_columns(file.to_vec(), &metadata_of(file), whole)
 }
@@ -235,9 +331,17 @@ fn with_columns(
 ) -> Vec<u8> {
     let group = metadata.row_group(0).clone();
     let columns = group.columns().iter().map(change).collect();
-    let groups = vec![group.into_builder().set_column_metadata(columns).build().unwrap()];
+    let groups = vec![
+        group
+            .into_builder()
+            .set_column_metadata(columns)
+            .build()
+            .unwrap(),
+    ];
     let metadata = ParquetMetaData::new(metadata.file_metadata().clone(), groups);
-    ParquetMetaDataWriter::new(&mut bytes, &metadata).finish().unwrap();
+    ParquetMetaDataWriter::new(&mut bytes, &metadata)
+        .finish()
+        .unwrap();
     bytes
 }
 
@@ -252,8 +356,18 @@ fn with_rows(file: &[u8], rows: i64) -> Vec<u8> {
         told.schema_descr_ptr(),
         None,
     );
-    let groups = vec![metadata.row_group(0).clone().into_builder().set_num_rows(rows).build().unwrap()];
+    let groups = vec![
+        metadata
+            .row_group(0)
+            .clone()
+            .into_builder()
+            .set_num_rows(rows)
+            .build()
+            .unwrap(),
+    ];
     let mut bytes = file.to_vec();
-    ParquetMetaDataWriter::new(&mut bytes, &ParquetMetaData::new(told, groups)).finish().unwrap();
+    ParquetMetaDataWriter::new(&mut bytes, &ParquetMetaData::new(told, groups))
+        .finish()
+        .unwrap();
     bytes
 }

@@ -1,4 +1,5 @@
-//! What a person reads, word for word: help, the errors that they can cause, and a manifest. Never numbers.
+//! What a person reads, word for word: help, the errors that they can cause, and a manifest. Never
+//! numbers.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -23,9 +24,17 @@ const DAY: &str = "2026-03-10";
 /// Not as wide as whatever terminal the tests run in.
 fn help(args: &[&str]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
-    let output = program.args(args).env("COLUMNS", "100").env("LINES", "50").output().unwrap();
+    let output = program
+        .args(args)
+        .env("COLUMNS", "100")
+        .env("LINES", "50")
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -151,13 +160,19 @@ struct Day {
 
 impl Day {
     fn new() -> Day {
-        let day = Day { folder: TempDir::new().unwrap() };
+        let day = Day {
+            folder: TempDir::new().unwrap(),
+        };
         one_day().write(&day.folder.path().join("exports"), 1);
         day
     }
 
     fn export(&self, dataset: &str) -> PathBuf {
-        self.folder.path().join("exports").join(dataset).join(format!("dt={DAY}"))
+        self.folder
+            .path()
+            .join("exports")
+            .join(dataset)
+            .join(format!("dt={DAY}"))
     }
 
     fn part(&self, dataset: &str) -> PathBuf {
@@ -166,7 +181,9 @@ impl Day {
 
     /// Exports a column otherwise than the contract says.
     fn change_column(&self, dataset: &str, column: &str, change: impl Fn(&ArrayRef) -> ArrayRef) {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(self.part(dataset)).unwrap()).unwrap();
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(File::open(self.part(dataset)).unwrap())
+                .unwrap();
         let batch = reader.build().unwrap().next().unwrap().unwrap();
         let (schema, mut columns, _) = batch.into_parts();
         let position = schema.index_of(column).unwrap();
@@ -181,16 +198,32 @@ impl Day {
     }
 
     fn replace_rows(&self, dataset: &str, rows: &[Cells]) {
-        write_file(&self.part(dataset), datasets::dataset(dataset).unwrap().columns, rows);
+        write_file(
+            &self.part(dataset),
+            datasets::dataset(dataset).unwrap().columns,
+            rows,
+        );
     }
 
     fn run(&self, job: &str) -> Outcome {
         let path = |name: &str| self.folder.path().join(name).to_str().unwrap().to_owned();
         fs::write(path("job.toml"), job).unwrap();
         let (job, exports, results) = (path("job.toml"), path("exports"), path("results"));
-        let mut ended =
-            etl(&["run", "--day", DAY, "--config", &job, "--exports", &exports, "--results", &results, "--quiet"]);
-        ended.stderr = ended.stderr.replace(self.folder.path().to_str().unwrap(), "[folder]");
+        let mut ended = etl(&[
+            "run",
+            "--day",
+            DAY,
+            "--config",
+            &job,
+            "--exports",
+            &exports,
+            "--results",
+            &results,
+            "--quiet",
+        ]);
+        ended.stderr = ended
+            .stderr
+            .replace(self.folder.path().to_str().unwrap(), "[folder]");
         ended
     }
 
@@ -223,7 +256,12 @@ fn a_column_of_a_wrong_type() {
 fn a_timestamp_without_a_zone() {
     let day = Day::new();
     day.change_column("order_lines", "paid_at", |instants| {
-        Arc::new(instants.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<Arc<str>>))
+        Arc::new(
+            instants
+                .as_primitive::<TimestampMicrosecondType>()
+                .clone()
+                .with_timezone_opt(None::<Arc<str>>),
+        )
     });
     insta::assert_snapshot!(day.says(65, ""), @r"
     warning: 2026-03-10 blocked: order_lines breaks its contract:
@@ -239,7 +277,9 @@ fn a_timestamp_without_a_zone() {
 #[test]
 fn a_date_out_of_range() {
     let day = Day::new();
-    day.change_column("campaigns", "last_day", |_| Arc::new(arrow_array::Date32Array::from(vec![i32::MAX])));
+    day.change_column("campaigns", "last_day", |_| {
+        Arc::new(arrow_array::Date32Array::from(vec![i32::MAX]))
+    });
     insta::assert_snapshot!(day.says(65, ""), @r"
     warning: 2026-03-10 blocked: campaigns breaks its contract:
     ┌───────────┬────────────────────┬──────────┬───────────────────────────┬─────────────────────┐
@@ -254,7 +294,9 @@ fn a_date_out_of_range() {
 #[test]
 fn more_bad_rows_than_the_budget() {
     let day = Day::new();
-    let line = |quantity| format!("{quantity}|11|21|5|31|2026-03-10T20:00:00Z|{quantity}|10.00|0|0|0|LIVE||");
+    let line = |quantity| {
+        format!("{quantity}|11|21|5|31|2026-03-10T20:00:00Z|{quantity}|10.00|0|0|0|LIVE||")
+    };
     let lines = [line(1), line(0), line(-1)];
     day.replace_rows("order_lines", &rows(&lines.each_ref().map(String::as_str)));
     insta::assert_snapshot!(day.says(65, "[quarantine]\nmax_rows = 1\n"), @r"
@@ -307,7 +349,17 @@ fn a_day_that_is_not_final() {
     let path = |name: &str| day.folder.path().join(name).to_str().unwrap().to_owned();
     let (exports, results) = (path("exports"), path("results"));
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs/daily.toml");
-    let args = ["run", "--day", DAY, "--config", config, "--exports", &exports, "--results", &results];
+    let args = [
+        "run",
+        "--day",
+        DAY,
+        "--config",
+        config,
+        "--exports",
+        &exports,
+        "--results",
+        &results,
+    ];
     let ended = etl(&args);
     assert_eq!(ended.code, 75);
     let last = ended.stderr.lines().last().unwrap();
@@ -335,10 +387,20 @@ fn a_wrong_job_file() {
 fn a_manifest() {
     let day = Day::new();
     assert_eq!(day.run("").code, 0);
-    let runs = day.folder.path().join("results/_runs").join(format!("dt={DAY}"));
-    let files: Vec<PathBuf> = fs::read_dir(runs).unwrap().map(|f| f.unwrap().path()).collect();
+    let runs = day
+        .folder
+        .path()
+        .join("results/_runs")
+        .join(format!("dt={DAY}"));
+    let files: Vec<PathBuf> = fs::read_dir(runs)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
     let mut manifest: Value = serde_json::from_slice(&fs::read(&files[0]).unwrap()).unwrap();
-    assert_eq!((files.len(), manifest["tables"].as_object().unwrap().len()), (1, 15));
+    assert_eq!(
+        (files.len(), manifest["tables"].as_object().unwrap().len()),
+        (1, 15)
+    );
     redact(&mut manifest);
     insta::assert_snapshot!(a_line_each(&manifest), @r#"
     benchmark:
@@ -395,8 +457,8 @@ fn redact(value: &mut Value) {
         Value::Object(entries) => {
             for (name, entry) in entries {
                 match name.as_str() {
-                    "run_id" | "version" | "started_at" | "finished_at" | "rollup_inputs" | "inputs" | "sha256"
-                    | "bytes" => *entry = format!("[{name}]").into(),
+                    "run_id" | "version" | "started_at" | "finished_at" | "rollup_inputs"
+                    | "inputs" | "sha256" | "bytes" => *entry = format!("[{name}]").into(),
                     _ => redact(entry),
                 }
             }
@@ -413,7 +475,11 @@ fn a_line_each(document: &Value) -> String {
         match value {
             Value::Object(entries) => {
                 lines.push(format!("{name}:"));
-                lines.extend(entries.iter().map(|(name, entry)| format!("  {name}: {entry}")));
+                lines.extend(
+                    entries
+                        .iter()
+                        .map(|(name, entry)| format!("  {name}: {entry}")),
+                );
             }
             Value::Array(entries) => {
                 lines.push(format!("{name}:"));

@@ -1,4 +1,5 @@
-//! The real program is killed at random moments: a reader sees whole days, and the next run heals what is left.
+//! The real program is killed at random moments: a reader sees whole days, and the next run heals
+//! what is left.
 //!
 //! `KILL_ROUNDS` in the environment says how often, on each kind of store.
 
@@ -12,7 +13,9 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::duckdb::Duckdb;
-use crate::scene::{CONFIG, DAYS, Objects, WITHDRAWN, first_exports, is_mixed, lasting, later_exports, on_its_way};
+use crate::scene::{
+    CONFIG, DAYS, Objects, WITHDRAWN, first_exports, is_mixed, lasting, later_exports, on_its_way,
+};
 use crate::stores::{Folder, kinds};
 use crate::world::Outcome;
 
@@ -24,8 +27,14 @@ pub struct Desk {
 impl Desk {
     /// Before the exports change.
     pub fn new() -> Desk {
-        let desk = Desk { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(desk.path("job.toml"), format!("lease_seconds = 1\n{CONFIG}")).unwrap();
+        let desk = Desk {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        std::fs::write(
+            desk.path("job.toml"),
+            format!("lease_seconds = 1\n{CONFIG}"),
+        )
+        .unwrap();
         first_exports().write(desk.folder.path().join("exports").as_path(), 1);
         desk
     }
@@ -41,13 +50,22 @@ impl Desk {
 
     pub fn command(&self, command: &str, results: &Folder) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
-        program.args(command.split(' ')).args(["--config", &self.path("job.toml"), "--exports", &self.path("exports")]);
+        program.args(command.split(' ')).args([
+            "--config",
+            &self.path("job.toml"),
+            "--exports",
+            &self.path("exports"),
+        ]);
         program.args(["--results", &results.location, "--format", "json"]);
         program
     }
 
     pub fn start(&self, command: &str, results: &Folder) -> Child {
-        self.command(command, results).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        self.command(command, results)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     pub fn etl(&self, command: &str, results: &Folder) -> Outcome {
@@ -71,7 +89,10 @@ impl Desk {
 /// Two days published, exports changed: what each round starts from.
 pub fn scene(desk: &Desk, kind: crate::stores::Kind, runtime: &Runtime) -> Objects {
     let results = Folder::new(kind, runtime);
-    assert_eq!(desk.etl(&format!("run --day {}", DAYS[1]), &results).code, 0);
+    assert_eq!(
+        desk.etl(&format!("run --day {}", DAYS[1]), &results).code,
+        0
+    );
     desk.change_exports();
     results.objects()
 }
@@ -84,8 +105,10 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
     for kind in kinds() {
         let desk = Desk::new();
         let before = scene(&desk, kind, &runtime);
-        let commands =
-            [format!("run --day {}", DAYS[2]), format!("backfill --from {} --to {} --parallel 2", DAYS[0], DAYS[2])];
+        let commands = [
+            format!("run --day {}", DAYS[2]),
+            format!("backfill --from {} --to {} --parallel 2", DAYS[0], DAYS[2]),
+        ];
         let undisturbed = Folder::new(kind, &runtime);
         undisturbed.fill(&before);
         let started = Instant::now();
@@ -100,7 +123,10 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
             let results = Folder::new(kind, &runtime);
             results.fill(&before);
             let mut child = desk.start(command, &results);
-            let (started, moment) = (Instant::now(), usual.mul_f64(f64::from(random.next_u32()) / f64::from(u32::MAX)));
+            let (started, moment) = (
+                Instant::now(),
+                usual.mul_f64(f64::from(random.next_u32()) / f64::from(u32::MAX)),
+            );
             while started.elapsed() < moment && child.try_wait().unwrap().is_none() {
                 sleep(Duration::from_millis(1));
             }
@@ -113,7 +139,12 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
             let found = results.objects();
             let on_its_way = on_its_way(&found);
             for day in DAYS {
-                mixed += u32::from(is_mixed(&found, &before, day, on_its_way.as_deref() == Some(day)));
+                mixed += u32::from(is_mixed(
+                    &found,
+                    &before,
+                    day,
+                    on_its_way.as_deref() == Some(day),
+                ));
             }
             unfinished += u32::from(on_its_way.is_some());
             if let Some(duckdb) = &mut duckdb {
@@ -122,14 +153,23 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
             let next = desk.etl_when_free(command, &results);
             assert_eq!(next.code, 0, "round {round}: {}", next.stderr);
             let healed = results.objects();
-            assert!(lasting(&healed) == lasting(&after), "round {round}: other bytes than an undisturbed run");
-            assert!(!healed.keys().any(|path| path.starts_with("_staging/")), "round {round}: leftovers");
+            assert!(
+                lasting(&healed) == lasting(&after),
+                "round {round}: other bytes than an undisturbed run"
+            );
+            assert!(
+                !healed.keys().any(|path| path.starts_with("_staging/")),
+                "round {round}: leftovers"
+            );
         }
         println!(
             "{kind:?}: {rounds} rounds, killed before their end {killed}, commits to finish {unfinished}, days mixed \
              meanwhile {mixed}, read with DuckDB {}",
             duckdb.map_or(0, |duckdb| duckdb.reads)
         );
-        assert!(killed > rounds / 2, "most runs were over before they could be killed");
+        assert!(
+            killed > rounds / 2,
+            "most runs were over before they could be killed"
+        );
     }
 }

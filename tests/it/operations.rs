@@ -1,4 +1,5 @@
-//! What a person does by hand, and a scheduler by signals: backfill, unlock, vacuum, stopping; every exit code.
+//! What a person does by hand, and a scheduler by signals: backfill, unlock, vacuum, stopping;
+//! every exit code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,14 +27,22 @@ struct Results {
 impl Results {
     fn new() -> Results {
         let exports = Path::new(REPOSITORY).join("sample_data/exports");
-        Results { folder: TempDir::new().unwrap(), exports, job: String::new() }
+        Results {
+            folder: TempDir::new().unwrap(),
+            exports,
+            job: String::new(),
+        }
     }
 
     fn args(&self, command: &str, results: &str) -> Vec<String> {
         let config = self.folder.path().join("job.toml");
         fs::write(&config, &self.job).unwrap();
         let mut args: Vec<String> = command.split(' ').map(str::to_owned).collect();
-        let folders = [("--config", &config), ("--exports", &self.exports), ("--results", &self.path(results))];
+        let folders = [
+            ("--config", &config),
+            ("--exports", &self.exports),
+            ("--results", &self.path(results)),
+        ];
         for (name, path) in folders {
             args.extend([name.to_owned(), path.to_str().unwrap().to_owned()]);
         }
@@ -46,7 +55,11 @@ impl Results {
 
     fn etl_into(&self, results: &str, command: &str) -> Outcome {
         let args = self.args(command, results);
-        etl(&args.iter().map(String::as_str).chain(["--format", "json"]).collect::<Vec<_>>())
+        etl(&args
+            .iter()
+            .map(String::as_str)
+            .chain(["--format", "json"])
+            .collect::<Vec<_>>())
     }
 
     fn etl(&self, command: &str) -> Outcome {
@@ -64,17 +77,26 @@ impl Results {
         if !root.exists() {
             return vec![];
         }
-        walk(&root).into_iter().map(|path| (path.clone(), fs::read(root.join(path)).unwrap())).collect()
+        walk(&root)
+            .into_iter()
+            .map(|path| (path.clone(), fs::read(root.join(path)).unwrap()))
+            .collect()
     }
 
     fn tables(&self, results: &str) -> Vec<(String, Vec<u8>)> {
         let is_lasting = |path: &str| !path.starts_with('_') || path.starts_with("_quarantine");
-        self.files(results).into_iter().filter(|(path, _)| is_lasting(path)).collect()
+        self.files(results)
+            .into_iter()
+            .filter(|(path, _)| is_lasting(path))
+            .collect()
     }
 
     fn newest(&self, folder: &str) -> PathBuf {
         let folder = self.path("results").join(folder);
-        let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> = fs::read_dir(folder)
+            .unwrap()
+            .map(|f| f.unwrap().path())
+            .collect();
         files.sort();
         files.pop().unwrap()
     }
@@ -85,17 +107,23 @@ impl Results {
         fs::write(path, json.to_string()).unwrap();
     }
 
-    /// As a run leaves its newest commit that is killed just before its last steps: this file of a table and the
-    /// manifest are still staged. Gives back the staging folder.
+    /// As a run leaves its newest commit that is killed just before its last steps: this file of a
+    /// table and the manifest are still staged. Gives back the staging folder.
     fn interrupt(&self, file: &str) -> PathBuf {
-        let record: Value = serde_json::from_slice(&fs::read(self.newest_commit()).unwrap()).unwrap();
+        let record: Value =
+            serde_json::from_slice(&fs::read(self.newest_commit()).unwrap()).unwrap();
         let (commit, root) = (&record["commit"], self.path("results"));
         let staging = root.join(commit["staging"].as_str().unwrap());
         for path in [commit["manifest"]["path"].as_str().unwrap(), file] {
             fs::create_dir_all(staging.join(path).parent().unwrap()).unwrap();
             fs::rename(root.join(path), staging.join(path)).unwrap();
         }
-        for file in commit["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()) {
+        for file in commit["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| file["path"].as_str().unwrap())
+        {
             fs::remove_file(root.join(file).with_file_name("_SUCCESS")).unwrap();
         }
         staging
@@ -106,7 +134,11 @@ impl Results {
             .iter()
             .map(|f| self.path("results/_runs/commit_log").join(f))
             .collect();
-        records.retain(|path| !fs::read_to_string(path).unwrap().contains("\"commit\": null"));
+        records.retain(|path| {
+            !fs::read_to_string(path)
+                .unwrap()
+                .contains("\"commit\": null")
+        });
         records.pop().unwrap()
     }
 
@@ -134,11 +166,37 @@ fn a_backfill_in_any_manner_gives_the_same_bytes() {
     ];
     for (name, more) in manners {
         let ended = results.etl_into(name, &format!("{ALL}{more}"));
-        assert_eq!((ended.code, ended.json["failed"].as_array().unwrap().len()), (0, 0), "{}", ended.stderr);
-        let days: Vec<&str> =
-            ended.json["days"].as_array().unwrap().iter().map(|d| d["day"].as_str().unwrap()).collect();
-        assert_eq!(days, ["2026-03-10", "2026-03-11", "2026-03-12", "2026-03-13", "2026-03-14"], "{name}");
-        assert!(ended.json["days"].as_array().unwrap().iter().all(|d| d["outcome"] == "published"), "{name}");
+        assert_eq!(
+            (ended.code, ended.json["failed"].as_array().unwrap().len()),
+            (0, 0),
+            "{}",
+            ended.stderr
+        );
+        let days: Vec<&str> = ended.json["days"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|d| d["day"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            days,
+            [
+                "2026-03-10",
+                "2026-03-11",
+                "2026-03-12",
+                "2026-03-13",
+                "2026-03-14"
+            ],
+            "{name}"
+        );
+        assert!(
+            ended.json["days"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|d| d["outcome"] == "published"),
+            "{name}"
+        );
         assert!(results.tables(name) == results.tables("plain"), "{name}");
     }
     assert!(results.tables("plain").len() > 5 * 30);
@@ -153,19 +211,38 @@ fn a_dry_run_of_a_backfill_says_what_it_would_do_and_writes_nothing() {
     assert_eq!(dry.code, 0);
     assert!(results.files("results") == before);
     let announced: Vec<String> = (dry.json["days"].as_array().unwrap().iter())
-        .flat_map(|d| d["tables"].as_array().unwrap().iter().map(move |t| format!("{} {t}", d["day"])))
+        .flat_map(|d| {
+            d["tables"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(move |t| format!("{} {t}", d["day"]))
+        })
         .collect();
     let ended = results.etl(ALL);
     let days = ended.json["days"].as_array().unwrap();
     let written: Vec<String> = (days.iter().flat_map(|d| d["tables"].as_array().unwrap()))
         .map(|t| format!("{} {}", t["day"], t["table"]))
         .collect();
-    assert_eq!(announced.iter().collect::<BTreeSet<_>>(), written.iter().collect());
-    assert!(results.text(&format!("{ALL} --dry-run")).contains("up to date"));
+    assert_eq!(
+        announced.iter().collect::<BTreeSet<_>>(),
+        written.iter().collect()
+    );
+    assert!(
+        results
+            .text(&format!("{ALL} --dry-run"))
+            .contains("up to date")
+    );
 }
 
 fn signal(child: &Child, signal: &str) {
-    assert!(Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([format!("-{signal}"), child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Starts a backfill and stops it once it has published a day.
@@ -174,8 +251,14 @@ fn stopped(results: &Results, by: &str) -> Outcome {
     let records = || fs::read_dir(&log).map_or(0, |files| files.count());
     let before = records();
     let mut command = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
-    command.args(results.args("backfill --from 2026-03-01 --to 2026-03-14", "results")).args(["--format", "json"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    command
+        .args(results.args("backfill --from 2026-03-01 --to 2026-03-14", "results"))
+        .args(["--format", "json"]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     for _ in 0..20_000 {
         if records() > before + 2 {
             break;
@@ -191,23 +274,61 @@ fn a_signal_ends_the_job_between_two_steps_and_the_next_run_goes_on_from_there()
     let results = Results::new();
     for (by, code, word) in [("INT", 130, "interrupted"), ("TERM", 143, "terminated")] {
         let ended = stopped(&results, by);
-        assert_eq!((ended.code, &ended.json["exit_code"]), (code, &code.into()), "{}", ended.stderr);
-        assert!(ended.stderr.contains(word) && ended.stderr.contains("running again goes on from there"));
+        assert_eq!(
+            (ended.code, &ended.json["exit_code"]),
+            (code, &code.into()),
+            "{}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains(word)
+                && ended.stderr.contains("running again goes on from there")
+        );
         assert!(ended.stderr.contains("of 14 days"), "{}", ended.stderr);
         let status = results.etl("status --from 2026-03-01 --to 2026-03-14");
-        assert_eq!((&status.json["holder"], &status.json["unfinished_commit"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&status.json["holder"], &status.json["unfinished_commit"]),
+            (&Value::Null, &Value::Null)
+        );
     }
-    let published =
-        |state: &Outcome| state.json["days"].as_array().unwrap().iter().filter(|d| d["is_published"] == true).count();
+    let published = |state: &Outcome| {
+        state.json["days"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|d| d["is_published"] == true)
+            .count()
+    };
     let days = published(&results.etl("status --from 2026-03-01 --to 2026-03-14"));
-    assert!((2..14).contains(&days), "{days} days were published before the second signal");
+    assert!(
+        (2..14).contains(&days),
+        "{days} days were published before the second signal"
+    );
     let ended = results.etl("backfill --from 2026-03-01 --to 2026-03-14");
     assert_eq!(ended.code, 0);
-    let outcomes: Vec<&str> =
-        ended.json["days"].as_array().unwrap().iter().map(|d| d["outcome"].as_str().unwrap()).collect();
-    assert_eq!(outcomes.iter().filter(|o| **o == "up_to_date").count(), days, "what is published is not done again");
-    assert!(!results.files("results").iter().any(|(path, _)| path.starts_with("_staging")));
-    assert_eq!(results.etl_into("undisturbed", "backfill --from 2026-03-01 --to 2026-03-14").code, 0);
+    let outcomes: Vec<&str> = ended.json["days"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| d["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        outcomes.iter().filter(|o| **o == "up_to_date").count(),
+        days,
+        "what is published is not done again"
+    );
+    assert!(
+        !results
+            .files("results")
+            .iter()
+            .any(|(path, _)| path.starts_with("_staging"))
+    );
+    assert_eq!(
+        results
+            .etl_into("undisturbed", "backfill --from 2026-03-01 --to 2026-03-14")
+            .code,
+        0
+    );
     assert!(results.tables("results") == results.tables("undisturbed"));
 }
 
@@ -222,22 +343,47 @@ fn a_held_lease_is_respected_and_an_expired_one_is_taken_over_or_unlocked() {
     assert!(holder["pid"].is_u64() && holder["host"].is_string() && holder["fencing_number"] == 1);
     assert!(results.text("status").contains("held by run "));
     let before = results.files("results");
-    for command in ["run --day 2026-03-13", "backfill --from 2026-03-13 --to 2026-03-13", "unlock"] {
+    for command in [
+        "run --day 2026-03-13",
+        "backfill --from 2026-03-13 --to 2026-03-13",
+        "unlock",
+    ] {
         let ended = results.etl(command);
-        assert_eq!((ended.code, &ended.json["exit_code"]), (75, &75.into()), "{command}");
-        assert!(ended.stderr.contains("held by run ") && ended.stderr.contains("try again later"), "{}", ended.stderr);
+        assert_eq!(
+            (ended.code, &ended.json["exit_code"]),
+            (75, &75.into()),
+            "{command}"
+        );
+        assert!(
+            ended.stderr.contains("held by run ") && ended.stderr.contains("try again later"),
+            "{}",
+            ended.stderr
+        );
     }
     let nothing_to_do = results.etl("run --day 2026-03-12");
-    assert_eq!((nothing_to_do.code, nothing_to_do.json["outcome"].as_str()), (0, Some("up_to_date")));
-    assert!(results.files("results") == before, "nobody who was turned away has written anything");
+    assert_eq!(
+        (nothing_to_do.code, nothing_to_do.json["outcome"].as_str()),
+        (0, Some("up_to_date"))
+    );
+    assert!(
+        results.files("results") == before,
+        "nobody who was turned away has written anything"
+    );
 
     results.leave_a_lease(61);
     assert!(results.text("status").contains("expired lease of run "));
     let unlocked = results.etl("unlock");
-    assert_eq!((unlocked.code, &unlocked.json["removed"]["fencing_number"]), (0, &1.into()));
+    assert_eq!(
+        (unlocked.code, &unlocked.json["removed"]["fencing_number"]),
+        (0, &1.into())
+    );
     assert_eq!(results.etl("status").json["holder"], Value::Null);
     results.leave_a_lease(61);
-    assert_eq!(results.etl("run --day 2026-03-13").code, 0, "an expired lease is taken over");
+    assert_eq!(
+        results.etl("run --day 2026-03-13").code,
+        0,
+        "an expired lease is taken over"
+    );
 }
 
 #[test]
@@ -252,32 +398,67 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
     fs::write(root.join("_staging/dead/2026-03-14/x"), "x").unwrap();
 
     let status = results.etl("status --day 2026-03-14");
-    assert_eq!(status.json["unfinished_commit"]["commit"]["day"], "2026-03-14");
+    assert_eq!(
+        status.json["unfinished_commit"]["commit"]["day"],
+        "2026-03-14"
+    );
     let of_the_day = status.json["days"].as_array().unwrap().last().unwrap();
-    assert!(of_the_day["state"].as_str().unwrap().starts_with("being published"), "{of_the_day}");
+    assert!(
+        of_the_day["state"]
+            .as_str()
+            .unwrap()
+            .starts_with("being published"),
+        "{of_the_day}"
+    );
     for command in ["status --day 2026-03-14", "plan --day 2026-03-14"] {
-        assert!(results.text(command).contains("of 2026-03-14 is not in place yet; the next run finishes it first"));
+        assert!(
+            results
+                .text(command)
+                .contains("of 2026-03-14 is not in place yet; the next run finishes it first")
+        );
     }
     let removable = results.etl("vacuum --dry-run").json;
-    let paths: Vec<&str> =
-        removable["removed"].as_array().unwrap().iter().map(|r| r["path"].as_str().unwrap()).collect();
+    let paths: Vec<&str> = removable["removed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["path"].as_str().unwrap())
+        .collect();
     assert_eq!(paths, ["_staging/dead/2026-03-14/x"]);
     // A day that needs nothing itself.
     results.job = "lookback_days = 0\n".into();
     let ended = results.etl("run --day 2026-03-10");
-    assert_eq!((ended.code, ended.json["outcome"].as_str()), (0, Some("up_to_date")));
-    assert!(ended.stderr.contains("of 2026-03-14 was interrupted; it is brought to its end"), "{}", ended.stderr);
+    assert_eq!(
+        (ended.code, ended.json["outcome"].as_str()),
+        (0, Some("up_to_date"))
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("of 2026-03-14 was interrupted; it is brought to its end"),
+        "{}",
+        ended.stderr
+    );
     assert!(results.tables("results") == undisturbed);
     assert!(!root.join("_staging").exists() && !staging.exists());
     assert_eq!(results.etl("status").json["unfinished_commit"], Value::Null);
 
     // What was staged is lost or spoilt: the commit ends without it, and the table is made again.
-    for spoil in [|path: &Path| fs::remove_file(path).unwrap(), |path: &Path| fs::write(path, "spoilt").unwrap()] {
+    for spoil in [
+        |path: &Path| fs::remove_file(path).unwrap(),
+        |path: &Path| fs::write(path, "spoilt").unwrap(),
+    ] {
         let staging = results.interrupt("shop_tier/dt=2026-03-14/part-0.parquet");
         spoil(&staging.join("shop_tier/dt=2026-03-14/part-0.parquet"));
         let ended = results.etl("run --day 2026-03-14");
         assert_eq!(ended.code, 0, "{}", ended.stderr);
-        assert!(ended.stderr.contains("their tables are made again: shop_tier/"), "{}", ended.stderr);
+        assert!(
+            ended
+                .stderr
+                .contains("their tables are made again: shop_tier/"),
+            "{}",
+            ended.stderr
+        );
         assert!(results.tables("results") == undisturbed);
     }
     // A move that is a copy and a deletion was interrupted in between: the commit is in place.
@@ -286,7 +467,11 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
     let staging = results.interrupt("shop_tier/dt=2026-03-14/part-0.parquet");
     assert_eq!(results.etl("run --day 2026-03-10").code, 0);
     fs::create_dir_all(staging.join(&manifest).parent().unwrap()).unwrap();
-    fs::copy(results.newest("_runs/dt=2026-03-14"), staging.join(&manifest)).unwrap();
+    fs::copy(
+        results.newest("_runs/dt=2026-03-14"),
+        staging.join(&manifest),
+    )
+    .unwrap();
     fs::remove_file(root.join("shop_tier/dt=2026-03-14/part-0.parquet")).unwrap();
     assert_eq!(results.etl("run --day 2026-03-14").code, 0);
     assert!(results.tables("results") == undisturbed);
@@ -302,13 +487,21 @@ fn lost_and_damaged_bookkeeping_stops_nothing() {
     assert_eq!(results.etl("status").code, 0);
     assert_eq!(results.etl("run --day 2026-03-13").code, 75);
     let record = results.newest("_runs/commit_log");
-    results.change_json(&record, |record| record["written_at"] = "2026-03-13T00:00:00Z".into());
+    results.change_json(&record, |record| {
+        record["written_at"] = "2026-03-13T00:00:00Z".into()
+    });
     assert_eq!(results.etl("run --day 2026-03-13").code, 0);
     // Without the log, numbers go on after those of the manifests.
     fs::remove_dir_all(results.path("results/_runs/commit_log")).unwrap();
     fs::remove_dir_all(results.path("results/_locks")).unwrap();
-    assert_eq!(results.etl("run --day 2026-03-14").json["outcome"], "published");
-    assert_eq!(results.etl("run --day 2026-03-14").json["outcome"], "up_to_date");
+    assert_eq!(
+        results.etl("run --day 2026-03-14").json["outcome"],
+        "published"
+    );
+    assert_eq!(
+        results.etl("run --day 2026-03-14").json["outcome"],
+        "up_to_date"
+    );
 }
 
 #[test]
@@ -325,30 +518,67 @@ fn vacuum_removes_what_is_old_and_superseded_and_nothing_that_is_needed() {
     // A process that was killed while it wrote.
     fs::write(root.join("_locks/0000000001.json#1"), "{").unwrap();
     let young = results.etl("vacuum");
-    assert_eq!((young.code, young.json["removed"].as_array().unwrap().len()), (0, 0), "{}", young.json);
+    assert_eq!(
+        (young.code, young.json["removed"].as_array().unwrap().len()),
+        (0, 0),
+        "{}",
+        young.json
+    );
 
     let before = results.files("results");
     let old = SystemTime::now() - Duration::from_secs(40 * 24 * 3600);
     for (path, _) in &before {
-        fs::File::options().write(true).open(root.join(path)).unwrap().set_modified(old).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(root.join(path))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
     }
     let dry = results.etl("vacuum --dry-run");
     assert!(results.files("results") == before);
-    assert!(results.text("vacuum --dry-run").starts_with("would remove:"));
+    assert!(
+        results
+            .text("vacuum --dry-run")
+            .starts_with("would remove:")
+    );
     let removed = results.etl("vacuum");
-    assert_eq!((removed.code, &removed.json["removed"]), (0, &dry.json["removed"]));
-    let paths: BTreeSet<String> =
-        removed.json["removed"].as_array().unwrap().iter().map(|r| r["path"].as_str().unwrap().to_owned()).collect();
-    let superseded = paths.iter().filter(|path| path.starts_with("_runs/dt=")).count();
-    assert_eq!(superseded, 9, "one of two manifests of each day, and the one of version 0.1.0: {paths:?}");
+    assert_eq!(
+        (removed.code, &removed.json["removed"]),
+        (0, &dry.json["removed"])
+    );
+    let paths: BTreeSet<String> = removed.json["removed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["path"].as_str().unwrap().to_owned())
+        .collect();
+    let superseded = paths
+        .iter()
+        .filter(|path| path.starts_with("_runs/dt="))
+        .count();
+    assert_eq!(
+        superseded, 9,
+        "one of two manifests of each day, and the one of version 0.1.0: {paths:?}"
+    );
     assert!(root.join("_runs/dt=2026-03-08/zzz.bak").exists());
-    assert!(paths.contains("_locks/0000000001.json#1") && paths.contains("_runs/commit_log/0000000001.json"));
-    assert!(paths.iter().any(|path| path.starts_with("_quarantine/")), "{paths:?}");
+    assert!(
+        paths.contains("_locks/0000000001.json#1")
+            && paths.contains("_runs/commit_log/0000000001.json")
+    );
+    assert!(
+        paths.iter().any(|path| path.starts_with("_quarantine/")),
+        "{paths:?}"
+    );
     for path in &paths {
         assert!(path.starts_with('_') && !root.join(path).exists(), "{path}");
     }
     let tables = |files: &[(String, Vec<u8>)]| -> Vec<_> {
-        files.iter().filter(|(path, _)| !path.starts_with('_')).cloned().collect()
+        files
+            .iter()
+            .filter(|(path, _)| !path.starts_with('_'))
+            .cloned()
+            .collect()
     };
     let after = results.files("results");
     assert!(tables(&after) == tables(&before));
@@ -363,7 +593,8 @@ fn vacuum_removes_what_is_old_and_superseded_and_nothing_that_is_needed() {
     assert_eq!(results.etl("vacuum --older-than-days 0").code, 2);
 }
 
-/// Each code of SPEC.md section 6 through the real program; `docs` compares the same list with the README.
+/// Each code of SPEC.md section 6 through the real program; `docs` compares the same list with the
+/// README.
 #[test]
 fn every_exit_code_is_reached() {
     let mut results = Results::new();
@@ -383,7 +614,10 @@ fn every_exit_code_is_reached() {
 
     // A day whose shops cannot be read.
     let copy = results.path("exports");
-    for path in walk(&exports).iter().filter(|path| path.contains("2026-03-1")) {
+    for path in walk(&exports)
+        .iter()
+        .filter(|path| path.contains("2026-03-1"))
+    {
         fs::create_dir_all(copy.join(path).parent().unwrap()).unwrap();
         fs::copy(exports.join(path), copy.join(path)).unwrap();
     }
@@ -396,25 +630,53 @@ fn every_exit_code_is_reached() {
     results.job = "lease_seconds = 0".into();
     note(results.etl("run --day 2026-03-12"));
 
-    // 70 is for bugs only: that it is what a panic ends with is shown where panics are caught (src/bug.rs, src/exit_code.rs).
+    // 70 is for bugs only: that it is what a panic ends with is shown where panics are caught
+    // (src/bug.rs, src/exit_code.rs).
     use ExitCode::*;
-    let all = [Published, Usage, Blocked, StoreFailed, TryLater, ConfigWrong, Interrupted, Terminated];
+    let all = [
+        Published,
+        Usage,
+        Blocked,
+        StoreFailed,
+        TryLater,
+        ConfigWrong,
+        Interrupted,
+        Terminated,
+    ];
     assert_eq!(reached, all.iter().map(|code| *code as i32).collect());
 }
 
 #[test]
 fn a_quiet_run_with_nothing_to_do_and_one_that_waits_say_nothing_whatever_rust_log_says() {
-    let results = Results { job: "lookback_days = 14\n".into(), ..Results::new() };
+    let results = Results {
+        job: "lookback_days = 14\n".into(),
+        ..Results::new()
+    };
     assert_eq!(results.etl("run --day 2026-03-14").code, 0);
     results.leave_a_lease(5);
-    for manner in [&[][..], &["--log-format", "json"], &["--format", "json", "--log-format", "json"]] {
+    for manner in [
+        &[][..],
+        &["--log-format", "json"],
+        &["--format", "json", "--log-format", "json"],
+    ] {
         for log in ["", "trace", "debug,hyper_util=trace"] {
             // Up to date; not final; held by another run.
-            for (command, code) in [("run --day 2026-03-14", 0), ("run --day 2026-03-20", 75), ("unlock", 75)] {
+            for (command, code) in [
+                ("run --day 2026-03-14", 0),
+                ("run --day 2026-03-20", 75),
+                ("unlock", 75),
+            ] {
                 let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
-                let program = program.args(results.args(command, "results")).args(manner).arg("--quiet");
+                let program = program
+                    .args(results.args(command, "results"))
+                    .args(manner)
+                    .arg("--quiet");
                 let ended = Outcome::of(program.env("RUST_LOG", log).output().unwrap());
-                assert_eq!((ended.code, ended.stderr.as_str()), (code, ""), "{command} {manner:?} {log}");
+                assert_eq!(
+                    (ended.code, ended.stderr.as_str()),
+                    (code, ""),
+                    "{command} {manner:?} {log}"
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What holds of every marketplace: equality with the oracle, determinism, sums, bounds and privacy.
+//! What holds of every marketplace: equality with the oracle, determinism, sums, bounds and
+//! privacy.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,13 +25,21 @@ fn check(usual_cases: u32, test: impl Fn(Case) -> Result<(), TestCaseError>) {
     check_all(usual_cases, cases(), test);
 }
 
-fn check_all<S: Strategy>(usual_cases: u32, inputs: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let cases_asked = std::env::var("PROPTEST_CASES").ok().map(|n| n.parse().unwrap());
+fn check_all<S: Strategy>(
+    usual_cases: u32,
+    inputs: S,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let cases_asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .map(|n| n.parse().unwrap());
     let config = ProptestConfig {
         cases: cases_asked.unwrap_or(usual_cases),
         // Every step of shrinking runs the program for every day.
         max_shrink_iters: 300,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/it/properties.regressions"))),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "tests/it/properties.regressions",
+        ))),
         ..ProptestConfig::default()
     };
     if let Err(failure) = TestRunner::new(config).run(&inputs, test) {
@@ -45,7 +54,9 @@ struct Desk {
 
 impl Desk {
     fn new(case: &Case) -> Desk {
-        let desk = Desk { dir: tempfile::tempdir().unwrap() };
+        let desk = Desk {
+            dir: tempfile::tempdir().unwrap(),
+        };
         case.world.write(&desk.exports(), case.files_per_folder);
         fs::write(desk.dir.path().join("job.toml"), case.settings.toml()).unwrap();
         desk
@@ -60,17 +71,34 @@ impl Desk {
     }
 
     fn etl(&self, results: &str, command: &[&str]) -> Outcome {
-        let (config, exports, results) = (self.dir.path().join("job.toml"), self.exports(), self.results(results));
+        let (config, exports, results) = (
+            self.dir.path().join("job.toml"),
+            self.exports(),
+            self.results(results),
+        );
         let mut args = command.to_vec();
-        args.extend(["--config", config.to_str().unwrap(), "--exports", exports.to_str().unwrap()]);
+        args.extend([
+            "--config",
+            config.to_str().unwrap(),
+            "--exports",
+            exports.to_str().unwrap(),
+        ]);
         args.extend(["--results", results.to_str().unwrap(), "--format", "json"]);
         etl(&args)
     }
 
-    fn run_each(&self, results: &str, days: &[NaiveDate], more: &[&str]) -> BTreeMap<NaiveDate, Outcome> {
+    fn run_each(
+        &self,
+        results: &str,
+        days: &[NaiveDate],
+        more: &[&str],
+    ) -> BTreeMap<NaiveDate, Outcome> {
         let run = |day: &NaiveDate| {
             let day_text = day.to_string();
-            (*day, self.etl(results, &[&["run", "--day", &day_text], more].concat()))
+            (
+                *day,
+                self.etl(results, &[&["run", "--day", &day_text], more].concat()),
+            )
         };
         days.iter().map(run).collect()
     }
@@ -89,7 +117,12 @@ fn every_cell_of_a_crowded_marketplace_equals_the_oracles() {
 fn compare_with_oracle(case: &Case) -> Result<(), TestCaseError> {
     let desk = Desk::new(case);
     let outcomes = desk.run_each("results", &case.days, &[]);
-    let expected = expect(&case.world, &case.settings, &case.days, case.files_per_folder);
+    let expected = expect(
+        &case.world,
+        &case.settings,
+        &case.days,
+        case.files_per_folder,
+    );
     let mut differences = Vec::new();
     for day in &case.days {
         compare_outcome(&expected, *day, &outcomes[day], &mut differences);
@@ -102,15 +135,29 @@ fn compare_with_oracle(case: &Case) -> Result<(), TestCaseError> {
             compare_quarantines(&expected, &desk.results("results"), *day, &mut differences);
         }
     }
-    prop_assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), first_of(&differences));
+    prop_assert!(
+        differences.is_empty(),
+        "{} differences:\n{}",
+        differences.len(),
+        first_of(&differences)
+    );
     Ok(())
 }
 
 fn first_of(differences: &[String]) -> String {
-    differences.iter().take(12).map(|d| format!("  {d}\n")).collect()
+    differences
+        .iter()
+        .take(12)
+        .map(|d| format!("  {d}\n"))
+        .collect()
 }
 
-fn compare_outcome(expected: &Expected, day: NaiveDate, outcome: &Outcome, differences: &mut Vec<String>) {
+fn compare_outcome(
+    expected: &Expected,
+    day: NaiveDate,
+    outcome: &Outcome,
+    differences: &mut Vec<String>,
+) {
     let benchmark_day = expected.benchmark_days.get(&day);
     let is_fallback = benchmark_day.is_some_and(|b| *b != day);
     let (word, code) = match (&expected.verdicts[&day], is_fallback) {
@@ -120,21 +167,34 @@ fn compare_outcome(expected: &Expected, day: NaiveDate, outcome: &Outcome, diffe
         (Verdict::Blocked(_), _) => ("blocked", 65),
     };
     if outcome.json.is_null() || outcome.code == 70 {
-        differences.push(format!("run for {day}: exit code {}, stderr: {}", outcome.code, outcome.stderr));
+        differences.push(format!(
+            "run for {day}: exit code {}, stderr: {}",
+            outcome.code, outcome.stderr
+        ));
         return;
     }
     let mut compare = |what: &str, expected: serde_json::Value, found: &serde_json::Value| {
         if expected != *found {
-            differences.push(format!("run for {day}, {what}: expected {expected}, found {found}"));
+            differences.push(format!(
+                "run for {day}, {what}: expected {expected}, found {found}"
+            ));
         }
     };
     let json = &outcome.json;
     compare("exit code", code.into(), &outcome.code.into());
     compare("outcome", word.into(), &json["outcome"]);
     compare("is_fallback", is_fallback.into(), &json["is_fallback"]);
-    compare("benchmark_day", benchmark_day.map(|b| b.to_string()).into(), &json["benchmark_day"]);
+    compare(
+        "benchmark_day",
+        benchmark_day.map(|b| b.to_string()).into(),
+        &json["benchmark_day"],
+    );
     let of_day = |list: &serde_json::Value| -> serde_json::Value {
-        let entries = list.as_array().into_iter().flatten().filter(|e| e["day"] == day.to_string());
+        let entries = list
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|e| e["day"] == day.to_string());
         let names: BTreeSet<&str> = entries.filter_map(|e| e["dataset"].as_str()).collect();
         names.into_iter().collect()
     };
@@ -147,12 +207,22 @@ fn compare_outcome(expected: &Expected, day: NaiveDate, outcome: &Outcome, diffe
     compare("missing", missing.clone().into(), &of_day(&json["missing"]));
     compare("blocked", blocked.clone().into(), &of_day(&json["blocked"]));
     for dataset in DATASETS {
-        let Some(accounting) = expected.accounting.get(&(dataset.name.to_owned(), day)) else { continue };
-        let is_it = |e: &&serde_json::Value| e["day"] == day.to_string() && e["dataset"] == dataset.name;
-        let found = json["datasets"].as_array().into_iter().flatten().find(is_it);
+        let Some(accounting) = expected.accounting.get(&(dataset.name.to_owned(), day)) else {
+            continue;
+        };
+        let is_it =
+            |e: &&serde_json::Value| e["day"] == day.to_string() && e["dataset"] == dataset.name;
+        let found = json["datasets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(is_it);
         let found = found.map(read_accounting).unwrap_or_default();
         if found != *accounting {
-            let line = format!("{day} {}: expected {accounting:?}, found {found:?}", dataset.name);
+            let line = format!(
+                "{day} {}: expected {accounting:?}, found {found:?}",
+                dataset.name
+            );
             differences.push(line);
         }
     }
@@ -166,7 +236,9 @@ fn read_accounting(json: &serde_json::Value) -> Accounting {
         used: count("rows_used"),
         quarantined: count("rows_quarantined"),
         out_of_scope: count("rows_out_of_scope"),
-        reasons: reasons.map(|(reason, n)| (reason.clone(), n.as_i64().unwrap_or(-1).into())).collect(),
+        reasons: reasons
+            .map(|(reason, n)| (reason.clone(), n.as_i64().unwrap_or(-1).into()))
+            .collect(),
     }
 }
 
@@ -181,33 +253,61 @@ fn compare_tables(
         (Some(expected), Some(found)) => (expected, found),
         (None, None) => return,
         (expected, _) => {
-            let (wanted, is) = if expected.is_some() { ("", "not ") } else { ("not ", "") };
-            differences.push(format!("{} of {day}: expected {wanted}written, is {is}written", table.name));
+            let (wanted, is) = if expected.is_some() {
+                ("", "not ")
+            } else {
+                ("not ", "")
+            };
+            differences.push(format!(
+                "{} of {day}: expected {wanted}written, is {is}written",
+                table.name
+            ));
             return;
         }
     };
     let key = |cells: &Cells| {
-        let columns = table.columns.iter().zip(cells).filter(|(c, _)| table.key.contains(&c.name));
-        columns.map(|(_, cell)| cell.as_deref().unwrap_or("null")).collect::<Vec<_>>().join("|")
+        let columns = table
+            .columns
+            .iter()
+            .zip(cells)
+            .filter(|(c, _)| table.key.contains(&c.name));
+        columns
+            .map(|(_, cell)| cell.as_deref().unwrap_or("null"))
+            .collect::<Vec<_>>()
+            .join("|")
     };
     if !found.is_sorted_by(|a, b| compare_keys(table, a, b).is_lt()) {
-        differences.push(format!("{} of {day}: rows are not in the order of the key, or a key repeats", table.name));
+        differences.push(format!(
+            "{} of {day}: rows are not in the order of the key, or a key repeats",
+            table.name
+        ));
     }
     let expected_by_key: BTreeMap<String, &Cells> = expected.iter().map(|r| (key(r), r)).collect();
     let found_by_key: BTreeMap<String, &Cells> = found.iter().map(|r| (key(r), r)).collect();
     for (key, row) in &found_by_key {
         if !expected_by_key.contains_key(key) {
-            differences.push(format!("{} of {day}, key {key}: row not expected: {row:?}", table.name));
+            differences.push(format!(
+                "{} of {day}, key {key}: row not expected: {row:?}",
+                table.name
+            ));
         }
     }
     for (key, row) in expected_by_key {
         let Some(found) = found_by_key.get(&key) else {
-            differences.push(format!("{} of {day}, key {key}: row not found: {row:?}", table.name));
+            differences.push(format!(
+                "{} of {day}, key {key}: row not found: {row:?}",
+                table.name
+            ));
             continue;
         };
         let tolerance_of = tolerances(table, row);
         for ((column, expected), found) in table.columns.iter().zip(row).zip(*found) {
-            if !is_same(column.kind, tolerance_of(column.name), expected.as_deref(), found.as_deref()) {
+            if !is_same(
+                column.kind,
+                tolerance_of(column.name),
+                expected.as_deref(),
+                found.as_deref(),
+            ) {
                 differences.push(format!(
                     "{} of {day}, column {}, key {key}: expected {expected:?}, found {found:?}",
                     table.name, column.name
@@ -219,13 +319,35 @@ fn compare_tables(
 
 /// The absolute difference that each column may have beside the rounding of a few operations.
 fn tolerances(table: &Table, row: &Cells) -> impl Fn(&str) -> f64 {
-    let number =
-        |name: &str| table.columns.iter().zip(row).find(|(c, _)| c.name == name)?.1.as_ref()?.parse::<f64>().ok();
+    let number = |name: &str| {
+        table
+            .columns
+            .iter()
+            .zip(row)
+            .find(|(c, _)| c.name == name)?
+            .1
+            .as_ref()?
+            .parse::<f64>()
+            .ok()
+    };
     // What a gap consists of can be far greater than it, and is rounded at its own size.
-    let gmv = [number("gmv"), number("benchmark_gmv")].into_iter().flatten().sum::<f64>();
-    let of_gap = if table.name == "gmv_gap" { 1e-9 * gmv } else { 0.0 };
+    let gmv = [number("gmv"), number("benchmark_gmv")]
+        .into_iter()
+        .flatten()
+        .sum::<f64>();
+    let of_gap = if table.name == "gmv_gap" {
+        1e-9 * gmv
+    } else {
+        0.0
+    };
     // A percentage is a difference, rounded at the size of 100.
-    move |column| if column.ends_with("_pct") { 1e-10 } else { of_gap }
+    move |column| {
+        if column.ends_with("_pct") {
+            1e-10
+        } else {
+            of_gap
+        }
+    }
 }
 
 fn is_same(kind: Kind, tolerance: f64, expected: Option<&str>, found: Option<&str>) -> bool {
@@ -238,13 +360,24 @@ fn is_same(kind: Kind, tolerance: f64, expected: Option<&str>, found: Option<&st
     }
 }
 
-fn compare_quarantines(expected: &Expected, results: &Path, day: NaiveDate, differences: &mut Vec<String>) {
+fn compare_quarantines(
+    expected: &Expected,
+    results: &Path,
+    day: NaiveDate,
+    differences: &mut Vec<String>,
+) {
     let none = Vec::new();
     for dataset in DATASETS {
-        let rows = expected.quarantine.get(&(dataset.name.to_owned(), day)).unwrap_or(&none);
+        let rows = expected
+            .quarantine
+            .get(&(dataset.name.to_owned(), day))
+            .unwrap_or(&none);
         let found = read_quarantine(results, dataset.name, day);
         if found != *rows {
-            differences.push(format!("quarantine of {} of {day}: expected {rows:?}, found {found:?}", dataset.name));
+            differences.push(format!(
+                "quarantine of {} of {day}: expected {rows:?}, found {found:?}",
+                dataset.name
+            ));
         }
     }
 }
@@ -263,7 +396,10 @@ fn order_of_rows_and_split_into_files_change_no_byte() {
         let (desk, other) = (Desk::new(&case), Desk::new(&shuffled));
         desk.run_each("results", &case.days, &[]);
         other.run_each("results", &case.days, &[]);
-        same_files(&table_files(&desk.results("results")), &table_files(&other.results("results")))
+        same_files(
+            &table_files(&desk.results("results")),
+            &table_files(&other.results("results")),
+        )
     });
 }
 
@@ -274,7 +410,15 @@ fn leave_out_repeated_keys(world: &mut World) {
             continue;
         }
         let mut seen = BTreeSet::new();
-        rows.retain(|r| seen.insert(contract.key.iter().map(|k| r[contract.position(k)].clone()).collect::<Vec<_>>()));
+        rows.retain(|r| {
+            seen.insert(
+                contract
+                    .key
+                    .iter()
+                    .map(|k| r[contract.position(k)].clone())
+                    .collect::<Vec<_>>(),
+            )
+        });
     }
 }
 
@@ -311,9 +455,15 @@ fn a_backfill_of_the_days_gives_the_bytes_of_a_run_for_each() {
     check(5, |case| {
         let desk = Desk::new(&case);
         desk.run_each("each", &case.days, &[]);
-        let (first, last) = (case.days[0].to_string(), case.days[case.days.len() - 1].to_string());
+        let (first, last) = (
+            case.days[0].to_string(),
+            case.days[case.days.len() - 1].to_string(),
+        );
         desk.etl("range", &["backfill", "--from", &first, "--to", &last]);
-        same_files(&table_files(&desk.results("each")), &table_files(&desk.results("range")))
+        same_files(
+            &table_files(&desk.results("each")),
+            &table_files(&desk.results("range")),
+        )
     });
 }
 
@@ -325,8 +475,8 @@ const ROUNDS: u8 = 4;
 struct Arrival {
     /// The round in which it arrives as it stays.
     final_round: u8,
-    /// Rounds before that in which it arrives otherwise; only of days that end up published, because what was
-    /// published of a day that is blocked later stays.
+    /// Rounds before that in which it arrives otherwise; only of days that end up published,
+    /// because what was published of a day that is blocked later stays.
     drafts: Vec<(u8, Draft)>,
     /// A round after it in which the same rows are written once more.
     again: Option<u8>,
@@ -341,11 +491,18 @@ enum Draft {
 }
 
 fn arrival() -> impl Strategy<Value = Arrival> {
-    let draft = (0..ROUNDS, prop_oneof![Just(Draft::Other), Just(Draft::Withdrawn)]);
+    let draft = (
+        0..ROUNDS,
+        prop_oneof![Just(Draft::Other), Just(Draft::Withdrawn)],
+    );
     let again = prop_oneof![3 => Just(None), 1 => (0..ROUNDS).prop_map(Some)];
     (0..ROUNDS, vec(draft, 0..3), again).prop_map(|(final_round, mut drafts, again)| {
         drafts.retain(|(round, _)| *round < final_round);
-        Arrival { final_round, drafts, again: again.filter(|round| *round > final_round) }
+        Arrival {
+            final_round,
+            drafts,
+            again: again.filter(|round| *round > final_round),
+        }
     })
 }
 
@@ -353,34 +510,68 @@ fn arrival() -> impl Strategy<Value = Arrival> {
 #[derive(Clone, Debug)]
 enum Job {
     Run(prop::sample::Index),
-    Backfill { from: prop::sample::Index, to: prop::sample::Index, flags: &'static [&'static str] },
+    Backfill {
+        from: prop::sample::Index,
+        to: prop::sample::Index,
+        flags: &'static [&'static str],
+    },
 }
 
-const FLAGS: &[&[&str]] = &[&[], &["--latest-first"], &["--parallel", "3"], &["--latest-first", "--parallel", "2"]];
+const FLAGS: &[&[&str]] = &[
+    &[],
+    &["--latest-first"],
+    &["--parallel", "3"],
+    &["--latest-first", "--parallel", "2"],
+];
 
 fn jobs() -> impl Strategy<Value = Vec<Job>> {
     let flags = prop::sample::select(FLAGS);
     let index = any::<prop::sample::Index>;
-    let backfill = (index(), index(), flags).prop_map(|(from, to, flags)| Job::Backfill { from, to, flags });
-    vec(prop_oneof![2 => index().prop_map(Job::Run), 1 => backfill], 0..=2)
+    let backfill =
+        (index(), index(), flags).prop_map(|(from, to, flags)| Job::Backfill { from, to, flags });
+    vec(
+        prop_oneof![2 => index().prop_map(Job::Run), 1 => backfill],
+        0..=2,
+    )
 }
 
 /// Late, repeated, changed and withdrawn exports; runs and backfills in any order, also twice.
 #[test]
 fn any_order_of_arrivals_changes_and_runs_ends_in_the_same_tables() {
-    let histories = (cases(), vec(arrival(), 60), vec(jobs(), usize::from(ROUNDS)));
+    let histories = (
+        cases(),
+        vec(arrival(), 60),
+        vec(jobs(), usize::from(ROUNDS)),
+    );
     check_all(8, histories, |(case, arrivals, jobs)| {
         let complete = Desk::new(&case);
         complete.run_each("results", &case.days, &[]);
-        let verdicts = expect(&case.world, &case.settings, &case.days, case.files_per_folder).verdicts;
-        let late = Desk::new(&Case { world: World::default(), ..case.clone() });
-        let folder = |export: &(String, NaiveDate)| late.exports().join(&export.0).join(format!("dt={}", export.1));
+        let verdicts = expect(
+            &case.world,
+            &case.settings,
+            &case.days,
+            case.files_per_folder,
+        )
+        .verdicts;
+        let late = Desk::new(&Case {
+            world: World::default(),
+            ..case.clone()
+        });
+        let folder = |export: &(String, NaiveDate)| {
+            late.exports()
+                .join(&export.0)
+                .join(format!("dt={}", export.1))
+        };
         let write = |export: &(String, NaiveDate), rows: Vec<Cells>| {
             let _ = fs::remove_dir_all(folder(export));
-            World { exports: [(export.clone(), rows)].into() }.write(&late.exports(), case.files_per_folder);
+            World {
+                exports: [(export.clone(), rows)].into(),
+            }
+            .write(&late.exports(), case.files_per_folder);
         };
         for (round, jobs) in (0..ROUNDS).zip(&jobs) {
-            for ((export, rows), arrival) in case.world.exports.iter().zip(arrivals.iter().cycle()) {
+            for ((export, rows), arrival) in case.world.exports.iter().zip(arrivals.iter().cycle())
+            {
                 for (_, draft) in arrival.drafts.iter().filter(|(at, _)| *at == round) {
                     match draft {
                         Draft::Other if verdicts[&export.1] == Verdict::Published => {
@@ -399,13 +590,19 @@ fn any_order_of_arrivals_changes_and_runs_ends_in_the_same_tables() {
                     Job::Backfill { from, to, flags } => {
                         let (a, b) = (from.get(&case.days), to.get(&case.days));
                         let (from, to) = (a.min(b).to_string(), a.max(b).to_string());
-                        late.etl("results", &[&["backfill", "--from", &from, "--to", &to], *flags].concat());
+                        late.etl(
+                            "results",
+                            &[&["backfill", "--from", &from, "--to", &to], *flags].concat(),
+                        );
                     }
                 }
             }
         }
         late.run_each("results", &case.days, &[]);
-        same_files(&table_files(&complete.results("results")), &table_files(&late.results("results")))?;
+        same_files(
+            &table_files(&complete.results("results")),
+            &table_files(&late.results("results")),
+        )?;
         let before = files_below(&late.results("results"), ".");
         late.run_each("results", &case.days, &[]);
         same_files(&before, &files_below(&late.results("results"), "."))
@@ -415,7 +612,10 @@ fn any_order_of_arrivals_changes_and_runs_ends_in_the_same_tables() {
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn table_files(results: &Path) -> Files {
-    TABLES.iter().flat_map(|table| files_below(results, table.name)).collect()
+    TABLES
+        .iter()
+        .flat_map(|table| files_below(results, table.name))
+        .collect()
 }
 
 fn files_below(root: &Path, name: &str) -> Files {
@@ -425,7 +625,9 @@ fn files_below(root: &Path, name: &str) -> Files {
     }
     let entries = fs::read_dir(path).into_iter().flatten();
     let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
-    names.flat_map(|child| files_below(root, &format!("{name}/{child}"))).collect()
+    names
+        .flat_map(|child| files_below(root, &format!("{name}/{child}")))
+        .collect()
 }
 
 fn same_files(a: &Files, b: &Files) -> Result<(), TestCaseError> {
@@ -442,11 +644,18 @@ fn sums_over_shops_equal_those_of_the_used_rows() {
     check(5, |case| {
         let desk = Desk::new(&case);
         desk.run_each("results", &case.days, &[]);
-        let expected = expect(&case.world, &case.settings, &case.days, case.files_per_folder);
+        let expected = expect(
+            &case.world,
+            &case.settings,
+            &case.days,
+            case.files_per_folder,
+        );
         for ((dataset, day), rows) in &expected.used {
             let summed = |columns: &[&str]| -> i128 {
                 let contract = datasets::dataset(dataset).unwrap();
-                let cells = rows.iter().flat_map(|r| columns.iter().map(|c| r[contract.position(c)].clone()));
+                let cells = rows
+                    .iter()
+                    .flat_map(|r| columns.iter().map(|c| r[contract.position(c)].clone()));
                 cells.map(|c| whole(c.as_deref().unwrap())).sum()
             };
             let facts: Vec<(&str, i128)> = match dataset.as_str() {
@@ -455,7 +664,10 @@ fn sums_over_shops_equal_those_of_the_used_rows() {
                     ("sku_orders", rows.len() as i128),
                     ("items_sold", summed(&["quantity"])),
                     ("contribution_product", summed(&["platform_discount"])),
-                    ("contribution_shipping", summed(&["shipping_platform_discount"])),
+                    (
+                        "contribution_shipping",
+                        summed(&["shipping_platform_discount"]),
+                    ),
                 ],
                 "product_traffic" => vec![
                     ("product_impressions", summed(&["impressions"])),
@@ -468,8 +680,11 @@ fn sums_over_shops_equal_those_of_the_used_rows() {
             for (column, sum) in facts {
                 for table in ["shop_daily", "channel_daily", "product_daily", "sku_daily"] {
                     let contract = tables::table(table).unwrap();
-                    let Some(at) = contract.columns.iter().position(|c| c.name == column) else { continue };
-                    let found = read_table(&desk.results("results"), table, *day).unwrap_or_default();
+                    let Some(at) = contract.columns.iter().position(|c| c.name == column) else {
+                        continue;
+                    };
+                    let found =
+                        read_table(&desk.results("results"), table, *day).unwrap_or_default();
                     let found: i128 = found.iter().map(|r| whole(r[at].as_deref().unwrap())).sum();
                     prop_assert_eq!(found, sum, "{} of {} in {}", column, day, table);
                 }
@@ -481,7 +696,11 @@ fn sums_over_shops_equal_those_of_the_used_rows() {
 
 /// Money in cents, counts as they are.
 fn whole(cell: &str) -> i128 {
-    if cell.contains('.') { parse_cents(cell) } else { cell.parse().unwrap() }
+    if cell.contains('.') {
+        parse_cents(cell)
+    } else {
+        cell.parse().unwrap()
+    }
 }
 
 #[test]
@@ -492,7 +711,8 @@ fn a_benchmark_lies_between_its_peers_and_no_small_group_can_be_had_by_subtracti
         let desk = Desk::new(&case);
         desk.run_each("results", &case.days, &[]);
         for day in &case.days {
-            let read = |table: &str| read_table(&desk.results("results"), table, *day).unwrap_or_default();
+            let read =
+                |table: &str| read_table(&desk.results("results"), table, *day).unwrap_or_default();
             check_cohorts(&case, &read("category_benchmark"), &read("shop_benchmark"))?;
         }
         Ok(())
@@ -501,17 +721,35 @@ fn a_benchmark_lies_between_its_peers_and_no_small_group_can_be_had_by_subtracti
 
 fn check_cohorts(case: &Case, cohorts: &[Cells], shops: &[Cells]) -> Result<(), TestCaseError> {
     let get = |table: &str, row: &Cells, column: &str| {
-        row[tables::table(table).unwrap().columns.iter().position(|c| c.name == column).unwrap()].clone()
+        row[tables::table(table)
+            .unwrap()
+            .columns
+            .iter()
+            .position(|c| c.name == column)
+            .unwrap()]
+        .clone()
     };
-    let tier_number = |name: &str| case.settings.tiers.iter().position(|(tier, _)| tier == name).unwrap();
+    let tier_number = |name: &str| {
+        case.settings
+            .tiers
+            .iter()
+            .position(|(tier, _)| tier == name)
+            .unwrap()
+    };
     let group = |table: &str, row: &Cells| {
-        ["scope", "campaign_id", "category", "metric"].map(|column| get(table, row, column).unwrap())
+        ["scope", "campaign_id", "category", "metric"]
+            .map(|column| get(table, row, column).unwrap())
     };
     let mut published: BTreeMap<[String; 4], Vec<BTreeSet<String>>> = BTreeMap::new();
     for cohort in cohorts {
         let is_suppressed = get("category_benchmark", cohort, "is_suppressed").unwrap() == "true";
-        let numbers = ["peer_count", "mean", "p25", "p50", "p75"].map(|c| get("category_benchmark", cohort, c));
-        prop_assert!(numbers.iter().all(|n| n.is_none() == is_suppressed), "{:?}", cohort);
+        let numbers = ["peer_count", "mean", "p25", "p50", "p75"]
+            .map(|c| get("category_benchmark", cohort, c));
+        prop_assert!(
+            numbers.iter().all(|n| n.is_none() == is_suppressed),
+            "{:?}",
+            cohort
+        );
         let reason = get("category_benchmark", cohort, "suppression_reason");
         prop_assert_eq!(reason.is_some(), is_suppressed);
         if is_suppressed {
@@ -520,28 +758,55 @@ fn check_cohorts(case: &Case, cohorts: &[Cells], shops: &[Cells]) -> Result<(), 
         let own = group("category_benchmark", cohort);
         let tier = tier_number(&get("category_benchmark", cohort, "tier").unwrap());
         let mut peers = BTreeMap::new();
-        for shop in shops.iter().filter(|shop| group("shop_benchmark", shop) == own) {
+        for shop in shops
+            .iter()
+            .filter(|shop| group("shop_benchmark", shop) == own)
+        {
             let value = get("shop_benchmark", shop, "value");
-            if let Some(value) = value.filter(|_| tier_number(&get("shop_benchmark", shop, "tier").unwrap()) >= tier) {
-                peers.insert(get("shop_benchmark", shop, "shop_id").unwrap(), value.parse::<f64>().unwrap());
+            if let Some(value) =
+                value.filter(|_| tier_number(&get("shop_benchmark", shop, "tier").unwrap()) >= tier)
+            {
+                peers.insert(
+                    get("shop_benchmark", shop, "shop_id").unwrap(),
+                    value.parse::<f64>().unwrap(),
+                );
             }
         }
-        prop_assert!(peers.len() >= case.settings.min_peers, "{:?} has the peers {:?}", cohort, peers);
+        prop_assert!(
+            peers.len() >= case.settings.min_peers,
+            "{:?} has the peers {:?}",
+            cohort,
+            peers
+        );
         prop_assert_eq!(numbers[0].clone(), Some(peers.len().to_string()));
         let least = peers.values().copied().fold(f64::INFINITY, f64::min);
         let greatest = peers.values().copied().fold(f64::NEG_INFINITY, f64::max);
         for number in &numbers[1..] {
             let number: f64 = number.as_deref().unwrap().parse().unwrap();
             let slack = 1e-12 * greatest.abs();
-            prop_assert!(least - slack <= number && number <= greatest + slack, "{:?} of {:?}", cohort, peers);
+            prop_assert!(
+                least - slack <= number && number <= greatest + slack,
+                "{:?} of {:?}",
+                cohort,
+                peers
+            );
         }
-        published.entry(own).or_default().push(peers.into_keys().collect());
+        published
+            .entry(own)
+            .or_default()
+            .push(peers.into_keys().collect());
     }
     for (group, cohorts) in published {
         for (i, a) in cohorts.iter().enumerate() {
             for b in &cohorts[..i] {
                 let between = a.symmetric_difference(b).count();
-                prop_assert!(between == 0 || between >= case.settings.min_peers, "{:?}: {:?} and {:?}", group, a, b);
+                prop_assert!(
+                    between == 0 || between >= case.settings.min_peers,
+                    "{:?}: {:?} and {:?}",
+                    group,
+                    a,
+                    b
+                );
             }
         }
     }
@@ -555,29 +820,53 @@ fn peers_of_published_sums_and_counts_never_differ_by_few_shops() {
     check_all(16, crowded_cases(), |case| {
         let desk = Desk::new(&case);
         desk.run_each("results", &case.days, &[]);
-        let peers = expect(&case.world, &case.settings, &case.days, case.files_per_folder).peers;
+        let peers = expect(
+            &case.world,
+            &case.settings,
+            &case.days,
+            case.files_per_folder,
+        )
+        .peers;
         for day in &case.days {
-            let rows = read_table(&desk.results("results"), "category_benchmark", *day).unwrap_or_default();
+            let rows = read_table(&desk.results("results"), "category_benchmark", *day)
+                .unwrap_or_default();
             let cell = |row: &Cells, column: &str| {
                 let columns = tables::table("category_benchmark").unwrap().columns;
                 row[columns.iter().position(|c| c.name == column).unwrap()].clone()
             };
-            let shown: Vec<_> = rows.iter().filter(|row| cell(row, "mean").is_some()).collect();
+            let shown: Vec<_> = rows
+                .iter()
+                .filter(|row| cell(row, "mean").is_some())
+                .collect();
             let mut cohorts = Vec::new();
             for row in shown {
                 let [scope, campaign, category, tier, metric] =
-                    ["scope", "campaign_id", "category", "tier", "metric"].map(|column| cell(row, column).unwrap());
-                let of_cohort =
-                    &peers[&(*day, scope.clone(), campaign.clone(), category.clone(), tier, metric.clone())];
+                    ["scope", "campaign_id", "category", "tier", "metric"]
+                        .map(|column| cell(row, column).unwrap());
+                let of_cohort = &peers[&(
+                    *day,
+                    scope.clone(),
+                    campaign.clone(),
+                    category.clone(),
+                    tier,
+                    metric.clone(),
+                )];
                 prop_assert_eq!(cell(row, "peer_count"), Some(of_cohort.len().to_string()));
-                prop_assert!(of_cohort.len() >= case.settings.min_peers, "{:?} has the peers {:?}", row, of_cohort);
+                prop_assert!(
+                    of_cohort.len() >= case.settings.min_peers,
+                    "{:?} has the peers {:?}",
+                    row,
+                    of_cohort
+                );
                 cohorts.push(((scope, campaign), (category, metric), of_cohort));
             }
             for (i, (scope, what, a)) in cohorts.iter().enumerate() {
                 for (other_scope, other_what, b) in &cohorts[..i] {
-                    let is_beside_the_day = scope != other_scope && (&scope.0 == "DAILY" || &other_scope.0 == "DAILY");
+                    let is_beside_the_day =
+                        scope != other_scope && (&scope.0 == "DAILY" || &other_scope.0 == "DAILY");
                     let is_sum = !RATIOS.contains(&what.1.as_str());
-                    if what != other_what || !(scope == other_scope || is_beside_the_day && is_sum) {
+                    if what != other_what || !(scope == other_scope || is_beside_the_day && is_sum)
+                    {
                         continue;
                     }
                     let between = a.symmetric_difference(b).count();
@@ -585,14 +874,18 @@ fn peers_of_published_sums_and_counts_never_differ_by_few_shops() {
                         between == 0 || between >= case.settings.min_peers,
                         "{what:?} of {day}: {scope:?} {a:?} and {other_scope:?} {b:?}"
                     );
-                    campaigns_beside_days.set(campaigns_beside_days.get() + usize::from(is_beside_the_day));
+                    campaigns_beside_days
+                        .set(campaigns_beside_days.get() + usize::from(is_beside_the_day));
                 }
             }
             published.set(published.get() + cohorts.len());
         }
         Ok(())
     });
-    assert!(published.get() > 200 && campaigns_beside_days.get() > 50, "{published:?}, {campaigns_beside_days:?}");
+    assert!(
+        published.get() > 200 && campaigns_beside_days.get() > 50,
+        "{published:?}, {campaigns_beside_days:?}"
+    );
 }
 
 #[test]
@@ -604,17 +897,26 @@ fn what_explains_a_gap_adds_up_to_it() {
         for day in &case.days {
             for row in read_table(&desk.results("results"), "gmv_gap", *day).unwrap_or_default() {
                 let columns = tables::table("gmv_gap").unwrap().columns.iter();
-                let numbers: BTreeMap<&str, f64> =
-                    columns.zip(&row).filter_map(|(c, v)| Some((c.name, v.as_ref()?.parse().ok()?))).collect();
+                let numbers: BTreeMap<&str, f64> = columns
+                    .zip(&row)
+                    .filter_map(|(c, v)| Some((c.name, v.as_ref()?.parse().ok()?)))
+                    .collect();
                 let (gmv, benchmark) = (numbers["gmv"], numbers["benchmark_gmv"]);
                 prop_assert_eq!(numbers["gap"], gmv - benchmark);
-                let effects: Vec<f64> =
-                    numbers.iter().filter(|(name, _)| name.starts_with("from_")).map(|(_, effect)| *effect).collect();
+                let effects: Vec<f64> = numbers
+                    .iter()
+                    .filter(|(name, _)| name.starts_with("from_"))
+                    .map(|(_, effect)| *effect)
+                    .collect();
                 if effects.is_empty() {
                     continue;
                 }
                 let difference = effects.iter().sum::<f64>() - numbers["gap"];
-                prop_assert!(effects.len() == 4 && difference.abs() <= 1e-9 * (gmv + benchmark), "{:?}", row);
+                prop_assert!(
+                    effects.len() == 4 && difference.abs() <= 1e-9 * (gmv + benchmark),
+                    "{:?}",
+                    row
+                );
                 explained.set(explained.get() + 1);
             }
         }
@@ -629,18 +931,36 @@ fn a_difference_names_table_day_column_key_expected_and_found() {
     let table = tables::table("funnel_period").unwrap();
     let row = |reach: &str, rate: Option<&str>| -> Cells {
         let cells = ["1", "7", "2026-03-08", "3", reach, "1.5", "0.5"].map(|c| Some(c.to_owned()));
-        cells.into_iter().chain([rate.map(String::from), None]).collect()
+        cells
+            .into_iter()
+            .chain([rate.map(String::from), None])
+            .collect()
     };
     let differences = |expected: &[Cells], found: &[Cells]| {
         let mut differences = Vec::new();
-        compare_tables(table, day, Some(&expected.to_vec()), Some(&found.to_vec()), &mut differences);
+        compare_tables(
+            table,
+            day,
+            Some(&expected.to_vec()),
+            Some(&found.to_vec()),
+            &mut differences,
+        );
         differences
     };
     let expected = row("0.3", Some("0.5"));
     // 0.1 + 0.2 is rounding, one part in ten thousand million is not; neither is a null.
-    assert!(differences(std::slice::from_ref(&expected), &[row("0.30000000000000004", Some("0.5"))]).is_empty());
+    assert!(
+        differences(
+            std::slice::from_ref(&expected),
+            &[row("0.30000000000000004", Some("0.5"))]
+        )
+        .is_empty()
+    );
     assert_eq!(
-        differences(std::slice::from_ref(&expected), &[row("0.30000000003", None)]),
+        differences(
+            std::slice::from_ref(&expected),
+            &[row("0.30000000003", None)]
+        ),
         [
             r#"funnel_period of 2026-03-08, column avg_unique_reach, key 1|7: expected Some("0.3"), found Some("0.30000000003")"#,
             r#"funnel_period of 2026-03-08, column click_rate, key 1|7: expected Some("0.5"), found None"#,

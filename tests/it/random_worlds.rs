@@ -1,4 +1,5 @@
-//! Small random marketplaces, in which collisions, ties, zeros, nulls, repeated keys and bad rows are common.
+//! Small random marketplaces, in which collisions, ties, zeros, nulls, repeated keys and bad rows
+//! are common.
 
 use std::fmt;
 
@@ -22,7 +23,13 @@ pub struct Case {
 
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:?}, {} files per folder\n{}", self.days, self.files_per_folder, self.settings.toml())?;
+        writeln!(
+            f,
+            "{:?}, {} files per folder\n{}",
+            self.days,
+            self.files_per_folder,
+            self.settings.toml()
+        )?;
         for ((dataset, day), rows) in &self.world.exports {
             writeln!(f, "{dataset} {day}")?;
             for row in rows {
@@ -48,11 +55,17 @@ pub fn cases() -> impl Strategy<Value = Case> {
     ];
     (select(places.to_vec()), 3..=6_i64, settings(), 1..=3_usize).prop_flat_map(
         |((zone, first), count, settings, files)| {
-            let settings = Settings { time_zone: zone.into(), ..settings };
+            let settings = Settings {
+                time_zone: zone.into(),
+                ..settings
+            };
             let first_day: NaiveDate = first.parse().unwrap();
             let days: Vec<NaiveDate> = (0..count).map(|n| first_day + TimeDelta::days(n)).collect();
             let zone = Zone::new(zone);
-            let of_days: Vec<_> = days.iter().map(|day| exports(first_day, *day, zone.bounds(*day))).collect();
+            let of_days: Vec<_> = days
+                .iter()
+                .map(|day| exports(first_day, *day, zone.bounds(*day)))
+                .collect();
             of_days.prop_map(move |of_days| {
                 let mut world = World::default();
                 for (day, exports) in days.iter().zip(of_days) {
@@ -62,7 +75,12 @@ pub fn cases() -> impl Strategy<Value = Case> {
                         }
                     }
                 }
-                Case { world, settings: settings.clone(), days: days.clone(), files_per_folder: files }
+                Case {
+                    world,
+                    settings: settings.clone(),
+                    days: days.clone(),
+                    files_per_folder: files,
+                }
             })
         },
     )
@@ -70,28 +88,54 @@ pub fn cases() -> impl Strategy<Value = Case> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let shares = prop_oneof![3 => Just("1.0"), 1 => select(&["0.5", "0.34", "0.67"])];
-    let budgets = prop_oneof![3 => Just((10, "0.001")), 1 => select(&[(2, "0.2"), (0, "0.15"), (3, "0.0")])];
+    let budgets =
+        prop_oneof![3 => Just((10, "0.001")), 1 => select(&[(2, "0.2"), (0, "0.15"), (3, "0.0")])];
     let peer_shares = select(&["0.5", "0.4", "0.9", "1.0"]);
-    let required = prop_oneof![4 => Just(None), 1 => select(&["contents", "inventory"]).prop_map(Some)];
-    let may_be_empty: Vec<&[&str]> = vec![&[], &[], &["order_lines"], &["product_traffic", "order_lines"]];
+    let required =
+        prop_oneof![4 => Just(None), 1 => select(&["contents", "inventory"]).prop_map(Some)];
+    let may_be_empty: Vec<&[&str]> = vec![
+        &[],
+        &[],
+        &["order_lines"],
+        &["product_traffic", "order_lines"],
+    ];
     let may_be_empty = select(may_be_empty);
-    (1..=3_usize, shares, peer_shares, budgets, any::<bool>(), required, may_be_empty).prop_map(
-        |(min_peers, top_share, max_peer_share, (max_rows, max_ratio), baseline_all, extra, may_be_empty)| {
-            let mut settings = Settings {
-                min_peers,
-                top_share: top_share.into(),
-                max_peer_share: max_peer_share.into(),
-                max_rows,
-                max_ratio: max_ratio.into(),
-                may_be_empty: may_be_empty.iter().map(|name| (*name).to_owned()).collect(),
-                baseline_all,
-                tiers: [("T1", 0), ("T2", 10_00), ("T10", 50_00)].map(|(name, cents)| (name.into(), cents)).to_vec(),
-                ..Settings::default()
-            };
-            settings.required.extend(extra.map(String::from));
-            settings
-        },
+    (
+        1..=3_usize,
+        shares,
+        peer_shares,
+        budgets,
+        any::<bool>(),
+        required,
+        may_be_empty,
     )
+        .prop_map(
+            |(
+                min_peers,
+                top_share,
+                max_peer_share,
+                (max_rows, max_ratio),
+                baseline_all,
+                extra,
+                may_be_empty,
+            )| {
+                let mut settings = Settings {
+                    min_peers,
+                    top_share: top_share.into(),
+                    max_peer_share: max_peer_share.into(),
+                    max_rows,
+                    max_ratio: max_ratio.into(),
+                    may_be_empty: may_be_empty.iter().map(|name| (*name).to_owned()).collect(),
+                    baseline_all,
+                    tiers: [("T1", 0), ("T2", 10_00), ("T10", 50_00)]
+                        .map(|(name, cents)| (name.into(), cents))
+                        .to_vec(),
+                    ..Settings::default()
+                };
+                settings.required.extend(extra.map(String::from));
+                settings
+            },
+        )
 }
 
 type Cell = BoxedStrategy<Option<String>>;
@@ -99,16 +143,36 @@ type Exports = Vec<(&'static str, Option<Vec<Cells>>)>;
 
 fn exports(first_day: NaiveDate, day: NaiveDate, bounds: (i64, i64)) -> BoxedStrategy<Exports> {
     let all = vec![
-        export("order_lines", 0.98, prop_oneof![20 => vec(order_line(bounds), 3..=16), 1 => Just(vec![])].boxed()),
+        export(
+            "order_lines",
+            0.98,
+            prop_oneof![20 => vec(order_line(bounds), 3..=16), 1 => Just(vec![])].boxed(),
+        ),
         export("product_traffic", 0.98, vec(traffic(), 2..=16).boxed()),
         export("contents", 0.85, vec(content(bounds), 0..=8).boxed()),
         export("ad_hours", 0.85, vec(ad_hour(bounds), 0..=8).boxed()),
         export("shops", 0.98, some_of((1..=SHOPS).map(shop).collect())),
         export("inventory", 0.85, vec(stock(), 0..=8).boxed()),
-        export("campaigns", 0.99, some_of((1..=3).map(|id| campaign(first_day, day, id)).collect())),
-        export("campaign_shops", 0.99, vec(row(vec![int(1..=3), shop_id(), maybe(money())]), 0..=14).boxed()),
-        export("campaign_products", 0.85, vec(row(vec![int(1..=3), shop_id(), int(1..=3)]), 0..=8).boxed()),
-        export("sub_campaigns", 0.85, some_of((1..=4).map(sub_campaign).collect())),
+        export(
+            "campaigns",
+            0.99,
+            some_of((1..=3).map(|id| campaign(first_day, day, id)).collect()),
+        ),
+        export(
+            "campaign_shops",
+            0.99,
+            vec(row(vec![int(1..=3), shop_id(), maybe(money())]), 0..=14).boxed(),
+        ),
+        export(
+            "campaign_products",
+            0.85,
+            vec(row(vec![int(1..=3), shop_id(), int(1..=3)]), 0..=8).boxed(),
+        ),
+        export(
+            "sub_campaigns",
+            0.85,
+            some_of((1..=4).map(sub_campaign).collect()),
+        ),
     ];
     all.boxed()
 }
@@ -126,7 +190,9 @@ fn export(
         }
         rows
     });
-    prop::option::weighted(likelihood, spoilt).prop_map(move |rows| (dataset, rows)).boxed()
+    prop::option::weighted(likelihood, spoilt)
+        .prop_map(move |rows| (dataset, rows))
+        .boxed()
 }
 
 /// Breaks a rule: one of the dataset's own, or a null (which may stand where null is allowed).
@@ -143,11 +209,21 @@ fn spoil(dataset: &str, cells: &mut Cells, flaw: Option<usize>) {
             ("platform_discount", "9999999999999999.99"),
         ],
         "product_traffic" => &[("clicks", "-1"), ("channel", ""), ("add_to_carts", "-1")],
-        "contents" => {
-            &[("content_type", "PHOTO"), ("account_type", ""), ("views", "-1"), ("views", "9223372036854775807")]
-        }
-        "ad_hours" => &[("spend", "-0.01"), ("gross_revenue", "-0.01"), ("gross_revenue", "1000000000000.01")],
-        "inventory" => &[("available_quantity", "-1"), ("available_quantity", "1000000000001")],
+        "contents" => &[
+            ("content_type", "PHOTO"),
+            ("account_type", ""),
+            ("views", "-1"),
+            ("views", "9223372036854775807"),
+        ],
+        "ad_hours" => &[
+            ("spend", "-0.01"),
+            ("gross_revenue", "-0.01"),
+            ("gross_revenue", "1000000000000.01"),
+        ],
+        "inventory" => &[
+            ("available_quantity", "-1"),
+            ("available_quantity", "1000000000001"),
+        ],
         "campaigns" => &[("last_day", "2020-01-01")],
         "campaign_shops" => &[("target_gmv", "-0.01"), ("target_gmv", "1000000000000.01")],
         _ => &[],
@@ -165,7 +241,10 @@ fn spoil(dataset: &str, cells: &mut Cells, flaw: Option<usize>) {
 
 /// Most of the rows, sometimes one of them twice.
 fn some_of(rows: Vec<BoxedStrategy<Cells>>) -> BoxedStrategy<Vec<Cells>> {
-    let each: Vec<_> = rows.into_iter().map(|row| prop::option::weighted(0.85, row)).collect();
+    let each: Vec<_> = rows
+        .into_iter()
+        .map(|row| prop::option::weighted(0.85, row))
+        .collect();
     let repeated = prop_oneof![8 => Just(None), 1 => any::<prop::sample::Index>().prop_map(Some)];
     let gather = |(rows, repeated): (Vec<Option<Cells>>, Option<prop::sample::Index>)| {
         let mut rows: Vec<Cells> = rows.into_iter().flatten().collect();
@@ -190,7 +269,9 @@ fn pick(values: &'static [&'static str]) -> Cell {
 }
 
 fn maybe(cell: Cell) -> Cell {
-    (prop::bool::weighted(0.7), cell).prop_map(|(known, cell)| cell.filter(|_| known)).boxed()
+    (prop::bool::weighted(0.7), cell)
+        .prop_map(|(known, cell)| cell.filter(|_| known))
+        .boxed()
 }
 
 fn mostly(usual: &str, cell: Cell) -> Cell {
@@ -201,12 +282,15 @@ fn mostly(usual: &str, cell: Cell) -> Cell {
 fn money() -> Cell {
     let usual = select(&[0, 1, 99, 250, 500, 1000, 1250, 3333, 5000, 12_000]);
     let huge = select(&[100_000_000_000_000, 99_999_999_999_999]);
-    prop_oneof![60 => usual, 1 => huge].prop_map(|cents| Some(show_cents(cents))).boxed()
+    prop_oneof![60 => usual, 1 => huge]
+        .prop_map(|cents| Some(show_cents(cents)))
+        .boxed()
 }
 
 /// Seldom an id that a double cannot hold, its neighbour, or a negative one.
 fn id(range: std::ops::RangeInclusive<i64>) -> Cell {
-    let odd = select(&["9007199254740992", "9007199254740993", "-1"]).prop_map(|id| Some(id.into()));
+    let odd =
+        select(&["9007199254740992", "9007199254740993", "-1"]).prop_map(|id| Some(id.into()));
     prop_oneof![30 => int(range), 1 => odd].boxed()
 }
 
@@ -216,7 +300,9 @@ fn shop_id() -> Cell {
 }
 
 fn counter() -> Cell {
-    prop_oneof![Just(0), 1..=4_i64].prop_map(|n| Some(n.to_string())).boxed()
+    prop_oneof![Just(0), 1..=4_i64]
+        .prop_map(|n| Some(n.to_string()))
+        .boxed()
 }
 
 fn channel() -> Cell {
@@ -227,7 +313,9 @@ fn channel() -> Cell {
 fn instant((first, next): (i64, i64)) -> Cell {
     let inside = prop_oneof![Just(first), Just(next - 1), first..next];
     let outside = select(vec![first - 1, next]);
-    prop_oneof![25 => inside.boxed(), 1 => outside.boxed()].prop_map(|us| Some(show_micros(us))).boxed()
+    prop_oneof![25 => inside.boxed(), 1 => outside.boxed()]
+        .prop_map(|us| Some(show_micros(us)))
+        .boxed()
 }
 
 fn order_line(bounds: (i64, i64)) -> BoxedStrategy<Cells> {
@@ -258,18 +346,35 @@ fn with_product(mut cells: Cells) -> Cells {
 }
 
 fn traffic() -> BoxedStrategy<Cells> {
-    let through = vec![shop_id(), id(1..=4), id(1..=5), channel(), maybe(int(1..=4))];
+    let through = vec![
+        shop_id(),
+        id(1..=4),
+        id(1..=5),
+        channel(),
+        maybe(int(1..=4)),
+    ];
     let counters = vec![counter(), counter(), counter(), counter()];
     row([through, counters].concat())
 }
 
 fn content((first, next): (i64, i64)) -> BoxedStrategy<Cells> {
-    let published = prop_oneof![Just(first), Just(next - 1), Just(first - 1), Just(next), first..next, Just(0)];
+    let published = prop_oneof![
+        Just(first),
+        Just(next - 1),
+        Just(first - 1),
+        Just(next),
+        first..next,
+        Just(0)
+    ];
     row(vec![
         int(1..=4),
         shop_id(),
         pick(&["VIDEO", "LIVE"]),
-        pick(&["OFFICIAL_ACCOUNTS", "MARKETING_ACCOUNTS", "AFFILIATE_ACCOUNTS"]),
+        pick(&[
+            "OFFICIAL_ACCOUNTS",
+            "MARKETING_ACCOUNTS",
+            "AFFILIATE_ACCOUNTS",
+        ]),
         pick(&["ann", "bob", ""]),
         maybe(pick(&["a title", ""])),
         published.prop_map(|us| Some(show_micros(us))).boxed(),
@@ -282,13 +387,18 @@ fn content((first, next): (i64, i64)) -> BoxedStrategy<Cells> {
 fn ad_hour((first, next): (i64, i64)) -> BoxedStrategy<Cells> {
     let hours = (next - first) / HOUR;
     let hour = prop_oneof![12 => 0..hours, 12 => 0..2_i64, 1 => select(vec![-1, hours])];
-    let hour = hour.prop_map(move |hour| Some(show_micros(first + hour * HOUR))).boxed();
-    let of_shop = (1..=SHOPS + 1, prop::bool::weighted(0.8), 1..=SHOPS).prop_map(|(shop, own, other)| {
-        let account = 10 + if own { shop } else { other };
-        (Some(account.to_string()), Some(shop.to_string()))
-    });
+    let hour = hour
+        .prop_map(move |hour| Some(show_micros(first + hour * HOUR)))
+        .boxed();
+    let of_shop =
+        (1..=SHOPS + 1, prop::bool::weighted(0.8), 1..=SHOPS).prop_map(|(shop, own, other)| {
+            let account = 10 + if own { shop } else { other };
+            (Some(account.to_string()), Some(shop.to_string()))
+        });
     (of_shop, hour, money(), money())
-        .prop_map(|((account, shop), hour, spend, revenue)| vec![account, shop, hour, spend, revenue])
+        .prop_map(|((account, shop), hour, spend, revenue)| {
+            vec![account, shop, hour, spend, revenue]
+        })
         .boxed()
 }
 
@@ -296,12 +406,21 @@ fn shop(id: i64) -> BoxedStrategy<Cells> {
     let usual = if id % 3 == 0 { "books" } else { "toys" };
     let category = mostly(usual, maybe(pick(&["books", "toys", "Zoo"])));
     let account = mostly(&(10 + id).to_string(), maybe(int(11..=14)));
-    row(vec![int(id..=id), pick(&["a shop", "é"]), category, account])
+    row(vec![
+        int(id..=id),
+        pick(&["a shop", "é"]),
+        category,
+        account,
+    ])
 }
 
 fn stock() -> BoxedStrategy<Cells> {
-    let cells =
-        vec![shop_id(), int(1..=6), Just(None).boxed(), pick(&["0", "0", "1", "2", "3", "5", "10", "20", "40"])];
+    let cells = vec![
+        shop_id(),
+        int(1..=6),
+        Just(None).boxed(),
+        pick(&["0", "0", "1", "2", "3", "5", "10", "20", "40"]),
+    ];
     // Columns are shop, product, SKU: the product follows from the SKU as in order lines.
     row(cells)
         .prop_map(|mut cells| {
@@ -316,8 +435,14 @@ fn stock() -> BoxedStrategy<Cells> {
 fn campaign(first_day: NaiveDate, day: NaiveDate, id: i64) -> BoxedStrategy<Cells> {
     let usual = match id {
         1 => (first_day, first_day + TimeDelta::days(3)),
-        2 => (first_day + TimeDelta::days(1), first_day + TimeDelta::days(12)),
-        _ => (first_day - TimeDelta::days(40), first_day + TimeDelta::days(2)),
+        2 => (
+            first_day + TimeDelta::days(1),
+            first_day + TimeDelta::days(12),
+        ),
+        _ => (
+            first_day - TimeDelta::days(40),
+            first_day + TimeDelta::days(2),
+        ),
     };
     let unusual = (-3..=1_i64, -1..=8_i64).prop_map(move |(offset, length)| {
         let first = day + TimeDelta::days(offset);
@@ -325,37 +450,55 @@ fn campaign(first_day: NaiveDate, day: NaiveDate, id: i64) -> BoxedStrategy<Cell
     });
     prop_oneof![8 => Just(usual), 1 => unusual]
         .prop_map(move |(first, last)| {
-            vec![id.to_string(), "a campaign".into(), first.to_string(), last.to_string()]
-                .into_iter()
-                .map(Some)
-                .collect()
+            vec![
+                id.to_string(),
+                "a campaign".into(),
+                first.to_string(),
+                last.to_string(),
+            ]
+            .into_iter()
+            .map(Some)
+            .collect()
         })
         .boxed()
 }
 
 fn sub_campaign(id: i64) -> BoxedStrategy<Cells> {
     let campaign = mostly(&((id + 1) / 2).to_string(), int(1..=3));
-    row(vec![int(id..=id), campaign, pick(&["opening", "flash sale"])])
+    row(vec![
+        int(id..=id),
+        campaign,
+        pick(&["opening", "flash sale"]),
+    ])
 }
 
-/// Marketplaces with many shops of one category, most of them active every day and most of them registered: cohorts are
-/// published and suppressed, and those of a campaign, of a day and of the tiers differ by a few shops.
+/// Marketplaces with many shops of one category, most of them active every day and most of them
+/// registered: cohorts are published and suppressed, and those of a campaign, of a day and of the
+/// tiers differ by a few shops.
 pub fn crowded_cases() -> impl Strategy<Value = Case> {
-    let days: Vec<NaiveDate> = ["2026-03-02", "2026-03-03", "2026-03-04"].map(|day| day.parse().unwrap()).to_vec();
+    let days: Vec<NaiveDate> = ["2026-03-02", "2026-03-03", "2026-03-04"]
+        .map(|day| day.parse().unwrap())
+        .to_vec();
     let zone = Zone::new("America/Los_Angeles");
     let top_shares = prop_oneof![3 => Just("1.0"), 1 => select(&["0.5", "0.8", "0.93"])];
     let peer_shares = prop_oneof![2 => Just("0.5"), 1 => select(&["0.2", "1.0"])];
-    let settings =
-        (2..=12_usize, top_shares, peer_shares).prop_map(|(min_peers, top_share, max_peer_share)| Settings {
+    let settings = (2..=12_usize, top_shares, peer_shares).prop_map(
+        |(min_peers, top_share, max_peer_share)| Settings {
             min_peers,
             top_share: top_share.into(),
             max_peer_share: max_peer_share.into(),
-            tiers: [("T1", 0), ("T2", 20_00), ("T10", 80_00)].map(|(name, cents)| (name.into(), cents)).to_vec(),
+            tiers: [("T1", 0), ("T2", 20_00), ("T10", 80_00)]
+                .map(|(name, cents)| (name.into(), cents))
+                .to_vec(),
             ..Settings::default()
-        });
+        },
+    );
     (settings, 12..=36_i64, 1..=3_usize).prop_flat_map(move |(settings, shops, count)| {
         let days = days[..count].to_vec();
-        let of_days: Vec<_> = days.iter().map(|day| crowded_day(shops, days[0], zone.bounds(*day))).collect();
+        let of_days: Vec<_> = days
+            .iter()
+            .map(|day| crowded_day(shops, days[0], zone.bounds(*day)))
+            .collect();
         of_days.prop_map(move |of_days| {
             let mut world = World::default();
             for (day, exports) in days.iter().zip(of_days) {
@@ -365,46 +508,112 @@ pub fn crowded_cases() -> impl Strategy<Value = Case> {
                     }
                 }
             }
-            Case { world, settings: settings.clone(), days: days.clone(), files_per_folder: 1 }
+            Case {
+                world,
+                settings: settings.clone(),
+                days: days.clone(),
+                files_per_folder: 1,
+            }
         })
     })
 }
 
 fn crowded_day(shops: i64, first_day: NaiveDate, bounds: (i64, i64)) -> BoxedStrategy<Exports> {
-    let each = |likelihood: f64, row: &dyn Fn(i64) -> BoxedStrategy<Cells>| -> BoxedStrategy<Vec<Cells>> {
-        let rows: Vec<_> = (1..=shops).map(|shop| prop::option::weighted(likelihood, row(shop))).collect();
-        rows.prop_map(|rows| rows.into_iter().flatten().collect()).boxed()
-    };
+    let each =
+        |likelihood: f64, row: &dyn Fn(i64) -> BoxedStrategy<Cells>| -> BoxedStrategy<Vec<Cells>> {
+            let rows: Vec<_> = (1..=shops)
+                .map(|shop| prop::option::weighted(likelihood, row(shop)))
+                .collect();
+            rows.prop_map(|rows| rows.into_iter().flatten().collect())
+                .boxed()
+        };
     let is = |value: i64| int(value..=value);
     let none = || Just(None).boxed();
     let noon = || Just(Some(show_micros(bounds.0 + 12 * HOUR))).boxed();
     let order_line = |shop: i64| {
-        let amount = || select(&[500, 1000, 1000, 1250, 3333, 5000]).prop_map(|cents| Some(show_cents(cents))).boxed();
-        let key = vec![is(shop), is(1), is(1), is(shop), int(1..=9), noon(), int(1..=3)];
-        row([key, vec![amount(), money(), money(), money(), channel(), none(), none()]].concat())
+        let amount = || {
+            select(&[500, 1000, 1000, 1250, 3333, 5000])
+                .prop_map(|cents| Some(show_cents(cents)))
+                .boxed()
+        };
+        let key = vec![
+            is(shop),
+            is(1),
+            is(1),
+            is(shop),
+            int(1..=9),
+            noon(),
+            int(1..=3),
+        ];
+        row([
+            key,
+            vec![
+                amount(),
+                money(),
+                money(),
+                money(),
+                channel(),
+                none(),
+                none(),
+            ],
+        ]
+        .concat())
     };
     let traffic = |shop: i64| {
-        row(vec![is(shop), is(1), int(1..=9), channel(), none(), counter(), counter(), counter(), counter()])
+        row(vec![
+            is(shop),
+            is(1),
+            int(1..=9),
+            channel(),
+            none(),
+            counter(),
+            counter(),
+            counter(),
+            counter(),
+        ])
     };
     let shop = |shop: i64| {
-        let category = prop_oneof![20 => Just(Some("toys".into())), 2 => pick(&["books"]), 1 => Just(None)].boxed();
+        let category =
+            prop_oneof![20 => Just(Some("toys".into())), 2 => pick(&["books"]), 1 => Just(None)]
+                .boxed();
         row(vec![is(shop), pick(&["a shop"]), category, is(shop)])
     };
     let ad_hour = |shop: i64| row(vec![is(shop), is(shop), noon(), money(), money()]);
     let content = |shop: i64| {
-        let kinds = vec![pick(&["VIDEO", "LIVE"]), pick(&["OFFICIAL_ACCOUNTS", "AFFILIATE_ACCOUNTS"])];
-        let rest = vec![pick(&["ann"]), none(), noon(), none(), pick(&["true"]), pick(&["false"])];
+        let kinds = vec![
+            pick(&["VIDEO", "LIVE"]),
+            pick(&["OFFICIAL_ACCOUNTS", "AFFILIATE_ACCOUNTS"]),
+        ];
+        let rest = vec![
+            pick(&["ann"]),
+            none(),
+            noon(),
+            none(),
+            pick(&["true"]),
+            pick(&["false"]),
+        ];
         row([vec![is(shop), is(shop)], kinds, rest].concat())
     };
     let campaign = |id: i64| {
         let last_day = first_day + TimeDelta::days(9);
-        let cells = [id.to_string(), "a campaign".into(), first_day.to_string(), last_day.to_string()];
+        let cells = [
+            id.to_string(),
+            "a campaign".into(),
+            first_day.to_string(),
+            last_day.to_string(),
+        ];
         cells.map(Some).to_vec()
     };
-    let registrations =
-        (each(0.9, &|shop| row(vec![is(1), is(shop), none()])), each(0.5, &|shop| row(vec![is(2), is(shop), none()])));
-    let registered = registrations.prop_map(|(most, half)| [most, half].concat()).boxed();
-    let always = |dataset, rows: BoxedStrategy<Vec<Cells>>| rows.prop_map(move |rows| (dataset, Some(rows))).boxed();
+    let registrations = (
+        each(0.9, &|shop| row(vec![is(1), is(shop), none()])),
+        each(0.5, &|shop| row(vec![is(2), is(shop), none()])),
+    );
+    let registered = registrations
+        .prop_map(|(most, half)| [most, half].concat())
+        .boxed();
+    let always = |dataset, rows: BoxedStrategy<Vec<Cells>>| {
+        rows.prop_map(move |rows| (dataset, Some(rows))).boxed()
+    };
     vec![
         always("order_lines", each(0.85, &order_line)),
         always("product_traffic", each(0.85, &traffic)),
@@ -417,7 +626,8 @@ fn crowded_day(shops: i64, first_day: NaiveDate, bounds: (i64, i64)) -> BoxedStr
     .boxed()
 }
 
-/// What is suppressed, and why: a property of what is published would hold in vain where nothing is.
+/// What is suppressed, and why: a property of what is published would hold in vain where nothing
+/// is.
 #[test]
 fn crowded_worlds_publish_and_suppress_for_every_reason() {
     use std::collections::BTreeMap;
@@ -432,25 +642,42 @@ fn crowded_worlds_publish_and_suppress_for_every_reason() {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..40 {
         let case = crowded_cases().new_tree(&mut runner).unwrap().current();
-        let expected = expect(&case.world, &case.settings, &case.days, case.files_per_folder);
+        let expected = expect(
+            &case.world,
+            &case.settings,
+            &case.days,
+            case.files_per_folder,
+        );
         for ((table, _), rows) in &expected.tables {
             let cell = |row: &Cells, column: &str| {
-                let at = tables::table(table).unwrap().columns.iter().position(|c| c.name == column).unwrap();
+                let at = tables::table(table)
+                    .unwrap()
+                    .columns
+                    .iter()
+                    .position(|c| c.name == column)
+                    .unwrap();
                 row[at].clone()
             };
             match table.as_str() {
                 "category_benchmark" => {
                     for row in rows {
-                        let [scope, tier] = ["scope", "tier"].map(|column| cell(row, column).unwrap());
+                        let [scope, tier] =
+                            ["scope", "tier"].map(|column| cell(row, column).unwrap());
                         let reason = cell(row, "suppression_reason").unwrap_or("published".into());
                         // Nothing is above the highest tier: only the day can be in its way.
                         let is_highest = if tier == "T10" { ", highest tier" } else { "" };
-                        *seen.entry(format!("{scope}{is_highest}: {reason}")).or_default() += 1;
+                        *seen
+                            .entry(format!("{scope}{is_highest}: {reason}"))
+                            .or_default() += 1;
                     }
                 }
                 "gmv_gap" => {
                     for row in rows {
-                        let effect = if cell(row, "from_ctr").is_some() { "known" } else { "null" };
+                        let effect = if cell(row, "from_ctr").is_some() {
+                            "known"
+                        } else {
+                            "null"
+                        };
                         *seen.entry(format!("effects: {effect}")).or_default() += 1;
                     }
                 }
@@ -463,12 +690,20 @@ fn crowded_worlds_publish_and_suppress_for_every_reason() {
         assert!(found >= least, "{what}: {found}, of {seen:?}");
     };
     for scope in ["DAILY", "CAMPAIGN_PERIOD"] {
-        for what in ["published", "TOO_FEW_PEERS", "DIFFERENCING", "DOMINANT_PEER"] {
+        for what in [
+            "published",
+            "TOO_FEW_PEERS",
+            "DIFFERENCING",
+            "DOMINANT_PEER",
+        ] {
             least(&format!("{scope}: {what}"), 50);
         }
     }
     least("CAMPAIGN_PERIOD, highest tier: DIFFERENCING", 20);
-    assert!(!seen.contains_key("DAILY, highest tier: DIFFERENCING"), "{seen:?}");
+    assert!(
+        !seen.contains_key("DAILY, highest tier: DIFFERENCING"),
+        "{seen:?}"
+    );
     least("effects: known", 100);
     least("effects: null", 100);
 }
@@ -491,7 +726,12 @@ fn random_worlds_reach_every_verdict_reason_and_status() {
     };
     for _ in 0..150 {
         let case = cases().new_tree(&mut runner).unwrap().current();
-        let expected = expect(&case.world, &case.settings, &case.days, case.files_per_folder);
+        let expected = expect(
+            &case.world,
+            &case.settings,
+            &case.days,
+            case.files_per_folder,
+        );
         for (day, verdict) in &expected.verdicts {
             let is_fallback = expected.benchmark_days.get(day).is_some_and(|b| b != day);
             let word = match verdict {
@@ -504,28 +744,60 @@ fn random_worlds_reach_every_verdict_reason_and_status() {
             note("verdict", word);
         }
         for accounting in expected.accounting.values() {
-            accounting.reasons.keys().for_each(|reason| note("reason", reason));
+            accounting
+                .reasons
+                .keys()
+                .for_each(|reason| note("reason", reason));
         }
         for ((table, _), rows) in &expected.tables {
             let contract = tables::table(table).unwrap();
-            let columns = ["suppression_reason", "stock_status", "tier", "is_campaign_product", "benchmark_tier"];
+            let columns = [
+                "suppression_reason",
+                "stock_status",
+                "tier",
+                "is_campaign_product",
+                "benchmark_tier",
+            ];
             for column in columns {
                 if let Some(at) = contract.columns.iter().position(|c| c.name == column) {
-                    rows.iter().for_each(|r| note(column, r[at].as_deref().unwrap_or("null")));
+                    rows.iter()
+                        .for_each(|r| note(column, r[at].as_deref().unwrap_or("null")));
                 }
             }
-            note(if rows.is_empty() { "empty" } else { "not empty" }, table);
+            note(
+                if rows.is_empty() {
+                    "empty"
+                } else {
+                    "not empty"
+                },
+                table,
+            );
         }
     }
-    let list = |what: &str| seen[what].iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    assert_eq!(list("verdict"), "blocked, blocked, fallback, not final, not final, fallback, published");
+    let list = |what: &str| {
+        seen[what]
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    assert_eq!(
+        list("verdict"),
+        "blocked, blocked, fallback, not final, not final, fallback, published"
+    );
     assert_eq!(
         list("reason"),
         "BAD_CHANNEL, BAD_ENUM, BAD_QUANTITY, BAD_RANGE, DUPLICATE_KEY, NEGATIVE_COUNT, NEGATIVE_MONEY, NULL_VALUE, \
          OUTSIDE_DAY, TOO_LARGE"
     );
-    assert_eq!(list("suppression_reason"), "DIFFERENCING, DOMINANT_PEER, TOO_FEW_PEERS, null");
-    assert_eq!(list("stock_status"), "AT_RISK, NO_RECENT_SALES, OUT_OF_STOCK, SUFFICIENT");
+    assert_eq!(
+        list("suppression_reason"),
+        "DIFFERENCING, DOMINANT_PEER, TOO_FEW_PEERS, null"
+    );
+    assert_eq!(
+        list("stock_status"),
+        "AT_RISK, NO_RECENT_SALES, OUT_OF_STOCK, SUFFICIENT"
+    );
     assert_eq!(list("tier"), "T1, T10, T2");
     assert_eq!(list("benchmark_tier"), "T1, T10, T2, null");
     assert_eq!(list("is_campaign_product"), "false, null, true");

@@ -1,4 +1,5 @@
-//! What is read of a published file: the columns and row groups that are needed, and nothing that was not published.
+//! What is read of a published file: the columns and row groups that are needed, and nothing that
+//! was not published.
 
 use std::fs;
 use std::ops::Range;
@@ -34,7 +35,17 @@ impl Results {
     fn run(&self, day: &str) -> Outcome {
         let exports = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_data/exports");
         let [exports, results] = [&exports, self.0.path()].map(|path| path.to_str().unwrap());
-        etl(&["run", "--day", day, "--exports", exports, "--results", results, "--format", "json"])
+        etl(&[
+            "run",
+            "--day",
+            day,
+            "--exports",
+            exports,
+            "--results",
+            results,
+            "--format",
+            "json",
+        ])
     }
 
     fn part(&self) -> PathBuf {
@@ -50,15 +61,23 @@ impl Results {
 }
 
 fn metadata(file: &Path) -> ParquetMetaData {
-    ParquetMetaDataReader::new().parse_and_finish(&fs::File::open(file).unwrap()).unwrap()
+    ParquetMetaDataReader::new()
+        .parse_and_finish(&fs::File::open(file).unwrap())
+        .unwrap()
 }
 
 /// Where the only chunk of a column lies.
 fn chunk(file: &Path, column: &str) -> Range<u64> {
     let metadata = metadata(file);
-    let [group] = metadata.row_groups() else { panic!("one row group") };
-    let (start, length) =
-        group.columns().iter().find(|chunk| chunk.column_descr().name() == column).unwrap().byte_range();
+    let [group] = metadata.row_groups() else {
+        panic!("one row group")
+    };
+    let (start, length) = group
+        .columns()
+        .iter()
+        .find(|chunk| chunk.column_descr().name() == column)
+        .unwrap()
+        .byte_range();
     start..start + length
 }
 
@@ -74,22 +93,50 @@ fn of_a_published_file_the_footer_is_read_once_and_then_the_chunks_that_are_need
     let results = Results::new();
     let (runtime, faults) = (Runtime::new().unwrap(), Faults::new(None));
     let inner = Arc::new(LocalFileSystem::new_with_prefix(results.0.path()).unwrap());
-    let faulty = Faulty { inner, faults: faults.clone() };
+    let faulty = Faulty {
+        inner,
+        faults: faults.clone(),
+    };
     let store = Store::new(Arc::new(faulty), "results", runtime.handle().clone());
     let (state, day) = (State::load(&store).unwrap(), "2026-03-13".parse().unwrap());
     let tables = DayTables::new(&store, &state, "2026-03-14".parse().unwrap());
     let read = |names: &[&str], shops: Option<&[i64]>| {
-        let rows = tables.read_all(&SHOP_DAILY, day, names, Rows { campaign_id: None, shops }).unwrap();
+        let rows = tables
+            .read_all(
+                &SHOP_DAILY,
+                day,
+                names,
+                Rows {
+                    campaign_id: None,
+                    shops,
+                },
+            )
+            .unwrap();
         assert_eq!(rows.get_column_names(), names);
-        (rows.column(names[0]).unwrap().i64().unwrap().iter().flatten().collect::<Vec<_>>(), faults.take_parts(PART))
+        (
+            rows.column(names[0])
+                .unwrap()
+                .i64()
+                .unwrap()
+                .iter()
+                .flatten()
+                .collect::<Vec<_>>(),
+            faults.take_parts(PART),
+        )
     };
     let range = |column: &str| chunk(&results.part(), column);
 
     let (shops, parts) = read(&["shop_id", "gmv"], None);
-    assert_eq!(parts, [footer(&results.part()), range("shop_id"), range("gmv")]);
+    assert_eq!(
+        parts,
+        [footer(&results.part()), range("shop_id"), range("gmv")]
+    );
     assert_eq!(read(&["orders"], None).1, [range("orders")]);
     let (found, parts) = read(&["shop_id"], Some(&shops[1..3]));
-    assert_eq!((found.as_slice(), parts), (&shops[1..3], vec![range("shop_id")]));
+    assert_eq!(
+        (found.as_slice(), parts),
+        (&shops[1..3], vec![range("shop_id")])
+    );
     // The row group says that it has no such shop.
     assert_eq!(read(&["shop_id"], Some(&[0])), (vec![], vec![]));
 }
@@ -102,8 +149,16 @@ fn a_file_whose_footer_or_a_column_that_is_read_was_exchanged_is_refused() {
         results.damage(range(&results.part()));
         let ended = results.run("2026-03-14");
         assert_eq!(ended.code, 74, "{}", ended.stderr);
-        let says = [PART, "is not the file that its manifest lists", "backfill --from 2026-03-13 --to 2026-03-13"];
-        assert!(says.iter().all(|text| ended.stderr.contains(text)), "{}", ended.stderr);
+        let says = [
+            PART,
+            "is not the file that its manifest lists",
+            "backfill --from 2026-03-13 --to 2026-03-13",
+        ];
+        assert!(
+            says.iter().all(|text| ended.stderr.contains(text)),
+            "{}",
+            ended.stderr
+        );
     }
     // A column that no table is computed from.
     let results = Results::new();
@@ -115,10 +170,15 @@ fn a_file_whose_footer_or_a_column_that_is_read_was_exchanged_is_refused() {
 fn files_of_earlier_versions_without_hashes_of_their_columns_are_read_whole() {
     let results = Results::new();
     let undisturbed = Results::new();
-    for day in fs::read_dir(results.0.path().join("_runs")).unwrap().map(|day| day.unwrap().path()) {
+    for day in fs::read_dir(results.0.path().join("_runs"))
+        .unwrap()
+        .map(|day| day.unwrap().path())
+    {
         for path in fs::read_dir(day).unwrap().map(|file| file.unwrap().path()) {
             let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            let Some(tables) = manifest.get_mut("tables").and_then(Value::as_object_mut) else { continue };
+            let Some(tables) = manifest.get_mut("tables").and_then(Value::as_object_mut) else {
+                continue;
+            };
             for table in tables.values_mut() {
                 table.as_object_mut().unwrap().remove("footer").unwrap();
             }
@@ -134,29 +194,54 @@ fn files_of_earlier_versions_without_hashes_of_their_columns_are_read_whole() {
     for each in [&results, &undisturbed] {
         assert_eq!(each.run("2026-03-14").code, 0);
     }
-    let period =
-        |results: &Results| fs::read(results.0.path().join("shop_period/dt=2026-03-14/part-0.parquet")).unwrap();
+    let period = |results: &Results| {
+        fs::read(
+            results
+                .0
+                .path()
+                .join("shop_period/dt=2026-03-14/part-0.parquet"),
+        )
+        .unwrap()
+    };
     assert!(period(&results) == period(&undisturbed));
 }
 
 #[test]
 fn a_published_file_of_another_contract_is_named_with_what_to_do() {
     let results = Results::new();
-    let bytes = fs::read(results.0.path().join("sku_daily/dt=2026-03-13/part-0.parquet")).unwrap();
+    let bytes = fs::read(
+        results
+            .0
+            .path()
+            .join("sku_daily/dt=2026-03-13/part-0.parquet"),
+    )
+    .unwrap();
     fs::write(results.part(), &bytes).unwrap();
     let runs = results.0.path().join("_runs/dt=2026-03-13");
     let path = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
     let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     // As a version of this program with other columns would have listed it.
     let shop_daily = &mut manifest["tables"]["shop_daily"];
-    shop_daily.as_object_mut().unwrap().remove("footer").unwrap();
+    shop_daily
+        .as_object_mut()
+        .unwrap()
+        .remove("footer")
+        .unwrap();
     shop_daily["bytes"] = bytes.len().into();
     shop_daily["sha256"] = campaign_etl::record::fingerprint::sha256(&bytes).into();
     fs::write(&path, manifest.to_string()).unwrap();
     let ended = results.run("2026-03-14");
     assert_eq!(ended.code, 74, "{}", ended.stderr);
-    let says = [PART, "is not as its contract says", "backfill --from 2026-03-13 --to 2026-03-13"];
-    assert!(says.iter().all(|text| ended.stderr.contains(text)), "{}", ended.stderr);
+    let says = [
+        PART,
+        "is not as its contract says",
+        "backfill --from 2026-03-13 --to 2026-03-13",
+    ];
+    assert!(
+        says.iter().all(|text| ended.stderr.contains(text)),
+        "{}",
+        ended.stderr
+    );
     // What the message says to do.
     fs::remove_file(results.part()).unwrap();
     assert_eq!(results.run("2026-03-14").code, 0);

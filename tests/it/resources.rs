@@ -1,4 +1,5 @@
-//! Threads, memory and the order of rows change no byte; what does not fit into memory goes to a disk and is gone after.
+//! Threads, memory and the order of rows change no byte; what does not fit into memory goes to a
+//! disk and is gone after.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ use tempfile::TempDir;
 use crate::world::{Outcome, etl};
 
 const DAY: &str = "2026-03-06";
-/// So small that nearly every row of the day below is spilled, and that partitions are read in several rounds.
+/// So small that nearly every row of the day below is spilled, and that partitions are read in
+/// several rounds.
 const LITTLE: &str = "1MB";
 
 /// The files of a large dataset, bytewise.
@@ -61,24 +63,42 @@ impl Day {
 
     fn args(&self, exports: &str, results: &str, more: &[&str]) -> Vec<String> {
         let mut args: Vec<String> = ["run", "--day", DAY].map(String::from).to_vec();
-        for (option, name) in [("--config", "job.toml"), ("--exports", exports), ("--results", results)] {
-            args.extend([option.to_owned(), self.path(name).to_str().unwrap().to_owned()]);
+        for (option, name) in [
+            ("--config", "job.toml"),
+            ("--exports", exports),
+            ("--results", results),
+        ] {
+            args.extend([
+                option.to_owned(),
+                self.path(name).to_str().unwrap().to_owned(),
+            ]);
         }
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
         args
     }
 
     fn run(&self, exports: &str, results: &str, more: &[&str]) -> Outcome {
-        etl(&self.args(exports, results, more).iter().map(String::as_str).collect::<Vec<_>>())
+        etl(&self
+            .args(exports, results, more)
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>())
     }
 
-    /// Writes the exports again with the rows of the two large datasets in small row groups, of which `arrange` decides.
+    /// Writes the exports again with the rows of the two large datasets in small row groups, of
+    /// which `arrange` decides.
     fn rewrite(&self, name: &str, arrange: impl Fn(RecordBatch) -> RecordBatch) {
         copy(&self.path("exports"), &self.path(name));
         for dataset in [&ORDER_LINES, &PRODUCT_TRAFFIC] {
-            let folder = self.path(name).join(dataset.partition(DAY.parse().unwrap()));
+            let folder = self
+                .path(name)
+                .join(dataset.partition(DAY.parse().unwrap()));
             let files = |folder: &Path| {
-                folder.read_dir().unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some())
+                folder
+                    .read_dir()
+                    .unwrap()
+                    .map(|e| e.unwrap().path())
+                    .filter(|p| p.extension().is_some())
             };
             let batches: Vec<RecordBatch> = files(&folder).flat_map(|file| read(&file)).collect();
             files(&folder).for_each(|file| fs::remove_file(file).unwrap());
@@ -121,8 +141,11 @@ fn read(file: &Path) -> Vec<RecordBatch> {
 /// In row groups of 2 048 rows, so that there are many.
 fn write(file: &Path, dataset: &Dataset, rows: &RecordBatch) {
     assert_eq!(rows.num_columns(), dataset.columns.len());
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(2_048)).build();
-    let mut writer = ArrowWriter::try_new(File::create(file).unwrap(), rows.schema(), Some(properties)).unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(2_048))
+        .build();
+    let mut writer =
+        ArrowWriter::try_new(File::create(file).unwrap(), rows.schema(), Some(properties)).unwrap();
     writer.write(rows).unwrap();
     writer.close().unwrap();
 }
@@ -143,9 +166,18 @@ fn mixed(rows: RecordBatch) -> RecordBatch {
 fn tables(results: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for table in results.read_dir().unwrap().map(|e| e.unwrap().path()) {
-        if !table.file_name().unwrap().to_str().unwrap().starts_with('_') {
+        if !table
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with('_')
+        {
             let file = table.join(format!("dt={DAY}/part-0.parquet"));
-            files.push((file.strip_prefix(results).unwrap().to_owned(), fs::read(&file).unwrap()));
+            files.push((
+                file.strip_prefix(results).unwrap().to_owned(),
+                fs::read(&file).unwrap(),
+            ));
         }
     }
     files.sort();
@@ -164,10 +196,22 @@ fn threads_spilling_and_the_order_of_rows_change_no_byte() {
         for threads in ["1", "2", "8"] {
             for memory in [None, Some(LITTLE)] {
                 let results = format!("{exports}_{threads}_{memory:?}");
-                let limit: Vec<&str> = memory.iter().flat_map(|memory| ["--memory-limit", memory]).collect();
-                let ended = day.run(exports, &results, &[["--threads", threads].as_slice(), &limit].concat());
+                let limit: Vec<&str> = memory
+                    .iter()
+                    .flat_map(|memory| ["--memory-limit", memory])
+                    .collect();
+                let ended = day.run(
+                    exports,
+                    &results,
+                    &[["--threads", threads].as_slice(), &limit].concat(),
+                );
                 assert_eq!(ended.code, 0, "{results}: {}", ended.stderr);
-                assert_eq!(ended.stderr.contains("spilled to"), memory.is_some(), "{results}: {}", ended.stderr);
+                assert_eq!(
+                    ended.stderr.contains("spilled to"),
+                    memory.is_some(),
+                    "{results}: {}",
+                    ended.stderr
+                );
                 assert!(tables(&day.path(&results)) == first, "{results} differs");
             }
         }
@@ -178,12 +222,25 @@ fn threads_spilling_and_the_order_of_rows_change_no_byte() {
 #[test]
 fn repeated_lines_far_apart_are_found_whatever_the_memory() {
     let day = Day::new();
-    // The first 40 lines come again at the end, and 40 of the middle at the start, where they are the first.
+    // The first 40 lines come again at the end, and 40 of the middle at the start, where they are
+    // the first.
     let again = |rows: RecordBatch| {
         let count = rows.num_rows() as u64;
-        taken(&rows, (count / 2..count / 2 + 40).chain(0..count).chain(0..40).collect())
+        taken(
+            &rows,
+            (count / 2..count / 2 + 40)
+                .chain(0..count)
+                .chain(0..40)
+                .collect(),
+        )
     };
-    day.rewrite("repeats", |rows| if rows.num_columns() == ORDER_LINES.columns.len() { again(rows) } else { rows });
+    day.rewrite("repeats", |rows| {
+        if rows.num_columns() == ORDER_LINES.columns.len() {
+            again(rows)
+        } else {
+            rows
+        }
+    });
     let job = fs::read_to_string(day.path("job.toml")).unwrap() + "[quarantine]\nmax_rows = 100\n";
     fs::write(day.path("job.toml"), job).unwrap();
     let runs = [
@@ -194,21 +251,35 @@ fn repeated_lines_far_apart_are_found_whatever_the_memory() {
     for (exports, results, more) in runs {
         let ended = day.run(exports, results, more);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
-        assert!(tables(&day.path(results)) == tables(&day.path("none")), "{results}");
+        assert!(
+            tables(&day.path(results)) == tables(&day.path("none")),
+            "{results}"
+        );
     }
 
-    // Where the second ones lie: the files in the order of their names, of the same length but for the last.
+    // Where the second ones lie: the files in the order of their names, of the same length but for
+    // the last.
     let folder = day.path("repeats").join(format!("order_lines/dt={DAY}"));
-    let rows_of = FILES.map(|name| read(&folder.join(name)).iter().map(|b| b.num_rows() as u64).sum::<u64>());
+    let rows_of = FILES.map(|name| {
+        read(&folder.join(name))
+            .iter()
+            .map(|b| b.num_rows() as u64)
+            .sum::<u64>()
+    });
     let lines = rows_of.iter().sum::<u64>() - 80;
     let place = |position: u64| match position.checked_sub(rows_of[0]) {
         None => (FILES[0].to_owned(), position as i64),
         Some(rest) if rest < rows_of[1] => (FILES[1].to_owned(), rest as i64),
         Some(rest) => (FILES[2].to_owned(), (rest - rows_of[1]) as i64),
     };
-    let expected: Vec<_> = (40 + lines / 2..80 + lines / 2).chain(40 + lines..80 + lines).map(place).collect();
+    let expected: Vec<_> = (40 + lines / 2..80 + lines / 2)
+        .chain(40 + lines..80 + lines)
+        .map(place)
+        .collect();
     for results in ["much", "little"] {
-        let file = day.path(results).join(format!("_quarantine/order_lines/dt={DAY}/part-0.parquet"));
+        let file = day
+            .path(results)
+            .join(format!("_quarantine/order_lines/dt={DAY}/part-0.parquet"));
         let found: Vec<_> = read(&file).iter().flat_map(places).collect();
         assert_eq!(found, expected, "{results}");
     }
@@ -216,11 +287,24 @@ fn repeated_lines_far_apart_are_found_whatever_the_memory() {
 
 /// File and row of quarantined rows, all of which repeat a key.
 fn places(rows: &RecordBatch) -> Vec<(String, i64)> {
-    let text = |name: &str| rows.column_by_name(name).unwrap().as_string::<i32>().clone();
-    let numbers = rows.column_by_name("row_number").unwrap().as_primitive::<Int64Type>().clone();
+    let text = |name: &str| {
+        rows.column_by_name(name)
+            .unwrap()
+            .as_string::<i32>()
+            .clone()
+    };
+    let numbers = rows
+        .column_by_name("row_number")
+        .unwrap()
+        .as_primitive::<Int64Type>()
+        .clone();
     let (reasons, files) = (text("reason"), text("file"));
     assert!(reasons.iter().all(|reason| reason == Some("DUPLICATE_KEY")));
-    files.iter().zip(&numbers).map(|(file, row)| (file.unwrap().to_owned(), row.unwrap())).collect()
+    files
+        .iter()
+        .zip(&numbers)
+        .map(|(file, row)| (file.unwrap().to_owned(), row.unwrap()))
+        .collect()
 }
 
 #[test]
@@ -238,9 +322,16 @@ fn a_giant_shop_is_the_same_with_little_memory() {
     for threads in ["1", "4"] {
         for memory in [LITTLE, "64KiB"] {
             let results = format!("{threads}_{memory}");
-            let ended = day.run("giant", &results, &["--threads", threads, "--memory-limit", memory]);
+            let ended = day.run(
+                "giant",
+                &results,
+                &["--threads", threads, "--memory-limit", memory],
+            );
             assert_eq!(ended.code, 0, "{results}: {}", ended.stderr);
-            assert!(tables(&day.path(&results)) == tables(&day.path("much")), "{results} differs");
+            assert!(
+                tables(&day.path(&results)) == tables(&day.path("much")),
+                "{results} differs"
+            );
         }
     }
     assert!(day.is_spill_folder_empty());
@@ -259,9 +350,17 @@ impl Seen {
         let threads = fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count);
         self.most_threads = self.most_threads.max(threads);
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // Behind the name, which is in brackets, the 12th and 13th: time in the program and in the kernel.
-        let fields: Vec<u64> =
-            stat.rsplit(')').next().unwrap().split(' ').skip(12).take(2).filter_map(|n| n.parse().ok()).collect();
+        // Behind the name, which is in brackets, the 12th and 13th: time in the program and in the
+        // kernel.
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split(' ')
+            .skip(12)
+            .take(2)
+            .filter_map(|n| n.parse().ok())
+            .collect();
         self.cpu = self.cpu.max(fields.iter().sum());
     }
 }
@@ -285,8 +384,13 @@ fn with_one_thread_few_threads_exist_and_one_works_at_a_time() {
     };
     assert!(ended.success());
     // README.md: at most 8.
-    assert!((2..=8).contains(&seen.most_threads), "{} threads", seen.most_threads);
-    // A hundred ticks are a second on every Linux. Two that work side by side would come to nearly twice the time.
+    assert!(
+        (2..=8).contains(&seen.most_threads),
+        "{} threads",
+        seen.most_threads
+    );
+    // A hundred ticks are a second on every Linux. Two that work side by side would come to nearly
+    // twice the time.
     let (cpu, wall) = (seen.cpu as f64 / 100.0, started.elapsed().as_secs_f64());
     assert!(cpu <= 1.25 * wall + 0.05, "{cpu} s of CPU in {wall} s");
 }
@@ -296,15 +400,24 @@ fn a_killed_run_leaves_nothing_where_it_spilled() {
     let day = Day::new();
     let mut kills = 0;
     for number in 0..20 {
-        let args = day.args("exports", &format!("killed_{number}"), &["--memory-limit", LITTLE]);
+        let args = day.args(
+            "exports",
+            &format!("killed_{number}"),
+            &["--memory-limit", LITTLE],
+        );
         let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
-        let program = program.args(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn();
+        let program = program
+            .args(args)
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
         let mut program = program.unwrap();
         // What the process has open, as Linux shows it.
         let files = PathBuf::from(format!("/proc/{}/fd", program.id()));
         let is_spilling = || {
             let open = files.read_dir().into_iter().flatten().flatten();
-            open.filter_map(|e| fs::read_link(e.path()).ok()).any(|file| file.starts_with(day.path("spill")))
+            open.filter_map(|e| fs::read_link(e.path()).ok())
+                .any(|file| file.starts_with(day.path("spill")))
         };
         while program.try_wait().unwrap().is_none() {
             if is_spilling() {
@@ -326,9 +439,15 @@ fn a_spill_folder_that_cannot_be_written_is_an_error_with_a_remedy() {
     fs::remove_dir(day.path("spill")).unwrap();
     let ended = day.run("exports", "results", &["--memory-limit", LITTLE]);
     assert_eq!(ended.code, 74, "{}", ended.stderr);
-    for says in
-        ["cannot spill to", "spill: No such file", "name a folder with room in spill_folder, or raise memory_limit"]
-    {
-        assert!(ended.stderr.contains(says), "{says:?} is not in:\n{}", ended.stderr);
+    for says in [
+        "cannot spill to",
+        "spill: No such file",
+        "name a folder with room in spill_folder, or raise memory_limit",
+    ] {
+        assert!(
+            ended.stderr.contains(says),
+            "{says:?} is not in:\n{}",
+            ended.stderr
+        );
     }
 }

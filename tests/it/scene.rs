@@ -1,4 +1,5 @@
-//! A marketplace of two shops whose exports change after two days are published, and what a reader may see meanwhile.
+//! A marketplace of two shops whose exports change after two days are published, and what a reader
+//! may see meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +25,10 @@ fn of_day(day: &str, lines: &[&str], optional: &[(&str, &[&str])]) -> World {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     for (dataset, text) in [
         ("order_lines", &lines[..]),
-        ("product_traffic", &["5|21|31|LIVE||9|3|2|1", "6|22|32|VIDEO||4|1|1|0"]),
+        (
+            "product_traffic",
+            &["5|21|31|LIVE||9|3|2|1", "6|22|32|VIDEO||4|1|1|0"],
+        ),
         ("shops", &["5|Ada|Books|105", "6|Bob|Books|"]),
         ("campaigns", &["7|Spring|2026-03-09|2026-03-12"]),
         ("campaign_shops", &["7|5|100", "7|6|"]),
@@ -34,28 +38,46 @@ fn of_day(day: &str, lines: &[&str], optional: &[(&str, &[&str])]) -> World {
     {
         let text: Vec<String> = text.iter().map(|line| line.replace("DAY", day)).collect();
         let text: Vec<&str> = text.iter().map(String::as_str).collect();
-        world.exports.insert((dataset.into(), day.parse().unwrap()), rows(&text));
+        world
+            .exports
+            .insert((dataset.into(), day.parse().unwrap()), rows(&text));
     }
     world
 }
 
 const LINE_OF_5: &str = "1|11|21|5|31|DAYT20:00:00Z|2|10.00|1.50|0|0|LIVE||";
 const LINE_OF_6: &str = "2|12|22|6|32|DAYT21:00:00Z|1|5.00|0|0|0|VIDEO||";
-const CONTENT: (&str, &[&str]) = ("contents", &["1|5|LIVE|OFFICIAL_ACCOUNTS|ada|a title|DAYT19:00:00Z|10|false|false"]);
+const CONTENT: (&str, &[&str]) = (
+    "contents",
+    &["1|5|LIVE|OFFICIAL_ACCOUNTS|ada|a title|DAYT19:00:00Z|10|false|false"],
+);
 
 /// The exports of the first two days.
 pub fn first_exports() -> World {
     let mut world = of_day(DAYS[0], &[LINE_OF_5, LINE_OF_6], &[CONTENT]);
-    world.exports.extend(of_day(DAYS[1], &[LINE_OF_5], &[CONTENT]).exports);
+    world
+        .exports
+        .extend(of_day(DAYS[1], &[LINE_OF_5], &[CONTENT]).exports);
     world
 }
 
-/// What comes then: the first day anew, with a bad row (and its contents are withdrawn: `WITHDRAWN`), and the third. Of
-/// the results files are replaced, created and removed, and every later window is stale.
+/// What comes then: the first day anew, with a bad row (and its contents are withdrawn:
+/// `WITHDRAWN`), and the third. Of the results files are replaced, created and removed, and every
+/// later window is stale.
 pub fn later_exports() -> World {
     let bad_line = "3|12|22|6|32|DAYT21:00:00Z|0|5.00|0|0|0|VIDEO||";
-    let mut world = of_day(DAYS[0], &[LINE_OF_5, bad_line, "4|11|21|5|33|DAYT22:00:00Z|1|7.00|0|0|0|VIDEO||"], &[]);
-    world.exports.extend(of_day(DAYS[2], &[LINE_OF_6], &[CONTENT]).exports);
+    let mut world = of_day(
+        DAYS[0],
+        &[
+            LINE_OF_5,
+            bad_line,
+            "4|11|21|5|33|DAYT22:00:00Z|1|7.00|0|0|0|VIDEO||",
+        ],
+        &[],
+    );
+    world
+        .exports
+        .extend(of_day(DAYS[2], &[LINE_OF_6], &[CONTENT]).exports);
     world
 }
 
@@ -68,7 +90,10 @@ pub fn exports_of_the_second_day_anew() -> World {
 pub fn exports_of_the_third_day_anew() -> World {
     let mut world = of_day(DAYS[2], &[LINE_OF_5, LINE_OF_6], &[CONTENT]);
     let traffic = ("product_traffic".to_owned(), day(DAYS[2]));
-    world.exports.insert(traffic, rows(&["5|21|31|LIVE||9|3|2|1", "6|22|33|VIDEO||400|100|10|3"]));
+    world.exports.insert(
+        traffic,
+        rows(&["5|21|31|LIVE||9|3|2|1", "6|22|33|VIDEO||400|100|10|3"]),
+    );
     world
 }
 
@@ -83,7 +108,13 @@ pub fn walk(folder: &std::path::Path) -> Vec<String> {
         for path in std::fs::read_dir(each).unwrap().map(|e| e.unwrap().path()) {
             match path.is_dir() {
                 true => folders.push(path),
-                false => files.push(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned()),
+                false => files.push(
+                    path.strip_prefix(folder)
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .to_owned(),
+                ),
             }
         }
     }
@@ -94,7 +125,11 @@ pub fn walk(folder: &std::path::Path) -> Vec<String> {
 /// Tables and quarantine: what must end as in an undisturbed run.
 pub fn lasting(objects: &Objects) -> Objects {
     let is_lasting = |path: &str| !path.starts_with('_') || path.starts_with("_quarantine/");
-    objects.iter().filter(|(path, _)| is_lasting(path)).map(|(p, b)| (p.clone(), b.clone())).collect()
+    objects
+        .iter()
+        .filter(|(path, _)| is_lasting(path))
+        .map(|(p, b)| (p.clone(), b.clone()))
+        .collect()
 }
 
 /// The files of a day's tables by their hashes.
@@ -107,12 +142,21 @@ fn is_of_day(path: &str, day: &str) -> bool {
 /// What a day was before the command, and after each commit that the log holds of it since.
 fn versions(objects: &Objects, before: &Objects, day: &str) -> Vec<Version> {
     let of_before = before.iter().filter(|(path, _)| is_of_day(path, day));
-    let mut versions = vec![of_before.map(|(path, bytes)| (path.clone(), sha256(bytes))).collect::<Version>()];
-    for record in records(objects).iter().filter(|r| !before.contains_key(&record_path(r)) && r["commit"]["day"] == day)
+    let mut versions = vec![
+        of_before
+            .map(|(path, bytes)| (path.clone(), sha256(bytes)))
+            .collect::<Version>(),
+    ];
+    for record in records(objects)
+        .iter()
+        .filter(|r| !before.contains_key(&record_path(r)) && r["commit"]["day"] == day)
     {
         let mut version = versions.last().unwrap().clone();
         for file in record["commit"]["files"].as_array().unwrap() {
-            version.insert(file["path"].as_str().unwrap().into(), file["sha256"].as_str().unwrap().into());
+            version.insert(
+                file["path"].as_str().unwrap().into(),
+                file["sha256"].as_str().unwrap().into(),
+            );
         }
         for file in record["commit"]["removed"].as_array().unwrap() {
             version.remove(file["path"].as_str().unwrap());
@@ -124,31 +168,54 @@ fn versions(objects: &Objects, before: &Objects, day: &str) -> Vec<Version> {
 }
 
 fn records(objects: &Objects) -> Vec<serde_json::Value> {
-    let records = objects.iter().filter(|(path, _)| path.starts_with("_runs/commit_log/"));
-    records.map(|(_, bytes)| serde_json::from_slice(bytes).unwrap()).collect()
+    let records = objects
+        .iter()
+        .filter(|(path, _)| path.starts_with("_runs/commit_log/"));
+    records
+        .map(|(_, bytes)| serde_json::from_slice(bytes).unwrap())
+        .collect()
 }
 
 fn record_path(record: &serde_json::Value) -> String {
-    format!("_runs/commit_log/{:010}.json", record["number"].as_u64().unwrap())
+    format!(
+        "_runs/commit_log/{:010}.json",
+        record["number"].as_u64().unwrap()
+    )
 }
 
-/// The day of the commit that is not in place yet, found as a reader would who knows docs/publishing.md.
+/// The day of the commit that is not in place yet, found as a reader would who knows
+/// docs/publishing.md.
 pub fn on_its_way(objects: &Objects) -> Option<String> {
-    let newest = records(objects).into_iter().rfind(|record| !record["commit"].is_null())?;
+    let newest = records(objects)
+        .into_iter()
+        .rfind(|record| !record["commit"].is_null())?;
     let commit = &newest["commit"];
-    let staged = format!("{}/{}", commit["staging"].as_str()?, commit["manifest"]["path"].as_str()?);
-    objects.contains_key(&staged).then(|| commit["day"].as_str().unwrap().to_owned())
+    let staged = format!(
+        "{}/{}",
+        commit["staging"].as_str()?,
+        commit["manifest"]["path"].as_str()?
+    );
+    objects
+        .contains_key(&staged)
+        .then(|| commit["day"].as_str().unwrap().to_owned())
 }
 
-/// Checks what a reader finds of a day: of each table exactly one whole file, and all of them of the newest version. Only
-/// while a commit is on its way they are of the newest and of the one before, and then whatever differs between the two
-/// and has a `_SUCCESS` is of one of them. Tells whether they are of two.
+/// Checks what a reader finds of a day: of each table exactly one whole file, and all of them of
+/// the newest version. Only while a commit is on its way they are of the newest and of the one
+/// before, and then whatever differs between the two and has a `_SUCCESS` is of one of them. Tells
+/// whether they are of two.
 pub fn is_mixed(objects: &Objects, before: &Objects, day: &str, is_on_its_way: bool) -> bool {
     let versions = versions(objects, before, day);
-    let found: Version =
-        objects.iter().filter(|(path, _)| is_of_day(path, day)).map(|(p, bytes)| (p.clone(), sha256(bytes))).collect();
+    let found: Version = objects
+        .iter()
+        .filter(|(path, _)| is_of_day(path, day))
+        .map(|(p, bytes)| (p.clone(), sha256(bytes)))
+        .collect();
     let success_of = |part: &str| part.replace(PART_FILE, SUCCESS_FILE);
-    for path in objects.keys().filter(|path| !path.starts_with('_') && path.contains(&format!("/dt={day}/"))) {
+    for path in objects
+        .keys()
+        .filter(|path| !path.starts_with('_') && path.contains(&format!("/dt={day}/")))
+    {
         let part = path.replace(SUCCESS_FILE, PART_FILE);
         assert!(
             found.contains_key(&part) && (path == &part || path == &success_of(&part)),
@@ -158,20 +225,34 @@ pub fn is_mixed(objects: &Objects, before: &Objects, day: &str, is_on_its_way: b
     let newest = versions.last().unwrap();
     if !is_on_its_way {
         assert!(found == *newest, "{day} is not what its newest commit says");
-        assert!(found.keys().all(|part| objects.contains_key(&success_of(part))), "{day}: a _SUCCESS is not there");
+        assert!(
+            found
+                .keys()
+                .all(|part| objects.contains_key(&success_of(part))),
+            "{day}: a _SUCCESS is not there"
+        );
         return false;
     }
     let older = &versions[versions.len() - 2];
     let tables: BTreeSet<&String> = newest.keys().chain(older.keys()).collect();
     let (mut seen, mut with_success) = (BTreeSet::new(), BTreeSet::new());
-    for part in tables.into_iter().filter(|part| newest.get(*part) != older.get(*part)) {
+    for part in tables
+        .into_iter()
+        .filter(|part| newest.get(*part) != older.get(*part))
+    {
         let is_new = found.get(part) == newest.get(part);
-        assert!(is_new || found.get(part) == older.get(part), "{part} is neither the old file nor the new one");
+        assert!(
+            is_new || found.get(part) == older.get(part),
+            "{part} is neither the old file nor the new one"
+        );
         seen.insert(is_new);
         if objects.contains_key(&success_of(part)) {
             with_success.insert(is_new);
         }
     }
-    assert!(with_success.len() < 2, "{day}: old and new tables that both have a _SUCCESS");
+    assert!(
+        with_success.len() < 2,
+        "{day}: old and new tables that both have a _SUCCESS"
+    );
     seen.len() == 2
 }

@@ -1,5 +1,5 @@
-//! Nothing foreign steers requests, and no key or signature is printed: through the real program, with a server on
-//! loopback that writes down what it is sent.
+//! Nothing foreign steers requests, and no key or signature is printed: through the real program,
+//! with a server on loopback that writes down what it is sent.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::world::Outcome;
 
-/// Answers every request with 403 and repeats the request in the answer, as servers do that explain a wrong signature.
+/// Answers every request with 403 and repeats the request in the answer, as servers do that explain
+/// a wrong signature.
 struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -48,14 +49,19 @@ fn answer(stream: TcpStream, seen: &Mutex<Vec<String>>) {
     if head.is_empty() {
         return;
     }
-    let length =
-        head.to_ascii_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.trim().parse().ok());
+    let length = head
+        .to_ascii_lowercase()
+        .lines()
+        .find_map(|l| l.strip_prefix("content-length: ")?.trim().parse().ok());
     let _ = reader.read_exact(&mut vec![0; length.unwrap_or(0)]);
     let body = format!("<Error><Code>AccessDenied</Code><Request>{head}</Request></Error>");
     seen.lock().unwrap().push(head.to_ascii_lowercase());
     let mut stream = stream;
-    let _ =
-        write!(stream, "HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    let _ = write!(
+        stream,
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
 }
 
 /// Keys as the clouds give them.
@@ -68,12 +74,23 @@ const JOB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs/daily.toml");
 /// The program with nothing in its environment but these.
 fn etl(args: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
-    let program = program.args(args).env_clear().envs(environment.iter().copied());
+    let program = program
+        .args(args)
+        .env_clear()
+        .envs(environment.iter().copied());
     Outcome::of(program.output().unwrap())
 }
 
 /// A command that lists the exports in a bucket.
-const VALIDATE: [&str; 7] = ["validate", "--day", "2026-03-10", "--config", JOB, "--exports", "s3://bucket/exports"];
+const VALIDATE: [&str; 7] = [
+    "validate",
+    "--day",
+    "2026-03-10",
+    "--config",
+    JOB,
+    "--exports",
+    "s3://bucket/exports",
+];
 
 #[test]
 fn names_without_a_prefix_of_another_case_or_of_libraries_do_not_steer_requests() {
@@ -112,8 +129,14 @@ fn names_without_a_prefix_of_another_case_or_of_libraries_do_not_steer_requests(
     let requests = meant.requests();
     assert!(!requests.is_empty());
     for request in requests {
-        assert!(request.contains("authorization: aws4-hmac-sha256 credential=akiaexample/"), "{request}");
-        assert!(request.contains("/eu-central-1/s3/aws4_request"), "{request}");
+        assert!(
+            request.contains("authorization: aws4-hmac-sha256 credential=akiaexample/"),
+            "{request}"
+        );
+        assert!(
+            request.contains("/eu-central-1/s3/aws4_request"),
+            "{request}"
+        );
         assert!(!request.contains("x-amz-security-token"), "{request}");
     }
 }
@@ -122,9 +145,21 @@ fn names_without_a_prefix_of_another_case_or_of_libraries_do_not_steer_requests(
 fn plain_http_is_not_allowed_by_a_name_without_a_prefix() {
     let server = Server::start();
     let url = server.url();
-    let keys = [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", SECRET), ("AWS_ENDPOINT", &url)];
-    let ended = etl(&VALIDATE, &[&keys[..], &[("ALLOW_HTTP", "true"), ("allow_http", "true")]].concat());
-    assert!(ended.code == 74 || ended.code == 78, "{}: {}", ended.code, ended.stderr);
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_ENDPOINT", &url),
+    ];
+    let ended = etl(
+        &VALIDATE,
+        &[&keys[..], &[("ALLOW_HTTP", "true"), ("allow_http", "true")]].concat(),
+    );
+    assert!(
+        ended.code == 74 || ended.code == 78,
+        "{}: {}",
+        ended.code,
+        ended.stderr
+    );
     assert_eq!(server.requests(), Vec::<String>::new());
 }
 
@@ -143,12 +178,20 @@ fn the_documented_names_steer_requests_and_the_first_of_two_counts() {
     ];
     etl(&VALIDATE, &environment);
     let signed = meant.requests();
-    assert!(signed.iter().all(|r| r.contains("x-amz-security-token: fwogz") && r.contains("/eu-central-1/s3/")));
+    assert!(
+        signed
+            .iter()
+            .all(|r| r.contains("x-amz-security-token: fwogz") && r.contains("/eu-central-1/s3/"))
+    );
     environment.push(("AWS_SKIP_SIGNATURE", "true"));
     etl(&VALIDATE, &environment);
     let requests = meant.requests();
     assert!(requests.len() > signed.len() && !signed.is_empty());
-    assert!(!requests[signed.len()].contains("authorization:"), "{}", requests[signed.len()]);
+    assert!(
+        !requests[signed.len()].contains("authorization:"),
+        "{}",
+        requests[signed.len()]
+    );
     assert_eq!(other.requests(), Vec::<String>::new());
 }
 
@@ -161,9 +204,15 @@ const MANNERS: [&[&str]; 5] = [
     &["--format", "json", "--log-format", "json", "--quiet"],
 ];
 
-/// Runs a command in every manner, with and without `RUST_LOG`, and looks for secrets in what it says.
+/// Runs a command in every manner, with and without `RUST_LOG`, and looks for secrets in what it
+/// says.
 #[track_caller]
-fn says_none_of(secrets: &[&str], args: &[&str], environment: &[(&str, &str)], code: i32) -> String {
+fn says_none_of(
+    secrets: &[&str],
+    args: &[&str],
+    environment: &[(&str, &str)],
+    code: i32,
+) -> String {
     let mut all = String::new();
     for more in MANNERS {
         for log in [&[][..], &[("RUST_LOG", "debug")], &[("RUST_LOG", "trace")]] {
@@ -171,7 +220,10 @@ fn says_none_of(secrets: &[&str], args: &[&str], environment: &[(&str, &str)], c
             let said = format!("{}\n{}", ended.stdout, ended.stderr);
             assert_eq!(ended.code, code, "{args:?} {more:?} {log:?}: {said}");
             for secret in secrets {
-                assert!(!said.contains(secret), "{secret} is printed by {args:?} {more:?} {log:?}:\n{said}");
+                assert!(
+                    !said.contains(secret),
+                    "{secret} is printed by {args:?} {more:?} {log:?}:\n{said}"
+                );
             }
             all += &said;
         }
@@ -191,18 +243,49 @@ fn a_location_with_a_key_or_a_signature_is_refused_and_never_printed() {
         format!("gs://{SIGNATURE}@bucket/exports"),
         format!("az://container/exports?sv=2024-01-01&se=2027-01-01&sig={SIGNATURE}"),
         format!("https://a.blob.core.windows.net/container?sv=2024-01-01&sig={SIGNATURE}"),
-        format!("s3://bucket/exports?X-Amz-Credential=AKIA&X-Amz-Security-Token={TOKEN}&X-Amz-Signature={SIGNATURE}"),
+        format!(
+            "s3://bucket/exports?X-Amz-Credential=AKIA&X-Amz-Security-Token={TOKEN}&X-Amz-Signature={SIGNATURE}"
+        ),
     ] {
-        let secrets = [SECRET, SIGNATURE, TOKEN, "bPxRfiCYzEXAMPLEKEY", "wJalrXUtnFEMI", "FwoGZXIvYXdz"];
+        let secrets = [
+            SECRET,
+            SIGNATURE,
+            TOKEN,
+            "bPxRfiCYzEXAMPLEKEY",
+            "wJalrXUtnFEMI",
+            "FwoGZXIvYXdz",
+        ];
         for key in ["exports", "results"] {
-            // On the command line, and in the job file: a sound one, and one whose error shows the line.
+            // On the command line, and in the job file: a sound one, and one whose error shows the
+            // line.
             let argument = format!("--{key}");
-            let args = ["status", "--day", "2026-03-10", "--config", JOB, &argument, &location];
+            let args = [
+                "status",
+                "--day",
+                "2026-03-10",
+                "--config",
+                JOB,
+                &argument,
+                &location,
+            ];
             let said = says_none_of(&secrets, &args, &[], 78);
-            assert!(said.contains("give keys in the environment, under the names in docs/operations.md"), "{said}");
-            for text in [format!("{key} = \"{location}\"\n"), format!("{key} = \"{location}\" x\n")] {
+            assert!(
+                said.contains(
+                    "give keys in the environment, under the names in docs/operations.md"
+                ),
+                "{said}"
+            );
+            for text in [
+                format!("{key} = \"{location}\"\n"),
+                format!("{key} = \"{location}\" x\n"),
+            ] {
                 fs::write(job, text).unwrap();
-                says_none_of(&secrets, &["run", "--day", "2026-03-10", "--config", job], &[], 78);
+                says_none_of(
+                    &secrets,
+                    &["run", "--day", "2026-03-10", "--config", job],
+                    &[],
+                    78,
+                );
             }
         }
     }
@@ -214,7 +297,11 @@ fn a_location_with_a_key_or_a_signature_is_refused_and_never_printed() {
 #[test]
 fn an_argument_that_the_command_line_repeats_in_its_error_is_redacted() {
     let location = format!("s3://AKIAEXAMPLE:{SECRET}@bucket/exports");
-    for args in [&["run", &location][..], &["status", "--day", &location], &[&location]] {
+    for args in [
+        &["run", &location][..],
+        &["status", "--day", &location],
+        &[&location],
+    ] {
         let said = says_none_of(&[SECRET, "wJalrXUtnFEMI"], args, &[], 2);
         assert!(said.contains("s3://***@bucket/exports"), "{said}");
     }
@@ -239,20 +326,43 @@ fn keys_of_the_environment_are_not_printed_when_requests_fail_and_the_server_rep
         ("AZURE_STORAGE_ENDPOINT", &url),
         ("AZURE_ALLOW_HTTP", "true"),
     ];
-    let args = ["validate", "--day", "2026-03-10", "--config", JOB, "--exports", "az://container/exports"];
+    let args = [
+        "validate",
+        "--day",
+        "2026-03-10",
+        "--config",
+        JOB,
+        "--exports",
+        "az://container/exports",
+    ];
     let said = says_none_of(&[SIGNATURE], &args, &azure, 74);
-    assert!(said.contains("sig=***"), "the server repeats the signature: {said}");
-    assert!(server.requests().iter().any(|r| r.contains("&sig=") || r.contains("?sig=")), "it was sent");
+    assert!(
+        said.contains("sig=***"),
+        "the server repeats the signature: {said}"
+    );
+    assert!(
+        server
+            .requests()
+            .iter()
+            .any(|r| r.contains("&sig=") || r.contains("?sig=")),
+        "it was sent"
+    );
 }
 
 #[test]
 fn a_setting_that_the_store_refuses_is_a_wrong_configuration() {
-    let keys = [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"), ("AWS_ALLOW_HTTP", "perhaps")];
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+        ("AWS_ALLOW_HTTP", "perhaps"),
+    ];
     let ended = etl(&VALIDATE, &keys);
     assert_eq!(ended.code, 78, "{}", ended.stderr);
     let says = "check the variables of this store in the environment (docs/operations.md)";
     assert!(
-        ended.stderr.contains("the settings of s3://bucket/exports are wrong: ") && ended.stderr.contains(says),
+        ended
+            .stderr
+            .contains("the settings of s3://bucket/exports are wrong: ")
+            && ended.stderr.contains(says),
         "{}",
         ended.stderr
     );

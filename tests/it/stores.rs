@@ -1,7 +1,9 @@
-//! Stores that results may be in, for the tests that drive the program against each; and what every one of them must do.
+//! Stores that results may be in, for the tests that drive the program against each; and what every
+//! one of them must do.
 //!
-//! An S3 server is among them where `CAMPAIGN_ETL_TEST_S3` names a folder in a bucket (`s3://bucket/folder`), with its
-//! settings in the environment as for the program; `tests/stores/run.sh` starts one.
+//! An S3 server is among them where `CAMPAIGN_ETL_TEST_S3` names a folder in a bucket
+//! (`s3://bucket/folder`), with its settings in the environment as for the program;
+//! `tests/stores/run.sh` starts one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,7 +50,10 @@ impl Folder {
         let (location, disk) = match kind {
             Kind::Disk => {
                 let folder = tempfile::tempdir().unwrap();
-                (folder.path().join("results").to_str().unwrap().to_owned(), Some(folder))
+                (
+                    folder.path().join("results").to_str().unwrap().to_owned(),
+                    Some(folder),
+                )
             }
             Kind::S3 => {
                 let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
@@ -57,14 +62,26 @@ impl Folder {
             }
         };
         let environment: Vec<(String, String)> = std::env::vars().collect();
-        let store = Store::open(&location, Access::Write, &environment, runtime.handle().clone()).unwrap();
-        Folder { location, store, _disk: disk }
+        let store = Store::open(
+            &location,
+            Access::Write,
+            &environment,
+            runtime.handle().clone(),
+        )
+        .unwrap();
+        Folder {
+            location,
+            store,
+            _disk: disk,
+        }
     }
 
     pub fn objects(&self) -> Objects {
         // A file that is moved away between the listing and the reading is not there.
         let entries = self.store.list_all("").unwrap().into_iter();
-        entries.filter_map(|entry| Some((entry.name.clone(), self.store.read(&entry.name).unwrap()?))).collect()
+        entries
+            .filter_map(|entry| Some((entry.name.clone(), self.store.read(&entry.name).unwrap()?)))
+            .collect()
     }
 
     pub fn fill(&self, objects: &Objects) {
@@ -75,14 +92,22 @@ impl Folder {
 }
 
 fn names(store: &Store, folder: &str) -> Vec<String> {
-    store.list_all(folder).unwrap().into_iter().map(|entry| entry.name).collect()
+    store
+        .list_all(folder)
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect()
 }
 
 /// What the publish protocol takes for granted.
 fn conforms(store: &Store) {
     let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
     // Nothing is there: no error.
-    assert_eq!((store.read("a/x").unwrap(), store.exists("a/x").unwrap()), (None, false));
+    assert_eq!(
+        (store.read("a/x").unwrap(), store.exists("a/x").unwrap()),
+        (None, false)
+    );
     assert!(names(store, "a").is_empty() && store.list_folders("a").unwrap().is_empty());
     store.remove("a/x").unwrap();
     store.remove_folder("a").unwrap();
@@ -96,9 +121,20 @@ fn conforms(store: &Store) {
     assert_eq!(names(store, "a"), ["b/y", "x"]);
     assert_eq!(store.list_folders("a").unwrap(), ["b"]);
     let listed = store.list_each(&["a".into(), "nothing".into()]).unwrap();
-    let objects: Vec<(&str, u64)> = listed[0].objects.iter().map(|o| (o.name.as_str(), o.size_bytes)).collect();
-    let strays: Vec<(&str, StrayKind)> = listed[0].strays.iter().map(|s| (s.name.as_str(), s.kind)).collect();
-    assert_eq!((objects, strays), (vec![("x", 2)], vec![("b", StrayKind::Folder)]));
+    let objects: Vec<(&str, u64)> = listed[0]
+        .objects
+        .iter()
+        .map(|o| (o.name.as_str(), o.size_bytes))
+        .collect();
+    let strays: Vec<(&str, StrayKind)> = listed[0]
+        .strays
+        .iter()
+        .map(|s| (s.name.as_str(), s.kind))
+        .collect();
+    assert_eq!(
+        (objects, strays),
+        (vec![("x", 2)], vec![("b", StrayKind::Folder)])
+    );
     assert!(listed[1].objects.is_empty() && listed[1].strays.is_empty());
 
     // A version changes with the content, and only with it.
@@ -109,15 +145,32 @@ fn conforms(store: &Store) {
     assert_ne!(version(), before);
 
     // Created once; the second learns what is there.
-    assert_eq!(store.create("a/c", bytes("first")).unwrap(), Creation::Created);
-    assert_eq!(store.create("a/c", bytes("second")).unwrap(), Creation::Exists(bytes("first")));
-    assert_eq!(store.create("a/c", bytes("first")).unwrap(), Creation::Created, "one's own write, seen again");
+    assert_eq!(
+        store.create("a/c", bytes("first")).unwrap(),
+        Creation::Created
+    );
+    assert_eq!(
+        store.create("a/c", bytes("second")).unwrap(),
+        Creation::Exists(bytes("first"))
+    );
+    assert_eq!(
+        store.create("a/c", bytes("first")).unwrap(),
+        Creation::Created,
+        "one's own write, seen again"
+    );
 
     // Moved over what is there, and gone where it was.
     assert!(store.rename("a/b/y", "a/x").unwrap());
-    assert_eq!((store.read("a/x").unwrap(), store.exists("a/b/y").unwrap()), (Some(bytes("3")), false));
+    assert_eq!(
+        (store.read("a/x").unwrap(), store.exists("a/b/y").unwrap()),
+        (Some(bytes("3")), false)
+    );
     assert!(!store.rename("a/b/y", "a/x").unwrap());
-    assert_eq!(store.read("a/x").unwrap(), Some(bytes("3")), "nothing to move leaves what is there");
+    assert_eq!(
+        store.read("a/x").unwrap(),
+        Some(bytes("3")),
+        "nothing to move leaves what is there"
+    );
     store.write_empty("a/_SUCCESS").unwrap();
     store.write_empty("a/_SUCCESS").unwrap();
     assert_eq!(store.read("a/_SUCCESS").unwrap(), Some(Bytes::new()));
@@ -138,10 +191,16 @@ fn conforms(store: &Store) {
 fn lets_one_win(store: &Store) {
     for round in 0..8 {
         let path = format!("race/{round}");
-        let created = |i: u32| store.create(&path, Bytes::from(format!("{i}"))).unwrap() == Creation::Created;
+        let created =
+            |i: u32| store.create(&path, Bytes::from(format!("{i}"))).unwrap() == Creation::Created;
         let wins: usize = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..16).map(|i| scope.spawn(move || usize::from(created(i)))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            let threads: Vec<_> = (0..16)
+                .map(|i| scope.spawn(move || usize::from(created(i))))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
         });
         assert_eq!(wins, 1, "round {round}");
     }
@@ -151,7 +210,11 @@ fn lets_one_win(store: &Store) {
 #[test]
 fn every_store_conforms() {
     let runtime = Runtime::new().unwrap();
-    let memory = Store::new(Arc::new(InMemory::new()), "memory", runtime.handle().clone());
+    let memory = Store::new(
+        Arc::new(InMemory::new()),
+        "memory",
+        runtime.handle().clone(),
+    );
     conforms(&memory);
     lets_one_win(&memory);
     let mut tried = vec!["memory".to_owned()];
@@ -164,39 +227,71 @@ fn every_store_conforms() {
     println!("stores that conform: {}", tried.join(", "));
 }
 
-/// A creation whose answer is lost counts as what it was, and one that was refused without effect is tried again.
+/// A creation whose answer is lost counts as what it was, and one that was refused without effect
+/// is tried again.
 #[test]
 fn a_creation_is_settled_by_reading_back() {
     let runtime = Runtime::new().unwrap();
     for after_effect in [false, true] {
-        let faults = Faults::new(Some(Fault { call: 1, after_effect, for_good: false }));
-        let faulty = Faulty { inner: Arc::new(InMemory::new()), faults };
+        let faults = Faults::new(Some(Fault {
+            call: 1,
+            after_effect,
+            for_good: false,
+        }));
+        let faulty = Faulty {
+            inner: Arc::new(InMemory::new()),
+            faults,
+        };
         let store = Store::new(Arc::new(faulty), "memory", runtime.handle().clone());
         let (mine, other) = (Bytes::from_static(b"mine"), Bytes::from_static(b"other"));
-        assert_eq!(store.create("x", mine.clone()).unwrap(), Creation::Created, "{after_effect}");
+        assert_eq!(
+            store.create("x", mine.clone()).unwrap(),
+            Creation::Created,
+            "{after_effect}"
+        );
         assert_eq!(store.create("x", other).unwrap(), Creation::Exists(mine));
     }
 }
 
-/// Before the server is a proxy that answers one request in seven with 503, by turns before it and after it did the work.
+/// Before the server is a proxy that answers one request in seven with 503, by turns before it and
+/// after it did the work.
 #[test]
 fn a_server_that_answers_503_after_it_did_the_work_changes_nothing() {
-    let Ok(flaky) = std::env::var("CAMPAIGN_ETL_TEST_S3_FLAKY") else { return };
+    let Ok(flaky) = std::env::var("CAMPAIGN_ETL_TEST_S3_FLAKY") else {
+        return;
+    };
     let runtime = Runtime::new().unwrap();
     let desk = Desk::new();
     let before = scene(&desk, Kind::S3, &runtime);
     let command = format!("run --day {}", DAYS[2]);
-    let (undisturbed, disturbed) = (Folder::new(Kind::S3, &runtime), Folder::new(Kind::S3, &runtime));
+    let (undisturbed, disturbed) = (
+        Folder::new(Kind::S3, &runtime),
+        Folder::new(Kind::S3, &runtime),
+    );
     undisturbed.fill(&before);
     disturbed.fill(&before);
     assert_eq!(desk.etl(&command, &undisturbed).code, 0);
-    let ended = Outcome::of(desk.command(&command, &disturbed).env("AWS_ENDPOINT", flaky).output().unwrap());
+    let ended = Outcome::of(
+        desk.command(&command, &disturbed)
+            .env("AWS_ENDPOINT", flaky)
+            .output()
+            .unwrap(),
+    );
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let (expected, found) = (undisturbed.objects(), disturbed.objects());
     assert!(lasting(&found) == lasting(&expected));
-    let bookkeeping =
-        |objects: &Objects| -> Vec<String> { objects.keys().filter(|path| path.starts_with("_")).cloned().collect() };
-    assert_eq!(bookkeeping(&found), bookkeeping(&expected), "no record was written twice, nothing is left over");
+    let bookkeeping = |objects: &Objects| -> Vec<String> {
+        objects
+            .keys()
+            .filter(|path| path.starts_with("_"))
+            .cloned()
+            .collect()
+    };
+    assert_eq!(
+        bookkeeping(&found),
+        bookkeeping(&expected),
+        "no record was written twice, nothing is left over"
+    );
     println!("S3 with answers that are lost: as undisturbed");
 }
 
@@ -209,8 +304,8 @@ mod unconditional {
     use futures::stream::BoxStream;
     use object_store::path::Path;
     use object_store::{
-        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-        PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+        PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
     };
 
     #[derive(Debug)]
@@ -224,16 +319,37 @@ mod unconditional {
 
     #[async_trait]
     impl ObjectStore for Unconditional {
-        async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-            self.0.put_opts(location, payload, PutOptions { mode: PutMode::Overwrite, ..options }).await
+        async fn put_opts(
+            &self,
+            location: &Path,
+            payload: PutPayload,
+            options: PutOptions,
+        ) -> Result<PutResult> {
+            self.0
+                .put_opts(
+                    location,
+                    payload,
+                    PutOptions {
+                        mode: PutMode::Overwrite,
+                        ..options
+                    },
+                )
+                .await
         }
-        async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        async fn put_multipart_opts(
+            &self,
+            _: &Path,
+            _: PutMultipartOptions,
+        ) -> Result<Box<dyn MultipartUpload>> {
             unreachable!("the program uploads every file in one piece")
         }
         async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
             self.0.get_opts(location, options).await
         }
-        fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        fn delete_stream(
+            &self,
+            locations: BoxStream<'static, Result<Path>>,
+        ) -> BoxStream<'static, Result<Path>> {
             self.0.delete_stream(locations)
         }
         fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -256,14 +372,29 @@ fn a_store_that_ignores_conditions_is_refused_unless_a_single_writer_is_promised
         "s3://lookalike/results",
         runtime.handle().clone(),
     );
-    let owner = Owner { run_id: "one".into(), host: "host".into(), pid: 1, lease_seconds: 60 };
+    let owner = Owner {
+        run_id: "one".into(),
+        host: "host".into(),
+        pid: 1,
+        lease_seconds: 60,
+    };
     let acquire = |single_writer| -> Result<u64> {
-        Ok(Lease::acquire(&store, &owner, single_writer, chrono::Utc::now)?.0.fencing_number())
+        Ok(
+            Lease::acquire(&store, &owner, single_writer, chrono::Utc::now)?
+                .0
+                .fencing_number(),
+        )
     };
     let refused = acquire(false).unwrap_err();
     assert_eq!(campaign_etl::exit_code::of_error(&refused) as u8, 78);
     let says = refused.to_string();
-    assert!(says.contains("s3://lookalike/results") && says.contains("single_writer = true"), "{says}");
-    assert!(names(&store, "_locks").is_empty() && names(&store, "_runs").is_empty(), "nothing was written");
+    assert!(
+        says.contains("s3://lookalike/results") && says.contains("single_writer = true"),
+        "{says}"
+    );
+    assert!(
+        names(&store, "_locks").is_empty() && names(&store, "_runs").is_empty(),
+        "nothing was written"
+    );
     assert_eq!((acquire(true).unwrap(), acquire(true).unwrap()), (1, 2));
 }

@@ -11,11 +11,14 @@ use crate::scene::{DAYS, Objects, is_mixed, lasting, on_its_way};
 use crate::stores::{Folder, Kind, kinds};
 
 fn signal(child: &Child, signal: &str) {
-    let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+    let sent = Command::new("kill")
+        .args([format!("-{signal}"), child.id().to_string()])
+        .status();
     assert!(sent.unwrap().success());
 }
 
-/// Waits until something shows in the results; false if it does not within the time that anything takes.
+/// Waits until something shows in the results; false if it does not within the time that anything
+/// takes.
 fn wait_until(condition: impl Fn() -> bool) -> bool {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(30) {
@@ -31,7 +34,10 @@ fn wait_until(condition: impl Fn() -> bool) -> bool {
 fn undisturbed(desk: &Desk, kind: Kind, before: &Objects, runtime: &Runtime) -> Objects {
     let results = Folder::new(kind, runtime);
     results.fill(before);
-    assert_eq!(desk.etl(&format!("run --day {}", DAYS[2]), &results).code, 0);
+    assert_eq!(
+        desk.etl(&format!("run --day {}", DAYS[2]), &results).code,
+        0
+    );
     results.objects()
 }
 
@@ -45,10 +51,25 @@ fn of_eight_runs_at_once_at_least_one_succeeds_and_the_others_exit_0_or_75() {
         for of_different_days in [false, true] {
             let results = Folder::new(kind, &runtime);
             results.fill(&before);
-            let command = |i: usize| format!("run --day {}", if of_different_days { DAYS[i % 3] } else { DAYS[2] });
+            let command = |i: usize| {
+                format!(
+                    "run --day {}",
+                    if of_different_days {
+                        DAYS[i % 3]
+                    } else {
+                        DAYS[2]
+                    }
+                )
+            };
             let children: Vec<Child> = (0..8).map(|i| desk.start(&command(i), &results)).collect();
-            let codes: Vec<i32> = children.into_iter().map(|mut c| c.wait().unwrap().code().unwrap()).collect();
-            assert!(codes.contains(&0) && codes.iter().all(|code| [0, 75].contains(code)), "{codes:?}");
+            let codes: Vec<i32> = children
+                .into_iter()
+                .map(|mut c| c.wait().unwrap().code().unwrap())
+                .collect();
+            assert!(
+                codes.contains(&0) && codes.iter().all(|code| [0, 75].contains(code)),
+                "{codes:?}"
+            );
             let found = results.objects();
             assert_eq!(on_its_way(&found), None);
             for day in DAYS {
@@ -64,7 +85,15 @@ fn of_eight_runs_at_once_at_least_one_succeeds_and_the_others_exit_0_or_75() {
 
 /// The number of the newest record under `_runs/commit_log`.
 fn newest_record(results: &Folder) -> Option<String> {
-    Some(results.store.list_all("_runs/commit_log").unwrap().last()?.name.clone())
+    Some(
+        results
+            .store
+            .list_all("_runs/commit_log")
+            .unwrap()
+            .last()?
+            .name
+            .clone(),
+    )
 }
 
 #[test]
@@ -81,17 +110,26 @@ fn a_holder_that_was_paused_cannot_publish_after_another_took_over() {
             results.fill(&before);
             let last_before = newest_record(&results);
             let mut holder = desk.command(&format!("run --day {}", DAYS[2]), &results);
-            let holder =
-                holder.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+            let holder = holder
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
             let pid = holder.id();
-            assert!(wait_until(|| newest_record(&results) != last_before), "it takes the lease");
+            assert!(
+                wait_until(|| newest_record(&results) != last_before),
+                "it takes the lease"
+            );
             sleep(Duration::from_millis(pause));
             signal(&holder, "STOP");
             let status = desk.etl("status", &results);
             let other = desk.etl_when_free(&format!("run --day {}", DAYS[2]), &results);
             assert_eq!(other.code, 0, "{}", other.stderr);
             let published = results.objects();
-            assert!(lasting(&published) == lasting(&after), "{kind:?}, paused after {pause} ms");
+            assert!(
+                lasting(&published) == lasting(&after),
+                "{kind:?}, paused after {pause} ms"
+            );
             signal(&holder, "CONT");
             let ended = holder.wait_with_output().unwrap();
             let code = ended.status.code().unwrap();
@@ -105,12 +143,27 @@ fn a_holder_that_was_paused_cannot_publish_after_another_took_over() {
             }
             let found = results.objects();
             let tables = |objects: &Objects| -> Objects {
-                objects.iter().filter(|(p, _)| !p.starts_with("_locks/")).map(|(p, b)| (p.clone(), b.clone())).collect()
+                objects
+                    .iter()
+                    .filter(|(p, _)| !p.starts_with("_locks/"))
+                    .map(|(p, b)| (p.clone(), b.clone()))
+                    .collect()
             };
-            assert!(lasting(&found) == lasting(&published), "{kind:?}, paused after {pause} ms");
-            let records = |objects: &Objects| objects.keys().filter(|p| p.starts_with("_runs/")).count();
-            assert_eq!(records(&tables(&found)), records(&tables(&published)), "no record and no manifest came after");
-            assert_eq!(desk.etl(&format!("run --day {}", DAYS[2]), &results).code, 0);
+            assert!(
+                lasting(&found) == lasting(&published),
+                "{kind:?}, paused after {pause} ms"
+            );
+            let records =
+                |objects: &Objects| objects.keys().filter(|p| p.starts_with("_runs/")).count();
+            assert_eq!(
+                records(&tables(&found)),
+                records(&tables(&published)),
+                "no record and no manifest came after"
+            );
+            assert_eq!(
+                desk.etl(&format!("run --day {}", DAYS[2]), &results).code,
+                0
+            );
             assert!(lasting(&results.objects()) == lasting(&after));
         }
         println!("{kind:?}: {fenced} of 7 paused holders came too late");

@@ -22,11 +22,12 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type, UInt64Type,
+    Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
+    Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use campaign_etl::contracts::{Column, Kind, arrow, datasets, tables};
@@ -37,19 +38,22 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 /// The cells of one row, in contract order.
 pub type Cells = Vec<Option<String>>;
 
-/// What the marketplace exports: an entry is a final folder, even with zero rows (then without a Parquet file).
+/// What the marketplace exports: an entry is a final folder, even with zero rows (then without a
+/// Parquet file).
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub exports: BTreeMap<(String, NaiveDate), Vec<Cells>>,
 }
 
 impl World {
-    /// Writes every export under `dir`, its rows in order, in `files_per_folder` files (fewer where rows are fewer).
+    /// Writes every export under `dir`, its rows in order, in `files_per_folder` files (fewer where
+    /// rows are fewer).
     pub fn write(&self, dir: &Path, files_per_folder: usize) {
         for ((dataset, day), rows) in &self.exports {
             let folder = dir.join(dataset).join(format!("dt={day}"));
             fs::create_dir_all(&folder).unwrap();
-            let contract = datasets::dataset(dataset).unwrap_or_else(|| panic!("no dataset {dataset}"));
+            let contract =
+                datasets::dataset(dataset).unwrap_or_else(|| panic!("no dataset {dataset}"));
             for (name, range) in file_ranges(rows.len(), files_per_folder) {
                 write_file(&folder.join(name), contract.columns, &rows[range]);
             }
@@ -58,21 +62,34 @@ impl World {
     }
 }
 
-/// The names of the files of a folder with so many rows, and which rows each holds; in bytewise order of name.
+/// The names of the files of a folder with so many rows, and which rows each holds; in bytewise
+/// order of name.
 pub fn file_ranges(rows: usize, files_per_folder: usize) -> Vec<(String, Range<usize>)> {
     let per_file = rows.div_ceil(files_per_folder.max(1)).max(1);
     (0..rows)
         .step_by(per_file)
         .enumerate()
-        .map(|(i, first)| (format!("part-{i:05}.parquet"), first..(first + per_file).min(rows)))
+        .map(|(i, first)| {
+            (
+                format!("part-{i:05}.parquet"),
+                first..(first + per_file).min(rows),
+            )
+        })
         .collect()
 }
 
-/// Writes one Parquet file by a contract, every column nullable, so that a null can stand where none may be.
+/// Writes one Parquet file by a contract, every column nullable, so that a null can stand where
+/// none may be.
 pub fn write_file(path: &Path, columns: &[Column], rows: &[Cells]) {
-    let fields = columns.iter().map(|c| Field::new(c.name, arrow::data_type(c.kind), true)).collect::<Vec<_>>();
+    let fields = columns
+        .iter()
+        .map(|c| Field::new(c.name, arrow::data_type(c.kind), true))
+        .collect::<Vec<_>>();
     let schema = Arc::new(Schema::new(fields));
-    let arrays = columns.iter().enumerate().map(|(i, c)| write_column(c, rows.iter().map(|r| r[i].as_deref())));
+    let arrays = columns
+        .iter()
+        .enumerate()
+        .map(|(i, c)| write_column(c, rows.iter().map(|r| r[i].as_deref())));
     let batch = RecordBatch::try_new(schema.clone(), arrays.collect()).unwrap();
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), schema, None).unwrap();
     writer.write(&batch).unwrap();
@@ -81,7 +98,8 @@ pub fn write_file(path: &Path, columns: &[Column], rows: &[Cells]) {
 
 fn write_column<'a>(column: &Column, cells: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
     fn parse<T: std::str::FromStr>(cell: &str) -> T {
-        cell.parse().unwrap_or_else(|_| panic!("not a {}: {cell:?}", std::any::type_name::<T>()))
+        cell.parse()
+            .unwrap_or_else(|_| panic!("not a {}: {cell:?}", std::any::type_name::<T>()))
     }
     match column.kind {
         Kind::Int64 => Arc::new(Int64Array::from_iter(cells.map(|c| c.map(parse::<i64>)))),
@@ -89,7 +107,9 @@ fn write_column<'a>(column: &Column, cells: impl Iterator<Item = Option<&'a str>
         Kind::Double => Arc::new(Float64Array::from_iter(cells.map(|c| c.map(parse::<f64>)))),
         Kind::Boolean => Arc::new(BooleanArray::from_iter(cells.map(|c| c.map(parse::<bool>)))),
         Kind::Text => Arc::new(StringArray::from_iter(cells)),
-        Kind::Date => Arc::new(Date32Array::from_iter(cells.map(|c| c.map(|c| day_number(parse(c)))))),
+        Kind::Date => Arc::new(Date32Array::from_iter(
+            cells.map(|c| c.map(|c| day_number(parse(c)))),
+        )),
         Kind::Money => {
             let array = Decimal128Array::from_iter(cells.map(|c| c.map(parse_cents)));
             Arc::new(array.with_precision_and_scale(18, 2).unwrap())
@@ -101,22 +121,32 @@ fn write_column<'a>(column: &Column, cells: impl Iterator<Item = Option<&'a str>
     }
 }
 
-/// The rows of a published table, `None` where the day has none; its columns are checked against the contract.
+/// The rows of a published table, `None` where the day has none; its columns are checked against
+/// the contract.
 pub fn read_table(results: &Path, table: &str, day: NaiveDate) -> Option<Vec<Cells>> {
     let folder = results.join(table).join(format!("dt={day}"));
     if !folder.join("_SUCCESS").exists() {
         return None;
     }
     let contract = tables::table(table).unwrap_or_else(|| panic!("no table {table}"));
-    let expected = contract.columns.iter().map(|c| (c.name.to_owned(), arrow::data_type(c.kind))).collect::<Vec<_>>();
+    let expected = contract
+        .columns
+        .iter()
+        .map(|c| (c.name.to_owned(), arrow::data_type(c.kind)))
+        .collect::<Vec<_>>();
     let (found, rows) = read_file(&folder.join("part-0.parquet"));
     assert_eq!(found, expected, "columns of {table} of {day}");
     Some(rows)
 }
 
-/// The quarantined rows of a dataset and day (reason, column, value, file, row_number, key); empty where there is no file.
+/// The quarantined rows of a dataset and day (reason, column, value, file, row_number, key); empty
+/// where there is no file.
 pub fn read_quarantine(results: &Path, dataset: &str, day: NaiveDate) -> Vec<Cells> {
-    let file = results.join("_quarantine").join(dataset).join(format!("dt={day}")).join("part-0.parquet");
+    let file = results
+        .join("_quarantine")
+        .join(dataset)
+        .join(format!("dt={day}"))
+        .join("part-0.parquet");
     if !file.exists() {
         return Vec::new();
     }
@@ -129,19 +159,34 @@ pub fn read_quarantine(results: &Path, dataset: &str, day: NaiveDate) -> Vec<Cel
         ("row_number", DataType::Int64),
         ("key", DataType::Utf8),
     ];
-    assert_eq!(found, expected.map(|(name, kind)| (name.to_owned(), kind)), "columns of the quarantine of {dataset}");
+    assert_eq!(
+        found,
+        expected.map(|(name, kind)| (name.to_owned(), kind)),
+        "columns of the quarantine of {dataset}"
+    );
     rows
 }
 
 fn read_file(path: &Path) -> (Vec<(String, DataType)>, Vec<Cells>) {
     let file = File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-    let columns = reader.schema().fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+    let columns = reader
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| (f.name().clone(), f.data_type().clone()))
+        .collect();
     let mut rows = Vec::new();
     for batch in reader.build().unwrap() {
         let batch = batch.unwrap();
         for row in 0..batch.num_rows() {
-            rows.push(batch.columns().iter().map(|array| read_cell(array, row)).collect());
+            rows.push(
+                batch
+                    .columns()
+                    .iter()
+                    .map(|array| read_cell(array, row))
+                    .collect(),
+            );
         }
     }
     (columns, rows)
@@ -191,7 +236,12 @@ impl Outcome {
 
 /// Runs the real binary.
 pub fn etl(args: &[&str]) -> Outcome {
-    Outcome::of(Command::new(env!("CARGO_BIN_EXE_campaign-etl")).args(args).output().unwrap())
+    Outcome::of(
+        Command::new(env!("CARGO_BIN_EXE_campaign-etl"))
+            .args(args)
+            .output()
+            .unwrap(),
+    )
 }
 
 /// `12.34`, `-0.5` or `7` in cents.
@@ -199,7 +249,9 @@ pub fn parse_cents(cell: &str) -> i128 {
     let (sign, digits) = cell.strip_prefix('-').map_or((1, cell), |rest| (-1, rest));
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
     assert!(part.len() <= 2, "more than two decimals: {cell:?}");
-    sign * format!("{whole}{part:0<2}").parse::<i128>().unwrap_or_else(|_| panic!("not money: {cell:?}"))
+    sign * format!("{whole}{part:0<2}")
+        .parse::<i128>()
+        .unwrap_or_else(|_| panic!("not money: {cell:?}"))
 }
 
 pub fn show_cents(cents: i128) -> String {
@@ -209,11 +261,15 @@ pub fn show_cents(cents: i128) -> String {
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub fn parse_micros(cell: &str) -> i64 {
-    DateTime::parse_from_rfc3339(cell).unwrap_or_else(|e| panic!("not an instant: {cell:?}: {e}")).timestamp_micros()
+    DateTime::parse_from_rfc3339(cell)
+        .unwrap_or_else(|e| panic!("not an instant: {cell:?}: {e}"))
+        .timestamp_micros()
 }
 
 pub fn show_micros(micros: i64) -> String {
-    DateTime::<Utc>::from_timestamp_micros(micros).unwrap().to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    DateTime::<Utc>::from_timestamp_micros(micros)
+        .unwrap()
+        .to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 pub fn show_double(value: f64) -> String {
@@ -233,16 +289,40 @@ fn show_day_number(number: i32) -> String {
 fn cells_survive_a_parquet_file() {
     let dir = tempfile::tempdir().unwrap();
     let some = |s: &str| Some(s.to_owned());
-    let columns = [Kind::Int64, Kind::Int32, Kind::Money, Kind::Double, Kind::Text, Kind::Boolean]
-        .into_iter()
-        .chain([Kind::Date, Kind::Instant])
-        .map(|kind| Column::new("any", kind, ""));
-    let named: Vec<Column> =
-        columns.zip(["a", "b", "c", "d", "e", "f", "g", "h"]).map(|(c, name)| c.named(name)).collect();
-    let cells = ["-7", "8", "-0.05", "0.1", "é|", "true", "2026-03-08", "2026-03-08T07:59:59.999999Z"];
+    let columns = [
+        Kind::Int64,
+        Kind::Int32,
+        Kind::Money,
+        Kind::Double,
+        Kind::Text,
+        Kind::Boolean,
+    ]
+    .into_iter()
+    .chain([Kind::Date, Kind::Instant])
+    .map(|kind| Column::new("any", kind, ""));
+    let named: Vec<Column> = columns
+        .zip(["a", "b", "c", "d", "e", "f", "g", "h"])
+        .map(|(c, name)| c.named(name))
+        .collect();
+    let cells = [
+        "-7",
+        "8",
+        "-0.05",
+        "0.1",
+        "é|",
+        "true",
+        "2026-03-08",
+        "2026-03-08T07:59:59.999999Z",
+    ];
     let rows = vec![cells.map(some).to_vec(), vec![None; cells.len()]];
     write_file(&dir.path().join("x.parquet"), &named, &rows);
     assert_eq!(read_file(&dir.path().join("x.parquet")).1, rows);
-    assert_eq!(file_ranges(5, 2), [("part-00000.parquet".into(), 0..3), ("part-00001.parquet".into(), 3..5)]);
+    assert_eq!(
+        file_ranges(5, 2),
+        [
+            ("part-00000.parquet".into(), 0..3),
+            ("part-00001.parquet".into(), 3..5)
+        ]
+    );
     assert_eq!(file_ranges(0, 2), []);
 }

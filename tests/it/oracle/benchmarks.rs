@@ -32,8 +32,19 @@ const METRICS: [&str; 21] = [
     "seller_new_lives",
 ];
 
-const MONEY: [&str; 4] = ["gmv", "estimated_tiktok_contribution", "ad_spend", "ad_gross_revenue"];
-pub const RATIOS: [&str; 5] = ["avg_order_value", "ctr", "ctor", "add_to_cart_rate", "ad_roi"];
+const MONEY: [&str; 4] = [
+    "gmv",
+    "estimated_tiktok_contribution",
+    "ad_spend",
+    "ad_gross_revenue",
+];
+pub const RATIOS: [&str; 5] = [
+    "avg_order_value",
+    "ctr",
+    "ctor",
+    "add_to_cart_rate",
+    "ad_roi",
+];
 const DISTINCT: [&str; 3] = ["customers", "unique_reach", "unique_clicks"];
 
 /// A shop's own value of a metric.
@@ -77,13 +88,15 @@ struct Cohort {
 /// Published cohorts of a scope, by category and metric.
 type Shown = BTreeMap<(String, &'static str), Vec<Cohort>>;
 
-/// A cohort of one metric, published or not: report day, scope, campaign, category, tier and metric.
+/// A cohort of one metric, published or not: report day, scope, campaign, category, tier and
+/// metric.
 pub type CohortKey = (NaiveDate, String, String, String, String, String);
 
 /// The peers of every cohort, as only somebody who sees all exports knows them.
 pub type Peers = BTreeMap<CohortKey, BTreeSet<i64>>;
 
-/// Writes the three tables of the report day from the data of the benchmark day; `reason` is that of a fallback.
+/// Writes the three tables of the report day from the data of the benchmark day; `reason` is that
+/// of a fallback.
 pub fn compute(
     day: NaiveDate,
     source: &Published,
@@ -100,22 +113,34 @@ pub fn compute(
         let mut shown = Shown::new();
         let categories: BTreeSet<&str> = candidates.iter().map(|c| c.category.as_str()).collect();
         for category in categories {
-            let own: Vec<&Candidate> = candidates.iter().filter(|c| c.category == category).collect();
+            let own: Vec<&Candidate> = candidates
+                .iter()
+                .filter(|c| c.category == category)
+                .collect();
             let cohorts = cohorts(&own, settings);
             for metric in METRICS {
                 let key = (category.to_owned(), metric);
                 let daily = of_the_day.get(&key).filter(|_| !RATIOS.contains(&metric));
                 let mut published: Vec<Cohort> = Vec::new();
                 for (tier, members) in cohorts.iter().rev() {
-                    let others: Vec<&Cohort> = published.iter().chain(daily.into_iter().flatten()).collect();
+                    let others: Vec<&Cohort> = published
+                        .iter()
+                        .chain(daily.into_iter().flatten())
+                        .collect();
                     let judged = judge(metric, *tier, members, &others, settings);
                     let tier = &settings.tiers[*tier].0;
-                    let line = Line::new("category_benchmark").is("scope", scope).is("campaign_id", campaign);
+                    let line = Line::new("category_benchmark")
+                        .is("scope", scope)
+                        .is("campaign_id", campaign);
                     let line = line.is("category", category).is("tier", tier);
                     let line = line.is("metric", metric).is("benchmark_day", benchmark_day);
-                    let line = line.is("is_fallback", reason.is_some()).text("fallback_reason", reason);
+                    let line = line
+                        .is("is_fallback", reason.is_some())
+                        .text("fallback_reason", reason);
                     let line = line.is("observed_days", source.windows.observed_days);
-                    let line = line.is("is_suppressed", judged.is_err()).is("method", "mean-v2");
+                    let line = line
+                        .is("is_suppressed", judged.is_err())
+                        .is("method", "mean-v2");
                     let line = line.text("suppression_reason", judged.as_ref().err().copied());
                     let shown = judged.as_ref().ok();
                     let line = line.cell("peer_count", shown.map(|c| c.peers.len().to_string()));
@@ -124,9 +149,13 @@ pub fn compute(
                     let line = line.double("p50", shown.map(|c| c.quartiles[1]));
                     let line = line.double("p75", shown.map(|c| c.quartiles[2]));
                     cohort_rows.push(line.done());
-                    let text = [scope, &campaign.to_string(), category, tier, metric].map(String::from);
+                    let text =
+                        [scope, &campaign.to_string(), category, tier, metric].map(String::from);
                     let [scope, campaign, category, tier, metric_name] = text;
-                    let peers = with_value(metric, members).iter().map(|(shop, _)| *shop).collect();
+                    let peers = with_value(metric, members)
+                        .iter()
+                        .map(|(shop, _)| *shop)
+                        .collect();
                     all_peers.insert((day, scope, campaign, category, tier, metric_name), peers);
                     published.extend(judged.ok());
                 }
@@ -137,37 +166,71 @@ pub fn compute(
             for metric in METRICS {
                 let nearest = nearest(&shown, shop, metric);
                 let value = shop.values[metric].map(Value::double);
-                let line = Line::new("shop_benchmark").is("scope", scope).is("campaign_id", campaign);
-                let line = line.is("shop_id", shop.shop).is("metric", metric).is("category", &shop.category);
-                let line = line.is("tier", &settings.tiers[shop.tier].0).is("benchmark_day", benchmark_day);
-                let line = line.is("is_fallback", reason.is_some()).double("value", value);
-                let line = line.text("benchmark_tier", nearest.map(|c| settings.tiers[c.tier].0.as_str()));
+                let line = Line::new("shop_benchmark")
+                    .is("scope", scope)
+                    .is("campaign_id", campaign);
+                let line = line
+                    .is("shop_id", shop.shop)
+                    .is("metric", metric)
+                    .is("category", &shop.category);
+                let line = line
+                    .is("tier", &settings.tiers[shop.tier].0)
+                    .is("benchmark_day", benchmark_day);
+                let line = line
+                    .is("is_fallback", reason.is_some())
+                    .double("value", value);
+                let line = line.text(
+                    "benchmark_tier",
+                    nearest.map(|c| settings.tiers[c.tier].0.as_str()),
+                );
                 let line = line.double("benchmark", nearest.map(|c| c.mean));
                 let difference = match (value, nearest) {
-                    (Some(value), Some(c)) if c.mean != 0.0 => Some((value - c.mean) * 100.0 / c.mean),
+                    (Some(value), Some(c)) if c.mean != 0.0 => {
+                        Some((value - c.mean) * 100.0 / c.mean)
+                    }
                     _ => None,
                 };
                 let line = line.double("difference_pct", difference);
-                let position = value.zip(nearest).map(|(value, c)| position(value, c.quartiles));
+                let position = value
+                    .zip(nearest)
+                    .map(|(value, c)| position(value, c.quartiles));
                 shop_rows.push(line.text("position", position).done());
             }
-            let Some(cohort) = nearest(&shown, shop, "gmv") else { continue };
+            let Some(cohort) = nearest(&shown, shop, "gmv") else {
+                continue;
+            };
             let gmv = shop.values["gmv"].unwrap().double();
             let mean_of = |metric| {
                 let of_metric = &shown[&(shop.category.clone(), metric)];
-                of_metric.iter().find(|c| c.tier == cohort.tier).map(|c| c.mean)
+                of_metric
+                    .iter()
+                    .find(|c| c.tier == cohort.tier)
+                    .map(|c| c.mean)
             };
             let own = factors(|metric| shop.values[metric].map(Value::double));
             let means = factors(mean_of).filter(|_| cohort.mean > 0.0);
             let effects = own.zip(means).map(|(own, means)| shapley(&own, &means));
-            let line = Line::new("gmv_gap").is("scope", scope).is("campaign_id", campaign);
+            let line = Line::new("gmv_gap")
+                .is("scope", scope)
+                .is("campaign_id", campaign);
             let line = line.is("shop_id", shop.shop).is("category", &shop.category);
-            let line = line.is("tier", &settings.tiers[shop.tier].0).is("benchmark_day", benchmark_day);
+            let line = line
+                .is("tier", &settings.tiers[shop.tier].0)
+                .is("benchmark_day", benchmark_day);
             let line = line.is("is_fallback", reason.is_some());
             let line = line.is("benchmark_tier", &settings.tiers[cohort.tier].0);
-            let line = line.double("gmv", Some(gmv)).double("benchmark_gmv", Some(cohort.mean));
+            let line = line
+                .double("gmv", Some(gmv))
+                .double("benchmark_gmv", Some(cohort.mean));
             let mut line = line.double("gap", Some(gmv - cohort.mean));
-            for (at, name) in ["from_impressions", "from_ctr", "from_ctor", "from_gmv_per_sku_order"].iter().enumerate()
+            for (at, name) in [
+                "from_impressions",
+                "from_ctr",
+                "from_ctor",
+                "from_gmv_per_sku_order",
+            ]
+            .iter()
+            .enumerate()
             {
                 line = line.double(name, effects.map(|e| e[at]));
             }
@@ -184,7 +247,9 @@ pub fn compute(
 
 fn nearest<'a>(shown: &'a Shown, shop: &Candidate, metric: &'static str) -> Option<&'a Cohort> {
     let of_metric = shown[&(shop.category.clone(), metric)].iter();
-    of_metric.filter(|c| c.tier >= shop.tier).min_by_key(|c| c.tier)
+    of_metric
+        .filter(|c| c.tier >= shop.tier)
+        .min_by_key(|c| c.tier)
 }
 
 fn position(value: f64, [p25, p50, p75]: [f64; 3]) -> &'static str {
@@ -244,13 +309,27 @@ fn scopes(source: &Published) -> Vec<(&'static str, i64, Vec<Candidate>)> {
         let active = known(m, "product_impressions") > 0 || known(m, "orders") > 0;
         let values = METRICS.map(|metric| (metric, value(m, metric, days)));
         let gmv = known(m, "gmv");
-        active.then_some(Candidate { shop, category: category.clone()?, tier, gmv, values: BTreeMap::from(values) })
+        active.then_some(Candidate {
+            shop,
+            category: category.clone()?,
+            tier,
+            gmv,
+            values: BTreeMap::from(values),
+        })
     };
-    let daily = rollups.shops.iter().filter_map(|(id, s)| candidate(*id, &s.category, &s.measures, None)).collect();
+    let daily = rollups
+        .shops
+        .iter()
+        .filter_map(|(id, s)| candidate(*id, &s.category, &s.measures, None))
+        .collect();
     let mut out = vec![("DAILY", 0, daily)];
     for (campaign, days) in &windows.days {
-        let own = windows.shop_period.iter().filter(|((c, _), _)| c == campaign);
-        let of_period = own.filter_map(|((_, id), s)| candidate(*id, &s.category, &s.measures, Some(*days)));
+        let own = windows
+            .shop_period
+            .iter()
+            .filter(|((c, _), _)| c == campaign);
+        let of_period =
+            own.filter_map(|((_, id), s)| candidate(*id, &s.category, &s.measures, Some(*days)));
         out.push(("CAMPAIGN_PERIOD", *campaign, of_period.collect()));
     }
     out
@@ -269,11 +348,19 @@ fn value(m: &Measures, metric: &str, days: Option<i128>) -> Option<Value> {
     get(m, metric).map(|top| Value::Exact { top, bottom })
 }
 
-/// The peers of each tier's cohort, for the tiers that have a shop of their own among them; lowest tier first.
-fn cohorts<'a>(candidates: &[&'a Candidate], settings: &Settings) -> Vec<(usize, Vec<&'a Candidate>)> {
+/// The peers of each tier's cohort, for the tiers that have a shop of their own among them; lowest
+/// tier first.
+fn cohorts<'a>(
+    candidates: &[&'a Candidate],
+    settings: &Settings,
+) -> Vec<(usize, Vec<&'a Candidate>)> {
     let mut out = Vec::new();
     for tier in 0..settings.tiers.len() {
-        let mut peers: Vec<&Candidate> = candidates.iter().filter(|c| c.tier >= tier).copied().collect();
+        let mut peers: Vec<&Candidate> = candidates
+            .iter()
+            .filter(|c| c.tier >= tier)
+            .copied()
+            .collect();
         peers.sort_by_key(|c| (-c.gmv, c.shop));
         peers.truncate(decimal(&settings.top_share).ceil_of(peers.len() as i128) as usize);
         peers.sort_by_key(|c| c.shop);
@@ -285,10 +372,14 @@ fn cohorts<'a>(candidates: &[&'a Candidate], settings: &Settings) -> Vec<(usize,
 }
 
 fn with_value(metric: &str, members: &[&Candidate]) -> Vec<(i64, Value)> {
-    members.iter().filter_map(|p| p.values[metric].map(|v| (p.shop, v))).collect()
+    members
+        .iter()
+        .filter_map(|p| p.values[metric].map(|v| (p.shop, v)))
+        .collect()
 }
 
-/// The cohort as it is published, or why it is not; `others` are the published ones that it is held against.
+/// The cohort as it is published, or why it is not; `others` are the published ones that it is held
+/// against.
 fn judge(
     metric: &str,
     tier: usize,
@@ -309,7 +400,13 @@ fn judge(
     }
     let mut values: Vec<Value> = with_value.into_iter().map(|(_, value)| value).collect();
     if !RATIOS.contains(&metric) {
-        let tops = values.iter().map(|v| if let Value::Exact { top, .. } = v { *top } else { panic!("{metric}") });
+        let tops = values.iter().map(|v| {
+            if let Value::Exact { top, .. } = v {
+                *top
+            } else {
+                panic!("{metric}")
+            }
+        });
         let (sum, most) = (tops.clone().sum::<i128>(), tops.max().unwrap());
         let share = decimal(&settings.max_peer_share);
         if sum > 0 && most * share.bottom > share.top * sum {
@@ -319,7 +416,12 @@ fn judge(
     let mean_of_all = mean(&values);
     values.sort_by(|a, b| a.double().total_cmp(&b.double()));
     let quartiles = [1, 2, 3].map(|quarters| mean(smoothed(&values, quarters)));
-    Ok(Cohort { tier, peers, mean: mean_of_all, quartiles })
+    Ok(Cohort {
+        tier,
+        peers,
+        mean: mean_of_all,
+        quartiles,
+    })
 }
 
 /// The exact sum of whole numbers divided once; ratios are added in their order.
@@ -337,7 +439,11 @@ fn mean(values: &[Value]) -> f64 {
         }
     }
     let count = values.len() as i128;
-    if matches!(values[0], Value::Exact { .. }) { sum as f64 / (unit * count) as f64 } else { ratios / count as f64 }
+    if matches!(values[0], Value::Exact { .. }) {
+        sum as f64 / (unit * count) as f64
+    } else {
+        ratios / count as f64
+    }
 }
 
 /// The values of sorted ones that a quartile is the mean of.
@@ -355,16 +461,25 @@ fn smoothed<T>(sorted: &[T], quarters: usize) -> &[T] {
 fn numbers_of_a_cohort_are_those_worked_out_by_hand() {
     let values = [1, 2, 4, 8, 16];
     // h is 1, 2 and 3.
-    assert_eq!([1, 2, 3].map(|q| smoothed(&values, q)), [&values[..3], &values[1..4], &values[2..]]);
+    assert_eq!(
+        [1, 2, 3].map(|q| smoothed(&values, q)),
+        [&values[..3], &values[1..4], &values[2..]]
+    );
     // h is 0.75, 1.5 and 2.25.
-    assert_eq!([1, 2, 3].map(|q| smoothed(&values[..4], q)), [&values[..3], &values[..4], &values[1..4]]);
+    assert_eq!(
+        [1, 2, 3].map(|q| smoothed(&values[..4], q)),
+        [&values[..3], &values[..4], &values[1..4]]
+    );
     assert_eq!(smoothed(&[7], 3), [7]);
     assert_eq!(
         [0.9, 1.0, 2.0, 3.0].map(|v| position(v, [1.0, 2.0, 3.0])[..5].to_owned()),
         ["BELOW", "P25_T", "P50_T", "ABOVE"]
     );
     // From 1 * 1 to 3 * 2: (2 + 4) / 2 and (1 + 3) / 2.
-    assert_eq!(shapley(&[3.0, 1.0, 2.0, 1.0], &[1.0; 4]), [3.0, 0.0, 2.0, 0.0]);
+    assert_eq!(
+        shapley(&[3.0, 1.0, 2.0, 1.0], &[1.0; 4]),
+        [3.0, 0.0, 2.0, 0.0]
+    );
 }
 
 #[test]
@@ -374,29 +489,59 @@ fn suppression_goes_from_the_highest_tier_down() {
         category: "toys".into(),
         tier,
         gmv,
-        values: BTreeMap::from([("gmv", Some(Value::Exact { top: gmv, bottom: 100 }))]),
+        values: BTreeMap::from([(
+            "gmv",
+            Some(Value::Exact {
+                top: gmv,
+                bottom: 100,
+            }),
+        )]),
     };
     let tiers = vec![("T1".into(), 0), ("T2".into(), 10), ("T3".into(), 20)];
-    let mut settings = Settings { tiers, min_peers: 2, ..Settings::default() };
+    let mut settings = Settings {
+        tiers,
+        min_peers: 2,
+        ..Settings::default()
+    };
     let reasons = |candidates: &[Candidate], settings: &Settings| {
         let all: Vec<&Candidate> = candidates.iter().collect();
         let mut published: Vec<Cohort> = Vec::new();
         let mut out = Vec::new();
         for (tier, peers) in cohorts(&all, settings).iter().rev() {
-            let judged = judge("gmv", *tier, peers, &published.iter().collect::<Vec<_>>(), settings);
+            let judged = judge(
+                "gmv",
+                *tier,
+                peers,
+                &published.iter().collect::<Vec<_>>(),
+                settings,
+            );
             out.push(judged.as_ref().map(|c| c.mean).map_err(|e| *e));
             published.extend(judged.ok());
         }
         out
     };
-    // T3 {1}: one peer. T2 {1, 2}: a half each is not more than a half. T1: shop 4 has 4.00 of 7.00.
-    let world = [shop(1, 2, 100), shop(2, 1, 100), shop(3, 0, 100), shop(4, 0, 400)];
-    assert_eq!(reasons(&world, &settings), [Err("TOO_FEW_PEERS"), Ok(1.0), Err("DOMINANT_PEER")]);
+    // T3 {1}: one peer. T2 {1, 2}: a half each is not more than a half. T1: shop 4 has 4.00 of
+    // 7.00.
+    let world = [
+        shop(1, 2, 100),
+        shop(2, 1, 100),
+        shop(3, 0, 100),
+        shop(4, 0, 400),
+    ];
+    assert_eq!(
+        reasons(&world, &settings),
+        [Err("TOO_FEW_PEERS"), Ok(1.0), Err("DOMINANT_PEER")]
+    );
     // T1 differs from T2 by shop 3 alone.
-    let world = [shop(1, 1, 100), shop(2, 1, 300), shop(3, 0, 100), shop(5, 1, 200)];
+    let world = [
+        shop(1, 1, 100),
+        shop(2, 1, 300),
+        shop(3, 0, 100),
+        shop(5, 1, 200),
+    ];
     assert_eq!(reasons(&world, &settings), [Ok(2.0), Err("DIFFERENCING")]);
-    // The upper half of T2's three shops is {2, 5}, 3.00 and 2.00. That of T1's four is the same, so no shop of T1 is
-    // in it and there is no such cohort.
+    // The upper half of T2's three shops is {2, 5}, 3.00 and 2.00. That of T1's four is the same,
+    // so no shop of T1 is in it and there is no such cohort.
     settings.top_share = "0.5".into();
     assert_eq!(reasons(&world, &settings), [Err("DOMINANT_PEER")]);
 }

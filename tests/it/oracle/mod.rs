@@ -1,7 +1,7 @@
 //! The plain-loop oracle: every result of a run, calculated from SPEC.md alone, slowly and simply.
 //!
-//! It shares nothing with the program but the names and order of columns. Money is whole cents, sums and comparisons
-//! are on whole numbers, and a double is made by one division at the very end.
+//! It shares nothing with the program but the names and order of columns. Money is whole cents,
+//! sums and comparisons are on whole numbers, and a double is made by one division at the very end.
 
 mod benchmarks;
 mod calendar;
@@ -44,7 +44,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let tiers = [("T1", 0), ("T2", 1_000), ("T3", 6_000), ("T4", 30_000), ("T5", 150_000), ("T6", 750_000)];
+        let tiers = [
+            ("T1", 0),
+            ("T2", 1_000),
+            ("T3", 6_000),
+            ("T4", 30_000),
+            ("T5", 150_000),
+            ("T6", 750_000),
+        ];
         Settings {
             time_zone: "America/Los_Angeles".into(),
             required: ALWAYS_REQUIRED.map(String::from).to_vec(),
@@ -55,12 +62,20 @@ impl Default for Settings {
             min_peers: 10,
             top_share: "1.0".into(),
             max_peer_share: "0.5".into(),
-            tiers: tiers.map(|(name, dollars)| (name.into(), dollars * 100)).to_vec(),
+            tiers: tiers
+                .map(|(name, dollars)| (name.into(), dollars * 100))
+                .to_vec(),
         }
     }
 }
 
-pub const ALWAYS_REQUIRED: [&str; 5] = ["order_lines", "product_traffic", "shops", "campaigns", "campaign_shops"];
+pub const ALWAYS_REQUIRED: [&str; 5] = [
+    "order_lines",
+    "product_traffic",
+    "shops",
+    "campaigns",
+    "campaign_shops",
+];
 
 impl Settings {
     /// The configuration file that says this.
@@ -79,7 +94,10 @@ impl Settings {
             self.max_peer_share,
         );
         for (name, cents) in &self.tiers {
-            out.push_str(&format!("\n[[tier]]\nname = {name:?}\nmin_gmv = {:?}\n", show_cents(*cents)));
+            out.push_str(&format!(
+                "\n[[tier]]\nname = {name:?}\nmin_gmv = {:?}\n",
+                show_cents(*cents)
+            ));
         }
         out
     }
@@ -100,9 +118,11 @@ pub enum Verdict {
 pub struct Expected {
     /// The rows of each written table and day, in key order.
     pub tables: BTreeMap<(String, NaiveDate), Vec<Cells>>,
-    /// reason, column, value, file, row number, key; in order of file and row; of final days, where there are any.
+    /// reason, column, value, file, row number, key; in order of file and row; of final days, where
+    /// there are any.
     pub quarantine: BTreeMap<(String, NaiveDate), Vec<Cells>>,
-    /// What became of the rows of each export of a final day; not of one whose scope a broken export decides.
+    /// What became of the rows of each export of a final day; not of one whose scope a broken
+    /// export decides.
     pub accounting: BTreeMap<(String, NaiveDate), Accounting>,
     pub verdicts: BTreeMap<NaiveDate, Verdict>,
     /// The benchmark day of each day that has one.
@@ -121,7 +141,12 @@ struct Published {
 }
 
 /// The results of a run for each of `days`, which hold every day of the world, oldest first.
-pub fn expect(world: &World, settings: &Settings, days: &[NaiveDate], files_per_folder: usize) -> Expected {
+pub fn expect(
+    world: &World,
+    settings: &Settings,
+    days: &[NaiveDate],
+    files_per_folder: usize,
+) -> Expected {
     let zone = Zone::new(&settings.time_zone);
     let mut expected = Expected::default();
     let mut published: BTreeMap<NaiveDate, Published> = BTreeMap::new();
@@ -137,30 +162,63 @@ pub fn expect(world: &World, settings: &Settings, days: &[NaiveDate], files_per_
         }
         let reason = match verdict {
             Verdict::Published => {
-                for (dataset, export) in exports.exports.iter().filter(|(_, export)| !export.over_budget) {
-                    expected.used.insert(((*dataset).to_owned(), day), export.used.clone());
+                for (dataset, export) in exports
+                    .exports
+                    .iter()
+                    .filter(|(_, export)| !export.over_budget)
+                {
+                    expected
+                        .used
+                        .insert(((*dataset).to_owned(), day), export.used.clone());
                 }
                 let rollups = rollups::compute(&exports, &mut tables);
-                let windows = windows::compute(&exports, &rollups, &published, settings, &mut tables);
-                published.insert(day, Published { exports, rollups, windows });
+                let windows =
+                    windows::compute(&exports, &rollups, &published, settings, &mut tables);
+                published.insert(
+                    day,
+                    Published {
+                        exports,
+                        rollups,
+                        windows,
+                    },
+                );
                 None
             }
             Verdict::NotFinal(names) | Verdict::Blocked(names) => Some(names.join(", ")),
         };
-        let benchmark_day = if reason.is_none() { day } else { day.pred_opt().unwrap() };
+        let benchmark_day = if reason.is_none() {
+            day
+        } else {
+            day.pred_opt().unwrap()
+        };
         if let Some(source) = published.get(&benchmark_day) {
             expected.benchmark_days.insert(day, benchmark_day);
-            benchmarks::compute(day, source, reason.as_deref(), settings, &mut tables, &mut expected.peers);
+            benchmarks::compute(
+                day,
+                source,
+                reason.as_deref(),
+                settings,
+                &mut tables,
+                &mut expected.peers,
+            );
         }
     }
     expected.tables = tables.sorted();
     expected
 }
 
-fn record(expected: &mut Expected, dataset: &str, day: NaiveDate, export: &Export, exports: &DayExports) {
+fn record(
+    expected: &mut Expected,
+    dataset: &str,
+    day: NaiveDate,
+    export: &Export,
+    exports: &DayExports,
+) {
     let at = (dataset.to_owned(), day);
     if !export.quarantined.is_empty() {
-        expected.quarantine.insert(at.clone(), export.quarantined.clone());
+        expected
+            .quarantine
+            .insert(at.clone(), export.quarantined.clone());
     }
     let decides_scope = match dataset {
         "ad_hours" => Some("shops"),
@@ -179,12 +237,18 @@ fn decimal(text: &str) -> Decimal {
 /// Two shops on the day on which clocks change, with the answers worked out by hand.
 #[test]
 fn a_small_day_gives_the_values_worked_out_by_hand() {
-    let cells =
-        |line: &str| -> Cells { line.split(", ").map(|cell| (cell != "null").then(|| cell.to_owned())).collect() };
+    let cells = |line: &str| -> Cells {
+        line.split(", ")
+            .map(|cell| (cell != "null").then(|| cell.to_owned()))
+            .collect()
+    };
     let day: NaiveDate = "2026-03-08".parse().unwrap();
     let mut world = World::default();
     let mut export = |dataset: &str, lines: &[&str]| {
-        world.exports.insert((dataset.into(), day), lines.iter().map(|l| cells(l)).collect());
+        world.exports.insert(
+            (dataset.into(), day),
+            lines.iter().map(|l| cells(l)).collect(),
+        );
     };
     export(
         "order_lines",
@@ -197,7 +261,8 @@ fn a_small_day_gives_the_values_worked_out_by_hand() {
             "2, 11, 101, 7, 502, 2026-03-09T07:00:00Z, 1, 10.00, 0.00, 0.00, 0.00, LIVE, null, null",
         ],
     );
-    // User 1 sees two products, views one page and puts another product into the cart; user 2 only puts one there.
+    // User 1 sees two products, views one page and puts another product into the cart; user 2 only
+    // puts one there.
     export(
         "product_traffic",
         &[
@@ -207,8 +272,17 @@ fn a_small_day_gives_the_values_worked_out_by_hand() {
             "7, 102, 3, SHOP_TAB, null, 0, -1, 0, 0",
         ],
     );
-    export("shops", &["7, a shop, toys, null", "8, another, null, null"]);
-    export("campaigns", &["1, spring, 2026-03-07, 2026-03-08", "2, over, 2026-03-01, 2026-03-07"]);
+    export(
+        "shops",
+        &["7, a shop, toys, null", "8, another, null, null"],
+    );
+    export(
+        "campaigns",
+        &[
+            "1, spring, 2026-03-07, 2026-03-08",
+            "2, over, 2026-03-01, 2026-03-07",
+        ],
+    );
     export("campaign_shops", &["1, 7, 79.00", "2, 7, null"]);
     let expected = expect(&world, &Settings::default(), &[day], 2);
     let table = |name: &str| &expected.tables[&(name.to_owned(), day)];
@@ -226,7 +300,10 @@ fn a_small_day_gives_the_values_worked_out_by_hand() {
         ]
     );
     let period = &table("shop_period")[0];
-    assert_eq!(period[..9], cells("1, 7, 2026-03-07, 2026-03-08, 1, 1, 0, 0, toys"));
+    assert_eq!(
+        period[..9],
+        cells("1, 7, 2026-03-07, 2026-03-08, 1, 1, 0, 0, toys")
+    );
     assert_eq!(period[period.len() - 2..], cells("79.00, 0.5"));
     assert_eq!(table("shop_tier")[0], cells("7, toys, 39.50, 1, T1"));
     assert_eq!(
@@ -237,6 +314,18 @@ fn a_small_day_gives_the_values_worked_out_by_hand() {
         ]
     );
     let scoped = &expected.accounting[&("campaigns".to_owned(), day)];
-    assert_eq!((scoped.read, scoped.used, scoped.quarantined, scoped.out_of_scope), (2, 1, 0, 1));
-    assert!(!expected.tables.contains_key(&("stock_status".to_owned(), day)));
+    assert_eq!(
+        (
+            scoped.read,
+            scoped.used,
+            scoped.quarantined,
+            scoped.out_of_scope
+        ),
+        (2, 1, 0, 1)
+    );
+    assert!(
+        !expected
+            .tables
+            .contains_key(&("stock_status".to_owned(), day))
+    );
 }

@@ -1,4 +1,5 @@
-//! Exact sums of named measures, decimals, and the one place where a double is made of whole numbers.
+//! Exact sums of named measures, decimals, and the one place where a double is made of whole
+//! numbers.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,9 @@ pub fn add(total: &mut Measures, day: &Measures) {
 }
 
 pub fn get(measures: &Measures, name: &str) -> Option<i128> {
-    *measures.get(name).unwrap_or_else(|| panic!("no measure {name}"))
+    *measures
+        .get(name)
+        .unwrap_or_else(|| panic!("no measure {name}"))
 }
 
 /// A known value.
@@ -47,7 +50,10 @@ pub struct Decimal {
 impl Decimal {
     pub fn parse(text: &str) -> Decimal {
         let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-        Decimal { top: format!("{whole}{part}").parse().unwrap(), bottom: 10_i128.pow(part.len() as u32) }
+        Decimal {
+            top: format!("{whole}{part}").parse().unwrap(),
+            bottom: 10_i128.pow(part.len() as u32),
+        }
     }
 
     /// The least whole number that is not below `self * n`.
@@ -65,7 +71,16 @@ fn numbers_are_those_worked_out_by_hand() {
     assert_eq!(Decimal::parse("1.0").ceil_of(3), 3);
     assert_eq!(Decimal::parse("0.1").ceil_of(30), 3);
     let mut total = Measures::new();
-    add(&mut total, &Measures::from([("a", Some(1)), ("b", None), ("c", None)]));
-    add(&mut total, &Measures::from([("a", Some(2)), ("b", Some(0)), ("c", None)]));
-    assert_eq!(total, Measures::from([("a", Some(3)), ("b", Some(0)), ("c", None)]));
+    add(
+        &mut total,
+        &Measures::from([("a", Some(1)), ("b", None), ("c", None)]),
+    );
+    add(
+        &mut total,
+        &Measures::from([("a", Some(2)), ("b", Some(0)), ("c", None)]),
+    );
+    assert_eq!(
+        total,
+        Measures::from([("a", Some(3)), ("b", Some(0)), ("c", None)])
+    );
 }

@@ -12,7 +12,8 @@ pub struct ShopDay {
 }
 
 pub struct ContentDay {
-    /// content_type, account_type, creator_handle, title, published_at, has_violation, is_key_live, as exported
+    /// content_type, account_type, creator_handle, title, published_at, has_violation, is_key_live,
+    /// as exported
     pub attributes: BTreeMap<&'static str, Option<String>>,
     pub measures: Measures,
 }
@@ -42,7 +43,9 @@ pub fn compute(exports: &DayExports, tables: &mut Tables) -> Rollups {
     let shops = shop_daily(exports, &lines, &traffic);
     let mut rows = Vec::new();
     for (shop, of_day) in &shops {
-        let line = Line::new("shop_daily").is("shop_id", shop).text("category", of_day.category.as_deref());
+        let line = Line::new("shop_daily")
+            .is("shop_id", shop)
+            .text("category", of_day.category.as_deref());
         rows.push(line.measures(&of_day.measures).done());
     }
     tables.write("shop_daily", day, rows);
@@ -52,20 +55,30 @@ pub fn compute(exports: &DayExports, tables: &mut Tables) -> Rollups {
     let mut rows = Vec::new();
     for ((shop, channel), m) in &channels {
         let of_shop = get(&shops[shop].measures, "product_impressions");
-        let line = Line::new("channel_daily").is("shop_id", shop).is("channel", channel);
+        let line = Line::new("channel_daily")
+            .is("shop_id", shop)
+            .is("channel", channel);
         let share = ratio(get(m, "product_impressions"), of_shop);
         rows.push(line.double("impression_share", share).measures(m).done());
     }
     tables.write("channel_daily", day, rows);
 
-    let products = both_by(&lines, &traffic, |r| (r.int("shop_id"), r.int("product_id")));
+    let products = both_by(&lines, &traffic, |r| {
+        (r.int("shop_id"), r.int("product_id"))
+    });
     let campaign_products = exports.campaign_products();
     let mut rows = Vec::new();
     for ((shop, product), m) in &products {
-        let mut line = Line::new("product_daily").is("shop_id", shop).is("product_id", product);
-        let is_campaign_product =
-            campaign_products.as_ref().map(|all| all.iter().any(|(_, s, p)| (s, p) == (shop, product)));
-        line = line.cell("is_campaign_product", is_campaign_product.map(|b| b.to_string()));
+        let mut line = Line::new("product_daily")
+            .is("shop_id", shop)
+            .is("product_id", product);
+        let is_campaign_product = campaign_products
+            .as_ref()
+            .map(|all| all.iter().any(|(_, s, p)| (s, p) == (shop, product)));
+        line = line.cell(
+            "is_campaign_product",
+            is_campaign_product.map(|b| b.to_string()),
+        );
         rows.push(line.measures(m).done());
     }
     tables.write("product_daily", day, rows);
@@ -73,11 +86,23 @@ pub fn compute(exports: &DayExports, tables: &mut Tables) -> Rollups {
     let mut skus = BTreeMap::new();
     let sku_key = |r: &Row| (r.int("shop_id"), r.int("product_id"), r.int("sku_id"));
     for key in lines.iter().map(sku_key).collect::<BTreeSet<_>>() {
-        skus.insert(key, sales(&lines.iter().filter(|r| sku_key(r) == key).copied().collect::<Vec<_>>()));
+        skus.insert(
+            key,
+            sales(
+                &lines
+                    .iter()
+                    .filter(|r| sku_key(r) == key)
+                    .copied()
+                    .collect::<Vec<_>>(),
+            ),
+        );
     }
     let mut rows = Vec::new();
     for ((shop, product, sku), m) in &skus {
-        let line = Line::new("sku_daily").is("shop_id", shop).is("product_id", product).is("sku_id", sku);
+        let line = Line::new("sku_daily")
+            .is("shop_id", shop)
+            .is("product_id", product)
+            .is("sku_id", sku);
         rows.push(line.measures(m).done());
     }
     tables.write("sku_daily", day, rows);
@@ -99,13 +124,25 @@ pub fn compute(exports: &DayExports, tables: &mut Tables) -> Rollups {
             let since = hour.micros("hour_start") - exports.bounds.0;
             let (spend, revenue) = (Some(hour.cents("spend")), Some(hour.cents("gross_revenue")));
             let line = Line::new("ad_hourly").is("shop_id", hour.int("shop_id"));
-            let line = line.is("hour_start", hour.text("hour_start")).is("local_hour", since / 3_600_000_000);
-            let line = line.cents("ad_spend", spend).cents("ad_gross_revenue", revenue);
+            let line = line
+                .is("hour_start", hour.text("hour_start"))
+                .is("local_hour", since / 3_600_000_000);
+            let line = line
+                .cents("ad_spend", spend)
+                .cents("ad_gross_revenue", revenue);
             rows.push(line.double("ad_roi", ratio(revenue, spend)).done());
         }
         tables.write("ad_hourly", day, rows);
     }
-    Rollups { shops, channels, products, skus, contents, sub_campaigns, has_ads: ad_hours.is_some() }
+    Rollups {
+        shops,
+        channels,
+        products,
+        skus,
+        contents,
+        sub_campaigns,
+        has_ads: ad_hours.is_some(),
+    }
 }
 
 /// What order lines come to.
@@ -139,7 +176,10 @@ fn sales(lines: &[Row]) -> Measures {
         grow("sku_orders", 1);
         grow("items_sold", line.count("quantity"));
         grow("contribution_product", line.cents("platform_discount"));
-        grow("contribution_shipping", line.cents("shipping_platform_discount"));
+        grow(
+            "contribution_shipping",
+            line.cents("shipping_platform_discount"),
+        );
         let both = line.cents("platform_discount") + line.cents("shipping_platform_discount");
         grow("estimated_tiktok_contribution", both);
         orders.insert(line.int("order_id"));
@@ -162,13 +202,25 @@ fn visits(rows: &[Row]) -> Measures {
     ];
     for (column, name) in counters {
         m.insert(name, Some(rows.iter().map(|r| r.count(column)).sum()));
-        users_with.insert(column, rows.iter().filter(|r| r.count(column) > 0).map(|r| r.int("user_id")).collect());
+        users_with.insert(
+            column,
+            rows.iter()
+                .filter(|r| r.count(column) > 0)
+                .map(|r| r.int("user_id"))
+                .collect(),
+        );
     }
     let viewers = &users_with["page_views"];
-    m.insert("unique_reach", Some(users_with["impressions"].len() as i128));
+    m.insert(
+        "unique_reach",
+        Some(users_with["impressions"].len() as i128),
+    );
     m.insert("unique_clicks", Some(users_with["clicks"].len() as i128));
     m.insert("unique_page_viewers", Some(viewers.len() as i128));
-    m.insert("unique_cart_adders", Some(viewers.intersection(&users_with["add_to_carts"]).count() as i128));
+    m.insert(
+        "unique_cart_adders",
+        Some(viewers.intersection(&users_with["add_to_carts"]).count() as i128),
+    );
     m
 }
 
@@ -179,7 +231,11 @@ fn both(lines: &[Row], traffic: &[Row]) -> Measures {
 }
 
 /// Sales and visits of every key that occurs in either.
-fn both_by<K: Ord>(lines: &[Row], traffic: &[Row], key: impl Fn(Row) -> K) -> BTreeMap<K, Measures> {
+fn both_by<K: Ord>(
+    lines: &[Row],
+    traffic: &[Row],
+    key: impl Fn(Row) -> K,
+) -> BTreeMap<K, Measures> {
     let keys: BTreeSet<K> = lines.iter().chain(traffic).map(|r| key(*r)).collect();
     let mut out = BTreeMap::new();
     for k in keys {
@@ -199,8 +255,16 @@ fn shop_daily(exports: &DayExports, lines: &[Row], traffic: &[Row]) -> BTreeMap<
     ids.extend(lines.iter().chain(traffic).map(|r| r.int("shop_id")));
     let mut out = BTreeMap::new();
     for id in ids {
-        let own_lines: Vec<Row> = lines.iter().filter(|r| r.int("shop_id") == id).copied().collect();
-        let own_traffic: Vec<Row> = traffic.iter().filter(|r| r.int("shop_id") == id).copied().collect();
+        let own_lines: Vec<Row> = lines
+            .iter()
+            .filter(|r| r.int("shop_id") == id)
+            .copied()
+            .collect();
+        let own_traffic: Vec<Row> = traffic
+            .iter()
+            .filter(|r| r.int("shop_id") == id)
+            .copied()
+            .collect();
         let mut m = both(&own_lines, &own_traffic);
         let creators = ["AFFILIATE_ACCOUNTS"].as_slice();
         let sellers = ["OFFICIAL_ACCOUNTS", "MARKETING_ACCOUNTS"].as_slice();
@@ -218,20 +282,43 @@ fn shop_daily(exports: &DayExports, lines: &[Row], traffic: &[Row]) -> BTreeMap<
                     && (exports.bounds.0..exports.bounds.1).contains(&r.micros("published_at"))
             };
             let contents = exports.rows("contents");
-            m.insert(name, contents.map(|rows| rows.iter().filter(|r| is_one(r)).count() as i128));
+            m.insert(
+                name,
+                contents.map(|rows| rows.iter().filter(|r| is_one(r)).count() as i128),
+            );
         }
         for (name, column) in [("ad_spend", "spend"), ("ad_gross_revenue", "gross_revenue")] {
-            let hours = exports.rows("ad_hours").filter(|_| categories.contains_key(&id));
-            let sum = |rows: Vec<Row>| rows.iter().filter(|r| r.int("shop_id") == id).map(|r| r.cents(column)).sum();
+            let hours = exports
+                .rows("ad_hours")
+                .filter(|_| categories.contains_key(&id));
+            let sum = |rows: Vec<Row>| {
+                rows.iter()
+                    .filter(|r| r.int("shop_id") == id)
+                    .map(|r| r.cents(column))
+                    .sum()
+            };
             m.insert(name, hours.map(sum));
         }
-        out.insert(id, ShopDay { category: categories.get(&id).cloned().flatten(), measures: m });
+        out.insert(
+            id,
+            ShopDay {
+                category: categories.get(&id).cloned().flatten(),
+                measures: m,
+            },
+        );
     }
     out
 }
 
-pub const CONTENT_ATTRIBUTES: [&str; 7] =
-    ["content_type", "account_type", "creator_handle", "title", "published_at", "has_violation", "is_key_live"];
+pub const CONTENT_ATTRIBUTES: [&str; 7] = [
+    "content_type",
+    "account_type",
+    "creator_handle",
+    "title",
+    "published_at",
+    "has_violation",
+    "is_key_live",
+];
 
 type Computed<T> = (BTreeMap<(i64, i64), T>, Vec<crate::world::Cells>);
 
@@ -244,22 +331,36 @@ fn content_daily(
     let mut by_key = BTreeMap::new();
     for content in contents {
         let key = (content.int("shop_id"), content.int("content_id"));
-        let own = |r: &&Row| (r.int("shop_id"), r.int_or_null("content_id")) == (key.0, Some(key.1));
+        let own =
+            |r: &&Row| (r.int("shop_id"), r.int_or_null("content_id")) == (key.0, Some(key.1));
         let own_lines: Vec<Row> = lines.iter().filter(own).copied().collect();
         let own_traffic: Vec<Row> = traffic.iter().filter(own).copied().collect();
         let mut measures = both(&own_lines, &own_traffic);
         measures.insert("views", content.int_or_null("views").map(i128::from));
-        let attributes = CONTENT_ATTRIBUTES.map(|name| (name, content.cell(name).map(String::from)));
-        by_key.insert(key, ContentDay { attributes: BTreeMap::from(attributes), measures });
+        let attributes =
+            CONTENT_ATTRIBUTES.map(|name| (name, content.cell(name).map(String::from)));
+        by_key.insert(
+            key,
+            ContentDay {
+                attributes: BTreeMap::from(attributes),
+                measures,
+            },
+        );
     }
     let rank_of = |(key, c): (&(i64, i64), &ContentDay)| {
-        ((key.0, c.attributes["content_type"].clone()), key.1, known(&c.measures, "gmv"))
+        (
+            (key.0, c.attributes["content_type"].clone()),
+            key.1,
+            known(&c.measures, "gmv"),
+        )
     };
     let ranks = ranks(&by_key.iter().map(rank_of).collect::<Vec<_>>());
     let mut rows = Vec::new();
     for (((shop, content), of_day), rank) in by_key.iter().zip(ranks) {
         let m = &of_day.measures;
-        let mut line = Line::new("content_daily").is("shop_id", shop).is("content_id", content);
+        let mut line = Line::new("content_daily")
+            .is("shop_id", shop)
+            .is("content_id", content);
         for (name, value) in &of_day.attributes {
             line = line.cell(name, value.clone());
         }
@@ -276,9 +377,21 @@ fn sub_campaign_daily(sub_campaigns: &[Row], lines: &[Row]) -> Computed<SubCampa
     let mut by_key = BTreeMap::new();
     for sub_campaign in sub_campaigns {
         let id = sub_campaign.int("sub_campaign_id");
-        let sold: Vec<Row> = lines.iter().filter(|r| r.int_or_null("sub_campaign_id") == Some(id)).copied().collect();
-        for shop in sold.iter().map(|r| r.int("shop_id")).collect::<BTreeSet<_>>() {
-            let own: Vec<Row> = sold.iter().filter(|r| r.int("shop_id") == shop).copied().collect();
+        let sold: Vec<Row> = lines
+            .iter()
+            .filter(|r| r.int_or_null("sub_campaign_id") == Some(id))
+            .copied()
+            .collect();
+        for shop in sold
+            .iter()
+            .map(|r| r.int("shop_id"))
+            .collect::<BTreeSet<_>>()
+        {
+            let own: Vec<Row> = sold
+                .iter()
+                .filter(|r| r.int("shop_id") == shop)
+                .copied()
+                .collect();
             let of_day = SubCampaignDay {
                 campaign_id: sub_campaign.int("campaign_id"),
                 name: sub_campaign.text("sub_campaign_name").to_owned(),
@@ -287,12 +400,18 @@ fn sub_campaign_daily(sub_campaigns: &[Row], lines: &[Row]) -> Computed<SubCampa
             by_key.insert((shop, id), of_day);
         }
     }
-    let rank_of = |(key, s): (&(i64, i64), &SubCampaignDay)| ((key.0, s.campaign_id), key.1, known(&s.measures, "gmv"));
+    let rank_of = |(key, s): (&(i64, i64), &SubCampaignDay)| {
+        ((key.0, s.campaign_id), key.1, known(&s.measures, "gmv"))
+    };
     let ranks = ranks(&by_key.iter().map(rank_of).collect::<Vec<_>>());
     let mut rows = Vec::new();
     for (((shop, id), of_day), rank) in by_key.iter().zip(ranks) {
-        let line = Line::new("sub_campaign_daily").is("shop_id", shop).is("sub_campaign_id", id);
-        let line = line.is("campaign_id", of_day.campaign_id).is("sub_campaign_name", &of_day.name);
+        let line = Line::new("sub_campaign_daily")
+            .is("shop_id", shop)
+            .is("sub_campaign_id", id);
+        let line = line
+            .is("campaign_id", of_day.campaign_id)
+            .is("sub_campaign_name", &of_day.name);
         rows.push(line.is("gmv_rank", rank).measures(&of_day.measures).done());
     }
     (by_key, rows)

@@ -1,4 +1,5 @@
-//! Rows of text cells: those of an export read by column name, those of a table built by column name.
+//! Rows of text cells: those of an export read by column name, those of a table built by column
+//! name.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -26,7 +27,8 @@ impl<'a> Row<'a> {
     }
 
     pub fn text(&self, column: &str) -> &'a str {
-        self.cell(column).unwrap_or_else(|| panic!("{}.{column} is null", self.dataset))
+        self.cell(column)
+            .unwrap_or_else(|| panic!("{}.{column} is null", self.dataset))
     }
 
     pub fn int(&self, column: &str) -> i64 {
@@ -62,7 +64,10 @@ pub struct Line {
 
 impl Line {
     pub fn new(table: &str) -> Line {
-        Line { table: tables::table(table).unwrap(), cells: BTreeMap::new() }
+        Line {
+            table: tables::table(table).unwrap(),
+            cells: BTreeMap::new(),
+        }
     }
 
     fn has(&self, column: &str) -> bool {
@@ -70,8 +75,16 @@ impl Line {
     }
 
     pub fn cell(mut self, column: &'static str, value: Option<String>) -> Line {
-        assert!(self.has(column), "{} has no column {column}", self.table.name);
-        assert!(self.cells.insert(column, value).is_none(), "{}.{column} is given twice", self.table.name);
+        assert!(
+            self.has(column),
+            "{} has no column {column}",
+            self.table.name
+        );
+        assert!(
+            self.cells.insert(column, value).is_none(),
+            "{}.{column} is given twice",
+            self.table.name
+        );
         self
     }
 
@@ -91,15 +104,26 @@ impl Line {
         self.cell(column, value.map(show_cents))
     }
 
-    /// Every measure that is a column of the table, and the ratios that have the same formula wherever they occur.
+    /// Every measure that is a column of the table, and the ratios that have the same formula
+    /// wherever they occur.
     pub fn measures(mut self, measures: &Measures) -> Line {
         for (name, value) in measures {
             if let Some(column) = self.table.columns.iter().find(|c| c.name == *name) {
-                let show = if column.kind == Kind::Money { show_cents } else { |v: i128| v.to_string() };
+                let show = if column.kind == Kind::Money {
+                    show_cents
+                } else {
+                    |v: i128| v.to_string()
+                };
                 self = self.cell(column.name, value.map(show));
             }
         }
-        for name in ["avg_order_value", "ctr", "ctor", "add_to_cart_rate", "ad_roi"] {
+        for name in [
+            "avg_order_value",
+            "ctr",
+            "ctor",
+            "add_to_cart_rate",
+            "ad_roi",
+        ] {
             if self.has(name) {
                 self = self.double(name, known_ratio(measures, name));
             }
@@ -110,7 +134,11 @@ impl Line {
     /// The cells in contract order.
     pub fn done(mut self) -> Cells {
         let table = self.table.name;
-        let mut take = |c: &Column| self.cells.remove(c.name).unwrap_or_else(|| panic!("{table}.{} not given", c.name));
+        let mut take = |c: &Column| {
+            self.cells
+                .remove(c.name)
+                .unwrap_or_else(|| panic!("{table}.{} not given", c.name))
+        };
         self.table.columns.iter().map(&mut take).collect()
     }
 }
@@ -134,7 +162,10 @@ pub struct Tables(BTreeMap<(String, NaiveDate), Vec<Cells>>);
 
 impl Tables {
     pub fn write(&mut self, table: &str, day: NaiveDate, rows: Vec<Cells>) {
-        assert!(self.0.insert((table.to_owned(), day), rows).is_none(), "{table} of {day} is written twice");
+        assert!(
+            self.0.insert((table.to_owned(), day), rows).is_none(),
+            "{table} of {day} is written twice"
+        );
     }
 
     /// With the rows of each in the order of its key.
@@ -169,7 +200,10 @@ pub fn ranks<G: PartialEq>(members: &[(G, i64, i128)]) -> Vec<usize> {
     let better = |(group, id, gmv): &(G, i64, i128), other: &(G, i64, i128)| {
         other.0 == *group && (other.2 > *gmv || (other.2 == *gmv && other.1 < *id))
     };
-    members.iter().map(|own| 1 + members.iter().filter(|other| better(own, other)).count()).collect()
+    members
+        .iter()
+        .map(|own| 1 + members.iter().filter(|other| better(own, other)).count())
+        .collect()
 }
 
 #[test]

@@ -43,15 +43,24 @@ pub fn compute(
     settings: &Settings,
     tables: &mut Tables,
 ) -> Windows {
-    let mut history: BTreeMap<NaiveDate, &Rollups> = earlier.iter().map(|(day, p)| (*day, &p.rollups)).collect();
+    let mut history: BTreeMap<NaiveDate, &Rollups> =
+        earlier.iter().map(|(day, p)| (*day, &p.rollups)).collect();
     history.insert(exports.day, today);
 
     let mut periods = Vec::new();
     for campaign in exports.required_rows("campaigns") {
         let first_day = campaign.day("first_day");
         let all_days = days_between(first_day, exports.day);
-        let days = all_days.iter().filter_map(|day| history.get(day).copied()).collect();
-        periods.push(Period { campaign: campaign.int("campaign_id"), first_day, days, total_days: all_days.len() });
+        let days = all_days
+            .iter()
+            .filter_map(|day| history.get(day).copied())
+            .collect();
+        periods.push(Period {
+            campaign: campaign.int("campaign_id"),
+            first_day,
+            days,
+            total_days: all_days.len(),
+        });
     }
     let shop_period = shop_period(exports, &periods, tables);
     funnel_period(exports.day, &periods, &shop_period, tables);
@@ -62,8 +71,16 @@ pub fn compute(
     gmv_baseline(exports, &history, settings, tables);
     stock_status(exports, &history, tables);
     let (shop_tier, observed_days) = shop_tier(exports.day, &history, settings, tables);
-    let days = periods.iter().map(|p| (p.campaign, p.days.len() as i128)).collect();
-    Windows { shop_period, days, shop_tier, observed_days }
+    let days = periods
+        .iter()
+        .map(|p| (p.campaign, p.days.len() as i128))
+        .collect();
+    Windows {
+        shop_period,
+        days,
+        shop_tier,
+        observed_days,
+    }
 }
 
 type ShopPeriods = BTreeMap<(i64, i64), ShopPeriod>;
@@ -87,12 +104,22 @@ fn shop_period(exports: &DayExports, periods: &[Period], tables: &mut Tables) ->
         }
         let content_days = period.days.iter().filter(|d| d.contents.is_some()).count();
         let ad_days = period.days.iter().filter(|d| d.has_ads).count();
-        let target = registration.cell("target_gmv").map(|_| registration.cents("target_gmv"));
-        let line = Line::new("shop_period").is("campaign_id", campaign).is("shop_id", shop);
-        let line = line.is("first_day", period.first_day).is("through_day", exports.day);
-        let line = line.is("days", period.days.len()).is("missing_days", period.total_days - period.days.len());
+        let target = registration
+            .cell("target_gmv")
+            .map(|_| registration.cents("target_gmv"));
+        let line = Line::new("shop_period")
+            .is("campaign_id", campaign)
+            .is("shop_id", shop);
+        let line = line
+            .is("first_day", period.first_day)
+            .is("through_day", exports.day);
+        let line = line
+            .is("days", period.days.len())
+            .is("missing_days", period.total_days - period.days.len());
         let line = line.is("content_days", content_days).is("ad_days", ad_days);
-        let line = line.text("category", category.as_deref()).cents("target_gmv", target);
+        let line = line
+            .text("category", category.as_deref())
+            .cents("target_gmv", target);
         let line = line.double("target_progress", ratio(get(&measures, "gmv"), target));
         rows.push(line.measures(&measures).done());
         out.insert((campaign, shop), ShopPeriod { category, measures });
@@ -111,14 +138,25 @@ fn funnel_period(day: NaiveDate, periods: &[Period], shops: &ShopPeriods, tables
         let days = period_of(periods, *campaign).days.len();
         let sum = |name: &str| get(&sums.measures, name);
         let average = |name: &str| ratio(sum(name), Some(days as i128));
-        let line = Line::new("funnel_period").is("campaign_id", campaign).is("shop_id", shop);
+        let line = Line::new("funnel_period")
+            .is("campaign_id", campaign)
+            .is("shop_id", shop);
         let line = line.is("through_day", day).is("days", days);
         let line = line.double("avg_unique_reach", average("unique_reach"));
         let line = line.double("avg_unique_clicks", average("unique_clicks"));
         let line = line.double("avg_daily_customers", average("customers"));
         // Both averages have the same denominator, so the ratio of the sums is theirs.
-        let line = line.double("click_rate", ratio(sum("unique_clicks"), sum("unique_reach")));
-        rows.push(line.double("customer_rate", ratio(sum("customers"), sum("unique_clicks"))).done());
+        let line = line.double(
+            "click_rate",
+            ratio(sum("unique_clicks"), sum("unique_reach")),
+        );
+        rows.push(
+            line.double(
+                "customer_rate",
+                ratio(sum("customers"), sum("unique_clicks")),
+            )
+            .done(),
+        );
     }
     tables.write("funnel_period", day, rows);
 }
@@ -134,16 +172,29 @@ fn channel_period(day: NaiveDate, periods: &[Period], shops: &ShopPeriods, table
             }
         }
         for (channel, m) in sums {
-            let line = Line::new("channel_period").is("campaign_id", campaign).is("shop_id", shop);
-            let line = line.is("channel", channel).is("through_day", day).is("days", period.days.len());
-            let share = ratio(get(&m, "product_impressions"), get(&of_shop.measures, "product_impressions"));
+            let line = Line::new("channel_period")
+                .is("campaign_id", campaign)
+                .is("shop_id", shop);
+            let line = line
+                .is("channel", channel)
+                .is("through_day", day)
+                .is("days", period.days.len());
+            let share = ratio(
+                get(&m, "product_impressions"),
+                get(&of_shop.measures, "product_impressions"),
+            );
             rows.push(line.double("impression_share", share).measures(&m).done());
         }
     }
     tables.write("channel_period", day, rows);
 }
 
-fn product_period(exports: &DayExports, periods: &[Period], shops: &ShopPeriods, tables: &mut Tables) {
+fn product_period(
+    exports: &DayExports,
+    periods: &[Period],
+    shops: &ShopPeriods,
+    tables: &mut Tables,
+) {
     let campaign_products = exports.campaign_products();
     let mut rows = Vec::new();
     for (campaign, shop) in shops.keys() {
@@ -155,9 +206,16 @@ fn product_period(exports: &DayExports, periods: &[Period], shops: &ShopPeriods,
             }
         }
         for (product, m) in sums {
-            let flag = campaign_products.as_ref().map(|all| all.contains(&(*campaign, *shop, product)).to_string());
-            let line = Line::new("product_period").is("campaign_id", campaign).is("shop_id", shop);
-            let line = line.is("product_id", product).is("through_day", exports.day).is("days", period.days.len());
+            let flag = campaign_products
+                .as_ref()
+                .map(|all| all.contains(&(*campaign, *shop, product)).to_string());
+            let line = Line::new("product_period")
+                .is("campaign_id", campaign)
+                .is("shop_id", shop);
+            let line = line
+                .is("product_id", product)
+                .is("through_day", exports.day)
+                .is("days", period.days.len());
             rows.push(line.cell("is_campaign_product", flag).measures(&m).done());
         }
     }
@@ -172,28 +230,52 @@ fn content_period(day: NaiveDate, periods: &[Period], shops: &ShopPeriods, table
     let mut sums: BTreeMap<(i64, i64, i64), Sums> = BTreeMap::new();
     for (campaign, shop) in shops.keys() {
         for of_day in &period_of(periods, *campaign).days {
-            for ((_, content), c) in of_day.contents.iter().flatten().filter(|(key, _)| key.0 == *shop) {
+            for ((_, content), c) in of_day
+                .contents
+                .iter()
+                .flatten()
+                .filter(|(key, _)| key.0 == *shop)
+            {
                 let entry = sums
                     .entry((*campaign, *shop, *content))
-                    .or_insert_with(|| Sums { attributes: BTreeMap::new(), measures: Measures::new() });
+                    .or_insert_with(|| Sums {
+                        attributes: BTreeMap::new(),
+                        measures: Measures::new(),
+                    });
                 entry.attributes = c.attributes.clone();
                 add(&mut entry.measures, &c.measures);
             }
         }
     }
     let rank_of = |((campaign, shop, content), s): (&(i64, i64, i64), &Sums)| {
-        ((*campaign, *shop, s.attributes["content_type"].clone()), *content, known(&s.measures, "gmv"))
+        (
+            (*campaign, *shop, s.attributes["content_type"].clone()),
+            *content,
+            known(&s.measures, "gmv"),
+        )
     };
     let ranks = ranks(&sums.iter().map(rank_of).collect::<Vec<_>>());
     let mut rows = Vec::new();
     for (((campaign, shop, content), s), rank) in sums.iter().zip(ranks) {
         let m = &s.measures;
         // The shop's gmv counts on the same days only.
-        let days: Vec<&&Rollups> = period_of(periods, *campaign).days.iter().filter(|d| d.contents.is_some()).collect();
-        let of_shop = days.iter().filter_map(|d| d.shops.get(shop)).map(|s| known(&s.measures, "gmv"));
+        let days: Vec<&&Rollups> = period_of(periods, *campaign)
+            .days
+            .iter()
+            .filter(|d| d.contents.is_some())
+            .collect();
+        let of_shop = days
+            .iter()
+            .filter_map(|d| d.shops.get(shop))
+            .map(|s| known(&s.measures, "gmv"));
         let shop_gmv: i128 = of_shop.sum();
-        let line = Line::new("content_period").is("campaign_id", campaign).is("shop_id", shop);
-        let mut line = line.is("content_id", content).is("through_day", day).is("days", days.len());
+        let line = Line::new("content_period")
+            .is("campaign_id", campaign)
+            .is("shop_id", shop);
+        let mut line = line
+            .is("content_id", content)
+            .is("through_day", day)
+            .is("days", days.len());
         for name in CONTENT_ATTRIBUTES {
             line = line.cell(name, s.attributes[name].clone());
         }
@@ -204,7 +286,12 @@ fn content_period(day: NaiveDate, periods: &[Period], shops: &ShopPeriods, table
     tables.write("content_period", day, rows);
 }
 
-fn sub_campaign_period(day: NaiveDate, periods: &[Period], shops: &ShopPeriods, tables: &mut Tables) {
+fn sub_campaign_period(
+    day: NaiveDate,
+    periods: &[Period],
+    shops: &ShopPeriods,
+    tables: &mut Tables,
+) {
     let mut sums: BTreeMap<(i64, i64, i64), (String, Measures)> = BTreeMap::new();
     for (campaign, shop) in shops.keys() {
         for of_day in &period_of(periods, *campaign).days {
@@ -223,10 +310,24 @@ fn sub_campaign_period(day: NaiveDate, periods: &[Period], shops: &ShopPeriods, 
     let ranks = ranks(&sums.iter().map(rank_of).collect::<Vec<_>>());
     let mut rows = Vec::new();
     for (((campaign, shop, id), (name, m)), rank) in sums.iter().zip(ranks) {
-        let days = period_of(periods, *campaign).days.iter().filter(|d| d.sub_campaigns.is_some()).count();
-        let line = Line::new("sub_campaign_period").is("campaign_id", campaign).is("shop_id", shop);
-        let line = line.is("sub_campaign_id", id).is("through_day", day).is("days", days);
-        rows.push(line.is("sub_campaign_name", name).is("gmv_rank", rank).measures(m).done());
+        let days = period_of(periods, *campaign)
+            .days
+            .iter()
+            .filter(|d| d.sub_campaigns.is_some())
+            .count();
+        let line = Line::new("sub_campaign_period")
+            .is("campaign_id", campaign)
+            .is("shop_id", shop);
+        let line = line
+            .is("sub_campaign_id", id)
+            .is("through_day", day)
+            .is("days", days);
+        rows.push(
+            line.is("sub_campaign_name", name)
+                .is("gmv_rank", rank)
+                .measures(m)
+                .done(),
+        );
     }
     tables.write("sub_campaign_period", day, rows);
 }
@@ -248,20 +349,38 @@ fn gmv_baseline(
         }
         let gmv = known(&today.measures, "gmv");
         for (baseline_day, rollups) in history.range(six_months_before(exports.day)..exports.day) {
-            let Some(then) = rollups.shops.get(shop) else { continue };
+            let Some(then) = rollups.shops.get(shop) else {
+                continue;
+            };
             let baseline = known(&then.measures, "gmv");
             let difference = gmv - baseline;
-            let line = Line::new("gmv_baseline").is("shop_id", shop).is("baseline_day", baseline_day);
-            let line = line.cents("baseline_gmv", Some(baseline)).cents("gmv", Some(gmv));
+            let line = Line::new("gmv_baseline")
+                .is("shop_id", shop)
+                .is("baseline_day", baseline_day);
+            let line = line
+                .cents("baseline_gmv", Some(baseline))
+                .cents("gmv", Some(gmv));
             let line = line.cents("difference", Some(difference));
-            rows.push(line.double("difference_pct", ratio(Some(difference * 100), Some(baseline))).done());
+            rows.push(
+                line.double(
+                    "difference_pct",
+                    ratio(Some(difference * 100), Some(baseline)),
+                )
+                .done(),
+            );
         }
     }
     tables.write("gmv_baseline", exports.day, rows);
 }
 
-fn stock_status(exports: &DayExports, history: &BTreeMap<NaiveDate, &Rollups>, tables: &mut Tables) {
-    let Some(inventory) = exports.rows("inventory") else { return };
+fn stock_status(
+    exports: &DayExports,
+    history: &BTreeMap<NaiveDate, &Rollups>,
+    tables: &mut Tables,
+) {
+    let Some(inventory) = exports.rows("inventory") else {
+        return;
+    };
     let day = exports.day;
     let campaign_products = exports.campaign_products();
     let mut rows = Vec::new();
@@ -278,14 +397,23 @@ fn stock_status(exports: &DayExports, history: &BTreeMap<NaiveDate, &Rollups>, t
             (items, days)
         };
         let (week, month) = (sold(days_before(day, 6)), sold(days_before(day, 29)));
-        let (items, days) = if week.0 * month.1 >= month.0 * week.1 { week } else { month };
+        let (items, days) = if week.0 * month.1 >= month.0 * week.1 {
+            week
+        } else {
+            month
+        };
         let available = sku.count("available_quantity");
 
         let mut horizon: i128 = 7;
         for campaign in exports.required_rows("campaigns") {
             let left = (campaign.day("last_day") - day).num_days().into();
             let listed = (campaign.int("campaign_id"), key.0, key.1);
-            if campaign_products.as_ref().is_some_and(|all| all.contains(&listed)) && left > 0 && left < horizon {
+            if campaign_products
+                .as_ref()
+                .is_some_and(|all| all.contains(&listed))
+                && left > 0
+                && left < horizon
+            {
                 horizon = left;
             }
         }
@@ -298,12 +426,23 @@ fn stock_status(exports: &DayExports, history: &BTreeMap<NaiveDate, &Rollups>, t
         } else {
             "SUFFICIENT"
         };
-        let flag = campaign_products.as_ref().map(|all| all.iter().any(|(_, s, p)| (*s, *p) == (key.0, key.1)));
-        let line = Line::new("stock_status").is("shop_id", key.0).is("product_id", key.1).is("sku_id", key.2);
+        let flag = campaign_products
+            .as_ref()
+            .map(|all| all.iter().any(|(_, s, p)| (*s, *p) == (key.0, key.1)));
+        let line = Line::new("stock_status")
+            .is("shop_id", key.0)
+            .is("product_id", key.1)
+            .is("sku_id", key.2);
         let line = line.cell("is_campaign_product", flag.map(|b| b.to_string()));
-        let line = line.is("available_quantity", available).double("daily_sales", ratio(Some(items), Some(days)));
+        let line = line
+            .is("available_quantity", available)
+            .double("daily_sales", ratio(Some(items), Some(days)));
         let line = line.double("days_of_cover", ratio(Some(available * days), Some(items)));
-        rows.push(line.is("horizon_days", horizon).is("stock_status", status).done());
+        rows.push(
+            line.is("horizon_days", horizon)
+                .is("stock_status", status)
+                .done(),
+        );
     }
     tables.write("stock_status", day, rows);
 }
@@ -314,14 +453,29 @@ fn shop_tier(
     settings: &Settings,
     tables: &mut Tables,
 ) -> (BTreeMap<i64, usize>, usize) {
-    let window: Vec<&Rollups> = history.range(days_before(day, 29)..=day).map(|(_, r)| *r).collect();
+    let window: Vec<&Rollups> = history
+        .range(days_before(day, 29)..=day)
+        .map(|(_, r)| *r)
+        .collect();
     let mut out = BTreeMap::new();
     let mut rows = Vec::new();
     for (shop, today) in &history[&day].shops {
-        let trailing: i128 = window.iter().filter_map(|r| r.shops.get(shop)).map(|s| known(&s.measures, "gmv")).sum();
-        let tier = settings.tiers.iter().rposition(|(_, least)| *least <= trailing).unwrap();
-        let line = Line::new("shop_tier").is("shop_id", shop).text("category", today.category.as_deref());
-        let line = line.cents("trailing_gmv", Some(trailing)).is("observed_days", window.len());
+        let trailing: i128 = window
+            .iter()
+            .filter_map(|r| r.shops.get(shop))
+            .map(|s| known(&s.measures, "gmv"))
+            .sum();
+        let tier = settings
+            .tiers
+            .iter()
+            .rposition(|(_, least)| *least <= trailing)
+            .unwrap();
+        let line = Line::new("shop_tier")
+            .is("shop_id", shop)
+            .text("category", today.category.as_deref());
+        let line = line
+            .cents("trailing_gmv", Some(trailing))
+            .is("observed_days", window.len());
         rows.push(line.is("tier", &settings.tiers[tier].0).done());
         out.insert(*shop, tier);
     }
