@@ -8,6 +8,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use crate::catalog::commit_log::Owner;
 use crate::cli::{
     BackfillArgs, Cli, Command, DaysArgs, DocsArgs, DocsPage, Format, GenerateArgs, RunArgs,
     StrictnessArgs, VacuumArgs, ValidateArgs,
@@ -16,18 +17,20 @@ use crate::config::Config;
 use crate::contracts::markdown;
 use crate::days::calendar::days;
 use crate::days::readiness::{Readiness, check_day, check_location};
-use crate::exit_code::{self, ExitCode};
 use crate::exports::{Unused, read_day};
 use crate::messages;
+use crate::pipeline::announce::plan_days;
 use crate::pipeline::backfill::{self, Range, backfill as run_backfill};
-use crate::pipeline::{self, Job};
-use crate::plan::{Facts, PlannedDay, plan_days};
+use crate::pipeline::job::Job;
+use crate::pipeline::night;
+use crate::plan::{Facts, PlannedDay};
 use crate::progress::{Display, Progress};
-use crate::publish::lease::{self, Owner};
+use crate::publish::lease;
 use crate::publish::vacuum::find_superfluous;
 use crate::publish::writer::Writers;
-use crate::record::report::{DatasetRead, RunReport, Strictness};
-use crate::record::{page, status};
+use crate::report::exit_code::{self, ExitCode};
+use crate::report::run::{DatasetRead, RunReport, Strictness};
+use crate::report::{page, status};
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::store::{Access, Store};
@@ -104,7 +107,7 @@ fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer>
             job.exports.location, job.results.location
         ),
     );
-    let mut report = pipeline::run(&job, day)?;
+    let mut report = night::run(&job, day)?;
     job.progress.finish();
     let exit_code = report.close(strictness(&args.strictness));
     announce(&job, cli, &report.summary());
@@ -333,12 +336,7 @@ fn validate_day(
     };
     let read = read_day(store, &exports, config, resources, &|_| true, &mut Unused)?;
     let blocked = read.blocking(config).next().is_some();
-    let absent: Vec<&str> = exports
-        .folders
-        .iter()
-        .filter(|f| !f.is_final())
-        .map(|f| f.dataset.name)
-        .collect();
+    let absent = exports.not_final();
     let lacks_optional = !absent.is_empty() || !read.defects.is_empty();
     let exit_code = if blocked || (strict && lacks_optional) {
         ExitCode::Blocked

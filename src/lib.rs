@@ -18,37 +18,30 @@
 //!   results/<table>/dt=D/part-0.parquet
 //! ```
 
+pub mod bug;
+pub mod catalog;
 pub mod cli;
+pub mod columns;
 pub mod commands;
 pub mod config;
-pub mod exit_code;
-pub mod pipeline;
-pub mod plan;
-
 pub mod contracts;
-
 pub mod days;
-
-pub mod exports;
-
-pub mod rollups;
-
-pub mod windows;
-
-pub mod publish;
-
-pub mod record;
-
-pub mod bug;
-pub mod columns;
 pub mod environment;
+pub mod exports;
+pub mod fingerprint;
 pub mod generate;
 mod local_listing;
 pub mod messages;
 pub mod metrics;
+pub mod pipeline;
+pub mod plan;
 pub mod progress;
+pub mod publish;
 pub mod redact;
+pub mod report;
 pub mod resources;
+pub mod rollups;
 pub mod shuffle;
 pub mod stop;
 pub mod store;
+pub mod windows;

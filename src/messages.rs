@@ -688,7 +688,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::exit_code::{ExitCode, of_error};
+    use crate::report::exit_code::{ExitCode, of_error};
 
     #[test]
     fn the_page_for_operators_is_written_from_the_messages() {

@@ -4,9 +4,9 @@
 #![no_main]
 
 use campaign_etl::exports::quarantine::{Accounting, Example};
-use campaign_etl::publish::commit_log::{Commit, CommittedFile, Record};
+use campaign_etl::catalog::commit_log::{Commit, CommittedFile, Record};
 use campaign_etl::publish::lease::{Holder, Owner};
-use campaign_etl::record::manifest::{
+use campaign_etl::catalog::manifest::{
     Blocked, BlockedExports, FooterMark, Manifest, PublishedBenchmark, PublishedTable, Skipped,
     SkippedSum,
 };

@@ -15,8 +15,9 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use polars::prelude as pl;
 
+use super::column::{Column, Kind};
 use super::sums::SumTooLarge;
-use super::{Column, Kind, Table};
+use super::table::Table;
 
 /// Digits and scale of money in files: `DECIMAL(18,2)`.
 pub const MONEY_PRECISION: u8 = 18;

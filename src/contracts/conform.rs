@@ -5,8 +5,9 @@ use anyhow::{Result, anyhow, bail, ensure};
 use polars::prelude::{self as pl, DataFrame, DataType, SortMultipleOptions};
 
 use super::arrow::memory_type;
+use super::column::{Column, Kind};
 use super::sums::SumTooLarge;
-use super::{Column, Kind, Table};
+use super::table::Table;
 use crate::columns;
 
 impl Table {

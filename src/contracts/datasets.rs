@@ -1,13 +1,12 @@
 //! The ten export datasets (SPEC.md section 2).
 
-use super::{
-    Column, Dataset, Kind, Reason, Rule, WithoutRows, count, day, flag, id, instant, money, text,
-};
+use super::column::{Column, Kind, count, day, flag, id, instant, money, text};
+use super::dataset::{Dataset, Reason, Rule, WithoutRows};
+use super::ids::{DatasetId, SnapshotId, StreamId};
 
 const ABSENT: &str = "none or unknown";
 
 pub static ORDER_LINES: Dataset = Dataset {
-    name: "order_lines",
     grain: "one paid (order, SKU)",
     columns: &[
         id("order_id"),
@@ -58,10 +57,10 @@ pub static ORDER_LINES: Dataset = Dataset {
     ],
     always_required: true,
     without_rows: WithoutRows::BlocksUnlessAllowed,
+    ..Dataset::of(DatasetId::Stream(StreamId::OrderLines))
 };
 
 pub static PRODUCT_TRAFFIC: Dataset = Dataset {
-    name: "product_traffic",
     grain: "what one user did with one product through one channel (one row or several)",
     columns: &[
         id("shop_id"),
@@ -74,7 +73,6 @@ pub static PRODUCT_TRAFFIC: Dataset = Dataset {
         Column::new("page_views", Kind::Int32, "page views"),
         Column::new("add_to_carts", Kind::Int32, "add-to-carts"),
     ],
-    key: &[],
     rules: &[
         Rule::AtLeast {
             columns: &["impressions", "clicks", "page_views", "add_to_carts"],
@@ -88,10 +86,10 @@ pub static PRODUCT_TRAFFIC: Dataset = Dataset {
     ],
     always_required: true,
     without_rows: WithoutRows::BlocksUnlessAllowed,
+    ..Dataset::of(DatasetId::Stream(StreamId::ProductTraffic))
 };
 
 pub static CONTENTS: Dataset = Dataset {
-    name: "contents",
     grain: "one video or LIVE and shop whose products it shows, published or active that day",
     columns: &[
         id("content_id"),
@@ -124,8 +122,7 @@ pub static CONTENTS: Dataset = Dataset {
             reason: Reason::NegativeCount,
         },
     ],
-    always_required: false,
-    without_rows: WithoutRows::Fine,
+    ..Dataset::of(DatasetId::Snapshot(SnapshotId::Contents))
 };
 
 /// Values of `contents.content_type`, and the two channels whose gmv is told apart.
@@ -137,7 +134,6 @@ pub const MARKETING_ACCOUNTS: &str = "MARKETING_ACCOUNTS";
 pub const AFFILIATE_ACCOUNTS: &str = "AFFILIATE_ACCOUNTS";
 
 pub static AD_HOURS: Dataset = Dataset {
-    name: "ad_hours",
     grain: "one ad account, shop and hour",
     columns: &[
         id("ad_account_id"),
@@ -160,12 +156,11 @@ pub static AD_HOURS: Dataset = Dataset {
             column: "hour_start",
         },
     ],
-    always_required: false,
-    without_rows: WithoutRows::Fine,
+    scoped_by: Some(SnapshotId::Shops),
+    ..Dataset::of(DatasetId::Snapshot(SnapshotId::AdHours))
 };
 
 pub static SHOPS: Dataset = Dataset {
-    name: "shops",
     grain: "one shop, snapshot at the end of the day",
     columns: &[
         id("shop_id"),
@@ -174,13 +169,12 @@ pub static SHOPS: Dataset = Dataset {
         id("primary_ad_account_id").null("has no ad account"),
     ],
     key: &["shop_id"],
-    rules: &[],
     always_required: true,
     without_rows: WithoutRows::Blocks,
+    ..Dataset::of(DatasetId::Snapshot(SnapshotId::Shops))
 };
 
 pub static INVENTORY: Dataset = Dataset {
-    name: "inventory",
     grain: "one SKU, snapshot at the end of the day",
     columns: &[
         id("shop_id"),
@@ -199,12 +193,10 @@ pub static INVENTORY: Dataset = Dataset {
             reason: Reason::NegativeCount,
         },
     ],
-    always_required: false,
-    without_rows: WithoutRows::Fine,
+    ..Dataset::of(DatasetId::Snapshot(SnapshotId::Inventory))
 };
 
 pub static CAMPAIGNS: Dataset = Dataset {
-    name: "campaigns",
     grain: "one campaign",
     columns: &[
         id("campaign_id"),
@@ -218,11 +210,10 @@ pub static CAMPAIGNS: Dataset = Dataset {
         last: "last_day",
     }],
     always_required: true,
-    without_rows: WithoutRows::Fine,
+    ..Dataset::of(DatasetId::Snapshot(SnapshotId::Campaigns))
 };
 
 pub static CAMPAIGN_SHOPS: Dataset = Dataset {
-    name: "campaign_shops",
     grain: "one registration",
     columns: &[
         id("campaign_id"),
@@ -241,21 +232,19 @@ pub static CAMPAIGN_SHOPS: Dataset = Dataset {
         },
     ],
     always_required: true,
-    without_rows: WithoutRows::Fine,
+    scoped_by: Some(SnapshotId::Campaigns),
+    ..Dataset::of(DatasetId::Snapshot(SnapshotId::CampaignShops))
 };
 
 pub static CAMPAIGN_PRODUCTS: Dataset = Dataset {
-    name: "campaign_products",
     grain: "one campaign product",
     columns: &[id("campaign_id"), id("shop_id"), id("product_id")],
     key: &["campaign_id", "shop_id", "product_id"],
-    rules: &[],
-    always_required: false,
-    without_rows: WithoutRows::Fine,
+    scoped_by: Some(SnapshotId::Campaigns),
+    ..Dataset::of(DatasetId::Snapshot(SnapshotId::CampaignProducts))
 };
 
 pub static SUB_CAMPAIGNS: Dataset = Dataset {
-    name: "sub_campaigns",
     grain: "one sub-campaign",
     columns: &[
         id("sub_campaign_id"),
@@ -263,13 +252,11 @@ pub static SUB_CAMPAIGNS: Dataset = Dataset {
         text("sub_campaign_name"),
     ],
     key: &["sub_campaign_id"],
-    rules: &[],
-    always_required: false,
-    without_rows: WithoutRows::Fine,
+    ..Dataset::of(DatasetId::Snapshot(SnapshotId::SubCampaigns))
 };
 
 /// Every dataset, in the order of SPEC.md.
-pub static DATASETS: [&Dataset; 10] = [
+pub static DATASETS: [&Dataset; StreamId::ALL.len() + SnapshotId::ALL.len()] = [
     &ORDER_LINES,
     &PRODUCT_TRAFFIC,
     &CONTENTS,

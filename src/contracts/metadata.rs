@@ -4,7 +4,8 @@ use chrono::NaiveDate;
 use parquet::file::metadata::KeyValue;
 use serde_json::json;
 
-use super::{Column, Table};
+use super::column::Column;
+use super::table::Table;
 
 /// `campaign_etl.table`, `.version`, `.grain`, `.day` and `.columns`; nothing in it differs from
 /// run to run.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use polars::prelude::DataFrame;
 
-use super::{Column, Kind, Table};
+use super::column::{Column, Kind};
+use super::table::Table;
 
 /// A sum that its column does not hold: the table is not written for the day.
 #[derive(Clone, Debug, PartialEq, Eq)]

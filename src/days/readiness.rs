@@ -4,8 +4,8 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use crate::contracts::{Dataset, SUCCESS_FILE, datasets::DATASETS};
+use crate::fingerprint::Fingerprint;
 use crate::messages;
-use crate::record::fingerprint::Fingerprint;
 use crate::store::{Entry, Listing, Store, Stray};
 
 /// The export folder of one dataset and day.
@@ -166,6 +166,12 @@ pub fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'stati
 impl DayExports {
     pub fn folder(&self, dataset: &str) -> Option<&Folder> {
         self.folders.iter().find(|f| f.dataset.name == dataset)
+    }
+
+    /// The datasets that are not final.
+    pub fn not_final(&self) -> Vec<&'static str> {
+        let folders = self.folders.iter().filter(|folder| !folder.is_final());
+        folders.map(|folder| folder.dataset.name).collect()
     }
 
     /// Identifies the exports of a day by the names, sizes and versions of their files; changes

@@ -6,10 +6,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::Job;
-use super::rolled_up::{Reading, RolledUp, roll_up};
+use super::doing::roll_up;
+use super::engine::{Reading, RolledUp};
+use super::job::Job;
 use crate::bug;
-use crate::days::readiness::DayExports;
+use crate::plan::ReadyDay;
 use crate::resources::Resources;
 
 type Outcome = Result<Reading<RolledUp>>;
@@ -26,7 +27,7 @@ pub struct Ahead {
 
 #[derive(Default)]
 struct Days {
-    waiting: VecDeque<DayExports>,
+    waiting: VecDeque<ReadyDay>,
     running: BTreeSet<NaiveDate>,
     done: HashMap<NaiveDate, Outcome>,
     /// The day that is to be taken next; it starts however many others are done, so that the work
@@ -37,7 +38,7 @@ struct Days {
 impl Ahead {
     /// `days` in the order in which they will be taken; `parallel` of them and the windows share
     /// the job's resources.
-    pub fn new(days: impl IntoIterator<Item = DayExports>, parallel: usize, job: &Job) -> Ahead {
+    pub fn new(days: impl IntoIterator<Item = ReadyDay>, parallel: usize, job: &Job) -> Ahead {
         let days = Days {
             waiting: days.into_iter().collect(),
             ..Days::default()
@@ -52,9 +53,9 @@ impl Ahead {
 
     /// What a worker thread does: rolls days up until none waits.
     pub fn work(&self, job: &Job) {
-        while let Some(exports) = self.start_next() {
-            let day = exports.day;
-            let outcome = bug::catch(|| roll_up(job, &exports, &self.resources));
+        while let Some(ready) = self.start_next() {
+            let day = ready.exports.day;
+            let outcome = bug::catch(|| roll_up(job, &ready, &self.resources));
             let mut days = self.lock();
             days.running.remove(&day);
             days.done.insert(day, outcome);
@@ -62,10 +63,10 @@ impl Ahead {
         }
     }
 
-    fn start_next(&self) -> Option<DayExports> {
+    fn start_next(&self) -> Option<ReadyDay> {
         let mut days = self.lock();
         loop {
-            let day = days.waiting.front()?.day;
+            let day = days.waiting.front()?.exports.day;
             if days.running.len() + days.done.len() < self.parallel || days.wanted == Some(day) {
                 days.running.insert(day);
                 return days.waiting.pop_front();
@@ -120,7 +121,7 @@ impl Drop for Cancel<'_> {
 
 impl Days {
     fn knows(&self, day: NaiveDate) -> bool {
-        let is_waiting = self.waiting.iter().any(|exports| exports.day == day);
+        let is_waiting = self.waiting.iter().any(|ready| ready.exports.day == day);
         is_waiting || self.running.contains(&day) || self.done.contains_key(&day)
     }
 }

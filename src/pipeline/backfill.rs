@@ -1,7 +1,6 @@
 //! A range of days, and every later published day that they make stale; what fails does not stop
 //! the others.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::thread;
 
@@ -10,12 +9,14 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::ahead::Ahead;
-use super::{Job, Role, Run};
+use super::announce::announce;
+use super::doing::{Doing, Reports};
+use super::job::Job;
+use super::walk::{Role, Step, walk};
 use crate::days::calendar::days;
-use crate::exit_code::{self, ExitCode, GRAVEST_FIRST, ends_all};
-use crate::plan::{self, Decision, Facts, PlannedDay, plan_days};
-use crate::publish::writer::Writer;
-use crate::record::report::{FailedDay, RunReport, Strictness};
+use crate::plan::{Facts, PlannedDay, ReadyDay};
+use crate::report::exit_code::{self, ExitCode, GRAVEST_FIRST};
+use crate::report::run::{FailedDay, RunReport, Strictness};
 
 /// The days asked for, and how to go through them.
 #[derive(Clone, Copy, Debug)]
@@ -99,153 +100,111 @@ impl BackfillReport {
     }
 }
 
-/// What a backfill would do, oldest day first.
+/// The plan of a backfill, oldest day first.
 pub fn plan(facts: &Facts, range: &Range) -> Result<Vec<PlannedDay>> {
-    let is_in_range = |day: NaiveDate| day <= range.last;
-    plan_days(
-        facts,
-        days(range.first, range.last).chain(later_days(facts, range)),
-        &is_in_range,
-    )
+    let in_range = days(range.first, range.last).map(report_day);
+    let steps: Vec<Step> = in_range.chain(later_days(facts, range)).collect();
+    announce(facts, &steps)
 }
 
-/// Published days after the range: what they look back on may change.
-fn later_days(facts: &Facts, range: &Range) -> Vec<NaiveDate> {
-    facts
-        .state
-        .days()
-        .into_iter()
-        .filter(|day| *day > range.last)
+fn report_day(day: NaiveDate) -> Step {
+    let role = Role::ReportDay;
+    Step { day, role }
+}
+
+fn catch_up(day: NaiveDate) -> Step {
+    let role = Role::CatchUp;
+    Step { day, role }
+}
+
+/// Published days after the range: days that they read may change.
+fn later_days(facts: &Facts, range: &Range) -> impl Iterator<Item = Step> {
+    let last = range.last;
+    let published = facts.state.days().into_iter();
+    published.filter(move |day| *day > last).map(catch_up)
+}
+
+/// The steps of a backfill: the days of the range, then those that these may have made stale.
+fn steps(facts: &Facts, range: &Range) -> Vec<Step> {
+    let in_range = days(range.first, range.last);
+    if !range.latest_first {
+        return in_range
+            .map(report_day)
+            .chain(later_days(facts, range))
+            .collect();
+    }
+    // What an older day changes in a later one is computed once, when all are there.
+    let newest_first = in_range.clone().rev().map(report_day);
+    newest_first
+        .chain(in_range.map(catch_up))
+        .chain(later_days(facts, range))
         .collect()
 }
 
 /// Each day of a range, and then every later published day that these made stale.
 ///
 /// # Errors
-/// What keeps it from starting.
+/// Those that keep it from starting.
 pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
-    let has_work = |facts: &Facts| {
-        facts.look_ahead(days(range.first, range.last));
-        Ok(plan(facts, range)?.iter().any(PlannedDay::has_work))
-    };
-    let (facts, writer) = job.open(has_work)?;
-    let mut in_range: Vec<NaiveDate> = days(range.first, range.last).collect();
-    let mut again = later_days(&facts, range);
-    if range.latest_first {
-        // What an older day changes in a later one is computed once, when all are there.
-        again = in_range.iter().copied().chain(again).collect();
-        in_range.reverse();
-    }
-    let ahead =
-        (range.parallel > 1).then(|| days_to_roll_up(job, &facts, &in_range, range.parallel));
+    let facts = job.facts()?;
+    facts.look_ahead(days(range.first, range.last));
+    let planned = plan(&facts, range)?;
+    let writer = job.open_writer(&facts, planned.iter().any(PlannedDay::has_work))?;
+    let steps = steps(&facts, range);
+    let ahead = (range.parallel > 1).then(|| rolled_up_ahead(job, range, &steps, planned));
     thread::scope(|scope| {
         if let Some(ahead) = &ahead {
             for _ in 0..range.parallel {
                 scope.spawn(|| ahead.work(job));
             }
         }
-        let mut backfill = Backfill {
-            job,
-            facts,
-            writer: writer.as_ref(),
-            ahead: ahead.as_ref(),
-            reports: BTreeMap::new(),
-            failed: BTreeMap::new(),
-        };
-        job.progress.start((in_range.len() + again.len()) as u64);
+        job.progress.start(steps.len() as u64);
         // Also when this thread panics: the others wait for days to be taken.
         let _cancels = ahead.as_ref().map(Ahead::cancel_when_dropped);
-        let ended = backfill.go_through(&in_range, &again);
-        let done = backfill.reports.len();
-        let ended = ended.with_context(|| {
-            format!(
-                "after {done} of {} days",
-                days(range.first, range.last).count()
-            )
-        });
-        let mut report = backfill.into_report(range);
-        if let Err(error) = ended {
-            let (code, error) = (exit_code::of_error(&error), format!("{error:#}"));
-            job.progress.failed(&error);
-            report.ended_by = Some(Ended {
-                error,
-                exit_code: code as u8,
-                code,
-            });
-        }
-        Ok(report)
+        let reports = Reports::OfEachDay {
+            days: BTreeMap::new(),
+            failed: BTreeMap::new(),
+        };
+        let mut doing = Doing::new(job, &facts, writer.as_ref(), ahead.as_ref(), reports);
+        let ended = walk(&facts, &steps, &mut doing);
+        Ok(report(job, range, doing.reports, ended))
     })
 }
 
-fn days_to_roll_up(job: &Job, facts: &Facts, days: &[NaiveDate], parallel: usize) -> Ahead {
-    let mut to_roll_up = Vec::new();
-    for day in days {
-        // A day that cannot be looked at fails when its turn comes.
-        if let Ok(Decision::Compute { exports, .. }) =
-            plan::decide(facts, *day, plan::NOTHING_RECOMPUTED)
-        {
-            to_roll_up.push(exports);
-        }
-    }
-    Ahead::new(to_roll_up, parallel, job)
+/// The days to roll up ahead, in the order of the walk.
+fn rolled_up_ahead(job: &Job, range: &Range, steps: &[Step], planned: Vec<PlannedDay>) -> Ahead {
+    let mut to_compute: BTreeMap<NaiveDate, ReadyDay> = planned
+        .into_iter()
+        .filter_map(|planned| Some((planned.day, planned.ready?)))
+        .collect();
+    let in_order = steps
+        .iter()
+        .filter(|step| step.role == Role::ReportDay)
+        .filter_map(|step| to_compute.remove(&step.day));
+    Ahead::new(in_order, range.parallel, job)
 }
 
-/// A backfill on its way.
-struct Backfill<'a> {
-    job: &'a Job,
-    facts: Facts<'a>,
-    writer: Option<&'a RefCell<Writer>>,
-    ahead: Option<&'a Ahead>,
-    reports: BTreeMap<NaiveDate, RunReport>,
-    failed: BTreeMap<NaiveDate, FailedDay>,
-}
-
-impl Backfill<'_> {
-    /// The days of the range, then those that may have become stale.
-    fn go_through(&mut self, in_range: &[NaiveDate], again: &[NaiveDate]) -> Result<()> {
-        for day in in_range {
-            self.process(*day, Role::ReportDay)?;
-            self.job.progress.day_done();
+fn report(job: &Job, range: &Range, reports: Reports, ended: Result<()>) -> BackfillReport {
+    let (days_of_range, failed) = match reports {
+        Reports::OfEachDay { days, failed } => (days, failed),
+        Reports::OfOneDay(_) => Default::default(),
+    };
+    let (done, all) = (days_of_range.len(), days(range.first, range.last).count());
+    let ended = ended.with_context(|| format!("after {done} of {all} days"));
+    let ended_by = ended.err().map(|error| {
+        let (code, error) = (exit_code::of_error(&error), format!("{error:#}"));
+        job.progress.failed(&error);
+        Ended {
+            error,
+            exit_code: code as u8,
+            code,
         }
-        for day in again {
-            if !self.failed.contains_key(day) {
-                self.process(*day, Role::CatchUp)?;
-            }
-            self.job.progress.day_done();
-        }
-        Ok(())
-    }
-
-    fn process(&mut self, day: NaiveDate, role: Role) -> Result<()> {
-        let mut run = Run::new(self.job, &self.facts, self.writer, self.ahead, day);
-        match run.process(day, role) {
-            Ok(()) => {
-                let report = run.report;
-                match self.reports.get_mut(&day) {
-                    Some(before) => before.follow(report),
-                    None if role == Role::ReportDay || report.is_news() => {
-                        drop(self.reports.insert(day, report))
-                    }
-                    None => {}
-                }
-                Ok(())
-            }
-            Err(error) if ends_all(&error) => Err(error),
-            Err(error) => {
-                self.reports.remove(&day);
-                self.failed.insert(day, FailedDay::new(day, &error));
-                run.end_failed(day, error)
-            }
-        }
-    }
-
-    fn into_report(self, range: &Range) -> BackfillReport {
-        BackfillReport {
-            from: range.first,
-            to: range.last,
-            days: self.reports.into_values().collect(),
-            failed: self.failed.into_values().collect(),
-            ended_by: None,
-        }
+    });
+    BackfillReport {
+        from: range.first,
+        to: range.last,
+        days: days_of_range.into_values().collect(),
+        failed: failed.into_values().collect(),
+        ended_by,
     }
 }

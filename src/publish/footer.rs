@@ -15,10 +15,10 @@ use parquet::file::FOOTER_SIZE;
 use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
+use crate::catalog::manifest::FooterMark;
 use crate::contracts::Table;
 use crate::contracts::arrow::schema;
-use crate::record::fingerprint::sha256;
-use crate::record::manifest::FooterMark;
+use crate::fingerprint::sha256;
 use crate::windows::Rows;
 
 /// JSON: for each column the SHA-256 of its chunks, one for each row group.

@@ -19,27 +19,14 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::commit_log::{self, Record, file_name, number_of};
+use crate::catalog::commit_log::{self, Owner, Record};
+use crate::catalog::layout::{LOCKS, lock_path, number_of};
 use crate::messages;
 pub use crate::messages::{Held, LeaseLost};
 use crate::store::{Creation, Store};
 
-/// The folder of lease files.
-pub const LOCKS: &str = "_locks";
-
 /// Heartbeats in the time of a lease: two may be lost.
 const HEARTBEATS: u32 = 3;
-
-/// A run that writes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// Unlike any other run's.
-    pub run_id: String,
-    pub host: String,
-    pub pid: u32,
-    /// How long after its last heartbeat it counts as dead.
-    pub lease_seconds: u32,
-}
 
 /// Who holds, or held, the lease: a file under `_locks/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +57,7 @@ impl Holder {
     }
 
     fn path(&self) -> String {
-        format!("{LOCKS}/{}", file_name(self.fencing_number))
+        lock_path(self.fencing_number)
     }
 }
 
@@ -97,7 +84,7 @@ impl fmt::Display for Holder {
 /// What the writer of the newest record says of itself; `None` where nobody ever wrote.
 pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Holder>> {
     let Some(head) = head else { return Ok(None) };
-    let path = format!("{LOCKS}/{}", file_name(head.fencing_number));
+    let path = lock_path(head.fencing_number);
     let read = results.read(&path)?;
     if let Some(holder) = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(Some(holder));

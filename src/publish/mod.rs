@@ -12,7 +12,6 @@
 //!
 //! docs/publishing.md shows the folders at each step. `vacuum` removes what nobody needs any more.
 
-pub mod commit_log;
 pub mod footer;
 pub mod lease;
 pub mod parquet;
@@ -28,21 +27,20 @@ use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 use sha2::{Digest, Sha256};
 
+use crate::catalog::commit_log::{Commit, CommittedFile};
+use crate::catalog::layout::{manifest_path, part_path, quarantine_path, success_path};
+use crate::catalog::manifest::{FooterMark, Manifest, PublishedTable};
 use crate::contracts::arrow::from_batch;
-use crate::contracts::{Column, Dataset, PART_FILE, SUCCESS_FILE, Table};
+use crate::contracts::{Column, Dataset, Table};
 use crate::exports::set_aside::SetAside;
+use crate::fingerprint::{hex, sha256};
 use crate::messages;
-use crate::record::fingerprint::{hex, sha256};
-use crate::record::manifest::{FooterMark, Manifest, PublishedTable};
-use crate::record::state::manifest_path;
 use crate::rollups::tally::{Tally, Totals};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::windows::Rows;
-use commit_log::{Commit, CommittedFile};
 use footer::Footer;
 use parquet::TableWriter;
-use vacuum::QUARANTINE;
 
 /// What is read back at a time of a file that was written.
 const READ_BACK_BYTES: usize = 16 << 20;
@@ -147,13 +145,10 @@ impl Change {
     /// Of every file that comes, and of the `_SUCCESS` beside it.
     fn paths(&self) -> Vec<String> {
         let day = self.manifest.day;
-        let tables = self.files.iter().map(|file| file.table.partition(day));
-        let tables = tables.flat_map(|folder| {
-            [
-                format!("{folder}/{PART_FILE}"),
-                format!("{folder}/{SUCCESS_FILE}"),
-            ]
-        });
+        let tables = self
+            .files
+            .iter()
+            .flat_map(|file| [part_path(file.table, day), success_path(file.table, day)]);
         let quarantine = self.quarantine.iter().filter(|(_, rows)| rows.is_some());
         let quarantine = quarantine.map(|(dataset, _)| quarantine_path(dataset, day));
         tables.chain(quarantine).collect()
@@ -203,7 +198,7 @@ pub fn stage(
     }
     let mut files = Vec::new();
     for file in &change.files {
-        let path = format!("{}/{PART_FILE}", file.table.partition(day));
+        let path = part_path(file.table, day);
         stop.check()?;
         let staged = staging.write(path, file.bytes.clone(), &file.sha256)?;
         check_table(file, change.tally.as_ref(), stop)
@@ -212,7 +207,7 @@ pub fn stage(
     }
     let mut removed = Vec::new();
     for table in &change.absent {
-        removed.extend(staging.find(format!("{}/{PART_FILE}", table.partition(day)))?);
+        removed.extend(staging.find(part_path(table, day))?);
     }
     for (dataset, rows) in &change.quarantine {
         let path = quarantine_path(dataset, day);
@@ -246,10 +241,6 @@ pub fn stage(
         commit_number,
         manifest,
     })
-}
-
-fn quarantine_path(dataset: &Dataset, day: NaiveDate) -> String {
-    format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day))
 }
 
 impl Staging {
@@ -298,9 +289,11 @@ impl Staging {
 /// What the store gave back are the file's own bytes; these must hold what was computed.
 fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
-    let tallied: Vec<&Column> = Tally::columns(file.table)
+    let tallied: Vec<&Column> = file
+        .table
+        .reconciled
         .iter()
-        .map(|name| file.table.column(name))
+        .map(|total| file.table.column(total.column()))
         .collect();
     let mut totals = Totals::new(file.table);
     let mut rows = 0;

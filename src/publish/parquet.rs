@@ -26,7 +26,7 @@ use crate::contracts::arrow::{schema, to_batch};
 use crate::contracts::{Table, metadata};
 use crate::exports::quarantine;
 use crate::exports::set_aside::SetAside;
-use crate::record::fingerprint::sha256;
+use crate::fingerprint::sha256;
 use crate::stop::Stop;
 
 /// zstd's own default: twice the speed of its next useful level for a few percent of size.

@@ -21,17 +21,27 @@ use polars::prelude::DataFrame;
 use super::TableFile;
 use super::footer::Footer;
 use super::parquet::{Chunks, decode};
+use crate::catalog::layout::part_path;
+use crate::catalog::manifest::{FooterMark, PublishedTable};
+use crate::catalog::state::{SpoiltInput, State};
 use crate::contracts::arrow::from_batch;
-use crate::contracts::{Column, PART_FILE, Table};
+use crate::contracts::{Column, Table};
+use crate::fingerprint::sha256;
 use crate::messages;
-use crate::record::fingerprint::sha256;
-use crate::record::manifest::{FooterMark, PublishedTable};
-use crate::record::state::{SpoiltInput, State};
 use crate::store::Store;
 use crate::windows::{PublishedTables, Rows};
 
 /// Chunks that are fetched with one request: few requests, and never a whole large file in memory.
 const FETCH_BYTES: u64 = 16 << 20;
+
+/// Which file of a table and day is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The file with this SHA-256.
+    Published(String),
+    /// A file that the planned run would write; its bytes are not known.
+    Announced,
+}
 
 /// The results as they will be once the day's new tables are visible.
 pub struct DayTables<'a> {
@@ -63,8 +73,8 @@ impl<'a> DayTables<'a> {
         self.fresh.insert(file.table.name, file);
     }
 
-    /// The hash of a table's file; `None` where it is not published.
-    pub fn sha256(&self, table: &Table, day: NaiveDate) -> Result<Option<String>> {
+    /// Which file of a table is, or will be, published; `None` where there is none.
+    pub fn version(&self, table: &Table, day: NaiveDate) -> Result<Option<Version>> {
         if day == self.day
             && self.absent.contains(table.name)
             && !self.fresh.contains_key(table.name)
@@ -72,10 +82,14 @@ impl<'a> DayTables<'a> {
             return Ok(None);
         }
         if let Some(file) = self.fresh(table, day) {
-            return Ok(Some(file.sha256.clone()));
+            return Ok(Some(Version::Published(file.sha256.clone())));
+        }
+        if self.state.is_announced(table.id, day) {
+            return Ok(Some(Version::Announced));
         }
         let manifest = self.state.manifest(day)?;
-        Ok(manifest.and_then(|m| m.tables.get(table.name).map(|t| t.sha256.clone())))
+        let published = manifest.as_ref().and_then(|m| m.tables.get(table.name));
+        Ok(published.map(|table| Version::Published(table.sha256.clone())))
     }
 
     fn fresh(&self, table: &Table, day: NaiveDate) -> Option<&TableFile> {
@@ -92,7 +106,7 @@ impl PublishedTables for DayTables<'_> {
     ) -> Result<Vec<NaiveDate>> {
         let mut days = self.state.published_days(table, first, last)?;
         days.retain(|day| *day != self.day);
-        if (first..=last).contains(&self.day) && self.sha256(table, self.day)?.is_some() {
+        if (first..=last).contains(&self.day) && self.version(table, self.day)?.is_some() {
             days.push(self.day);
             days.sort_unstable();
         }
@@ -202,7 +216,7 @@ impl<'a> PublishedFile<'a> {
     ) -> Self {
         PublishedFile {
             results,
-            path: format!("{}/{PART_FILE}", table.partition(day)),
+            path: part_path(table, day),
             day,
             published,
         }

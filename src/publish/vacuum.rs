@@ -7,14 +7,12 @@ use anyhow::Result;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 
-use super::commit_log::{COMMIT_LOG, Record, number_of};
-use super::lease::LOCKS;
-use super::writer::{STAGING, Writers};
-use crate::record::state::RUNS;
+use super::writer::Writers;
+use crate::catalog::commit_log::Record;
+use crate::catalog::layout::{
+    COMMIT_LOG, LOCKS, QUARANTINE, RUNS, STAGING, number_of, staging_of_run,
+};
 use crate::store::{Entry, Store};
-
-/// The folder of quarantined rows.
-pub const QUARANTINE: &str = "_quarantine";
 
 /// A file that can go, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,7 +46,7 @@ pub fn find_superfluous(
         .map(|holder| holder.owner.run_id);
     let interrupted = unfinished.and_then(|record| Some(record.commit?.staging));
     let needed: Vec<String> = at_work
-        .map(|run_id| format!("{STAGING}/{run_id}"))
+        .map(|run_id| staging_of_run(&run_id))
         .into_iter()
         .chain(interrupted)
         .collect();

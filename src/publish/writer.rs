@@ -5,16 +5,14 @@ use anyhow::{Result, ensure};
 use backon::BlockingRetryable;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::commit_log::{self, Commit, CommittedFile, Record};
-use super::lease::{self, Holder, Lease, Owner};
+use super::lease::{self, Holder, Lease};
 use super::{Staged, Staging};
+use crate::catalog::commit_log::{self, Commit, CommittedFile, Owner, Record};
+use crate::catalog::layout::{COMMIT_LOG, STAGING, staging_of_day, table_folder};
 use crate::contracts::SUCCESS_FILE;
+use crate::fingerprint::sha256;
 use crate::messages;
-use crate::record::fingerprint::sha256;
 use crate::store::{Store, StoreFailed};
-
-/// The folder of files that nobody sees yet.
-pub const STAGING: &str = "_staging";
 
 /// What writers have left in the results besides tables.
 pub struct Writers {
@@ -96,7 +94,7 @@ impl Writer {
     pub fn next_staging(&mut self, day: NaiveDate) -> Result<Staging> {
         self.settle_doubts()?;
         self.check()?;
-        let folder = format!("{STAGING}/{}/{day}", self.lease.owner().run_id);
+        let folder = staging_of_day(&self.lease.owner().run_id, day);
         Ok(Staging {
             results: self.results.clone(),
             folder,
@@ -157,7 +155,7 @@ impl Writer {
         if !self.lease.renew()? {
             return Err(messages::lease_lost().into());
         }
-        let log_gone = || messages::log_gone(self.results.show(commit_log::COMMIT_LOG));
+        let log_gone = || messages::log_gone(self.results.show(COMMIT_LOG));
         let head = commit_log::read_head(&self.results)?.ok_or_else(log_gone)?;
         let unfinished = commit_log::find_unfinished(&self.results, Some(&head))?;
         if let Some(Record {
@@ -280,11 +278,4 @@ impl Writer {
         }
         Ok(is_in_place)
     }
-}
-
-/// The folder of a table's file; `None` for what is not a table.
-fn table_folder(path: &str) -> Option<&str> {
-    path.rsplit_once('/')
-        .map(|(folder, _)| folder)
-        .filter(|folder| !folder.starts_with('_'))
 }

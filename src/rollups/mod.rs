@@ -23,8 +23,8 @@ use polars::prelude::DataFrame;
 
 use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
 use crate::contracts::sums::SumTooLarge;
-use crate::contracts::tables::TABLES;
-use crate::contracts::{Stage, Table};
+use crate::contracts::tables;
+use crate::contracts::{RollupId, Table};
 use crate::days::calendar::CivilDay;
 use crate::exports::contract::OpenExport;
 use crate::exports::snapshots::Snapshots;
@@ -130,39 +130,51 @@ pub fn daily_tables<T: Send>(
     resources: &Resources,
     finish: impl Fn(&'static Table, DataFrame) -> Result<T> + Sync,
 ) -> Result<Vec<Result<T, SumTooLarge>>> {
-    let (orders, traffic) = (&sums.orders, &sums.traffic);
-    let contents = snapshots.contents();
-    let (sub_campaigns, ad_hours) = (snapshots.sub_campaigns(), snapshots.ad_hours());
-    let table = |table: &'static Table| -> Option<Result<DataFrame>> {
-        if let Err(stopped) = resources.stop.check() {
-            return Some(Err(stopped.into()));
-        }
-        Some(match table.name {
-            "shop_daily" => shop_daily::shop_daily(orders, traffic, snapshots, civil),
-            "channel_daily" => channel_daily::channel_daily(orders, traffic),
-            "product_daily" => product_daily::product_daily(orders, traffic, snapshots),
-            "sku_daily" => sku_daily::sku_daily(orders),
-            "content_daily" => content_daily::content_daily(orders, traffic, contents?),
-            "sub_campaign_daily" => sub_campaign_daily::sub_campaign_daily(orders, sub_campaigns?),
-            "ad_hourly" => ad_hourly::ad_hourly(ad_hours?, civil),
-            other => unreachable!("{other} is not a rollup"),
-        })
-    };
-    let daily = TABLES
-        .into_iter()
-        .filter(|table| table.stage == Stage::Rollup)
-        .collect();
-    let finished = resources.map(daily, |each: &'static Table| {
-        let conformed = |rows: Result<DataFrame>| {
-            let rows = each.conform(rows?)?;
-            sums.tally.reconcile(each, &rows)?;
-            finish(each, rows)
+    let finished = resources.map(RollupId::ALL.to_vec(), |id| {
+        resources.stop.check()?;
+        let table = tables::rollup(id);
+        let Some(rows) = daily_table(id, sums, snapshots, civil)? else {
+            return Ok(None);
         };
-        table(each).map(conformed)
+        let rows = table.conform(rows)?;
+        sums.tally.reconcile(table, &rows)?;
+        finish(table, rows).map(Some)
     });
     let sum_apart = |table: Result<T>| match table {
         Ok(table) => Ok(Ok(table)),
         Err(error) => error.downcast::<SumTooLarge>().map(Err),
     };
-    finished.into_iter().flatten().map(sum_apart).collect()
+    finished
+        .into_iter()
+        .filter_map(Result::transpose)
+        .map(sum_apart)
+        .collect()
+}
+
+/// The rows of one daily table; `None` where an export that it needs is absent.
+fn daily_table(
+    id: RollupId,
+    sums: &Sums,
+    snapshots: &Snapshots,
+    civil: &CivilDay,
+) -> Result<Option<DataFrame>> {
+    let Sums {
+        orders, traffic, ..
+    } = sums;
+    let rows = match id {
+        RollupId::ShopDaily => Some(shop_daily::shop_daily(orders, traffic, snapshots, civil)),
+        RollupId::ChannelDaily => Some(channel_daily::channel_daily(orders, traffic)),
+        RollupId::ProductDaily => Some(product_daily::product_daily(orders, traffic, snapshots)),
+        RollupId::SkuDaily => Some(sku_daily::sku_daily(orders)),
+        RollupId::ContentDaily => snapshots
+            .contents()
+            .map(|contents| content_daily::content_daily(orders, traffic, contents)),
+        RollupId::SubCampaignDaily => snapshots
+            .sub_campaigns()
+            .map(|named| sub_campaign_daily::sub_campaign_daily(orders, named)),
+        RollupId::AdHourly => snapshots
+            .ad_hours()
+            .map(|hours| ad_hourly::ad_hourly(hours, civil)),
+    };
+    rows.transpose()
 }

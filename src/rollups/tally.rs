@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use polars::prelude::DataFrame;
 
 use super::orders::Sales;
-use crate::contracts::Table;
+use crate::contracts::{DatasetId, StreamId, Table, Total};
 use crate::exports::batch::Batch;
 
 /// Sums over all used rows of a day; money in cents.
@@ -18,51 +18,22 @@ pub struct Tally {
     product_clicks: i128,
 }
 
-/// The tables in which every used row is counted once, and the columns whose sums must be the
-/// tally's.
-const RECONCILED: [(&str, &[&str]); 4] = [
-    (
-        "shop_daily",
-        &[
-            "gmv",
-            "sku_orders",
-            "items_sold",
-            "product_impressions",
-            "product_clicks",
-        ],
-    ),
-    (
-        "channel_daily",
-        &["gmv", "sku_orders", "product_impressions", "product_clicks"],
-    ),
-    (
-        "product_daily",
-        &[
-            "gmv",
-            "sku_orders",
-            "items_sold",
-            "product_impressions",
-            "product_clicks",
-        ],
-    ),
-    ("sku_daily", &["gmv", "items_sold"]),
-];
-
 impl Tally {
     pub fn add(&mut self, batch: &Batch) {
         // A batch has so few rows that the sum of its INT32 values fits 64 bits.
         let sum = |name: &str| i128::from(batch.ints(name).values().iter().sum::<i64>());
         let cents = |name: &str| batch.money(name).values().iter().sum::<i128>();
-        match batch.dataset.name {
-            "order_lines" => {
+        match batch.dataset.id {
+            DatasetId::Stream(StreamId::OrderLines) => {
                 self.gmv += cents("sub_total") + cents("shipping_fee");
                 self.sku_orders += batch.rows as i128;
                 self.items_sold += sum("quantity");
             }
-            _ => {
+            DatasetId::Stream(StreamId::ProductTraffic) => {
                 self.product_impressions += sum("impressions");
                 self.product_clicks += sum("clicks");
             }
+            DatasetId::Snapshot(_) => {}
         }
     }
 
@@ -81,15 +52,6 @@ impl Tally {
         self.items_sold -= i128::from(lines.items_sold);
     }
 
-    /// The columns of a table that must add up to this tally; none for a table that does not hold
-    /// every row.
-    pub fn columns(table: &Table) -> &'static [&'static str] {
-        RECONCILED
-            .iter()
-            .find(|(name, _)| *name == table.name)
-            .map_or(&[], |(_, columns)| columns)
-    }
-
     /// # Errors
     /// When a column of the table does not add up to the used rows: a bug, and a reason to publish
     /// nothing.
@@ -102,25 +64,25 @@ impl Tally {
     /// # Errors
     /// As [`Tally::reconcile`].
     pub fn compare(&self, totals: &Totals) -> Result<()> {
-        for (name, found) in Tally::columns(totals.table).iter().zip(&totals.sums) {
-            let expected = self.total(name);
+        for (total, found) in totals.table.reconciled.iter().zip(&totals.sums) {
+            let expected = self.total(*total);
             ensure!(
                 *found == expected,
-                "{}: {name} adds up to {found}, the used rows to {expected}; nothing was published",
-                totals.table.name
+                "{}: {} adds up to {found}, the used rows to {expected}; nothing was published",
+                totals.table.name,
+                total.column()
             );
         }
         Ok(())
     }
 
-    fn total(&self, column: &str) -> i128 {
-        match column {
-            "gmv" => self.gmv,
-            "sku_orders" => self.sku_orders,
-            "items_sold" => self.items_sold,
-            "product_impressions" => self.product_impressions,
-            "product_clicks" => self.product_clicks,
-            other => unreachable!("{other} is not tallied"),
+    fn total(&self, total: Total) -> i128 {
+        match total {
+            Total::Gmv => self.gmv,
+            Total::SkuOrders => self.sku_orders,
+            Total::ItemsSold => self.items_sold,
+            Total::ProductImpressions => self.product_impressions,
+            Total::ProductClicks => self.product_clicks,
         }
     }
 }
@@ -128,7 +90,7 @@ impl Tally {
 /// What the tallied columns of a table add up to, some rows at a time.
 pub struct Totals {
     table: &'static Table,
-    /// In the order of [`Tally::columns`].
+    /// In the order of `Table::reconciled`.
     sums: Vec<i128>,
 }
 
@@ -136,14 +98,14 @@ impl Totals {
     pub fn new(table: &'static Table) -> Totals {
         Totals {
             table,
-            sums: vec![0; Tally::columns(table).len()],
+            sums: vec![0; table.reconciled.len()],
         }
     }
 
     /// Adds rows that have at least the tallied columns.
     pub fn add(&mut self, rows: &DataFrame) -> Result<()> {
-        for (sum, name) in self.sums.iter_mut().zip(Tally::columns(self.table)) {
-            let column = rows.column(name)?;
+        for (sum, total) in self.sums.iter_mut().zip(self.table.reconciled) {
+            let column = rows.column(total.column())?;
             *sum += match column.i128() {
                 Ok(cents) => cents.iter().flatten().sum::<i128>(),
                 Err(_) => column.i64()?.iter().flatten().map(i128::from).sum(),

@@ -11,84 +11,16 @@ use polars::prelude::{self as pl, DataFrame};
 
 use super::{PublishedTables, Rows};
 use crate::config::Config;
+use crate::contracts::metrics::{METRICS, Metric, metric_columns};
 use crate::contracts::tables::{FUNNEL_PERIOD, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};
 use crate::contracts::{Kind, Table};
 use crate::messages;
-
-/// One metric: its name, which is its column of `shop_daily`, and of `shop_period` if it is there.
-pub struct Metric {
-    pub name: &'static str,
-    /// Of a daily distinct count: the column of `funnel_period` that is its mean over the days of a
-    /// period.
-    daily_average: Option<&'static str>,
-    /// A quotient; every other metric is a sum or a count, which can be subtracted and which one
-    /// peer can dominate.
-    pub is_ratio: bool,
-}
-
-impl Metric {
-    /// Its column in a table that candidates are read from.
-    fn column_of(&self, table: &Table) -> Option<&'static str> {
-        if table.name == FUNNEL_PERIOD.name {
-            return self.daily_average;
-        }
-        let is_elsewhere = table.name == SHOP_PERIOD.name && self.daily_average.is_some();
-        (!is_elsewhere).then_some(self.name)
-    }
-}
-
-const fn metric(name: &'static str) -> Metric {
-    Metric {
-        name,
-        daily_average: None,
-        is_ratio: false,
-    }
-}
-const fn ratio(name: &'static str) -> Metric {
-    Metric {
-        name,
-        daily_average: None,
-        is_ratio: true,
-    }
-}
-const fn distinct(name: &'static str, daily_average: &'static str) -> Metric {
-    Metric {
-        name,
-        daily_average: Some(daily_average),
-        is_ratio: false,
-    }
-}
 
 // Positions among the metrics.
 pub const GMV: usize = 0;
 pub const SKU_ORDERS: usize = 2;
 pub const PRODUCT_IMPRESSIONS: usize = 6;
 pub const PRODUCT_CLICKS: usize = 7;
-
-/// The metrics of the benchmark tables, in the order of SPEC.md section 5.
-pub static METRICS: [Metric; 21] = [
-    metric("gmv"),
-    metric("orders"),
-    metric("sku_orders"),
-    metric("items_sold"),
-    distinct("customers", "avg_daily_customers"),
-    ratio("avg_order_value"),
-    metric("product_impressions"),
-    metric("product_clicks"),
-    ratio("ctr"),
-    ratio("ctor"),
-    ratio("add_to_cart_rate"),
-    metric("estimated_tiktok_contribution"),
-    distinct("unique_reach", "avg_unique_reach"),
-    distinct("unique_clicks", "avg_unique_clicks"),
-    metric("ad_spend"),
-    metric("ad_gross_revenue"),
-    ratio("ad_roi"),
-    metric("creator_new_videos"),
-    metric("creator_new_lives"),
-    metric("seller_new_videos"),
-    metric("seller_new_lives"),
-];
 
 /// The metrics by name: the order of rows in every benchmark table.
 pub fn metrics_by_name() -> Vec<usize> {
@@ -341,12 +273,12 @@ impl Gathered {
     ) -> Result<()> {
         let columns: Vec<&str> = ["shop_id", "category"]
             .into_iter()
-            .chain(columns_of(table))
+            .chain(metric_columns(table.id))
             .collect();
         published.read(table, day, &columns, rows, &mut |rows| {
             let taken = self.take(&rows, tiers)?;
             for (metric, values) in METRICS.iter().zip(&mut self.candidates.values) {
-                if let Some(name) = metric.column_of(table) {
+                if let Some(name) = metric.column_of(table.id) {
                     values.extend(rows.column(name)?, &taken)?;
                 }
             }
@@ -364,7 +296,7 @@ impl Gathered {
         let table = &FUNNEL_PERIOD;
         let columns: Vec<&str> = ["shop_id", "days"]
             .into_iter()
-            .chain(columns_of(table))
+            .chain(metric_columns(table.id))
             .collect();
         let Candidates {
             shop_ids, values, ..
@@ -377,7 +309,7 @@ impl Gathered {
         published.read(table, day, &columns, rows, &mut |rows| {
             found += rows.height();
             for (metric, values) in METRICS.iter().zip(values.iter_mut()) {
-                if let Some(name) = metric.column_of(table) {
+                if let Some(name) = metric.column_of(table.id) {
                     values.extend_with_means(rows.column(name)?, rows.column("days")?)?;
                 }
             }
@@ -446,11 +378,6 @@ impl Gathered {
         candidates.category_names = found.into_iter().map(|(name, _)| name).collect();
         candidates
     }
-}
-
-/// The columns of a table that hold values of metrics.
-fn columns_of(table: &Table) -> impl Iterator<Item = &'static str> {
-    METRICS.iter().filter_map(|metric| metric.column_of(table))
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::candidates::{METRICS, metrics_by_name};
+use super::candidates::metrics_by_name;
 use super::cohorts::{BenchmarkDay, Cohort, Scope};
 use super::summary::Summary;
 use crate::columns;
 use crate::config::Config;
+use crate::contracts::metrics::METRICS;
 use crate::days::calendar::day_number;
 
 /// How the averages are made; changes when the method does.

@@ -19,9 +19,10 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use super::PublishedTables;
-use super::candidates::{self, Candidates, METRICS, Metric, Values};
+use super::candidates::{self, Candidates, Values};
 use super::summary::{Sample, Summary};
 use crate::config::{BenchmarkRules, Config};
+use crate::contracts::metrics::{METRICS, Metric};
 
 /// The day whose data a report day's benchmarks use.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod category_benchmark;
 mod channel_period;
 pub mod cohorts;
 mod content_period;
+mod declared;
 mod funnel_period;
 mod gmv_baseline;
 mod gmv_gap;
@@ -28,21 +29,19 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
-use crate::config::{BaselineShops, Config};
+use crate::config::Config;
 use crate::contracts::arrow::empty;
-use crate::contracts::{Stage, Table, tables::*};
-use crate::days::calendar::{six_months_before, trailing};
+use crate::contracts::metrics::METRICS;
+use crate::contracts::tables::{self, BENCHMARKS};
+use crate::contracts::{BenchmarkId, Table, WindowId};
 use crate::exports::snapshots::Snapshots;
 use crate::resources::Resources;
 use crate::stop::Stop;
 
 pub use cohorts::BenchmarkDay;
+use cohorts::Scope;
+use declared::Declared;
 use stopping::UntilStopped;
-
-/// The length of the window of tiers and of slow-moving stock.
-const LONG_WINDOW_DAYS: u64 = 30;
-/// The length of the window of fast-moving stock.
-const SHORT_WINDOW_DAYS: u64 = 7;
 
 /// Which rows of a table are asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,9 +135,16 @@ pub type Emit<'a> = &'a mut dyn FnMut(DataFrame) -> Result<()>;
 ///
 /// # Errors
 /// `Stopped`, a part of its rows after the run was asked to stop at the latest.
-pub fn window_table(table: &'static Table, inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    let published = &UntilStopped {
+pub fn window_table(id: WindowId, inputs: &WindowInputs, emit: Emit) -> Result<()> {
+    let table = tables::window(id);
+    let declared = Declared {
+        tables: &[table],
+        day: inputs.day,
+        first_campaign_day: inputs.snapshots.first_campaign_day(),
         published: inputs.published,
+    };
+    let published = &UntilStopped {
+        published: &declared,
         stop: inputs.stop,
     };
     let inputs = &WindowInputs {
@@ -149,17 +155,16 @@ pub fn window_table(table: &'static Table, inputs: &WindowInputs, emit: Emit) ->
         inputs.stop.check()?;
         emit(table.conform(rows)?)
     };
-    match table.name {
-        "shop_period" => shop_period::shop_period(inputs, emit),
-        "funnel_period" => funnel_period::funnel_period(inputs, emit),
-        "channel_period" => channel_period::channel_period(inputs, emit),
-        "product_period" => product_period::product_period(inputs, emit),
-        "content_period" => content_period::content_period(inputs, emit),
-        "sub_campaign_period" => sub_campaign_period::sub_campaign_period(inputs, emit),
-        "gmv_baseline" => gmv_baseline::gmv_baseline(inputs, emit),
-        "stock_status" => stock_status::stock_status(inputs, emit),
-        "shop_tier" => shop_tier::shop_tier(inputs, emit),
-        other => unreachable!("{other} is not a window table"),
+    match id {
+        WindowId::ShopPeriod => shop_period::shop_period(inputs, emit),
+        WindowId::FunnelPeriod => funnel_period::funnel_period(inputs, emit),
+        WindowId::ChannelPeriod => channel_period::channel_period(inputs, emit),
+        WindowId::ProductPeriod => product_period::product_period(inputs, emit),
+        WindowId::ContentPeriod => content_period::content_period(inputs, emit),
+        WindowId::SubCampaignPeriod => sub_campaign_period::sub_campaign_period(inputs, emit),
+        WindowId::GmvBaseline => gmv_baseline::gmv_baseline(inputs, emit),
+        WindowId::StockStatus => stock_status::stock_status(inputs, emit),
+        WindowId::ShopTier => shop_tier::shop_tier(inputs, emit),
     }
 }
 
@@ -178,126 +183,63 @@ pub fn benchmark_tables(
     stop: &Stop,
     emit: EmitEach,
 ) -> Result<()> {
-    let published = &UntilStopped { published, stop };
-    let go_on = || Ok(stop.check()?);
-    let at_once = (rows_at_once / candidates::METRICS.len()).clamp(1, SHOPS_AT_ONCE);
-    let mut emit = |table: &'static Table, rows: DataFrame| {
-        go_on()?;
-        emit(table, table.conform(rows)?)
+    let declared = Declared {
+        tables: &BENCHMARKS,
+        day: benchmark.day,
+        first_campaign_day: None,
+        published,
     };
+    let published = &UntilStopped {
+        published: &declared,
+        stop,
+    };
+    let go_on = || Ok(stop.check()?);
+    let at_once = (rows_at_once / METRICS.len()).clamp(1, SHOPS_AT_ONCE);
     cohorts::for_each_scope(benchmark.day, config, published, &go_on, &mut |scope| {
-        for cohorts in category_benchmark::cohorts_by_key(scope, config).chunks(at_once) {
-            emit(
-                &CATEGORY_BENCHMARK,
-                category_benchmark::category_benchmark(scope, cohorts, benchmark, config)?,
-            )?;
-        }
-        let shops = scope.candidates.count();
-        for first in (0..shops).step_by(at_once) {
-            let some = first..shops.min(first + at_once);
-            emit(
-                &SHOP_BENCHMARK,
-                shop_benchmark::shop_benchmark(scope, some.clone(), benchmark, config)?,
-            )?;
-            emit(&GMV_GAP, gmv_gap::gmv_gap(scope, some, benchmark, config)?)?;
+        for id in BenchmarkId::ALL {
+            let table = tables::benchmark(*id);
+            benchmark_table(*id, scope, benchmark, config, at_once, &mut |rows| {
+                go_on()?;
+                emit(table, table.conform(rows)?)
+            })?;
         }
         Ok(())
     })
 }
 
-/// What a window or benchmark table reads.
-pub struct Reads {
-    /// Tables and the days (both included) of each.
-    pub tables: Vec<(&'static Table, NaiveDate, NaiveDate)>,
-    /// Datasets of the day itself, beside those that every rollup of the day comes from.
-    pub datasets: Vec<&'static str>,
-}
-
-/// What a table of `day` reads, given the first day of the day's oldest campaign (`None`: no
-/// campaign).
-pub fn reads(
-    table: &Table,
-    day: NaiveDate,
-    first_campaign_day: Option<NaiveDate>,
+/// The rows of one scope.
+fn benchmark_table(
+    id: BenchmarkId,
+    scope: &Scope,
+    benchmark: &BenchmarkDay,
     config: &Config,
-) -> Reads {
-    let period = first_campaign_day.unwrap_or(day);
-    let registered = vec!["campaigns", "campaign_shops"];
-    let with = |rollup: &'static Table| Reads {
-        tables: vec![
-            (&SHOP_DAILY, period, day),
-            (rollup, period, day),
-            (&SHOP_PERIOD, day, day),
-        ],
-        datasets: registered.clone(),
-    };
-    match table.name {
-        "shop_period" => Reads {
-            tables: vec![
-                (&SHOP_DAILY, period, day),
-                (&CONTENT_DAILY, period, day),
-                (&AD_HOURLY, period, day),
-            ],
-            datasets: registered,
-        },
-        "funnel_period" => with(&SHOP_DAILY),
-        "channel_period" => with(&CHANNEL_DAILY),
-        "product_period" => Reads {
-            datasets: vec!["campaigns", "campaign_shops", "campaign_products"],
-            ..with(&PRODUCT_DAILY)
-        },
-        "content_period" => with(&CONTENT_DAILY),
-        "sub_campaign_period" => with(&SUB_CAMPAIGN_DAILY),
-        "gmv_baseline" => Reads {
-            tables: vec![(&SHOP_DAILY, six_months_before(day), day)],
-            datasets: if config.baseline_shops == BaselineShops::All {
-                vec![]
-            } else {
-                registered
-            },
-        },
-        "stock_status" => Reads {
-            tables: vec![
-                (&SHOP_DAILY, trailing(day, LONG_WINDOW_DAYS), day),
-                (&SKU_DAILY, trailing(day, LONG_WINDOW_DAYS), day),
-            ],
-            datasets: vec!["inventory", "campaigns", "campaign_products"],
-        },
-        "shop_tier" => Reads {
-            tables: vec![(&SHOP_DAILY, trailing(day, LONG_WINDOW_DAYS), day)],
-            datasets: vec![],
-        },
-        _ if table.stage == Stage::Benchmark => Reads {
-            tables: [&SHOP_DAILY, &SHOP_TIER, &SHOP_PERIOD, &FUNNEL_PERIOD]
-                .map(|t| (t, day, day))
-                .to_vec(),
-            datasets: vec![],
-        },
-        other => unreachable!("{other} is a rollup"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_table_needs_is_among_what_it_reads() {
-        let config = Config::parse("").unwrap();
-        let day = "2026-03-10".parse().unwrap();
-        for table in TABLES.into_iter().filter(|t| t.stage != Stage::Rollup) {
-            let reads = reads(table, day, Some(day), &config).datasets;
-            for needed in table
-                .needs
-                .iter()
-                .chain(table.columns_need.iter().map(|(dataset, _)| dataset))
-            {
-                assert!(
-                    reads.contains(needed),
-                    "{} needs {needed}, and a change of it would not make it stale",
-                    table.name
-                );
+    at_once: usize,
+    emit: Emit,
+) -> Result<()> {
+    let shops = scope.candidates.count();
+    let parts = (0..shops)
+        .step_by(at_once)
+        .map(|first| first..shops.min(first + at_once));
+    match id {
+        BenchmarkId::CategoryBenchmark => {
+            for cohorts in category_benchmark::cohorts_by_key(scope, config).chunks(at_once) {
+                emit(category_benchmark::category_benchmark(
+                    scope, cohorts, benchmark, config,
+                )?)?;
+            }
+        }
+        BenchmarkId::ShopBenchmark => {
+            for some in parts {
+                emit(shop_benchmark::shop_benchmark(
+                    scope, some, benchmark, config,
+                )?)?;
+            }
+        }
+        BenchmarkId::GmvGap => {
+            for some in parts {
+                emit(gmv_gap::gmv_gap(scope, some, benchmark, config)?)?;
             }
         }
     }
+    Ok(())
 }

@@ -6,11 +6,12 @@ use std::ops::Range;
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::candidates::{METRICS, metrics_by_name};
+use super::candidates::metrics_by_name;
 use super::cohorts::{BenchmarkDay, Scope};
 use super::summary::Summary;
 use crate::columns;
 use crate::config::Config;
+use crate::contracts::metrics::METRICS;
 use crate::days::calendar::day_number;
 
 /// One row of the table.

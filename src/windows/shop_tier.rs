@@ -5,9 +5,9 @@ use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
 use super::periods::{inner_join, shop_ids};
-use super::{Emit, LONG_WINDOW_DAYS, Rows, WindowInputs};
+use super::{Emit, Rows, WindowInputs};
 use crate::columns;
-use crate::contracts::tables::SHOP_DAILY;
+use crate::contracts::tables::{LONG_WINDOW_DAYS, SHOP_DAILY};
 use crate::days::calendar::trailing;
 
 /// Grain: each shop of shop_daily at the day.

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::{Emit, LONG_WINDOW_DAYS, Rows, SHORT_WINDOW_DAYS, WindowInputs};
+use super::{Emit, Rows, WindowInputs};
 use crate::columns;
-use crate::contracts::tables::{SHOP_DAILY, SKU_DAILY};
+use crate::contracts::tables::{LONG_WINDOW_DAYS, SHOP_DAILY, SHORT_WINDOW_DAYS, SKU_DAILY};
 use crate::days::calendar::trailing;
 use crate::exports::snapshots::InventoryItem;
 

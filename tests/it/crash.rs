@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use backon::ExponentialBuilder;
+use campaign_etl::catalog::commit_log::Owner;
 use campaign_etl::config::Config;
-use campaign_etl::exit_code::{self, ExitCode};
 use campaign_etl::pipeline::backfill::{Range, backfill};
-use campaign_etl::pipeline::{self, Job};
+use campaign_etl::pipeline::job::Job;
+use campaign_etl::pipeline::night;
 use campaign_etl::progress::{Display, Progress};
-use campaign_etl::publish::lease::Owner;
-use campaign_etl::record::report::{Outcome, Strictness};
+use campaign_etl::report::exit_code::{self, ExitCode};
+use campaign_etl::report::run::{Outcome, Strictness};
 use campaign_etl::resources::Resources;
 use campaign_etl::stop::Stop;
 use campaign_etl::store::Store;
@@ -59,7 +60,7 @@ impl Scene {
         scene.export(&first_exports());
         let results: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let job = scene.job(results.clone(), &Faults::new(None), now);
-        pipeline::run(&job, day(DAYS[1])).unwrap();
+        night::run(&job, day(DAYS[1])).unwrap();
         drop(job);
         scene.before = scene.objects(&results);
         scene
@@ -151,7 +152,7 @@ impl Scene {
 
     fn command(&self, job: &Job) -> Result<ExitCode> {
         match self.command {
-            Command::Run => Ok(pipeline::run(job, day(DAYS[2]))?.exit_code(Strictness::default())),
+            Command::Run => Ok(night::run(job, day(DAYS[2]))?.exit_code(Strictness::default())),
             Command::Backfill => {
                 let range = Range {
                     first: day(DAYS[0]),
@@ -402,7 +403,7 @@ fn a_day_before_that_changes_while_it_is_read_is_waited_for() {
         scene.export(&first_exports());
         let results: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let faults = faults(&scene);
-        let mut report = pipeline::run(&scene.job(results, &faults, now), day(DAYS[2])).unwrap();
+        let mut report = night::run(&scene.job(results, &faults, now), day(DAYS[2])).unwrap();
         assert_eq!(
             report.close(Strictness::default()),
             ExitCode::TryLater,
@@ -455,7 +456,7 @@ fn a_bug_on_one_day_does_not_keep_the_run_from_the_others() {
     let scene = Scene::new(Command::Run);
     let calls = {
         let faults = Faults::new(None);
-        pipeline::run(
+        night::run(
             &scene.job(scene.results_before(), &faults, now),
             day(DAYS[2]),
         )
@@ -467,7 +468,7 @@ fn a_bug_on_one_day_does_not_keep_the_run_from_the_others() {
         let faults = Faults::meanwhile(call, || panic!("a bug that this test made"));
         let job = scene.job(scene.results_before(), &faults, now);
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            pipeline::run(&job, day(DAYS[2]))
+            night::run(&job, day(DAYS[2]))
         }));
         // A panic before the first day, or while the lease is taken, ends the run: `main` tells it.
         let Ok(Ok(mut report)) = ended else { continue };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use campaign_etl::contracts::tables;
-use campaign_etl::exit_code::ExitCode;
+use campaign_etl::report::exit_code::ExitCode;
 
 use crate::world::{Cells, etl, read_table};
 

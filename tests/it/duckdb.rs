@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use campaign_etl::contracts::tables::TABLES;
+use campaign_etl::contracts::tables;
 
 use crate::scene::Objects;
 
@@ -33,7 +33,7 @@ impl Duckdb {
         let mut command = Command::new(python);
         command
             .arg(script)
-            .args(TABLES.map(|table| table.name))
+            .args(tables::all().map(|table| table.name))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-use campaign_etl::exit_code::ExitCode;
+use campaign_etl::report::exit_code::ExitCode;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use campaign_etl::contracts::Kind;
 use campaign_etl::contracts::Table;
 use campaign_etl::contracts::datasets::{self, DATASETS};
-use campaign_etl::contracts::tables::{self, TABLES};
+use campaign_etl::contracts::tables;
 use chrono::NaiveDate;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -126,7 +126,7 @@ fn compare_with_oracle(case: &Case) -> Result<(), TestCaseError> {
     let mut differences = Vec::new();
     for day in &case.days {
         compare_outcome(&expected, *day, &outcomes[day], &mut differences);
-        for table in TABLES {
+        for table in tables::all() {
             let found = read_table(&desk.results("results"), table.name, *day);
             let rows = expected.tables.get(&(table.name.to_owned(), *day));
             compare_tables(table, *day, rows, found.as_ref(), &mut differences);
@@ -612,8 +612,7 @@ fn any_order_of_arrivals_changes_and_runs_ends_in_the_same_tables() {
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn table_files(results: &Path) -> Files {
-    TABLES
-        .iter()
+    tables::all()
         .flat_map(|table| files_below(results, table.name))
         .collect()
 }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use campaign_etl::catalog::state::State;
 use campaign_etl::contracts::tables::SHOP_DAILY;
 use campaign_etl::publish::reader::DayTables;
-use campaign_etl::record::state::State;
 use campaign_etl::store::Store;
 use campaign_etl::windows::{PublishedTables, Rows};
 use object_store::local::LocalFileSystem;
@@ -228,7 +228,7 @@ fn a_published_file_of_another_contract_is_named_with_what_to_do() {
         .remove("footer")
         .unwrap();
     shop_daily["bytes"] = bytes.len().into();
-    shop_daily["sha256"] = campaign_etl::record::fingerprint::sha256(&bytes).into();
+    shop_daily["sha256"] = campaign_etl::fingerprint::sha256(&bytes).into();
     fs::write(&path, manifest.to_string()).unwrap();
     let ended = results.run("2026-03-14");
     assert_eq!(ended.code, 74, "{}", ended.stderr);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use campaign_etl::contracts::{PART_FILE, SUCCESS_FILE};
-use campaign_etl::record::fingerprint::sha256;
+use campaign_etl::fingerprint::sha256;
 use chrono::NaiveDate;
 
 use crate::places::rows;

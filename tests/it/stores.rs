@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
 use bytes::Bytes;
-use campaign_etl::publish::lease::{Lease, Owner};
+use campaign_etl::catalog::commit_log::Owner;
+use campaign_etl::publish::lease::Lease;
 use campaign_etl::store::{Access, Creation, Store, StrayKind};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
@@ -386,7 +387,10 @@ fn a_store_that_ignores_conditions_is_refused_unless_a_single_writer_is_promised
         )
     };
     let refused = acquire(false).unwrap_err();
-    assert_eq!(campaign_etl::exit_code::of_error(&refused) as u8, 78);
+    assert_eq!(
+        campaign_etl::report::exit_code::of_error(&refused) as u8,
+        78
+    );
     let says = refused.to_string();
     assert!(
         says.contains("s3://lookalike/results") && says.contains("single_writer = true"),

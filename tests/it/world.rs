@@ -299,11 +299,9 @@ fn cells_survive_a_parquet_file() {
     ]
     .into_iter()
     .chain([Kind::Date, Kind::Instant])
-    .map(|kind| Column::new("any", kind, ""));
-    let named: Vec<Column> = columns
-        .zip(["a", "b", "c", "d", "e", "f", "g", "h"])
-        .map(|(c, name)| c.named(name))
-        .collect();
+    .zip(["a", "b", "c", "d", "e", "f", "g", "h"])
+    .map(|(kind, name)| Column::new(name, kind, ""));
+    let named: Vec<Column> = columns.collect();
     let cells = [
         "-7",
         "8",

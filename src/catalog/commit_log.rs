@@ -11,14 +11,21 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::lease::Owner;
+use super::layout::{COMMIT_LOG, RUNS, manifest_of, number_of, record_path};
+use crate::fingerprint::sha256;
 use crate::messages;
-use crate::record::fingerprint::sha256;
-use crate::record::state::RUNS;
 use crate::store::{Creation, Store};
 
-/// Its folder.
-pub const COMMIT_LOG: &str = "_runs/commit_log";
+/// A run that writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Unlike any other run's.
+    pub run_id: String,
+    pub host: String,
+    pub pid: u32,
+    /// How long after its last heartbeat it counts as dead.
+    pub lease_seconds: u32,
+}
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,23 +81,6 @@ impl Record {
     }
 }
 
-/// Decimal with leading zeros, so that names sort as numbers do.
-pub fn file_name(number: u64) -> String {
-    format!("{number:010}.json")
-}
-
-/// The number in the name of a record or manifest.
-pub fn number_of(file_name: &str) -> Option<u64> {
-    let digits = file_name.strip_suffix(".json")?;
-    (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| digits.parse().ok())
-        .flatten()
-}
-
-pub fn path_of(number: u64) -> String {
-    format!("{COMMIT_LOG}/{}", file_name(number))
-}
-
 /// The record with the greatest number; `None` where nothing was ever written.
 pub fn read_head(results: &Store) -> Result<Option<Record>> {
     let listed = results.list_all(COMMIT_LOG)?;
@@ -107,7 +97,7 @@ pub fn read_head(results: &Store) -> Result<Option<Record>> {
 /// # Errors
 /// When the record is not there or cannot be read; names it.
 pub fn read(results: &Store, number: u64) -> Result<Record> {
-    let path = path_of(number);
+    let path = record_path(number);
     let bad = |why: String| messages::damaged_record(results.show(&path), why);
     let bytes = results.read(&path)?.ok_or_else(|| bad("is gone".into()))?;
     parse(&bytes).map_err(|e| bad(format!("is not a commit record of this program: {e}")).into())
@@ -124,7 +114,7 @@ pub fn parse(bytes: &[u8]) -> Result<Record, serde_json::Error> {
 /// at beforehand.
 pub fn append(results: &Store, record: &Record, single_writer: bool) -> Result<bool> {
     let (path, bytes) = (
-        path_of(record.number),
+        record_path(record.number),
         Bytes::from(serde_json::to_vec_pretty(record)?),
     );
     if single_writer {
@@ -167,11 +157,6 @@ pub fn is_in_place(results: &Store, file: &CommittedFile) -> Result<bool> {
 /// unless the log was lost.
 pub fn greatest_manifest(results: &Store) -> Result<u64> {
     let listed = results.list_all(RUNS)?;
-    let numbers = listed
-        .iter()
-        .filter_map(|entry| match entry.name.split_once('/') {
-            Some((folder, file)) if folder.starts_with("dt=") => number_of(file),
-            _ => None,
-        });
-    Ok(numbers.max().unwrap_or(0))
+    let numbers = listed.iter().filter_map(|entry| manifest_of(&entry.name));
+    Ok(numbers.map(|(_, number)| number).max().unwrap_or(0))
 }

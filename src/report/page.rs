@@ -6,8 +6,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
-use super::manifest::Blocked;
-use super::report::{DatasetRead, Written};
+use super::run::{DatasetRead, Written};
+use super::status::DayStatus;
+use crate::catalog::manifest::Blocked;
 use crate::contracts::Dataset;
 use crate::exports::contract::Defect;
 use crate::plan::PlannedDay;
@@ -233,7 +234,7 @@ pub fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
 }
 
 /// How days stand.
-pub fn status(days: &[super::status::DayStatus]) -> String {
+pub fn status(days: &[DayStatus]) -> String {
     let mut table = wrapping_page(
         &["day", "exports", "published", "benchmarks", "state"],
         &[1, 4],

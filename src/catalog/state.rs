@@ -8,20 +8,12 @@ use std::rc::Rc;
 use anyhow::Result;
 use chrono::NaiveDate;
 
+use super::layout::{RUNS, manifest_of, manifest_path};
 use super::manifest::{Manifest, PublishedTable};
-use crate::contracts::tables::TABLES;
-use crate::contracts::{PART_FILE, SUCCESS_FILE, Table};
+use crate::contracts::tables;
+use crate::contracts::{PART_FILE, SUCCESS_FILE, Table, TableId};
 use crate::messages;
-use crate::publish::commit_log::{file_name, number_of};
 use crate::store::{Store, StoreFailed};
-
-/// The folder of manifests.
-pub const RUNS: &str = "_runs";
-
-/// Where the manifest of a commit is.
-pub fn manifest_path(day: NaiveDate, commit_number: u64) -> String {
-    format!("{RUNS}/dt={day}/{}", file_name(commit_number))
-}
 
 /// A published file or manifest of a day that is not as it was published. Others are computed
 /// without the day.
@@ -48,17 +40,20 @@ pub struct State {
     sizes: RefCell<Option<Rc<HashMap<String, u64>>>>,
     /// Days of which something published cannot be read: they count as not published.
     spoilt: RefCell<BTreeSet<NaiveDate>>,
+    /// Tables that a run would publish, while its plan is made.
+    announced: RefCell<BTreeSet<(NaiveDate, TableId)>>,
 }
 
 impl State {
     pub fn load(results: &Store) -> Result<State> {
-        let (newest, read, sizes, spoilt) = Default::default();
+        let (newest, read, sizes, spoilt, announced) = Default::default();
         let state = State {
             store: results.clone(),
             newest,
             read,
             sizes,
             spoilt,
+            announced,
         };
         state.renew()?;
         Ok(state)
@@ -130,7 +125,7 @@ impl State {
         if let Some(sizes) = &*self.sizes.borrow() {
             return Ok(sizes.clone());
         }
-        let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        let tables: Vec<&str> = tables::all().map(|table| table.name).collect();
         let mut sizes = HashMap::new();
         for (table, listed) in tables.iter().zip(self.store.list_all_of_each(&tables)?) {
             sizes.extend(
@@ -161,7 +156,35 @@ impl State {
             .insert(manifest.day, Rc::new(manifest));
     }
 
-    /// The days of `[first, last]` on which a table is published, oldest first.
+    /// The days that count as not published.
+    pub fn left_out(&self) -> BTreeSet<NaiveDate> {
+        self.spoilt.borrow().clone()
+    }
+
+    pub fn set_left_out(&self, days: BTreeSet<NaiveDate>) {
+        self.spoilt.replace(days);
+    }
+
+    /// From now on the table counts as published anew for the day, with unknown bytes.
+    pub fn announce(&self, table: TableId, day: NaiveDate) {
+        self.announced.borrow_mut().insert((day, table));
+    }
+
+    pub fn is_announced(&self, table: TableId, day: NaiveDate) -> bool {
+        self.announced.borrow().contains(&(day, table))
+    }
+
+    /// Nothing of the day is announced any more.
+    pub fn withdraw(&self, day: NaiveDate) {
+        self.announced.borrow_mut().retain(|(of, _)| *of != day);
+    }
+
+    /// Nothing is announced any more.
+    pub fn withdraw_all(&self) {
+        self.announced.take();
+    }
+
+    /// The days of `[first, last]` on which a table is published, or announced, oldest first.
     pub fn published_days(
         &self,
         table: &Table,
@@ -169,15 +192,20 @@ impl State {
         last: NaiveDate,
     ) -> Result<Vec<NaiveDate>> {
         let mut days = Vec::new();
-        for day in self
-            .days()
-            .into_iter()
-            .filter(|day| (first..=last).contains(day))
-        {
-            if self.manifest(day)?.is_some_and(|m| m.has(table)) {
+        for day in self.days() {
+            let is_in_range = (first..=last).contains(&day) && !self.is_announced(table.id, day);
+            if is_in_range && self.manifest(day)?.is_some_and(|m| m.has(table)) {
                 days.push(day);
             }
         }
+        let announced = self.announced.borrow();
+        let announced = announced.iter().filter(|(_, of)| *of == table.id);
+        days.extend(
+            announced
+                .map(|(day, _)| *day)
+                .filter(|day| (first..=last).contains(day)),
+        );
+        days.sort_unstable();
         Ok(days)
     }
 }
@@ -190,10 +218,4 @@ fn is_there(
 ) -> bool {
     let size = |file: &str| sizes.get(&format!("{table}/dt={day}/{file}"));
     size(PART_FILE) == Some(&published.bytes) && size(SUCCESS_FILE).is_some()
-}
-
-/// The day and number of `dt=YYYY-MM-DD/<number>.json`.
-fn manifest_of(path: &str) -> Option<(NaiveDate, u64)> {
-    let (folder, file) = path.split_once('/')?;
-    Some((folder.strip_prefix("dt=")?.parse().ok()?, number_of(file)?))
 }

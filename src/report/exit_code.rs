@@ -1,8 +1,8 @@
 //! What each exit code tells cron, Airflow and a person.
 
 use crate::bug;
+use crate::catalog::state::SpoiltInput;
 use crate::messages::{ConfigWrong, Held, LeaseLost, StoreFailed};
-use crate::record::state::SpoiltInput;
 use crate::stop::{SIGINT, Stopped};
 
 /// The code that the process ends with. `docs/` and README.md list them with the same words.

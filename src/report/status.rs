@@ -4,6 +4,7 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use crate::catalog::manifest::Skipped;
 use crate::days::readiness::Readiness;
 use crate::plan::{Action, Facts, PlannedDay};
 
@@ -27,7 +28,7 @@ pub struct DayStatus {
     /// Tables whose published files are gone or cut short.
     pub lost: Vec<String>,
     /// Tables and columns that lack an optional export.
-    pub skipped: Vec<super::manifest::Skipped>,
+    pub skipped: Vec<Skipped>,
     /// The run that wrote last.
     pub run_id: Option<String>,
     /// In words.

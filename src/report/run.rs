@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::manifest::{Blocked, Skipped};
-use crate::exit_code::{self, ExitCode, GRAVEST_FIRST};
+use super::exit_code::{self, ExitCode, GRAVEST_FIRST};
+use crate::catalog::manifest::{Blocked, Skipped};
 use crate::exports::quarantine::Accounting;
 use crate::messages;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::contracts::{Stage, Table, tables::TABLES};
+use crate::contracts::{Table, tables::ROLLUPS};
 use crate::exports::quarantine::Accounting;
 
 /// `<results>/_runs/dt=YYYY-MM-DD/<commit number>.json`; the newest says what is published of the
@@ -56,11 +56,11 @@ impl Manifest {
         self.tables.contains_key(table.name)
     }
 
-    /// Whether the file of a table of this stage is gone.
-    pub fn has_lost(&self, stage: Stage) -> bool {
-        TABLES
+    /// Whether the file of a rollup is gone.
+    pub fn has_lost_rollup(&self) -> bool {
+        ROLLUPS
             .iter()
-            .any(|t| t.stage == stage && self.lost.iter().any(|lost| lost == t.name))
+            .any(|table| self.lost.iter().any(|lost| lost == table.name))
     }
 
     /// Whether the whole table is left out for want of an optional export.
@@ -131,6 +131,10 @@ pub struct SkippedSum {
 pub struct BlockedExports {
     /// Their fingerprint: unchanged exports need not be read again to know.
     pub inputs: String,
+    /// The program that gave the verdict; another one reads the exports again. Empty: version 0.2.0
+    /// or older.
+    #[serde(default)]
+    pub reader: String,
     /// Sorted by dataset.
     pub exports: Vec<Blocked>,
 }

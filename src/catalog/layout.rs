@@ -1,0 +1,131 @@
+//! Paths under the results; nothing else writes one down.
+//!
+//! ```text
+//! <table>/dt=YYYY-MM-DD/part-0.parquet, _SUCCESS     published tables
+//! _runs/dt=YYYY-MM-DD/<number>.json                  manifests, by commit
+//! _runs/commit_log/<number>.json                     commit records
+//! _locks/<number>.json                               leases, by fencing number
+//! _staging/<run id>/<day>/<path>                     files of a commit that is not in place yet
+//! _quarantine/<dataset>/dt=YYYY-MM-DD/part-0.parquet quarantined rows
+//! ```
+
+use chrono::NaiveDate;
+
+use crate::contracts::{Dataset, PART_FILE, SUCCESS_FILE, Table};
+
+/// The folder of manifests and of the commit log.
+pub const RUNS: &str = "_runs";
+/// The folder of commit records.
+pub const COMMIT_LOG: &str = "_runs/commit_log";
+/// The folder of lease files.
+pub const LOCKS: &str = "_locks";
+/// The folder of files that nobody sees yet.
+pub const STAGING: &str = "_staging";
+/// The folder of quarantined rows.
+pub const QUARANTINE: &str = "_quarantine";
+
+/// The published file of a table.
+pub fn part_path(table: &Table, day: NaiveDate) -> String {
+    format!("{}/{PART_FILE}", table.partition(day))
+}
+
+/// The mark beside the published file of a table.
+pub fn success_path(table: &Table, day: NaiveDate) -> String {
+    format!("{}/{SUCCESS_FILE}", table.partition(day))
+}
+
+/// The quarantined rows of a dataset.
+pub fn quarantine_path(dataset: &Dataset, day: NaiveDate) -> String {
+    format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day))
+}
+
+/// The manifest of a commit.
+pub fn manifest_path(day: NaiveDate, commit_number: u64) -> String {
+    format!("{RUNS}/dt={day}/{}", numbered(commit_number))
+}
+
+/// A record of the commit log.
+pub fn record_path(number: u64) -> String {
+    format!("{COMMIT_LOG}/{}", numbered(number))
+}
+
+/// The file of a lease.
+pub fn lock_path(fencing_number: u64) -> String {
+    format!("{LOCKS}/{}", numbered(fencing_number))
+}
+
+/// The staged files of a run.
+pub fn staging_of_run(run_id: &str) -> String {
+    format!("{STAGING}/{run_id}")
+}
+
+/// The staged files of one commit.
+pub fn staging_of_day(run_id: &str, day: NaiveDate) -> String {
+    format!("{STAGING}/{run_id}/{day}")
+}
+
+/// The folder of a table's published file; `None` for a path that is not a table's.
+pub fn table_folder(path: &str) -> Option<&str> {
+    path.rsplit_once('/')
+        .map(|(folder, _)| folder)
+        .filter(|folder| !folder.starts_with('_'))
+}
+
+/// Decimal with leading zeros, so that names sort as numbers do.
+fn numbered(number: u64) -> String {
+    format!("{number:010}.json")
+}
+
+/// The number in the name of a record, lease or manifest.
+pub fn number_of(file_name: &str) -> Option<u64> {
+    let digits = file_name.strip_suffix(".json")?;
+    (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
+/// The day and commit number of `dt=YYYY-MM-DD/<number>.json`, a path below [`RUNS`].
+pub fn manifest_of(path: &str) -> Option<(NaiveDate, u64)> {
+    let (folder, file) = path.split_once('/')?;
+    Some((day_of(folder)?, number_of(file)?))
+}
+
+/// The day of a partition's folder, `dt=YYYY-MM-DD`.
+pub fn day_of(folder: &str) -> Option<NaiveDate> {
+    folder.strip_prefix("dt=")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_numbers_are_read_as_they_are_written() {
+        let day = "2026-03-14".parse().unwrap();
+        assert_eq!(
+            manifest_path(day, 17),
+            "_runs/dt=2026-03-14/0000000017.json"
+        );
+        assert_eq!(
+            manifest_of("dt=2026-03-14/0000000017.json"),
+            Some((day, 17))
+        );
+        assert_eq!(number_of("12345678901.json"), Some(12_345_678_901));
+        for other in ["17.json", "000000001x.json", "0000000017.json.tmp"] {
+            assert_eq!(number_of(other), None, "{other}");
+        }
+        assert_eq!(manifest_of("commit_log/0000000017.json"), None);
+    }
+
+    #[test]
+    fn only_tables_have_a_folder_of_their_own() {
+        assert_eq!(
+            table_folder("shop_daily/dt=2026-03-14/part-0.parquet"),
+            Some("shop_daily/dt=2026-03-14")
+        );
+        assert_eq!(
+            table_folder("_quarantine/shops/dt=2026-03-14/part-0.parquet"),
+            None
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The metrics of the benchmark tables: which column of which table holds each.
+
+use super::ids::{RollupId, TableId, WindowId};
+
+/// One metric: its name, which is its column of `shop_daily`, and of `shop_period` if it is there.
+#[derive(Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    /// Of a daily distinct count: the column of `funnel_period` that is its mean over the days of a
+    /// period.
+    pub daily_average: Option<&'static str>,
+    /// A quotient. Every other metric is a sum or a count: it can be subtracted, and one peer can
+    /// dominate it.
+    pub is_ratio: bool,
+}
+
+impl Metric {
+    /// Its column in a table of benchmark values; `None` where the table does not hold it.
+    pub fn column_of(&self, table: TableId) -> Option<&'static str> {
+        match table {
+            TableId::Rollup(RollupId::ShopDaily) => Some(self.name),
+            TableId::Window(WindowId::ShopPeriod) if self.daily_average.is_none() => {
+                Some(self.name)
+            }
+            TableId::Window(WindowId::FunnelPeriod) => self.daily_average,
+            _ => None,
+        }
+    }
+}
+
+/// The columns of a table that hold values of metrics.
+pub fn metric_columns(table: TableId) -> impl Iterator<Item = &'static str> {
+    METRICS
+        .iter()
+        .filter_map(move |metric| metric.column_of(table))
+}
+
+const fn metric(name: &'static str) -> Metric {
+    Metric {
+        name,
+        daily_average: None,
+        is_ratio: false,
+    }
+}
+const fn ratio(name: &'static str) -> Metric {
+    Metric {
+        name,
+        daily_average: None,
+        is_ratio: true,
+    }
+}
+const fn distinct(name: &'static str, daily_average: &'static str) -> Metric {
+    Metric {
+        name,
+        daily_average: Some(daily_average),
+        is_ratio: false,
+    }
+}
+
+/// The metrics in the order of SPEC.md section 5.
+pub static METRICS: [Metric; 21] = [
+    metric("gmv"),
+    metric("orders"),
+    metric("sku_orders"),
+    metric("items_sold"),
+    distinct("customers", "avg_daily_customers"),
+    ratio("avg_order_value"),
+    metric("product_impressions"),
+    metric("product_clicks"),
+    ratio("ctr"),
+    ratio("ctor"),
+    ratio("add_to_cart_rate"),
+    metric("estimated_tiktok_contribution"),
+    distinct("unique_reach", "avg_unique_reach"),
+    distinct("unique_clicks", "avg_unique_clicks"),
+    metric("ad_spend"),
+    metric("ad_gross_revenue"),
+    ratio("ad_roi"),
+    metric("creator_new_videos"),
+    metric("creator_new_lives"),
+    metric("seller_new_videos"),
+    metric("seller_new_lives"),
+];

@@ -1,0 +1,410 @@
+//! One final day, from its rollups through the windows to a change that can be published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use anyhow::Result;
+use chrono::NaiveDate;
+
+use super::engine::RolledUp;
+use super::job::Job;
+use crate::catalog::manifest::{Manifest, PublishedBenchmark, Skipped, SkippedSum};
+use crate::contracts::datasets::DATASETS;
+use crate::contracts::sums::SumTooLarge;
+use crate::contracts::tables::{self, BENCHMARKS};
+use crate::contracts::{Dataset, Table, TableId, WindowId};
+use crate::days::readiness::DayExports;
+use crate::exports::DayRead;
+use crate::exports::quarantine::Accounting;
+use crate::exports::set_aside::SetAside;
+use crate::exports::snapshots::Snapshots;
+use crate::messages;
+use crate::plan::{self, Facts, ReadyDay, TableDecision, TableFacts};
+use crate::publish::parquet::TableWriter;
+use crate::publish::reader::DayTables;
+use crate::publish::{Change, TableFile};
+use crate::resources::Resources;
+use crate::rollups::tally::Tally;
+use crate::windows::{self, BenchmarkDay, WindowInputs};
+
+/// A day whose rollups are settled, while the tables over them are computed.
+pub(super) struct DayWork<'a> {
+    facts: &'a Facts<'a>,
+    pub exports: DayExports,
+    rollup_inputs: String,
+    /// The day as it is published.
+    newest: Option<Rc<Manifest>>,
+    /// With the tables of the day that are computed already.
+    tables: DayTables<'a>,
+    /// `None`: not read yet, because nothing was stale.
+    snapshots: Option<Snapshots>,
+    /// Tables and columns that lack an optional export, and tables with a sum that does not fit.
+    skipped: Vec<Skipped>,
+    unwritten: BTreeMap<&'static str, SkippedSum>,
+    /// Fingerprint of the inputs of each settled table.
+    inputs: BTreeMap<&'static str, String>,
+    /// Tables over the rollups that were stale.
+    computed: usize,
+    /// Whether the day differs from what is published, apart from tables.
+    is_changed: bool,
+    /// `None` where the rollups stay.
+    rolled_up: Option<RollUpRecord>,
+}
+
+/// What is published of a roll-up beside its tables.
+struct RollUpRecord {
+    quarantine: Vec<(&'static Dataset, Option<SetAside>)>,
+    accounts: Vec<Accounting>,
+    tally: Tally,
+}
+
+impl<'a> DayWork<'a> {
+    fn new(facts: &'a Facts<'a>, ready: ReadyDay, skipped: Vec<Skipped>) -> Result<Self> {
+        let ReadyDay { exports, inputs } = ready;
+        let mut work = DayWork {
+            facts,
+            newest: facts.manifest(exports.day)?,
+            tables: facts.tables(exports.day),
+            exports,
+            rollup_inputs: inputs,
+            snapshots: None,
+            skipped: vec![],
+            unwritten: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            computed: 0,
+            is_changed: false,
+            rolled_up: None,
+        };
+        skipped
+            .into_iter()
+            .for_each(|skipped| work.leave_out(skipped));
+        Ok(work)
+    }
+
+    /// A day whose rollups are published and fresh: it lacks what it lacked then.
+    pub fn of_published(facts: &'a Facts<'a>, ready: ReadyDay) -> Result<Self> {
+        let newest = facts.manifest(ready.exports.day)?;
+        let mut skipped = newest.map(|m| m.skipped.clone()).unwrap_or_default();
+        // Whether a sum of a window fits is found out again.
+        skipped.retain(|skipped| skipped.sum.is_none() || is_rollup(&skipped.table));
+        DayWork::new(facts, ready, skipped)
+    }
+
+    /// A day whose rollups a run would compute; `absent`: tables that it would not write.
+    pub fn announced(
+        facts: &'a Facts<'a>,
+        ready: ReadyDay,
+        absent: BTreeSet<&'static str>,
+    ) -> Result<Self> {
+        let mut work = DayWork::new(facts, ready, vec![])?;
+        work.tables.absent = absent;
+        Ok(work)
+    }
+
+    /// A day whose rollups were computed just now.
+    pub fn rolled_up(facts: &'a Facts<'a>, ready: ReadyDay, rolled_up: RolledUp) -> Result<Self> {
+        let RolledUp {
+            mut read,
+            daily,
+            too_large,
+            tally,
+            ..
+        } = rolled_up;
+        let skipped = skipped(&ready.exports, &read);
+        let mut work = DayWork::new(facts, ready, skipped)?;
+        work.snapshots = Some(read.snapshots);
+        work.rolled_up = Some(RollUpRecord {
+            quarantine: quarantine(&mut read.quarantine, DATASETS.to_vec()),
+            accounts: read.accounts,
+            tally,
+        });
+        for file in daily {
+            work.inputs
+                .insert(file.table.name, work.rollup_inputs.clone());
+            work.tables.add(file);
+        }
+        for sum in &too_large {
+            work.leave_out(left_out(work.exports.day, sum, work.rollup_inputs.clone()));
+        }
+        Ok(work)
+    }
+
+    /// The day as it was when it was decided about.
+    pub fn into_ready(self) -> ReadyDay {
+        ReadyDay {
+            exports: self.exports,
+            inputs: self.rollup_inputs,
+        }
+    }
+
+    /// Tables that are computed so far.
+    pub fn fresh_tables(&self) -> usize {
+        self.tables.fresh.len()
+    }
+
+    /// Tables over the rollups that were stale.
+    pub fn computed(&self) -> usize {
+        self.computed
+    }
+
+    pub fn count_computed(&mut self) {
+        self.computed += 1;
+    }
+
+    /// Whether the day has to be published anew.
+    pub fn is_changed(&self) -> bool {
+        self.computed > 0 || self.is_changed
+    }
+
+    /// Whether a table is not written for the day.
+    pub fn is_absent(&self, table: &Table) -> bool {
+        self.tables.absent.contains(table.name)
+    }
+
+    pub fn has_snapshots(&self) -> bool {
+        self.snapshots.is_some()
+    }
+
+    pub fn set_snapshots(&mut self, snapshots: Snapshots) {
+        self.snapshots = Some(snapshots);
+    }
+
+    /// Decides about a table over the rollups. One that is fresh, or that reads a table which is not
+    /// written, is settled; a stale one has to be computed next.
+    pub fn settle(&mut self, table: &'static Table) -> Result<TableDecision> {
+        let decision = plan::decide_table(
+            table,
+            &TableFacts {
+                exports: &self.exports,
+                first_campaign_day: self.first_campaign_day(),
+                tables: &self.tables,
+                newest: self.newest.as_deref(),
+                unwritten: &self.unwritten,
+                config: self.facts.config,
+            },
+        )?;
+        match &decision {
+            TableDecision::Stale { .. } => {}
+            TableDecision::Fresh { inputs } => {
+                self.inputs.insert(table.name, inputs.clone());
+                if let Some(skipped) = self.skipped_before(table) {
+                    self.leave_out(skipped);
+                }
+            }
+            TableDecision::Unwritten { read, sum } => {
+                let skipped = Skipped {
+                    table: table.name.into(),
+                    day: self.exports.day,
+                    columns: vec![],
+                    reason: messages::reads_unwritten(read).text().to_owned(),
+                    sum: Some(sum.clone()),
+                };
+                self.is_changed |= self.skipped_before(table).as_ref() != Some(&skipped);
+                self.leave_out(skipped);
+            }
+        }
+        Ok(decision)
+    }
+
+    /// Computes a window table. Where a sum does not fit, the table is left out.
+    pub fn compute_window(
+        &mut self,
+        id: WindowId,
+        inputs: String,
+        resources: &Resources,
+    ) -> Result<()> {
+        let (table, day) = (tables::window(id), self.exports.day);
+        self.count_computed();
+        self.inputs.insert(table.name, inputs.clone());
+        let none = Snapshots::default();
+        let computed = window_file(
+            id,
+            &WindowInputs {
+                day,
+                config: self.facts.config,
+                snapshots: self.snapshots.as_ref().unwrap_or(&none),
+                published: &self.tables,
+                rows_at_once: windows::rows_at_once(resources),
+                stop: &resources.stop,
+            },
+        );
+        match computed {
+            Ok(file) => self.tables.add(file),
+            Err(error) => {
+                let sum: SumTooLarge = error.downcast()?;
+                self.leave_out(left_out(day, &sum, inputs));
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes benchmark tables of the day itself, each with its inputs.
+    pub fn compute_benchmarks(
+        &mut self,
+        stale: Vec<(&'static Table, String)>,
+        resources: &Resources,
+    ) -> Result<()> {
+        let day = self.exports.day;
+        let own = BenchmarkDay {
+            day,
+            fallback_reason: None,
+        };
+        let wanted: Vec<&'static Table> = stale.iter().map(|(table, _)| *table).collect();
+        let files = benchmark_files(self.facts, resources, &wanted, day, &own, &self.tables)?;
+        files.into_iter().for_each(|file| self.tables.add(file));
+        for (table, inputs) in stale {
+            self.count_computed();
+            self.inputs.insert(table.name, inputs);
+        }
+        Ok(())
+    }
+
+    /// The change to publish.
+    pub fn into_change(mut self, job: &Job) -> Change {
+        let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
+        manifest.first_campaign_day = self.first_campaign_day();
+        manifest.rollup_inputs = Some(self.rollup_inputs);
+        manifest.skipped = self.skipped;
+        manifest.blocked = None;
+        let absent = self.tables.absent;
+        let has_benchmarks = BENCHMARKS.iter().all(|table| !absent.contains(table.name));
+        manifest.benchmark = has_benchmarks.then_some(PublishedBenchmark {
+            benchmark_day: self.exports.day,
+            fallback_reason: None,
+        });
+        let fresh = std::mem::take(&mut self.tables.fresh).into_values();
+        let absent = tables::all().filter(|table| absent.contains(table.name));
+        let mut change = Change::new(manifest, fresh, absent, &self.inputs);
+        if let Some(record) = self.rolled_up {
+            change.quarantine = record.quarantine;
+            change.manifest.datasets = record.accounts;
+            change.tally = Some(record.tally);
+        }
+        change
+    }
+
+    /// Of the day's oldest campaign; from the manifest until the snapshots are read, which are those
+    /// that it was written from.
+    fn first_campaign_day(&self) -> Option<NaiveDate> {
+        match &self.snapshots {
+            Some(snapshots) => snapshots.first_campaign_day(),
+            None => self.newest.as_ref().and_then(|m| m.first_campaign_day),
+        }
+    }
+
+    /// A table as the published day lacks it because of a sum.
+    fn skipped_before(&self, table: &Table) -> Option<Skipped> {
+        self.newest.as_ref()?.skipped_sum(table).cloned()
+    }
+
+    /// The table is not written, or its columns are null.
+    fn leave_out(&mut self, skipped: Skipped) {
+        if let (true, Some(table)) = (skipped.columns.is_empty(), tables::table(&skipped.table)) {
+            self.tables.absent.insert(table.name);
+            if let Some(sum) = &skipped.sum {
+                self.unwritten.insert(table.name, sum.clone());
+            }
+        }
+        self.skipped.push(skipped);
+    }
+}
+
+fn is_rollup(table: &str) -> bool {
+    tables::table(table).is_some_and(|table| matches!(table.id, TableId::Rollup(_)))
+}
+
+fn left_out(day: NaiveDate, sum: &SumTooLarge, inputs: String) -> Skipped {
+    Skipped {
+        table: sum.table.into(),
+        day,
+        columns: vec![],
+        reason: messages::sum_too_large(sum).to_string(),
+        sum: Some(SkippedSum {
+            column: sum.column.into(),
+            shop_id: sum.shop_id,
+            inputs,
+        }),
+    }
+}
+
+/// Tables and columns that lack an optional export, and why it is absent.
+fn skipped(exports: &DayExports, read: &DayRead) -> Vec<Skipped> {
+    let mut skipped = Vec::new();
+    for table in tables::all() {
+        let whole = table.needs.iter().map(|id| (*id, vec![]));
+        let columns = table.columns_that_need();
+        let mut absent = whole
+            .chain(columns)
+            .filter(|(export, _)| !read.snapshots.has(export.name()))
+            .peekable();
+        // Of a table that is not written, its columns are not listed.
+        let is_whole = absent.peek().is_some_and(|(_, columns)| columns.is_empty());
+        for (export, columns) in absent.take(if is_whole { 1 } else { usize::MAX }) {
+            skipped.push(Skipped {
+                table: table.name.into(),
+                day: exports.day,
+                columns: columns.into_iter().map(str::to_owned).collect(),
+                reason: why_absent(export.name(), read),
+                sum: None,
+            });
+        }
+    }
+    skipped
+}
+
+fn why_absent(dataset: &str, read: &DayRead) -> String {
+    let mut defects = read.defects.iter();
+    match defects.find(|(broken, _)| broken.name == dataset) {
+        Some((_, defect)) => format!("{dataset} {}", defect.reason()),
+        None => format!("{dataset} is not final"),
+    }
+}
+
+/// The quarantined rows of each dataset; `None` where all its rows are fine.
+pub(super) fn quarantine(
+    set_aside: &mut Vec<(&'static Dataset, SetAside)>,
+    datasets: Vec<&'static Dataset>,
+) -> Vec<(&'static Dataset, Option<SetAside>)> {
+    let mut rows: BTreeMap<&str, SetAside> = set_aside
+        .drain(..)
+        .map(|(dataset, rows)| (dataset.name, rows))
+        .collect();
+    let of_each = datasets.into_iter();
+    of_each
+        .map(|dataset| (dataset, rows.remove(dataset.name)))
+        .collect()
+}
+
+fn window_file(id: WindowId, inputs: &WindowInputs) -> Result<TableFile> {
+    let mut writer = TableWriter::new(tables::window(id), inputs.day, inputs.stop)?;
+    windows::window_table(id, inputs, &mut |rows| writer.push(&rows))?;
+    writer.finish()
+}
+
+/// Benchmark tables as files of `day`, computed from the tables of the benchmark day.
+pub(super) fn benchmark_files(
+    facts: &Facts,
+    resources: &Resources,
+    tables: &[&'static Table],
+    day: NaiveDate,
+    benchmark: &BenchmarkDay,
+    published: &DayTables,
+) -> Result<Vec<TableFile>> {
+    let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
+    let mut writers = tables
+        .iter()
+        .map(|table| Ok((table.name, TableWriter::new(table, day, stop)?)))
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    windows::benchmark_tables(
+        benchmark,
+        facts.config,
+        published,
+        rows_at_once,
+        stop,
+        &mut |table, rows| match writers.get_mut(table.name) {
+            Some(writer) => writer.push(&rows),
+            None => Ok(()),
+        },
+    )?;
+    writers.into_values().map(TableWriter::finish).collect()
+}

@@ -1,0 +1,492 @@
+//! Hands that do: read, compute, publish, and report.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use bytesize::ByteSize;
+use chrono::NaiveDate;
+
+use super::ahead::Ahead;
+use super::day::{DayWork, benchmark_files, quarantine};
+use super::engine::{Engine, Reading, RolledUp, read_unchanged};
+use super::job::Job;
+use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step};
+use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark};
+use crate::contracts::datasets::DATASETS;
+use crate::contracts::tables::{BENCHMARKS, WINDOWS};
+use crate::contracts::{Dataset, Table, TableId};
+use crate::days::calendar::CivilDay;
+use crate::days::readiness::Readiness;
+use crate::exports::quarantine::Accounting;
+use crate::exports::{DayRead, Unused, read_day};
+use crate::plan::{self, Facts, ReadyDay, StandIn};
+use crate::publish::writer::Writer;
+use crate::publish::{self, Change};
+use crate::report::exit_code;
+use crate::report::page;
+use crate::report::run::{DatasetRead, FailedDay, Missing, Outcome, RunReport, Written};
+use crate::resources::Resources;
+
+/// Where the reports of a walk go.
+pub(super) enum Reports {
+    /// One report for the whole walk: that of this day.
+    OfOneDay(NaiveDate),
+    /// A report for each day of a range, and the days of it that failed.
+    OfEachDay {
+        days: BTreeMap<NaiveDate, RunReport>,
+        failed: BTreeMap<NaiveDate, FailedDay>,
+    },
+}
+
+/// Carries out the decisions of a walk.
+pub(super) struct Doing<'a> {
+    job: &'a Job,
+    facts: &'a Facts<'a>,
+    /// `None`: nothing is to be written.
+    writer: Option<&'a RefCell<Writer>>,
+    /// Rollups that are computed ahead.
+    ahead: Option<&'a Ahead>,
+    pub reports: Reports,
+    pub report: RunReport,
+    /// The report as it was before the current attempt.
+    before_attempt: RunReport,
+}
+
+impl<'a> Doing<'a> {
+    pub fn new(
+        job: &'a Job,
+        facts: &'a Facts<'a>,
+        writer: Option<&'a RefCell<Writer>>,
+        ahead: Option<&'a Ahead>,
+        reports: Reports,
+    ) -> Self {
+        let day = match &reports {
+            Reports::OfOneDay(day) => *day,
+            Reports::OfEachDay { .. } => NaiveDate::default(),
+        };
+        let report = RunReport::new(day);
+        Doing {
+            job,
+            facts,
+            writer,
+            ahead,
+            reports,
+            before_attempt: report.clone(),
+            report,
+        }
+    }
+
+    /// The day's share of the machine: a part where other days are rolled up at the same time.
+    fn resources(&self) -> &'a Resources {
+        self.ahead
+            .map_or(&self.job.resources, |ahead| &ahead.resources)
+    }
+
+    /// Nothing is published from exports that changed while they were read.
+    fn refuse_changed(&mut self, day: NaiveDate, datasets: &[&'static str]) {
+        self.warn(format!(
+            "{day}: {} changed while the run read it; nothing of the day is published, the next run reads it again",
+            datasets.join(", ")
+        ));
+    }
+
+    /// Stages and commits a change; tells whether it touches tables.
+    fn publish_change(&mut self, change: Change) -> Result<bool> {
+        let (job, day) = (self.job, change.manifest.day);
+        let mut writer = self
+            .writer
+            .context("nothing was to be written")?
+            .borrow_mut();
+        job.resources.stop.check()?;
+        let staging = writer.next_staging(day)?;
+        let staged = publish::stage(staging, &change, &job.resources.stop, || job.now())?;
+        job.resources.stop.check()?;
+        writer.commit(&staged)?;
+        self.facts.state.learn(staged.manifest);
+        let changed = change.files.len() + change.removed;
+        job.progress
+            .stage(day, "publish", &format!("{changed} files changed"));
+        self.report
+            .tables
+            .extend(change.files.iter().map(|file| Written {
+                day,
+                table: file.table.name.into(),
+                rows: file.rows,
+                bytes: file.bytes.len() as u64,
+                sha256: file.sha256.clone(),
+            }));
+        Ok(change.touches_tables())
+    }
+
+    /// Records that the exports are blocked; what was published of the day stays.
+    fn block(&mut self, ready: ReadyDay, mut read: DayRead) -> Result<BlockedExports> {
+        let (job, day) = (self.job, ready.exports.day);
+        let mut exports = Vec::new();
+        for (dataset, defect) in read.blocking(&job.config) {
+            self.warn(page::defect(day, dataset, defect, page::Role::Blocking));
+            exports.push(Blocked {
+                dataset: dataset.name.into(),
+                day,
+                reason: defect.reason(),
+                remedy: defect.remedy(),
+            });
+        }
+        exports.sort_by(|a, b| a.dataset.cmp(&b.dataset));
+        let mut manifest = job.next_manifest(day, self.facts.manifest(day)?.as_deref());
+        let blocked = plan::blocked_by(ready.inputs, exports);
+        manifest.blocked = Some(blocked.clone());
+        manifest.datasets = read.scoped_accounts().cloned().collect();
+        let mut change = Change::new(manifest, [], [], &BTreeMap::new());
+        let mut was_read = DATASETS.to_vec();
+        was_read.retain(|dataset| read.accounts.iter().any(|a| a.dataset == dataset.name));
+        change.quarantine = quarantine(&mut read.quarantine, was_read);
+        self.publish_change(change)?;
+        self.report.blocked.extend(blocked.exports.iter().cloned());
+        Ok(blocked)
+    }
+
+    fn report_read(&mut self, day: NaiveDate, read: &DayRead) {
+        let accounts = read.scoped_accounts().cloned();
+        let read = accounts.map(|account| DatasetRead { day, account });
+        self.report.datasets.extend(read);
+    }
+
+    fn report_missing(&mut self, day: NaiveDate, datasets: &[&str]) {
+        let missing = datasets.iter().map(|dataset| Missing {
+            dataset: (*dataset).into(),
+            day,
+        });
+        self.report.missing.extend(missing);
+    }
+
+    /// One warning for each optional export that is broken, and one for those that are not final.
+    fn warn_of_optional(&mut self, ready: &ReadyDay, read: &DayRead) {
+        let day = ready.exports.day;
+        for (dataset, defect) in &read.defects {
+            let told = page::defect(day, dataset, defect, page::Role::Optional);
+            self.warn(format!(
+                "{told}\n  optional: tables and columns that need it are left out"
+            ));
+        }
+        self.warn_of_quarantine(day, read);
+        let absent = ready.exports.not_final();
+        if !absent.is_empty() {
+            self.warn(format!(
+                "{day} not final: {}; tables and columns that need it are left out",
+                absent.join(", ")
+            ));
+        }
+    }
+
+    /// One line for each dataset with quarantined rows within the budget.
+    fn warn_of_quarantine(&mut self, day: NaiveDate, read: &DayRead) {
+        let bounds = CivilDay::new(day, self.job.config.time_zone).told();
+        for account in read.accounts.iter().filter(|a| a.rows_quarantined > 0) {
+            if read
+                .defects
+                .iter()
+                .any(|(broken, _)| broken.name == account.dataset)
+            {
+                continue;
+            }
+            self.warn(format!(
+                "{day} {}: {} of {} rows quarantined: {}",
+                account.dataset,
+                account.rows_quarantined,
+                account.rows_read,
+                account.reasons_told(&bounds)
+            ));
+        }
+    }
+
+    /// Lists the tables and columns that a day lacks. A table that a person has to mend is reported
+    /// on every run.
+    fn report_skipped(&mut self, day: NaiveDate, is_published: bool) -> Result<()> {
+        let Some(manifest) = self.facts.manifest(day)? else {
+            return Ok(());
+        };
+        if day == self.report.day || is_published {
+            for skipped in manifest.skipped.iter().filter(|s| s.sum.is_some()) {
+                self.warn(format!(
+                    "{day} {} is not written: {}",
+                    skipped.table, skipped.reason
+                ));
+            }
+        }
+        self.report.skipped.extend(manifest.skipped.iter().cloned());
+        Ok(())
+    }
+
+    fn has_failed(&self, day: NaiveDate) -> bool {
+        self.report.days_failed.iter().any(|f| f.day == day)
+    }
+
+    pub fn warn(&mut self, warning: String) {
+        self.job.progress.warn(&warning);
+        self.report.warnings.push(warning);
+    }
+}
+
+impl<'a> Hands<'a> for Doing<'a> {
+    fn begin(&mut self, step: Step) -> Result<()> {
+        if let Reports::OfEachDay { .. } = self.reports {
+            self.report = RunReport::new(step.day);
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self) -> Result<()> {
+        self.job.resources.stop.check()?;
+        self.before_attempt = self.report.clone();
+        Ok(())
+    }
+
+    /// A run that was overtaken finds its staged files gone, or tables changed: that is the cause of
+    /// its failure.
+    fn check_after_failure(&mut self) -> Result<()> {
+        match self.writer {
+            Some(writer) => writer.borrow().check().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn retract(&mut self, _day: NaiveDate) {
+        self.report = self.before_attempt.clone();
+    }
+
+    fn wait(&mut self, day: NaiveDate, missing: &[&'static str]) {
+        let missing = format!("not final: {}", missing.join(", "));
+        self.job.progress.stage(day, "days", &missing);
+    }
+
+    fn known_blocked(&mut self, _day: NaiveDate, blocked: &BlockedExports) {
+        for export in &blocked.exports {
+            self.warn(page::still_blocked(export));
+        }
+        self.report.blocked.extend(blocked.exports.iter().cloned());
+    }
+
+    fn roll_up(&mut self, ready: ReadyDay, _why: &'static str) -> Result<RollUp<'a>> {
+        let (job, day) = (self.job, ready.exports.day);
+        let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
+            Some(reading) => reading?,
+            None => roll_up(job, &ready, self.resources())?,
+        };
+        let rolled_up = match reading {
+            Reading::Whole(rolled_up) => rolled_up,
+            Reading::Changed(datasets) => {
+                self.refuse_changed(day, &datasets);
+                return Ok(RollUp::Ended(Own::Changed(datasets)));
+            }
+        };
+        let read = &rolled_up.read;
+        job.progress.stage(day, "exports", &rows_read(read));
+        self.report_read(day, read);
+        if read.blocking(&job.config).next().is_some() {
+            let blocked = self.block(ready, rolled_up.read)?;
+            return Ok(RollUp::Ended(Own::Blocked(blocked)));
+        }
+        self.warn_of_optional(&ready, read);
+        let spilled = match rolled_up.spilled_bytes {
+            0 => String::new(),
+            bytes => format!(
+                ", {} spilled to {}",
+                ByteSize(bytes),
+                job.resources.spill_folder.display()
+            ),
+        };
+        let work = DayWork::rolled_up(self.facts, ready, rolled_up)?;
+        let tables = work.fresh_tables();
+        job.progress
+            .stage(day, "rollups", &format!("{tables} tables{spilled}"));
+        Ok(RollUp::Ready(Box::new(work)))
+    }
+
+    fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots> {
+        let (job, resources) = (self.job, self.resources());
+        let reading = read_unchanged(&job.exports, &work.exports, resources, || {
+            read_day(
+                &job.exports,
+                &work.exports,
+                &job.config,
+                resources,
+                &is_behind_windows,
+                &mut Unused,
+            )
+        })?;
+        let day = work.exports.day;
+        let read = match reading {
+            Reading::Whole(read) => read,
+            Reading::Changed(datasets) => {
+                self.refuse_changed(day, &datasets);
+                return Ok(Snapshots::Changed(datasets));
+            }
+        };
+        if !read.defects.is_empty() {
+            return Ok(Snapshots::Broken);
+        }
+        self.report_read(day, &read);
+        work.set_snapshots(read.snapshots);
+        Ok(Snapshots::Read)
+    }
+
+    fn window(
+        &mut self,
+        work: &mut DayWork<'a>,
+        table: &'static Table,
+        inputs: Option<String>,
+        _why: String,
+    ) -> Result<()> {
+        let TableId::Window(id) = table.id else {
+            return Ok(());
+        };
+        work.compute_window(id, inputs.context(ANNOUNCED)?, self.resources())
+    }
+
+    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()> {
+        let stale = stale
+            .into_iter()
+            .map(|stale| Ok((stale.table, stale.inputs.context(ANNOUNCED)?)))
+            .collect::<Result<_>>()?;
+        work.compute_benchmarks(stale, self.resources())
+    }
+
+    fn publish(&mut self, work: DayWork<'a>) -> Result<bool> {
+        let (job, day) = (self.job, work.exports.day);
+        let computed = work.computed();
+        job.progress
+            .stage(day, "windows", &format!("{computed} tables"));
+        self.publish_change(work.into_change(job))
+    }
+
+    fn own_ended(&mut self, step: Step, own: &Own) -> Result<()> {
+        let day = step.day;
+        let outcome = match own {
+            Own::Computed { wrote: true } => Outcome::Published,
+            Own::Computed { wrote: false } | Own::UpToDate => Outcome::UpToDate,
+            Own::NotFinal(_) | Own::Changed(_) => Outcome::NotFinal,
+            Own::Blocked(_) => Outcome::Blocked,
+        };
+        if day == self.report.day {
+            self.report.outcome = outcome;
+            if let Own::NotFinal(missing) | Own::Changed(missing) = own {
+                self.report_missing(day, missing);
+            }
+        }
+        match outcome {
+            Outcome::Published | Outcome::UpToDate => {
+                self.report_skipped(day, outcome == Outcome::Published)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn stand_in(&mut self, day: NaiveDate, stand_in: StandIn) -> Result<()> {
+        let (job, benchmark) = (self.job, stand_in.benchmark);
+        let of = format!("benchmarks of {} stand in", benchmark.day);
+        job.progress.stage(day, "windows", &of);
+        let tables = self.facts.tables(benchmark.day);
+        let (facts, resources) = (self.facts, self.resources());
+        let files = benchmark_files(facts, resources, &BENCHMARKS, day, &benchmark, &tables)?;
+        let newest = self.facts.manifest(day)?;
+        let manifest = job.next_manifest(day, newest.as_deref());
+        let mut change = Change::new(manifest, files, [], &stand_in.inputs);
+        change.manifest.benchmark = Some(PublishedBenchmark {
+            benchmark_day: benchmark.day,
+            fallback_reason: benchmark.fallback_reason,
+        });
+        self.publish_change(change).map(drop)
+    }
+
+    fn nothing_stands_in(&mut self, day: NaiveDate, before: NaiveDate) -> Result<()> {
+        if day == self.report.day
+            && let Readiness::NotYet(missing) = self.facts.readiness(before)?
+        {
+            self.report_missing(before, &missing);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, step: Step) -> Result<()> {
+        let day = step.day;
+        if day == self.report.day {
+            let manifest = self.facts.manifest(day)?;
+            let benchmark = manifest.and_then(|m| m.benchmark.clone());
+            let report = &mut self.report;
+            report.is_fallback = benchmark
+                .as_ref()
+                .is_some_and(|b| b.fallback_reason.is_some());
+            report.benchmark_day = benchmark.map(|b| b.benchmark_day);
+            if report.outcome == Outcome::NotFinal && report.is_fallback {
+                report.outcome = Outcome::Fallback;
+            }
+        }
+        if let Reports::OfEachDay { days, .. } = &mut self.reports {
+            let report = self.report.clone();
+            match days.get_mut(&day) {
+                Some(before) => before.follow(report),
+                None if step.role == Role::ReportDay || report.is_news() => {
+                    days.insert(day, report);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, day: NaiveDate, error: anyhow::Error) -> Result<()> {
+        let is_known = self.has_failed(day);
+        if !is_known {
+            let text = exit_code::text_of(&error);
+            self.job.progress.failed(&format!("{day}: {text}"));
+        }
+        if day == self.report.day {
+            self.report.fail(&error);
+            if let Reports::OfEachDay { days, failed } = &mut self.reports {
+                days.remove(&day);
+                failed.insert(day, FailedDay::new(day, &error));
+            }
+        } else if !is_known {
+            self.report.days_failed.push(FailedDay::new(day, &error));
+        }
+        // A commit of the day is brought to its end, and known from then on.
+        if let Some(writer) = self.writer {
+            writer.borrow_mut().settle_doubts()?;
+        }
+        self.facts.state.renew()
+    }
+
+    fn step_done(&mut self, _step: Step) {
+        self.job.progress.day_done();
+    }
+}
+
+/// An error that no run can have: only a plan announces tables.
+const ANNOUNCED: &str = "a table that is only announced";
+
+/// Rolls up a day whose exports stay as they are.
+pub(super) fn roll_up(
+    job: &Job,
+    ready: &ReadyDay,
+    resources: &Resources,
+) -> Result<Reading<RolledUp>> {
+    read_unchanged(&job.exports, &ready.exports, resources, || {
+        job.engine().roll_up(&ready.exports, resources)
+    })
+}
+
+/// Whether a dataset is a snapshot that a window reads, or decides which of its rows are in scope.
+fn is_behind_windows(dataset: &Dataset) -> bool {
+    let mut behind = WINDOWS.into_iter().flat_map(plan::snapshots_behind);
+    behind.any(|id| id.name() == dataset.name)
+}
+
+fn rows_read(read: &DayRead) -> String {
+    let sum = |rows: fn(&Accounting) -> u64| read.accounts.iter().map(rows).sum::<u64>();
+    format!(
+        "{} rows read, {} quarantined",
+        sum(|a| a.rows_read),
+        sum(|a| a.rows_quarantined)
+    )
+}

@@ -1,0 +1,107 @@
+//! The engine seam: a ready day's exports in, daily tables with accounts, quarantine and tally out.
+
+use anyhow::{Context, Result};
+
+use crate::config::Config;
+use crate::contracts::sums::SumTooLarge;
+use crate::days::calendar::CivilDay;
+use crate::days::readiness::{DayExports, changed_since};
+use crate::exports::{DayRead, read_day};
+use crate::publish::TableFile;
+use crate::resources::Resources;
+use crate::rollups::{self, Rows, tally::Tally};
+use crate::store::Store;
+
+/// Computes the daily tables of one day from its exports. It sees no path of a result and no clock.
+pub trait Engine: Sync {
+    /// # Errors
+    /// When the store fails. A broken export is a defect of [`DayRead`].
+    fn roll_up(&self, exports: &DayExports, resources: &Resources) -> Result<RolledUp>;
+}
+
+/// The result of rolling up one day.
+#[derive(Default)]
+pub struct RolledUp {
+    /// Snapshots, accounts, quarantine and defects.
+    pub read: DayRead,
+    /// The daily tables; none where the day is blocked.
+    pub daily: Vec<TableFile>,
+    /// Sums that do not fit, of tables that are left out for that.
+    pub too_large: Vec<SumTooLarge>,
+    /// Totals over the used rows.
+    pub tally: Tally,
+    /// Rows that did not fit into memory.
+    pub spilled_bytes: u64,
+}
+
+/// The engine of this program: one pass in this process.
+pub struct LocalEngine<'a> {
+    pub exports: &'a Store,
+    pub config: &'a Config,
+}
+
+impl Engine for LocalEngine<'_> {
+    fn roll_up(&self, exports: &DayExports, resources: &Resources) -> Result<RolledUp> {
+        let resources = resources.counted_apart();
+        let mut rows = Rows::new(&resources);
+        let read = read_day(
+            self.exports,
+            exports,
+            self.config,
+            &resources,
+            &|_| true,
+            &mut rows,
+        )?;
+        if read.blocking(self.config).next().is_some() {
+            return Ok(RolledUp {
+                read,
+                ..RolledUp::default()
+            });
+        }
+        let civil = CivilDay::new(exports.day, self.config.time_zone);
+        let sums = rows
+            .into_sums()
+            .context("a day that is not blocked was read to its end")?;
+        let file = |table, rows| TableFile::new(table, exports.day, &resources.stop, &rows);
+        let tables = rollups::daily_tables(&sums, &read.snapshots, &civil, &resources, file)?;
+        let (mut daily, mut too_large) = (Vec::new(), Vec::new());
+        for table in tables {
+            match table {
+                Ok(file) => daily.push(file),
+                Err(sum) => too_large.push(sum),
+            }
+        }
+        Ok(RolledUp {
+            read,
+            daily,
+            too_large,
+            tally: sums.tally,
+            spilled_bytes: resources.spilled_bytes(),
+        })
+    }
+}
+
+/// A reading is worth something only if the exports stayed as they were.
+pub enum Reading<T> {
+    Whole(T),
+    /// Datasets that changed meanwhile, sorted.
+    Changed(Vec<&'static str>),
+}
+
+/// Reads exports, and then looks whether they are still those that were listed before.
+pub fn read_unchanged<T>(
+    store: &Store,
+    exports: &DayExports,
+    resources: &Resources,
+    read: impl FnOnce() -> Result<T>,
+) -> Result<Reading<T>> {
+    let read = read();
+    resources.stop.check()?;
+    let changed = changed_since(store, exports)?;
+    // A file that was replaced may also have failed to be read.
+    Ok(if changed.is_empty() {
+        Reading::Whole(read?)
+    } else {
+        Reading::Changed(changed)
+    })
+}

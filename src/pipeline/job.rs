@@ -1,0 +1,89 @@
+//! Everything that a command works with.
+
+use std::cell::RefCell;
+
+use anyhow::Result;
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+
+use super::engine::LocalEngine;
+use crate::catalog::commit_log::Owner;
+use crate::catalog::manifest::Manifest;
+use crate::config::Config;
+use crate::plan::Facts;
+use crate::progress::Progress;
+use crate::publish::writer::{Writer, Writers};
+use crate::resources::Resources;
+use crate::store::Store;
+
+/// One command's configuration, stores and share of the machine.
+pub struct Job {
+    pub config: Config,
+    pub exports: Store,
+    pub results: Store,
+    pub progress: Progress,
+    /// This process, as a writer.
+    pub owner: Owner,
+    pub clock: fn() -> DateTime<Utc>,
+    pub resources: Resources,
+}
+
+impl Job {
+    /// The facts that are known before any row is read.
+    pub fn facts(&self) -> Result<Facts<'_>> {
+        Facts::load(&self.exports, &self.results, &self.config)
+    }
+
+    /// The engine that computes daily tables.
+    pub(super) fn engine(&self) -> LocalEngine<'_> {
+        LocalEngine {
+            exports: &self.exports,
+            config: &self.config,
+        }
+    }
+
+    /// Takes the lease, and finishes the commit of an interrupted run.
+    pub fn writer(&self) -> Result<Writer> {
+        let tell = |line: &str| self.progress.warn(line);
+        let (owner, config) = (&self.owner, &self.config);
+        Writer::open(
+            &self.results,
+            owner,
+            config.single_writer,
+            self.clock,
+            &tell,
+        )
+    }
+
+    /// The lease, if there is something to write: `has_work`, or an interrupted commit. Without
+    /// work, nothing is written.
+    pub(super) fn open_writer(
+        &self,
+        facts: &Facts,
+        has_work: bool,
+    ) -> Result<Option<RefCell<Writer>>> {
+        if !has_work && Writers::find(&self.results)?.unfinished.is_none() {
+            return Ok(None);
+        }
+        let writer = self.writer()?;
+        // Another run may have published since.
+        facts.state.renew()?;
+        Ok(Some(RefCell::new(writer)))
+    }
+
+    pub(super) fn now(&self) -> String {
+        (self.clock)().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+
+    /// The manifest that follows a day's newest, before anything changes.
+    pub(super) fn next_manifest(&self, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
+        Manifest {
+            run_id: self.owner.run_id.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            day,
+            started_at: self.now(),
+            time_zone: self.config.time_zone.name().into(),
+            currency: self.config.currency.clone(),
+            ..newest.cloned().unwrap_or_default()
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The nightly run: the days of the lookback, and then the report day.
+
+use anyhow::Result;
+use chrono::{Days, NaiveDate};
+
+use super::announce::announce;
+use super::doing::{Doing, Reports};
+use super::job::Job;
+use super::out_of_reach::days_out_of_reach;
+use super::walk::{Role, Step, walk};
+use crate::days::calendar::days;
+use crate::plan::PlannedDay;
+use crate::report::run::RunReport;
+
+/// Catches up, computes, publishes. A day that fails does not keep the run from the days after it.
+///
+/// # Errors
+/// Those that keep the run from starting, or end it with all its days.
+pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
+    let first = day - Days::new(job.config.lookback_days.into());
+    let steps = steps(first, day);
+    let facts = job.facts()?;
+    facts.look_ahead(days(first, day));
+    let has_work = announce(&facts, &steps)?.iter().any(PlannedDay::has_work);
+    let writer = job.open_writer(&facts, has_work)?;
+    job.progress.start(steps.len() as u64);
+    let reports = Reports::OfOneDay(day);
+    let mut doing = Doing::new(job, &facts, writer.as_ref(), None, reports);
+    walk(&facts, &steps, &mut doing)?;
+    match days_out_of_reach(&facts, day, first) {
+        Ok(found) => found
+            .warnings()
+            .into_iter()
+            .for_each(|line| doing.warn(line)),
+        Err(error) => doing.warn(format!(
+            "days before the lookback were not looked at: {error:#}"
+        )),
+    }
+    Ok(doing.report)
+}
+
+fn steps(first: NaiveDate, day: NaiveDate) -> Vec<Step> {
+    let role = |each| match each == day {
+        true => Role::ReportDay,
+        false => Role::CatchUp,
+    };
+    days(first, day)
+        .map(|day| Step {
+            day,
+            role: role(day),
+        })
+        .collect()
+}

@@ -1,0 +1,120 @@
+//! Days before the lookback that a person should know of: no nightly run reaches them.
+
+use anyhow::Result;
+use chrono::NaiveDate;
+
+use super::announce::announce;
+use super::walk::{Role, Step};
+use crate::catalog::layout::day_of;
+use crate::days::calendar::six_months_before;
+use crate::plan::{Action, Facts, PlannedDay};
+
+/// The days of each kind, oldest first.
+#[derive(Default)]
+pub(super) struct OutOfReach {
+    /// Final and not published.
+    unpublished: Vec<NaiveDate>,
+    /// Known to be blocked.
+    blocked: Vec<NaiveDate>,
+    /// Published, and not what they would be now; with the reason of the oldest.
+    stale: Vec<NaiveDate>,
+    why_stale: Option<String>,
+    /// Cannot be looked at; with the reason of the oldest.
+    failed: Vec<NaiveDate>,
+    why_failed: Option<String>,
+}
+
+/// Looks at the days from six months before `day` until `first`, excluded.
+pub(super) fn days_out_of_reach(
+    facts: &Facts,
+    day: NaiveDate,
+    first: NaiveDate,
+) -> Result<OutOfReach> {
+    let mut found = facts.state.days();
+    if let Some(dataset) = facts.config.required.first() {
+        let folders = facts.exports.list_folders(dataset)?;
+        found.extend(folders.iter().filter_map(|folder| day_of(folder)));
+    }
+    // A day that is left out is reported as failed already.
+    found.retain(|found| {
+        *found >= six_months_before(day) && *found < first && !facts.state.is_left_out(*found)
+    });
+    found.sort_unstable();
+    found.dedup();
+    facts.look_ahead(found.iter().copied());
+    let mut out_of_reach = OutOfReach::default();
+    for day in found {
+        // Each day by itself: a stale day would announce every later one as stale.
+        let step = Step {
+            day,
+            role: Role::CatchUp,
+        };
+        for planned in announce(facts, &[step])?.iter().filter(|p| p.day == day) {
+            out_of_reach.add(facts, planned)?;
+        }
+    }
+    Ok(out_of_reach)
+}
+
+impl OutOfReach {
+    fn add(&mut self, facts: &Facts, planned: &PlannedDay) -> Result<()> {
+        let PlannedDay { day, why, .. } = planned;
+        if planned.action == Action::Fail {
+            self.failed.push(*day);
+            self.why_failed.get_or_insert_with(|| why.clone());
+            return Ok(());
+        }
+        let manifest = facts.manifest(*day)?;
+        let is_published = manifest.as_ref().is_some_and(|m| m.has_rollups());
+        let why_stale = match planned.action {
+            Action::Blocked => {
+                self.blocked.push(*day);
+                None
+            }
+            Action::Compute if !is_published => {
+                self.unpublished.push(*day);
+                None
+            }
+            Action::Compute | Action::Refresh => Some(why.clone()),
+            Action::Wait | Action::Fallback => manifest
+                .map(|m| m.lost.join(", "))
+                .filter(|lost| !lost.is_empty())
+                .map(|lost| format!("files are gone: {lost}")),
+            Action::Nothing | Action::Fail => None,
+        };
+        if let Some(why) = why_stale {
+            self.stale.push(*day);
+            self.why_stale.get_or_insert(why);
+        }
+        Ok(())
+    }
+
+    /// One line for each kind, with the command that mends it or tells more.
+    pub fn warnings(self) -> Vec<String> {
+        let backfill = "run: campaign-etl backfill";
+        let status = "see: campaign-etl status";
+        let why_stale = self.why_stale.unwrap_or_default();
+        let why_failed = self.why_failed.unwrap_or_default();
+        let kinds = [
+            (self.unpublished, "final and not published".into(), backfill),
+            (
+                self.stale,
+                format!("published and stale or lost ({why_stale})"),
+                backfill,
+            ),
+            (self.blocked, "blocked".into(), status),
+            (
+                self.failed,
+                format!("not to be looked at ({why_failed})"),
+                status,
+            ),
+        ];
+        let lines = kinds.into_iter().filter_map(|(days, how, command)| {
+            let (oldest, newest, count) = (days.first()?, days.last()?, days.len());
+            Some(format!(
+                "before the lookback, {count} days from {oldest} to {newest} are {how}; {command} --from {oldest} --to {newest}"
+            ))
+        });
+        lines.collect()
+    }
+}
