@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::{Emit, LONG_WINDOW_DAYS, Rows, SHORT_WINDOW_DAYS, WindowInputs};
+use super::inputs::{Emit, LONG_WINDOW_DAYS, Rows, SHORT_WINDOW_DAYS, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::{SHOP_DAILY, SKU_DAILY};
 use crate::days::calendar::trailing;
