@@ -13,8 +13,8 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use polars::prelude::*;
 
+use super::inputs::{Rows, WindowInputs};
 use super::periods::keys;
-use super::{Rows, WindowInputs};
 use crate::contracts::Table;
 
 /// How the daily values of a column become one.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
 use polars::prelude::{self as pl, DataFrame};
 
-use super::{PublishedTables, Rows};
+use super::inputs::{PublishedTables, Rows};
 use crate::config::Config;
 use crate::contracts::metrics::{METRICS, Metric, metric_columns};
 use crate::contracts::tables::{FUNNEL_PERIOD, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};

@@ -18,8 +18,8 @@ use std::rc::Rc;
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::PublishedTables;
 use super::candidates::{self, Candidates, Values};
+use super::inputs::PublishedTables;
 use super::summary::{Sample, Summary};
 use crate::config::{BenchmarkRules, Config};
 use crate::contracts::metrics::{METRICS, Metric};

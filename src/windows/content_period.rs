@@ -5,8 +5,8 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
+use super::inputs::{Emit, WindowInputs};
 use super::periods::{keys, periods, shop_ids};
-use super::{Emit, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::{CONTENT_DAILY, SHOP_DAILY};
 use crate::metrics;

@@ -4,8 +4,8 @@ use anyhow::Result;
 use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
+use super::inputs::{Emit, WindowInputs};
 use super::periods::{periods, shop_ids};
-use super::{Emit, WindowInputs};
 use crate::contracts::tables::SHOP_DAILY;
 use crate::metrics::ratio;
 

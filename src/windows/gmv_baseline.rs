@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use polars::prelude::*;
 
-use super::{Emit, Rows, WindowInputs};
+use super::inputs::{Emit, Rows, WindowInputs};
 use crate::columns;
 use crate::config::BaselineShops;
 use crate::contracts::tables::SHOP_DAILY;

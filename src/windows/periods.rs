@@ -4,7 +4,7 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use polars::prelude::*;
 
-use super::{Rows, WindowInputs};
+use super::inputs::{Rows, WindowInputs};
 use crate::contracts::Table;
 use crate::contracts::tables::{AD_HOURLY, CONTENT_DAILY, SHOP_DAILY, SHOP_PERIOD};
 use crate::days::calendar::{self, day_number};

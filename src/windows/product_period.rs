@@ -6,8 +6,8 @@ use anyhow::Result;
 use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
+use super::inputs::{Emit, WindowInputs};
 use super::periods::{Period, periods, shop_ids};
-use super::{Emit, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::PRODUCT_DAILY;
 use crate::metrics;

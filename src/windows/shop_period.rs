@@ -4,8 +4,8 @@ use anyhow::Result;
 use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
+use super::inputs::{Emit, WindowInputs};
 use super::periods::{Period, inner_join, periods};
-use super::{Emit, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::SHOP_DAILY;
 use crate::exports::snapshots::CampaignShop;

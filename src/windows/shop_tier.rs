@@ -4,8 +4,8 @@ use anyhow::Result;
 use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
+use super::inputs::{Emit, Rows, WindowInputs};
 use super::periods::{inner_join, shop_ids};
-use super::{Emit, Rows, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::{LONG_WINDOW_DAYS, SHOP_DAILY};
 use crate::days::calendar::trailing;

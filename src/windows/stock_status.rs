@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::{Emit, Rows, WindowInputs};
+use super::inputs::{Emit, Rows, WindowInputs};
 use crate::columns;
 use crate::contracts::tables::{LONG_WINDOW_DAYS, SHOP_DAILY, SHORT_WINDOW_DAYS, SKU_DAILY};
 use crate::days::calendar::trailing;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
-use super::{PublishedTables, Rows};
+use super::inputs::{PublishedTables, Rows};
 use crate::contracts::Table;
 use crate::stop::Stop;
 

@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::adding::{Adds, DailyRows};
+use super::inputs::{Emit, WindowInputs};
 use super::periods::{periods, shop_ids};
-use super::{Emit, WindowInputs};
 use crate::contracts::tables::SUB_CAMPAIGN_DAILY;
 use crate::metrics;
 
