@@ -1,6 +1,6 @@
-"""The nightly job as an Airflow 3 DAG: one task, the day it processes as its data interval, and exit codes as decisions.
+"""The nightly job as an Airflow 3 DAG with one task; it computes the day of its data interval.
 
-`run_date` as a parameter makes manual runs and retries name their day; the schedule's day is the data interval's first.
+Exit codes decide between retry and failure. The parameter `run_date` names another day for manual runs and their retries.
 """
 import pendulum
 from airflow.exceptions import AirflowFailException
@@ -22,14 +22,14 @@ with DAG(
 
     @task
     def run(params=None, data_interval_start=None):
-        """Exit 0 is done; 74, 75 and a run that was stopped are retried; a person is needed for anything else."""
+        """Exit 0 is success. 74, 75 and a stopped run are retried. Any other code needs a person."""
         import subprocess
 
         day = params["run_date"] or data_interval_start.in_timezone(ZONE).date().isoformat()
         code = subprocess.run(["campaign-etl", "--quiet", "run", "--day", day], cwd=HOME).returncode
-        # Negative: killed by that signal; 130 and 143: interrupted, terminated.
+        # Negative: killed by that signal. 130 and 143: ended by SIGINT and SIGTERM.
         if code in (74, 75, 130, 143) or code < 0:
-            raise RuntimeError(f"exit {code}: not final yet, the store failed, or stopped; Airflow retries")
+            raise RuntimeError(f"exit {code}: not final yet, store failed, or stopped; Airflow retries")
         if code != 0:
             raise AirflowFailException(f"exit {code}: a person is needed; see the log above")
 

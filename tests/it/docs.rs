@@ -1,6 +1,7 @@
-//! What the README and `--help` promise, held against the files and the code that they speak of.
+//! The README, the pages and `--help`, compared with the files and the code that they describe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use campaign_etl::contracts::tables;
 use campaign_etl::report::exit_code::ExitCode;
@@ -11,30 +12,120 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
+/// Every file below the folder whose name ends so, without what a build or a run makes.
+fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !matches!(name.as_str(), "target" | "results" | ".git") {
+            files.extend(files_below(&path, ending));
+        } else if name.ends_with(ending) {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 #[test]
-fn the_readme_shows_the_snippets_that_the_readers_run_the_job_file_and_the_crontab() {
-    let readme = read("README.md");
-    for path in [
-        "tests/readers/with_duckdb.sql",
-        "tests/readers/with_polars.py",
-        "tests/readers/with_pandas.py",
-        "tests/readers/with_spark.py",
-        "jobs/daily.toml",
-        "jobs/crontab.example",
+fn the_pages_show_the_snippets_that_the_readers_run_the_job_file_and_the_crontab() {
+    for (page, path) in [
+        ("docs/reading.md", "tests/readers/with_duckdb.sql"),
+        ("docs/reading.md", "tests/readers/with_polars.py"),
+        ("docs/reading.md", "tests/readers/with_pandas.py"),
+        ("docs/reading.md", "tests/readers/with_spark.py"),
+        ("docs/configuration.md", "jobs/daily.toml"),
+        ("docs/operations.md", "jobs/crontab.example"),
     ] {
         assert!(
-            readme.contains(read(path).trim()),
-            "README.md does not show {path} as it is"
+            read(page).contains(read(path).trim()),
+            "{page} does not show {path} as it is"
         );
     }
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 120, "README.md has {lines} lines");
+}
+
+#[test]
+fn every_relative_link_of_a_page_leads_to_a_file_and_a_heading() {
+    for page in files_below(root(), ".md") {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in links(&text) {
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let linked = match path {
+                "" => page.clone(),
+                path => page.parent().unwrap().join(path),
+            };
+            assert!(linked.exists(), "{}: {target}", page.display());
+            let is_there = heading.is_empty()
+                || headings(&std::fs::read_to_string(&linked).unwrap()).contains(heading);
+            assert!(is_there, "{}: {target}", page.display());
+        }
+    }
+}
+
+/// The targets of `[text](target)` that are not URLs.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once(')')?.0))
+        .filter(|target| !target.contains("://"))
+}
+
+/// The anchors of a page's headings, as GitHub forms them.
+fn headings(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| {
+            let words = line.trim_start_matches('#').trim().to_lowercase();
+            words
+                .replace(' ', "-")
+                .replace(|c: char| !c.is_alphanumeric() && c != '-' && c != '_', "")
+        })
+        .collect()
+}
+
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let code: String = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| files_below(&root().join(folder), ".rs"))
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    for page in files_below(root(), ".md") {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for name in text.split('`').filter(|quoted| is_test_name(quoted)) {
+            assert!(
+                code.contains(&format!("fn {name}(")),
+                "{} names {name}",
+                page.display()
+            );
+        }
+    }
+}
+
+/// Tests are named by sentences; columns and settings have fewer words.
+fn is_test_name(text: &str) -> bool {
+    let is_name = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    is_name && text.split('_').count() > 4
 }
 
 #[test]
 fn ci_runs_the_two_commands_of_the_readme() {
     let (readme, ci) = (read("README.md"), read(".ci/run"));
     for command in [
-        "cargo run --release -- run --day 2026-03-14",
-        "cargo test --release",
+        "cargo run --release --locked -- run --day 2026-03-14",
+        "cargo test --release --locked",
     ] {
         assert!(
             readme.contains(&format!("\n{command}\n")) && ci.contains(&format!("\n{command}\n")),
@@ -116,9 +207,9 @@ fn as_the_readme_writes(column: &str, value: &str) -> String {
 }
 
 #[test]
-fn readme_and_help_list_every_exit_code() {
+fn the_operations_page_and_help_list_every_exit_code() {
     use ExitCode::*;
-    let (readme, help) = (read("README.md"), etl(&["--help"]).stdout);
+    let (page, help) = (read("docs/operations.md"), etl(&["--help"]).stdout);
     for code in [
         Published,
         Usage,
@@ -132,8 +223,8 @@ fn readme_and_help_list_every_exit_code() {
     ] {
         let code = code as u8;
         assert!(
-            readme.contains(&format!("\n| {code} | ")),
-            "README.md does not list exit code {code}"
+            page.contains(&format!("\n| {code} | ")),
+            "docs/operations.md does not list exit code {code}"
         );
         assert!(
             help.contains(&format!("\n  {code:<4} ")),
@@ -165,19 +256,10 @@ fn every_direct_dependency_has_its_reason() {
 
 #[test]
 fn every_source_file_says_in_its_first_line_what_it_is() {
-    let mut folders = vec![
-        format!("{}/src", env!("CARGO_MANIFEST_DIR")),
-        format!("{}/tests/it", env!("CARGO_MANIFEST_DIR")),
-    ];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path.display().to_string());
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                assert!(text.starts_with("//! "), "{}", path.display());
-            }
+    for folder in ["src", "tests/it"] {
+        for file in files_below(&root().join(folder), ".rs") {
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(text.starts_with("//! "), "{}", file.display());
         }
     }
 }

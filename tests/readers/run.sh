@@ -1,5 +1,6 @@
 #!/bin/sh
-# Reads the results of the sample with DuckDB, Polars, pandas and Spark (Java 17 or later), and checks that they agree.
+# Reads the results of the sample with the snippets of docs/reading.md (DuckDB, Polars, pandas, and Spark where Java 17 or later is),
+# and checks that they agree.
 # Needs a built campaign-etl (CAMPAIGN_ETL, default target/release/campaign-etl) and Python 3.10 or later.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -33,6 +33,6 @@ export CAMPAIGN_ETL_TEST_S3=s3://test/results AWS_ENDPOINT=http://127.0.0.1:2133
     AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret AWS_VIRTUAL_HOSTED_STYLE_REQUEST=false
 cd "$root"
 [ $# -gt 0 ] || set -- stores:: kill:: together::
-cargo test --release --test it -- --nocapture "$@" 2>&1 | tee "$work/tests.log"
+cargo test --release --locked --test it -- --nocapture "$@" 2>&1 | tee "$work/tests.log"
 # A server that nobody asked anything of proves nothing.
 grep -q "S3" "$work/tests.log" && grep -q "^test result: ok" "$work/tests.log"
