@@ -1,0 +1,43 @@
+//! The answer of a command: the text for stdout and the exit code.
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Format, StrictnessArgs};
+use crate::pipeline::job::Job;
+use crate::report::exit_code::ExitCode;
+use crate::report::run::Strictness;
+
+/// What a command gives back: the text for stdout and the exit code.
+pub struct Answer {
+    pub stdout: String,
+    pub exit_code: ExitCode,
+}
+
+impl Answer {
+    /// The command did what it was asked to do.
+    pub(super) fn done(stdout: String) -> Answer {
+        Answer {
+            stdout,
+            exit_code: ExitCode::Published,
+        }
+    }
+}
+
+pub(super) fn to_json(document: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
+}
+
+/// The first and the last line on stderr.
+pub(super) fn announce(job: &Job, cli: &Cli, line: &str) {
+    tracing::info!("{line}");
+    if !cli.global.quiet && cli.global.log_format == Format::Text {
+        job.progress.line(line);
+    }
+}
+
+pub(super) fn strictness(args: &StrictnessArgs) -> Strictness {
+    Strictness {
+        strict: args.strict,
+        accept_fallback: args.accept_fallback,
+    }
+}

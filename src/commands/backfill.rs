@@ -1,0 +1,50 @@
+//! `backfill`: a range of days, and every later day that they make stale.
+
+use anyhow::Result;
+
+use super::answer::{Answer, announce, strictness, to_json};
+use super::plan::show_plan;
+use super::surroundings::{Surroundings, open_job};
+use crate::cli::{BackfillArgs, Cli, Format};
+use crate::pipeline::backfill::{self, Range};
+
+pub(super) fn backfill(
+    cli: &Cli,
+    args: &BackfillArgs,
+    surroundings: &Surroundings,
+) -> Result<Answer> {
+    let job = open_job(cli, surroundings)?;
+    let range = Range {
+        first: args.from,
+        last: args.to,
+        latest_first: args.latest_first,
+        parallel: args.parallel.into(),
+    };
+    if args.dry_run {
+        return show_plan(cli, &job, &backfill::plan(&job.facts()?, &range)?);
+    }
+    announce(
+        &job,
+        cli,
+        &format!(
+            "backfill {} to {}: {} -> {}",
+            args.from, args.to, job.exports.location, job.results.location
+        ),
+    );
+    let mut report = backfill::backfill(&job, &range)?;
+    job.progress.finish();
+    let strictness = strictness(&args.strictness);
+    for day in &mut report.days {
+        day.close(strictness);
+    }
+    announce(&job, cli, &report.summary(strictness));
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&report)?,
+        // One line a day; a range's tables would fill pages.
+        Format::Text => report.days.iter().map(|day| day.summary() + "\n").collect(),
+    };
+    Ok(Answer {
+        stdout,
+        exit_code: report.exit_code(strictness),
+    })
+}

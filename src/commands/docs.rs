@@ -1,0 +1,14 @@
+//! `docs`: prints a page of docs/ that is written from the source.
+
+use super::answer::Answer;
+use crate::cli::{DocsArgs, DocsPage};
+use crate::contracts::markdown;
+use crate::messages;
+
+pub(super) fn docs(args: &DocsArgs) -> Answer {
+    let page = match args.page {
+        DocsPage::Tables => markdown::page(),
+        DocsPage::Messages => messages::page(),
+    };
+    Answer::done(page)
+}

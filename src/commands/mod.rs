@@ -1,0 +1,54 @@
+//! Each command, from its arguments to what stdout gets and the exit code.
+
+mod answer;
+mod backfill;
+mod docs;
+mod generate;
+mod plan;
+mod run;
+mod status;
+mod surroundings;
+mod unlock;
+mod vacuum;
+mod validate;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::{Cli, Command};
+use crate::report::exit_code::{self, ExitCode};
+use crate::report::run::RunReport;
+pub use answer::Answer;
+pub use surroundings::Surroundings;
+
+/// Runs one command.
+pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
+    match &cli.command {
+        Command::Run(args) => run::run(cli, args, surroundings),
+        Command::Backfill(args) => backfill::backfill(cli, args, surroundings),
+        Command::Plan(args) => plan::plan(cli, args, surroundings),
+        Command::Status(args) => status::status(cli, args, surroundings),
+        Command::Unlock => unlock::unlock(cli, surroundings),
+        Command::Vacuum(args) => vacuum::vacuum(cli, args, surroundings),
+        Command::Validate(args) => validate::validate(cli, args, surroundings),
+        Command::Generate(args) => generate::generate(cli, args, surroundings),
+        Command::Docs(args) => Ok(docs::docs(args)),
+    }
+}
+
+/// The JSON document of a command that ended with an error. That of a run has the form of every
+/// report of a run.
+pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
+    let exit_code = exit_code::of_error(error);
+    let Command::Run(args) = &cli.command else {
+        return json!({ "error": exit_code::text_of(error), "exit_code": exit_code as u8 });
+    };
+    let mut report = RunReport::new(args.day.unwrap_or_default());
+    report.fail(error);
+    report.retry = matches!(exit_code, ExitCode::StoreFailed | ExitCode::TryLater);
+    let mut document = json!(report);
+    if args.day.is_none() {
+        document["day"] = serde_json::Value::Null;
+    }
+    document
+}

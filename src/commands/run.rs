@@ -1,0 +1,38 @@
+//! `run`: the nightly job.
+
+use anyhow::Result;
+
+use super::answer::{Answer, announce, strictness, to_json};
+use super::surroundings::{Surroundings, open_job, yesterday};
+use crate::cli::{Cli, Format, RunArgs};
+use crate::pipeline::night;
+use crate::report::page;
+
+pub(super) fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let job = open_job(cli, surroundings)?;
+    let day = args
+        .day
+        .unwrap_or_else(|| yesterday(&job.config, surroundings));
+    announce(
+        &job,
+        cli,
+        &format!(
+            "run for {day}: {} -> {}",
+            job.exports.location, job.results.location
+        ),
+    );
+    let mut report = night::run(&job, day)?;
+    job.progress.finish();
+    let exit_code = report.close(strictness(&args.strictness));
+    announce(&job, cli, &report.summary());
+    let lacks = report.absent_exports();
+    if args.strictness.strict && !lacks.is_empty() {
+        job.progress
+            .warn(&format!("{day}: --strict: {}", lacks.join(", ")));
+    }
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&report)?,
+        Format::Text => page::written(report.day, &report.tables),
+    };
+    Ok(Answer { stdout, exit_code })
+}

@@ -1,0 +1,115 @@
+//! The outside world of a command, and the job that is opened from it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use tokio::runtime::Handle;
+
+use crate::catalog::commit_log::Owner;
+use crate::cli::{Cli, Format};
+use crate::config::Config;
+use crate::messages;
+use crate::pipeline::job::Job;
+use crate::progress::{Display, Progress};
+use crate::resources::Resources;
+use crate::stop::Stop;
+use crate::store::{Access, Store};
+
+/// What the process has from outside; read in `main` and nowhere else.
+pub struct Surroundings {
+    pub clock: fn() -> DateTime<Utc>,
+    /// Credentials and settings of object stores.
+    pub environment: Vec<(String, String)>,
+    pub stderr_is_terminal: bool,
+    pub host: String,
+    pub process_id: u32,
+    /// Tells this process from any other with the same number and time.
+    pub nonce: u64,
+    /// Of the machine, or what its control group leaves of it.
+    pub memory_bytes: u64,
+    pub cores: usize,
+    pub temporary_folder: PathBuf,
+    pub stop: Stop,
+    pub runtime: Handle,
+}
+
+pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
+    let config = load_config(cli)?;
+    let open = |location: &str, access| {
+        Store::open(
+            location,
+            access,
+            &surroundings.environment,
+            surroundings.runtime.clone(),
+        )
+    };
+    let exports = open(&config.exports, Access::Read)?;
+    let results = open(&config.results, cli.command.access())?;
+    let Surroundings {
+        process_id, nonce, ..
+    } = surroundings;
+    let started_at = (surroundings.clock)().format("%Y%m%dT%H%M%S%.6fZ");
+    let owner = Owner {
+        run_id: format!("{started_at}-{process_id}-{:04x}", nonce & 0xffff),
+        host: surroundings.host.clone(),
+        pid: *process_id,
+        lease_seconds: config.lease_seconds,
+    };
+    let resources = resources(cli, &config, surroundings);
+    Ok(Job {
+        resources,
+        config,
+        exports,
+        results,
+        progress: Progress::new(display(cli, surroundings)),
+        owner,
+        clock: surroundings.clock,
+    })
+}
+
+/// What is asked for, or what there is: all cores, half of the memory, the system's folder for
+/// temporary files.
+pub(super) fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resources {
+    let memory_bytes = cli
+        .global
+        .memory_limit
+        .or(config.memory_limit_bytes)
+        .unwrap_or(surroundings.memory_bytes / 2);
+    Resources {
+        threads: cli.global.threads.map_or(surroundings.cores, usize::from),
+        memory_bytes,
+        spill_folder: config
+            .spill_folder
+            .clone()
+            .unwrap_or_else(|| surroundings.temporary_folder.clone()),
+        spilled_bytes: Arc::default(),
+        stop: surroundings.stop.clone(),
+    }
+}
+
+pub(super) fn load_config(cli: &Cli) -> Result<Config> {
+    let file = &cli.global.config;
+    let text =
+        std::fs::read_to_string(file).map_err(|e| messages::no_job_file(file.display(), e))?;
+    let config =
+        Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
+    config.with_locations(cli.global.exports.clone(), cli.global.results.clone())
+}
+
+pub(super) fn yesterday(config: &Config, surroundings: &Surroundings) -> NaiveDate {
+    (surroundings.clock)()
+        .with_timezone(&config.time_zone)
+        .date_naive()
+        - Days::new(1)
+}
+
+pub(super) fn display(cli: &Cli, surroundings: &Surroundings) -> Display {
+    match (cli.global.quiet, cli.global.log_format) {
+        (_, Format::Json) => Display::Logs,
+        (true, Format::Text) => Display::Quiet,
+        (false, Format::Text) if surroundings.stderr_is_terminal => Display::Bar,
+        (false, Format::Text) => Display::Lines,
+    }
+}

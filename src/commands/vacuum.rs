@@ -1,0 +1,37 @@
+//! `vacuum`: removes files beside the tables that nobody needs.
+
+use anyhow::Result;
+use chrono::Days;
+use serde_json::json;
+
+use super::answer::{Answer, to_json};
+use super::surroundings::{Surroundings, open_job};
+use crate::cli::{Cli, Format, VacuumArgs};
+use crate::publish::vacuum::find_superfluous;
+use crate::report::page;
+
+pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<Answer> {
+    let job = open_job(cli, surroundings)?;
+    let now = (surroundings.clock)();
+    let before = now - Days::new(args.older_than_days.into());
+    let mut found = find_superfluous(&job.results, now, before)?;
+    if !args.dry_run && !found.is_empty() {
+        let writer = job.writer()?;
+        // What the writer itself has tidied up already counts as removed; finishing a commit may
+        // have superseded more.
+        for more in find_superfluous(&job.results, now, before)? {
+            if !found.contains(&more) {
+                found.push(more);
+            }
+        }
+        for superfluous in &found {
+            job.resources.stop.check()?;
+            writer.check()?.remove(&superfluous.path)?;
+        }
+    }
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&json!({ "dry_run": args.dry_run, "removed": found }))?,
+        Format::Text => page::vacuumed(&found, args.dry_run),
+    };
+    Ok(Answer::done(stdout))
+}

@@ -1,0 +1,138 @@
+//! `validate`: checks the exports of days against their contracts; writes nothing.
+
+use anyhow::Result;
+use chrono::NaiveDate;
+use serde_json::json;
+
+use super::answer::{Answer, to_json};
+use super::surroundings::{Surroundings, load_config, resources, yesterday};
+use crate::cli::{Cli, Format, ValidateArgs};
+use crate::config::Config;
+use crate::days::calendar::days;
+use crate::days::readiness::{Readiness, check_day, check_location};
+use crate::exports::contract::Defect;
+use crate::exports::{Unused, read_day};
+use crate::report::exit_code::ExitCode;
+use crate::report::page;
+use crate::report::run::DatasetRead;
+use crate::resources::Resources;
+use crate::store::{Access, Store};
+
+pub(super) fn validate(
+    cli: &Cli,
+    args: &ValidateArgs,
+    surroundings: &Surroundings,
+) -> Result<Answer> {
+    let config = load_config(cli)?;
+    let store = Store::open(
+        &config.exports,
+        Access::Read,
+        &surroundings.environment,
+        surroundings.runtime.clone(),
+    )?;
+    check_location(&store)?;
+    let (first, last) = match (args.days.from, args.days.to) {
+        (Some(first), Some(last)) => (first, last),
+        _ => {
+            let day = args
+                .days
+                .day
+                .unwrap_or_else(|| yesterday(&config, surroundings));
+            (day, day)
+        }
+    };
+    let resources = resources(cli, &config, surroundings);
+    let mut exit_code = ExitCode::Published;
+    let (mut checked, mut text) = (Vec::new(), String::new());
+    for day in days(first, last) {
+        let found = validate_day(&store, &config, &resources, day, args.strict)?;
+        if exit_code != ExitCode::Blocked && found.exit_code != ExitCode::Published {
+            exit_code = found.exit_code;
+        }
+        text += &found.text;
+        checked.push(found.json);
+    }
+    let stdout = match cli.global.format {
+        Format::Json => to_json(&json!({ "days": checked }))?,
+        Format::Text => text,
+    };
+    Ok(Answer { stdout, exit_code })
+}
+
+/// What checking one day's exports gave.
+struct Validated {
+    exit_code: ExitCode,
+    json: serde_json::Value,
+    text: String,
+}
+
+fn validate_day(
+    store: &Store,
+    config: &Config,
+    resources: &Resources,
+    day: NaiveDate,
+    strict: bool,
+) -> Result<Validated> {
+    let exports = match check_day(store, day, &config.required)? {
+        Readiness::Ready(exports) => exports,
+        Readiness::NotYet(missing) => {
+            let text = format!("{day}: not final yet, waiting for {}\n", missing.join(", "));
+            let json = json!({ "day": day, "outcome": "not_final", "missing": missing });
+            return Ok(Validated {
+                exit_code: ExitCode::TryLater,
+                json,
+                text,
+            });
+        }
+    };
+    let read = read_day(store, &exports, config, resources, &|_| true, &mut Unused)?;
+    let blocked = read.blocking(config).next().is_some();
+    let absent = exports.not_final();
+    let lacks_optional = !absent.is_empty() || !read.defects.is_empty();
+    let exit_code = if blocked || (strict && lacks_optional) {
+        ExitCode::Blocked
+    } else {
+        ExitCode::Published
+    };
+    let datasets: Vec<DatasetRead> = read
+        .scoped_accounts()
+        .map(|account| DatasetRead {
+            day,
+            account: account.clone(),
+        })
+        .collect();
+    let mut text = page::datasets(&datasets) + "\n";
+    for (dataset, defect) in &read.defects {
+        text += &(page::defect(day, dataset, defect, page::Role::Checked) + "\n");
+    }
+    if !absent.is_empty() {
+        text += &format!(
+            "{day}: optional exports that are not final: {}\n",
+            absent.join(", ")
+        );
+    }
+    text += &format!(
+        "{day}: {}\n",
+        if blocked {
+            "blocked; a run would publish nothing of its own"
+        } else {
+            "a run can use it"
+        }
+    );
+    let defects: Vec<_> = read
+        .defects
+        .iter()
+        .map(|(dataset, defect)| {
+            let issues =
+                if let Defect::Contract(issues) = defect { issues.as_slice() } else { &[] };
+            json!({ "dataset": dataset.name, "day": day, "reason": defect.reason(), "issues": issues })
+        })
+        .collect();
+    let outcome = if blocked { "blocked" } else { "valid" };
+    let json = json!({ "day": day, "outcome": outcome, "datasets": datasets, "defects": defects, "not_final": absent });
+    Ok(Validated {
+        exit_code,
+        json,
+        text,
+    })
+}
