@@ -44,4 +44,6 @@ pub mod rollups;
 pub mod shuffle;
 pub mod stop;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod windows;

@@ -453,3 +453,329 @@ impl Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::manifest::{Blocked, PublishedBenchmark, Skipped};
+    use crate::contracts::tables::{SHOP_DAILY, SHOP_TIER};
+    use crate::testing::{Memory, manifest, march};
+
+    /// Exports of 13 and 14 March, and empty results.
+    struct World {
+        exports: Memory,
+        results: Memory,
+        config: Config,
+    }
+
+    impl World {
+        fn new() -> World {
+            let exports = Memory::new("exports");
+            exports.export(march(13));
+            exports.export(march(14));
+            World {
+                exports,
+                results: Memory::new("results"),
+                config: Config::parse("").unwrap(),
+            }
+        }
+
+        fn facts(&self) -> Facts<'_> {
+            Facts::load(&self.exports.store, &self.results.store, &self.config).unwrap()
+        }
+
+        /// The fingerprint of the rollups of a day.
+        fn inputs(&self, day: NaiveDate) -> String {
+            match decide(&self.facts(), day).unwrap() {
+                Decision::Compute(ready, _) | Decision::Refresh(ready) => ready.inputs,
+                Decision::Wait(_) | Decision::Blocked(_) => String::new(),
+            }
+        }
+    }
+
+    fn told(decision: Decision) -> String {
+        match decision {
+            Decision::Wait(missing) => format!("wait for {}", missing.join(", ")),
+            Decision::Blocked(blocked) => format!("blocked by {}", blocked.datasets().join(", ")),
+            Decision::Compute(_, why) => format!("compute: {why}"),
+            Decision::Refresh(_) => "refresh".into(),
+        }
+    }
+
+    #[test]
+    fn a_day_without_a_required_export_waits_for_it() {
+        let world = World::new();
+        let mark = "shops/dt=2026-03-14/_SUCCESS";
+        world.exports.store.remove(mark).unwrap();
+        let (facts, missing) = (world.facts(), "wait for shops");
+        assert_eq!(told(decide(&facts, march(14)).unwrap()), missing);
+        let none = "wait for campaign_shops, campaigns, order_lines, product_traffic, shops";
+        assert_eq!(told(decide(&facts, march(15)).unwrap()), none);
+    }
+
+    #[test]
+    fn an_optional_export_is_not_waited_for() {
+        let world = World::new();
+        let mark = "ad_hours/dt=2026-03-14/_SUCCESS";
+        world.exports.store.remove(mark).unwrap();
+        let decision = decide(&world.facts(), march(14)).unwrap();
+        assert_eq!(told(decision), "compute: final, not published");
+    }
+
+    #[test]
+    fn a_published_day_is_computed_for_the_reasons_that_its_manifest_gives() {
+        let world = World::new();
+        let inputs = world.inputs(march(14));
+        let mut fresh = manifest(march(14), 1);
+        world.results.publish(&mut fresh, &SHOP_DAILY, "x", &inputs);
+        fresh.rollup_inputs = Some(inputs.clone());
+        let blocked = BlockedExports {
+            inputs: "others".into(),
+            reader: READER.into(),
+            exports: vec![],
+        };
+        let cases = [
+            (fresh.clone(), "refresh"),
+            (
+                Manifest {
+                    rollup_inputs: None,
+                    ..fresh.clone()
+                },
+                "compute: final, not published",
+            ),
+            (
+                Manifest {
+                    rollup_inputs: Some("others".into()),
+                    ..fresh.clone()
+                },
+                "compute: its exports or settings changed since it was published",
+            ),
+            (
+                Manifest {
+                    blocked: Some(blocked),
+                    ..fresh.clone()
+                },
+                "compute: the exports that it was published from are back",
+            ),
+        ];
+        for (manifest, expected) in cases {
+            world.results.put_manifest(&manifest);
+            assert_eq!(told(decide(&world.facts(), march(14)).unwrap()), expected);
+        }
+        world.results.put_manifest(&fresh);
+        let mark = "shop_daily/dt=2026-03-14/_SUCCESS";
+        world.results.store.remove(mark).unwrap();
+        assert_eq!(
+            told(decide(&world.facts(), march(14)).unwrap()),
+            "compute: a published file is gone or cut short"
+        );
+    }
+
+    #[test]
+    fn a_verdict_holds_for_the_same_exports_and_the_same_program_only() {
+        let world = World::new();
+        let inputs = world.inputs(march(14));
+        let verdict = |inputs: &str, reader: &str| BlockedExports {
+            inputs: inputs.into(),
+            reader: reader.into(),
+            exports: vec![Blocked {
+                dataset: "shops".into(),
+                day: march(14),
+                reason: "has no row to use".into(),
+                remedy: String::new(),
+            }],
+        };
+        for (blocked, expected) in [
+            (verdict(&inputs, READER), "blocked by shops"),
+            (verdict("others", READER), "compute: final, not published"),
+            (verdict(&inputs, "older"), "compute: final, not published"),
+        ] {
+            world.results.put_manifest(&Manifest {
+                blocked: Some(blocked),
+                ..manifest(march(14), 1)
+            });
+            assert_eq!(told(decide(&world.facts(), march(14)).unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn other_exports_and_other_settings_are_other_inputs() {
+        let mut world = World::new();
+        let before = world.inputs(march(14));
+        assert_eq!(world.inputs(march(14)), before);
+        assert_ne!(world.inputs(march(13)), before, "of another day");
+        world.config = Config::parse("benchmark = { min_peers = 11 }").unwrap();
+        let other_setting = world.inputs(march(14));
+        assert_ne!(other_setting, before);
+        world.config = Config::parse("").unwrap();
+        world
+            .exports
+            .put("contents/dt=2026-03-14/part.parquet", "rows");
+        assert_ne!(world.inputs(march(14)), before);
+    }
+
+    #[test]
+    fn results_in_another_currency_are_refused() {
+        let world = World::new();
+        world.results.put_manifest(&Manifest {
+            currency: "EUR".into(),
+            ..manifest(march(14), 1)
+        });
+        let error = Facts::load(&world.exports.store, &world.results.store, &world.config);
+        assert!(error.err().unwrap().is::<messages::ConfigWrong>());
+    }
+
+    /// shop_tier of 14 March over published shop_daily.
+    fn tier(world: &World, unwritten: &BTreeMap<&'static str, SkippedSum>) -> TableDecision {
+        let facts = world.facts();
+        let Decision::Compute(ready, _) = decide(&facts, march(14)).unwrap() else {
+            panic!("computed")
+        };
+        let (tables, newest) = (facts.tables(march(14)), facts.manifest(march(14)).unwrap());
+        let table_facts = TableFacts {
+            exports: &ready.exports,
+            first_campaign_day: None,
+            tables: &tables,
+            newest: newest.as_deref(),
+            unwritten,
+            config: &world.config,
+        };
+        decide_table(&SHOP_TIER, &table_facts).unwrap()
+    }
+
+    fn inputs_and_why(decision: TableDecision) -> (String, String) {
+        match decision {
+            TableDecision::Fresh { inputs } => (inputs, "fresh".into()),
+            TableDecision::Stale { inputs, why } => (inputs.unwrap_or_default(), why),
+            TableDecision::Unwritten { read, sum } => (sum.inputs, format!("reads {read}")),
+        }
+    }
+
+    #[test]
+    fn a_table_is_stale_when_a_file_that_it_reads_is_another() {
+        let world = World::new();
+        let none = BTreeMap::new();
+        let mut of_14 = manifest(march(14), 2);
+        world.results.publish(&mut of_14, &SHOP_DAILY, "a", "x");
+        world.results.put_manifest(&of_14);
+        let (inputs, why) = inputs_and_why(tier(&world, &none));
+        assert_eq!(why, "shop_tier is not published");
+        world.results.publish(&mut of_14, &SHOP_TIER, "t", &inputs);
+        world.results.put_manifest(&of_14);
+        assert_eq!(
+            inputs_and_why(tier(&world, &none)),
+            (inputs.clone(), "fresh".into())
+        );
+        // Another day of its 30 is published.
+        let mut of_13 = manifest(march(13), 1);
+        world.results.publish(&mut of_13, &SHOP_DAILY, "b", "x");
+        world.results.put_manifest(&of_13);
+        let (with_13, why) = inputs_and_why(tier(&world, &none));
+        assert_eq!(why, "shop_tier was computed from other inputs");
+        // The same day with other bytes.
+        world.results.publish(&mut of_13, &SHOP_DAILY, "c", "x");
+        world.results.put_manifest(&of_13);
+        let (with_other_13, _) = inputs_and_why(tier(&world, &none));
+        assert!(with_13 != inputs && with_other_13 != with_13);
+    }
+
+    #[test]
+    fn a_table_that_was_left_out_for_a_sum_is_fresh_until_its_inputs_change() {
+        let world = World::new();
+        let none = BTreeMap::new();
+        let (inputs, _) = inputs_and_why(tier(&world, &none));
+        let sum = |inputs: &str| SkippedSum {
+            column: "trailing_gmv".into(),
+            shop_id: Some(7),
+            inputs: inputs.into(),
+        };
+        for (inputs, expected) in [
+            (inputs.as_str(), "fresh"),
+            ("others", "shop_tier is not published"),
+        ] {
+            world.results.put_manifest(&Manifest {
+                skipped: vec![Skipped {
+                    table: "shop_tier".into(),
+                    day: march(14),
+                    columns: vec![],
+                    reason: "too large".into(),
+                    sum: Some(sum(inputs)),
+                }],
+                ..manifest(march(14), 1)
+            });
+            assert_eq!(inputs_and_why(tier(&world, &none)).1, expected);
+        }
+        let unwritten = BTreeMap::from([("shop_daily", sum("its own"))]);
+        assert_eq!(
+            inputs_and_why(tier(&world, &unwritten)),
+            (inputs, "reads shop_daily".into())
+        );
+    }
+
+    #[test]
+    fn a_table_that_reads_an_announced_one_is_stale_with_inputs_to_come() {
+        let world = World::new();
+        let facts = world.facts();
+        facts.state.announce(SHOP_DAILY.id, march(13));
+        let Decision::Compute(ready, _) = decide(&facts, march(14)).unwrap() else {
+            panic!("computed")
+        };
+        let table_facts = TableFacts {
+            exports: &ready.exports,
+            first_campaign_day: None,
+            tables: &facts.tables(march(14)),
+            newest: None,
+            unwritten: &BTreeMap::new(),
+            config: &world.config,
+        };
+        let decision = decide_table(&SHOP_TIER, &table_facts).unwrap();
+        let why = "shop_tier reads shop_daily of 2026-03-13, which is computed first";
+        assert_eq!(inputs_and_why(decision), (String::new(), why.into()));
+    }
+
+    #[test]
+    fn a_stand_in_is_wanted_for_a_report_day_and_kept_fresh_elsewhere() {
+        let with = |fallback_reason: Option<&str>| Manifest {
+            benchmark: Some(PublishedBenchmark {
+                benchmark_day: march(13),
+                fallback_reason: fallback_reason.map(str::to_owned),
+            }),
+            ..manifest(march(14), 1)
+        };
+        let (own, stand_in) = (with(None), with(Some("shops")));
+        for (manifest, is_report_day, expected) in [
+            (None, true, true),
+            (None, false, false),
+            (Some(&own), true, false),
+            (Some(&stand_in), true, true),
+            (Some(&stand_in), false, true),
+        ] {
+            assert_eq!(wants_stand_in(manifest, is_report_day), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_stands_in_where_a_table_behind_the_benchmarks_is_missing() {
+        let world = World::new();
+        let resolved = |facts: &Facts| {
+            let reason = "shops".to_owned();
+            resolve_stand_in(facts, march(14), march(13), reason).unwrap()
+        };
+        assert!(resolved(&world.facts()).is_none());
+        let mut before = manifest(march(13), 1);
+        for read in BENCHMARKS[0].reads {
+            world.results.publish(&mut before, read.table, "x", "x");
+        }
+        world.results.put_manifest(&before);
+        let stand_in = resolved(&world.facts()).unwrap();
+        assert!(!stand_in.is_fresh && stand_in.benchmark.day == march(13));
+        // Published with these inputs, it is fresh.
+        let mut of_14 = manifest(march(14), 2);
+        for table in BENCHMARKS {
+            let inputs = &stand_in.inputs[table.name];
+            world.results.publish(&mut of_14, table, "x", inputs);
+        }
+        world.results.put_manifest(&of_14);
+        assert!(resolved(&world.facts()).unwrap().is_fresh);
+    }
+}

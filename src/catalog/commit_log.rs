@@ -160,3 +160,111 @@ pub fn greatest_manifest(results: &Store) -> Result<u64> {
     let numbers = listed.iter().filter_map(|entry| manifest_of(&entry.name));
     Ok(numbers.map(|(_, number)| number).max().unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Memory, manifest, march, noon, owner};
+
+    fn record(number: u64, commit: Option<Commit>, previous_commit: Option<u64>) -> Record {
+        Record {
+            number,
+            fencing_number: 1,
+            owner: owner("a"),
+            written_at: noon(),
+            previous_commit,
+            commit,
+        }
+    }
+
+    fn commit(number: u64) -> Commit {
+        let manifest = CommittedFile {
+            path: format!("_runs/dt=2026-03-14/{number:010}.json"),
+            bytes: 2,
+            sha256: sha256(b"{}"),
+        };
+        Commit {
+            day: march(14),
+            staging: "_staging/a/2026-03-14".into(),
+            files: vec![],
+            removed: vec![],
+            manifest,
+        }
+    }
+
+    #[test]
+    fn a_number_is_taken_once() {
+        for single_writer in [false, true] {
+            let memory = Memory::new("results");
+            let (mine, other) = (record(3, None, None), record(3, Some(commit(3)), None));
+            assert!(append(&memory.store, &mine, single_writer).unwrap());
+            assert!(!append(&memory.store, &other, single_writer).unwrap());
+            assert_eq!(read(&memory.store, 3).unwrap(), mine);
+        }
+    }
+
+    #[test]
+    fn a_record_whose_answer_was_lost_counts_as_written() {
+        let memory = Memory::new("results");
+        let mine = record(3, None, None);
+        assert!(append(&memory.store, &mine, true).unwrap());
+        assert!(append(&memory.store, &mine, true).unwrap());
+    }
+
+    #[test]
+    fn the_head_is_the_record_with_the_greatest_number() {
+        let memory = Memory::new("results");
+        assert_eq!(read_head(&memory.store).unwrap(), None);
+        for number in [9, 11, 10] {
+            append(&memory.store, &record(number, None, None), false).unwrap();
+        }
+        memory.put("_runs/commit_log/notes.txt", "not ours");
+        assert_eq!(read_head(&memory.store).unwrap().unwrap().number, 11);
+    }
+
+    #[test]
+    fn a_damaged_record_is_named() {
+        let memory = Memory::new("results");
+        memory.put(&record_path(4), "{");
+        let said = read_head(&memory.store).unwrap_err().to_string();
+        assert!(
+            said.contains("results/_runs/commit_log/0000000004.json"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_commit_is_unfinished_while_its_manifest_is_staged() {
+        let memory = Memory::new("results");
+        let head = record(6, None, Some(5));
+        append(&memory.store, &record(5, Some(commit(5)), None), false).unwrap();
+        append(&memory.store, &head, false).unwrap();
+        assert_eq!(find_unfinished(&memory.store, Some(&head)).unwrap(), None);
+        let staged = "_staging/a/2026-03-14/_runs/dt=2026-03-14/0000000005.json";
+        memory.put(staged, "{}");
+        let found = find_unfinished(&memory.store, Some(&head)).unwrap();
+        assert_eq!(found.unwrap().number, 5);
+        assert_eq!(find_unfinished(&memory.store, None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_is_in_place_with_its_own_bytes_only() {
+        let memory = Memory::new("results");
+        let manifest = commit(5).manifest;
+        assert!(!is_in_place(&memory.store, &manifest).unwrap());
+        memory.put(&manifest.path, "[]");
+        assert!(!is_in_place(&memory.store, &manifest).unwrap());
+        memory.put(&manifest.path, "{}");
+        assert!(is_in_place(&memory.store, &manifest).unwrap());
+    }
+
+    #[test]
+    fn the_greatest_number_of_a_manifest_is_found_among_all_days() {
+        let memory = Memory::new("results");
+        assert_eq!(greatest_manifest(&memory.store).unwrap(), 0);
+        memory.put_manifest(&manifest(march(14), 8));
+        memory.put_manifest(&manifest(march(15), 3));
+        append(&memory.store, &record(20, None, None), false).unwrap();
+        assert_eq!(greatest_manifest(&memory.store).unwrap(), 8);
+    }
+}

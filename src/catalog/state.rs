@@ -219,3 +219,109 @@ fn is_there(
     let size = |file: &str| sizes.get(&format!("{table}/dt={day}/{file}"));
     size(PART_FILE) == Some(&published.bytes) && size(SUCCESS_FILE).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::tables::{SHOP_DAILY, SKU_DAILY};
+    use crate::testing::{Memory, manifest, march};
+
+    /// Two tables of 13 March and one of 14 March.
+    fn published() -> Memory {
+        let memory = Memory::new("results");
+        let mut first = manifest(march(13), 2);
+        memory.publish(&mut first, &SHOP_DAILY, "shops", "x");
+        memory.publish(&mut first, &SKU_DAILY, "skus", "x");
+        memory.put_manifest(&first);
+        let mut second = manifest(march(14), 3);
+        memory.publish(&mut second, &SHOP_DAILY, "shops", "x");
+        memory.put_manifest(&second);
+        memory
+    }
+
+    fn shop_days(state: &State) -> Vec<NaiveDate> {
+        state
+            .published_days(&SHOP_DAILY, march(1), march(31))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_table_is_published_on_the_days_whose_manifest_lists_it() {
+        let memory = published();
+        let state = State::load(&memory.store).unwrap();
+        assert_eq!(state.days(), [march(13), march(14)]);
+        assert_eq!(shop_days(&state), [march(13), march(14)]);
+        let skus = state.published_days(&SKU_DAILY, march(1), march(31));
+        assert_eq!(skus.unwrap(), [march(13)]);
+        let one = state.published_days(&SHOP_DAILY, march(14), march(14));
+        assert_eq!(one.unwrap(), [march(14)]);
+        assert!(state.manifest(march(12)).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_newest_manifest_counts() {
+        let memory = published();
+        memory.put_manifest(&manifest(march(14), 4));
+        let state = State::load(&memory.store).unwrap();
+        assert_eq!(shop_days(&state), [march(13)]);
+        assert_eq!(state.manifest(march(14)).unwrap().unwrap().commit_number, 4);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_cut_short_or_without_its_mark_is_lost() {
+        for damage in ["part", "short", "mark"] {
+            let memory = published();
+            match damage {
+                "part" => memory
+                    .store
+                    .remove("shop_daily/dt=2026-03-13/part-0.parquet"),
+                "mark" => memory.store.remove("shop_daily/dt=2026-03-13/_SUCCESS"),
+                _ => memory
+                    .store
+                    .write("shop_daily/dt=2026-03-13/part-0.parquet", "shop"),
+            }
+            .unwrap();
+            let state = State::load(&memory.store).unwrap();
+            let manifest = state.manifest(march(13)).unwrap().unwrap();
+            assert_eq!(manifest.lost, ["shop_daily"], "{damage}");
+            assert!(manifest.has_lost_rollup());
+            assert_eq!(shop_days(&state), [march(14)]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_manifest_spoils_its_day_which_can_be_left_out() {
+        let memory = published();
+        memory.put("_runs/dt=2026-03-13/0000000002.json", "{");
+        let state = State::load(&memory.store).unwrap();
+        let error = state.manifest(march(13)).unwrap_err();
+        assert_eq!(error.downcast_ref::<SpoiltInput>().unwrap().day, march(13));
+        assert!(
+            error
+                .to_string()
+                .contains("results/_runs/dt=2026-03-13/0000000002.json")
+        );
+        assert!(state.leave_out(march(13)));
+        assert!(!state.leave_out(march(13)), "twice");
+        assert_eq!(shop_days(&state), [march(14)]);
+        // A run that publishes the day anew heals it.
+        state.learn(manifest(march(13), 9));
+        assert!(!state.is_left_out(march(13)));
+    }
+
+    #[test]
+    fn an_announced_table_counts_as_published_until_it_is_withdrawn() {
+        let memory = published();
+        let state = State::load(&memory.store).unwrap();
+        state.announce(SHOP_DAILY.id, march(15));
+        state.announce(SHOP_DAILY.id, march(13));
+        assert_eq!(shop_days(&state), [march(13), march(14), march(15)]);
+        assert!(state.is_announced(SHOP_DAILY.id, march(15)));
+        assert!(!state.is_announced(SKU_DAILY.id, march(15)));
+        state.withdraw(march(15));
+        assert_eq!(shop_days(&state), [march(13), march(14)]);
+        assert!(state.is_announced(SHOP_DAILY.id, march(13)));
+        state.withdraw_all();
+        assert!(!state.is_announced(SHOP_DAILY.id, march(13)));
+    }
+}

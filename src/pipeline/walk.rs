@@ -341,3 +341,308 @@ enum Tables {
     SnapshotsBroken,
     Ended(Own),
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::catalog::manifest::{Manifest, PublishedBenchmark};
+    use crate::config::Config;
+    use crate::messages;
+    use crate::testing::{Memory, manifest, march};
+
+    /// Hands that do nothing but write down what they are asked for.
+    #[derive(Default)]
+    struct Script {
+        log: Vec<String>,
+        /// Errors of `roll_up`, by day; each is given once.
+        errors: BTreeMap<NaiveDate, Vec<anyhow::Error>>,
+        blocked: BTreeSet<NaiveDate>,
+    }
+
+    impl Script {
+        fn say(&mut self, word: &str, day: NaiveDate) {
+            self.log.push(format!("{word} {}", day.format("%d")));
+        }
+    }
+
+    impl<'a> Hands<'a> for Script {
+        fn begin(&mut self, _step: Step) -> Result<()> {
+            Ok(())
+        }
+        fn attempt(&mut self) -> Result<()> {
+            Ok(())
+        }
+        fn check_after_failure(&mut self) -> Result<()> {
+            Ok(())
+        }
+        fn retract(&mut self, day: NaiveDate) {
+            self.say("retract", day);
+        }
+        fn wait(&mut self, day: NaiveDate, _missing: &[&'static str]) {
+            self.say("wait", day);
+        }
+        fn known_blocked(&mut self, day: NaiveDate, _blocked: &BlockedExports) {
+            self.say("blocked", day);
+        }
+        fn roll_up(&mut self, ready: ReadyDay, _why: &'static str) -> Result<RollUp<'a>> {
+            let day = ready.exports.day;
+            self.say("compute", day);
+            if let Some(error) = self.errors.get_mut(&day).and_then(Vec::pop) {
+                return Err(error);
+            }
+            if self.blocked.contains(&day) {
+                let blocked = plan::blocked_by(ready.inputs, vec![]);
+                return Ok(RollUp::Ended(Own::Blocked(blocked)));
+            }
+            Ok(RollUp::Ended(Own::Computed { wrote: true }))
+        }
+        fn read_snapshots(&mut self, _work: &mut DayWork<'a>) -> Result<Snapshots> {
+            Ok(Snapshots::Read)
+        }
+        fn window(
+            &mut self,
+            _work: &mut DayWork<'a>,
+            _table: &'static Table,
+            _inputs: Option<String>,
+            _why: String,
+        ) -> Result<()> {
+            Ok(())
+        }
+        fn benchmarks(&mut self, _: &mut DayWork<'a>, _: Vec<StaleBenchmark>) -> Result<()> {
+            Ok(())
+        }
+        fn publish(&mut self, _work: DayWork<'a>) -> Result<bool> {
+            Ok(true)
+        }
+        fn own_ended(&mut self, _step: Step, _own: &Own) -> Result<()> {
+            Ok(())
+        }
+        fn stand_in(&mut self, day: NaiveDate, _stand_in: StandIn) -> Result<()> {
+            self.say("stand in", day);
+            Ok(())
+        }
+        fn nothing_stands_in(&mut self, day: NaiveDate, _before: NaiveDate) -> Result<()> {
+            self.say("nothing stands in", day);
+            Ok(())
+        }
+        fn end(&mut self, step: Step) -> Result<()> {
+            self.say("end", step.day);
+            Ok(())
+        }
+        fn failed(&mut self, day: NaiveDate, _error: anyhow::Error) -> Result<()> {
+            self.say("failed", day);
+            Ok(())
+        }
+        fn step_done(&mut self, _step: Step) {}
+    }
+
+    /// Final exports of the days, and the results.
+    struct World {
+        exports: Memory,
+        results: Memory,
+        config: Config,
+    }
+
+    impl World {
+        fn new(days: &[u32]) -> World {
+            let exports = Memory::new("exports");
+            days.iter().for_each(|day| exports.export(march(*day)));
+            World {
+                exports,
+                results: Memory::new("results"),
+                config: Config::parse("").unwrap(),
+            }
+        }
+
+        /// Publishes the tables behind the benchmarks of a day.
+        fn publish(&self, day: u32) {
+            let mut manifest = manifest(march(day), 1);
+            for read in BENCHMARKS[0].reads {
+                self.results.publish(&mut manifest, read.table, "x", "x");
+            }
+            self.results.put_manifest(&manifest);
+        }
+
+        /// Walks the days, the last of them as the report day.
+        fn walk(&self, days: &[u32], script: &mut Script) -> Result<()> {
+            let facts =
+                Facts::load(&self.exports.store, &self.results.store, &self.config).unwrap();
+            let last = days.last();
+            let steps: Vec<Step> = days
+                .iter()
+                .map(|day| Step {
+                    day: march(*day),
+                    role: if Some(day) == last {
+                        Role::ReportDay
+                    } else {
+                        Role::CatchUp
+                    },
+                })
+                .collect();
+            walk(&facts, &steps, script)
+        }
+    }
+
+    fn failing(day: u32, error: anyhow::Error) -> Script {
+        Script {
+            errors: BTreeMap::from([(march(day), vec![error])]),
+            ..Script::default()
+        }
+    }
+
+    #[test]
+    fn days_are_walked_in_their_order_and_one_that_fails_does_not_stop_the_others() {
+        let world = World::new(&[12, 13, 14]);
+        let mut script = failing(13, anyhow!("a bug"));
+        world.walk(&[12, 13, 14], &mut script).unwrap();
+        let expected = [
+            "compute 12",
+            "end 12",
+            "compute 13",
+            "failed 13",
+            "compute 14",
+            "end 14",
+        ];
+        assert_eq!(script.log, expected);
+    }
+
+    #[test]
+    fn an_error_of_all_days_ends_the_walk() {
+        let world = World::new(&[12, 13]);
+        let mut script = failing(12, messages::lease_lost().into());
+        let error = world.walk(&[12, 13], &mut script).unwrap_err();
+        assert!(error.is::<messages::LeaseLost>());
+        assert_eq!(script.log, ["compute 12"]);
+    }
+
+    #[test]
+    fn a_spoilt_input_of_another_day_is_left_out_and_the_day_is_tried_again() {
+        let world = World::new(&[14]);
+        let spoilt = |day| SpoiltInput {
+            day: march(day),
+            error: messages::store_failed("read", "x", "y"),
+        };
+        let mut script = failing(14, spoilt(12).into());
+        world.walk(&[14], &mut script).unwrap();
+        assert_eq!(
+            script.log,
+            [
+                "compute 14",
+                "retract 14",
+                "failed 12",
+                "compute 14",
+                "end 14"
+            ]
+        );
+        // Of the day itself, or twice of the same day: the day fails.
+        let mut script = failing(14, spoilt(14).into());
+        world.walk(&[14], &mut script).unwrap();
+        assert_eq!(script.log, ["compute 14", "failed 14"]);
+        let mut script = failing(14, spoilt(12).into());
+        script
+            .errors
+            .insert(march(14), vec![spoilt(12).into(), spoilt(12).into()]);
+        world.walk(&[14], &mut script).unwrap();
+        assert_eq!(script.log.last().unwrap(), "failed 14");
+    }
+
+    #[test]
+    fn the_day_before_stands_in_for_a_report_day_that_is_not_final() {
+        let world = World::new(&[13]);
+        world.publish(13);
+        let mut script = Script::default();
+        world.walk(&[13, 14], &mut script).unwrap();
+        let expected = ["compute 13", "end 13", "wait 14", "stand in 14", "end 14"];
+        assert_eq!(script.log, expected);
+        // It is walked first where it is not among the days.
+        let mut script = Script::default();
+        world.walk(&[14], &mut script).unwrap();
+        let expected = ["wait 14", "compute 13", "stand in 14", "end 14"];
+        assert_eq!(script.log, expected);
+    }
+
+    #[test]
+    fn nothing_stands_in_for_a_day_to_catch_up_unless_something_stood_in_before() {
+        let world = World::new(&[12, 14]);
+        world.publish(12);
+        let mut script = Script::default();
+        world.walk(&[12, 13, 14], &mut script).unwrap();
+        let expected = [
+            "compute 12",
+            "end 12",
+            "wait 13",
+            "end 13",
+            "compute 14",
+            "end 14",
+        ];
+        assert_eq!(script.log, expected);
+        world.results.put_manifest(&Manifest {
+            benchmark: Some(PublishedBenchmark {
+                benchmark_day: march(12),
+                fallback_reason: Some("shops".into()),
+            }),
+            ..manifest(march(13), 2)
+        });
+        let mut script = Script::default();
+        world.walk(&[12, 13, 14], &mut script).unwrap();
+        assert!(
+            script.log.contains(&"stand in 13".to_owned()),
+            "{:?}",
+            script.log
+        );
+    }
+
+    #[test]
+    fn a_day_before_that_is_not_ready_or_fails_does_not_stand_in() {
+        let world = World::new(&[]);
+        world.exports.export(march(1));
+        let mut script = Script::default();
+        world.walk(&[14], &mut script).unwrap();
+        let expected = ["wait 14", "wait 13", "nothing stands in 14", "end 14"];
+        assert_eq!(script.log, expected);
+
+        let world = World::new(&[13]);
+        world.publish(13);
+        let mut script = Script {
+            blocked: BTreeSet::from([march(13)]),
+            ..Script::default()
+        };
+        world.walk(&[14], &mut script).unwrap();
+        let expected = ["wait 14", "compute 13", "nothing stands in 14", "end 14"];
+        assert_eq!(script.log, expected);
+
+        let mut script = failing(13, anyhow!("a bug"));
+        world.walk(&[14], &mut script).unwrap();
+        let expected = ["wait 14", "compute 13", "failed 13", "end 14"];
+        assert_eq!(script.log, expected);
+    }
+
+    #[test]
+    fn a_day_that_failed_is_not_caught_up_again() {
+        let world = World::new(&[13, 14]);
+        let facts = Facts::load(&world.exports.store, &world.results.store, &world.config).unwrap();
+        let step = |day, role| Step {
+            day: march(day),
+            role,
+        };
+        let steps = [
+            step(14, Role::ReportDay),
+            step(13, Role::ReportDay),
+            step(13, Role::CatchUp),
+            step(14, Role::CatchUp),
+        ];
+        let mut script = failing(14, anyhow!("a bug"));
+        walk(&facts, &steps, &mut script).unwrap();
+        let expected = [
+            "compute 14",
+            "failed 14",
+            "compute 13",
+            "end 13",
+            "compute 13",
+            "end 13",
+        ];
+        assert_eq!(script.log, expected);
+    }
+}

@@ -329,3 +329,127 @@ fn probe(results: &Store, owner: &Owner) -> Result<()> {
         Creation::Created => Err(messages::no_conditions(&results.location).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Memory, instant, manifest, march, noon, owner};
+
+    fn a_minute_later_less_a_second() -> DateTime<Utc> {
+        noon() + TimeDelta::seconds(59)
+    }
+
+    fn a_minute_later() -> DateTime<Utc> {
+        noon() + TimeDelta::seconds(60)
+    }
+
+    /// The record of a run that took the lease at noon and died before its first heartbeat.
+    fn died_at_noon(number: u64) -> Record {
+        Record {
+            number,
+            fencing_number: number,
+            owner: owner("dead"),
+            written_at: noon(),
+            previous_commit: None,
+            commit: None,
+        }
+    }
+
+    fn acquire(memory: &Memory, run_id: &str, clock: fn() -> DateTime<Utc>) -> Result<Lease> {
+        Ok(Lease::acquire(&memory.store, &owner(run_id), false, clock)?.0)
+    }
+
+    #[test]
+    fn a_live_lease_is_refused_to_others_and_a_released_one_is_taken_with_the_next_number() {
+        let memory = Memory::new("results");
+        let first = acquire(&memory, "first", noon).unwrap();
+        assert_eq!(first.fencing_number(), 1);
+        let refused = acquire(&memory, "second", noon).err().unwrap();
+        assert!(refused.is::<Held>(), "{refused}");
+        assert!(refused.to_string().contains("run first"), "{refused}");
+        drop(first);
+        let second = acquire(&memory, "second", noon).unwrap();
+        assert_eq!(second.fencing_number(), 2);
+    }
+
+    #[test]
+    fn a_dead_run_holds_the_lease_until_it_expires() {
+        let memory = Memory::new("results");
+        assert!(commit_log::append(&memory.store, &died_at_noon(1), false).unwrap());
+        let refused = acquire(&memory, "early", a_minute_later_less_a_second);
+        assert!(refused.err().unwrap().is::<Held>());
+        let taken = acquire(&memory, "late", a_minute_later).unwrap();
+        assert_eq!(taken.fencing_number(), 2);
+    }
+
+    #[test]
+    fn a_heartbeat_counts_for_a_lease_before_and_after_it() {
+        let mut holder = Holder {
+            fencing_number: 1,
+            owner: owner("a"),
+            acquired_at: noon(),
+            heartbeat_at: noon(),
+            released_at: None,
+        };
+        for (now, is_live) in [
+            ("2026-03-15T11:58:59Z", false),
+            ("2026-03-15T11:59:00Z", true),
+            ("2026-03-15T12:00:59Z", true),
+            ("2026-03-15T12:01:00Z", false),
+        ] {
+            assert_eq!(holder.is_live(instant(now)), is_live, "{now}");
+        }
+        holder.released_at = Some(noon());
+        assert!(!holder.is_live(noon()));
+    }
+
+    #[test]
+    fn a_run_that_was_overtaken_cannot_renew() {
+        let memory = Memory::new("results");
+        let lease = acquire(&memory, "slow", noon).unwrap();
+        assert!(lease.renew().unwrap());
+        assert!(commit_log::append(&memory.store, &died_at_noon(2), false).unwrap());
+        assert!(!lease.renew().unwrap());
+    }
+
+    #[test]
+    fn unlock_ends_an_expired_lease_and_no_other() {
+        let memory = Memory::new("results");
+        assert!(unlock(&memory.store, noon()).unwrap().is_none());
+        commit_log::append(&memory.store, &died_at_noon(1), false).unwrap();
+        let early = unlock(&memory.store, a_minute_later_less_a_second());
+        assert!(early.unwrap_err().is::<Held>());
+        let ended = unlock(&memory.store, a_minute_later()).unwrap().unwrap();
+        assert_eq!(ended.owner.run_id, "dead");
+        assert!(unlock(&memory.store, a_minute_later()).unwrap().is_none());
+        // Taken without waiting, also by a clock that is behind.
+        assert_eq!(acquire(&memory, "next", noon).unwrap().fencing_number(), 2);
+    }
+
+    #[test]
+    fn a_lost_log_does_not_bring_numbers_of_manifests_back() {
+        let memory = Memory::new("results");
+        memory.put_manifest(&manifest(march(14), 7));
+        assert_eq!(acquire(&memory, "next", noon).unwrap().fencing_number(), 8);
+    }
+
+    #[test]
+    fn older_lease_files_are_removed_and_the_released_one_says_when() {
+        let memory = Memory::new("results");
+        drop(acquire(&memory, "first", noon).unwrap());
+        drop(acquire(&memory, "second", noon).unwrap());
+        let locks: Vec<String> = memory.paths();
+        let locks: Vec<&str> = locks
+            .iter()
+            .filter(|path| path.starts_with(LOCKS))
+            .map(String::as_str)
+            .collect();
+        assert_eq!(locks, ["_locks/0000000002.json"]);
+        let head = commit_log::read_head(&memory.store).unwrap();
+        let holder = read_holder(&memory.store, head.as_ref()).unwrap().unwrap();
+        assert_eq!(
+            (holder.owner.run_id.as_str(), holder.released_at),
+            ("second", Some(noon()))
+        );
+    }
+}

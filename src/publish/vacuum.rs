@@ -143,3 +143,116 @@ fn is_of_0_1_0(path: &str) -> bool {
         .map(|(time, _)| time);
     time.is_some_and(|time| NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%S%.6f").is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::catalog::commit_log::{Commit, CommittedFile, append};
+    use crate::testing::{Memory, manifest, march, owner};
+
+    /// A log of three records: a lease, a commit, a lease; and a file of each kind.
+    fn results() -> Memory {
+        let memory = Memory::new("results");
+        for number in 1..=3 {
+            let record = Record {
+                number,
+                fencing_number: if number == 3 { 3 } else { 1 },
+                owner: owner("a"),
+                written_at: DateTime::UNIX_EPOCH,
+                previous_commit: (number == 3).then_some(2),
+                commit: (number == 2).then(|| commit(2)),
+            };
+            append(&memory.store, &record, false).unwrap();
+        }
+        for number in [1, 2] {
+            memory.put_manifest(&manifest(march(14), number));
+        }
+        for path in [
+            "_runs/dt=2026-03-14/20260315T090000.123456Z-4711.json",
+            "_runs/dt=2026-03-14/notes.txt",
+            "_locks/0000000001.json",
+            "_locks/0000000003.json",
+            "_staging/gone/2026-03-14/x",
+            "_quarantine/shops/dt=2026-03-14/part-0.parquet",
+            "shop_daily/dt=2026-03-14/part-0.parquet",
+        ] {
+            memory.put(path, "x");
+        }
+        memory
+    }
+
+    fn commit(number: u64) -> Commit {
+        let manifest = CommittedFile {
+            path: format!("_runs/dt=2026-03-14/{number:010}.json"),
+            bytes: 1,
+            sha256: "x".into(),
+        };
+        Commit {
+            day: march(14),
+            staging: "_staging/a/2026-03-14".into(),
+            files: vec![],
+            removed: vec![],
+            manifest,
+        }
+    }
+
+    fn found(memory: &Memory, before: DateTime<Utc>) -> Vec<(String, &'static str)> {
+        let now = Utc::now();
+        let found = find_superfluous(&memory.store, now, before).unwrap();
+        let mut found: Vec<_> = found.into_iter().map(|f| (f.path, f.why)).collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn everything_that_nobody_needs_is_found_and_nothing_else() {
+        let memory = results();
+        // Objects in memory are as old as this test.
+        let tomorrow = Utc::now() + TimeDelta::days(1);
+        let expected = [
+            ("_locks/0000000001.json", "an old lease"),
+            (
+                "_quarantine/shops/dt=2026-03-14/part-0.parquet",
+                "old quarantine",
+            ),
+            (
+                "_runs/commit_log/0000000001.json",
+                "an old record of the commit log",
+            ),
+            (
+                "_runs/dt=2026-03-14/0000000001.json",
+                "a superseded manifest",
+            ),
+            (
+                "_runs/dt=2026-03-14/20260315T090000.123456Z-4711.json",
+                "a superseded manifest",
+            ),
+            ("_staging/gone/2026-03-14/x", "staged and never committed"),
+        ];
+        let expected = expected.map(|(path, why)| (path.to_owned(), why));
+        assert_eq!(found(&memory, tomorrow), expected);
+    }
+
+    #[test]
+    fn recent_files_stay_but_for_staged_ones() {
+        let memory = results();
+        let yesterday = Utc::now() - TimeDelta::days(1);
+        let expected = [(
+            "_staging/gone/2026-03-14/x".to_owned(),
+            "staged and never committed",
+        )];
+        assert_eq!(found(&memory, yesterday), expected);
+    }
+
+    #[test]
+    fn the_staged_files_of_an_interrupted_commit_stay() {
+        let memory = results();
+        let staged = "_staging/a/2026-03-14/_runs/dt=2026-03-14/0000000002.json";
+        memory.put(staged, "x");
+        let tomorrow = Utc::now() + TimeDelta::days(1);
+        let found = found(&memory, tomorrow);
+        assert!(found.iter().all(|(path, _)| path != staged), "{found:?}");
+    }
+}

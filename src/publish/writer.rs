@@ -279,3 +279,198 @@ impl Writer {
         Ok(is_in_place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::contracts::Table;
+    use crate::contracts::arrow::empty;
+    use crate::contracts::tables::{SHOP_TIER, SKU_DAILY};
+    use crate::publish::{Change, TableFile, stage};
+    use crate::stop::Stop;
+    use crate::testing::{Memory, manifest, march, noon, owner};
+
+    const PUBLISHED: [&str; 5] = [
+        "_runs/dt=2026-03-14/0000000002.json",
+        "shop_tier/dt=2026-03-14/_SUCCESS",
+        "shop_tier/dt=2026-03-14/part-0.parquet",
+        "sku_daily/dt=2026-03-14/_SUCCESS",
+        "sku_daily/dt=2026-03-14/part-0.parquet",
+    ];
+
+    fn later() -> DateTime<Utc> {
+        noon() + TimeDelta::minutes(5)
+    }
+
+    fn open(memory: &Memory, run_id: &str, tell: &dyn Fn(&str)) -> Writer {
+        Writer::open(&memory.store, &owner(run_id), false, later, tell).unwrap()
+    }
+
+    fn file(table: &'static Table) -> TableFile {
+        let columns: Vec<_> = table.columns.iter().collect();
+        TableFile::new(
+            table,
+            march(14),
+            &Stop::default(),
+            &empty(&columns).unwrap(),
+        )
+        .unwrap()
+    }
+
+    /// Two tables of 14 March, staged.
+    fn staged(writer: &mut Writer) -> Staged {
+        let files = [file(&SKU_DAILY), file(&SHOP_TIER)];
+        let change = Change::new(manifest(march(14), 0), files, [], &BTreeMap::new());
+        let staging = writer.next_staging(march(14)).unwrap();
+        stage(staging, &change, &Stop::default(), || "now".into()).unwrap()
+    }
+
+    fn visible(memory: &Memory) -> Vec<String> {
+        let mut paths = memory.paths();
+        paths.retain(|path| !path.starts_with("_locks") && !path.contains("commit_log"));
+        paths
+    }
+
+    #[test]
+    fn a_staged_day_becomes_visible_with_its_commit_and_leaves_nothing_staged() {
+        let memory = Memory::new("results");
+        let mut writer = open(&memory, "a", &|_| {});
+        let staged = staged(&mut writer);
+        let paths = visible(&memory);
+        assert!(
+            paths.len() == 3 && paths.iter().all(|path| path.starts_with(STAGING)),
+            "{paths:?}"
+        );
+        writer.commit(&staged).unwrap();
+        assert_eq!(visible(&memory), PUBLISHED);
+    }
+
+    /// The commit is interrupted after its record and so many moves of its files; the next writer
+    /// brings it to the same end.
+    #[test]
+    fn an_interrupted_commit_is_rolled_forward_by_the_next_writer() {
+        for moved in 0..=3 {
+            let memory = Memory::new("results");
+            let mut writer = open(&memory, "a", &|_| {});
+            let Staged {
+                commit,
+                commit_number,
+                ..
+            } = staged(&mut writer);
+            let record = Record {
+                number: commit_number,
+                fencing_number: 1,
+                owner: owner("a"),
+                written_at: noon(),
+                previous_commit: None,
+                commit: Some(commit.clone()),
+            };
+            assert!(commit_log::append(&memory.store, &record, false).unwrap());
+            for file in commit.files.iter().chain([&commit.manifest]).take(moved) {
+                let is_moved = memory.store.rename(&commit.staged_path(file), &file.path);
+                assert!(is_moved.unwrap());
+            }
+            drop(writer);
+            let told = RefCell::new(Vec::new());
+            let next = open(&memory, "b", &|line| {
+                told.borrow_mut().push(line.to_owned())
+            });
+            // Where the manifest is in place, all that is left is the staging folder.
+            if moved < 3 {
+                assert_eq!(visible(&memory), PUBLISHED, "after {moved} moves");
+                assert_eq!(told.borrow().len(), 1);
+            } else {
+                assert_eq!(told.borrow().len(), 0, "its manifest is in place");
+            }
+            drop(next);
+        }
+    }
+
+    #[test]
+    fn staged_files_that_are_lost_or_spoilt_leave_their_table_without_a_mark() {
+        let memory = Memory::new("results");
+        let mut writer = open(&memory, "a", &|_| {});
+        let Staged { commit, .. } = staged(&mut writer);
+        let record = Record {
+            number: 2,
+            fencing_number: 1,
+            owner: owner("a"),
+            written_at: noon(),
+            previous_commit: None,
+            commit: Some(commit.clone()),
+        };
+        commit_log::append(&memory.store, &record, false).unwrap();
+        let spoilt = commit.staged_path(&commit.files[0]);
+        memory.put(&spoilt, "other bytes");
+        drop(writer);
+        let told = RefCell::new(Vec::new());
+        drop(open(&memory, "b", &|line| {
+            told.borrow_mut().push(line.to_owned())
+        }));
+        let expected = [PUBLISHED[0], PUBLISHED[1], PUBLISHED[2]];
+        assert_eq!(visible(&memory), expected);
+        assert!(
+            told.borrow()[1].contains("sku_daily/dt=2026-03-14/part-0.parquet"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn files_staged_without_a_commit_are_removed_by_the_next_writer() {
+        let memory = Memory::new("results");
+        let mut writer = open(&memory, "a", &|_| {});
+        staged(&mut writer);
+        drop(writer);
+        drop(open(&memory, "b", &|_| {}));
+        assert_eq!(visible(&memory), [""; 0]);
+    }
+
+    #[test]
+    fn a_table_that_does_not_exist_any_more_is_removed_with_its_mark() {
+        let memory = Memory::new("results");
+        let mut writer = open(&memory, "a", &|_| {});
+        let first = staged(&mut writer);
+        writer.commit(&first).unwrap();
+        let absent = [&SHOP_TIER];
+        let change = Change::new(first.manifest.clone(), [], absent, &BTreeMap::new());
+        assert_eq!(change.removed, 1);
+        let staging = writer.next_staging(march(14)).unwrap();
+        let second = stage(staging, &change, &Stop::default(), || "now".into()).unwrap();
+        writer.commit(&second).unwrap();
+        let expected = [
+            PUBLISHED[0],
+            "_runs/dt=2026-03-14/0000000003.json",
+            PUBLISHED[3],
+            PUBLISHED[4],
+        ];
+        assert_eq!(visible(&memory), expected);
+    }
+
+    #[test]
+    fn a_writer_that_was_overtaken_publishes_nothing() {
+        let memory = Memory::new("results");
+        let mut writer = open(&memory, "slow", &|_| {});
+        let staged = staged(&mut writer);
+        let record = Record {
+            number: 2,
+            fencing_number: 2,
+            owner: owner("fast"),
+            written_at: later(),
+            previous_commit: None,
+            commit: None,
+        };
+        assert!(commit_log::append(&memory.store, &record, false).unwrap());
+        let error = writer.commit(&staged).unwrap_err();
+        assert!(error.is::<lease::LeaseLost>(), "{error}");
+        assert!(
+            visible(&memory)
+                .iter()
+                .all(|path| path.starts_with(STAGING))
+        );
+    }
+}
