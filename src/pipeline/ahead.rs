@@ -6,7 +6,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::doing::roll_up;
 use super::engine::{Reading, RolledUp};
 use super::job::Job;
 use crate::bug;
@@ -55,7 +54,7 @@ impl Ahead {
     pub fn work(&self, job: &Job) {
         while let Some(ready) = self.start_next() {
             let day = ready.exports.day;
-            let outcome = bug::catch(|| roll_up(job, &ready, &self.resources));
+            let outcome = bug::catch(|| job.roll_up(&ready, &self.resources));
             let mut days = self.lock();
             days.running.remove(&day);
             days.done.insert(day, outcome);

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 
 use super::ahead::Ahead;
 use super::day::{DayWork, benchmark_files, quarantine};
-use super::engine::{Engine, Reading, RolledUp, read_unchanged};
+use super::engine::{Reading, read_unchanged};
 use super::job::Job;
 use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step};
 use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark};
@@ -271,7 +271,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         let (job, day) = (self.job, ready.exports.day);
         let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
             Some(reading) => reading?,
-            None => roll_up(job, &ready, self.resources())?,
+            None => job.roll_up(&ready, self.resources())?,
         };
         let rolled_up = match reading {
             Reading::Whole(rolled_up) => rolled_up,
@@ -464,17 +464,6 @@ impl<'a> Hands<'a> for Doing<'a> {
 
 /// An error that no run can have: only a plan announces tables.
 const ANNOUNCED: &str = "a table that is only announced";
-
-/// Rolls up a day whose exports stay as they are.
-pub(super) fn roll_up(
-    job: &Job,
-    ready: &ReadyDay,
-    resources: &Resources,
-) -> Result<Reading<RolledUp>> {
-    read_unchanged(&job.exports, &ready.exports, resources, || {
-        job.engine().roll_up(&ready.exports, resources)
-    })
-}
 
 /// Whether a dataset is a snapshot that a window reads, or decides which of its rows are in scope.
 fn is_behind_windows(dataset: &Dataset) -> bool {

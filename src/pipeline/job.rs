@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
-use super::engine::LocalEngine;
+use super::engine::{Engine, LocalEngine, Reading, RolledUp, read_unchanged};
 use crate::catalog::commit_log::Owner;
 use crate::catalog::manifest::Manifest;
 use crate::config::Config;
-use crate::plan::Facts;
+use crate::plan::{Facts, ReadyDay};
 use crate::progress::Progress;
 use crate::publish::writer::{Writer, Writers};
 use crate::resources::Resources;
@@ -34,11 +34,22 @@ impl Job {
     }
 
     /// The engine that computes daily tables.
-    pub(super) fn engine(&self) -> LocalEngine<'_> {
+    fn engine(&self) -> impl Engine {
         LocalEngine {
             exports: &self.exports,
             config: &self.config,
         }
+    }
+
+    /// Rolls up a day, unless its exports change meanwhile.
+    pub(super) fn roll_up(
+        &self,
+        ready: &ReadyDay,
+        resources: &Resources,
+    ) -> Result<Reading<RolledUp>> {
+        read_unchanged(&self.exports, &ready.exports, resources, || {
+            self.engine().roll_up(&ready.exports, resources)
+        })
     }
 
     /// Takes the lease, and finishes the commit of an interrupted run.
