@@ -9,14 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use campaign_etl::config::{Config, bytes};
-use campaign_etl::days::calendar::CivilDay;
 use campaign_etl::days::readiness::{Readiness, check_day};
-use campaign_etl::exports::read_day;
-use campaign_etl::publish::TableFile;
+use campaign_etl::pipeline::engine::{Engine, LocalEngine};
 use campaign_etl::resources::Resources;
-use campaign_etl::rollups::{Rows, daily_tables};
 use campaign_etl::stop::Stop;
 use campaign_etl::store::{Access, Store};
 use chrono::NaiveDate;
@@ -58,8 +55,13 @@ fn main() -> Result<()> {
         Readiness::NotYet(missing) => bail!("not final: {}", missing.join(", ")),
     };
     let started = Instant::now();
-    let mut rows = Rows::new(&resources);
-    let read = read_day(&store, &exports, &config, &resources, &|_| true, &mut rows)?;
+    let engine = LocalEngine {
+        exports: &store,
+        config: &config,
+    };
+    let rolled_up = engine.roll_up(&exports, &resources)?;
+    let elapsed = started.elapsed();
+    let read = &rolled_up.read;
     ensure!(
         read.defects.is_empty(),
         "broken exports: {:?}",
@@ -71,20 +73,11 @@ fn main() -> Result<()> {
             account.dataset, account.rows_read, account.rows_used, account.rows_quarantined
         );
     }
-    let sums = rows.into_sums().context("every required export was read")?;
-    let read_and_added = started.elapsed();
-    let civil = CivilDay::new(args.day, config.time_zone);
     fs::create_dir_all(&args.out)?;
-    daily_tables(&sums, &read.snapshots, &civil, &resources, |table, rows| {
-        let file = TableFile::new(table, args.day, &resources.stop, &rows)?;
-        Ok(fs::write(
-            args.out.join(format!("{}.parquet", table.name)),
-            file.bytes,
-        )?)
-    })?;
-    println!(
-        "read and added up in {read_and_added:.2?}, with tables {:.2?}",
-        started.elapsed()
-    );
+    for file in rolled_up.daily {
+        let path = args.out.join(format!("{}.parquet", file.table.name));
+        fs::write(path, file.bytes)?;
+    }
+    println!("rolled up in {elapsed:.2?}");
     Ok(())
 }

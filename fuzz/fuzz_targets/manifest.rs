@@ -3,13 +3,13 @@
 
 #![no_main]
 
-use campaign_etl::exports::quarantine::{Accounting, Example};
-use campaign_etl::catalog::commit_log::{Commit, CommittedFile, Record};
-use campaign_etl::publish::lease::{Holder, Owner};
+use campaign_etl::catalog::commit_log::{Commit, CommittedFile, Owner, Record};
 use campaign_etl::catalog::manifest::{
     Blocked, BlockedExports, FooterMark, Manifest, PublishedBenchmark, PublishedTable, Skipped,
     SkippedSum,
 };
+use campaign_etl::exports::quarantine::{Accounting, Example};
+use campaign_etl::publish::lease::Holder;
 use campaign_etl_fuzz::{seeds, survive};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
@@ -137,6 +137,7 @@ fn full() -> Manifest {
         ],
         blocked: Some(BlockedExports {
             inputs: text(),
+            reader: text(),
             exports: vec![Blocked {
                 dataset: text(),
                 day,
