@@ -1,5 +1,6 @@
 //! The arguments as typed; no decisions.
 
+use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -8,12 +9,13 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config;
+use crate::report::exit_code::ExitCode;
 use crate::store::Access;
 
 /// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and
 /// benchmarks out.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(version, about, after_help = exit_codes(), max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -66,27 +68,26 @@ impl Command {
             Command::Unlock | Command::Vacuum(VacuumArgs { dry_run: false, .. }) => {
                 Access::WriteIfThere
             }
-            _ => Access::ReadIfThere,
+            Command::Backfill(BackfillArgs { dry_run: true, .. })
+            | Command::Vacuum(VacuumArgs { dry_run: true, .. })
+            | Command::Plan(_)
+            | Command::Status(_)
+            | Command::Validate(_)
+            | Command::Generate(_)
+            | Command::Docs(_) => Access::ReadIfThere,
         }
     }
 }
 
-/// What cron, Airflow and a person read from the exit code.
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    published, or already up to date
-  2    the command line is wrong
-  65   the day is blocked: an export breaks its contract or its quarantine budget; or a sum does
-       not fit its table
-  70   a bug in this program
-  74   the store failed or cannot be reached
-  75   not final yet (also when benchmarks of the day before stand in), or another run holds the
-       results: try again later
-  78   the configuration is wrong
-  130  interrupted (SIGINT)
-  143  terminated (SIGTERM)
-
-At 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running again is always safe.";
+/// The end of `--help`: every exit code, and the first commands of a bad night.
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for code in ExitCode::ALL {
+        let _ = writeln!(text, "  {:<4} {}", *code as u8, code.meaning());
+    }
+    text + "\nAt 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running again is \
+            always safe."
+}
 
 #[derive(Args, Debug)]
 pub struct Global {

@@ -328,7 +328,16 @@ fn names_behind(table: &Table) -> Vec<&'static str> {
 /// The settings that change the meaning of results. All of them for every table: a budget decides
 /// whether an optional export counts as absent, hence what a window sees of it.
 fn settings(config: &Config) -> String {
+    // Every setting is named, so that a new one has to be placed.
     let Config {
+        exports: _,
+        results: _,
+        currency: _,
+        lookback_days: _,
+        lease_seconds: _,
+        single_writer: _,
+        memory_limit_bytes: _,
+        spill_folder: _,
         time_zone,
         required,
         may_be_empty,
@@ -336,7 +345,6 @@ fn settings(config: &Config) -> String {
         baseline_shops,
         benchmark,
         tiers,
-        ..
     } = config;
     let of_rows = format!(
         "{} {required:?} {may_be_empty:?} {quarantine:?}",

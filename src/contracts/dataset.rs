@@ -5,50 +5,39 @@ use chrono::NaiveDate;
 use super::column::{Column, position};
 use super::ids::{DatasetId, SnapshotId};
 
-/// Why a row of an export takes no part in any table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    NullValue,
-    TooLarge,
-    BadQuantity,
-    NegativeMoney,
-    NegativeCount,
-    OutsideDay,
-    BadChannel,
-    BadEnum,
-    BadRange,
-    DuplicateKey,
+/// Declares the reasons: the enum, all of them, and the word of each.
+macro_rules! reasons {
+    ($($reason:ident = $code:literal),* $(,)?) => {
+        /// Why a row of an export takes no part in any table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason {
+            $($reason),*
+        }
+
+        impl Reason {
+            pub const ALL: &'static [Reason] = &[$(Reason::$reason),*];
+
+            /// The word in quarantine files and manifests.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Reason::$reason => $code),*
+                }
+            }
+        }
+    };
 }
 
-impl Reason {
-    pub const ALL: [Reason; 10] = [
-        Reason::NullValue,
-        Reason::TooLarge,
-        Reason::BadQuantity,
-        Reason::NegativeMoney,
-        Reason::NegativeCount,
-        Reason::OutsideDay,
-        Reason::BadChannel,
-        Reason::BadEnum,
-        Reason::BadRange,
-        Reason::DuplicateKey,
-    ];
-
-    /// The word in quarantine files and manifests.
-    pub fn code(self) -> &'static str {
-        match self {
-            Reason::NullValue => "NULL_VALUE",
-            Reason::TooLarge => "TOO_LARGE",
-            Reason::BadQuantity => "BAD_QUANTITY",
-            Reason::NegativeMoney => "NEGATIVE_MONEY",
-            Reason::NegativeCount => "NEGATIVE_COUNT",
-            Reason::OutsideDay => "OUTSIDE_DAY",
-            Reason::BadChannel => "BAD_CHANNEL",
-            Reason::BadEnum => "BAD_ENUM",
-            Reason::BadRange => "BAD_RANGE",
-            Reason::DuplicateKey => "DUPLICATE_KEY",
-        }
-    }
+reasons! {
+    NullValue = "NULL_VALUE",
+    TooLarge = "TOO_LARGE",
+    BadQuantity = "BAD_QUANTITY",
+    NegativeMoney = "NEGATIVE_MONEY",
+    NegativeCount = "NEGATIVE_COUNT",
+    OutsideDay = "OUTSIDE_DAY",
+    BadChannel = "BAD_CHANNEL",
+    BadEnum = "BAD_ENUM",
+    BadRange = "BAD_RANGE",
+    DuplicateKey = "DUPLICATE_KEY",
 }
 
 /// A rule that every used row of an export keeps. Null values pass: the null rule comes first.

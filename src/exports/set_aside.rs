@@ -233,7 +233,7 @@ impl SetAside {
                 let column = text(columns, row)
                     .map(|name| self.dataset.columns[self.dataset.position(&name)].name);
                 rows.push(Quarantined {
-                    reason: reason.context("a reason that was packed")?,
+                    reason: *reason.context("a reason that was packed")?,
                     column,
                     value: text(values, row),
                     file: files.value(row).parse()?,

@@ -5,29 +5,40 @@ use crate::catalog::state::SpoiltInput;
 use crate::messages::{ConfigWrong, Held, LeaseLost, StoreFailed};
 use crate::stop::{SIGINT, Stopped};
 
-/// The code that the process ends with. `docs/` and README.md list them with the same words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ExitCode {
-    /// Published, or already up to date.
-    Published = 0,
-    /// The command line is wrong.
-    Usage = 2,
-    /// The day is blocked: an export breaks its contract or its budget; or a table could not be
-    /// written. A person is needed.
-    Blocked = 65,
-    /// A bug in this program.
-    Bug = 70,
-    /// The store failed or could not be reached.
-    StoreFailed = 74,
-    /// Not final yet, or another run holds the results: try again later.
-    TryLater = 75,
-    /// The configuration is wrong.
-    ConfigWrong = 78,
-    /// Stopped by SIGINT.
-    Interrupted = 130,
-    /// Stopped by SIGTERM.
-    Terminated = 143,
+/// Declares the exit codes: the enum, all of them, and the meaning of each.
+macro_rules! exit_codes {
+    ($($code:ident = $number:literal, $meaning:literal;)*) => {
+        /// The code that the process ends with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum ExitCode {
+            $(#[doc = $meaning] $code = $number),*
+        }
+
+        impl ExitCode {
+            /// In ascending order.
+            pub const ALL: &'static [ExitCode] = &[$(ExitCode::$code),*];
+
+            /// As `--help` and docs/operations.md say it.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(ExitCode::$code => $meaning),*
+                }
+            }
+        }
+    };
+}
+
+exit_codes! {
+    Published = 0, "published, or already up to date";
+    Usage = 2, "the command line is wrong";
+    Blocked = 65, "the day is blocked, or a sum does not fit its table: a person is needed";
+    Bug = 70, "a bug in this program";
+    StoreFailed = 74, "the store failed or cannot be reached";
+    TryLater = 75, "not final yet, or another run holds the results: try again later";
+    ConfigWrong = 78, "the configuration is wrong";
+    Interrupted = 130, "interrupted (SIGINT)";
+    Terminated = 143, "terminated (SIGTERM)";
 }
 
 /// Exit codes of days by how much they need a person; of several the first counts.

@@ -208,23 +208,12 @@ fn as_the_readme_writes(column: &str, value: &str) -> String {
 
 #[test]
 fn the_operations_page_and_help_list_every_exit_code() {
-    use ExitCode::*;
     let (page, help) = (read("docs/operations.md"), etl(&["--help"]).stdout);
-    for code in [
-        Published,
-        Usage,
-        Blocked,
-        Bug,
-        StoreFailed,
-        TryLater,
-        ConfigWrong,
-        Interrupted,
-        Terminated,
-    ] {
-        let code = code as u8;
+    for code in ExitCode::ALL {
+        let (code, meaning) = (*code as u8, code.meaning());
         assert!(
-            page.contains(&format!("\n| {code} | ")),
-            "docs/operations.md does not list exit code {code}"
+            page.contains(&format!("\n| {code} | {meaning} | ")),
+            "docs/operations.md does not list exit code {code} as {meaning}"
         );
         assert!(
             help.contains(&format!("\n  {code:<4} ")),

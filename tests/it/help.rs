@@ -78,12 +78,10 @@ fn help_of_the_program() {
     Exit codes:
       0    published, or already up to date
       2    the command line is wrong
-      65   the day is blocked: an export breaks its contract or its quarantine budget; or a sum does
-           not fit its table
+      65   the day is blocked, or a sum does not fit its table: a person is needed
       70   a bug in this program
       74   the store failed or cannot be reached
-      75   not final yet (also when benchmarks of the day before stand in), or another run holds the
-           results: try again later
+      75   not final yet, or another run holds the results: try again later
       78   the configuration is wrong
       130  interrupted (SIGINT)
       143  terminated (SIGTERM)
