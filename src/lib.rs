@@ -46,4 +46,5 @@ pub mod stop;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod untrusted_parquet;
 pub mod windows;

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use campaign_etl::contracts::datasets::DATASETS;
-use campaign_etl::exports::contract::Defect;
+use campaign_etl::exports::defect::Defect;
 use campaign_etl_fuzz::{Day, FILE, seeds, survive};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 

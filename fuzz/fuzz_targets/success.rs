@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use campaign_etl::contracts::SUCCESS_FILE;
 use campaign_etl::contracts::datasets::{DATASETS, SHOPS};
-use campaign_etl::exports::contract::Defect;
+use campaign_etl::exports::defect::Defect;
 use campaign_etl_fuzz::{Day, FILE, seeds, survive};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;

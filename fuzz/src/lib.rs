@@ -11,7 +11,7 @@ use campaign_etl::config::Config;
 use campaign_etl::contracts::datasets::{CAMPAIGNS, DATASETS, SHOPS};
 use campaign_etl::contracts::{Dataset, SUCCESS_FILE};
 use campaign_etl::days::readiness::{Readiness, check_day};
-use campaign_etl::exports::contract::Defect;
+use campaign_etl::exports::defect::Defect;
 use campaign_etl::exports::read_day;
 use campaign_etl::generate::World;
 use campaign_etl::resources::Resources;

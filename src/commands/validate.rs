@@ -10,7 +10,7 @@ use crate::cli::{Cli, Format, ValidateArgs};
 use crate::config::Config;
 use crate::days::calendar::days;
 use crate::days::readiness::{Readiness, check_day, check_location};
-use crate::exports::contract::Defect;
+use crate::exports::defect::Defect;
 use crate::exports::{Unused, read_day};
 use crate::report::exit_code::ExitCode;
 use crate::report::page;

@@ -1,4 +1,4 @@
-//! Rows of one export, decoded and cast to the contract: the only form in which rows are handed on.
+//! Decoded rows of one export, cast to the contract: the only form in which rows are passed on.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type};
@@ -6,7 +6,7 @@ use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Int64Array, StringArray,
 };
 
-use crate::contracts::Dataset;
+use crate::contracts::{Column, Dataset, Kind};
 
 /// Columns in contract order. `INT32` and instants (microseconds) are `Int64Array`, money is whole
 /// cents, texts of the two large datasets are dictionaries.
@@ -15,8 +15,8 @@ pub struct Batch {
     pub dataset: &'static Dataset,
     pub columns: Vec<ArrayRef>,
     pub rows: usize,
-    /// Of each row among all rows of the export, in the order that decides among repeated keys;
-    /// only in a large dataset that has a key.
+    /// The position of each row among all rows of the export: of rows with the same key, the first
+    /// is used. Only in a large dataset that has a key.
     pub positions: Option<Int64Array>,
 }
 
@@ -35,6 +35,7 @@ impl Batch {
         self.column(name).as_primitive::<Decimal128Type>()
     }
 
+    /// A text of a small dataset.
     pub fn texts(&self, name: &str) -> &StringArray {
         self.column(name).as_string()
     }
@@ -44,8 +45,17 @@ impl Batch {
         self.column(name).as_dictionary()
     }
 
+    /// A text of any dataset.
+    pub(super) fn text_column(&self, name: &str) -> TextColumn<'_> {
+        let column = self.column(name);
+        match column.as_dictionary_opt::<Int32Type>() {
+            Some(texts) => TextColumn::Dictionary(texts, texts.values().as_string()),
+            None => TextColumn::Plain(column.as_string()),
+        }
+    }
+
     /// # Panics
-    /// When the dataset's rows have none: a mistake in this program.
+    /// When the rows have no positions: a mistake in this program.
     pub fn positions(&self) -> &Int64Array {
         self.positions
             .as_ref()
@@ -58,5 +68,51 @@ impl Batch {
 
     pub fn dates(&self, name: &str) -> &Date32Array {
         self.column(name).as_primitive::<Date32Type>()
+    }
+
+    /// The sum of all amounts of each row, in cents.
+    pub(super) fn money_of_rows(&self) -> impl Iterator<Item = i128> {
+        let is_money = |column: &&Column| column.kind == Kind::Money;
+        let columns = self.dataset.columns.iter().filter(is_money);
+        let columns: Vec<_> = columns.map(|c| self.money(c.name)).collect();
+        (0..self.rows).map(move |row| columns.iter().map(|cents| cents.value(row)).sum())
+    }
+}
+
+/// A column of texts in either form: small datasets are decoded to plain texts, large ones to
+/// dictionaries.
+pub(super) enum TextColumn<'a> {
+    Plain(&'a StringArray),
+    /// With its values.
+    Dictionary(&'a DictionaryArray<Int32Type>, &'a StringArray),
+}
+
+impl<'a> TextColumn<'a> {
+    /// # Panics
+    /// Where the row is null and the dictionary is empty.
+    pub(super) fn value(&self, row: usize) -> &'a str {
+        match self {
+            TextColumn::Plain(texts) => texts.value(row),
+            TextColumn::Dictionary(texts, values) => values.value(texts.keys().value(row) as usize),
+        }
+    }
+
+    /// For each row whether its text is a wanted one; a null is not. `None`: no row's is.
+    pub(super) fn rows_where(&self, is_wanted: impl Fn(&str) -> bool) -> Option<Vec<bool>> {
+        let flags = |texts: &StringArray| -> Vec<bool> {
+            texts
+                .iter()
+                .map(|text| text.is_some_and(&is_wanted))
+                .collect()
+        };
+        match self {
+            TextColumn::Plain(texts) => Some(flags(texts)).filter(|flags| flags.contains(&true)),
+            TextColumn::Dictionary(texts, values) => {
+                // The texts themselves are looked at once for each value of the dictionary.
+                let wanted = Some(flags(values)).filter(|flags| flags.contains(&true))?;
+                let is_wanted = |code: Option<i32>| code.is_some_and(|code| wanted[code as usize]);
+                Some(texts.keys().iter().map(is_wanted).collect())
+            }
+        }
     }
 }

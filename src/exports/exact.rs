@@ -13,7 +13,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray};
 use arrow_schema::{DataType, TimeUnit};
 
-use super::rules::{show_day, show_instant};
+use super::show::{show_day, show_instant};
 use crate::contracts::Kind;
 use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
 

@@ -1,32 +1,32 @@
-//! Stage 3: a ready day's files opened, checked against the contract, and read row by row; bad rows
-//! set aside.
+//! Stage 3: a ready day's files, checked against the contract and read; bad rows are set aside.
 //!
 //! 1. `contract`: every file's footer against the dataset's columns (`schema`) and the `_SUCCESS`
-//!    list; no rows yet.
-//! 2. `stream`: the rows, decoded as `batch::Batch`es by several threads; `pages` checks what the
-//!    bytes claim before they are decoded, `exact` whether each value is of the contract's type,
-//!    `row_groups` knows where each row lies.
-//! 3. `rules`: the row rules; a row that breaks one goes to `quarantine` with its reason, and is
-//!    kept by `set_aside`. `repeats` finds repeated keys among more rows than fit into memory.
+//!    list; no rows yet. The result is an `open_export`, or a `defect`.
+//! 2. `stream`: the rows, decoded by several threads as `batch::Batch`es. `exact` checks that each
+//!    value is exactly one of the contract's type.
+//! 3. `row_filter`: a row that breaks one of the `rules` goes to `quarantine` with its reason, and
+//!    `set_aside` keeps it. `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
 
 pub mod batch;
-pub mod contract;
+mod contract;
+pub mod defect;
 mod exact;
-pub mod pages;
+pub mod open_export;
 pub mod quarantine;
+mod read_rows;
 mod repeats;
-pub mod row_groups;
-pub mod rules;
+mod row_filter;
+mod row_sink;
+mod rules;
 mod schema;
 pub mod set_aside;
+mod show;
 pub mod snapshots;
-pub mod stream;
+mod stream;
 mod success_list;
-mod thrift;
 
-use anyhow::{Context, Result};
-use chrono::NaiveDate;
+use anyhow::Result;
 
 use crate::config::Config;
 use crate::contracts::datasets::{CAMPAIGNS, ORDER_LINES, PRODUCT_TRAFFIC, SHOPS};
@@ -34,26 +34,24 @@ use crate::contracts::{Dataset, datasets::DATASETS};
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::DayExports;
 use crate::resources::Resources;
-use crate::stop::Stop;
 use crate::store::Store;
-use batch::Batch;
-use contract::{Defect, OpenExport};
+use defect::Defect;
+use open_export::OpenExport;
 use quarantine::Accounting;
-use repeats::{KeyWriter, Keys, Repeats};
-use row_groups::RowGroupPlace;
-use rules::{Sieve, Sifted};
+use read_rows::{read_large, read_snapshot};
+use row_filter::{FilterReport, RowFilter};
+pub use row_sink::{RowSink, RowWriter, Unused};
 use set_aside::SetAside;
 use snapshots::Snapshots;
-use stream::Worker;
 
-/// What reading a day gave, apart from the rows of the two streamed datasets, which went to the
-/// caller.
+/// The result of reading a day, without the rows of the two large datasets: these went to the
+/// caller's [`RowSink`].
 #[derive(Default)]
 pub struct DayRead {
     pub snapshots: Snapshots,
     /// One entry for each dataset that was read to its end.
     pub accounts: Vec<Accounting>,
-    /// Rows set aside, per dataset; no entry where there are none.
+    /// Rows set aside, by dataset; no entry where there are none.
     pub quarantine: Vec<(&'static Dataset, SetAside)>,
     /// Exports that nothing may be computed from, and why.
     pub defects: Vec<(&'static Dataset, Defect)>,
@@ -70,8 +68,8 @@ impl DayRead {
             .filter(|(dataset, _)| config.required.contains(&dataset.name))
     }
 
-    /// The accounts, without those of datasets whose scope a broken export decides: their rows are
-    /// checked against the row rules, but which of them are in scope is not known.
+    /// The accounts whose rows in scope are known. An account is left out where the export that
+    /// decides its scope is broken: its rows were only checked against the row rules.
     pub fn scoped_accounts(&self) -> impl Iterator<Item = &Accounting> {
         let is_broken = |name: &str| self.defects.iter().any(|(dataset, _)| dataset.name == name);
         self.accounts
@@ -80,63 +78,12 @@ impl DayRead {
     }
 }
 
-/// Takes the used rows of the two large datasets, one dataset after the other.
-pub trait RowSink {
-    /// Gets ready for the rows of a dataset.
-    fn begin(&mut self, export: &OpenExport) -> Result<()>;
-
-    /// An entry for one of the threads that read.
-    fn writer(&self) -> Box<dyn RowWriter + '_>;
-
-    /// Every row of the dataset was written. Those at the `repeated` positions, which are sorted,
-    /// repeat a key and are not used after all.
-    fn end(&mut self, repeated: &[u64]) -> Result<()>;
-}
-
-/// One thread's entry to a [`RowSink`].
-pub trait RowWriter: Send {
-    fn write(&mut self, batch: &Batch) -> Result<()>;
-
-    /// Every row of the row group at this position of [`OpenExport::row_groups`] was written.
-    fn end_row_group(&mut self, position: usize) -> Result<()>;
-
-    /// Every row is written.
-    fn close(&mut self) -> Result<()>;
-}
-
-/// Rows that are only checked.
-pub struct Unused;
-
-impl RowSink for Unused {
-    fn begin(&mut self, _export: &OpenExport) -> Result<()> {
-        Ok(())
-    }
-    fn writer(&self) -> Box<dyn RowWriter + '_> {
-        Box::new(Unused)
-    }
-    fn end(&mut self, _repeated: &[u64]) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl RowWriter for Unused {
-    fn write(&mut self, _batch: &Batch) -> Result<()> {
-        Ok(())
-    }
-    fn end_row_group(&mut self, _position: usize) -> Result<()> {
-        Ok(())
-    }
-    fn close(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// Reads the datasets of a final day that `wanted` accepts.
 ///
 /// All contracts are checked before any row is read, so that every breach is reported at once. The
-/// used rows of `order_lines` and `product_traffic` go to `rows`. Once a required export turns out
-/// to be broken, the rows of the others are only checked: every blocking export is reported, with
-/// the account of its rows.
+/// used rows of `order_lines` and `product_traffic` go to `rows`. Once a required export is known to
+/// be broken, the rows of the others are only checked: every blocking export is reported, with the
+/// account of its rows.
 ///
 /// # Errors
 /// When the store fails, or a local disk that rows are spilled to. A broken export is not an error
@@ -149,60 +96,82 @@ pub fn read_day(
     wanted: &dyn Fn(&Dataset) -> bool,
     rows: &mut dyn RowSink,
 ) -> Result<DayRead> {
-    let civil = CivilDay::new(exports.day, config.time_zone);
     let mut read = DayRead::default();
-    let mut opened: Vec<OpenExport> = Vec::new();
-    for dataset in DATASETS.into_iter().filter(|d| wanted(d)) {
-        let Some(folder) = exports.folder(dataset.name).filter(|f| f.is_final()) else {
-            continue;
-        };
-        match contract::open(store, folder)? {
-            Ok(export) => opened.push(export),
-            Err(defect) => read.defects.push((dataset, defect)),
-        }
-    }
-    opened.sort_by_key(|export| reading_order(export.dataset));
-    let mut unused = Unused;
+    let opened = open_all(store, exports, wanted, &mut read)?;
     for export in &opened {
+        // The rows of a blocked day are only checked.
         let is_blocked = read.blocking(config).next().is_some();
-        let sieve = Sieve::new(export, &civil, config.quarantine);
-        let mut out_of_scope = 0;
-        let sifted = if is_streamed(export.dataset) {
-            // Rows of a day that is blocked are only checked.
-            let sink: &mut dyn RowSink = if is_blocked { &mut unused } else { rows };
-            read_rows(store, export, sieve, resources, sink)?
+        let mut unused = Unused;
+        let sink: &mut dyn RowSink = if is_blocked { &mut unused } else { &mut *rows };
+        let civil = CivilDay::new(exports.day, config.time_zone);
+        let filter = RowFilter::new(export, &civil, config.quarantine);
+        let outcome = if is_streamed(export.dataset) {
+            read_large(store, export, filter, resources, sink)
         } else {
             read_snapshot(
                 store,
                 export,
-                sieve,
-                civil.day,
+                filter,
+                exports.day,
                 resources,
                 &mut read.snapshots,
-                &mut out_of_scope,
-            )?
+            )
         };
-        match sifted {
-            Ok(sifted) => {
-                let hidden = exports
-                    .folder(export.dataset.name)
-                    .map(|folder| folder.hidden.as_slice());
-                account(
-                    export,
-                    hidden.unwrap_or_default(),
-                    config,
-                    &civil,
-                    sifted,
-                    out_of_scope,
-                    &mut read,
-                );
-            }
-            Err(defect) => read.defects.push((export.dataset, defect)),
+        match outcome {
+            Ok(report) => read.add(export, exports, config, &civil, report),
+            Err(error) => read.defects.push((export.dataset, error.into_defect()?)),
         }
     }
     read.accounts
         .sort_by_key(|account| DATASETS.iter().position(|d| d.name == account.dataset));
     Ok(read)
+}
+
+/// Checks the contracts of all wanted exports, and returns those that keep theirs in the order in
+/// which they are read.
+fn open_all(
+    store: &Store,
+    exports: &DayExports,
+    wanted: &dyn Fn(&Dataset) -> bool,
+    read: &mut DayRead,
+) -> Result<Vec<OpenExport>> {
+    let mut opened = Vec::new();
+    for dataset in DATASETS.into_iter().filter(|d| wanted(d)) {
+        let Some(folder) = exports.folder(dataset.name).filter(|f| f.is_final()) else {
+            continue;
+        };
+        match contract::open(store, folder) {
+            Ok(export) => opened.push(export),
+            Err(error) => read.defects.push((dataset, error.into_defect()?)),
+        }
+    }
+    opened.sort_by_key(|export| reading_order(export.dataset));
+    Ok(opened)
+}
+
+impl DayRead {
+    /// Adds the account of an export that was read to its end, and decides whether it may be used.
+    fn add(
+        &mut self,
+        export: &OpenExport,
+        exports: &DayExports,
+        config: &Config,
+        civil: &CivilDay,
+        report: FilterReport,
+    ) {
+        let dataset = export.dataset;
+        let account = report.accounting(export);
+        let hidden = exports.folder(dataset.name).map(|f| f.hidden.as_slice());
+        let hidden = hidden.unwrap_or_default();
+        match account.defect(dataset, config, &civil.told(), hidden) {
+            Some(defect) => self.defects.push((dataset, defect)),
+            None => self.snapshots.set_present(dataset),
+        }
+        self.accounts.push(account);
+        if !report.set_aside.is_empty() {
+            self.quarantine.push((dataset, report.set_aside));
+        }
+    }
 }
 
 /// Shops and campaigns decide which rows of other datasets are in scope; the large datasets come
@@ -227,157 +196,4 @@ fn scope_of(dataset: &str) -> Option<&'static str> {
 /// The two datasets that are too large to keep.
 pub fn is_streamed(dataset: &Dataset) -> bool {
     dataset.name == ORDER_LINES.name || dataset.name == PRODUCT_TRAFFIC.name
-}
-
-/// Reads a small dataset, with one thread: the first row of a key is the one that stays.
-fn read_snapshot(
-    store: &Store,
-    export: &OpenExport,
-    sieve: Sieve,
-    day: NaiveDate,
-    resources: &Resources,
-    snapshots: &mut Snapshots,
-    out_of_scope: &mut u64,
-) -> Result<Result<Sifted, Defect>> {
-    let take = |batch: &Batch| *out_of_scope += snapshots.add(batch, day);
-    let workers = stream::read(
-        store,
-        export,
-        vec![SnapshotWorker {
-            sieve,
-            take,
-            stop: resources.stop.clone(),
-        }],
-    )?;
-    let workers = match workers {
-        Ok(workers) => workers,
-        Err(defect) => return Ok(Err(defect)),
-    };
-    let mut sifted = workers
-        .into_iter()
-        .map(|worker| worker.sieve.sifted)
-        .next()
-        .context("the one worker")?;
-    sifted.set_aside.keep_first()?;
-    Ok(Ok(sifted))
-}
-
-struct SnapshotWorker<F> {
-    sieve: Sieve,
-    take: F,
-    stop: Stop,
-}
-
-impl<F: FnMut(&Batch) + Send> Worker for SnapshotWorker<F> {
-    fn rows(&mut self, group: &RowGroupPlace, first_row: u64, batch: Batch) -> Result<()> {
-        self.stop.check()?;
-        (self.take)(&self.sieve.pass(group.file, first_row, batch)?);
-        Ok(())
-    }
-
-    fn end_row_group(&mut self, _position: usize) -> Result<()> {
-        self.sieve.sifted.set_aside.end_row_group()
-    }
-}
-
-/// Reads a large dataset, with all threads; which rows repeat a key is known at its end.
-fn read_rows(
-    store: &Store,
-    export: &OpenExport,
-    sieve: Sieve,
-    resources: &Resources,
-    sink: &mut dyn RowSink,
-) -> Result<Result<Sifted, Defect>> {
-    sink.begin(export)?;
-    let keys = (!export.dataset.key.is_empty()).then(|| Keys::new(export, resources));
-    let worker = || RowsWorker {
-        sieve: sieve.clone(),
-        keys: keys.as_ref().map(Keys::writer),
-        rows: sink.writer(),
-        stop: resources.stop.clone(),
-    };
-    let workers = match stream::read(
-        store,
-        export,
-        (0..resources.threads).map(|_| worker()).collect(),
-    )? {
-        Ok(workers) => workers,
-        Err(defect) => return Ok(Err(defect)),
-    };
-    let mut sifted = sieve.sifted.clone();
-    for mut worker in workers {
-        worker.rows.close()?;
-        worker.keys.as_mut().map_or(Ok(()), KeyWriter::close)?;
-        sifted.merge(worker.sieve.sifted)?;
-    }
-    let most = sifted.set_aside.most();
-    let repeats = keys.map_or(Ok(Repeats::default()), |keys| keys.repeats(most, resources))?;
-    sifted.set_repeats_aside(export, &repeats)?;
-    sifted.set_aside.keep_first()?;
-    // More repeats than are kept are over the budget.
-    if repeats.rows == repeats.first.len() as u64 {
-        sink.end(
-            &repeats
-                .first
-                .iter()
-                .map(|repeat| repeat.position)
-                .collect::<Vec<_>>(),
-        )?;
-    }
-    Ok(Ok(sifted))
-}
-
-struct RowsWorker<'a> {
-    sieve: Sieve,
-    keys: Option<KeyWriter<'a>>,
-    rows: Box<dyn RowWriter + 'a>,
-    stop: Stop,
-}
-
-impl Worker for RowsWorker<'_> {
-    fn rows(&mut self, group: &RowGroupPlace, first_row: u64, batch: Batch) -> Result<()> {
-        self.stop.check()?;
-        let used = self.sieve.pass(group.file, first_row, batch)?;
-        if let Some(keys) = &mut self.keys {
-            keys.write(&used)?;
-        }
-        self.rows.write(&used)
-    }
-
-    fn end_row_group(&mut self, position: usize) -> Result<()> {
-        self.sieve.sifted.set_aside.end_row_group()?;
-        self.rows.end_row_group(position)
-    }
-}
-
-/// Where the rows of a dataset went, and whether it may be used. `hidden`: files of its folder that
-/// are not data.
-fn account(
-    export: &OpenExport,
-    hidden: &[String],
-    config: &Config,
-    civil: &CivilDay,
-    sifted: Sifted,
-    out_of_scope: u64,
-    read: &mut DayRead,
-) {
-    let dataset = export.dataset;
-    let account = sifted.accounting(export, out_of_scope);
-    match account.defect(dataset, config, &civil.told()) {
-        Some(Defect::NoRows { can_be_allowed, .. }) => {
-            read.defects.push((
-                dataset,
-                Defect::NoRows {
-                    hidden: hidden.to_vec(),
-                    can_be_allowed,
-                },
-            ));
-        }
-        Some(defect) => read.defects.push((dataset, defect)),
-        None => read.snapshots.set_present(dataset),
-    }
-    read.accounts.push(account);
-    if !sifted.set_aside.is_empty() {
-        read.quarantine.push((dataset, sifted.set_aside));
-    }
 }

@@ -8,7 +8,7 @@ use arrow_array::{Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::contract::{Defect, OverBudget};
+use super::defect::{Defect, OverBudget};
 use crate::config::Config;
 use crate::contracts::{Dataset, Reason, WithoutRows};
 
@@ -86,53 +86,56 @@ pub struct Accounting {
 }
 
 impl Accounting {
-    /// Each reason with its rows and the first of them; `day` tells the zone and the bounds that
-    /// rows are outside of.
-    pub fn reasons_told(&self, day: &str) -> String {
-        let told = |(reason, rows): (&String, &u64)| {
-            let example = self
-                .examples
-                .iter()
-                .find(|example| example.reason == *reason);
-            let first = example
-                .map(|example| format!(" ({})", example.shown()))
-                .unwrap_or_default();
-            let bounds = if *reason == Reason::OutsideDay.code() {
-                format!(", not within {day}")
-            } else {
-                String::new()
-            };
-            format!("{reason} {rows}{first}{bounds}")
-        };
-        self.reasons.iter().map(told).collect::<Vec<_>>().join("; ")
-    }
-
-    /// Why the export may not be used, if so.
-    pub fn defect(&self, dataset: &Dataset, config: &Config, day: &str) -> Option<Defect> {
-        let over = || {
-            Defect::OverBudget(OverBudget {
+    /// Why the export may not be used; `None`: it may. `day`: the civil day with its zone and bounds.
+    /// `hidden`: names of the hidden files in its folder.
+    pub(super) fn defect(
+        &self,
+        dataset: &Dataset,
+        config: &Config,
+        day: &str,
+        hidden: &[String],
+    ) -> Option<Defect> {
+        let budget = config.quarantine;
+        if budget.is_exceeded(self.rows_quarantined, self.rows_read) {
+            let outside_day = self.reasons.contains_key(Reason::OutsideDay.code());
+            return Some(Defect::OverBudget(OverBudget {
                 quarantined: self.rows_quarantined,
                 read: self.rows_read,
                 reasons: self.reasons_told(day),
-                day: self
-                    .reasons
-                    .contains_key(Reason::OutsideDay.code())
-                    .then(|| day.to_owned()),
-            })
-        };
-        if config
-            .quarantine
-            .is_exceeded(self.rows_quarantined, self.rows_read)
-        {
-            return Some(over());
+                day: outside_day.then(|| day.to_owned()),
+            }));
         }
         let can_be_allowed = dataset.without_rows == WithoutRows::BlocksUnlessAllowed;
         let is_allowed = can_be_allowed && config.may_be_empty.contains(&dataset.name);
         let blocks = dataset.without_rows != WithoutRows::Fine && !is_allowed;
         (blocks && self.rows_used == 0).then(|| Defect::NoRows {
-            hidden: vec![],
+            hidden: hidden.to_vec(),
             can_be_allowed,
         })
+    }
+
+    /// Each reason with its rows and the first of them. `day`: the bounds that rows can be outside
+    /// of.
+    pub(crate) fn reasons_told(&self, day: &str) -> String {
+        let told: Vec<String> = self
+            .reasons
+            .iter()
+            .map(|(reason, rows)| self.reason_told(reason, *rows, day))
+            .collect();
+        told.join("; ")
+    }
+
+    fn reason_told(&self, reason: &str, rows: u64, day: &str) -> String {
+        let example = self.examples.iter().find(|e| e.reason == reason);
+        let first = example
+            .map(|example| format!(" ({})", example.shown()))
+            .unwrap_or_default();
+        let bounds = if reason == Reason::OutsideDay.code() {
+            format!(", not within {day}")
+        } else {
+            String::new()
+        };
+        format!("{reason} {rows}{first}{bounds}")
     }
 }
 

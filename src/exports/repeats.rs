@@ -5,8 +5,8 @@ use anyhow::Result;
 use hashbrown::HashMap;
 
 use super::batch::Batch;
-use super::contract::OpenExport;
-use super::rules::money_of_rows;
+use super::open_export::OpenExport;
+use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
 use crate::resources::Resources;
 use crate::shuffle::split::GroupShops;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
@@ -44,27 +44,28 @@ pub struct Keys {
     sets: SetMemory,
 }
 
+// `Keys` holds keys of two columns.
+const _: () = assert!(ORDER_LINES.key.len() == 2 && PRODUCT_TRAFFIC.key.is_empty());
+
 /// Bytes that a key can take in the map that finds repeats, while it grows.
 const MAP_BYTES_PER_ROW: u64 = 120;
 
 impl Keys {
-    /// Takes a quarter of the memory for keys, and a quarter for the map that finds repeats.
-    ///
-    /// # Panics
-    /// When the dataset's key is not of two columns.
-    pub fn new(export: &OpenExport, resources: &Resources) -> Keys {
-        let columns: [&str; 2] = export.dataset.key.try_into().expect("a key of two columns");
-        // Equal keys have to meet, and keys come in any order.
+    /// Takes a quarter of the memory for keys, and a quarter for the map that finds repeats. `None`
+    /// for a dataset without a key.
+    pub(super) fn new(export: &OpenExport, resources: &Resources) -> Option<Keys> {
+        let columns = *export.dataset.key.first_chunk()?;
+        // Equal keys must come into the same partition, and keys come in any order.
         let any_order = [GroupShops {
             rows: export.rows(),
             range: None,
         }];
-        Keys {
+        Some(Keys {
             shuffle: Shuffle::new(&any_order, resources.memory_bytes / 4, resources),
             least: columns.map(|column| export.least(column)),
             columns,
             sets: SetMemory::new(resources.memory_bytes / 4, MAP_BYTES_PER_ROW, resources),
-        }
+        })
     }
 
     pub fn writer(&self) -> KeyWriter<'_> {
@@ -117,7 +118,7 @@ impl KeyWriter<'_> {
         let [one, other] = self.keys.columns.map(|name| batch.ints(name).values());
         let positions = batch.positions().values();
         let [least_one, least_other] = self.keys.least;
-        for (row, money_cents) in money_of_rows(batch).enumerate() {
+        for (row, money_cents) in batch.money_of_rows().enumerate() {
             let values = [
                 less(one[row], least_one),
                 less(other[row], least_other),

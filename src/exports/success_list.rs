@@ -1,20 +1,22 @@
-//! The list of files that `_SUCCESS` may hold, against the files that are there.
+//! The optional list of files in `_SUCCESS` against the files of the folder.
 
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use serde::{Deserialize, Deserializer};
 
-use super::contract::{Issue, OpenFile};
+use super::defect::Issue;
+use super::open_export::OpenFile;
 use crate::contracts::SUCCESS_FILE;
 use crate::days::readiness::Folder;
 use crate::messages;
 use crate::store::Store;
 
-/// Lists some hundred thousand files. A `_SUCCESS` beyond that is something else, and is not read.
+/// A list of several hundred thousand files fits. A larger `_SUCCESS` is not a list, and is not
+/// read.
 const MOST_LIST_BYTES: u64 = 16 << 20;
 
-/// `files` is absent or a list; null is neither.
+/// `files` is absent or a list; null is an error.
 #[derive(Deserialize)]
 struct Object {
     #[serde(default, deserialize_with = "list")]
@@ -34,8 +36,11 @@ struct ListedFile {
     row_count: u64,
 }
 
-/// The folder's files against the list in `_SUCCESS`, if it has one.
-pub fn check_success_list(
+/// Compares the folder's files with the list in `_SUCCESS`; no issue where it has none.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn check_success_list(
     store: &Store,
     folder: &Folder,
     files: &[OpenFile],
@@ -56,8 +61,8 @@ pub fn check_success_list(
     })
 }
 
-/// `None`: only a mark. White space counts as empty, and so does an object without `files`, as
-/// Hadoop's S3A committers write it.
+/// `None`: only a mark. White space counts as empty. So does an object without `files`, which
+/// Hadoop's S3A committers write.
 fn parse(text: &[u8]) -> std::result::Result<Option<Vec<ListedFile>>, String> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -81,14 +86,6 @@ fn not_a_list(found: String) -> Issue {
 
 fn compare(list: &[ListedFile], files: &[OpenFile]) -> Vec<Issue> {
     let mut issues = Vec::new();
-    let mut issue = |file: &str, expected: String, found: String| {
-        issues.push(Issue::new(
-            file,
-            None,
-            &expected,
-            messages::success_lies(found),
-        ));
-    };
     let found: HashMap<&str, &OpenFile> = files
         .iter()
         .map(|file| (file.name.as_str(), file))
@@ -96,41 +93,50 @@ fn compare(list: &[ListedFile], files: &[OpenFile]) -> Vec<Issue> {
     let mut names = HashSet::new();
     for listed in list {
         if !names.insert(listed.name.as_str()) {
-            issue(
+            issues.push(differs(
                 &listed.name,
-                "one entry in the list of _SUCCESS".into(),
-                "several".into(),
-            );
+                "one entry in the list of _SUCCESS",
+                "several",
+            ));
         }
         match found.get(listed.name.as_str()) {
-            None => issue(
+            None => issues.push(differs(
                 &listed.name,
-                "a file, as _SUCCESS lists it".into(),
-                "no such file".into(),
-            ),
+                "a file, as _SUCCESS lists it",
+                "no such file",
+            )),
             Some(file) => {
-                if file.size_bytes != listed.size_bytes {
-                    let expected = format!("{} bytes, as _SUCCESS lists it", listed.size_bytes);
-                    issue(&file.name, expected, format!("{} bytes", file.size_bytes));
-                }
-                if file.rows != listed.row_count {
-                    let expected = format!("{} rows, as _SUCCESS lists it", listed.row_count);
-                    issue(&file.name, expected, format!("{} rows", file.rows));
-                }
+                issues.extend(other_count(
+                    file,
+                    "bytes",
+                    listed.size_bytes,
+                    file.size_bytes,
+                ));
+                issues.extend(other_count(file, "rows", listed.row_count, file.rows));
             }
         }
     }
-    for file in files
+    let unlisted = files
         .iter()
-        .filter(|file| !names.contains(file.name.as_str()))
-    {
-        issue(
+        .filter(|file| !names.contains(file.name.as_str()));
+    issues.extend(unlisted.map(|file| {
+        differs(
             &file.name,
-            "only the files that _SUCCESS lists".into(),
-            "a file that it does not list".into(),
-        );
-    }
+            "only the files that _SUCCESS lists",
+            "a file that it does not list",
+        )
+    }));
     issues
+}
+
+/// `unit`: bytes or rows of a file.
+fn other_count(file: &OpenFile, unit: &str, listed: u64, found: u64) -> Option<Issue> {
+    let expected = || format!("{listed} {unit}, as _SUCCESS lists it");
+    (listed != found).then(|| differs(&file.name, &expected(), &format!("{found} {unit}")))
+}
+
+fn differs(file: &str, expected: &str, found: &str) -> Issue {
+    Issue::new(file, None, expected, messages::success_lies(found))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::run::{DatasetRead, Written};
 use super::status::DayStatus;
 use crate::catalog::manifest::Blocked;
 use crate::contracts::Dataset;
-use crate::exports::contract::Defect;
+use crate::exports::defect::Defect;
 use crate::plan::PlannedDay;
 use crate::publish::vacuum::Superfluous;
 use crate::publish::writer::Writers;

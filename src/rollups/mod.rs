@@ -26,7 +26,7 @@ use crate::contracts::sums::SumTooLarge;
 use crate::contracts::tables;
 use crate::contracts::{RollupId, Table};
 use crate::days::calendar::CivilDay;
-use crate::exports::contract::OpenExport;
+use crate::exports::open_export::OpenExport;
 use crate::exports::snapshots::Snapshots;
 use crate::exports::{RowSink, RowWriter};
 use crate::resources::Resources;

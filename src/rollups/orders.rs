@@ -10,7 +10,7 @@ use super::groups::{Distinct, Groups, Sorted};
 use super::tally::Tally;
 use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
-use crate::exports::contract::OpenExport;
+use crate::exports::open_export::OpenExport;
 use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
 use crate::shuffle::{Row, Shuffle, Writer, less, more};

@@ -1,21 +1,21 @@
-//! Thrift's compact protocol, in which footers and page headers are written: walked to the end
-//! before a decoder believes it.
+//! Thrift's compact protocol, the form of footers and page headers: checked to the end.
 //!
-//! A decoder goes by the fields that it knows, whatever type is written, cuts numbers to their
-//! type, and takes a list of flags that it does not know for as long as it claims to be. So what is
-//! written must be what the format defines: then a decoder sees what was checked here.
+//! A decoder trusts too much: it reads a known field as its own type even where another type is
+//! written, truncates numbers to their type, and reads an unknown list of flags up to the length
+//! that it claims. So every field here must have the type that the format defines. Then a decoder
+//! sees the same values as this check.
 //!
 //! Source: <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md> and
 //! <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>
 
-/// What is left of some bytes.
-pub struct Compact<'a>(pub &'a [u8]);
+/// The bytes that are not read yet.
+pub(super) struct Compact<'a>(pub(super) &'a [u8]);
 
-/// The type of a field of the format.
+/// The type of a field in the Parquet format.
 enum Shape {
     Flag,
     Byte,
-    /// 16 or 32 bits: some writers number row groups with `i32`, and a decoder reads both alike.
+    /// 16 or 32 bits: some writers number row groups with `i32`, and decoders accept both.
     Ordinal,
     I32,
     I64,
@@ -30,11 +30,13 @@ use Shape::{Byte, Bytes, Flag, I32, I64, List, Ordinal, Struct};
 
 const KIND_OF_FLAGS: [u8; 2] = [1, 2];
 const KIND_OF_I32: u8 = 5;
-/// Structures and lists in one another; the format has seven.
+/// Nesting of structures and lists; the format has seven levels. Deeper input is refused, so that
+/// recursion cannot overflow the stack.
 const MOST_DEPTH: u8 = 16;
 
-/// Where a number or a structure (0) is found: the field of the structure that it is in (0: the
-/// outermost, `INNER`: deeper), and its own.
+/// Called for each number, flag and structure, with its parent, its field and its value (0 for a
+/// structure). The parent is 0 in the outermost structure, the field of a structure directly in it,
+/// and [`INNER`] deeper.
 type Found<'a> = &'a mut dyn FnMut(i64, i64, i64);
 const INNER: i64 = -1;
 
@@ -185,19 +187,19 @@ static COLUMN: Fields = &[
     (17, Struct(&[])),
 ];
 
-/// What the bytes of a footer are.
+/// Whether a footer is valid and not encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FooterKind {
+pub(super) enum FooterKind {
     Invalid,
     /// The footer can be read, and columns cannot.
     WithEncryptedColumns,
     Plain,
 }
 
-/// The field of a footer that is there only if columns are encrypted.
+/// The field of a footer that is present only if columns are encrypted.
 const ENCRYPTION: i64 = 8;
 
-pub fn check_footer(bytes: &[u8]) -> FooterKind {
+pub(super) fn check_footer(bytes: &[u8]) -> FooterKind {
     let mut is_encrypted = false;
     let mut look = |parent, field, _| is_encrypted |= (parent, field) == (0, ENCRYPTION);
     match Compact(bytes).structure(FOOTER, 0, 0, &mut look) {
@@ -207,21 +209,21 @@ pub fn check_footer(bytes: &[u8]) -> FooterKind {
     }
 }
 
-/// What the header of a page says of it.
+/// The claims of a page header.
 #[derive(Debug, PartialEq, Eq)]
-pub struct PageHeader {
-    pub is_dictionary: bool,
-    pub compressed_bytes: u64,
-    pub inflated_bytes: u64,
-    pub values: u64,
+pub(super) struct PageHeader {
+    pub(super) is_dictionary: bool,
+    pub(super) compressed_bytes: u64,
+    pub(super) inflated_bytes: u64,
+    pub(super) values: u64,
     /// Bytes before the values that are never compressed.
-    pub level_bytes: u64,
+    pub(super) level_bytes: u64,
     /// Whether the values are compressed, if the column is.
-    pub is_packed: bool,
+    pub(super) is_packed: bool,
 }
 
 impl PageHeader {
-    pub fn read(bytes: &mut Compact<'_>) -> Option<PageHeader> {
+    pub(super) fn read(bytes: &mut Compact<'_>) -> Option<PageHeader> {
         let (mut kind, mut inflated, mut compressed, mut values, mut levels, mut packed) =
             (0, 0, 0, [0; 9], [0; 2], 1);
         bytes.structure(
@@ -311,7 +313,7 @@ impl<'a> Compact<'a> {
         }
     }
 
-    /// A value of a structure or a list; `None` for its shape: a field that is not known.
+    /// Skips a value of a structure or a list. `shape` is `None` for an unknown field.
     fn value(
         &mut self,
         kind: u8,
@@ -347,7 +349,7 @@ impl<'a> Compact<'a> {
                 } else {
                     None
                 };
-                // Flags, which the format has no list of, are refused by `value`.
+                // `value` refuses flags: the format has no list of them.
                 (0..count)
                     .try_for_each(|_| self.value(byte & 15, of, (INNER, INNER), depth + 1, found))
             }
@@ -369,14 +371,14 @@ impl<'a> Compact<'a> {
         self.take(1).map(|byte| byte[0])
     }
 
-    pub fn take(&mut self, length: u64) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, length: u64) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
         self.0 = rest;
         Some(taken)
     }
 
     /// Seven bits a byte, the lowest first.
-    pub fn varint(&mut self) -> Option<u64> {
+    pub(super) fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -389,7 +391,7 @@ impl<'a> Compact<'a> {
     }
 
     /// The lowest bit is the sign.
-    pub fn number(&mut self) -> Option<i64> {
+    pub(super) fn number(&mut self) -> Option<i64> {
         let value = self.varint()?;
         Some((value >> 1) as i64 ^ -((value & 1) as i64))
     }

@@ -1,0 +1,127 @@
+//! An export that keeps its contract: its files, and the place of every row group and row in them.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow_schema::Fields;
+use chrono::NaiveDate;
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::contracts::Dataset;
+use crate::shuffle::split::GroupShops;
+use crate::untrusted_parquet::statistics::range;
+
+/// An export that keeps its contract, ready to be read.
+#[derive(Debug)]
+pub struct OpenExport {
+    pub dataset: &'static Dataset,
+    pub day: NaiveDate,
+    /// Sorted by name bytewise: of rows with the same key, the first in this order is used.
+    pub files: Vec<OpenFile>,
+}
+
+/// One Parquet file whose columns are as the contract says.
+#[derive(Debug)]
+pub struct OpenFile {
+    pub name: String,
+    pub size_bytes: u64,
+    pub rows: u64,
+    /// Of the contract's columns only, in the order of the contract.
+    pub metadata: Arc<ParquetMetaData>,
+    /// The Arrow type that each column is decoded to.
+    pub types: Fields,
+}
+
+/// A row group that has rows.
+#[derive(Clone, Debug)]
+pub struct RowGroupPlace {
+    /// The position of its file in the export.
+    pub file: usize,
+    /// Its position in the file.
+    pub group: usize,
+    /// The position of its first row in its file.
+    pub first_row: u64,
+    /// The position of its first row among all rows of the export.
+    pub first_position: u64,
+    pub rows: u64,
+    /// The minimum and maximum `shop_id`; `None` where the footer has none, and for a dataset
+    /// without that column.
+    pub shops: Option<RangeInclusive<i64>>,
+}
+
+impl OpenExport {
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|f| f.rows).sum()
+    }
+
+    /// The path of a file in the store of the exports.
+    pub(super) fn path_of(&self, file: &OpenFile) -> String {
+        format!("{}/{}", self.dataset.partition(self.day), file.name)
+    }
+
+    /// In the order of files and rows.
+    pub fn row_groups(&self) -> Vec<RowGroupPlace> {
+        let mut places = Vec::new();
+        let mut first_position = 0;
+        for (position, file) in self.files.iter().enumerate() {
+            let mut first_row = 0;
+            for (number, group) in file.metadata.row_groups().iter().enumerate() {
+                let rows = group.num_rows() as u64;
+                if rows > 0 {
+                    let shops = range(group, "shop_id");
+                    places.push(RowGroupPlace {
+                        file: position,
+                        group: number,
+                        first_row,
+                        first_position,
+                        rows,
+                        shops,
+                    });
+                }
+                first_row += rows;
+                first_position += rows;
+            }
+        }
+        places
+    }
+
+    /// The position of the file, and the row in it, of a position among all rows.
+    ///
+    /// # Panics
+    /// When the export has fewer rows: a mistake in this program.
+    pub fn place(&self, position: u64) -> (usize, u64) {
+        let mut first = 0;
+        for (number, file) in self.files.iter().enumerate() {
+            if position - first < file.rows {
+                return (number, position - first);
+            }
+            first += file.rows;
+        }
+        panic!("{} has no row {position}", self.dataset.name)
+    }
+
+    /// The minimum of a column of whole numbers, from the statistics in the footers; 0 where there
+    /// are none. Packed numbers are stored relative to it, so a wrong minimum only costs space.
+    pub fn least(&self, column: &str) -> i64 {
+        let groups = self
+            .files
+            .iter()
+            .flat_map(|file| file.metadata.row_groups());
+        groups
+            .filter_map(|group| range(group, column))
+            .map(|range| *range.start())
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// Rows and shops of each row group, by which the dataset's rows are split by shop.
+    pub fn shops_of_row_groups(&self) -> Vec<GroupShops> {
+        self.row_groups()
+            .into_iter()
+            .map(|place| GroupShops {
+                rows: place.rows,
+                range: place.shops,
+            })
+            .collect()
+    }
+}
