@@ -9,6 +9,9 @@
 //!    category, sales and traffic of 0), so that the day is not blocked; the others are final
 //!    without rows. The filler shop is left out of every comparison.
 //! 2. A column that is left out has the value of `default_cell`.
+//!
+//! With `CASES_KEEP=DIR` in the environment, the tables and the quarantine of each case's last step
+//! are copied to `DIR/<case>/`, so that the bytes of two versions of the program can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -34,6 +37,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use serde::Deserialize;
 
+use crate::scene::walk;
 use crate::world::{Cells, Outcome, etl, parse_cents, parse_micros, read_quarantine, read_table};
 
 /// The shop of the rows that the harness adds.
@@ -240,7 +244,31 @@ fn check_case(name: &str) {
                 .map(|w| format!("case {name}, step {number} ({}): {w}", step.run)),
         );
     }
+    if let Some(kept) = std::env::var_os("CASES_KEEP") {
+        keep_results(&results, &Path::new(&kept).join(name));
+    }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Copies the published tables and the quarantine; manifests and the commit log differ in every run.
+fn keep_results(results: &Path, kept: &Path) {
+    if kept.exists() {
+        fs::remove_dir_all(kept).unwrap();
+    }
+    fs::create_dir_all(kept).unwrap();
+    let paths = if results.exists() {
+        walk(results)
+    } else {
+        Vec::new()
+    };
+    for path in paths {
+        let is_quarantine = path.starts_with("_quarantine/");
+        if is_quarantine || (!path.starts_with('_') && path.ends_with("/part-0.parquet")) {
+            let copy = kept.join(&path);
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(results.join(&path), copy).unwrap();
+        }
+    }
 }
 
 /// What `plan` says before a `run`: per day, the tables that it would compute.
