@@ -393,18 +393,19 @@ pub(super) fn benchmark_files(
     let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
     let mut writers = tables
         .iter()
-        .map(|table| Ok((table.name, TableWriter::new(table, day, stop)?)))
-        .collect::<Result<BTreeMap<_, _>>>()?;
+        .map(|table| Ok((table.id, TableWriter::new(table, day, stop)?)))
+        .collect::<Result<Vec<_>>>()?;
     windows::benchmark_tables(
         benchmark,
         facts.config,
         published,
         rows_at_once,
         stop,
-        &mut |table, rows| match writers.get_mut(table.name) {
-            Some(writer) => writer.push(&rows),
+        &mut |table, rows| match writers.iter_mut().find(|(id, _)| *id == table.id) {
+            Some((_, writer)) => writer.push(&rows),
             None => Ok(()),
         },
     )?;
-    writers.into_values().map(TableWriter::finish).collect()
+    let writers = writers.into_iter();
+    writers.map(|(_, writer)| writer.finish()).collect()
 }

@@ -23,4 +23,5 @@ mod secrets;
 mod staleness;
 mod stores;
 mod together;
+mod versions;
 mod world;
