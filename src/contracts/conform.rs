@@ -65,19 +65,17 @@ fn narrowed(
     if column.kind != Kind::Int64 || *values.dtype() != DataType::Int128 {
         return Ok(values.clone());
     }
-    let narrow = |(row, sum): (usize, Option<i128>)| {
-        let narrow = |sum: i128| {
-            i64::try_from(sum)
-                .map_err(|_| SumTooLarge::new(table, column, rows, row, sum.to_string()))
-        };
-        sum.map(narrow).transpose()
-    };
-    let narrow: Vec<Option<i64>> = values
-        .i128()?
-        .iter()
-        .enumerate()
-        .map(narrow)
-        .collect::<Result<_, _>>()?;
+    let sums = values.i128()?;
+    let mut narrow = Vec::with_capacity(sums.len());
+    for (row, sum) in sums.iter().enumerate() {
+        narrow.push(match sum.map(|sum| (sum, i64::try_from(sum))) {
+            Some((_, Ok(sum))) => Some(sum),
+            Some((sum, Err(_))) => {
+                return Err(SumTooLarge::new(table, column, rows, row, sum.to_string()).into());
+            }
+            None => None,
+        });
+    }
     Ok(columns::ints(column.name, narrow))
 }
 

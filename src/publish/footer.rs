@@ -155,24 +155,25 @@ pub fn column_sha256(groups: &[RowGroupMetaData], written: &[u8]) -> KeyValue {
 }
 
 fn may_hold(group: &RowGroupMetaData, rows: &Rows) -> bool {
-    let bounds = |name: &str| {
-        let chunk = group
-            .columns()
-            .iter()
-            .find(|chunk| chunk.column_descr().name() == name)?;
-        match chunk.statistics()? {
-            Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
-            _ => None,
-        }
-    };
     let of_campaign = rows.campaign_id.is_none_or(|campaign| {
-        bounds("campaign_id").is_none_or(|(least, greatest)| (least..=greatest).contains(&campaign))
+        bounds(group, "campaign_id")
+            .is_none_or(|(least, greatest)| (least..=greatest).contains(&campaign))
     });
     let of_shops = rows.shops.is_none_or(|shops| {
-        bounds("shop_id").is_none_or(|(least, greatest)| {
+        bounds(group, "shop_id").is_none_or(|(least, greatest)| {
             let next = shops.get(shops.partition_point(|shop| *shop < least));
             next.is_some_and(|shop| *shop <= greatest)
         })
     });
     of_campaign && of_shops
+}
+
+/// The least and the greatest value of a column; `None` where its statistics do not say.
+fn bounds(group: &RowGroupMetaData, name: &str) -> Option<(i64, i64)> {
+    let mut chunks = group.columns().iter();
+    let chunk = chunks.find(|chunk| chunk.column_descr().name() == name)?;
+    match chunk.statistics()? {
+        Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
+        _ => None,
+    }
 }

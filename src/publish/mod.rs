@@ -264,25 +264,31 @@ impl Staging {
         let staged = format!("{}/{path}", self.folder);
         let size = bytes.len() as u64;
         self.results.write(&staged, bytes)?;
-        let verify = || -> Result<()> {
-            let mut found = Sha256::new();
-            let other_bytes = || messages::other_bytes(self.results.show(&staged));
-            for start in (0..size).step_by(READ_BACK_BYTES) {
-                let part = start..size.min(start + READ_BACK_BYTES as u64);
-                let read = self
-                    .results
-                    .read_ranges(&staged, std::slice::from_ref(&part))?;
-                found.update(&read.ok_or_else(other_bytes)?[0]);
-            }
-            ensure!(hex(&found.finalize()) == sha256_expected, other_bytes());
-            Ok(())
-        };
-        verify()?;
+        self.verify(&staged, size, sha256_expected)?;
         Ok(CommittedFile {
             path,
             bytes: size,
             sha256: sha256_expected.to_owned(),
         })
+    }
+
+    /// # Errors
+    /// When the store gives back other bytes than were written.
+    fn verify(&self, staged: &str, size: u64, sha256_expected: &str) -> Result<()> {
+        let mut found = Sha256::new();
+        for start in (0..size).step_by(READ_BACK_BYTES) {
+            let part = start..size.min(start + READ_BACK_BYTES as u64);
+            let parts = std::slice::from_ref(&part);
+            match self.results.read_ranges(staged, parts)? {
+                Some(read) => found.update(&read[0]),
+                None => break,
+            }
+        }
+        ensure!(
+            hex(&found.finalize()) == sha256_expected,
+            messages::other_bytes(self.results.show(staged))
+        );
+        Ok(())
     }
 }
 

@@ -122,30 +122,11 @@ impl PublishedTables for DayTables<'_> {
         consume: &mut dyn FnMut(DataFrame) -> Result<()>,
     ) -> Result<()> {
         let columns: Vec<&Column> = names.iter().map(|name| table.column(name)).collect();
-        let mut consume = |batch: RecordBatch| -> Result<()> {
-            let batch = match wanted(&batch, &rows) {
-                Some(wanted) if wanted.true_count() < batch.num_rows() => {
-                    filter_record_batch(&batch, &wanted)?
-                }
-                _ => batch,
-            };
-            if batch.num_rows() == 0 {
-                Ok(())
-            } else {
-                consume(from_batch(&columns, &batch)?)
-            }
+        let mut consume = |batch| match wanted_rows(batch, &rows)? {
+            Some(batch) => consume(from_batch(&columns, &batch)?),
+            None => Ok(()),
         };
-        let deciding = [
-            ("campaign_id", rows.campaign_id.is_some()),
-            ("shop_id", rows.shops.is_some()),
-        ];
-        let deciding = deciding
-            .into_iter()
-            .filter_map(|(name, decides)| decides.then_some(name));
-        let names: Vec<&str> = deciding
-            .filter(|name| !names.contains(name))
-            .chain(names.iter().copied())
-            .collect();
+        let names = with_deciding_columns(names, &rows);
         if let Some(file) = self.fresh(table, day) {
             return read_file(
                 table,
@@ -322,41 +303,65 @@ impl<'a> PublishedFile<'a> {
     }
 }
 
-/// Which rows of a batch are asked for; `None`: all.
-fn wanted(batch: &RecordBatch, rows: &Rows) -> Option<BooleanArray> {
-    let ints = |name: &str| {
-        batch
-            .column_by_name(name)
-            .map(|values| values.as_primitive::<Int64Type>().values())
+/// The columns that are asked for, and those that decide which rows are.
+fn with_deciding_columns<'n>(names: &[&'n str], rows: &Rows) -> Vec<&'n str> {
+    let mut all = Vec::new();
+    for (name, decides) in [
+        ("campaign_id", rows.campaign_id.is_some()),
+        ("shop_id", rows.shops.is_some()),
+    ] {
+        if decides && !names.contains(&name) {
+            all.push(name);
+        }
+    }
+    all.extend(names);
+    all
+}
+
+/// The rows of a batch that are asked for; `None`: none.
+fn wanted_rows(batch: RecordBatch, rows: &Rows) -> Result<Option<RecordBatch>> {
+    let batch = match predicate(&batch, rows) {
+        Some(wanted) if wanted.true_count() < batch.num_rows() => {
+            filter_record_batch(&batch, &wanted)?
+        }
+        _ => batch,
     };
-    let campaigns = rows
-        .campaign_id
-        .and_then(|campaign| Some((campaign, ints("campaign_id")?)));
-    let shops = rows.shops.and_then(|shops| Some((shops, ints("shop_id")?)));
+    Ok((batch.num_rows() > 0).then_some(batch))
+}
+
+/// Tells for each row of a batch whether it is asked for; `None`: all are.
+fn predicate(batch: &RecordBatch, rows: &Rows) -> Option<BooleanArray> {
+    let campaigns = rows.campaign_id.zip(ints(batch, "campaign_id"));
+    let shops = rows.shops.zip(ints(batch, "shop_id"));
     if campaigns.is_none() && shops.is_none() {
         return None;
     }
-    let is_of_campaign = |row: usize| campaigns.is_none_or(|(campaign, ids)| ids[row] == campaign);
-    // Rows of one shop follow each other, and shops ascend within a campaign.
-    let mut next = 0;
-    let mut is_of_shops = |row: usize| {
-        let Some((shops, ids)) = shops else {
-            return true;
-        };
-        let shop = ids[row];
-        if next == 0 || shops[next - 1] >= shop {
-            next = shops.partition_point(|each| *each < shop);
-        } else {
-            next += shops[next..]
-                .iter()
-                .take_while(|each| **each < shop)
-                .count();
+    let mut wanted = vec![true; batch.num_rows()];
+    if let Some((campaign, ids)) = campaigns {
+        for (wanted, id) in wanted.iter_mut().zip(ids) {
+            *wanted &= *id == campaign;
         }
-        shops.get(next) == Some(&shop)
-    };
-    Some(
-        (0..batch.num_rows())
-            .map(|row| Some(is_of_campaign(row) && is_of_shops(row)))
-            .collect(),
-    )
+    }
+    if let Some((shops, ids)) = shops {
+        keep_shops(&mut wanted, ids, shops);
+    }
+    Some(wanted.into())
+}
+
+fn ints<'b>(batch: &'b RecordBatch, name: &str) -> Option<&'b [i64]> {
+    let values = batch.column_by_name(name)?;
+    Some(values.as_primitive::<Int64Type>().values())
+}
+
+/// Rows of one shop follow each other, and shops ascend within a campaign; `shops` ascend.
+fn keep_shops(wanted: &mut [bool], ids: &[i64], shops: &[i64]) {
+    let mut next = 0;
+    for (wanted, shop) in wanted.iter_mut().zip(ids) {
+        if next == 0 || shops[next - 1] >= *shop {
+            next = shops.partition_point(|each| each < shop);
+        } else {
+            next += shops[next..].iter().take_while(|each| *each < shop).count();
+        }
+        *wanted &= shops.get(next) == Some(shop);
+    }
 }

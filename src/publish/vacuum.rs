@@ -23,11 +23,11 @@ pub struct Superfluous {
     pub why: &'static str,
 }
 
-/// Lists what can go: leftovers of staging, and of the rest what was written, or superseded, before
-/// `before`.
+/// Lists the files that can be removed: leftovers of staging, and of the other files those that were
+/// written, or superseded, before `before`.
 ///
-/// The newest manifest of a day, the newest records of the commit log, and what a run at work or an
-/// interrupted commit has staged always stay, and tables are not looked at. A number of the commit
+/// The newest manifest of a day, the newest records of the commit log, and the staged files of a
+/// live run or an interrupted commit always stay. Tables are not looked at. A number of the commit
 /// log that a process may still try to take must not become free again, so `before` has to lie far
 /// more than a lease in the past.
 pub fn find_superfluous(
@@ -35,92 +35,113 @@ pub fn find_superfluous(
     now: DateTime<Utc>,
     before: DateTime<Utc>,
 ) -> Result<Vec<Superfluous>> {
-    let Writers {
-        head,
-        holder,
-        unfinished,
-    } = Writers::find(results)?;
-    let head = head.as_ref();
-    let at_work = holder
-        .filter(|holder| holder.is_live(now))
-        .map(|holder| holder.owner.run_id);
-    let interrupted = unfinished.and_then(|record| Some(record.commit?.staging));
-    let needed: Vec<String> = at_work
-        .map(|run_id| staging_of_run(&run_id))
-        .into_iter()
-        .chain(interrupted)
-        .collect();
-    let mut found = Vec::new();
-    let is_old = |entry: &Entry| entry.modified_at < before;
-    let mut add = |folder: &str, entry: &Entry, why| {
-        found.push(Superfluous {
-            path: format!("{folder}/{}", entry.name),
-            bytes: entry.size_bytes,
-            why,
-        });
-    };
-    let [staged, runs, locks, quarantined] = results
-        .list_all_of_each(&[STAGING, RUNS, LOCKS, QUARANTINE])?
-        .try_into()
-        .unwrap_or_else(|_| unreachable!("four folders were listed"));
-
-    let is_kept = |entry: &Entry| {
-        let path = format!("{STAGING}/{}", entry.name);
-        needed.iter().any(|folder| {
-            path.strip_prefix(folder)
-                .is_some_and(|rest| rest.starts_with('/'))
-        })
-    };
-    staged
+    let writers = Writers::find(results)?;
+    let head = writers.head.as_ref();
+    let mut found = staged_leftovers(results, &writers, now)?;
+    let runs = results.list_all(RUNS)?;
+    found.extend(old_records(&runs, head, before));
+    found.extend(superseded_manifests(&runs, before));
+    found.extend(old_leases(&results.list_all(LOCKS)?, head, before));
+    let quarantined = results.list_all(QUARANTINE)?;
+    let old_quarantine = quarantined
         .iter()
-        .filter(|entry| !is_kept(entry))
-        .for_each(|entry| add(STAGING, entry, "staged and never committed"));
-
-    let mut manifests: BTreeMap<&str, Vec<(Option<u64>, &Entry)>> = BTreeMap::new();
-    for entry in &runs {
-        let Some((folder, file)) = entry.name.split_once('/') else {
-            continue;
-        };
-        if folder.starts_with("dt=") {
-            manifests
-                .entry(folder)
-                .or_default()
-                .push((number_of(file), entry));
-        } else if format!("{RUNS}/{folder}") == COMMIT_LOG && is_old(entry) && precedes(file, head)
-        {
-            add(RUNS, entry, "an old record of the commit log");
-        }
-    }
-    for of_day in manifests.values_mut() {
-        // Those of version 0.1.0 have no number, and count as older than any that has one; other
-        // files are not ours.
-        of_day.retain(|(number, entry)| number.is_some() || is_of_0_1_0(&entry.name));
-        of_day.sort_by_key(|(number, entry)| (*number, &entry.name));
-        for pair in of_day
-            .windows(2)
-            .filter(|pair| pair[1].0.is_some() && is_old(pair[1].1))
-        {
-            add(RUNS, pair[0].1, "a superseded manifest");
-        }
-    }
-
-    let is_current = |entry: &Entry| {
-        head.is_some_and(|head| number_of(&entry.name) >= Some(head.fencing_number))
-    };
-    let old_locks = locks
-        .iter()
-        .filter(|entry| is_old(entry) && !is_current(entry));
-    old_locks.for_each(|entry| add(LOCKS, entry, "an old lease"));
-    let old_quarantine = quarantined.iter().filter(|entry| is_old(entry));
-    old_quarantine.for_each(|entry| add(QUARANTINE, entry, "old quarantine"));
+        .filter(|entry| entry.modified_at < before);
+    found.extend(old_quarantine.map(|entry| superfluous(QUARANTINE, entry, "old quarantine")));
     for folder in [COMMIT_LOG, LOCKS] {
         let half_written = results.list_half_written(folder)?;
-        half_written
+        let old = half_written
             .iter()
-            .filter(|entry| is_old(entry))
-            .for_each(|entry| add(folder, entry, "half written"));
+            .filter(|entry| entry.modified_at < before);
+        found.extend(old.map(|entry| superfluous(folder, entry, "half written")));
     }
     Ok(found)
+}
+
+fn superfluous(folder: &str, entry: &Entry, why: &'static str) -> Superfluous {
+    Superfluous {
+        path: format!("{folder}/{}", entry.name),
+        bytes: entry.size_bytes,
+        why,
+    }
+}
+
+/// Staged files, except those of a live run and of an interrupted commit; of any age.
+fn staged_leftovers(
+    results: &Store,
+    writers: &Writers,
+    now: DateTime<Utc>,
+) -> Result<Vec<Superfluous>> {
+    let live = writers.holder.iter().filter(|holder| holder.is_live(now));
+    let of_live_run = live.map(|holder| staging_of_run(&holder.owner.run_id));
+    let interrupted = writers.unfinished.iter().filter_map(|r| r.commit.as_ref());
+    let needed: Vec<String> = of_live_run
+        .chain(interrupted.map(|commit| commit.staging.clone()))
+        .collect();
+    let mut staged = results.list_all(STAGING)?;
+    staged.retain(|entry| !is_below_any(&format!("{STAGING}/{}", entry.name), &needed));
+    let leftovers = staged.iter();
+    Ok(leftovers
+        .map(|entry| superfluous(STAGING, entry, "staged and never committed"))
+        .collect())
+}
+
+fn is_below_any(path: &str, folders: &[String]) -> bool {
+    folders.iter().any(|folder| {
+        path.strip_prefix(folder.as_str())
+            .is_some_and(|rest| rest.starts_with('/'))
+    })
+}
+
+/// Manifests that a newer one of their day superseded before `before`.
+fn superseded_manifests(runs: &[Entry], before: DateTime<Utc>) -> Vec<Superfluous> {
+    let mut by_day: BTreeMap<&str, Vec<(Option<u64>, &Entry)>> = BTreeMap::new();
+    for entry in runs {
+        if let Some((folder, file)) = entry.name.split_once('/')
+            && folder.starts_with("dt=")
+        {
+            let number = number_of(file);
+            // Those of version 0.1.0 have no number, and count as older than any that has one; other
+            // files are not ours.
+            if number.is_some() || is_of_0_1_0(&entry.name) {
+                by_day.entry(folder).or_default().push((number, entry));
+            }
+        }
+    }
+    let mut superseded = Vec::new();
+    for of_day in by_day.values_mut() {
+        of_day.sort_by_key(|(number, entry)| (*number, &entry.name));
+        for pair in of_day.windows(2) {
+            let ((_, older), (number, newer)) = (pair[0], pair[1]);
+            if number.is_some() && newer.modified_at < before {
+                superseded.push(superfluous(RUNS, older, "a superseded manifest"));
+            }
+        }
+    }
+    superseded
+}
+
+fn old_records(runs: &[Entry], head: Option<&Record>, before: DateTime<Utc>) -> Vec<Superfluous> {
+    let records = runs.iter().filter(|entry| {
+        let path = format!("{RUNS}/{}", entry.name);
+        let name = path
+            .strip_prefix(COMMIT_LOG)
+            .and_then(|rest| rest.strip_prefix('/'));
+        name.is_some_and(|name| precedes(name, head)) && entry.modified_at < before
+    });
+    records
+        .map(|entry| superfluous(RUNS, entry, "an old record of the commit log"))
+        .collect()
+}
+
+/// Lease files older than the current one.
+fn old_leases(locks: &[Entry], head: Option<&Record>, before: DateTime<Utc>) -> Vec<Superfluous> {
+    let current = head.map(|head| head.fencing_number);
+    let old = locks.iter().filter(|entry| {
+        let is_current = current.is_some_and(|current| number_of(&entry.name) >= Some(current));
+        entry.modified_at < before && !is_current
+    });
+    old.map(|entry| superfluous(LOCKS, entry, "an old lease"))
+        .collect()
 }
 
 /// Whether nobody reads the record any more: the newest one and the newest commit are looked at.

@@ -180,14 +180,12 @@ impl RunReport {
     }
 
     fn exit_code_of_day(&self, strictness: Strictness) -> ExitCode {
-        let lacks = |has_sum: bool| {
-            self.skipped
-                .iter()
-                .any(|s| s.day == self.day && s.sum.is_some() == has_sum)
-        };
+        let mut skipped = self.skipped.iter().filter(|s| s.day == self.day);
+        let lacks_sum = skipped.clone().any(|s| s.sum.is_some());
+        let lacks_export = skipped.any(|s| s.sum.is_none());
         match self.outcome {
-            Outcome::Published | Outcome::UpToDate if lacks(true) => ExitCode::Blocked,
-            Outcome::Published | Outcome::UpToDate if strictness.strict && lacks(false) => {
+            Outcome::Published | Outcome::UpToDate if lacks_sum => ExitCode::Blocked,
+            Outcome::Published | Outcome::UpToDate if strictness.strict && lacks_export => {
                 ExitCode::Blocked
             }
             Outcome::Published | Outcome::UpToDate => ExitCode::Published,
@@ -237,32 +235,6 @@ impl RunReport {
     /// The last line for a person: what happened, and what to do.
     pub fn summary(&self) -> String {
         let day = self.day;
-        let names = |datasets: Vec<String>| datasets.join(", ");
-        let missing = || {
-            names(
-                self.missing
-                    .iter()
-                    .filter(|m| m.day == day)
-                    .map(|m| m.dataset.clone())
-                    .collect(),
-            )
-        };
-        // What the day before lacks is no reason to wait: once the day is final, it needs nothing
-        // of it.
-        let before: Vec<String> = self
-            .missing
-            .iter()
-            .filter(|m| m.day != day)
-            .map(|m| m.dataset.clone())
-            .collect();
-        let stands_in = match self.benchmark_day {
-            Some(b) if self.is_fallback => format!("; the benchmarks of {b} stand in"),
-            _ if !before.is_empty() => format!(
-                "; nothing stands in, the day before lacks {}",
-                names(before)
-            ),
-            _ => String::new(),
-        };
         match self.outcome {
             Outcome::Published => format!("{day}: published {}", self.written()),
             Outcome::UpToDate if self.tables.is_empty() => {
@@ -270,21 +242,37 @@ impl RunReport {
             }
             Outcome::UpToDate => format!("{day}: already up to date; wrote {}", self.written()),
             Outcome::Fallback | Outcome::NotFinal => {
-                messages::not_final(day, missing(), stands_in).to_string()
+                let missing = self.missing_on(|of| of == day);
+                messages::not_final(day, missing, self.stands_in()).to_string()
             }
             Outcome::Blocked => {
-                let own = |b: &&Blocked| b.day == day;
-                let blocked = self
-                    .blocked
-                    .iter()
-                    .filter(own)
-                    .map(|b| b.dataset.clone())
-                    .collect();
-                messages::blocked(day, names(blocked), stands_in).to_string()
+                let blocked = self.blocked.iter().filter(|blocked| blocked.day == day);
+                let blocked: Vec<&str> = blocked.map(|b| b.dataset.as_str()).collect();
+                messages::blocked(day, blocked.join(", "), self.stands_in()).to_string()
             }
             Outcome::Held | Outcome::Failed => {
                 format!("{day}: {}", self.error.as_deref().unwrap_or("failed"))
             }
         }
+    }
+
+    /// The benchmarks that stand in, or why none do. What the day before lacks is no reason to wait:
+    /// once the day is final, it needs nothing of it.
+    fn stands_in(&self) -> String {
+        let before = self.missing_on(|day| day != self.day);
+        match self.benchmark_day {
+            Some(day) if self.is_fallback => format!("; the benchmarks of {day} stand in"),
+            _ if !before.is_empty() => {
+                format!("; nothing stands in, the day before lacks {before}")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The missing datasets of some days.
+    fn missing_on(&self, is_wanted: impl Fn(NaiveDate) -> bool) -> String {
+        let missing = self.missing.iter().filter(|missing| is_wanted(missing.day));
+        let datasets: Vec<&str> = missing.map(|m| m.dataset.as_str()).collect();
+        datasets.join(", ")
     }
 }
