@@ -63,6 +63,14 @@ pub fn days<V: Into<Option<i32>>>(name: &str, values: impl IntoIterator<Item = V
         .into_column()
 }
 
+/// The whole numbers of a column of counts or of money.
+pub fn whole_numbers(column: &Column) -> Result<Box<dyn Iterator<Item = Option<i128>> + '_>> {
+    Ok(match column.dtype() {
+        DataType::Int128 => Box::new(column.i128()?.iter()),
+        _ => Box::new(column.i64()?.iter().map(|count| count.map(i128::from))),
+    })
+}
+
 /// For each row of sorted rows, whether the columns hold what they hold in the row before.
 pub fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> {
     if rows.height() == 0 {

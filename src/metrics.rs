@@ -1,88 +1,102 @@
 //! The formulas that several tables share: ratios and what an empty denominator gives, shares,
 //! ranks.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use polars::prelude::*;
 
 use crate::columns;
 
-/// `numerator / denominator` as DOUBLE, divided once; null where the denominator is 0 or either is
-/// null.
+/// A column that is the quotient of two columns: `numerator / denominator` as DOUBLE, divided once.
+/// Null where the denominator is 0 or either is null.
 ///
-/// Both are exact whole numbers; money (cents) over money is its own ratio, for money over a count
-/// see [`money_per`].
-pub fn ratio(numerator: Expr, denominator: Expr) -> Expr {
-    let both = [
-        numerator.cast(DataType::Float64),
-        denominator.cast(DataType::Float64),
-    ];
-    let double = |_: &Schema, of: &[Field]| Ok(Field::new(of[0].name().clone(), DataType::Float64));
-    map_multiple(|both| divided(&both[0], &both[1]), both, double)
+/// Both are exact whole numbers. Money over money is cents over cents; for money over a count see
+/// [`Ratio::money_per`].
+#[derive(Clone, Copy, Debug)]
+pub struct Ratio {
+    name: &'static str,
+    numerator: Term,
+    denominator: Term,
 }
 
-/// Polars' own division multiplies by the reciprocal where the denominator is a single value or a
-/// column of one row: two roundings, and 49 / 49 is less than 1.
-fn divided(numerators: &Column, denominators: &Column) -> PolarsResult<Column> {
-    let rows = numerators.len().max(denominators.len());
-    let of_rows = |column: &Column| {
-        if column.len() == rows {
-            column.clone()
-        } else {
-            column.new_from_index(0, rows)
-        }
-    };
-    let (numerators, denominators) = (of_rows(numerators), of_rows(denominators));
-    let divide = |(n, d): (Option<f64>, Option<f64>)| Some(n? / d.filter(|d| *d != 0.0)?);
-    let ratios = numerators
-        .f64()?
-        .iter()
-        .zip(denominators.f64()?.iter())
-        .map(divide);
-    Ok(columns::doubles(numerators.name(), ratios))
-}
+/// A column, and the whole number that its values are multiplied by.
+type Term = (&'static str, i128);
 
-/// Money in units of the currency per one of a count.
-pub fn money_per(cents: Expr, count: Expr) -> Expr {
-    ratio(cents, count.cast(DataType::Int128) * lit(100))
-}
-
-/// `(value - base) / base * 100`, from exact whole numbers of one unit.
-pub fn difference_pct(value: Expr, base: Expr) -> Expr {
-    ratio((value - base.clone()) * lit(100), base)
-}
-
-pub fn ctr() -> Expr {
-    ratio(col("product_clicks"), col("product_impressions")).alias("ctr")
-}
-
-pub fn ctor() -> Expr {
-    ratio(col("sku_orders"), col("product_clicks")).alias("ctor")
-}
-
-pub fn avg_order_value() -> Expr {
-    money_per(col("gmv"), col("orders")).alias("avg_order_value")
-}
-
+pub const CTR: Ratio = Ratio::new("ctr", "product_clicks", "product_impressions");
+pub const CTOR: Ratio = Ratio::new("ctor", "sku_orders", "product_clicks");
+pub const AVG_ORDER_VALUE: Ratio = Ratio::money_per("avg_order_value", "gmv", "orders");
 /// Of the daily counts, or of their sums over a period.
-pub fn add_to_cart_rate() -> Expr {
-    ratio(col("unique_cart_adders"), col("unique_page_viewers")).alias("add_to_cart_rate")
-}
-
-pub fn ad_roi() -> Expr {
-    ratio(col("ad_gross_revenue"), col("ad_spend")).alias("ad_roi")
-}
-
+pub const ADD_TO_CART_RATE: Ratio = Ratio::new(
+    "add_to_cart_rate",
+    "unique_cart_adders",
+    "unique_page_viewers",
+);
+pub const AD_ROI: Ratio = Ratio::new("ad_roi", "ad_gross_revenue", "ad_spend");
 /// Money per 1000 views: cents * 1000 / (views * 100), in one division.
-pub fn gpm() -> Expr {
-    ratio(col("gmv") * lit(10), col("views")).alias("gpm")
+pub const GPM: Ratio = Ratio::scaled("gpm", ("gmv", 10), ("views", 1));
+
+impl Ratio {
+    pub const fn new(
+        name: &'static str,
+        numerator: &'static str,
+        denominator: &'static str,
+    ) -> Ratio {
+        Ratio::scaled(name, (numerator, 1), (denominator, 1))
+    }
+
+    /// Money in units of the currency per one of a count.
+    pub const fn money_per(name: &'static str, cents: &'static str, count: &'static str) -> Ratio {
+        Ratio::scaled(name, (cents, 1), (count, 100))
+    }
+
+    pub const fn scaled(name: &'static str, numerator: Term, denominator: Term) -> Ratio {
+        Ratio {
+            name,
+            numerator,
+            denominator,
+        }
+    }
+
+    fn column(&self, rows: &DataFrame) -> Result<Column> {
+        let ratios = doubles_of(rows, self.numerator)?
+            .zip(doubles_of(rows, self.denominator)?)
+            .map(|(n, d)| Some(n? / d.filter(|d| *d != 0.0)?));
+        Ok(columns::doubles(self.name, ratios))
+    }
 }
 
-/// The row's share of the sum over its `group`.
-pub fn impression_share(group: &[&str]) -> Result<Expr> {
-    let of_group = col("product_impressions")
-        .sum()
-        .over(group.iter().map(|name| col(*name)).collect::<Vec<_>>())?;
-    Ok(ratio(col("product_impressions"), of_group).alias("impression_share"))
+fn doubles_of(
+    rows: &DataFrame,
+    (name, factor): Term,
+) -> Result<impl Iterator<Item = Option<f64>> + '_> {
+    let values = columns::whole_numbers(rows.column(name)?)?;
+    Ok(values.map(move |value| value.map(|value| (value * factor) as f64)))
+}
+
+/// Adds ratios of columns of the rows.
+pub fn with_ratios(mut rows: DataFrame, ratios: &[Ratio]) -> Result<DataFrame> {
+    for ratio in ratios {
+        rows.with_column(ratio.column(&rows)?)?;
+    }
+    Ok(rows)
+}
+
+/// Adds `impression_share`: the row's share of the product impressions of its shop's rows.
+pub fn with_impression_share(mut rows: DataFrame) -> Result<DataFrame> {
+    const OF_SHOP: &str = "impressions_of_shop";
+    let shops = rows.column("shop_id")?.i64()?;
+    let impressions = columns::whole_numbers(rows.column("product_impressions")?)?;
+    let mut of_shops: HashMap<Option<i64>, i128> = HashMap::new();
+    for (shop, impressions) in shops.iter().zip(impressions) {
+        *of_shops.entry(shop).or_default() += impressions.unwrap_or(0);
+    }
+    let of_shop = columns::money(OF_SHOP, shops.iter().map(|shop| of_shops[&shop]));
+    rows.with_column(of_shop)?;
+    let share = Ratio::new("impression_share", "product_impressions", OF_SHOP);
+    let mut rows = with_ratios(rows, &[share])?;
+    rows.drop_in_place(OF_SHOP)?;
+    Ok(rows)
 }
 
 /// Adds `gmv_rank`: 1 = highest `gmv` within `group`; ties by smaller `id`. Sorts the rows by group
@@ -108,20 +122,20 @@ mod tests {
     use super::*;
 
     fn one(numerator: Option<i64>, denominator: Option<i64>) -> Option<f64> {
-        let rows = DataFrame::new(
-            1,
-            vec![
-                columns::ints("n", [numerator]),
-                columns::ints("d", [denominator]),
-            ],
-        )
-        .unwrap();
-        let rows = rows
-            .lazy()
-            .select([ratio(col("n"), col("d")).alias("r")])
-            .collect()
-            .unwrap();
-        rows.column("r").unwrap().f64().unwrap().get(0)
+        ratios([numerator], [denominator])[0]
+    }
+
+    fn ratios<const ROWS: usize>(
+        numerators: [Option<i64>; ROWS],
+        denominators: [Option<i64>; ROWS],
+    ) -> Vec<Option<f64>> {
+        let (n, d) = (
+            columns::ints("n", numerators),
+            columns::ints("d", denominators),
+        );
+        let rows = DataFrame::new(ROWS, vec![n, d]).unwrap();
+        let rows = with_ratios(rows, &[Ratio::new("r", "n", "d")]).unwrap();
+        rows.column("r").unwrap().f64().unwrap().iter().collect()
     }
 
     #[test]
@@ -137,21 +151,27 @@ mod tests {
     #[test]
     fn a_ratio_is_divided_once_however_many_rows_there_are() {
         assert_eq!(one(Some(49), Some(49)), Some(1.0));
-        let rows = DataFrame::new(2, vec![columns::ints("n", [49, 98])])
-            .unwrap()
-            .lazy();
-        let rows = rows
-            .select([ratio(col("n"), lit(49)).alias("r")])
-            .collect()
-            .unwrap();
         assert_eq!(
-            rows.column("r")
-                .unwrap()
-                .f64()
-                .unwrap()
-                .iter()
-                .collect::<Vec<_>>(),
+            ratios([Some(49), Some(98)], [Some(49), Some(49)]),
             [Some(1.0), Some(2.0)]
+        );
+    }
+
+    #[test]
+    fn the_impression_share_is_of_the_shop() {
+        let rows = DataFrame::new(
+            4,
+            vec![
+                columns::ints("shop_id", [1, 1, 2, 3]),
+                columns::ints("product_impressions", [1, 3, 7, 0]),
+            ],
+        )
+        .unwrap();
+        let rows = with_impression_share(rows).unwrap();
+        let shares = rows.column("impression_share").unwrap().f64().unwrap();
+        assert_eq!(
+            shares.iter().collect::<Vec<_>>(),
+            [Some(0.25), Some(0.75), Some(1.0), None]
         );
     }
 

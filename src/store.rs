@@ -169,6 +169,7 @@ impl Store {
                 });
             }
             None => {
+                choose_tls_cryptography();
                 let url = Url::parse(location).map_err(|e| bad_settings(&e))?;
                 let options =
                     Cloud::of_scheme(url.scheme()).map(|cloud| cloud.options(environment));
@@ -738,6 +739,13 @@ impl AsyncFileReader for ParquetObject {
             Ok(Arc::new(reader.load_and_finish(self, size_bytes).await?))
         })
     }
+}
+
+/// The HTTP client of `object_store` is built without a provider of cryptography and panics unless
+/// one is installed. `ring` takes a tenth of the build time of the default, `aws-lc-rs`.
+fn choose_tls_cryptography() {
+    // The error means that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Told apart from damaged bytes by what it holds.

@@ -28,5 +28,5 @@ pub fn ad_hourly(ad_hours: &[AdHour], civil: &CivilDay) -> Result<DataFrame> {
             ),
         ],
     )?;
-    Ok(table.lazy().with_columns([metrics::ad_roi()]).collect()?)
+    metrics::with_ratios(table, &[metrics::AD_ROI])
 }

@@ -36,10 +36,6 @@ pub fn channel_daily(orders: &OrderSums, traffic: &TrafficSums) -> Result<DataFr
             columns::money("gmv", sales.iter().map(|s| s.gmv)),
         ],
     )?;
-    let ratios = [
-        metrics::impression_share(&["shop_id"])?,
-        metrics::ctr(),
-        metrics::ctor(),
-    ];
-    Ok(table.lazy().with_columns(ratios).collect()?)
+    let table = metrics::with_impression_share(table)?;
+    metrics::with_ratios(table, &[metrics::CTR, metrics::CTOR])
 }

@@ -8,7 +8,7 @@ use super::orders::OrderSums;
 use super::traffic::TrafficSums;
 use crate::columns;
 use crate::exports::snapshots::Content;
-use crate::metrics;
+use crate::metrics::{self, Ratio};
 
 /// Grain: each row of `contents`.
 ///
@@ -72,11 +72,8 @@ pub fn content_daily(
             columns::money("shop_gmv", shop_gmv),
         ],
     )?;
-    let gmv_share = metrics::ratio(col("gmv"), col("shop_gmv")).alias("gmv_share");
-    let ratios = [metrics::ctr(), metrics::ctor(), metrics::gpm(), gmv_share];
-    metrics::with_gmv_rank(
-        table.lazy().with_columns(ratios).collect()?,
-        &["shop_id", "content_type"],
-        "content_id",
-    )
+    let gmv_share = Ratio::new("gmv_share", "gmv", "shop_gmv");
+    let ratios = [metrics::CTR, metrics::CTOR, metrics::GPM, gmv_share];
+    let table = metrics::with_ratios(table, &ratios)?;
+    metrics::with_gmv_rank(table, &["shop_id", "content_type"], "content_id")
 }

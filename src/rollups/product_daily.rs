@@ -56,6 +56,8 @@ pub fn product_daily(
             columns::money("gmv", sales.iter().map(|s| s.gmv)),
         ],
     )?;
-    let ratios = [metrics::add_to_cart_rate(), metrics::ctr(), metrics::ctor()];
-    Ok(table.lazy().with_columns(ratios).collect()?)
+    metrics::with_ratios(
+        table,
+        &[metrics::ADD_TO_CART_RATE, metrics::CTR, metrics::CTOR],
+    )
 }

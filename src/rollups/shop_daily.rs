@@ -160,11 +160,11 @@ fn lay_out(rows: &[Row]) -> Result<DataFrame> {
         ],
     )?;
     let ratios = [
-        metrics::avg_order_value(),
-        metrics::ctr(),
-        metrics::ctor(),
-        metrics::add_to_cart_rate(),
-        metrics::ad_roi(),
+        metrics::AVG_ORDER_VALUE,
+        metrics::CTR,
+        metrics::CTOR,
+        metrics::ADD_TO_CART_RATE,
+        metrics::AD_ROI,
     ];
-    Ok(table.lazy().with_columns(ratios).collect()?)
+    metrics::with_ratios(table, &ratios)
 }

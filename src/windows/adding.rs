@@ -9,12 +9,15 @@
 //! So memory is bounded by rows, whatever the days, and no day is read twice unless the result does
 //! not fit.
 
+use std::hash::Hash;
+
 use anyhow::Result;
 use chrono::NaiveDate;
+use hashbrown::HashMap;
 use polars::prelude::*;
 
 use super::inputs::{Rows, WindowInputs};
-use super::periods::keys;
+use crate::columns;
 use crate::contracts::Table;
 
 /// How the daily values of a column become one.
@@ -51,7 +54,7 @@ impl DailyRows<'_> {
         &self,
         inputs: &WindowInputs,
         mut shops: &'s [i64],
-        finish: &mut dyn FnMut(LazyFrame, &'s [i64]) -> Result<()>,
+        finish: &mut dyn FnMut(DataFrame, &'s [i64]) -> Result<()>,
     ) -> Result<()> {
         let read: Vec<&str> = self
             .key
@@ -73,30 +76,108 @@ impl DailyRows<'_> {
             sums.settle()?;
             let done = sums.shops;
             if let Some(sums) = sums.sums {
-                finish(sums.lazy(), done)?;
+                finish(sums, done)?;
             }
             shops = &shops[done.len()..];
         }
         Ok(())
     }
 
-    fn summed(&self, rows: LazyFrame) -> LazyFrame {
-        let value = |(name, adds): &(&str, Adds)| match adds {
-            Adds::Sum => exact_sum(name),
-            Adds::SumIfKnown => when(col(*name).count().gt(lit(0)))
-                .then(exact_sum(name))
-                .otherwise(lit(NULL))
-                .alias(*name),
-            Adds::Latest => col(*name).last(),
-            Adds::LatestIfKnown => col(*name).filter(col(*name).is_not_null()).last(),
-        };
-        rows.group_by(keys(self.key))
-            .agg(self.columns.iter().map(value).collect::<Vec<_>>())
+    /// One row for each key, in the order of first occurrence.
+    fn summed(&self, rows: &DataFrame) -> Result<DataFrame> {
+        let groups = Groups::of(rows, self.key)?;
+        let mut columns = Vec::with_capacity(self.key.len() + self.columns.len());
+        for name in self.key {
+            columns.push(groups.latest(rows.column(name)?)?);
+        }
+        for (name, adds) in self.columns {
+            let values = rows.column(name)?;
+            columns.push(match adds {
+                Adds::Sum => groups.sums(values)?,
+                Adds::SumIfKnown => groups.known_sums(values)?,
+                Adds::Latest => groups.latest(values)?,
+                Adds::LatestIfKnown => groups.latest_known(values)?,
+            });
+        }
+        Ok(DataFrame::new(groups.count, columns)?)
     }
 }
 
-fn exact_sum(name: &str) -> Expr {
-    col(name).cast(DataType::Int128).sum()
+/// Rows with equal keys.
+struct Groups {
+    /// For each row its group. Groups are numbered by their first rows.
+    of_rows: Vec<u32>,
+    count: usize,
+}
+
+impl Groups {
+    fn of(rows: &DataFrame, key: &[&str]) -> Result<Groups> {
+        let mut groups = Groups {
+            of_rows: vec![0; rows.height()],
+            count: 1,
+        };
+        for name in key {
+            let column = rows.column(name)?;
+            groups = match column.dtype() {
+                DataType::String => groups.divided_by(column.str()?.iter()),
+                _ => groups.divided_by(column.i64()?.iter()),
+            };
+        }
+        Ok(groups)
+    }
+
+    /// The groups of rows that have equal values too.
+    fn divided_by<V: Hash + Eq>(&self, values: impl Iterator<Item = V>) -> Groups {
+        let mut numbers = HashMap::new();
+        let of_rows = self.of_rows.iter().zip(values).map(|key| {
+            let next = numbers.len() as u32;
+            *numbers.entry(key).or_insert(next)
+        });
+        Groups {
+            of_rows: of_rows.collect(),
+            count: numbers.len(),
+        }
+    }
+
+    fn sums(&self, values: &Column) -> Result<Column> {
+        let mut sums = vec![0_i128; self.count];
+        for (group, value) in self.of_rows.iter().zip(columns::whole_numbers(values)?) {
+            sums[*group as usize] += value.unwrap_or(0);
+        }
+        Ok(columns::money(values.name(), sums))
+    }
+
+    fn known_sums(&self, values: &Column) -> Result<Column> {
+        let mut sums = vec![None; self.count];
+        for (group, value) in self.of_rows.iter().zip(columns::whole_numbers(values)?) {
+            if let Some(value) = value {
+                *sums[*group as usize].get_or_insert(0_i128) += value;
+            }
+        }
+        Ok(columns::money(values.name(), sums))
+    }
+
+    fn latest(&self, values: &Column) -> Result<Column> {
+        self.latest_where(values, |_| true)
+    }
+
+    fn latest_known(&self, values: &Column) -> Result<Column> {
+        let is_known = values.is_not_null();
+        self.latest_where(values, |row| is_known.get(row) == Some(true))
+    }
+
+    /// Of each group the value of the last row that is wanted, or of the first row.
+    fn latest_where(&self, values: &Column, is_wanted: impl Fn(usize) -> bool) -> Result<Column> {
+        let mut latest: Vec<Option<IdxSize>> = vec![None; self.count];
+        for (row, group) in self.of_rows.iter().enumerate() {
+            let latest = &mut latest[*group as usize];
+            if latest.is_none() || is_wanted(row) {
+                *latest = Some(row as IdxSize);
+            }
+        }
+        let latest: Vec<IdxSize> = latest.into_iter().flatten().collect();
+        Ok(values.take_slice(&latest)?)
+    }
 }
 
 /// The sums on their way.
@@ -146,11 +227,11 @@ impl<'a, 's> Sums<'a, 's> {
         let Some(waiting) = self.waiting.take() else {
             return Ok(());
         };
-        let waiting = self.of.summed(waiting.lazy()).collect()?;
+        let waiting = self.of.summed(&waiting)?;
         let sums = match self.sums.take() {
             None => waiting,
             // The older row of a key comes first.
-            Some(sums) => self.of.summed(sums.vstack(&waiting)?.lazy()).collect()?,
+            Some(sums) => self.of.summed(&sums.vstack(&waiting)?)?,
         };
         self.sums = Some(self.fitting(sums)?);
         Ok(())
@@ -160,10 +241,9 @@ impl<'a, 's> Sums<'a, 's> {
         loop {
             // Rows of shops that went may also have come since, with the rest of their day.
             if let Some(last) = self.last_shop {
-                sums = sums
-                    .lazy()
-                    .filter(col("shop_id").lt_eq(lit(last)))
-                    .collect()?;
+                let shops = sums.column("shop_id")?.i64()?;
+                let stays = shops.iter().map(|shop| shop.map(|shop| shop <= last));
+                sums = sums.filter(&stays.collect())?;
             }
             if sums.height() <= self.most_rows {
                 return Ok(sums);

@@ -31,14 +31,9 @@ pub fn channel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
             columns: &COLUMNS,
         };
         daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = sums
-                .with_columns(period.columns(period.published().len()))
-                .with_columns([
-                    metrics::impression_share(&["shop_id"])?,
-                    metrics::ctr(),
-                    metrics::ctor(),
-                ]);
-            emit(table.collect()?)
+            let table = period.with_columns(sums, period.published().len())?;
+            let table = metrics::with_impression_share(table)?;
+            emit(metrics::with_ratios(table, &[metrics::CTR, metrics::CTOR])?)
         })?;
     }
     Ok(())

@@ -1,15 +1,16 @@
 //! content_period: each campaign's shops by video or LIVE, summed over the period.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use chrono::NaiveDate;
-use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{keys, periods, shop_ids};
+use super::periods::{periods, shop_ids};
 use crate::columns;
 use crate::contracts::tables::{CONTENT_DAILY, SHOP_DAILY};
-use crate::metrics;
+use crate::metrics::{self, Ratio};
 
 const COLUMNS: [(&str, Adds); 14] = [
     ("content_type", Adds::Latest),
@@ -26,6 +27,13 @@ const COLUMNS: [(&str, Adds); 14] = [
     ("sku_orders", Adds::Sum),
     ("items_sold", Adds::Sum),
     ("gmv", Adds::Sum),
+];
+
+const RATIOS: [Ratio; 4] = [
+    metrics::CTR,
+    metrics::CTOR,
+    metrics::GPM,
+    Ratio::new("gmv_share", "gmv", "shop_gmv"),
 ];
 
 /// Grain: each campaign, shop of shop_period and content with a row in the period.
@@ -48,18 +56,12 @@ pub fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
             columns: &COLUMNS,
         };
         daily.add_up(inputs, &ids, &mut |sums, _| {
-            let (shop_id, left) = (keys(&["shop_id"]), JoinArgs::new(JoinType::Left));
-            let table = sums
-                // A shop with a content may have no row of its own on these days.
-                .join(shop_gmv.clone().lazy(), shop_id.clone(), shop_id, left)
-                .with_columns(period.columns(days.len()))
-                .with_columns([
-                    metrics::ctr(),
-                    metrics::ctor(),
-                    metrics::gpm(),
-                    metrics::ratio(col("gmv"), col("shop_gmv")).alias("gmv_share"),
-                ])
-                .collect()?;
+            let mut table = period.with_columns(sums, days.len())?;
+            let shops = shop_ids(&table)?;
+            // A shop with a content may have no row of its own on these days.
+            let of_shops = shops.iter().map(|shop| shop_gmv.get(shop).copied());
+            table.with_column(columns::money("shop_gmv", of_shops))?;
+            let table = metrics::with_ratios(table, &RATIOS)?;
             emit(metrics::with_gmv_rank(
                 table,
                 &["shop_id", "content_type"],
@@ -70,8 +72,12 @@ pub fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     Ok(())
 }
 
-/// The columns `shop_id` and `shop_gmv`: GMV over the days, of the shops with a row on any of them.
-fn shop_gmv(inputs: &WindowInputs, days: &[NaiveDate], shops: &[i64]) -> Result<DataFrame> {
+/// GMV in cents over the days, of the shops with a row on any of them.
+fn shop_gmv(
+    inputs: &WindowInputs,
+    days: &[NaiveDate],
+    shops: &[i64],
+) -> Result<HashMap<i64, i128>> {
     let gmv = &[("gmv", Adds::Sum)];
     let daily = DailyRows {
         table: &SHOP_DAILY,
@@ -80,18 +86,10 @@ fn shop_gmv(inputs: &WindowInputs, days: &[NaiveDate], shops: &[i64]) -> Result<
         key: &["shop_id"],
         columns: gmv,
     };
-    let mut all = DataFrame::new(
-        0,
-        vec![
-            columns::ints("shop_id", [0; 0]),
-            columns::money("shop_gmv", [0; 0]),
-        ],
-    )?;
+    let mut all = HashMap::new();
     daily.add_up(inputs, shops, &mut |sums, _| {
-        all.vstack_mut_owned(
-            sums.select([col("shop_id"), col("gmv").alias("shop_gmv")])
-                .collect()?,
-        )?;
+        let gmv = sums.column("gmv")?.i128()?.iter().flatten();
+        all.extend(shop_ids(&sums)?.into_iter().zip(gmv));
         Ok(())
     })?;
     Ok(all)

@@ -1,18 +1,25 @@
 //! funnel_period: each campaign's shops with the daily averages of reach, clicks and customers.
 
 use anyhow::Result;
-use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
 use super::inputs::{Emit, WindowInputs};
 use super::periods::{periods, shop_ids};
 use crate::contracts::tables::SHOP_DAILY;
-use crate::metrics::ratio;
+use crate::metrics::{self, Ratio};
 
 const COLUMNS: [(&str, Adds); 3] = [
     ("unique_reach", Adds::Sum),
     ("unique_clicks", Adds::Sum),
     ("customers", Adds::Sum),
+];
+
+const RATIOS: [Ratio; 5] = [
+    Ratio::new("avg_unique_reach", "unique_reach", "days"),
+    Ratio::new("avg_unique_clicks", "unique_clicks", "days"),
+    Ratio::new("avg_daily_customers", "customers", "days"),
+    Ratio::new("click_rate", "unique_clicks", "unique_reach"),
+    Ratio::new("customer_rate", "customers", "unique_clicks"),
 ];
 
 /// Grain: the shops of shop_period.
@@ -34,14 +41,8 @@ pub fn funnel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
             columns: &COLUMNS,
         };
         daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = sums.with_columns(period.columns(days.len())).with_columns([
-                ratio(col("unique_reach"), col("days")).alias("avg_unique_reach"),
-                ratio(col("unique_clicks"), col("days")).alias("avg_unique_clicks"),
-                ratio(col("customers"), col("days")).alias("avg_daily_customers"),
-                ratio(col("unique_clicks"), col("unique_reach")).alias("click_rate"),
-                ratio(col("customers"), col("unique_clicks")).alias("customer_rate"),
-            ]);
-            emit(table.collect()?)
+            let table = period.with_columns(sums, days.len())?;
+            emit(metrics::with_ratios(table, &RATIOS)?)
         })?;
     }
     Ok(())

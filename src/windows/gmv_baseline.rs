@@ -9,13 +9,16 @@ use crate::columns;
 use crate::config::BaselineShops;
 use crate::contracts::tables::SHOP_DAILY;
 use crate::days::calendar::{day_number, six_months_before};
-use crate::metrics;
+use crate::metrics::{self, Ratio};
 
 /// Amounts that are kept for each row that may be in memory. A row of a table takes hundreds of
 /// bytes there, an amount 8.
 const AMOUNTS_PER_ROW: usize = 64;
 /// Stands for a day without a row; no amount of `DECIMAL(18,2)` is as small.
 const NO_ROW: i64 = i64::MIN;
+
+const DIFFERENCE_PCT: Ratio =
+    Ratio::scaled("difference_pct", ("difference", 100), ("baseline_gmv", 1));
 
 /// Grain: each shop of shop_daily at the day that is in one of its campaigns (or every shop, as
 /// configured), and each published day from six calendar months before through the day before on
@@ -143,14 +146,12 @@ fn baselines(
     let gmv = columns::money("gmv", cells().map(|((_, cents), ..)| i128::from(cents)));
     let baseline_day = columns::days("baseline_day", cells().map(|(_, day, _)| day_number(day)));
     let baseline_gmv = columns::money("baseline_gmv", cells().map(|(.., cents)| i128::from(cents)));
+    let difference =
+        cells().map(|((_, cents), _, baseline)| i128::from(cents) - i128::from(baseline));
+    let difference = columns::money("difference", difference);
     let table = DataFrame::new(
         shop_id.len(),
-        vec![shop_id, baseline_day, baseline_gmv, gmv],
-    )?
-    .lazy()
-    .with_columns([
-        (col("gmv") - col("baseline_gmv")).alias("difference"),
-        metrics::difference_pct(col("gmv"), col("baseline_gmv")).alias("difference_pct"),
-    ]);
-    Ok(table.collect()?)
+        vec![shop_id, baseline_day, baseline_gmv, gmv, difference],
+    )?;
+    metrics::with_ratios(table, &[DIFFERENCE_PCT])
 }

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use chrono::NaiveDate;
-use polars::prelude::*;
+use polars::prelude::DataFrame;
 
 use super::inputs::{Rows, WindowInputs};
+use crate::columns;
 use crate::contracts::Table;
 use crate::contracts::tables::{AD_HOURLY, CONTENT_DAILY, SHOP_DAILY, SHOP_PERIOD};
 use crate::days::calendar::{self, day_number};
@@ -50,28 +51,29 @@ impl Period {
         Ok(days)
     }
 
-    /// The columns `campaign_id`, `through_day` and `days`.
-    pub fn columns(&self, days: usize) -> [Expr; 3] {
-        [
-            int(self.campaign_id).alias("campaign_id"),
-            day(self.through_day).alias("through_day"),
-            int(days as i64).alias("days"),
-        ]
+    /// Adds `campaign_id`, `through_day` and `days`.
+    pub fn with_columns(&self, mut rows: DataFrame, days: usize) -> Result<DataFrame> {
+        add_int(&mut rows, "campaign_id", self.campaign_id)?;
+        add_day(&mut rows, "through_day", self.through_day)?;
+        add_int(&mut rows, "days", days as i64)?;
+        Ok(rows)
     }
 
-    /// The further columns of `shop_period` that tell of its days.
-    pub fn columns_of_days(&self, inputs: &WindowInputs) -> Result<[Expr; 4]> {
+    /// Adds the further columns of `shop_period` that describe its days.
+    pub fn with_columns_of_days(
+        &self,
+        mut rows: DataFrame,
+        inputs: &WindowInputs,
+    ) -> Result<DataFrame> {
         let all = calendar::days(self.first_day, self.through_day).count();
-        let count = |days: usize, name: &str| int(days as i64).alias(name);
-        Ok([
-            day(self.first_day).alias("first_day"),
-            count(all - self.published.len(), "missing_days"),
-            count(
-                self.days_with(inputs, &CONTENT_DAILY)?.len(),
-                "content_days",
-            ),
-            count(self.days_with(inputs, &AD_HOURLY)?.len(), "ad_days"),
-        ])
+        let content_days = self.days_with(inputs, &CONTENT_DAILY)?.len();
+        let ad_days = self.days_with(inputs, &AD_HOURLY)?.len();
+        let missing_days = all - self.published.len();
+        add_day(&mut rows, "first_day", self.first_day)?;
+        add_int(&mut rows, "missing_days", missing_days as i64)?;
+        add_int(&mut rows, "content_days", content_days as i64)?;
+        add_int(&mut rows, "ad_days", ad_days as i64)?;
+        Ok(rows)
     }
 
     /// The days whose rollups are published, oldest first.
@@ -92,25 +94,21 @@ impl Period {
     }
 }
 
-// A literal alone takes the least type that holds it.
-fn int(value: i64) -> Expr {
-    lit(value).cast(DataType::Int64)
-}
-
-fn day(value: NaiveDate) -> Expr {
-    lit(day_number(value)).cast(DataType::Int32)
-}
-
 /// The column `shop_id`.
 pub fn shop_ids(rows: &DataFrame) -> Result<Vec<i64>> {
     Ok(rows.column("shop_id")?.i64()?.iter().flatten().collect())
 }
 
-pub fn inner_join(left: LazyFrame, right: LazyFrame, on: &[&str]) -> LazyFrame {
-    left.join(right, keys(on), keys(on), JoinArgs::new(JoinType::Inner))
+/// Adds a column with one value in every row.
+fn add_int(rows: &mut DataFrame, name: &str, value: i64) -> Result<()> {
+    let values = std::iter::repeat_n(value, rows.height());
+    rows.with_column(columns::ints(name, values))?;
+    Ok(())
 }
 
-/// Column names as expressions.
-pub fn keys(names: &[&str]) -> Vec<Expr> {
-    names.iter().map(|name| col(*name)).collect()
+/// Adds a column with one day in every row.
+fn add_day(rows: &mut DataFrame, name: &str, day: NaiveDate) -> Result<()> {
+    let values = std::iter::repeat_n(day_number(day), rows.height());
+    rows.with_column(columns::days(name, values))?;
+    Ok(())
 }

@@ -44,12 +44,11 @@ pub fn product_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         };
         let campaign_products = campaign_products(inputs, &period);
         daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = sums
-                .with_columns(period.columns(period.published().len()))
-                .with_columns([metrics::add_to_cart_rate(), metrics::ctr(), metrics::ctor()]);
-            emit(with_campaign_flag(
-                table.collect()?,
-                campaign_products.as_ref(),
+            let table = period.with_columns(sums, period.published().len())?;
+            let table = with_campaign_flag(table, campaign_products.as_ref())?;
+            emit(metrics::with_ratios(
+                table,
+                &[metrics::ADD_TO_CART_RATE, metrics::CTR, metrics::CTOR],
             )?)
         })?;
     }

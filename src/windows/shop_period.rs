@@ -1,15 +1,17 @@
 //! shop_period: each campaign's shops with everything summed over the period so far.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Period, inner_join, periods};
+use super::periods::{Period, periods, shop_ids};
 use crate::columns;
 use crate::contracts::tables::SHOP_DAILY;
 use crate::exports::snapshots::CampaignShop;
-use crate::metrics;
+use crate::metrics::{self, Ratio};
 
 const COLUMNS: [(&str, Adds); 23] = [
     ("gmv", Adds::Sum),
@@ -38,6 +40,15 @@ const COLUMNS: [(&str, Adds); 23] = [
     ("category", Adds::LatestIfKnown),
 ];
 
+const RATIOS: [Ratio; 6] = [
+    metrics::AVG_ORDER_VALUE,
+    metrics::CTR,
+    metrics::CTOR,
+    metrics::AD_ROI,
+    metrics::ADD_TO_CART_RATE,
+    Ratio::new("target_progress", "gmv", "target_gmv"),
+];
+
 /// Grain: each campaign of the day and shop of its `campaign_shops` with a published row in the
 /// period.
 ///
@@ -56,20 +67,11 @@ pub fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
             key: &["shop_id"],
             columns: &COLUMNS,
         };
-        let of_days = period.columns_of_days(inputs)?;
         daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = inner_join(sums, targets(&registered)?.lazy(), &["shop_id"])
-                .with_columns(period.columns(days.len()))
-                .with_columns(&of_days)
-                .with_columns([
-                    metrics::avg_order_value(),
-                    metrics::ctr(),
-                    metrics::ctor(),
-                    metrics::ad_roi(),
-                    metrics::add_to_cart_rate(),
-                    metrics::ratio(col("gmv"), col("target_gmv")).alias("target_progress"),
-                ]);
-            emit(table.collect()?)
+            let table = with_target(sums, &registered)?;
+            let table = period.with_columns(table, days.len())?;
+            let table = period.with_columns_of_days(table, inputs)?;
+            emit(metrics::with_ratios(table, &RATIOS)?)
         })?;
     }
     Ok(())
@@ -85,8 +87,16 @@ fn registered<'a>(inputs: &WindowInputs<'a>, period: &Period) -> Vec<&'a Campaig
     registered
 }
 
-fn targets(registered: &[&CampaignShop]) -> Result<DataFrame> {
-    let ids = columns::ints("shop_id", registered.iter().map(|s| s.shop_id));
-    let targets = columns::money("target_gmv", registered.iter().map(|s| s.target_gmv_cents));
-    Ok(DataFrame::new(registered.len(), vec![ids, targets])?)
+/// Adds `target_gmv` to rows of registered shops.
+fn with_target(mut rows: DataFrame, registered: &[&CampaignShop]) -> Result<DataFrame> {
+    let targets: HashMap<i64, Option<i128>> = registered
+        .iter()
+        .map(|shop| (shop.shop_id, shop.target_gmv_cents))
+        .collect();
+    let shops = shop_ids(&rows)?;
+    rows.with_column(columns::money(
+        "target_gmv",
+        shops.iter().map(|shop| targets[shop]),
+    ))?;
+    Ok(rows)
 }

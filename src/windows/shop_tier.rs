@@ -1,11 +1,12 @@
 //! shop_tier: the tier that a shop's trailing 30 days of GMV reach.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
-use polars::prelude::*;
 
 use super::adding::{Adds, DailyRows};
 use super::inputs::{Emit, Rows, WindowInputs};
-use super::periods::{inner_join, shop_ids};
+use super::periods::shop_ids;
 use crate::columns;
 use crate::contracts::tables::{LONG_WINDOW_DAYS, SHOP_DAILY};
 use crate::days::calendar::trailing;
@@ -35,9 +36,15 @@ pub fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         key,
         columns,
     };
-    daily.add_up(inputs, &shop_ids(&today)?, &mut |sums, _| {
-        let trailing = sums.rename(["gmv"], ["trailing_gmv"], true);
-        let mut table = inner_join(today.clone().lazy(), trailing, &["shop_id"]).collect()?;
+    let shops = shop_ids(&today)?;
+    let of_shops = today.column("category")?.str()?.iter();
+    let categories: HashMap<i64, Option<&str>> = shops.iter().copied().zip(of_shops).collect();
+    daily.add_up(inputs, &shops, &mut |sums, _| {
+        let mut table = sums;
+        table.rename("gmv", "trailing_gmv".into())?;
+        let shops = shop_ids(&table)?;
+        let of_shops = shops.iter().map(|shop| categories[shop]);
+        table.with_column(columns::texts("category", of_shops))?;
         let names: Vec<Option<&str>> = table
             .column("trailing_gmv")?
             .i128()?

@@ -33,7 +33,7 @@ pub fn sub_campaign_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
             columns: &COLUMNS,
         };
         daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = sums.with_columns(period.columns(days.len())).collect()?;
+            let table = period.with_columns(sums, days.len())?;
             emit(metrics::with_gmv_rank(
                 table,
                 &["shop_id"],
