@@ -7,11 +7,12 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::Result;
 
 use crate::messages;
+use crate::threads::lock;
 
 /// Exit code 70: a panic, and where it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ fn note(panic: &PanicHookInfo) {
     let place = panic
         .location()
         .map(|at| format!("{}:{}", in_its_crate(at.file()), at.line()));
-    let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut noted = lock(&NOTED);
     if noted.len() == MOST_NOTED {
         noted.pop_front();
     }
@@ -102,7 +103,7 @@ pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
         if NO_THREADS.iter().any(|words| message.contains(words)) {
             return Err(messages::no_threads(message).into());
         }
-        let noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = lock(&NOTED);
         let place = noted
             .iter()
             .rev()
@@ -117,12 +118,12 @@ const NO_THREADS: [&str; 2] = ["failed to spawn thread", "OS can't spawn worker 
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{resume_unwind, take_hook};
-    use std::thread;
+    use std::panic::take_hook;
 
     use anyhow::{Context, anyhow};
 
     use super::*;
+    use crate::threads::on_each;
 
     /// Notes panics, and prints them as before: other tests run beside this one.
     fn note_and_print() {
@@ -144,9 +145,8 @@ mod tests {
         assert_eq!(here.to_string(), expected);
 
         let line = line!() + 1;
-        let elsewhere = || thread::scope(|scope| scope.spawn(|| -> u8 { panic!("a pear") }).join());
-        let passed_on =
-            catch(|| Ok(elsewhere().unwrap_or_else(|panic| resume_unwind(panic)))).unwrap_err();
+        let elsewhere = catch(|| Ok(on_each([()], |()| -> u8 { panic!("a pear") })));
+        let passed_on = elsewhere.unwrap_err();
         assert!(
             passed_on
                 .to_string()

@@ -46,5 +46,6 @@ pub mod stop;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod threads;
 mod untrusted_parquet;
 pub mod windows;

@@ -1,12 +1,11 @@
 //! What a run may take of the machine, and whether it still may.
 
-use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
+use std::sync::{Arc, Mutex};
 
 use crate::stop::Stop;
+use crate::threads::{lock, on_each};
 
 /// Shared by everything that computes; nothing that is computed depends on it.
 #[derive(Clone, Debug)]
@@ -51,24 +50,12 @@ impl Resources {
             return items.into_iter().map(work).collect();
         }
         let waiting = Mutex::new(items.into_iter().enumerate());
-        let next = || {
-            waiting
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .next()
-        };
-        let mut done: Vec<(usize, R)> = thread::scope(|scope| {
-            let some = || {
-                std::iter::from_fn(next)
-                    .map(|(n, item)| (n, work(item)))
-                    .collect::<Vec<_>>()
-            };
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
-            let results = |thread: ScopedJoinHandle<_>| {
-                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-            };
-            threads.into_iter().flat_map(results).collect()
+        let done_by_thread = on_each(vec![(); threads], |()| {
+            std::iter::from_fn(|| lock(&waiting).next())
+                .map(|(n, item)| (n, work(item)))
+                .collect::<Vec<_>>()
         });
+        let mut done: Vec<(usize, R)> = done_by_thread.into_iter().flatten().collect();
         done.sort_by_key(|(n, _)| *n);
         done.into_iter().map(|(_, result)| result).collect()
     }

@@ -1,9 +1,9 @@
 //! The rows of an export: row groups fetched ahead, decoded by several threads, cast to the
 //! contract.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use anyhow::Result;
@@ -18,6 +18,7 @@ use super::open_export::{OpenExport, OpenFile, RowGroupPlace};
 use crate::contracts::{Column, Kind};
 use crate::messages;
 use crate::store::Store;
+use crate::threads::{beside, into_inner, lock, on_each};
 use crate::untrusted_parquet::failure::FileError;
 use crate::untrusted_parquet::row_group::{RowGroupReader, fetch};
 
@@ -72,10 +73,7 @@ pub(super) fn read<W: Worker>(
         Ok([worker]) => vec![reading.work(worker, fetched)],
         Err(workers) => reading.work_ahead(workers, fetched),
     };
-    let failures = reading
-        .failures
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let failures = into_inner(reading.failures);
     match failures.into_iter().min_by_key(|(position, _)| *position) {
         None => Ok(workers),
         Some((_, failure)) => Err(failure),
@@ -124,31 +122,16 @@ impl Reading<'_> {
         workers: Vec<W>,
         fetched: impl Iterator<Item = Fetched<'a>> + Send,
     ) -> Vec<W> {
-        thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(READ_AHEAD);
-            let receiver = Arc::new(Mutex::new(receiver));
-            scope.spawn(move || send_each(fetched, &sender));
-            let threads: Vec<_> = workers
-                .into_iter()
-                .map(|worker| {
-                    let receiver = receiver.clone();
-                    scope.spawn(move || {
-                        let _ends_all = EndOnPanic(&self.is_over);
-                        self.work(worker, std::iter::from_fn(|| receive(&receiver)))
-                    })
-                })
-                .collect();
-            // Fetching stops once no worker listens any more.
-            drop(receiver);
-            threads
-                .into_iter()
-                .map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-                .collect()
-        })
+        let (sender, receiver) = sync_channel(READ_AHEAD);
+        let decode = move || {
+            // Fetching stops when this is dropped: nobody listens any more.
+            let receiver = Mutex::new(receiver);
+            on_each(workers, |worker| {
+                let _ends_all = EndOnPanic(&self.is_over);
+                self.work(worker, std::iter::from_fn(|| lock(&receiver).recv().ok()))
+            })
+        };
+        beside([move || send_each(fetched, &sender)], decode)
     }
 
     /// Decodes row groups for one worker, until there are no more or one fails.
@@ -163,10 +146,7 @@ impl Reading<'_> {
             let position = next.position;
             if let Err(failure) = self.read_group(next, &mut worker) {
                 self.is_over.store(true, Ordering::Relaxed);
-                self.failures
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push((position, failure));
+                lock(&self.failures).push((position, failure));
             }
         }
         worker
@@ -190,12 +170,6 @@ impl Reading<'_> {
         }
         Ok(worker.end_row_group(fetched.position)?)
     }
-}
-
-/// `None`: all row groups are fetched.
-fn receive<'a>(receiver: &Mutex<Receiver<Fetched<'a>>>) -> Option<Fetched<'a>> {
-    let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
-    receiver.recv().ok()
 }
 
 /// When a worker panics, the others stop too.
@@ -308,6 +282,7 @@ fn inexact(file: &OpenFile, column: &Column, row: u64, value: &str) -> Issue {
 #[cfg(test)]
 mod tests {
     use std::ops::RangeInclusive;
+    use std::sync::Arc;
 
     use super::*;
     use crate::contracts::datasets::PRODUCT_TRAFFIC;

@@ -1,7 +1,7 @@
 //! Rollups of several days at once, ahead of the windows, which need the days in order.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -11,6 +11,7 @@ use super::job::Job;
 use crate::bug;
 use crate::plan::ReadyDay;
 use crate::resources::Resources;
+use crate::threads::{lock, wait};
 
 type Outcome = Result<Reading<RolledUp>>;
 
@@ -55,7 +56,7 @@ impl Ahead {
         while let Some(ready) = self.start_next() {
             let day = ready.exports.day;
             let outcome = bug::catch(|| job.roll_up(&ready, &self.resources));
-            let mut days = self.lock();
+            let mut days = lock(&self.days);
             days.running.remove(&day);
             days.done.insert(day, outcome);
             self.changed.notify_all();
@@ -63,23 +64,20 @@ impl Ahead {
     }
 
     fn start_next(&self) -> Option<ReadyDay> {
-        let mut days = self.lock();
+        let mut days = lock(&self.days);
         loop {
             let day = days.waiting.front()?.exports.day;
             if days.running.len() + days.done.len() < self.parallel || days.wanted == Some(day) {
                 days.running.insert(day);
                 return days.waiting.pop_front();
             }
-            days = self
-                .changed
-                .wait(days)
-                .unwrap_or_else(PoisonError::into_inner);
+            days = wait(&self.changed, days);
         }
     }
 
     /// The rollups of a day, as soon as they are there; `None` for a day that is not among these.
     pub fn take(&self, day: NaiveDate) -> Option<Outcome> {
-        let mut days = self.lock();
+        let mut days = lock(&self.days);
         if !days.knows(day) {
             return None;
         }
@@ -91,20 +89,13 @@ impl Ahead {
                 self.changed.notify_all();
                 return Some(outcome);
             }
-            days = self
-                .changed
-                .wait(days)
-                .unwrap_or_else(PoisonError::into_inner);
+            days = wait(&self.changed, days);
         }
     }
 
     /// When what is given back is dropped, no further day starts.
     pub fn cancel_when_dropped(&self) -> Cancel<'_> {
         Cancel(self)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Days> {
-        self.days.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,7 +104,7 @@ pub struct Cancel<'a>(&'a Ahead);
 
 impl Drop for Cancel<'_> {
     fn drop(&mut self) {
-        self.0.lock().waiting.clear();
+        lock(&self.0.days).waiting.clear();
         self.0.changed.notify_all();
     }
 }

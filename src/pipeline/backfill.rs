@@ -2,7 +2,6 @@
 //! the others.
 
 use std::collections::BTreeMap;
-use std::thread;
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
@@ -17,6 +16,7 @@ use crate::days::calendar::days;
 use crate::plan::{Facts, PlannedDay, ReadyDay};
 use crate::report::exit_code::{self, ExitCode, GRAVEST_FIRST};
 use crate::report::run::{FailedDay, RunReport, Strictness};
+use crate::threads::beside;
 
 /// The days asked for, and how to go through them.
 #[derive(Clone, Copy, Debug)]
@@ -152,12 +152,10 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     let writer = job.open_writer(&facts, planned.iter().any(PlannedDay::has_work))?;
     let steps = steps(&facts, range);
     let ahead = (range.parallel > 1).then(|| rolled_up_ahead(job, range, &steps, planned));
-    thread::scope(|scope| {
-        if let Some(ahead) = &ahead {
-            for _ in 0..range.parallel {
-                scope.spawn(|| ahead.work(job));
-            }
-        }
+    let roll_up_ahead = ahead
+        .iter()
+        .flat_map(|ahead| (0..range.parallel).map(move |_| || ahead.work(job)));
+    beside(roll_up_ahead, || {
         job.progress.start(steps.len() as u64);
         // Also when this thread panics: the others wait for days to be taken.
         let _cancels = ahead.as_ref().map(Ahead::cancel_when_dropped);

@@ -8,11 +8,9 @@
 //! Whether a holder is alive is judged by clocks and may be wrong. That nothing goes wrong then is
 //! the commit log's part.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use std::{fmt, thread};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -24,6 +22,7 @@ use crate::catalog::layout::{LOCKS, lock_path, number_of};
 use crate::messages;
 pub use crate::messages::{Held, LeaseLost};
 use crate::store::{Creation, Store};
+use crate::threads::{Repeating, lock};
 
 /// Heartbeats in the time of a lease: two may be lost.
 const HEARTBEATS: u32 = 3;
@@ -122,7 +121,7 @@ pub fn unlock(results: &Store, now: DateTime<Utc>) -> Result<Option<Holder>> {
 pub struct Lease {
     pulse: Arc<Pulse>,
     /// Hanging up ends the thread.
-    heartbeat: Option<(Sender<()>, JoinHandle<()>)>,
+    heartbeat: Option<Repeating>,
 }
 
 /// Signs of life, from the thread that gives them and from the one that depends on them.
@@ -228,11 +227,7 @@ impl Lease {
     /// Until when nobody may take over, by this machine's own measure of time since the last
     /// heartbeat; `None` once that has passed.
     pub fn valid_until(&self) -> Option<Instant> {
-        let (until, wall_until) = *self
-            .pulse
-            .valid_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let (until, wall_until) = *lock(&self.pulse.valid_until);
         (Instant::now() < until && (self.pulse.clock)() < wall_until).then_some(until)
     }
 
@@ -244,25 +239,15 @@ impl Lease {
 }
 
 impl Pulse {
-    fn start(self: Arc<Self>) -> Result<(Sender<()>, JoinHandle<()>)> {
-        let (hang_up, hung_up) = channel();
+    fn start(self: Arc<Self>) -> Result<Repeating> {
         let pause = self.lease() / HEARTBEATS;
-        let go_on = move || {
-            while hung_up.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                match self.beat() {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => tracing::warn!("heartbeat: {error:#}"),
-                }
-            }
-        };
-        Ok((
-            hang_up,
-            thread::Builder::new()
-                .name("heartbeat".into())
-                .spawn(go_on)
-                .map_err(messages::no_threads)?,
-        ))
+        let started = Repeating::start("heartbeat", pause, move || {
+            self.beat().unwrap_or_else(|error| {
+                tracing::warn!("heartbeat: {error:#}");
+                true
+            })
+        });
+        Ok(started.map_err(messages::no_threads)?)
     }
 
     fn lease(&self) -> Duration {
@@ -281,10 +266,7 @@ impl Pulse {
         let is_mine = head.is_some_and(|head| head.fencing_number == self.holder.fencing_number);
         if is_mine {
             let until = (now + self.lease(), wall_now + self.holder.lease());
-            *self
-                .valid_until
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = until;
+            *lock(&self.valid_until) = until;
         }
         Ok(is_mine)
     }
@@ -302,10 +284,7 @@ impl Pulse {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some((hang_up, thread)) = self.heartbeat.take() {
-            drop(hang_up);
-            let _ = thread.join();
-        }
+        drop(self.heartbeat.take());
         // A lease that cannot be released expires.
         let now = (self.pulse.clock)();
         if let Err(error) = self.pulse.show(now, Some(now)) {

@@ -1,12 +1,14 @@
 //! Channels as small numbers while a day is added up: their texts come in dictionaries of each row
 //! group.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray};
 use hashbrown::HashMap;
+
+use crate::threads::{into_inner, lock};
 
 /// The channels of a dataset in the order in which threads met them, which means nothing.
 #[derive(Default)]
@@ -20,7 +22,7 @@ struct Known {
 
 impl Channels {
     fn number(&self, name: &str) -> u32 {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if let Some(number) = known.numbers.get(name) {
             return *number;
         }
@@ -32,10 +34,7 @@ impl Channels {
 
     /// The names by number.
     pub fn into_names(self) -> Vec<String> {
-        self.0
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .names
+        into_inner(self.0).names
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the day's order lines add up to.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::Result;
 use arrow_array::Array;
@@ -14,6 +14,7 @@ use crate::exports::open_export::OpenExport;
 use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
 use crate::shuffle::{Row, Shuffle, Writer, less, more};
+use crate::threads::{into_inner, lock};
 
 /// A channel of a shop.
 pub type Channel = (i64, String);
@@ -225,10 +226,7 @@ impl Orders {
         let named = |((shop_id, channel), sales): ((i64, u32), Sales)| {
             ((shop_id, names[channel as usize].clone()), sales)
         };
-        let mut tally = self
-            .tally
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut tally = into_inner(self.tally);
         let mut channels = Vec::new();
         let (mut shops, mut products, mut skus) = (Vec::new(), Vec::new(), Vec::new());
         let (mut contents, mut sub_campaigns) = (Vec::new(), Vec::new());
@@ -280,11 +278,7 @@ impl RowWriter for OrderWriter<'_> {
 
     fn close(&mut self) -> Result<()> {
         self.lines.flush()?;
-        self.orders
-            .tally
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .merge(&self.tally);
+        lock(&self.orders.tally).merge(&self.tally);
         Ok(())
     }
 }

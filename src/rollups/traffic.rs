@@ -1,6 +1,6 @@
 //! What the day's product traffic adds up to.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::Result;
 use arrow_array::Array;
@@ -15,6 +15,7 @@ use crate::exports::open_export::OpenExport;
 use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
 use crate::shuffle::{Row, Shuffle, Writer, less, more};
+use crate::threads::{into_inner, lock};
 
 /// Counters of one group added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -230,10 +231,7 @@ impl Traffic {
             .summing()
             .add_all(|| TrafficAdder::new(self.least), &self.resources)?;
         drop(self.shuffle);
-        let mut all = self
-            .added
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut all = into_inner(self.added);
         all.extend(rest.into_iter().map(|adder| adder.done));
         let names = self.channels.into_names();
         let named = |((shop_id, channel), counters): ((i64, u32), Counters)| {
@@ -253,12 +251,7 @@ impl Traffic {
             products: Sorted::of(products),
             contents: Sorted::of(contents),
         };
-        Ok((
-            sums,
-            self.tally
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner),
-        ))
+        Ok((sums, into_inner(self.tally)))
     }
 }
 
@@ -326,16 +319,8 @@ impl RowWriter for TrafficWriter<'_> {
 
     fn close(&mut self) -> Result<()> {
         self.rows.flush()?;
-        self.traffic
-            .added
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(self.adder.take().map(|adder| adder.done));
-        self.traffic
-            .tally
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .merge(&self.tally);
+        lock(&self.traffic.added).extend(self.adder.take().map(|adder| adder.done));
+        lock(&self.traffic.tally).merge(&self.tally);
         Ok(())
     }
 }

@@ -16,12 +16,13 @@ pub mod sum;
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Result;
 
 use crate::resources::Resources;
 use crate::stop::Stop;
+use crate::threads::lock;
 pub use packed::Row;
 use packed::{PADDING, most_bytes, pack, unpack_each};
 use spill::{Segment, Spill};
@@ -148,7 +149,7 @@ impl<const N: usize> Shuffle<N> {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 
     fn new_chunk(&self) -> Chunk {
@@ -161,7 +162,7 @@ impl<const N: usize> Shuffle<N> {
     }
 
     fn spill(&self) -> MutexGuard<'_, Spill> {
-        self.spill.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.spill)
     }
 
     fn keep(&self, partition: usize, chunk: Chunk) -> Result<()> {
@@ -349,11 +350,11 @@ impl<const N: usize> Writer<'_, N> {
 mod tests {
     use std::collections::HashSet;
     use std::sync::atomic::AtomicU64;
-    use std::thread;
 
     use super::sum::{Adder, Pass, SetMemory, Summing};
     use super::*;
     use crate::stop::{SIGTERM, Stopped};
+    use crate::threads::on_each;
 
     fn resources(threads: usize) -> Resources {
         Resources {
@@ -524,7 +525,7 @@ mod tests {
                 sets: SetMemory::new(1 << 30, 1, &resources),
             };
             let next = AtomicU64::new(0);
-            let write = || {
+            let write = |()| {
                 let (mut writer, mut adder, mut buffer) =
                     (shuffle.writer(), ByShop::default(), Vec::new());
                 loop {
@@ -547,13 +548,7 @@ mod tests {
                     }
                 }
             };
-            let adders: Vec<ByShop> = thread::scope(|scope| {
-                let threads: Vec<_> = (0..4).map(|_| scope.spawn(write)).collect();
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().unwrap())
-                    .collect()
-            });
+            let adders: Vec<ByShop> = on_each([(); 4], write);
             let rest = summing.add_all(ByShop::default, &resources).unwrap();
             assert!(
                 rest.iter()

@@ -1,0 +1,160 @@
+//! Locks and threads, in the forms that this program uses.
+//!
+//! A lock does not stay poisoned: the panic of the thread that held it reaches the thread that waits
+//! for it, and from there the caller.
+
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, ScopedJoinHandle};
+use std::time::Duration;
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The value of a mutex that nobody shares any more.
+pub(crate) fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the lock up until `changed` is notified.
+pub(crate) fn wait<'a, T>(changed: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work` on each item, each on a thread of its own. Returns the results in the order of the
+/// items once all threads have ended.
+///
+/// # Panics
+/// With the panic of a thread, the first one in the order of the items; and when the machine starts
+/// no more threads.
+pub(crate) fn on_each<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = items
+            .into_iter()
+            .map(|item| scope.spawn(move || work(item)))
+            .collect();
+        threads.into_iter().map(join).collect()
+    })
+}
+
+/// Runs `foreground` on the caller's thread while each of `background` has a thread of its own.
+/// Returns once all of them have ended, so `foreground` must let the others end, even where it
+/// panics.
+///
+/// # Panics
+/// As [`on_each`]; with the panic of `foreground` first.
+pub(crate) fn beside<B: FnOnce() + Send, R>(
+    background: impl IntoIterator<Item = B>,
+    foreground: impl FnOnce() -> R,
+) -> R {
+    thread::scope(|scope| {
+        let threads: Vec<_> = background
+            .into_iter()
+            .map(|work| scope.spawn(work))
+            .collect();
+        let result = foreground();
+        threads.into_iter().for_each(join);
+        result
+    })
+}
+
+fn join<R>(thread: ScopedJoinHandle<'_, R>) -> R {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// A thread that repeats its work until this is dropped; the drop waits for its end.
+pub(crate) struct Repeating {
+    /// Dropping it wakes the thread.
+    hang_up: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Repeating {
+    /// Works after each pause, as long as the work returns `true`.
+    ///
+    /// # Errors
+    /// When the machine starts no more threads.
+    pub(crate) fn start(
+        name: &str,
+        pause: Duration,
+        mut work: impl FnMut() -> bool + Send + 'static,
+    ) -> io::Result<Repeating> {
+        let (hang_up, hung_up) = channel();
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            while hung_up.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) && work() {}
+        })?;
+        Ok(Repeating {
+            hang_up: Some(hang_up),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Repeating {
+    fn drop(&mut self) {
+        drop(self.hang_up.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic was noted where it happened, and has ended this work only.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items_and_a_panic_is_passed_on_as_it_was() {
+        assert_eq!(on_each([3, 1, 2], |n| n * 10), [30, 10, 20]);
+        let panic = catch_unwind(|| on_each([3, 1], |n| assert_ne!(n, 1, "a pear"))).unwrap_err();
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert!(message.contains("a pear"), "{message}");
+    }
+
+    #[test]
+    fn background_work_has_ended_when_the_foreground_returns_its_result() {
+        let done = AtomicUsize::new(0);
+        let work = || {
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        assert_eq!(beside([work; 3], || 7), 7);
+        assert_eq!(done.into_inner(), 3);
+    }
+
+    #[test]
+    fn a_lock_outlives_the_panic_of_its_holder() {
+        let numbers = Mutex::new(vec![1]);
+        let _ = catch_unwind(|| {
+            let _held = lock(&numbers);
+            panic!("while the lock is held");
+        });
+        lock(&numbers).push(2);
+        assert_eq!(into_inner(numbers), [1, 2]);
+    }
+
+    #[test]
+    fn repeated_work_ends_by_itself_or_when_it_is_dropped() {
+        let (done, seen) = channel();
+        let mut left = 3;
+        let repeating = Repeating::start("test", Duration::ZERO, move || {
+            done.send(left).unwrap();
+            left -= 1;
+            left > 0
+        })
+        .unwrap();
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [3, 2, 1]);
+        drop(repeating);
+        drop(Repeating::start("test", Duration::from_secs(3600), || true).unwrap());
+    }
+}
