@@ -25,7 +25,7 @@ use crate::publish::reader::DayTables;
 use crate::publish::{Change, TableFile};
 use crate::resources::Resources;
 use crate::rollups::tally::Tally;
-use crate::windows::{self, BenchmarkDay, WindowInputs};
+use crate::windows::{self, BenchmarkDay, DaySnapshots, WindowInputs};
 
 /// A day whose rollups are settled, while the tables over them are computed.
 pub(super) struct DayWork<'a> {
@@ -222,7 +222,7 @@ impl<'a> DayWork<'a> {
             &WindowInputs {
                 day,
                 config: self.facts.config,
-                snapshots: self.snapshots.as_ref().unwrap_or(&none),
+                snapshots: DaySnapshots::new(self.snapshots.as_ref().unwrap_or(&none)),
                 published: &self.tables,
                 rows_at_once: windows::rows_at_once(resources),
                 stop: &resources.stop,

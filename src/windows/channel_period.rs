@@ -2,37 +2,33 @@
 
 use anyhow::Result;
 
-use super::adding::{Adds, DailyRows};
+use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{periods, shop_ids};
+use super::periods::{Days, PeriodSums, periods};
 use crate::contracts::tables::CHANNEL_DAILY;
 use crate::metrics;
 
-const COLUMNS: [(&str, Adds); 4] = [
-    ("product_impressions", Adds::Sum),
-    ("product_clicks", Adds::Sum),
-    ("sku_orders", Adds::Sum),
-    ("gmv", Adds::Sum),
-];
+static SUMS: PeriodSums = PeriodSums {
+    daily: &CHANNEL_DAILY,
+    key: &["shop_id", "channel"],
+    columns: &[
+        ("product_impressions", Adds::Sum),
+        ("product_clicks", Adds::Sum),
+        ("sku_orders", Adds::Sum),
+        ("gmv", Adds::Sum),
+    ],
+    days: Days::Published,
+    of_own_campaign: false,
+};
 
 /// Grain: each campaign, shop of shop_period and channel with a row in the period.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn channel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+pub(super) fn channel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     for period in periods(inputs)? {
-        let shops = shop_ids(&period.shops(inputs, &[])?)?;
-        let days = period.days_with(inputs, &CHANNEL_DAILY)?;
-        let (table, key) = (&CHANNEL_DAILY, &["shop_id", "channel"]);
-        let daily = DailyRows {
-            table,
-            days: &days,
-            campaign_id: None,
-            key,
-            columns: &COLUMNS,
-        };
-        daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = period.with_columns(sums, period.published().len())?;
-            let table = metrics::with_impression_share(table)?;
+        let shops = period.shops(inputs)?;
+        period.add_up(inputs, &shops, &SUMS, &mut |sums| {
+            let table = metrics::with_impression_share(sums)?;
             emit(metrics::with_ratios(table, &[metrics::CTR, metrics::CTOR])?)
         })?;
     }

@@ -7,27 +7,33 @@ use chrono::NaiveDate;
 
 use super::adding::{Adds, DailyRows};
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{periods, shop_ids};
+use super::periods::{Days, PeriodSums, periods, shop_ids};
 use crate::columns;
 use crate::contracts::tables::{CONTENT_DAILY, SHOP_DAILY};
 use crate::metrics::{self, Ratio};
 
-const COLUMNS: [(&str, Adds); 14] = [
-    ("content_type", Adds::Latest),
-    ("account_type", Adds::Latest),
-    ("creator_handle", Adds::Latest),
-    ("title", Adds::Latest),
-    ("published_at", Adds::Latest),
-    ("has_violation", Adds::Latest),
-    ("is_key_live", Adds::Latest),
-    ("views", Adds::SumIfKnown),
-    ("product_impressions", Adds::Sum),
-    ("product_clicks", Adds::Sum),
-    ("orders", Adds::Sum),
-    ("sku_orders", Adds::Sum),
-    ("items_sold", Adds::Sum),
-    ("gmv", Adds::Sum),
-];
+static SUMS: PeriodSums = PeriodSums {
+    daily: &CONTENT_DAILY,
+    key: &["shop_id", "content_id"],
+    columns: &[
+        ("content_type", Adds::Latest),
+        ("account_type", Adds::Latest),
+        ("creator_handle", Adds::Latest),
+        ("title", Adds::Latest),
+        ("published_at", Adds::Latest),
+        ("has_violation", Adds::Latest),
+        ("is_key_live", Adds::Latest),
+        ("views", Adds::SumIfKnown),
+        ("product_impressions", Adds::Sum),
+        ("product_clicks", Adds::Sum),
+        ("orders", Adds::Sum),
+        ("sku_orders", Adds::Sum),
+        ("items_sold", Adds::Sum),
+        ("gmv", Adds::Sum),
+    ],
+    days: Days::WithDailyTable,
+    of_own_campaign: false,
+};
 
 const RATIOS: [Ratio; 4] = [
     metrics::CTR,
@@ -42,31 +48,19 @@ const RATIOS: [Ratio; 4] = [
 /// Null: `views` where no day knows them.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+pub(super) fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     for period in periods(inputs)? {
-        let ids = shop_ids(&period.shops(inputs, &[])?)?;
+        let shops = period.shops(inputs)?;
         let days = period.days_with(inputs, &CONTENT_DAILY)?;
-        let shop_gmv = shop_gmv(inputs, &days, &ids)?;
-        let (table, key) = (&CONTENT_DAILY, &["shop_id", "content_id"]);
-        let daily = DailyRows {
-            table,
-            days: &days,
-            campaign_id: None,
-            key,
-            columns: &COLUMNS,
-        };
-        daily.add_up(inputs, &ids, &mut |sums, _| {
-            let mut table = period.with_columns(sums, days.len())?;
-            let shops = shop_ids(&table)?;
+        let shop_gmv = shop_gmv(inputs, &days, &shops)?;
+        period.add_up(inputs, &shops, &SUMS, &mut |mut table| {
             // A shop with a content may have no row of its own on these days.
-            let of_shops = shops.iter().map(|shop| shop_gmv.get(shop).copied());
-            table.with_column(columns::money("shop_gmv", of_shops))?;
+            let of_shops = shop_ids(&table)?;
+            let gmv = of_shops.iter().map(|shop| shop_gmv.get(shop).copied());
+            table.with_column(columns::money("shop_gmv", gmv))?;
             let table = metrics::with_ratios(table, &RATIOS)?;
-            emit(metrics::with_gmv_rank(
-                table,
-                &["shop_id", "content_type"],
-                "content_id",
-            )?)
+            let within = ["shop_id", "content_type"];
+            emit(metrics::with_gmv_rank(table, &within, "content_id")?)
         })?;
     }
     Ok(())

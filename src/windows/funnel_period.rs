@@ -2,17 +2,23 @@
 
 use anyhow::Result;
 
-use super::adding::{Adds, DailyRows};
+use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{periods, shop_ids};
+use super::periods::{Days, PeriodSums, periods};
 use crate::contracts::tables::SHOP_DAILY;
 use crate::metrics::{self, Ratio};
 
-const COLUMNS: [(&str, Adds); 3] = [
-    ("unique_reach", Adds::Sum),
-    ("unique_clicks", Adds::Sum),
-    ("customers", Adds::Sum),
-];
+static SUMS: PeriodSums = PeriodSums {
+    daily: &SHOP_DAILY,
+    key: &["shop_id"],
+    columns: &[
+        ("unique_reach", Adds::Sum),
+        ("unique_clicks", Adds::Sum),
+        ("customers", Adds::Sum),
+    ],
+    days: Days::Published,
+    of_own_campaign: false,
+};
 
 const RATIOS: [Ratio; 5] = [
     Ratio::new("avg_unique_reach", "unique_reach", "days"),
@@ -29,20 +35,11 @@ const RATIOS: [Ratio; 5] = [
 /// divisor with.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn funnel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+pub(super) fn funnel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     for period in periods(inputs)? {
-        let shops = shop_ids(&period.shops(inputs, &[])?)?;
-        let (table, days) = (&SHOP_DAILY, period.published());
-        let daily = DailyRows {
-            table,
-            days,
-            campaign_id: None,
-            key: &["shop_id"],
-            columns: &COLUMNS,
-        };
-        daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = period.with_columns(sums, days.len())?;
-            emit(metrics::with_ratios(table, &RATIOS)?)
+        let shops = period.shops(inputs)?;
+        period.add_up(inputs, &shops, &SUMS, &mut |sums| {
+            emit(metrics::with_ratios(sums, &RATIOS)?)
         })?;
     }
     Ok(())

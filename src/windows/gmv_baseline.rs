@@ -66,7 +66,7 @@ fn shops(inputs: &WindowInputs) -> Result<Vec<ShopGmv>> {
         BaselineShops::Campaign => {
             let mut shops: Vec<i64> = inputs
                 .snapshots
-                .campaign_shops
+                .campaign_shops()?
                 .iter()
                 .map(|s| s.shop_id)
                 .collect();

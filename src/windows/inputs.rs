@@ -1,13 +1,17 @@
 //! What a window table is computed from, and how it gives its rows away.
 
-use anyhow::Result;
+use std::collections::HashSet;
+
+use anyhow::{Result, anyhow};
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
 use crate::config::Config;
-use crate::contracts::Table;
 use crate::contracts::arrow::empty;
-use crate::exports::snapshots::Snapshots;
+use crate::contracts::{SnapshotId, Table};
+use crate::exports::snapshots::{
+    Campaign, CampaignProduct, CampaignShop, InventoryItem, Snapshots,
+};
 use crate::resources::Resources;
 use crate::stop::Stop;
 
@@ -64,12 +68,83 @@ pub trait PublishedTables {
     }
 }
 
+/// The snapshots of a day, less those that a table does not declare to read.
+#[derive(Clone, Copy)]
+pub struct DaySnapshots<'a> {
+    snapshots: &'a Snapshots,
+    /// `None`: of every table.
+    of: Option<&'static Table>,
+}
+
+impl<'a> DaySnapshots<'a> {
+    pub fn new(snapshots: &'a Snapshots) -> Self {
+        DaySnapshots {
+            snapshots,
+            of: None,
+        }
+    }
+
+    /// Those that a table declares.
+    pub(super) fn declared_by(self, table: &'static Table) -> Self {
+        DaySnapshots {
+            of: Some(table),
+            ..self
+        }
+    }
+
+    /// The first day of the day's oldest campaign; `None`: no campaign.
+    pub(super) fn first_campaign_day(self) -> Option<NaiveDate> {
+        self.snapshots.first_campaign_day()
+    }
+
+    pub(super) fn campaigns(self) -> Result<&'a [Campaign]> {
+        self.check(SnapshotId::Campaigns)?;
+        Ok(&self.snapshots.campaigns)
+    }
+
+    pub(super) fn campaign_shops(self) -> Result<&'a [CampaignShop]> {
+        self.check(SnapshotId::CampaignShops)?;
+        Ok(&self.snapshots.campaign_shops)
+    }
+
+    /// `None` where the export is absent.
+    pub(super) fn campaign_products(self) -> Result<Option<&'a [CampaignProduct]>> {
+        self.check(SnapshotId::CampaignProducts)?;
+        Ok(self.snapshots.campaign_products())
+    }
+
+    /// Every (shop, product) of a campaign of the day; `None` where the export is absent.
+    pub(super) fn products_of_any_campaign(self) -> Result<Option<HashSet<(i64, i64)>>> {
+        self.check(SnapshotId::CampaignProducts)?;
+        Ok(self.snapshots.products_of_any_campaign())
+    }
+
+    /// `None` where the export is absent.
+    pub(super) fn inventory(self) -> Result<Option<&'a [InventoryItem]>> {
+        self.check(SnapshotId::Inventory)?;
+        Ok(self.snapshots.inventory())
+    }
+
+    /// # Errors
+    /// When the table does not declare the snapshot: a bug, because a change of it would not make
+    /// the table stale.
+    fn check(self, id: SnapshotId) -> Result<()> {
+        match self.of {
+            Some(table) if !table.snapshots.contains(&id) => Err(anyhow!(
+                "{} reads {} and does not declare it",
+                table.name,
+                id.name()
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What the tables of a report day are computed from.
 pub struct WindowInputs<'a> {
     pub day: NaiveDate,
     pub config: &'a Config,
-    /// Of `day`.
-    pub snapshots: &'a Snapshots,
+    pub snapshots: DaySnapshots<'a>,
     pub published: &'a dyn PublishedTables,
     /// How many rows may be in memory at a time, at least 1; the tables are the same with any
     /// number. A row counts as [`BYTES_PER_ROW`].

@@ -38,7 +38,9 @@ use crate::stop::Stop;
 pub use cohorts::BenchmarkDay;
 use cohorts::Scope;
 use declared::Declared;
-pub use inputs::{BYTES_PER_ROW, Emit, PublishedTables, Rows, WindowInputs, rows_at_once};
+pub use inputs::{
+    BYTES_PER_ROW, DaySnapshots, Emit, PublishedTables, Rows, WindowInputs, rows_at_once,
+};
 use stopping::UntilStopped;
 
 /// Shops, or cohorts, whose benchmark rows are laid out at a time where memory allows more: a
@@ -64,6 +66,7 @@ pub fn window_table(id: WindowId, inputs: &WindowInputs, emit: Emit) -> Result<(
     };
     let inputs = &WindowInputs {
         published,
+        snapshots: inputs.snapshots.declared_by(table),
         ..*inputs
     };
     let emit: Emit = &mut |rows| {

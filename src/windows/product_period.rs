@@ -5,65 +5,66 @@ use std::collections::HashSet;
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::adding::{Adds, DailyRows};
+use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Period, periods, shop_ids};
+use super::periods::{Days, Period, PeriodSums, periods};
 use crate::columns;
 use crate::contracts::tables::PRODUCT_DAILY;
 use crate::metrics;
 
-const COLUMNS: [(&str, Adds); 10] = [
-    ("product_impressions", Adds::Sum),
-    ("product_clicks", Adds::Sum),
-    ("page_views", Adds::Sum),
-    ("add_to_carts", Adds::Sum),
-    ("unique_page_viewers", Adds::Sum),
-    ("unique_cart_adders", Adds::Sum),
-    ("orders", Adds::Sum),
-    ("sku_orders", Adds::Sum),
-    ("items_sold", Adds::Sum),
-    ("gmv", Adds::Sum),
-];
+static SUMS: PeriodSums = PeriodSums {
+    daily: &PRODUCT_DAILY,
+    key: &["shop_id", "product_id"],
+    columns: &[
+        ("product_impressions", Adds::Sum),
+        ("product_clicks", Adds::Sum),
+        ("page_views", Adds::Sum),
+        ("add_to_carts", Adds::Sum),
+        ("unique_page_viewers", Adds::Sum),
+        ("unique_cart_adders", Adds::Sum),
+        ("orders", Adds::Sum),
+        ("sku_orders", Adds::Sum),
+        ("items_sold", Adds::Sum),
+        ("gmv", Adds::Sum),
+    ],
+    days: Days::Published,
+    of_own_campaign: false,
+};
 
 /// Grain: each campaign, shop of shop_period and product with a row in the period.
 ///
 /// Null: `is_campaign_product` where `campaign_products` of the day is absent.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn product_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+pub(super) fn product_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     for period in periods(inputs)? {
-        let shops = shop_ids(&period.shops(inputs, &[])?)?;
-        let days = period.days_with(inputs, &PRODUCT_DAILY)?;
-        let (table, key) = (&PRODUCT_DAILY, &["shop_id", "product_id"]);
-        let daily = DailyRows {
-            table,
-            days: &days,
-            campaign_id: None,
-            key,
-            columns: &COLUMNS,
-        };
-        let campaign_products = campaign_products(inputs, &period);
-        daily.add_up(inputs, &shops, &mut |sums, _| {
-            let table = period.with_columns(sums, period.published().len())?;
-            let table = with_campaign_flag(table, campaign_products.as_ref())?;
-            emit(metrics::with_ratios(
-                table,
-                &[metrics::ADD_TO_CART_RATE, metrics::CTR, metrics::CTOR],
-            )?)
+        let shops = period.shops(inputs)?;
+        let campaign_products = campaign_products(inputs, &period)?;
+        period.add_up(inputs, &shops, &SUMS, &mut |sums| {
+            let table = with_campaign_flag(sums, campaign_products.as_ref())?;
+            let ratios = [metrics::ADD_TO_CART_RATE, metrics::CTR, metrics::CTOR];
+            emit(metrics::with_ratios(table, &ratios)?)
         })?;
     }
     Ok(())
 }
 
-/// The campaign's (shop, product), on the day; `None` where the export is absent.
-fn campaign_products(inputs: &WindowInputs, period: &Period) -> Option<HashSet<(i64, i64)>> {
-    let products = inputs.snapshots.campaign_products()?.iter();
-    let of_campaign = products.filter(|product| product.campaign_id == period.campaign_id);
-    Some(
+/// The (shop, product) of the campaign on the day.
+type ShopProducts = HashSet<(i64, i64)>;
+
+/// `None` where the export is absent.
+fn campaign_products(inputs: &WindowInputs, period: &Period) -> Result<Option<ShopProducts>> {
+    let Some(products) = inputs.snapshots.campaign_products()? else {
+        return Ok(None);
+    };
+    let of_campaign = products
+        .iter()
+        .filter(|product| product.campaign_id == period.campaign_id);
+    Ok(Some(
         of_campaign
             .map(|product| (product.shop_id, product.product_id))
             .collect(),
-    )
+    ))
 }
 
 /// Adds `is_campaign_product`.

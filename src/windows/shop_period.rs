@@ -5,40 +5,46 @@ use std::collections::HashMap;
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::adding::{Adds, DailyRows};
+use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Period, periods, shop_ids};
+use super::periods::{Days, Period, PeriodSums, periods, shop_ids};
 use crate::columns;
 use crate::contracts::tables::SHOP_DAILY;
 use crate::exports::snapshots::CampaignShop;
 use crate::metrics::{self, Ratio};
 
-const COLUMNS: [(&str, Adds); 23] = [
-    ("gmv", Adds::Sum),
-    ("gmv_live", Adds::Sum),
-    ("gmv_video", Adds::Sum),
-    ("gmv_product_card", Adds::Sum),
-    ("orders", Adds::Sum),
-    ("sku_orders", Adds::Sum),
-    ("items_sold", Adds::Sum),
-    ("contribution_product", Adds::Sum),
-    ("contribution_shipping", Adds::Sum),
-    ("estimated_tiktok_contribution", Adds::Sum),
-    ("product_impressions", Adds::Sum),
-    ("product_clicks", Adds::Sum),
-    ("page_views", Adds::Sum),
-    ("add_to_carts", Adds::Sum),
-    ("unique_page_viewers", Adds::Sum),
-    ("unique_cart_adders", Adds::Sum),
-    // Null on a day without their export.
-    ("creator_new_videos", Adds::SumIfKnown),
-    ("creator_new_lives", Adds::SumIfKnown),
-    ("seller_new_videos", Adds::SumIfKnown),
-    ("seller_new_lives", Adds::SumIfKnown),
-    ("ad_spend", Adds::SumIfKnown),
-    ("ad_gross_revenue", Adds::SumIfKnown),
-    ("category", Adds::LatestIfKnown),
-];
+static SUMS: PeriodSums = PeriodSums {
+    daily: &SHOP_DAILY,
+    key: &["shop_id"],
+    columns: &[
+        ("gmv", Adds::Sum),
+        ("gmv_live", Adds::Sum),
+        ("gmv_video", Adds::Sum),
+        ("gmv_product_card", Adds::Sum),
+        ("orders", Adds::Sum),
+        ("sku_orders", Adds::Sum),
+        ("items_sold", Adds::Sum),
+        ("contribution_product", Adds::Sum),
+        ("contribution_shipping", Adds::Sum),
+        ("estimated_tiktok_contribution", Adds::Sum),
+        ("product_impressions", Adds::Sum),
+        ("product_clicks", Adds::Sum),
+        ("page_views", Adds::Sum),
+        ("add_to_carts", Adds::Sum),
+        ("unique_page_viewers", Adds::Sum),
+        ("unique_cart_adders", Adds::Sum),
+        // Null on a day without their export.
+        ("creator_new_videos", Adds::SumIfKnown),
+        ("creator_new_lives", Adds::SumIfKnown),
+        ("seller_new_videos", Adds::SumIfKnown),
+        ("seller_new_lives", Adds::SumIfKnown),
+        ("ad_spend", Adds::SumIfKnown),
+        ("ad_gross_revenue", Adds::SumIfKnown),
+        ("category", Adds::LatestIfKnown),
+    ],
+    days: Days::Published,
+    of_own_campaign: false,
+};
 
 const RATIOS: [Ratio; 6] = [
     metrics::AVG_ORDER_VALUE,
@@ -55,21 +61,12 @@ const RATIOS: [Ratio; 6] = [
 /// Null: a sum is null where its value is null on every day.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+pub(super) fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     for period in periods(inputs)? {
-        let registered = registered(inputs, &period);
+        let registered = registered(inputs, &period)?;
         let shops: Vec<i64> = registered.iter().map(|shop| shop.shop_id).collect();
-        let (table, days) = (&SHOP_DAILY, period.published());
-        let daily = DailyRows {
-            table,
-            days,
-            campaign_id: None,
-            key: &["shop_id"],
-            columns: &COLUMNS,
-        };
-        daily.add_up(inputs, &shops, &mut |sums, _| {
+        period.add_up(inputs, &shops, &SUMS, &mut |sums| {
             let table = with_target(sums, &registered)?;
-            let table = period.with_columns(table, days.len())?;
             let table = period.with_columns_of_days(table, inputs)?;
             emit(metrics::with_ratios(table, &RATIOS)?)
         })?;
@@ -78,13 +75,13 @@ pub fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
 }
 
 /// The campaign's registrations, by shop.
-fn registered<'a>(inputs: &WindowInputs<'a>, period: &Period) -> Vec<&'a CampaignShop> {
-    let shops = inputs.snapshots.campaign_shops.iter();
+fn registered<'a>(inputs: &WindowInputs<'a>, period: &Period) -> Result<Vec<&'a CampaignShop>> {
+    let shops = inputs.snapshots.campaign_shops()?.iter();
     let mut registered: Vec<&CampaignShop> = shops
-        .filter(|s| s.campaign_id == period.campaign_id)
+        .filter(|shop| shop.campaign_id == period.campaign_id)
         .collect();
     registered.sort_unstable_by_key(|shop| shop.shop_id);
-    registered
+    Ok(registered)
 }
 
 /// Adds `target_gmv` to rows of registered shops.

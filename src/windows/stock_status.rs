@@ -45,13 +45,13 @@ impl Pace {
 pub fn stock_status(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let mut items: Vec<&InventoryItem> = inputs
         .snapshots
-        .inventory()
+        .inventory()?
         .unwrap_or_default()
         .iter()
         .collect();
     items.sort_unstable_by_key(|i| (i.shop_id, i.product_id, i.sku_id));
-    let in_campaign = inputs.snapshots.products_of_any_campaign();
-    let horizons = horizons(inputs);
+    let in_campaign = inputs.snapshots.products_of_any_campaign()?;
+    let horizons = horizons(inputs)?;
     for items in items.chunks(inputs.rows_at_once) {
         emit(statuses(
             items,
@@ -206,16 +206,16 @@ fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
 
 /// Horizons shorter than the usual one: of products whose campaign ends after the day but within
 /// it.
-fn horizons(inputs: &WindowInputs) -> HashMap<(i64, i64), i64> {
+fn horizons(inputs: &WindowInputs) -> Result<HashMap<(i64, i64), i64>> {
     let days_left: HashMap<i64, i64> = inputs
         .snapshots
-        .campaigns
+        .campaigns()?
         .iter()
         .map(|c| (c.campaign_id, (c.last_day - inputs.day).num_days()))
         .filter(|(_, left)| *left > 0)
         .collect();
     let mut horizons = HashMap::new();
-    for product in inputs.snapshots.campaign_products().unwrap_or_default() {
+    for product in inputs.snapshots.campaign_products()?.unwrap_or_default() {
         if let Some(left) = days_left.get(&product.campaign_id) {
             let horizon = horizons
                 .entry((product.shop_id, product.product_id))
@@ -223,7 +223,7 @@ fn horizons(inputs: &WindowInputs) -> HashMap<(i64, i64), i64> {
             *horizon = (*horizon).min(*left);
         }
     }
-    horizons
+    Ok(horizons)
 }
 
 #[cfg(test)]

@@ -56,7 +56,9 @@ mod tests {
     use crate::days::calendar::days;
     use crate::exports::snapshots::{Campaign, CampaignShop, Snapshots};
     use crate::stop::{SIGTERM, Stopped};
-    use crate::windows::{BenchmarkDay, WindowInputs, benchmark_tables, window_table};
+    use crate::windows::{
+        BenchmarkDay, DaySnapshots, WindowInputs, benchmark_tables, window_table,
+    };
 
     const DAY: &str = "2026-03-10";
     const SHOPS: i64 = 5;
@@ -148,7 +150,7 @@ mod tests {
         }];
         snapshots.campaign_shops = (1..=SHOPS).map(registered).collect();
         let ended = if let TableId::Window(id) = table.id {
-            let (snapshots, config) = (&snapshots, &config);
+            let (snapshots, config) = (DaySnapshots::new(&snapshots), &config);
             let inputs = WindowInputs {
                 day,
                 config,
