@@ -30,7 +30,6 @@ pub mod environment;
 pub mod exports;
 pub mod fingerprint;
 pub mod generate;
-mod local_listing;
 pub mod messages;
 pub mod metrics;
 pub mod pipeline;

@@ -134,6 +134,11 @@ impl Dataset {
         }
     }
 
+    /// Whether its rows are too many to keep.
+    pub const fn is_streamed(&self) -> bool {
+        matches!(self.id, DatasetId::Stream(_))
+    }
+
     /// The position of a column, which is the same in the contract and in every batch read under
     /// it.
     ///

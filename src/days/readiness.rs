@@ -77,7 +77,11 @@ pub fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>>
         .iter()
         .flat_map(|day| DATASETS.iter().map(|dataset| dataset.partition(*day)))
         .collect();
-    let mut listings = exports.list_each(&partitions)?.into_iter();
+    let mut listings = exports.list_each(&partitions)?;
+    for (partition, listing) in partitions.iter().zip(&mut listings) {
+        add_mark(exports, partition, listing)?;
+    }
+    let mut listings = listings.into_iter();
     let of_day = |day: &NaiveDate| {
         let listed = DATASETS.into_iter().zip(listings.by_ref());
         DayExports {
@@ -88,6 +92,19 @@ pub fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>>
         }
     };
     Ok(days.iter().map(of_day).collect())
+}
+
+/// Asks for `_SUCCESS` by its name where the store could not list the folder: one stray name must not
+/// hide that the export is final.
+fn add_mark(exports: &Store, partition: &str, listing: &mut Listing) -> Result<()> {
+    if listing.is_cut_short {
+        let mark = exports.find(&format!("{partition}/{SUCCESS_FILE}"))?;
+        listing.objects.extend(mark.map(|entry| Entry {
+            name: SUCCESS_FILE.into(),
+            ..entry
+        }));
+    }
+    Ok(())
 }
 
 fn folder(dataset: &'static Dataset, day: NaiveDate, listing: Listing) -> Folder {

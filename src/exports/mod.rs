@@ -29,8 +29,8 @@ mod success_list;
 use anyhow::Result;
 
 use crate::config::Config;
-use crate::contracts::datasets::{CAMPAIGNS, ORDER_LINES, PRODUCT_TRAFFIC, SHOPS};
-use crate::contracts::{Dataset, datasets::DATASETS};
+use crate::contracts::datasets::{DATASETS, dataset};
+use crate::contracts::{Dataset, DatasetId, SnapshotId};
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::DayExports;
 use crate::resources::Resources;
@@ -42,7 +42,7 @@ use read_rows::{read_large, read_snapshot};
 use row_filter::{FilterReport, RowFilter};
 pub use row_sink::{RowSink, RowWriter, Unused};
 use set_aside::SetAside;
-use snapshots::Snapshots;
+use snapshots::{SnapshotRows, Snapshots};
 
 /// The result of reading a day, without the rows of the two large datasets: these went to the
 /// caller's [`RowSink`].
@@ -71,10 +71,14 @@ impl DayRead {
     /// The accounts whose rows in scope are known. An account is left out where the export that
     /// decides its scope is broken: its rows were only checked against the row rules.
     pub fn scoped_accounts(&self) -> impl Iterator<Item = &Accounting> {
-        let is_broken = |name: &str| self.defects.iter().any(|(dataset, _)| dataset.name == name);
+        let is_broken = |id: SnapshotId| {
+            let mut broken = self.defects.iter().map(|(dataset, _)| dataset.id);
+            broken.any(|broken| broken == DatasetId::Snapshot(id))
+        };
+        let scoped_by = |account: &Accounting| dataset(&account.dataset)?.scoped_by;
         self.accounts
             .iter()
-            .filter(move |account| !scope_of(&account.dataset).is_some_and(is_broken))
+            .filter(move |account| !scoped_by(account).is_some_and(is_broken))
     }
 }
 
@@ -105,17 +109,16 @@ pub fn read_day(
         let sink: &mut dyn RowSink = if is_blocked { &mut unused } else { &mut *rows };
         let civil = CivilDay::new(exports.day, config.time_zone);
         let filter = RowFilter::new(export, &civil, config.quarantine);
-        let outcome = if is_streamed(export.dataset) {
-            read_large(store, export, filter, resources, sink)
-        } else {
-            read_snapshot(
-                store,
-                export,
-                filter,
-                exports.day,
-                resources,
-                &mut read.snapshots,
-            )
+        let outcome = match export.dataset.id {
+            DatasetId::Stream(_) => read_large(store, export, filter, resources, sink),
+            DatasetId::Snapshot(id) => {
+                let into = SnapshotRows {
+                    id,
+                    day: exports.day,
+                    snapshots: &mut read.snapshots,
+                };
+                read_snapshot(store, export, filter, resources, into)
+            }
         };
         match outcome {
             Ok(report) => read.add(export, exports, config, &civil, report),
@@ -174,26 +177,11 @@ impl DayRead {
     }
 }
 
-/// Shops and campaigns decide which rows of other datasets are in scope; the large datasets come
-/// last.
+/// Datasets that decide the scope of others come first, the large ones last.
 fn reading_order(dataset: &Dataset) -> u8 {
-    match dataset.name {
-        "shops" | "campaigns" => 0,
-        _ if is_streamed(dataset) => 2,
-        _ => 1,
+    match dataset.id {
+        DatasetId::Snapshot(id) if DATASETS.iter().any(|d| d.scoped_by == Some(id)) => 0,
+        DatasetId::Snapshot(_) => 1,
+        DatasetId::Stream(_) => 2,
     }
-}
-
-/// The dataset that decides which rows of another are in scope.
-fn scope_of(dataset: &str) -> Option<&'static str> {
-    match dataset {
-        "ad_hours" => Some(SHOPS.name),
-        "campaign_shops" | "campaign_products" => Some(CAMPAIGNS.name),
-        _ => None,
-    }
-}
-
-/// The two datasets that are too large to keep.
-pub fn is_streamed(dataset: &Dataset) -> bool {
-    dataset.name == ORDER_LINES.name || dataset.name == PRODUCT_TRAFFIC.name
 }

@@ -1,7 +1,6 @@
 //! One export read to its end: its rows through the row rules, and on to snapshots or a sink.
 
 use anyhow::Result;
-use chrono::NaiveDate;
 
 use super::batch::Batch;
 use super::defect::ReadError;
@@ -9,27 +8,25 @@ use super::open_export::{OpenExport, RowGroupPlace};
 use super::repeats::{KeyWriter, Keys, Repeats};
 use super::row_filter::{FilterReport, RowFilter};
 use super::row_sink::{RowSink, RowWriter};
-use super::snapshots::Snapshots;
+use super::snapshots::SnapshotRows;
 use super::stream::{self, Worker};
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::store::Store;
 
-/// Reads a small dataset into `snapshots`, with one thread: of rows with the same key, the first is
+/// Reads a small dataset into its snapshot, with one thread: of rows with the same key, the first is
 /// used.
 pub(super) fn read_snapshot(
     store: &Store,
     export: &OpenExport,
     filter: RowFilter,
-    day: NaiveDate,
     resources: &Resources,
-    snapshots: &mut Snapshots,
+    rows: SnapshotRows<'_>,
 ) -> Result<FilterReport, ReadError> {
     let mut report = filter.report.clone();
     let worker = SnapshotWorker {
         filter,
-        snapshots,
-        day,
+        rows,
         stop: &resources.stop,
     };
     for worker in stream::read(store, export, vec![worker])? {
@@ -41,8 +38,7 @@ pub(super) fn read_snapshot(
 
 struct SnapshotWorker<'a> {
     filter: RowFilter,
-    snapshots: &'a mut Snapshots,
-    day: NaiveDate,
+    rows: SnapshotRows<'a>,
     stop: &'a Stop,
 }
 
@@ -50,7 +46,7 @@ impl Worker for SnapshotWorker<'_> {
     fn rows(&mut self, group: &RowGroupPlace, first_row: u64, batch: Batch) -> Result<()> {
         self.stop.check()?;
         let passed = self.filter.pass(group.file, first_row, batch)?;
-        self.filter.report.rows_out_of_scope += self.snapshots.add(&passed, self.day);
+        self.filter.report.rows_out_of_scope += self.rows.add(&passed);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::batch::Batch;
 use super::open_export::OpenExport;
-use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
+use crate::contracts::datasets::DATASETS;
 use crate::resources::Resources;
 use crate::shuffle::split::GroupShops;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
@@ -45,7 +45,14 @@ pub struct Keys {
 }
 
 // `Keys` holds keys of two columns.
-const _: () = assert!(ORDER_LINES.key.len() == 2 && PRODUCT_TRAFFIC.key.is_empty());
+const _: () = {
+    let mut position = 0;
+    while position < DATASETS.len() {
+        let (dataset, columns) = (DATASETS[position], DATASETS[position].key.len());
+        assert!(!dataset.is_streamed() || columns == 0 || columns == 2);
+        position += 1;
+    }
+};
 
 /// Bytes that a key can take in the map that finds repeats, while it grows.
 const MAP_BYTES_PER_ROW: u64 = 120;

@@ -10,7 +10,6 @@ use arrow_select::filter::FilterBuilder;
 use hashbrown::HashSet;
 
 use super::batch::Batch;
-use super::is_streamed;
 use super::open_export::OpenExport;
 use super::quarantine::{Accounting, Example, Quarantined};
 use super::repeats::{Repeat, Repeats};
@@ -43,7 +42,7 @@ impl RowFilter {
         budget: QuarantineBudget,
     ) -> RowFilter {
         let dataset = export.dataset;
-        let has_keys = !dataset.key.is_empty() && !is_streamed(dataset);
+        let has_keys = !dataset.key.is_empty() && !dataset.is_streamed();
         RowFilter {
             civil: *civil,
             keys: has_keys.then(|| SeenKeys::of(dataset)),
@@ -108,10 +107,10 @@ enum SeenKeys {
 
 // `SeenKeys` holds no longer keys.
 const _: () = {
-    let mut dataset = 0;
-    while dataset < DATASETS.len() {
-        assert!(DATASETS[dataset].key.len() <= 3);
-        dataset += 1;
+    let mut position = 0;
+    while position < DATASETS.len() {
+        assert!(DATASETS[position].is_streamed() || DATASETS[position].key.len() <= 3);
+        position += 1;
     }
 };
 
@@ -274,5 +273,370 @@ fn example(first: &Quarantined, export: &OpenExport) -> Example {
         file: export.files[first.file as usize].name.clone(),
         row_number: first.row_number,
         key: first.key.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::types::Int32Type;
+    use arrow_array::{Date32Array, Decimal128Array, DictionaryArray, StringArray};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::contracts::datasets::SHOPS;
+    use crate::contracts::{Column, Kind, MOST_AMOUNT, Rule};
+
+    /// 2026-03-09T12:00:00Z, within the day of the tests.
+    const NOON_US: i64 = 1_773_057_600_000_000;
+
+    static COLUMNS: [Column; 8] = [
+        Column::new("id", Kind::Int64, ""),
+        Column::new("required", Kind::Int64, ""),
+        Column::new("count", Kind::Int64, "").null("unknown"),
+        Column::new("money", Kind::Money, "").null("unknown"),
+        Column::new("at", Kind::Instant, "").null("unknown"),
+        Column::new("text", Kind::Text, "").null("unknown"),
+        Column::new("first", Kind::Date, "").null("unknown"),
+        Column::new("last", Kind::Date, "").null("unknown"),
+    ];
+
+    /// A rule and three rows: with a null, with a value that passes and with one that breaks it.
+    struct Case {
+        rule: Rule,
+        column: &'static str,
+        /// The columns of the rule: null, passing, breaking.
+        cells: Vec<(&'static str, [Cell; 3])>,
+        reason: Reason,
+        /// The breaking value, as the quarantine file shows it.
+        value: &'static str,
+    }
+
+    #[derive(Clone, Copy)]
+    enum Cell {
+        Null,
+        Number(i128),
+        Text(&'static str),
+    }
+    use Cell::{Null, Number, Text};
+
+    fn case(
+        rule: Rule,
+        column: &'static str,
+        [passes, breaks]: [Cell; 2],
+        reason: Reason,
+        value: &'static str,
+    ) -> Case {
+        Case {
+            rule,
+            column,
+            cells: vec![(column, [Null, passes, breaks])],
+            reason,
+            value,
+        }
+    }
+
+    /// One or more for each kind of rule. The match makes the compiler ask for a new kind.
+    fn cases() -> Vec<Case> {
+        let number = |value: i64| Number(value.into());
+        let reason = Reason::BadChannel;
+        let at_least = |column, least| Rule::AtLeast {
+            columns: column,
+            least,
+            reason: Reason::BadQuantity,
+        };
+        let cases = vec![
+            case(
+                Rule::NotTooLarge {
+                    columns: &["count"],
+                },
+                "count",
+                [number(MOST_AMOUNT), number(MOST_AMOUNT + 1)],
+                Reason::TooLarge,
+                "1000000000001",
+            ),
+            case(
+                Rule::NotTooLarge {
+                    columns: &["money"],
+                },
+                "money",
+                [number(100 * MOST_AMOUNT), number(100 * MOST_AMOUNT + 1)],
+                Reason::TooLarge,
+                "1000000000000.01",
+            ),
+            case(
+                at_least(&["count"], 1),
+                "count",
+                [Number(1), Number(0)],
+                Reason::BadQuantity,
+                "0",
+            ),
+            case(
+                at_least(&["money"], 0),
+                "money",
+                [Number(0), Number(-1)],
+                Reason::BadQuantity,
+                "-0.01",
+            ),
+            case(
+                Rule::InsideDay { column: "at" },
+                "at",
+                [number(NOON_US), Number(0)],
+                Reason::OutsideDay,
+                "1970-01-01T00:00:00Z",
+            ),
+            case(
+                Rule::NotEmpty {
+                    column: "text",
+                    reason,
+                },
+                "text",
+                [Text("LIVE"), Text("")],
+                reason,
+                "",
+            ),
+            case(
+                Rule::OneOf {
+                    column: "text",
+                    values: &["LIVE", "VIDEO"],
+                },
+                "text",
+                [Text("VIDEO"), Text("live")],
+                Reason::BadEnum,
+                "live",
+            ),
+            Case {
+                rule: Rule::Ordered {
+                    first: "first",
+                    last: "last",
+                },
+                column: "last",
+                cells: vec![
+                    ("first", [Number(5), Number(5), Number(5)]),
+                    ("last", [Null, Number(5), Number(4)]),
+                ],
+                reason: Reason::BadRange,
+                value: "1970-01-05",
+            },
+            Case {
+                rule: Rule::Ordered {
+                    first: "first",
+                    last: "last",
+                },
+                column: "last",
+                cells: vec![
+                    ("first", [Null, Number(-3), Number(-2)]),
+                    ("last", [Number(-3), Number(-3), Number(-3)]),
+                ],
+                reason: Reason::BadRange,
+                value: "1969-12-29",
+            },
+        ];
+        let kinds: HashSet<u8> = cases
+            .iter()
+            .map(|case| match case.rule {
+                Rule::NotTooLarge { .. } => 0,
+                Rule::AtLeast { .. } => 1,
+                Rule::InsideDay { .. } => 2,
+                Rule::NotEmpty { .. } => 3,
+                Rule::OneOf { .. } => 4,
+                Rule::Ordered { .. } => 5,
+            })
+            .collect();
+        assert_eq!(kinds.len(), 6, "every kind of rule has a case");
+        cases
+    }
+
+    fn dataset(rules: Vec<Rule>, key: &'static [&'static str]) -> &'static Dataset {
+        Box::leak(Box::new(Dataset {
+            columns: &COLUMNS,
+            key,
+            rules: rules.leak(),
+            ..SHOPS
+        }))
+    }
+
+    /// Three rows; columns that are not given hold nulls, but for the two that are never null.
+    fn batch(
+        dataset: &'static Dataset,
+        cells: &[(&'static str, [Cell; 3])],
+        has_dictionaries: bool,
+    ) -> Batch {
+        let columns = COLUMNS.iter().map(|column| {
+            let given = cells.iter().find(|(name, _)| *name == column.name);
+            let cells = match (given, column.name) {
+                (Some((_, cells)), _) => *cells,
+                (None, "id") => [Number(7), Number(8), Number(9)],
+                (None, "required") => [Number(1); 3],
+                (None, _) => [Null; 3],
+            };
+            array(column.kind, &cells, has_dictionaries)
+        });
+        Batch {
+            dataset,
+            columns: columns.collect(),
+            rows: 3,
+            positions: None,
+        }
+    }
+
+    fn array(kind: Kind, cells: &[Cell], has_dictionaries: bool) -> ArrayRef {
+        let numbers = cells.iter().map(|cell| match cell {
+            Number(number) => Some(*number),
+            _ => None,
+        });
+        let texts = cells.iter().map(|cell| match cell {
+            Text(text) => Some(*text),
+            _ => None,
+        });
+        match kind {
+            Kind::Money => Arc::new(Decimal128Array::from_iter(numbers)),
+            Kind::Date => Arc::new(Date32Array::from_iter(numbers.map(|n| Some(n? as i32)))),
+            Kind::Text if has_dictionaries => {
+                Arc::new(texts.collect::<DictionaryArray<Int32Type>>())
+            }
+            Kind::Text => Arc::new(StringArray::from_iter(texts)),
+            _ => Arc::new(Int64Array::from_iter(numbers.map(|n| Some(n? as i64)))),
+        }
+    }
+
+    fn filter(dataset: &'static Dataset) -> RowFilter {
+        let export = OpenExport {
+            dataset,
+            day: "2026-03-09".parse().unwrap(),
+            files: vec![],
+        };
+        let civil = CivilDay::new(export.day, chrono_tz::UTC);
+        RowFilter::new(&export, &civil, Config::parse("").unwrap().quarantine)
+    }
+
+    fn ids(batch: &Batch) -> Vec<i64> {
+        batch.ints("id").values().to_vec()
+    }
+
+    fn set_aside(filter: &RowFilter) -> Vec<Quarantined> {
+        let rows = filter.report.set_aside.in_order();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn nulls_pass_every_rule_and_breaking_values_are_set_aside() {
+        for case in cases() {
+            for has_dictionaries in [false, true] {
+                let dataset = dataset(vec![case.rule], &["id"]);
+                let mut filter = filter(dataset);
+                let rows = batch(dataset, &case.cells, has_dictionaries);
+                let used = filter.pass(2, 100, rows).unwrap();
+                filter.report.set_aside.keep_first().unwrap();
+                let told = format!("{:?}, dictionaries: {has_dictionaries}", case.rule);
+                assert_eq!(ids(&used), [7, 8], "{told}");
+                let expected = Quarantined {
+                    reason: case.reason,
+                    column: Some(case.column),
+                    value: Some(case.value.into()),
+                    file: 2,
+                    row_number: 102,
+                    key: Some("9".into()),
+                };
+                assert_eq!(set_aside(&filter), [expected], "{told}");
+                assert_eq!(filter.report.rows_read, 3, "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_column_of_nulls_passes_every_rule() {
+        for case in cases() {
+            for has_dictionaries in [false, true] {
+                let dataset = dataset(vec![case.rule], &[]);
+                let mut filter = filter(dataset);
+                let used = filter
+                    .pass(0, 0, batch(dataset, &[], has_dictionaries))
+                    .unwrap();
+                assert_eq!(ids(&used), [7, 8, 9], "{:?}", case.rule);
+                assert!(filter.report.set_aside.is_empty(), "{:?}", case.rule);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_a_row_breaks_is_its_reason() {
+        let rules = vec![
+            Rule::AtLeast {
+                columns: &["count"],
+                least: 0,
+                reason: Reason::NegativeCount,
+            },
+            Rule::InsideDay { column: "at" },
+        ];
+        let dataset = dataset(rules, &[]);
+        let mut filter = filter(dataset);
+        let cells = [
+            ("required", [Null, Number(1), Number(1)]),
+            ("count", [Number(-1), Number(-1), Number(1)]),
+            ("at", [Number(0), Number(0), Number(0)]),
+        ];
+        let used = filter.pass(0, 0, batch(dataset, &cells, false)).unwrap();
+        assert_eq!(used.rows, 0);
+        filter.report.set_aside.keep_first().unwrap();
+        let found: Vec<_> = set_aside(&filter)
+            .into_iter()
+            .map(|row| (row.reason, row.column, row.value))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (Reason::NullValue, Some("required"), None),
+                (Reason::NegativeCount, Some("count"), Some("-1".into())),
+                (
+                    Reason::OutsideDay,
+                    Some("at"),
+                    Some("1970-01-01T00:00:00Z".into())
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_used_row_of_a_key_stays() {
+        let dataset = dataset(vec![Rule::InsideDay { column: "at" }], &["id", "required"]);
+        let mut filter = filter(dataset);
+        let cells = [
+            ("id", [Number(7), Number(7), Number(7)]),
+            ("required", [Number(1); 3]),
+            ("at", [Number(0), Number(NOON_US.into()), Null]),
+        ];
+        let used = filter.pass(0, 0, batch(dataset, &cells, false)).unwrap();
+        assert_eq!(used.ints("at").values(), &[NOON_US]);
+        // The next batch knows the keys of the one before.
+        let used = filter
+            .pass(0, 3, batch(dataset, &cells[..1], false))
+            .unwrap();
+        assert_eq!(used.rows, 0);
+        filter.report.set_aside.keep_first().unwrap();
+        let found: Vec<_> = set_aside(&filter)
+            .into_iter()
+            .map(|row| (row.row_number, row.reason, row.column, row.key.unwrap()))
+            .collect();
+        let repeated = |row| (row, Reason::DuplicateKey, None, "7|1".to_owned());
+        assert_eq!(found[0], (0, Reason::OutsideDay, Some("at"), "7|1".into()));
+        assert_eq!(found[1..], [2, 3, 4, 5].map(repeated));
+    }
+
+    #[test]
+    fn every_key_column_is_a_whole_number_or_an_instant() {
+        for dataset in DATASETS {
+            for column in dataset.key {
+                let column = dataset.columns[dataset.position(column)];
+                assert!(
+                    matches!(column.kind, Kind::Int64 | Kind::Int32 | Kind::Instant),
+                    "{} of {}",
+                    column.name,
+                    dataset.name
+                );
+                assert!(column.null.is_none(), "{} of {}", column.name, dataset.name);
+            }
+        }
     }
 }

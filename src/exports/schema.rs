@@ -10,7 +10,6 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::defect::{Issue, ReadError};
-use super::is_streamed;
 use crate::contracts::{Column, Dataset, Kind};
 use crate::messages::{self, Broken};
 use crate::untrusted_parquet::projection::{FileColumn, arrow_type, as_plain_text, project};
@@ -139,7 +138,7 @@ fn is_int96(column: &Type) -> bool {
 /// INT96 becomes microseconds: they hold every instant that `untrusted_parquet::pages` accepts.
 fn decoded_type(dataset: &Dataset, kind: Kind, found: DataType) -> DataType {
     match (kind, found) {
-        (Kind::Text, DataType::Utf8) if is_streamed(dataset) => {
+        (Kind::Text, DataType::Utf8) if dataset.is_streamed() => {
             DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into())
         }
         (Kind::Instant, DataType::Timestamp(TimeUnit::Nanosecond, None)) => {

@@ -6,8 +6,8 @@ use arrow_array::Array;
 use chrono::NaiveDate;
 
 use super::batch::Batch;
-use crate::contracts::Dataset;
 use crate::contracts::datasets::{AD_HOURS, CAMPAIGN_PRODUCTS, CONTENTS, INVENTORY, SUB_CAMPAIGNS};
+use crate::contracts::{Dataset, SnapshotId};
 use crate::days::calendar::{day_number, day_of_number};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -78,8 +78,9 @@ pub struct SubCampaign {
     pub sub_campaign_name: String,
 }
 
-/// What the small datasets hold. Rows of an optional one are had only through a method that says
-/// `None` where its export is absent (not final or broken): what needs it is null or not written.
+/// The rows of the small datasets that are in scope. A method gives the rows of an optional one: `None`
+/// where its export is absent (not final or broken). Then columns that need it are null, and tables
+/// that need it are not written.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshots {
     pub shops: Vec<Shop>,
@@ -96,8 +97,34 @@ pub struct Snapshots {
     campaign_ids: HashSet<i64>,
 }
 
+/// Where the rows of one small dataset go.
+pub(super) struct SnapshotRows<'a> {
+    pub(super) id: SnapshotId,
+    pub(super) day: NaiveDate,
+    pub(super) snapshots: &'a mut Snapshots,
+}
+
+impl SnapshotRows<'_> {
+    /// Adds the batch's rows that are in scope; returns how many are not. The dataset that decides
+    /// the scope was read before.
+    pub(super) fn add(&mut self, batch: &Batch) -> u64 {
+        let snapshots = &mut *self.snapshots;
+        match self.id {
+            SnapshotId::Shops => snapshots.add_shops(batch),
+            SnapshotId::Contents => snapshots.add_contents(batch),
+            SnapshotId::AdHours => return snapshots.add_ad_hours(batch),
+            SnapshotId::Inventory => snapshots.add_inventory(batch),
+            SnapshotId::Campaigns => return snapshots.add_campaigns(batch, self.day),
+            SnapshotId::CampaignShops => return snapshots.add_campaign_shops(batch),
+            SnapshotId::CampaignProducts => return snapshots.add_campaign_products(batch),
+            SnapshotId::SubCampaigns => snapshots.add_sub_campaigns(batch),
+        }
+        0
+    }
+}
+
 impl Snapshots {
-    /// The first day of the day's oldest campaign: where its longest period begins. `None`: no
+    /// The first day of the day's oldest campaign, where the longest period begins. `None`: no
     /// campaign.
     pub fn first_campaign_day(&self) -> Option<NaiveDate> {
         self.campaigns
@@ -106,32 +133,13 @@ impl Snapshots {
             .min()
     }
 
-    /// Takes the batch's rows that are in scope; returns how many are not.
-    ///
-    /// `shops` come before `ad_hours`, and `campaigns` before what refers to them, as in `DATASETS`
-    /// sorted by scope.
-    pub fn add(&mut self, batch: &Batch, day: NaiveDate) -> u64 {
-        match batch.dataset.name {
-            "shops" => self.add_shops(batch),
-            "contents" => self.add_contents(batch),
-            "ad_hours" => return self.add_ad_hours(batch),
-            "inventory" => self.add_inventory(batch),
-            "campaigns" => return self.add_campaigns(batch, day),
-            "campaign_shops" => return self.add_campaign_shops(batch),
-            "campaign_products" => return self.add_campaign_products(batch),
-            "sub_campaigns" => self.add_sub_campaigns(batch),
-            other => unreachable!("{other} is not a snapshot"),
-        }
-        0
-    }
-
-    /// The export was read to its end, with or without rows, and is sound; until then a dataset
-    /// counts as absent.
-    pub fn set_present(&mut self, dataset: &Dataset) {
+    /// Marks a dataset as present: its export was read to its end, with or without rows, and may be
+    /// used.
+    pub(super) fn set_present(&mut self, dataset: &Dataset) {
         self.present.insert(dataset.name);
     }
 
-    /// Whether a dataset is there.
+    /// Whether a dataset is present.
     pub fn has(&self, dataset: &str) -> bool {
         self.present.contains(dataset)
     }

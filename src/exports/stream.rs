@@ -13,7 +13,6 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::defect::{Issue, ReadError};
 use super::exact::{Inexact, cast_column};
-use super::is_streamed;
 use super::open_export::{OpenExport, OpenFile, RowGroupPlace};
 use crate::contracts::{Column, Kind};
 use crate::messages;
@@ -83,7 +82,7 @@ pub(super) fn read<W: Worker>(
 /// The positions of the row groups in the order in which they are read.
 fn reading_order(export: &OpenExport, groups: &[RowGroupPlace]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..groups.len()).collect();
-    if is_streamed(export.dataset) {
+    if export.dataset.is_streamed() {
         let first_shop = |group: &RowGroupPlace| group.shops.as_ref().map(|shops| *shops.start());
         order.sort_by_key(|position| first_shop(&groups[*position]).unwrap_or(i64::MIN));
     }
@@ -200,7 +199,7 @@ fn to_batch(
     let (dataset, file) = (export.dataset, &export.files[place.file]);
     let columns = cast(export, file, place.first_row + first, decoded)?;
     let rows = decoded.num_rows();
-    let positions = (is_streamed(dataset) && !dataset.key.is_empty()).then(|| {
+    let positions = (dataset.is_streamed() && !dataset.key.is_empty()).then(|| {
         let first = (place.first_position + first) as i64;
         Int64Array::from_iter_values(first..first + rows as i64)
     });
@@ -210,7 +209,7 @@ fn to_batch(
         rows,
         positions,
     };
-    if is_streamed(dataset) && !lies_within(&batch, place) {
+    if dataset.is_streamed() && !lies_within(&batch, place) {
         let shop_id = &dataset.columns[dataset.position("shop_id")];
         let found = "a value outside the statistics of its row group";
         let found = messages::not_parquet(found.to_owned());

@@ -22,7 +22,6 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 
 use crate::contracts::{Dataset, Kind, SUCCESS_FILE, arrow};
-use crate::exports::is_streamed;
 use crate::messages;
 
 /// Rows per batch handed to the encoder.
@@ -146,7 +145,7 @@ impl Part {
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             // The large exports have the statistics that any writer gives them; small ones are
             // mostly metadata already.
-            .set_statistics_enabled(if is_streamed(dataset) {
+            .set_statistics_enabled(if dataset.is_streamed() {
                 EnabledStatistics::Chunk
             } else {
                 EnabledStatistics::None

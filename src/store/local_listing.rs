@@ -1,9 +1,8 @@
-//! Folders of a local disk, listed with everything in them: also names, links and folders that no
-//! object can have.
+//! Folders of a local disk, listed with every entry in them.
 //!
 //! `object_store` lists a folder only if every name in it can be the path of an object: one stray
-//! name would make the whole folder unreadable. Here a stray is an entry like any other, and the
-//! caller decides.
+//! name makes the whole folder unreadable. Here a stray is an entry like any other, and the caller
+//! decides.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
@@ -13,31 +12,23 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use crate::store::{Entry, Listing, Stray, StrayKind};
+use super::entry::{Entry, Listing, Stray, StrayKind};
 
-/// What lies directly in a folder. A folder that does not exist is empty.
-pub fn list(folder: &Path) -> io::Result<Listing> {
-    let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
-        entries => entries?,
-    };
+/// The content of a folder. A folder that does not exist is empty.
+pub(super) fn list(folder: &Path) -> io::Result<Listing> {
     let mut listing = Listing::default();
-    for entry in entries {
+    for entry in entries_of(folder)? {
         add(&entry?, &mut listing)?;
     }
     listing.sort();
     Ok(listing)
 }
 
-/// The names of the folders directly in a folder, sorted; nothing in them is looked at. Names that
-/// no object can have are left out.
-pub fn list_folders(folder: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-        entries => entries?,
-    };
+/// The names of the folders directly in a folder, sorted; their content is not read. Names that no
+/// object can have are left out.
+pub(super) fn list_folders(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in entries {
+    for entry in entries_of(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         if let Some(name) = name.to_str().filter(|name| is_object_name(name))
@@ -50,33 +41,61 @@ pub fn list_folders(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Files directly in a folder that `object_store` has not finished; they have no version.
+pub(super) fn list_half_written(folder: &Path) -> io::Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    for entry in entries_of(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_unfinished(&name) {
+            let metadata = entry.metadata()?;
+            found.push(Entry {
+                name,
+                size_bytes: metadata.len(),
+                version: String::new(),
+                modified_at: metadata.modified()?.into(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The entries of a folder; none where there is no folder.
+fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<DirEntry>>> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        entries => Some(entries?),
+    };
+    Ok(entries.into_iter().flatten())
+}
+
 /// Every file below a folder, at any depth, by its path below that folder; strays are left out.
-pub fn list_below(folder: &Path) -> io::Result<Vec<Entry>> {
+pub(super) fn list_below(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut files = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(below) = folders.pop() {
-        let prefix = |name: &str| {
-            if below.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{below}/{name}")
-            }
-        };
         let listing = list(&folder.join(&below))?;
         files.extend(listing.objects.into_iter().map(|entry| Entry {
-            name: prefix(&entry.name),
+            name: join(&below, &entry.name),
             ..entry
         }));
+        let strays = listing.strays.iter();
         folders.extend(
-            listing
-                .strays
-                .iter()
-                .filter(|s| s.kind == StrayKind::Folder)
-                .map(|s| prefix(&s.name)),
+            strays
+                .filter(|stray| stray.kind == StrayKind::Folder)
+                .map(|stray| join(&below, &stray.name)),
         );
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{folder}/{name}")
+    }
 }
 
 fn add(entry: &DirEntry, listing: &mut Listing) -> io::Result<()> {
@@ -119,7 +138,8 @@ fn add(entry: &DirEntry, listing: &mut Listing) -> io::Result<()> {
     Ok(())
 }
 
-/// A folder that this account may not look into may hold files; one that is gone does not.
+/// Whether a folder has or may have entries. A folder that this account may not read may have some;
+/// a folder removed meanwhile has none.
 fn may_hold_files(folder: &Path) -> io::Result<bool> {
     match fs::read_dir(folder) {
         Ok(mut entries) => Ok(entries.next().is_some()),
@@ -132,13 +152,14 @@ fn may_hold_files(folder: &Path) -> io::Result<bool> {
 /// ELOOP: a link that ends in itself.
 const LINK_LOOP: i32 = 40;
 
-/// Names of objects have no control characters; `object_store` keeps names that end in `#` and
-/// digits for files that it has not finished.
 fn is_object_name(name: &str) -> bool {
-    let is_unfinished = name
-        .rsplit_once('#')
-        .is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit()));
-    !is_unfinished && !name.chars().any(|c| c.is_ascii_control())
+    !is_unfinished(name) && !name.chars().any(|c| c.is_ascii_control())
+}
+
+/// `object_store` reserves names that end in `#` and digits for files that it has not finished.
+fn is_unfinished(name: &str) -> bool {
+    name.rsplit_once('#')
+        .is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A name as it can be printed on one line.
@@ -146,17 +167,19 @@ fn show(name: &OsStr) -> String {
     let chunks = name.as_bytes().utf8_chunks();
     chunks
         .flat_map(|chunk| {
-            let text = chunk.valid().chars().map(|c| {
-                if c.is_control() {
-                    c.escape_default().to_string()
-                } else {
-                    c.to_string()
-                }
-            });
+            let text = chunk.valid().chars().map(show_char);
             let bytes = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
             text.chain(bytes).collect::<Vec<_>>()
         })
         .collect()
+}
+
+fn show_char(c: char) -> String {
+    if c.is_control() {
+        c.escape_default().to_string()
+    } else {
+        c.to_string()
+    }
 }
 
 fn object(name: &str, metadata: &Metadata) -> io::Result<Entry> {

@@ -1,0 +1,206 @@
+//! A store opened for a location; the deadline, paths and errors of all its calls.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use backon::ExponentialBuilder;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use tokio::runtime::Handle;
+use url::Url;
+
+use super::failure::{self, cause};
+use super::location::local_path;
+use crate::environment::Cloud;
+use crate::messages;
+
+/// A folder on a disk or in an object store. All paths given to it are relative to that folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) inner: Arc<dyn ObjectStore>,
+    root: Path,
+    /// The folder on a local disk; `None` for an object store. On a disk, this program itself syncs
+    /// deletions and removes empty folders.
+    pub(super) local_root: Option<PathBuf>,
+    /// As the person wrote it; for messages.
+    pub location: String,
+    /// Retries of sequences of calls, each repeated as a whole.
+    pub retries: ExponentialBuilder,
+    /// A call that has no answer by then fails, and is not repeated.
+    deadline: Option<Instant>,
+    runtime: Handle,
+}
+
+/// Pauses before a sequence of calls is tried again after a failure or a refusal that may be
+/// temporary: 100 ms, doubled each time, with jitter. Below this, `object_store` repeats single
+/// requests to an object store.
+const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(100))
+    .with_max_times(4)
+    .with_jitter();
+
+/// The purpose for which a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    /// Reads a folder that may not exist yet.
+    ReadIfThere,
+    /// Creates the folder; local writes are synced to the disk.
+    Write,
+    /// Writes into a folder if it exists; does not create it.
+    WriteIfThere,
+}
+
+impl Store {
+    /// Opens a local path or a `file:`, `s3:`, `gs:` or `az:` URL.
+    ///
+    /// `environment`: only the variables that `environment.rs` lists for the cloud of the URL
+    /// count.
+    ///
+    /// # Errors
+    /// `ConfigWrong` when the location or a setting of its store is not understood, `StoreFailed`
+    /// when a local folder to read does not exist.
+    pub fn open(
+        location: &str,
+        access: Access,
+        environment: &[(String, String)],
+        runtime: Handle,
+    ) -> Result<Store> {
+        match local_path(location)? {
+            Some(path) => Store::open_folder(location, path, access, runtime),
+            None => Store::open_url(location, environment, runtime),
+        }
+    }
+
+    fn open_folder(
+        location: &str,
+        path: PathBuf,
+        access: Access,
+        runtime: Handle,
+    ) -> Result<Store> {
+        if matches!(access, Access::ReadIfThere | Access::WriteIfThere) && !path.exists() {
+            return Ok(Store::new(Arc::new(InMemory::new()), location, runtime));
+        }
+        if access == Access::Write {
+            std::fs::create_dir_all(&path).map_err(|e| messages::cannot_open(location, e))?;
+        }
+        let store = LocalFileSystem::new_with_prefix(&path)
+            .map_err(|e| messages::cannot_open(location, cause(&e)))?
+            .with_fsync(matches!(access, Access::Write | Access::WriteIfThere));
+        Ok(Store {
+            local_root: Some(path),
+            ..Store::new(Arc::new(store), location, runtime)
+        })
+    }
+
+    fn open_url(
+        location: &str,
+        environment: &[(String, String)],
+        runtime: Handle,
+    ) -> Result<Store> {
+        let url =
+            Url::parse(location).map_err(|e| messages::bad_store_settings(location, cause(&e)))?;
+        let options = Cloud::of_scheme(url.scheme()).map(|cloud| cloud.options(environment));
+        choose_tls_cryptography();
+        let (inner, root) = object_store::parse_url_opts(&url, options.unwrap_or_default())
+            .map_err(|e| messages::bad_store_settings(location, cause(&e)))?;
+        Ok(Store {
+            root,
+            ..Store::new(Arc::from(inner), location, runtime)
+        })
+    }
+
+    /// A whole store as a folder; `location` is for messages.
+    pub fn new(inner: Arc<dyn ObjectStore>, location: &str, runtime: Handle) -> Store {
+        Store {
+            inner,
+            root: Path::default(),
+            local_root: None,
+            location: location.to_owned(),
+            retries: RETRIES,
+            deadline: None,
+            runtime,
+        }
+    }
+
+    /// The same store, whose calls fail after the deadline.
+    pub(crate) fn until(&self, deadline: Instant) -> Store {
+        Store {
+            deadline: Some(deadline),
+            ..self.clone()
+        }
+    }
+
+    /// A path as a person can paste it.
+    pub fn show(&self, path: &str) -> String {
+        format!("{}/{path}", self.location.trim_end_matches('/'))
+    }
+
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Waits for a call, but not beyond the deadline.
+    pub(super) fn wait<T>(
+        &self,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> object_store::Result<T> {
+        let Some(deadline) = self.deadline else {
+            return self.runtime.block_on(call);
+        };
+        self.runtime.block_on(async {
+            tokio::time::timeout_at(deadline.into(), call)
+                .await
+                .unwrap_or_else(|_| Err(past_deadline()))
+        })
+    }
+
+    /// The path in the store. Names stay as a listing gave them: `Path::from` would percent-encode
+    /// them once more.
+    pub(super) fn path(&self, operation: &str, relative: &str) -> Result<Path> {
+        let relative_path =
+            Path::parse(relative).map_err(|e| self.failed(operation, relative, &e.into()))?;
+        Ok(Path::from_iter(
+            self.root.parts().chain(relative_path.parts()),
+        ))
+    }
+
+    /// `operation`: `read`, `write` and so on.
+    pub(super) fn failed(
+        &self,
+        operation: &str,
+        path: &str,
+        error: &object_store::Error,
+    ) -> anyhow::Error {
+        failure::of_store(operation, &self.show(path), error).into()
+    }
+
+    /// The same for an error of a disk.
+    pub(super) fn failed_to(
+        &self,
+        operation: &str,
+        path: &str,
+        error: &io::Error,
+    ) -> anyhow::Error {
+        failure::of_disk(operation, &self.show(path), error).into()
+    }
+}
+
+fn past_deadline() -> object_store::Error {
+    object_store::Error::Generic {
+        store: "deadline",
+        source: "no answer before the lease of this run ran out".into(),
+    }
+}
+
+/// The HTTP client of `object_store` is built without a provider of cryptography and panics unless
+/// one is installed. `ring` takes a tenth of the build time of the default, `aws-lc-rs`.
+fn choose_tls_cryptography() {
+    // The error means that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

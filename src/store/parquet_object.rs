@@ -1,0 +1,76 @@
+//! Byte ranges of one Parquet object, for the asynchronous reader.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+/// Byte ranges of one Parquet object, for the asynchronous reader.
+pub struct ParquetObject {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) path: Path,
+    pub(super) size_bytes: u64,
+}
+
+impl ParquetObject {
+    /// A damaged footer may ask for bytes beyond the end, or for none. This error is one of the file,
+    /// not of the store.
+    fn check(&self, range: &Range<u64>) -> Result<(), ParquetError> {
+        if range.start < range.end && range.end <= self.size_bytes {
+            return Ok(());
+        }
+        Err(ParquetError::EOF(format!(
+            "bytes {range:?} of a file of {}",
+            self.size_bytes
+        )))
+    }
+}
+
+impl AsyncFileReader for ParquetObject {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        Box::pin(async move {
+            self.check(&range)?;
+            self.store
+                .get_range(&self.path, range)
+                .await
+                .map_err(external)
+        })
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        Box::pin(async move {
+            ranges.iter().try_for_each(|range| self.check(range))?;
+            self.store
+                .get_ranges(&self.path, &ranges)
+                .await
+                .map_err(external)
+        })
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        Box::pin(async move {
+            let reader = ParquetMetaDataReader::new()
+                .with_metadata_options(options.map(|o| o.metadata_options().clone()));
+            let size_bytes = self.size_bytes;
+            Ok(Arc::new(reader.load_and_finish(self, size_bytes).await?))
+        })
+    }
+}
+
+/// The error of a store inside distinguishes it from damaged bytes.
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}

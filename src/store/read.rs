@@ -1,0 +1,57 @@
+//! Objects and parts of objects read.
+
+use std::ops::Range;
+
+use anyhow::Result;
+use bytes::Bytes;
+use object_store::ObjectStoreExt;
+
+use super::entry::Entry;
+use super::open::Store;
+use super::parquet_object::ParquetObject;
+
+impl Store {
+    pub fn exists(&self, path: &str) -> Result<bool> {
+        Ok(self.find(path)?.is_some())
+    }
+
+    /// The entry of an object, named by its path; `None` where there is none.
+    pub(crate) fn find(&self, path: &str) -> Result<Option<Entry>> {
+        let full = self.path("read", path)?;
+        match self.wait(self.inner.head(&full)) {
+            Ok(meta) => Ok(Some(Entry::new(path.to_owned(), &meta))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failed("read", path, &e)),
+        }
+    }
+
+    /// The whole object, or `None` where there is none.
+    pub fn read(&self, path: &str) -> Result<Option<Bytes>> {
+        let full = self.path("read", path)?;
+        let got = self.wait(async { self.inner.get(&full).await?.bytes().await });
+        match got {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failed("read", path, &e)),
+        }
+    }
+
+    /// Parts of an object, or `None` where there is none.
+    pub fn read_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>> {
+        let full = self.path("read", path)?;
+        match self.wait(self.inner.get_ranges(&full, ranges)) {
+            Ok(parts) => Ok(Some(parts)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failed("read", path, &e)),
+        }
+    }
+
+    /// A reader of one Parquet object's byte ranges.
+    pub(crate) fn parquet_object(&self, path: &str, size_bytes: u64) -> Result<ParquetObject> {
+        Ok(ParquetObject {
+            store: self.inner.clone(),
+            path: self.path("read", path)?,
+            size_bytes,
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! Objects and folders removed; on a disk also the folders that are empty then.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::Result;
+use object_store::ObjectStoreExt;
+
+use super::open::Store;
+use super::write::sync_folder;
+
+impl Store {
+    /// Removes an object; one that does not exist is fine.
+    pub fn remove(&self, path: &str) -> Result<()> {
+        if let Some(root) = &self.local_root {
+            let removed = gone(fs::remove_file(root.join(path)))
+                .and_then(|()| remove_empty_folders(root, path));
+            return removed.map_err(|e| self.failed_to("delete", path, &e));
+        }
+        let full = self.path("delete", path)?;
+        match self.wait(self.inner.delete(&full)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(self.failed("delete", path, &e)),
+        }
+    }
+
+    /// Removes a folder with everything in it; on a disk also the files that a killed process
+    /// left half-written there.
+    pub fn remove_folder(&self, folder: &str) -> Result<()> {
+        if let Some(root) = &self.local_root {
+            let removed = gone(fs::remove_dir_all(root.join(folder)));
+            let removed = removed.and_then(|()| remove_empty_folders(root, folder));
+            return removed.map_err(|e| self.failed_to("delete", folder, &e));
+        }
+        self.list_all(folder)?
+            .iter()
+            .try_for_each(|entry| self.remove(&format!("{folder}/{}", entry.name)))
+    }
+}
+
+/// Removes the folders above a path that are empty now, and syncs the first that stays.
+/// `object_store` syncs files that it writes, but not deletions.
+fn remove_empty_folders(root: &Path, path: &str) -> io::Result<()> {
+    let full = root.join(path);
+    for above in full
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| *folder != root)
+    {
+        // Another process may remove it meanwhile, or put an entry into it.
+        if fs::remove_dir(above).is_err() && sync_folder(above)? {
+            return Ok(());
+        }
+    }
+    sync_folder(root).map(drop)
+}
+
+/// A missing file or folder counts as removed.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|e| {
+        if e.kind() == io::ErrorKind::NotFound {
+            Ok(())
+        } else {
+            Err(e)
+        }
+    })
+}
