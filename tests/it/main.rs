@@ -10,6 +10,7 @@ mod duckdb;
 mod faults;
 mod fuzzed;
 mod help;
+mod int96;
 mod kill;
 mod operations;
 mod oracle;
