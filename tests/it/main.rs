@@ -19,6 +19,7 @@ mod properties;
 mod random_worlds;
 mod reads;
 mod resources;
+mod sampling;
 mod scene;
 mod secrets;
 mod staleness;
