@@ -1,5 +1,6 @@
-//! Nights that one bad cell, name or day once ended: the day is published or blocked with a reason,
-//! and nothing is left out.
+//! Nights that one bad cell, file name or day once ended.
+//!
+//! The day is published, or blocked with a reason, and nothing is left out in silence.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -17,15 +18,14 @@ use arrow_schema::{Field, Schema};
 use arrow_select::concat::concat_batches;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type as ParquetInt64, Int96, Int96Type};
-use parquet::file::metadata::{
-    ColumnChunkMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData,
-};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type as ParquetInt64, Int96};
+use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
 use crate::bad_input::Published;
+use crate::int96::{AdHour, write_ad_hours};
 use crate::world::{Outcome, etl};
 
 const DAY: &str = "2026-03-14";
@@ -102,14 +102,49 @@ fn results(day: &Published) -> PathBuf {
     day.folder.path().join("results")
 }
 
-fn manifest(day: &Published, of: &str) -> serde_json::Value {
+fn newest_manifest(day: &Published, of: &str) -> PathBuf {
     let folder = results(day).join("_runs").join(format!("dt={of}"));
-    let newest = fs::read_dir(folder)
+    fs::read_dir(folder)
         .unwrap()
         .map(|e| e.unwrap().path())
         .max()
-        .unwrap();
-    serde_json::from_slice(&fs::read(newest).unwrap()).unwrap()
+        .unwrap()
+}
+
+fn manifest(day: &Published, of: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(newest_manifest(day, of)).unwrap()).unwrap()
+}
+
+/// The day before cannot be listed: a file stands where the folder of one of its exports should be.
+fn make_day_before_unreadable(day: &Published) {
+    let contents = day
+        .export("contents")
+        .with_file_name(format!("dt={BEFORE}"));
+    fs::remove_dir_all(&contents).unwrap();
+    fs::write(&contents, "").unwrap();
+}
+
+/// Exports the order lines of the day again, without the last one.
+fn export_one_line_fewer(day: &Published) {
+    let part = day.part("order_lines");
+    let lines = read(&part);
+    write(&part, &lines.slice(0, lines.num_rows() - 1));
+}
+
+/// Runs the day: it exits with 74 and has this outcome, and only the day before failed.
+#[track_caller]
+fn fails_for_the_day_before(day: &Published, outcome: &str) -> Outcome {
+    let ended = day.run("run", &["--format", "json"]);
+    assert_eq!(
+        (ended.code, ended.json["outcome"].as_str()),
+        (74, Some(outcome)),
+        "{}",
+        ended.stderr
+    );
+    let failed = ended.json["days_failed"].as_array().unwrap();
+    let failed: Vec<_> = failed.iter().map(|failed| &failed["day"]).collect();
+    assert_eq!(failed, [BEFORE], "only the day before failed");
+    ended
 }
 
 #[track_caller]
@@ -163,26 +198,14 @@ fn a_sentinel_in_an_optional_export_is_set_aside_with_its_column_and_value() {
 #[test]
 fn a_day_of_the_lookback_whose_store_fails_does_not_keep_the_run_from_the_day() {
     let day = Published::new();
-    // A file where the folder should be cannot be listed.
-    let contents = day
-        .export("contents")
-        .with_file_name(format!("dt={BEFORE}"));
-    fs::remove_dir_all(&contents).unwrap();
-    fs::write(&contents, "").unwrap();
+    make_day_before_unreadable(&day);
     let part = day.part("contents");
     write(&part, &with_ints(&read(&part), "views", &[Some(1)]));
-    let ended = day.run("run", &["--format", "json"]);
+    let ended = fails_for_the_day_before(&day, "published");
     assert_eq!(
-        (ended.code, ended.json["outcome"].as_str()),
-        (74, Some("published")),
+        ended.json["days_failed"][0]["exit_code"], 74,
         "{}",
-        ended.stderr
-    );
-    let failed = &ended.json["days_failed"];
-    assert_eq!(
-        (failed[0]["day"].as_str(), failed[0]["exit_code"].as_i64()),
-        (Some(BEFORE), Some(74)),
-        "{failed}"
+        ended.json
     );
     assert_eq!(
         (
@@ -207,30 +230,13 @@ fn where_the_day_before_fails_nothing_stands_in_and_the_day_waits() {
     let day = Published::new();
     fs::remove_dir_all(results(&day)).unwrap();
     fs::remove_file(day.export("shops").join("_SUCCESS")).unwrap();
-    let contents = day
-        .export("contents")
-        .with_file_name(format!("dt={BEFORE}"));
-    fs::remove_dir_all(&contents).unwrap();
-    fs::write(&contents, "").unwrap();
-    let ended = day.run("run", &["--format", "json"]);
-    assert_eq!(
-        (ended.code, ended.json["outcome"].as_str()),
-        (74, Some("not_final")),
-        "{}",
-        ended.stderr
-    );
+    make_day_before_unreadable(&day);
+    let ended = fails_for_the_day_before(&day, "not_final");
     assert_eq!(
         ended.json["missing"][0]["dataset"], "shops",
         "{}",
         ended.json
     );
-    let failed: Vec<_> = ended.json["days_failed"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|failed| &failed["day"])
-        .collect();
-    assert_eq!(failed, [BEFORE], "only the day before failed");
 }
 
 #[test]
@@ -247,17 +253,8 @@ fn a_damaged_published_file_of_another_day_counts_as_missing_and_is_told() {
         .byte_range();
     bytes[(start + length / 2) as usize] ^= 1;
     fs::write(&spoilt, bytes).unwrap();
-    let part = day.part("order_lines");
-    let lines = read(&part);
-    write(&part, &lines.slice(0, lines.num_rows() - 1));
-    let ended = day.run("run", &["--format", "json"]);
-    assert_eq!(
-        (ended.code, ended.json["outcome"].as_str()),
-        (74, Some("published")),
-        "{}",
-        ended.stderr
-    );
-    assert_eq!(ended.json["days_failed"][0]["day"], BEFORE);
+    export_one_line_fewer(&day);
+    let ended = fails_for_the_day_before(&day, "published");
     says(
         &ended,
         &[
@@ -277,24 +274,9 @@ fn a_damaged_published_file_of_another_day_counts_as_missing_and_is_told() {
 #[test]
 fn a_damaged_manifest_of_another_day_does_not_keep_the_run_from_the_day() {
     let day = Published::new();
-    let folder = results(&day).join("_runs").join(format!("dt={BEFORE}"));
-    let newest = fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .max()
-        .unwrap();
-    fs::write(newest, "{}").unwrap();
-    let part = day.part("order_lines");
-    let lines = read(&part);
-    write(&part, &lines.slice(0, lines.num_rows() - 1));
-    let ended = day.run("run", &["--format", "json"]);
-    assert_eq!(
-        (ended.code, ended.json["outcome"].as_str()),
-        (74, Some("published")),
-        "{}",
-        ended.stderr
-    );
-    assert_eq!(ended.json["days_failed"][0]["day"], BEFORE);
+    fs::write(newest_manifest(&day, BEFORE), "{}").unwrap();
+    export_one_line_fewer(&day);
+    let ended = fails_for_the_day_before(&day, "published");
     says(
         &ended,
         &["is not a manifest of this program", "delete it and run"],
@@ -410,51 +392,57 @@ fn annotations_and_offsets_of_other_writers_are_read() {
 
 fn with_dictionaries_at_0(path: &Path) {
     let bytes = fs::read(path).unwrap();
-    let length =
-        u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap()) as usize;
-    let end = bytes.len() - 8 - length;
-    let metadata = ParquetMetaDataReader::decode_metadata(&bytes[end..bytes.len() - 8]).unwrap();
-    let chunk = |chunk: &ColumnChunkMetaData| {
-        assert_eq!(chunk.dictionary_page_offset(), None);
-        chunk
-            .clone()
-            .into_builder()
-            .set_dictionary_page_offset(Some(0))
-            .build()
-            .unwrap()
-    };
-    let group = |group: &RowGroupMetaData| {
-        let chunks = group.columns().iter().map(chunk).collect();
-        group
-            .clone()
-            .into_builder()
-            .set_column_metadata(chunks)
-            .build()
-            .unwrap()
-    };
-    let groups = metadata.row_groups().iter().map(group).collect();
+    let (data, footer) = split_footer(&bytes);
+    let metadata = ParquetMetaDataReader::decode_metadata(footer).unwrap();
+    let groups = metadata
+        .row_groups()
+        .iter()
+        .map(group_with_dictionaries_at_0)
+        .collect();
     let metadata = metadata.into_builder().set_row_groups(groups).build();
-    let mut written = bytes[..end].to_vec();
+    let mut written = data.to_vec();
     ParquetMetaDataWriter::new(&mut written, &metadata)
         .finish()
         .unwrap();
     fs::write(path, written).unwrap();
 }
 
+fn group_with_dictionaries_at_0(group: &RowGroupMetaData) -> RowGroupMetaData {
+    let mut chunks = Vec::new();
+    for chunk in group.columns() {
+        assert_eq!(chunk.dictionary_page_offset(), None);
+        let moved = chunk
+            .clone()
+            .into_builder()
+            .set_dictionary_page_offset(Some(0));
+        chunks.push(moved.build().unwrap());
+    }
+    group
+        .clone()
+        .into_builder()
+        .set_column_metadata(chunks)
+        .build()
+        .unwrap()
+}
+
+/// The pages of a Parquet file, and its footer without length and magic bytes.
+fn split_footer(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (bytes, end) = bytes.split_at(bytes.len() - 8);
+    let length = u32::from_le_bytes(end[..4].try_into().unwrap()) as usize;
+    bytes.split_at(bytes.len() - length)
+}
+
 /// Exchanges the last occurrence of some bytes in the footer, whose length may change by that.
 fn replace_in_footer(path: &Path, from: &[u8], to: &[u8]) {
     let bytes = fs::read(path).unwrap();
-    let length =
-        u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap()) as usize;
-    let start = bytes.len() - 8 - length;
-    let footer = &bytes[start..bytes.len() - 8];
+    let (data, footer) = split_footer(&bytes);
     let at = footer
         .windows(from.len())
         .rposition(|window| window == from)
         .expect("the bytes are in the footer");
     let footer = [&footer[..at], to, &footer[at + from.len()..]].concat();
     let length = (footer.len() as u32).to_le_bytes();
-    fs::write(path, [&bytes[..start], &footer, &length, b"PAR1"].concat()).unwrap();
+    fs::write(path, [data, &footer, &length, b"PAR1"].concat()).unwrap();
 }
 
 /// Shops with `category` annotated otherwise than as STRING; every row has one.
@@ -614,33 +602,18 @@ fn instants_that_no_calendar_holds_break_the_contract() {
     }
 }
 
-/// ad_hours with one row, whose INT96 has this Julian day.
+/// `ad_hours` with one row, whose INT96 has this Julian day.
 fn write_int96(path: &Path, julian_day: u32) {
-    let schema = "message ad_hours { required int64 ad_account_id; required int64 shop_id; required int96 hour_start;
-        required int64 spend (DECIMAL(18,2)); required int64 gross_revenue (DECIMAL(18,2)); }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let mut writer =
-        SerializedFileWriter::new(File::create(path).unwrap(), schema, Default::default()).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    for at in 0..5 {
-        let mut column = group.next_column().unwrap().unwrap();
-        if at == 2 {
-            let mut value = Int96::new();
-            value.set_data(0, 0, julian_day);
-            column
-                .typed::<Int96Type>()
-                .write_batch(&[value], None, None)
-                .unwrap();
-        } else {
-            column
-                .typed::<ParquetInt64>()
-                .write_batch(&[1], None, None)
-                .unwrap();
-        }
-        column.close().unwrap();
-    }
-    group.close().unwrap();
-    writer.close().unwrap();
+    let mut hour_start = Int96::new();
+    hour_start.set_data(0, 0, julian_day);
+    let row = AdHour {
+        ad_account_id: 1,
+        shop_id: 1,
+        hour_start,
+        spend: 1,
+        gross_revenue: 1,
+    };
+    write_ad_hours(path, &[row]);
 }
 
 #[test]
@@ -666,18 +639,13 @@ fn int96_of_an_absurd_day_does_not_wrap_into_a_right_one() {
 #[test]
 fn days_beyond_the_lookback_that_are_lost_or_stale_are_told_with_the_backfill() {
     let day = Published::new();
-    let run = |more: &[&str]| {
-        let job = day.folder.path().join("job.toml");
-        fs::write(&job, "lookback_days = 0\n").unwrap();
-        day.run(
-            "run",
-            &[&["--config", job.to_str().unwrap()], more].concat(),
-        )
-    };
-    does_not_say(&run(&[]), &["before the lookback"]);
+    let job = day.folder.path().join("job.toml");
+    fs::write(&job, "lookback_days = 0\n").unwrap();
+    let run = || day.run("run", &["--config", job.to_str().unwrap()]);
+    does_not_say(&run(), &["before the lookback"]);
     fs::remove_file(results(&day).join(format!("content_daily/dt={BEFORE}/part-0.parquet")))
         .unwrap();
-    let ended = run(&[]);
+    let ended = run();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let mends = "run: campaign-etl backfill --from 2026-03-13 --to 2026-03-13";
     says(
@@ -689,7 +657,7 @@ fn days_beyond_the_lookback_that_are_lost_or_stale_are_told_with_the_backfill() 
         ],
     );
     // The tables of the day itself do not shrink in silence: this is said on every run.
-    says(&run(&[]), &[mends]);
+    says(&run(), &[mends]);
 
     // Other settings: the old day is as it was, and is told.
     let other = day.folder.path().join("other.toml");
@@ -843,9 +811,7 @@ fn an_encrypted_file_is_called_so() {
         "an encrypted file",
         "without Parquet encryption",
     ]);
-    let length =
-        u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap()) as usize;
-    let (data, footer) = bytes[..bytes.len() - 8].split_at(bytes.len() - 8 - length);
+    let (data, footer) = split_footer(&bytes);
     // The last field is created_by (6); then 8 with an empty structure, in the long form.
     let footer = [&footer[..footer.len() - 1], &[0x0c, 16, 0, 0]].concat();
     let length = (footer.len() as u32).to_le_bytes();
