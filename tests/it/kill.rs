@@ -1,6 +1,6 @@
 //! The real program is killed at random moments: a reader sees whole days, and the next run heals.
 //!
-//! `KILL_ROUNDS` in the environment says how often, on each kind of store; `sampling.rs` the default.
+//! `KILL_ROUNDS` in the environment is the number of kills on each kind of store.
 
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -19,13 +19,13 @@ use crate::scene::{
 use crate::stores::{Folder, kinds};
 use crate::world::Outcome;
 
-/// Exports and a job file on a disk, whose results are in any store.
+/// Exports and a job file on a disk; the results may be in any store.
 pub struct Desk {
     folder: TempDir,
 }
 
 impl Desk {
-    /// Before the exports change.
+    /// A desk whose exports have not changed yet.
     pub fn new() -> Desk {
         let desk = Desk {
             folder: tempfile::tempdir().unwrap(),
@@ -73,7 +73,7 @@ impl Desk {
         Outcome::of(output)
     }
 
-    /// Runs until nobody else holds the results, as a scheduler would.
+    /// Runs again while another run holds the results, as a scheduler would.
     pub fn etl_when_free(&self, command: &str, results: &Folder) -> Outcome {
         let started = Instant::now();
         loop {
@@ -86,7 +86,7 @@ impl Desk {
     }
 }
 
-/// Two days published, exports changed: what each round starts from.
+/// Publishes two days and changes the exports: the start of each round.
 pub fn scene(desk: &Desk, kind: crate::stores::Kind, runtime: &Runtime) -> Objects {
     let results = Folder::new(kind, runtime);
     assert_eq!(
@@ -100,7 +100,7 @@ pub fn scene(desk: &Desk, kind: crate::stores::Kind, runtime: &Runtime) -> Objec
 #[test]
 fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
     let asked = std::env::var("KILL_ROUNDS").map(|rounds| rounds.parse().unwrap());
-    let rounds = asked.unwrap_or_else(|_| sampling::rounds(6, 40));
+    let rounds = asked.unwrap_or_else(|_| sampling::rounds(6, 20));
     let runtime = Runtime::new().unwrap();
     let mut random = Pcg64Mcg::new(sampling::seed().into());
     for kind in kinds() {
@@ -131,7 +131,7 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
             while started.elapsed() < moment && child.try_wait().unwrap().is_none() {
                 sleep(Duration::from_millis(1));
             }
-            // It was over before: this machine is less busy than it was.
+            // The run ended before it could be killed: the machine is less busy now.
             if child.try_wait().unwrap().is_some() {
                 usual = started.elapsed();
             }
