@@ -1,5 +1,6 @@
-//! Bad exports and wrong commands: one screen that names the file and the remedy, and nothing
-//! published is touched.
+//! Bad exports and wrong commands: one screen names the file and the remedy.
+//!
+//! Published files stay as they are.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use crate::world::{Outcome, etl};
 const DAY: &str = "2026-03-14";
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The sample's last two days, already published, so that a later run has something to leave alone.
+/// The sample's last two days, already published, so that a later run could damage something.
 pub struct Published {
     pub folder: TempDir,
     pub before: BTreeMap<PathBuf, Vec<u8>>,
@@ -87,8 +88,8 @@ impl Published {
         etl(&args)
     }
 
-    /// Every file of every table; not the manifests and the quarantine, which tell of the failed
-    /// run.
+    /// Every file of every table. Manifests and the quarantine are left out: a failed run adds to
+    /// them.
     pub fn tables(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.folder.path().join("results")];
@@ -105,7 +106,7 @@ impl Published {
         files
     }
 
-    /// The day is blocked with 65; the text says all of `says`; the results are as they were.
+    /// A run blocks the day with 65 and prints all of `says`, and the results are as before.
     #[track_caller]
     pub fn is_blocked(&self, says: &[&str]) -> Outcome {
         let ended = self.run("run", &[]);

@@ -51,7 +51,7 @@ fn write_with(path: &Path, batch: &RecordBatch, properties: Option<WriterPropert
     writer.close().unwrap();
 }
 
-/// The batch with a column exchanged, or one more.
+/// The batch with a column replaced, or with one more column.
 fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
     let mut fields: Vec<Field> = batch
         .schema()
@@ -71,7 +71,7 @@ fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// The first rows of a column of whole numbers exchanged.
+/// The batch with the first values of a column of whole numbers replaced.
 fn with_ints(batch: &RecordBatch, name: &str, first: &[Option<i64>]) -> RecordBatch {
     let kept = batch
         .column_by_name(name)
@@ -81,7 +81,7 @@ fn with_ints(batch: &RecordBatch, name: &str, first: &[Option<i64>]) -> RecordBa
     with_column(batch, name, Arc::new(Int64Array::from_iter(values)))
 }
 
-/// The day's exports changed, and nothing of the tables with it.
+/// A run reads the changed exports of the day, and no table changes.
 #[track_caller]
 fn is_the_same(day: &Published, what: &str) {
     let ended = day.run("run", &["--format", "json"]);
@@ -350,8 +350,8 @@ fn annotations_and_offsets_of_other_writers_are_read() {
     let part = day.part("order_lines");
     let (bytes, lines) = (fs::read(&part).unwrap(), read(&part));
 
-    // An extra column whose logical type no reader knows: that of UINT64 with another number, and
-    // without the older form.
+    // An extra column with an unknown logical type: the type of UINT64 with another number, and
+    // without the older annotation.
     let extra: ArrayRef = Arc::new(UInt64Array::from_iter_values(0..lines.num_rows() as u64));
     write(&part, &with_column(&lines, "row_hash", extra));
     let unsigned = [
@@ -372,7 +372,7 @@ fn annotations_and_offsets_of_other_writers_are_read() {
     replace_in_footer(&part, &[0x14, 0x00, 0x00], &[0x15, 0x00, 0x00]);
     is_the_same(&day, "an ordinal of 32 bits");
 
-    // Offset 0 for a dictionary that is not there, as parquet-mr 1.12 writes it.
+    // parquet-mr 1.12 writes offset 0 where a chunk has no dictionary.
     let plain = WriterProperties::builder()
         .set_dictionary_enabled(false)
         .set_offset_index_disabled(true);
@@ -432,7 +432,7 @@ fn split_footer(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(bytes.len() - length)
 }
 
-/// Exchanges the last occurrence of some bytes in the footer, whose length may change by that.
+/// Replaces the last occurrence of some bytes in the footer; its length may change.
 fn replace_in_footer(path: &Path, from: &[u8], to: &[u8]) {
     let bytes = fs::read(path).unwrap();
     let (data, footer) = split_footer(&bytes);
@@ -445,7 +445,7 @@ fn replace_in_footer(path: &Path, from: &[u8], to: &[u8]) {
     fs::write(path, [data, &footer, &length, b"PAR1"].concat()).unwrap();
 }
 
-/// Shops with `category` annotated otherwise than as STRING; every row has one.
+/// Shops whose `category` has another annotation than STRING.
 fn write_shops(path: &Path, shops: &RecordBatch, annotation: &str) {
     let schema = format!(
         "message shops {{ required int64 shop_id; required binary shop_name (STRING); optional binary category ({annotation});
@@ -554,7 +554,7 @@ fn success_as_hadoop_writes_it_is_a_mark() {
 }
 
 /// `tests/fuzzed/shops/page_with_a_wrong_checksum.parquet`: pyarrow wrote it with page checksums,
-/// and then one bit of a page was exchanged: the last but this many bytes.
+/// and then one bit of a page was flipped, in the byte so far from the end of the file.
 const FLIPPED_FROM_END: usize = 2016;
 
 #[test]
@@ -656,10 +656,10 @@ fn days_beyond_the_lookback_that_are_lost_or_stale_are_told_with_the_backfill() 
             mends,
         ],
     );
-    // The tables of the day itself do not shrink in silence: this is said on every run.
+    // Lost tables of the day are reported by every run.
     says(&run(), &[mends]);
 
-    // Other settings: the old day is as it was, and is told.
+    // With other settings, the old day stays as it is and is reported.
     let other = day.folder.path().join("other.toml");
     fs::write(&other, "lookback_days = 0\n[benchmark]\nmin_peers = 11\n").unwrap();
     let ended = day.run("run", &["--config", other.to_str().unwrap()]);
@@ -686,7 +686,7 @@ fn results_hold_one_currency() {
     assert!(day.tables() == day.before);
 }
 
-// 4. Messages for 3 a.m.
+// 3. Messages for 3 a.m.
 
 #[test]
 fn every_reason_names_its_column_and_first_value() {
@@ -732,7 +732,7 @@ fn every_reason_names_its_column_and_first_value() {
             .value(0),
         "buyer_id"
     );
-    // Nothing is written by `validate`, and it does not say so.
+    // `validate` writes no quarantine, and names none.
     let checked = day.run("validate", &[]);
     assert_eq!(checked.code, 65);
     assert!(
@@ -799,8 +799,8 @@ fn columns_in_upper_case_are_named() {
 fn an_encrypted_file_is_called_so() {
     let day = Published::new();
     let bytes = fs::read(day.part("shops")).unwrap();
-    // An encrypted footer ends with PARE; with a plain one, the footer holds the algorithm in field
-    // 8.
+    // A file with an encrypted footer ends with PARE. A plain footer of an encrypted file holds the
+    // algorithm in field 8.
     fs::write(
         day.part("shops"),
         [&bytes[..bytes.len() - 4], b"PARE"].concat(),
@@ -812,7 +812,7 @@ fn an_encrypted_file_is_called_so() {
         "without Parquet encryption",
     ]);
     let (data, footer) = split_footer(&bytes);
-    // The last field is created_by (6); then 8 with an empty structure, in the long form.
+    // The last field is created_by (6). Field 8 with an empty structure follows, in the long form.
     let footer = [&footer[..footer.len() - 1], &[0x0c, 16, 0, 0]].concat();
     let length = (footer.len() as u32).to_le_bytes();
     fs::write(
@@ -923,7 +923,7 @@ fn the_report_of_a_run_is_one_document_whatever_the_outcome() {
     let waiting = day
         .run("run", &["--format", "json", "--accept-fallback"])
         .json;
-    // The day was published: its own benchmarks stay, and it waits.
+    // The day was published before, so its own benchmarks stay, and the run waits.
     assert_eq!(
         (waiting["outcome"].as_str(), waiting["retry"].as_bool()),
         (Some("not_final"), Some(true))

@@ -37,7 +37,7 @@ use crate::scene::{
 };
 use crate::world::World;
 
-/// Exports as they arrive, and the results before the command that is disturbed.
+/// Exports, and the results before the command that is disturbed.
 struct Scene {
     runtime: Runtime,
     exports: Arc<dyn ObjectStore>,
@@ -83,7 +83,7 @@ impl Scene {
         }
     }
 
-    /// A store with faults in front of it, which is asked three times in all without a pause.
+    /// A store with faults in front of it; a failed call is tried twice more, without a pause.
     fn store(&self, inner: Arc<dyn ObjectStore>, faults: &Arc<Faults>, location: &str) -> Store {
         let faulty = Faulty {
             inner,
@@ -193,9 +193,9 @@ struct Count {
     failed: u64,
     /// Commits that the next run had to finish.
     on_its_way: u64,
-    /// Of these, where a reader who does not look at `_SUCCESS` found old files beside new ones.
+    /// Days of such commits where a reader that ignores `_SUCCESS` found old files beside new ones.
     mixed: u64,
-    /// Times that DuckDB read the results.
+    /// The number of times that DuckDB read the results.
     duckdb: u64,
 }
 
@@ -274,8 +274,7 @@ fn inject(
         ));
     }
     count.on_its_way += u64::from(on_its_way.is_some());
-    // A backfill goes on after a day that failed, so a later day may have a version between the
-    // two.
+    // A backfill continues after a day that failed, so a later day may have a third version.
     if let (Some(duckdb), Command::Run) = (duckdb, scene.command) {
         duckdb.sees_whole_days(&found, &DAYS, on_its_way.as_deref());
         count.duckdb = duckdb.reads;

@@ -1,5 +1,7 @@
-//! DuckDB as a reader of results by plain globs, where `CAMPAIGN_ETL_TEST_DUCKDB` names a Python
-//! that has it.
+//! DuckDB as a reader of results by plain globs.
+//!
+//! `CAMPAIGN_ETL_TEST_DUCKDB` names a Python with the package `duckdb`. Without it, DuckDB is left
+//! out.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -18,12 +20,12 @@ pub struct Duckdb {
     answers: BufReader<ChildStdout>,
     before: Read,
     after: Read,
-    /// How often it read.
+    /// The number of times that it read.
     pub reads: u64,
 }
 
 impl Duckdb {
-    /// Ready to tell the results before a command from those after it.
+    /// Starts DuckDB and lets it read the results before a command and after it.
     pub fn start(before: &Objects, after: &Objects) -> Option<Duckdb> {
         let python = std::env::var("CAMPAIGN_ETL_TEST_DUCKDB").ok()?;
         let script = concat!(
@@ -71,8 +73,8 @@ impl Duckdb {
         serde_json::from_str(&answer).unwrap()
     }
 
-    /// Every table of every day is, for DuckDB, the old one or the new one; where no commit is on
-    /// its way, a day's tables are all old or all new.
+    /// Checks that DuckDB finds the old version or the new one of every table and day. Where no
+    /// commit is unfinished, a day's tables are all old or all new.
     pub fn sees_whole_days(&mut self, objects: &Objects, days: &[&str], on_its_way: Option<&str>) {
         let found = self.read(objects);
         for day in days {

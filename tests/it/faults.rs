@@ -16,10 +16,10 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-/// Which call fails, and how.
+/// The call that fails, and the kind of its failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// From 1.
+    /// Counted from 1.
     pub call: u64,
     /// The call has its effect, but its answer is lost.
     pub after_effect: bool,
@@ -27,7 +27,7 @@ pub struct Fault {
     pub for_good: bool,
 }
 
-/// Counts the calls of all stores that share it, and lets one fail, or something happen before it.
+/// Counts the calls of all stores that share it, and lets one fail or runs something before it.
 #[derive(Default)]
 pub struct Faults {
     calls: AtomicU64,
@@ -51,7 +51,7 @@ impl Faults {
         })
     }
 
-    /// Nothing fails, but something else happens just before a call.
+    /// No call fails; `happens` runs just before a call.
     pub fn meanwhile(call: u64, happens: impl Fn() + Send + Sync + 'static) -> Arc<Faults> {
         Arc::new(Faults {
             meanwhile: Some((call, Box::new(happens))),
@@ -63,7 +63,7 @@ impl Faults {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// The parts of an object that were read since it was asked last.
+    /// The parts of an object that were read since the last question.
     pub fn take_parts(&self, path: &str) -> Vec<Range<u64>> {
         self.parts
             .lock()

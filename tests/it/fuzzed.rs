@@ -1,5 +1,6 @@
-//! Files that fuzzing found, and made ones that lie like them: each is a damaged export, named and
-//! told, whatever it claims.
+//! Files that fuzzing found, and files made like them: each is reported as a damaged export.
+//!
+//! The sizes and counts in such files are lies.
 
 use std::fs;
 use std::io::Write;
@@ -18,7 +19,7 @@ use parquet::file::properties::{WriterProperties, WriterVersion};
 
 use crate::bad_input::Published;
 
-/// `tests/fuzzed/<dataset>/*`: what `cargo fuzz` found, as small as it could be made.
+/// `tests/fuzzed/<dataset>/*`: the files that `cargo fuzz` found, minimized.
 fn found() -> Vec<(&'static Dataset, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzzed");
     let files_of = |dataset: &&'static Dataset| {
@@ -192,8 +193,8 @@ fn every_codec_page_version_and_encoding_gives_the_same_results() {
     }
 }
 
-/// The same rows; `delta` without dictionaries, in the delta encoding of each column's type, texts
-/// in both of theirs.
+/// The same rows. With `delta`, without dictionaries and in the delta encoding of each column's
+/// type; texts have two, which take turns.
 fn rewritten(file: &[u8], codec: Compression, version: WriterVersion, delta: bool) -> Vec<u8> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
     let columns = reader.parquet_schema().columns().to_vec();
@@ -224,7 +225,7 @@ fn rewritten(file: &[u8], codec: Compression, version: WriterVersion, delta: boo
     writer.into_inner().unwrap()
 }
 
-// Files that lie: one column of a whole file gets other pages, or its footer other numbers.
+// Files that lie: one column of a sound file gets other pages, or the footer other numbers.
 
 const DATA: i32 = 0;
 const DICTIONARY: i32 = 2;
@@ -305,7 +306,7 @@ fn with_pages(file: &[u8], column: &str, codec: Compression, pages: &[u8]) -> Ve
             .build()
             .unwrap()
     };
-    // The old footer stays where it is; nothing points at it.
+    // The old footer stays in the file; nothing points at it.
     with_columns([file, pages].concat(), &metadata, moved)
 }
 

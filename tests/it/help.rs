@@ -1,5 +1,6 @@
-//! What a person reads, word for word: help, the errors that they can cause, and a manifest. Never
-//! numbers.
+//! Texts for people, word for word: help, errors that a person can cause, a manifest.
+//!
+//! Results are never compared here.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use crate::world::{Cells, Outcome, etl, write_file};
 
 const DAY: &str = "2026-03-10";
 
-/// Not as wide as whatever terminal the tests run in.
+/// Help for a terminal of 100 columns.
 fn help(args: &[&str]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
     let output = program
@@ -151,7 +152,7 @@ fn help_of_run() {
     ");
 }
 
-/// Exports of one small day, to be spoilt.
+/// Exports of one small day, for a test to spoil.
 struct Day {
     folder: TempDir,
 }
@@ -177,7 +178,7 @@ impl Day {
         self.export(dataset).join("part-00000.parquet")
     }
 
-    /// Exports a column otherwise than the contract says.
+    /// Exports a column in a way that the contract does not allow.
     fn change_column(&self, dataset: &str, column: &str, change: impl Fn(&ArrayRef) -> ArrayRef) {
         let reader =
             ParquetRecordBatchReaderBuilder::try_new(File::open(self.part(dataset)).unwrap())
@@ -225,7 +226,7 @@ impl Day {
         ended
     }
 
-    /// What stderr says of a run that ends with this code.
+    /// Runs the day, which exits with this code, and gives the text of stderr.
     #[track_caller]
     fn says(&self, code: i32, job: &str) -> String {
         let ended = self.run(job);
@@ -449,7 +450,7 @@ fn a_manifest() {
     "#);
 }
 
-/// What differs from run to run, or from release to release.
+/// A text without the values that differ between runs or releases.
 fn redact(value: &mut Value) {
     match value {
         Value::Object(entries) => {
@@ -466,7 +467,7 @@ fn redact(value: &mut Value) {
     }
 }
 
-/// JSON with a line for each entry, and for each entry of an entry.
+/// JSON with one line for each entry of the first and of the second level.
 fn a_line_each(document: &Value) -> String {
     let mut lines = Vec::new();
     for (name, value) in document.as_object().unwrap() {

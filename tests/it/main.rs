@@ -1,5 +1,7 @@
-//! The one integration test binary: everything here drives the program through its command line, or
-//! puts a store with faults under the library.
+//! The one integration test binary.
+//!
+//! Its tests drive the program through its command line, or put a store with faults under the
+//! library.
 
 mod bad_input;
 mod bad_nights;

@@ -1,5 +1,4 @@
-//! What a person does by hand, and a scheduler by signals: backfill, unlock, vacuum, stopping;
-//! every exit code.
+//! Operations by hand and by signals: backfill, unlock, vacuum, stopping; every exit code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -71,7 +70,7 @@ impl Results {
         etl(&args.iter().map(String::as_str).collect::<Vec<_>>()).stdout
     }
 
-    /// Every file that is there, by its path.
+    /// Every file of the results, by its path.
     fn files(&self, results: &str) -> Vec<(String, Vec<u8>)> {
         let root = self.path(results);
         if !root.exists() {
@@ -107,8 +106,8 @@ impl Results {
         fs::write(path, json.to_string()).unwrap();
     }
 
-    /// As a run leaves its newest commit that is killed just before its last steps: this file of a
-    /// table and the manifest are still staged. Gives back the staging folder.
+    /// Leaves the newest commit as a run does that is killed just before its last steps: this file
+    /// of a table and the manifest are still staged. Gives the staging folder.
     fn interrupt(&self, file: &str) -> PathBuf {
         let record: Value =
             serde_json::from_slice(&fs::read(self.newest_commit()).unwrap()).unwrap();
@@ -142,7 +141,7 @@ impl Results {
         records.pop().unwrap()
     }
 
-    /// As if a run had died, or were at work, with a heartbeat so many seconds ago.
+    /// Leaves the lease of a run that died or is at work, with a heartbeat so many seconds ago.
     fn leave_a_lease(&self, seconds_ago: i64) {
         let heartbeat = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds_ago);
         self.change_json(&self.newest("_locks"), |lease| {
@@ -391,7 +390,7 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
     let mut results = Results::new();
     assert_eq!(results.etl("run --day 2026-03-14").code, 0);
     let undisturbed = results.tables("results");
-    // As a run leaves it that is killed just before its last steps.
+    // The state after a run that is killed just before its last steps.
     let root = results.path("results");
     let staging = results.interrupt("shop_tier/dt=2026-03-14/part-0.parquet");
     fs::create_dir_all(root.join("_staging/dead/2026-03-14")).unwrap();
@@ -425,7 +424,7 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
         .map(|r| r["path"].as_str().unwrap())
         .collect();
     assert_eq!(paths, ["_staging/dead/2026-03-14/x"]);
-    // A day that needs nothing itself.
+    // This day needs no work of its own.
     results.job = "lookback_days = 0\n".into();
     let ended = results.etl("run --day 2026-03-10");
     assert_eq!(
@@ -443,7 +442,7 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
     assert!(!root.join("_staging").exists() && !staging.exists());
     assert_eq!(results.etl("status").json["unfinished_commit"], Value::Null);
 
-    // What was staged is lost or spoilt: the commit ends without it, and the table is made again.
+    // The staged file is lost or spoilt: the commit ends without it, and the table is made again.
     for spoil in [
         |path: &Path| fs::remove_file(path).unwrap(),
         |path: &Path| fs::write(path, "spoilt").unwrap(),
@@ -461,7 +460,7 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
         );
         assert!(results.tables("results") == undisturbed);
     }
-    // A move that is a copy and a deletion was interrupted in between: the commit is in place.
+    // An interruption between copy and deletion of a move: the commit is in place.
     let newest = results.newest("_runs/dt=2026-03-14");
     let manifest = newest.strip_prefix(&root).unwrap().to_owned();
     let staging = results.interrupt("shop_tier/dt=2026-03-14/part-0.parquet");
@@ -483,7 +482,7 @@ fn lost_and_damaged_bookkeeping_stops_nothing() {
     assert_eq!(results.etl("run --day 2026-03-12").code, 0);
     let lock = results.newest("_locks");
     fs::write(&lock, "damaged").unwrap();
-    // Nothing tells that it was released, so it counts as alive for as long as a lease lasts.
+    // No record shows a release, so the lease counts as held until it expires.
     assert_eq!(results.etl("status").code, 0);
     assert_eq!(results.etl("run --day 2026-03-13").code, 75);
     let record = results.newest("_runs/commit_log");
@@ -491,7 +490,7 @@ fn lost_and_damaged_bookkeeping_stops_nothing() {
         record["written_at"] = "2026-03-13T00:00:00Z".into()
     });
     assert_eq!(results.etl("run --day 2026-03-13").code, 0);
-    // Without the log, numbers go on after those of the manifests.
+    // Without the log, numbers continue after those of the manifests.
     fs::remove_dir_all(results.path("results/_runs/commit_log")).unwrap();
     fs::remove_dir_all(results.path("results/_locks")).unwrap();
     assert_eq!(
@@ -511,11 +510,11 @@ fn vacuum_removes_what_is_old_and_superseded_and_nothing_that_is_needed() {
     results.job = "[benchmark]\nmin_peers = 5\n".into();
     assert_eq!(results.etl("run --day 2026-03-08").code, 0);
     let root = results.path("results");
-    // A manifest as version 0.1.0 named it, and files of somebody else.
+    // A manifest with the name that version 0.1.0 gave it, and files of another program.
     for name in ["20260311T010203.000000Z-77.json", "zzz.bak"] {
         fs::write(root.join("_runs/dt=2026-03-08").join(name), "{}").unwrap();
     }
-    // A process that was killed while it wrote.
+    // The file of a process that was killed while it wrote.
     fs::write(root.join("_locks/0000000001.json#1"), "{").unwrap();
     let young = results.etl("vacuum");
     assert_eq!(
@@ -629,8 +628,8 @@ fn every_exit_code_is_reached() {
     results.job = "lease_seconds = 0".into();
     note(results.etl("run --day 2026-03-12"));
 
-    // 70 is for bugs only: that it is what a panic ends with is shown where panics are caught
-    // (src/bug.rs, src/report/exit_code.rs).
+    // 70 is for bugs only; the unit tests of src/bug.rs and src/report/exit_code.rs show that a
+    // panic ends with it.
     let all = ExitCode::ALL.iter().filter(|code| **code != ExitCode::Bug);
     assert_eq!(reached, all.map(|code| *code as i32).collect());
 }

@@ -1,5 +1,4 @@
-//! Where exports, results and output may be: names of files, URLs, and streams that cannot be
-//! written.
+//! Places of exports, results and output: names of files, URLs, streams that cannot be written.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,7 +13,7 @@ use crate::world::{Cells, World, etl, read_table, write_file};
 const DAY: &str = "2026-03-10";
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs/daily.toml");
 
-/// Rows of cells between bars; nothing is null.
+/// Rows of cells between bars; an empty cell is null.
 pub fn rows(text: &[&str]) -> Vec<Cells> {
     let cell = |cell: &str| Some(cell.trim().to_owned()).filter(|c| !c.is_empty());
     text.iter()
@@ -170,7 +169,7 @@ fn with_streams(args: &[&str], stdout: impl Into<Stdio>, stderr: impl Into<Stdio
         .unwrap()
 }
 
-/// Writing to it fails: the disk is full.
+/// A stream to a full disk: writing fails.
 #[cfg(target_os = "linux")]
 fn full() -> File {
     File::options().write(true).open("/dev/full").unwrap()
@@ -281,7 +280,7 @@ fn an_open_ended_campaign_is_published_or_told() {
     }
 }
 
-/// Days as numbers since 1970-01-01, beyond what a calendar holds.
+/// Days as numbers since 1970-01-01, outside the years of the calendar.
 fn write_campaign(path: &Path, first_day: i32, last_day: i32) {
     use std::sync::Arc;
 
@@ -336,8 +335,7 @@ fn generating_where_nothing_can_be_written_is_a_failed_store() {
     );
 }
 
-/// A day whose tables can be published, and a folder for results in which something is not as it
-/// should be.
+/// A day whose tables can be published, and a folder for results with an obstacle.
 struct Obstructed {
     folder: TempDir,
 }
@@ -361,8 +359,8 @@ impl Obstructed {
         )
     }
 
-    /// The run ends with 74, says this, and has committed nothing; without the obstacle the next
-    /// one publishes.
+    /// The run exits with 74, prints this, and commits nothing. Without the obstacle the next run
+    /// publishes.
     #[track_caller]
     fn is_seen_before_the_commit(&self, says: &[&str], mend: impl FnOnce()) {
         let ended = self.run();
@@ -480,7 +478,7 @@ fn a_folder_that_cannot_be_written_is_a_failed_store_with_what_to_do() {
     assert!(!ended.stderr.contains("single_writer"), "{}", ended.stderr);
 }
 
-/// As on FAT, and on some FUSE and SMB mounts: files can be made and renamed, and not linked.
+/// As on FAT, and on some FUSE and SMB mounts: files can be created and renamed, but not linked.
 const NO_LINKS: &str = "#include <errno.h>
 int link(const char *from, const char *to) { errno = ANSWER; return -1; }
 int linkat(int a, const char *from, int b, const char *to, int flags) { errno = ANSWER; return -1; }

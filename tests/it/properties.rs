@@ -1,5 +1,4 @@
-//! What holds of every marketplace: equality with the oracle, determinism, sums, bounds and
-//! privacy.
+//! Properties of every marketplace: the oracle's cells, determinism, sums, bounds, privacy.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +22,7 @@ use crate::random_worlds::{self, Case, cell, crowded_cases};
 use crate::sampling::{self, is_full};
 use crate::world::{Cells, Outcome, World, etl, parse_cents, read_quarantine, read_table};
 
-/// How many random cases a property is tried with; `PROPTEST_CASES` in the environment overrules it.
+/// The number of random cases of a property. `PROPTEST_CASES` in the environment overrides it.
 #[derive(Clone, Copy)]
 struct Cases {
     sampled: u32,
@@ -369,7 +368,7 @@ fn compare_tables(
     }
 }
 
-/// The absolute difference that each column may have beside the rounding of a few operations.
+/// The absolute difference that a column may have besides the rounding of a few operations.
 fn tolerances(table: &Table, row: &Cells) -> impl Fn(&str) -> f64 {
     let number = |name: &str| {
         table
@@ -382,7 +381,7 @@ fn tolerances(table: &Table, row: &Cells) -> impl Fn(&str) -> f64 {
             .parse::<f64>()
             .ok()
     };
-    // What a gap consists of can be far greater than it, and is rounded at its own size.
+    // The parts of a gap can be far greater than the gap, and are rounded at their own size.
     let gmv = [number("gmv"), number("benchmark_gmv")]
         .into_iter()
         .flatten()
@@ -496,7 +495,7 @@ fn a_second_run_any_number_of_threads_and_any_memory_limit_give_the_same_bytes()
                 ("second", &[]),
                 ("one", &["--threads", "1"]),
                 ("eight", &["--threads", "8"]),
-                // Everything is spilled; window tables are computed a row, and ten rows, at a time.
+                // Every row is spilled; window tables are computed one row, or ten rows, at a time.
                 ("row", &["--memory-limit", "4KiB"]),
                 ("rows", &["--memory-limit", "40KiB"]),
             ];
@@ -536,18 +535,18 @@ fn a_backfill_of_the_days_gives_the_bytes_of_a_run_for_each() {
     );
 }
 
-/// How often exports arrive, and something is run after each time.
+/// The number of times that exports arrive and commands are run.
 const ROUNDS: u8 = 4;
 
-/// What becomes of one export on its way to its final state.
+/// The arrival of one export: its drafts and its final state.
 #[derive(Clone, Debug)]
 struct Arrival {
-    /// The round in which it arrives as it stays.
+    /// The round in which its final state arrives.
     final_round: u8,
-    /// Rounds before that in which it arrives otherwise; only of days that end up published,
-    /// because what was published of a day that is blocked later stays.
+    /// Earlier rounds with another state. Other rows arrive only for days that end published: the
+    /// tables of a published day stay when the day is blocked later.
     drafts: Vec<(u8, Draft)>,
-    /// A round after it in which the same rows are written once more.
+    /// A later round in which the same rows are written once more.
     again: Option<u8>,
 }
 
@@ -555,7 +554,7 @@ struct Arrival {
 enum Draft {
     /// Rows in another order, and one of them missing.
     Other,
-    /// Its `_SUCCESS` is taken away.
+    /// Its `_SUCCESS` is removed.
     Withdrawn,
 }
 
@@ -773,7 +772,7 @@ fn a_benchmark_lies_between_its_peers_and_no_small_group_can_be_had_by_subtracti
             full: 16,
         },
         |mut case| {
-            // Only then are cohorts nested, and known from shop_benchmark.
+            // With any other share, cohorts are not nested, and shop_benchmark does not show them.
             case.settings.top_share = "1.0".into();
             let desk = Desk::new(&case);
             desk.run_each("results", &case.days, &[]);
@@ -876,7 +875,7 @@ struct Cohort<'a> {
 }
 
 impl Cohort<'_> {
-    /// Whether one is of a day, the other of a campaign, and both publish sums of the same.
+    /// Whether one is of a day and the other of a campaign.
     fn is_beside(&self, other: &Cohort) -> bool {
         let is_of_a_day = self.scope == "DAILY" || other.scope == "DAILY";
         let is_of_one_scope = (self.scope, self.campaign) == (other.scope, other.campaign);

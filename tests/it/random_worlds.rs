@@ -82,7 +82,7 @@ const SHOPS: i64 = 6;
 const HOUR: i64 = 3_600_000_000;
 
 pub fn cases() -> impl Strategy<Value = Case> {
-    // The first of these days, and so all of them, lie around a change of clocks.
+    // Each place with a first day of the case, so that its days lie around a change of clocks.
     let places = [
         ("America/Los_Angeles", "2026-03-06"),
         ("America/Los_Angeles", "2026-10-30"),
@@ -200,7 +200,7 @@ fn exports(first_day: NaiveDate, day: NaiveDate, bounds: (i64, i64)) -> BoxedStr
     all.boxed()
 }
 
-/// Final with a likelihood, its rows sometimes spoilt.
+/// An export that is final with a likelihood; its rows are sometimes spoilt.
 fn export(
     dataset: &'static str,
     likelihood: f64,
@@ -218,7 +218,7 @@ fn export(
         .boxed()
 }
 
-/// Breaks a rule: one of the dataset's own, or a null (which may stand where null is allowed).
+/// Breaks a rule of the dataset, or writes a null, even where null is allowed.
 fn spoil(dataset: &str, cells: &mut Cells, flaw: Option<usize>) {
     let Some(flaw) = flaw else { return };
     let bad_values: &[(&str, &str)] = match dataset {
@@ -304,7 +304,7 @@ fn mostly(usual: &str, cell: Cell) -> Cell {
     prop_oneof![8 => Just(Some(usual.to_owned())), 1 => cell].boxed()
 }
 
-/// Seldom the largest amount that is not too large, or its neighbour.
+/// Rarely the largest allowed amount, or its neighbour.
 fn money() -> Cell {
     let usual = select(&[0, 1, 99, 250, 500, 1000, 1250, 3333, 5000, 12_000]);
     let huge = select(&[100_000_000_000_000, 99_999_999_999_999]);
@@ -313,14 +313,14 @@ fn money() -> Cell {
         .boxed()
 }
 
-/// Seldom an id that a double cannot hold, its neighbour, or a negative one.
+/// Rarely an id that a double cannot hold, its neighbour, or a negative one.
 fn id(range: std::ops::RangeInclusive<i64>) -> Cell {
     let odd =
         select(&["9007199254740992", "9007199254740993", "-1"]).prop_map(|id| Some(id.into()));
     prop_oneof![30 => int(range), 1 => odd].boxed()
 }
 
-/// One more than there are in `shops`.
+/// A shop of `shops`, or one that is not in it.
 fn shop_id() -> Cell {
     int(1..=SHOPS + 1)
 }
@@ -335,7 +335,7 @@ fn channel() -> Cell {
     pick(&["LIVE", "VIDEO", "PRODUCT_CARD", "SHOP_TAB", "live", "é"])
 }
 
-/// Within the day, its first and last microsecond included; seldom just outside.
+/// An instant within the day, often its first or last microsecond; rarely just outside.
 fn instant((first, next): (i64, i64)) -> Cell {
     let inside = prop_oneof![Just(first), Just(next - 1), first..next];
     let outside = select(vec![first - 1, next]);
@@ -573,7 +573,7 @@ fn each_likely(rows: Vec<BoxedStrategy<Cells>>, likelihood: f64) -> BoxedStrateg
         .boxed()
 }
 
-/// Always final, its rows never spoilt.
+/// An export that is always final, without spoilt rows.
 fn always(
     dataset: &'static str,
     rows: BoxedStrategy<Vec<Cells>>,

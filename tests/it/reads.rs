@@ -1,5 +1,4 @@
-//! What is read of a published file: the columns and row groups that are needed, and nothing that
-//! was not published.
+//! The parts of published files that are read: only needed ones, and only as they were published.
 
 use std::fs;
 use std::ops::Range;
@@ -52,7 +51,7 @@ impl Results {
         self.0.path().join(PART)
     }
 
-    /// Exchanges a byte in the middle.
+    /// Flips a bit in the middle of the range.
     fn damage(&self, range: Range<u64>) {
         let mut bytes = fs::read(self.part()).unwrap();
         bytes[(range.start + range.end) as usize / 2] ^= 1;
@@ -66,7 +65,7 @@ fn metadata(file: &Path) -> ParquetMetaData {
         .unwrap()
 }
 
-/// Where the only chunk of a column lies.
+/// The byte range of the only chunk of a column.
 fn chunk(file: &Path, column: &str) -> Range<u64> {
     let metadata = metadata(file);
     let [group] = metadata.row_groups() else {
@@ -137,7 +136,7 @@ fn of_a_published_file_the_footer_is_read_once_and_then_the_chunks_that_are_need
         (found.as_slice(), parts),
         (&shops[1..3], vec![range("shop_id")])
     );
-    // The row group says that it has no such shop.
+    // By its statistics, the row group has no such shop.
     assert_eq!(read(&["shop_id"], Some(&[0])), (vec![], vec![]));
 }
 
@@ -160,7 +159,7 @@ fn a_file_whose_footer_or_a_column_that_is_read_was_exchanged_is_refused() {
             ended.stderr
         );
     }
-    // A column that no table is computed from.
+    // No table is computed from this column.
     let results = Results::new();
     results.damage(chunk(&results.part(), "ctor"));
     assert_eq!(results.run("2026-03-14").code, 0);
@@ -187,7 +186,7 @@ fn files_of_earlier_versions_without_hashes_of_their_columns_are_read_whole() {
     }
     let file = results.part();
     let whole = fs::read(&file).unwrap();
-    // Nothing of such a file is used that does not belong to it.
+    // A chunk of another file is not used.
     results.damage(chunk(&file, "ctor"));
     assert_eq!(results.run("2026-03-14").code, 74);
     fs::write(&file, whole).unwrap();
@@ -220,7 +219,7 @@ fn a_published_file_of_another_contract_is_named_with_what_to_do() {
     let runs = results.0.path().join("_runs/dt=2026-03-13");
     let path = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
     let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    // As a version of this program with other columns would have listed it.
+    // The manifest as a version of this program with other columns writes it.
     let shop_daily = &mut manifest["tables"]["shop_daily"];
     shop_daily
         .as_object_mut()
@@ -242,7 +241,7 @@ fn a_published_file_of_another_contract_is_named_with_what_to_do() {
         "{}",
         ended.stderr
     );
-    // What the message says to do.
+    // The remedy of the message.
     fs::remove_file(results.part()).unwrap();
     assert_eq!(results.run("2026-03-14").code, 0);
 }

@@ -1,5 +1,4 @@
-//! Threads, memory and the order of rows change no byte; what does not fit into memory goes to a
-//! disk and is gone after.
+//! Threads, memory and the order of rows change no byte; spilled files are removed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -26,14 +25,14 @@ use tempfile::TempDir;
 use crate::world::{Outcome, etl};
 
 const DAY: &str = "2026-03-06";
-/// So small that nearly every row of the day below is spilled, and that partitions are read in
-/// several rounds.
+/// So little that nearly every row of `Day` is spilled, and that partitions are read in several
+/// rounds.
 const LITTLE: &str = "1MB";
 
 /// The files of a large dataset, bytewise.
 const FILES: [&str; 3] = ["part-10.parquet", "part-2.parquet", "part-3.parquet"];
 
-/// A day of some 160 000 traffic rows, which makes a dozen partitions, in `exports`.
+/// Exports of a day with about 160 000 traffic rows, enough for a dozen partitions.
 struct Day {
     folder: TempDir,
 }
@@ -85,8 +84,8 @@ impl Day {
             .collect::<Vec<_>>())
     }
 
-    /// Writes the exports again with the rows of the two large datasets in small row groups, of
-    /// which `arrange` decides.
+    /// Writes the exports again; `arrange` changes the rows of the two large datasets, which are
+    /// written in small row groups.
     fn rewrite(&self, name: &str, arrange: impl Fn(RecordBatch) -> RecordBatch) {
         copy(&self.path("exports"), &self.path(name));
         for dataset in [&ORDER_LINES, &PRODUCT_TRAFFIC] {
@@ -138,7 +137,7 @@ fn read(file: &Path) -> Vec<RecordBatch> {
         .collect()
 }
 
-/// In row groups of 2 048 rows, so that there are many.
+/// Writes row groups of 2 048 rows, so that there are many.
 fn write(file: &Path, dataset: &Dataset, rows: &RecordBatch) {
     assert_eq!(rows.num_columns(), dataset.columns.len());
     let properties = WriterProperties::builder()
@@ -154,7 +153,7 @@ fn taken(rows: &RecordBatch, positions: Vec<u64>) -> RecordBatch {
     take_record_batch(rows, &UInt64Array::from(positions)).unwrap()
 }
 
-/// In any order.
+/// The rows in a random order.
 fn mixed(rows: RecordBatch) -> RecordBatch {
     let mut random = Pcg64Mcg::new(11);
     let mut positions: Vec<u64> = (0..rows.num_rows() as u64).collect();
@@ -222,8 +221,8 @@ fn threads_spilling_and_the_order_of_rows_change_no_byte() {
 #[test]
 fn repeated_lines_far_apart_are_found_whatever_the_memory() {
     let day = Day::new();
-    // The first 40 lines come again at the end, and 40 of the middle at the start, where they are
-    // the first.
+    // The first 40 lines are repeated at the end. 40 lines of the middle are repeated at the start,
+    // so that there the original is the second.
     let again = |rows: RecordBatch| {
         let count = rows.num_rows() as u64;
         taken(
@@ -257,8 +256,8 @@ fn repeated_lines_far_apart_are_found_whatever_the_memory() {
         );
     }
 
-    // Where the second ones lie: the files in the order of their names, of the same length but for
-    // the last.
+    // The places of the second lines. Files are in the order of their names, and of the same length
+    // except the last.
     let folder = day.path("repeats").join(format!("order_lines/dt={DAY}"));
     let rows_of = FILES.map(|name| {
         read(&folder.join(name))
@@ -285,7 +284,7 @@ fn repeated_lines_far_apart_are_found_whatever_the_memory() {
     }
 }
 
-/// File and row of quarantined rows, all of which repeat a key.
+/// File and row of quarantined rows; the reason of each is a repeated key.
 fn places(rows: &RecordBatch) -> Vec<(String, i64)> {
     let text = |name: &str| {
         rows.column_by_name(name)
@@ -337,7 +336,7 @@ fn a_giant_shop_is_the_same_with_little_memory() {
     assert!(day.is_spill_folder_empty());
 }
 
-/// What a process is seen to do, as Linux shows it.
+/// The threads and CPU time of a process, from Linux's /proc.
 #[derive(Default)]
 struct Seen {
     most_threads: usize,
@@ -350,8 +349,8 @@ impl Seen {
         let threads = fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count);
         self.most_threads = self.most_threads.max(threads);
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // Behind the name, which is in brackets, the 12th and 13th: time in the program and in the
-        // kernel.
+        // The name is in brackets. The 12th and 13th field behind it are the time in the program
+        // and in the kernel.
         let fields: Vec<u64> = stat
             .rsplit(')')
             .next()
@@ -389,8 +388,8 @@ fn with_one_thread_few_threads_exist_and_one_works_at_a_time() {
         "{} threads",
         seen.most_threads
     );
-    // A hundred ticks are a second on every Linux. Two that work side by side would come to nearly
-    // twice the time.
+    // A hundred ticks are a second on every Linux. Two busy threads would use nearly twice the
+    // time.
     let (cpu, wall) = (seen.cpu as f64 / 100.0, started.elapsed().as_secs_f64());
     assert!(cpu <= 1.25 * wall + 0.05, "{cpu} s of CPU in {wall} s");
 }
@@ -412,7 +411,7 @@ fn a_killed_run_leaves_nothing_where_it_spilled() {
             .stdout(Stdio::null())
             .spawn();
         let mut program = program.unwrap();
-        // What the process has open, as Linux shows it.
+        // The open files of the process, from Linux's /proc.
         let files = PathBuf::from(format!("/proc/{}/fd", program.id()));
         let is_spilling = || {
             let open = files.read_dir().into_iter().flatten().flatten();

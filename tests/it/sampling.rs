@@ -3,7 +3,7 @@
 //! | in the environment | effect |
 //! | --- | --- |
 //! | nothing | a small sample, the same in every run |
-//! | `CAMPAIGN_ETL_TESTS=full` | every step of every sweep; many random cases, new ones in every run |
+//! | `CAMPAIGN_ETL_TESTS=full` | every step of every sweep; many new random cases |
 //! | `CAMPAIGN_ETL_TESTS_SEED=N` | another sample, and other random cases |
 //!
 //! Each test prints its seed, so that a failure shows how to repeat it.

@@ -1,5 +1,6 @@
-//! A marketplace of two shops whose exports change after two days are published, and what a reader
-//! may see meanwhile.
+//! A marketplace of two shops whose exports change, and the results that a reader may see.
+//!
+//! Two days are published before the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,8 +62,8 @@ pub fn first_exports() -> World {
     world
 }
 
-/// What comes then: the first day anew, with a bad row (and its contents are withdrawn:
-/// `WITHDRAWN`), and the third. Of the results files are replaced, created and removed, and every
+/// The exports that arrive next: the first day anew with a bad row and without its contents
+/// (`WITHDRAWN`), and the third day. A run then replaces, creates and removes files, and every
 /// later window is stale.
 pub fn later_exports() -> World {
     let bad_line = "3|12|22|6|32|DAYT21:00:00Z|0|5.00|0|0|0|VIDEO||";
@@ -97,7 +98,7 @@ pub fn exports_of_the_third_day_anew() -> World {
     world
 }
 
-/// Goes when `later_exports` come.
+/// Removed when `later_exports` arrive.
 pub const WITHDRAWN: &str = "contents/dt=2026-03-09/_SUCCESS";
 
 pub type Objects = BTreeMap<String, Bytes>;
@@ -122,7 +123,7 @@ pub fn walk(folder: &std::path::Path) -> Vec<String> {
     files
 }
 
-/// Tables and quarantine: what must end as in an undisturbed run.
+/// Tables and quarantine: the files that must end as in an undisturbed run.
 pub fn lasting(objects: &Objects) -> Objects {
     let is_lasting = |path: &str| !path.starts_with('_') || path.starts_with("_quarantine/");
     objects
@@ -139,7 +140,7 @@ fn is_of_day(path: &str, day: &str) -> bool {
     !path.starts_with('_') && path.ends_with(PART_FILE) && path.contains(&format!("/dt={day}/"))
 }
 
-/// What a day was before the command, and after each commit that the log holds of it since.
+/// The versions of a day: before the command, and after each later commit of the log.
 fn versions(objects: &Objects, before: &Objects, day: &str) -> Vec<Version> {
     let of_before = before.iter().filter(|(path, _)| is_of_day(path, day));
     let mut versions = vec![
@@ -183,8 +184,7 @@ fn record_path(record: &serde_json::Value) -> String {
     )
 }
 
-/// The day of the commit that is not in place yet, found as a reader would who knows
-/// docs/publishing.md.
+/// The day of the commit that is not in place yet, found by the rule of docs/publishing.md.
 pub fn on_its_way(objects: &Objects) -> Option<String> {
     let newest = records(objects)
         .into_iter()
@@ -200,10 +200,11 @@ pub fn on_its_way(objects: &Objects) -> Option<String> {
         .then(|| commit["day"].as_str().unwrap().to_owned())
 }
 
-/// Checks what a reader finds of a day: of each table exactly one whole file, and all of them of
-/// the newest version. Only while a commit is on its way they are of the newest and of the one
-/// before, and then whatever differs between the two and has a `_SUCCESS` is of one of them. Tells
-/// whether they are of two.
+/// Checks the files of a day, and tells whether they are of two versions.
+///
+/// Each table has exactly one whole file. Without an unfinished commit, all files are of the newest
+/// version. During a commit they may be of the newest version and of the one before; but the tables
+/// that differ between the two and have a `_SUCCESS` are all of the same version.
 pub fn is_mixed(objects: &Objects, before: &Objects, day: &str, is_on_its_way: bool) -> bool {
     let versions = versions(objects, before, day);
     let found: Version = objects

@@ -1,5 +1,6 @@
-//! Nothing foreign steers requests, and no key or signature is printed: through the real program,
-//! with a server on loopback that writes down what it is sent.
+//! No foreign setting changes requests, and no key or signature is printed.
+//!
+//! The real program runs against a server on loopback that records its requests.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,8 +12,8 @@ use tempfile::TempDir;
 
 use crate::world::Outcome;
 
-/// Answers every request with 403 and repeats the request in the answer, as servers do that explain
-/// a wrong signature.
+/// Answers every request with 403 and repeats the request in the answer, as some servers do to
+/// explain a wrong signature.
 struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -64,14 +65,14 @@ fn answer(stream: TcpStream, seen: &Mutex<Vec<String>>) {
     );
 }
 
-/// Keys as the clouds give them.
+/// Keys in the forms that clouds use.
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY";
 const TOKEN: &str = "FwoGZXIvYXdzEXAMPLEtoken//////////w==";
 const SIGNATURE: &str = "Zm9vYmFyc2lnbmF0dXJl";
 
 const JOB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs/daily.toml");
 
-/// The program with nothing in its environment but these.
+/// Runs the program with only these variables in its environment.
 fn etl(args: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
     let program = program
@@ -195,7 +196,7 @@ fn the_documented_names_steer_requests_and_the_first_of_two_counts() {
     assert_eq!(other.requests(), Vec::<String>::new());
 }
 
-/// Every way to see output: text and JSON, quiet or not, with all logs there are.
+/// Options for every kind of output: text and JSON, quiet or not, with all logs.
 const MANNERS: [&[&str]; 5] = [
     &[],
     &["--quiet"],
@@ -204,8 +205,8 @@ const MANNERS: [&[&str]; 5] = [
     &["--format", "json", "--log-format", "json", "--quiet"],
 ];
 
-/// Runs a command in every manner, with and without `RUST_LOG`, and looks for secrets in what it
-/// says.
+/// Runs a command with each kind of output, with and without `RUST_LOG`, and looks for secrets in
+/// it.
 #[track_caller]
 fn says_none_of(
     secrets: &[&str],
@@ -256,8 +257,7 @@ fn a_location_with_a_key_or_a_signature_is_refused_and_never_printed() {
             "FwoGZXIvYXdz",
         ];
         for key in ["exports", "results"] {
-            // On the command line, and in the job file: a sound one, and one whose error shows the
-            // line.
+            // On the command line, in a sound job file, and in one whose error shows the line.
             let argument = format!("--{key}");
             let args = [
                 "status",

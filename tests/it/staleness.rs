@@ -1,5 +1,4 @@
-//! What is published stays true: changed settings, damaged results and blocked exports are noticed
-//! and told.
+//! Stale results: changed settings, damaged files and blocked exports are noticed and reported.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -224,7 +223,7 @@ fn a_published_file_of_other_content_is_not_used_as_an_input() {
         "{}",
         ended.stderr
     );
-    // The remedy that the message names.
+    // The remedy of the message.
     fs::remove_file(&part).unwrap();
     assert_eq!(
         sample
@@ -246,8 +245,8 @@ fn a_damaged_manifest_is_named_with_what_to_do() {
     fs::write(&manifest, "{").unwrap();
     for command in ["run --day 2026-03-13", "status --day 2026-03-13"] {
         let ended = sample.etl(command, "results", "");
-        // A run has the day before with its damaged manifest as a missing day; to look at days is
-        // no failure.
+        // For a run, the day before with its damaged manifest is a missing day. `status` does not
+        // fail for it.
         assert_eq!(
             ended.code,
             if command.starts_with("run") { 74 } else { 0 },
@@ -271,7 +270,7 @@ fn a_blocked_day_tells_why_on_every_run() {
     )
     .unwrap();
     for _ in 0..2 {
-        // As the day of the report, and on the way to the next.
+        // As the report day, and as a day of the lookback.
         for (day, code) in [("2026-03-13", 65), ("2026-03-14", 0)] {
             let ended = sample.etl(&format!("run --quiet --day {day}"), "results", "");
             assert_eq!(ended.code, code, "{}", ended.stderr);
@@ -408,7 +407,7 @@ fn an_export_that_was_damaged_under_its_old_name_size_and_time_is_noticed_when_i
     let file = fs::OpenOptions::new().write(true).open(&part).unwrap();
     std::io::Write::write_all(&mut &file, &vec![0; size as usize]).unwrap();
     file.set_modified(modified).unwrap();
-    // Without contents shop_daily of the 13th is another one, so the windows of the 14th are stale.
+    // Without contents, shop_daily of the 13th changes, so the windows of the 14th are stale.
     fs::remove_file(sample.export("contents", "2026-03-13").join("_SUCCESS")).unwrap();
     let ended = sample.etl("run --day 2026-03-14", "results", "");
     assert_eq!(
@@ -459,7 +458,7 @@ fn plan_announces_the_day_before_that_a_fallback_needs() {
 fn a_clock_that_went_back_loses_no_publication() {
     let sample = Sample::new();
     assert_eq!(sample.etl("run --day 2026-03-14", "results", "").code, 0);
-    // As a machine whose clock is years ahead would have written them.
+    // The records of a machine whose clock is years ahead.
     let results = sample.folder.path().join("results");
     for folder in ["_runs/commit_log", "_runs/dt=2026-03-14", "_locks"] {
         for file in fs::read_dir(results.join(folder))
@@ -486,7 +485,7 @@ fn a_clock_that_went_back_loses_no_publication() {
     assert!(sample.tables("results") == sample.tables("clean"));
 }
 
-/// Every instant and run id of this century a thousand years later; days of exports stay.
+/// Moves every instant and run id of this century by a thousand years; days of exports stay.
 fn a_thousand_years_later(text: &str) -> String {
     let later = |line: &str| match line.contains("_at\"") || line.contains("run_id") {
         true => line.replace("\"20", "\"30"),

@@ -1,5 +1,4 @@
-//! Stores that results may be in, for the tests that drive the program against each; and what every
-//! one of them must do.
+//! The kinds of store for results, and the conditions that every one of them must meet.
 //!
 //! An S3 server is among them where `CAMPAIGN_ETL_TEST_S3` names a folder in a bucket
 //! (`s3://bucket/folder`), with its settings in the environment as for the program;
@@ -29,7 +28,7 @@ pub enum Kind {
     S3,
 }
 
-/// The kinds of store there are here.
+/// The kinds of store that this environment has.
 pub fn kinds() -> Vec<Kind> {
     match std::env::var("CAMPAIGN_ETL_TEST_S3") {
         Ok(_) => vec![Kind::Disk, Kind::S3],
@@ -78,7 +77,7 @@ impl Folder {
     }
 
     pub fn objects(&self) -> Objects {
-        // A file that is moved away between the listing and the reading is not there.
+        // A file that is moved away between the listing and the reading is left out.
         let entries = self.store.list_all("").unwrap().into_iter();
         entries
             .filter_map(|entry| Some((entry.name.clone(), self.store.read(&entry.name).unwrap()?)))
@@ -101,10 +100,10 @@ fn names(store: &Store, folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the publish protocol takes for granted.
+/// The conditions that the publish protocol relies on.
 fn conforms(store: &Store) {
     let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
-    // Nothing is there: no error.
+    // A missing object is no error.
     assert_eq!(
         (store.read("a/x").unwrap(), store.exists("a/x").unwrap()),
         (None, false)
@@ -114,7 +113,7 @@ fn conforms(store: &Store) {
     store.remove_folder("a").unwrap();
     assert!(!store.rename("a/x", "a/y").unwrap());
 
-    // Written is read, at once, and over what was there.
+    // A written object is read at once, and replaces an older one.
     store.write("a/x", bytes("1")).unwrap();
     store.write("a/x", bytes("22")).unwrap();
     store.write("a/b/y", bytes("3")).unwrap();
@@ -138,14 +137,14 @@ fn conforms(store: &Store) {
     );
     assert!(listed[1].objects.is_empty() && listed[1].strays.is_empty());
 
-    // A version changes with the content, and only with it.
+    // A version changes if and only if the content changes.
     let version = || store.list_all("a").unwrap()[1].version.clone();
     let before = version();
     assert_eq!(version(), before);
     store.write("a/x", bytes("44")).unwrap();
     assert_ne!(version(), before);
 
-    // Created once; the second learns what is there.
+    // An object is created once; the second writer gets the first content.
     assert_eq!(
         store.create("a/c", bytes("first")).unwrap(),
         Creation::Created
@@ -160,7 +159,7 @@ fn conforms(store: &Store) {
         "one's own write, seen again"
     );
 
-    // Moved over what is there, and gone where it was.
+    // A moved object replaces the target, and its old path is empty.
     assert!(store.rename("a/b/y", "a/x").unwrap());
     assert_eq!(
         (store.read("a/x").unwrap(), store.exists("a/b/y").unwrap()),
@@ -180,7 +179,7 @@ fn conforms(store: &Store) {
     assert_eq!(names(store, "a"), ["_SUCCESS", "x"]);
     store.remove_folder("a").unwrap();
     assert!(names(store, "a").is_empty());
-    // A folder is not another one whose name goes on.
+    // `a` is not a prefix of the folder `ab`.
     store.write("a/x", bytes("1")).unwrap();
     store.write("ab/x", bytes("1")).unwrap();
     store.remove_folder("a").unwrap();
@@ -188,7 +187,7 @@ fn conforms(store: &Store) {
     store.remove_folder("ab").unwrap();
 }
 
-/// Of many that create the same object at once, one succeeds.
+/// Of many writers that create the same object at once, one succeeds.
 fn lets_one_win(store: &Store) {
     for round in 0..8 {
         let path = format!("race/{round}");
@@ -228,8 +227,7 @@ fn every_store_conforms() {
     println!("stores that conform: {}", tried.join(", "));
 }
 
-/// A creation whose answer is lost counts as what it was, and one that was refused without effect
-/// is tried again.
+/// A creation whose answer is lost is settled by its effect; one without effect is tried again.
 #[test]
 fn a_creation_is_settled_by_reading_back() {
     let runtime = Runtime::new().unwrap();
@@ -254,8 +252,8 @@ fn a_creation_is_settled_by_reading_back() {
     }
 }
 
-/// Before the server is a proxy that answers one request in seven with 503, by turns before it and
-/// after it did the work.
+/// A proxy in front of the server answers one request in seven with 503, in turn before and after
+/// the server did the work.
 #[test]
 fn a_server_that_answers_503_after_it_did_the_work_changes_nothing() {
     let Ok(flaky) = std::env::var("CAMPAIGN_ETL_TEST_S3_FLAKY") else {
@@ -296,7 +294,7 @@ fn a_server_that_answers_503_after_it_did_the_work_changes_nothing() {
     println!("S3 with answers that are lost: as undisturbed");
 }
 
-/// Overwrites where it should refuse, as some servers that look like S3 do.
+/// A store that overwrites where it should refuse, as some S3 lookalikes do.
 mod unconditional {
     use std::fmt;
     use std::sync::Arc;

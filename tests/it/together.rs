@@ -1,4 +1,4 @@
-//! Several processes at once, holders that are paused and come back, and signals.
+//! Several processes at once, and holders of the lease that are paused and come back.
 
 use std::process::{Child, Command};
 use std::thread::sleep;
@@ -17,8 +17,7 @@ fn signal(child: &Child, signal: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// Waits until something shows in the results; false if it does not within the time that anything
-/// takes.
+/// Waits until a condition holds; false if it does not within 30 seconds.
 fn wait_until(condition: impl Fn() -> bool) -> bool {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(30) {
@@ -30,7 +29,7 @@ fn wait_until(condition: impl Fn() -> bool) -> bool {
     false
 }
 
-/// What the days came to after an undisturbed run.
+/// The results after an undisturbed run.
 fn undisturbed(desk: &Desk, kind: Kind, before: &Objects, runtime: &Runtime) -> Objects {
     let results = Folder::new(kind, runtime);
     results.fill(before);
@@ -134,7 +133,7 @@ fn a_holder_that_was_paused_cannot_publish_after_another_took_over() {
             let ended = holder.wait_with_output().unwrap();
             let code = ended.status.code().unwrap();
             let stderr = String::from_utf8(ended.stderr).unwrap();
-            // It had finished, or it was not in time: then it says so and has changed nothing.
+            // The holder had finished, or it was too late: then it says so and changes nothing.
             assert!([0, 75].contains(&code), "{code}: {stderr}");
             if code == 75 {
                 fenced += 1;

@@ -38,16 +38,15 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 /// The cells of one row, in contract order.
 pub type Cells = Vec<Option<String>>;
 
-/// What the marketplace exports: an entry is a final folder, even with zero rows (then without a
-/// Parquet file).
+/// The exports of a marketplace. An entry is a final folder; without rows it has no Parquet file.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub exports: BTreeMap<(String, NaiveDate), Vec<Cells>>,
 }
 
 impl World {
-    /// Writes every export under `dir`, its rows in order, in `files_per_folder` files (fewer where
-    /// rows are fewer).
+    /// Writes every export under `dir`, its rows in order, in `files_per_folder` files, or in fewer
+    /// where rows are fewer.
     pub fn write(&self, dir: &Path, files_per_folder: usize) {
         for ((dataset, day), rows) in &self.exports {
             let folder = dir.join(dataset).join(format!("dt={day}"));
@@ -62,8 +61,8 @@ impl World {
     }
 }
 
-/// The names of the files of a folder with so many rows, and which rows each holds; in bytewise
-/// order of name.
+/// The names of the files of a folder with so many rows, and the rows of each; in bytewise order
+/// of name.
 pub fn file_ranges(rows: usize, files_per_folder: usize) -> Vec<(String, Range<usize>)> {
     let per_file = rows.div_ceil(files_per_folder.max(1)).max(1);
     (0..rows)
@@ -78,8 +77,8 @@ pub fn file_ranges(rows: usize, files_per_folder: usize) -> Vec<(String, Range<u
         .collect()
 }
 
-/// Writes one Parquet file by a contract, every column nullable, so that a null can stand where
-/// none may be.
+/// Writes one Parquet file by a contract. Every column is nullable, so that a forbidden null can
+/// be written.
 pub fn write_file(path: &Path, columns: &[Column], rows: &[Cells]) {
     let fields = columns
         .iter()
@@ -213,7 +212,7 @@ fn read_cell(array: &ArrayRef, row: usize) -> Option<String> {
     })
 }
 
-/// What a run of the program gave.
+/// The exit code and the output of a run.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: i32,
@@ -284,7 +283,7 @@ fn show_day_number(number: i32) -> String {
     (NaiveDate::default() + chrono::Duration::days(number.into())).to_string()
 }
 
-/// What is written is what is read: every kind of cell, nulls, and the split into files.
+/// Every kind of cell, and nulls, are read as they were written; rows are split into files.
 #[test]
 fn cells_survive_a_parquet_file() {
     let dir = tempfile::tempdir().unwrap();

@@ -46,12 +46,13 @@ pub fn diff(columns: &[Column], expected: &[Cells], found: &[Cells]) -> Option<S
     if table.row_count() == 1 {
         return None;
     }
-    Some(
-        table
-            .lines()
-            .map(|line| line.trim_end().to_owned() + "\n")
-            .collect(),
-    )
+    let mut text = String::new();
+    for line in table.lines() {
+        // Without the padding of the first column.
+        text += line.trim_end().strip_prefix(' ').unwrap_or_default();
+        text.push('\n');
+    }
+    Some(text)
 }
 
 /// Whether a found cell is the expected one: `*` is any value, and a double may be a quotient.

@@ -1,6 +1,6 @@
-//! The hand-worked cases of `tests/cases`: each folder is written as exports, run, and compared
-//! cell by cell.
+//! The hand-worked cases of `tests/cases`, compared cell by cell.
 //!
+//! Each folder is written as exports, run, and its results compared with the expected rows.
 //! tests/README.md says how a case is written. Columns and exports that a case leaves out have a
 //! default, chosen to be neutral:
 //!
@@ -260,7 +260,7 @@ fn as_str(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }
 
-/// Copies the published tables and the quarantine; manifests and the commit log differ in every run.
+/// Copies the tables and the quarantine. Manifests and the commit log differ in every run.
 fn keep_results(results: &Path, kept: &Path) {
     if kept.exists() {
         fs::remove_dir_all(kept).unwrap();

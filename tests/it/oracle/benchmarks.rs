@@ -92,7 +92,7 @@ type Shown = BTreeMap<(String, &'static str), Vec<Cohort>>;
 /// metric.
 pub type CohortKey = (NaiveDate, String, String, String, String, String);
 
-/// The peers of every cohort, as only somebody who sees all exports knows them.
+/// The peers of every cohort; only the exports show them.
 pub type Peers = BTreeMap<CohortKey, BTreeSet<i64>>;
 
 /// Writes the three tables of the report day from the data of the benchmark day; `reason` is that
@@ -108,7 +108,7 @@ pub fn compute(
     let benchmark_day = source.exports.day;
     let (mut cohort_rows, mut shop_rows, mut gap_rows) = (Vec::new(), Vec::new(), Vec::new());
     let mut of_the_day = Shown::new();
-    // The day comes first: campaigns are held against it.
+    // The day first: campaigns are compared with it.
     for (scope, campaign, candidates) in scopes(source) {
         let mut shown = Shown::new();
         let categories: BTreeSet<&str> = candidates.iter().map(|c| c.category.as_str()).collect();
@@ -280,7 +280,7 @@ fn factors(value: impl Fn(&'static str) -> Option<f64>) -> Option<[f64; 4]> {
     Some(out)
 }
 
-/// By the definition: every order in which the factors can be exchanged, one after the other.
+/// By the definition: the mean over every order in which the factors can be replaced one by one.
 fn shapley(own: &[f64; 4], cohort: &[f64; 4]) -> [f64; 4] {
     let mut total = [0.0; 4];
     let mut orders = 0;
@@ -378,8 +378,8 @@ fn with_value(metric: &str, members: &[&Candidate]) -> Vec<(i64, Value)> {
         .collect()
 }
 
-/// The cohort as it is published, or why it is not; `others` are the published ones that it is held
-/// against.
+/// The published cohort, or the reason for its suppression; `others` are the published cohorts that
+/// it is compared with.
 fn judge(
     metric: &str,
     tier: usize,

@@ -1,4 +1,4 @@
-//! When a civil day begins, found by walking through the minutes around it.
+//! The begin of a civil day, found by walking through the minutes around it.
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -66,8 +66,8 @@ fn a_day_has_the_hours_that_its_zone_gives_it() {
         hours(los_angeles, "2026-11-01"),
         ("2026-11-01T07:00:00Z".into(), 25)
     );
-    // Chile goes from Saturday 24:00 (UTC-4) to Sunday 01:00 (UTC-3), and back from Saturday 24:00
-    // to 23:00.
+    // Chile's clocks jump from Saturday 24:00 (UTC-4) to Sunday 01:00 (UTC-3), and back from
+    // Saturday 24:00 to 23:00.
     assert_eq!(
         hours("America/Santiago", "2026-09-06"),
         ("2026-09-06T04:00:00Z".into(), 23)

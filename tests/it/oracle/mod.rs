@@ -26,7 +26,7 @@ use rows::Tables;
 pub use rows::compare_keys;
 use windows::Windows;
 
-/// The parts of the configuration that results depend on.
+/// The settings that results depend on.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub time_zone: String,
@@ -78,7 +78,7 @@ pub const ALWAYS_REQUIRED: [&str; 5] = [
 ];
 
 impl Settings {
-    /// The configuration file that says this.
+    /// The job file with these settings.
     pub fn toml(&self) -> String {
         let mut out = format!(
             "time_zone = {:?}\nrequired = {:?}\nmay_be_empty = {:?}\n\n[quarantine]\nmax_rows = {}\nmax_ratio = {}\n\n[baseline]\nshops = \
@@ -103,7 +103,7 @@ impl Settings {
     }
 }
 
-/// What a run for a day comes to.
+/// The outcome of a run for a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Published,
@@ -113,7 +113,7 @@ pub enum Verdict {
     Blocked(Vec<String>),
 }
 
-/// Everything that runs over some days, each after the other, leave behind.
+/// All results of runs for some days, one after the other.
 #[derive(Debug, Default)]
 pub struct Expected {
     /// The rows of each written table and day, in key order.
@@ -121,8 +121,8 @@ pub struct Expected {
     /// reason, column, value, file, row number, key; in order of file and row; of final days, where
     /// there are any.
     pub quarantine: BTreeMap<(String, NaiveDate), Vec<Cells>>,
-    /// What became of the rows of each export of a final day; not of one whose scope a broken
-    /// export decides.
+    /// The accounts of the rows of each export of a final day; an export whose scope depends on a
+    /// broken one has none.
     pub accounting: BTreeMap<(String, NaiveDate), Accounting>,
     pub verdicts: BTreeMap<NaiveDate, Verdict>,
     /// The benchmark day of each day that has one.

@@ -1,5 +1,4 @@
-//! Exact sums of named measures, decimals, and the one place where a double is made of whole
-//! numbers.
+//! Exact sums of named measures, decimals, and the one division that makes a double.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! Which rows of a day's exports are used, which are quarantined or out of scope, and whether the
-//! day is blocked.
+//! The used, quarantined and out-of-scope rows of a day's exports, and whether the day is blocked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +22,7 @@ const DATASETS: [&str; 10] = [
     "sub_campaigns",
 ];
 
-/// What became of the rows of one export.
+/// The account of the rows of one export.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
     pub read: i128,
@@ -335,7 +334,7 @@ fn broken_rule(
     broken.first().copied()
 }
 
-/// Takes the rows out that are sound but do not concern the day.
+/// Removes the sound rows that are out of scope.
 fn leave_out_of_scope(day: NaiveDate, exports: &mut BTreeMap<&'static str, Export>) {
     keep(exports, "campaigns", |row| {
         row.day("first_day") <= day && day <= row.day("last_day")

@@ -24,7 +24,7 @@ pub struct SubCampaignDay {
     pub measures: Measures,
 }
 
-/// What later windows read of a published day.
+/// The sums of a published day that later windows read.
 pub struct Rollups {
     pub shops: BTreeMap<i64, ShopDay>,
     pub channels: BTreeMap<(i64, String), Measures>,
@@ -145,7 +145,7 @@ pub fn compute(exports: &DayExports, tables: &mut Tables) -> Rollups {
     }
 }
 
-/// What order lines come to.
+/// The measures of order lines.
 fn sales(lines: &[Row]) -> Measures {
     let mut m = Measures::new();
     let names = [
@@ -190,7 +190,7 @@ fn sales(lines: &[Row]) -> Measures {
     m
 }
 
-/// What traffic rows come to.
+/// The measures of traffic rows.
 fn visits(rows: &[Row]) -> Measures {
     let mut m = Measures::new();
     let mut users_with: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();

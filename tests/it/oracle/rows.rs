@@ -1,5 +1,4 @@
-//! Rows of text cells: those of an export read by column name, those of a table built by column
-//! name.
+//! Rows of text cells: an export's read by column name, a table's built by column name.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -104,8 +103,8 @@ impl Line {
         self.cell(column, value.map(show_cents))
     }
 
-    /// Every measure that is a column of the table, and the ratios that have the same formula
-    /// wherever they occur.
+    /// Every measure that is a column of the table, and the ratios that have the same formula in
+    /// every table.
     pub fn measures(mut self, measures: &Measures) -> Line {
         for (name, value) in measures {
             if let Some(column) = self.table.columns.iter().find(|c| c.name == *name) {
@@ -178,7 +177,7 @@ impl Tables {
     }
 }
 
-/// Which of two rows of a table stands first.
+/// The order of two rows of a table.
 pub fn compare_keys(table: &Table, a: &Cells, b: &Cells) -> Ordering {
     for key in table.key {
         let at = table.columns.iter().position(|c| c.name == *key).unwrap();

@@ -17,7 +17,7 @@ pub struct ShopPeriod {
     pub measures: Measures,
 }
 
-/// What benchmarks read of a published day.
+/// The values of a published day that benchmarks read.
 pub struct Windows {
     /// By campaign and shop.
     pub shop_period: BTreeMap<(i64, i64), ShopPeriod>,
