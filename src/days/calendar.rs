@@ -7,7 +7,7 @@ use chrono::{
 use chrono_tz::Tz;
 
 /// Microseconds in an hour.
-pub const HOUR_US: i64 = 3_600_000_000;
+pub(crate) const HOUR_US: i64 = 3_600_000_000;
 
 /// The instants of one civil day: `[start_us, end_us)`, microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl CivilDay {
 
     /// `2026-03-08 in America/Los_Angeles, from 2026-03-08T08:00:00Z to before
     /// 2026-03-09T07:00:00Z`
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let shown = |us: i64| match DateTime::from_timestamp_micros(us) {
             Some(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             None => us.to_string(),
@@ -52,12 +52,12 @@ impl CivilDay {
         )
     }
 
-    pub fn contains(&self, instant_us: i64) -> bool {
+    pub(crate) fn contains(&self, instant_us: i64) -> bool {
         (self.start_us..self.end_us).contains(&instant_us)
     }
 
     /// Whole hours since the day's first instant: 0 to 24 on a day of 25 hours.
-    pub fn local_hour(&self, instant_us: i64) -> i64 {
+    pub(crate) fn local_hour(&self, instant_us: i64) -> i64 {
         (instant_us - self.start_us).div_euclid(HOUR_US)
     }
 }
@@ -79,7 +79,7 @@ fn earliest_us(local: NaiveDateTime, zone: Tz) -> Option<i64> {
 }
 
 /// Every day of `[first, last]`, both included; none if `last < first`.
-pub fn days(
+pub(crate) fn days(
     first: NaiveDate,
     last: NaiveDate,
 ) -> impl DoubleEndedIterator<Item = NaiveDate> + Clone {
@@ -88,23 +88,23 @@ pub fn days(
 }
 
 /// The first day of the window of `length` days that ends with `last`.
-pub fn trailing(last: NaiveDate, length: u64) -> NaiveDate {
+pub(crate) fn trailing(last: NaiveDate, length: u64) -> NaiveDate {
     last - Days::new(length.saturating_sub(1))
 }
 
 /// Six calendar months before: the same day of the month, or the month's last day where it has
 /// none.
-pub fn six_months_before(day: NaiveDate) -> NaiveDate {
+pub(crate) fn six_months_before(day: NaiveDate) -> NaiveDate {
     day - Months::new(6)
 }
 
 /// Days since 1970-01-01, the form of a day in memory.
-pub fn day_number(day: NaiveDate) -> i32 {
+pub(crate) fn day_number(day: NaiveDate) -> i32 {
     (day - NaiveDate::default()).num_days() as i32
 }
 
 /// The day of a day number.
-pub fn day_of_number(number: i32) -> NaiveDate {
+pub(crate) fn day_of_number(number: i32) -> NaiveDate {
     NaiveDate::default() + Duration::days(number.into())
 }
 

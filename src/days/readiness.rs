@@ -24,7 +24,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    pub fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         self.success.is_some()
     }
 }
@@ -51,7 +51,7 @@ pub fn check_day(exports: &Store, day: NaiveDate, required: &[&'static str]) -> 
 }
 
 /// Whether a run may compute a day that was listed.
-pub fn readiness(day: DayExports, required: &[&'static str]) -> Readiness {
+pub(crate) fn readiness(day: DayExports, required: &[&'static str]) -> Readiness {
     let mut missing: Vec<&str> = required
         .iter()
         .copied()
@@ -72,7 +72,7 @@ fn list_day(exports: &Store, day: NaiveDate) -> Result<DayExports> {
 }
 
 /// Lists the export folders of several days, many at a time.
-pub fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>> {
+pub(crate) fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>> {
     let partitions: Vec<String> = days
         .iter()
         .flat_map(|day| DATASETS.iter().map(|dataset| dataset.partition(*day)))
@@ -144,7 +144,7 @@ fn is_hidden(name: &str) -> bool {
 /// # Errors
 /// `StoreFailed` when the location has no folder of any dataset: a day that can never come is not
 /// worth waiting for.
-pub fn check_location(exports: &Store) -> Result<()> {
+pub(crate) fn check_location(exports: &Store) -> Result<()> {
     let folders = exports.list_folders("")?;
     if folders
         .iter()
@@ -170,7 +170,7 @@ pub fn check_location(exports: &Store) -> Result<()> {
 }
 
 /// The datasets whose folders are not what they were, listed again; sorted by name.
-pub fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'static str>> {
+pub(crate) fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'static str>> {
     let now = list_day(exports, before.day)?;
     let names = DATASETS.iter().map(|d| d.name);
     let mut changed: Vec<&str> = names
@@ -181,19 +181,19 @@ pub fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'stati
 }
 
 impl DayExports {
-    pub fn folder(&self, dataset: &str) -> Option<&Folder> {
+    pub(crate) fn folder(&self, dataset: &str) -> Option<&Folder> {
         self.folders.iter().find(|f| f.dataset.name == dataset)
     }
 
     /// The datasets that are not final.
-    pub fn not_final(&self) -> Vec<&'static str> {
+    pub(crate) fn not_final(&self) -> Vec<&'static str> {
         let folders = self.folders.iter().filter(|folder| !folder.is_final());
         folders.map(|folder| folder.dataset.name).collect()
     }
 
     /// Identifies the exports of a day by the names, sizes and versions of their files; changes
     /// when any of them does.
-    pub fn fingerprint(&self, datasets: &[&str]) -> String {
+    pub(crate) fn fingerprint(&self, datasets: &[&str]) -> String {
         let mut fingerprint = Fingerprint::new("exports");
         for folder in self
             .folders

@@ -26,15 +26,15 @@ const INSTANTS_US: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_7
 
 /// A value that is not one of the contract's type.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Inexact {
+pub(super) struct Inexact {
     /// Its position in the array.
-    pub row: usize,
-    pub value: String,
+    pub(super) row: usize,
+    pub(super) value: String,
 }
 
 /// The values as a [`Batch`](super::batch::Batch) holds them. The types are those that the contract
 /// check accepts.
-pub fn cast_column(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
+pub(super) fn cast_column(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     match (kind, array.data_type()) {
         (Kind::Int64 | Kind::Int32, _) => cast_whole(kind, array),
         (Kind::Instant, DataType::Timestamp(unit, _)) => cast_instants(*unit, array),

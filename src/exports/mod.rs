@@ -8,11 +8,11 @@
 //!    `set_aside` keeps it. `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
 
-pub mod batch;
+pub(crate) mod batch;
 mod contract;
 pub mod defect;
 mod exact;
-pub mod open_export;
+pub(crate) mod open_export;
 pub mod quarantine;
 mod read_rows;
 mod repeats;
@@ -20,9 +20,9 @@ mod row_filter;
 mod row_sink;
 mod rules;
 mod schema;
-pub mod set_aside;
+pub(crate) mod set_aside;
 mod show;
-pub mod snapshots;
+pub(crate) mod snapshots;
 mod stream;
 mod success_list;
 

@@ -14,18 +14,18 @@ use crate::contracts::{Dataset, Reason, WithoutRows};
 
 /// One row that takes no part in any table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantined {
-    pub reason: Reason,
+pub(crate) struct Quarantined {
+    pub(crate) reason: Reason,
     /// The first column that breaks the rule; `None` for a repeated key.
-    pub column: Option<&'static str>,
+    pub(crate) column: Option<&'static str>,
     /// What that column holds; `None` where it is null.
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
     /// The position of its file in the export.
-    pub file: u32,
+    pub(crate) file: u32,
     /// From 0.
-    pub row_number: i64,
+    pub(crate) row_number: i64,
     /// `None` for a dataset without a key.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 /// The first row of a reason, for a person.
@@ -140,7 +140,7 @@ impl Accounting {
 }
 
 /// The columns of a quarantine file.
-pub fn schema() -> SchemaRef {
+pub(crate) fn schema() -> SchemaRef {
     let field = |name, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
     Arc::new(Schema::new(vec![
         field("reason", false),
@@ -153,7 +153,7 @@ pub fn schema() -> SchemaRef {
 }
 
 /// The file form of quarantined rows; `files` are the names of the export's files.
-pub fn to_batch(rows: &[Quarantined], files: &[String]) -> Result<RecordBatch> {
+pub(crate) fn to_batch(rows: &[Quarantined], files: &[String]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(
         schema(),
         vec![

@@ -20,24 +20,24 @@ const VALUES: usize = 4;
 
 /// A row whose key an earlier row has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Repeat {
+pub(super) struct Repeat {
     /// Among all rows of the export.
-    pub position: u64,
-    pub key: [i64; 2],
+    pub(super) position: u64,
+    pub(super) key: [i64; 2],
 }
 
 /// All of them, counted, and the first ones.
 #[derive(Debug, Default)]
-pub struct Repeats {
-    pub rows: u64,
-    pub money_cents: i128,
+pub(super) struct Repeats {
+    pub(super) rows: u64,
+    pub(super) money_cents: i128,
     /// By position. Fewer than `rows` only where these are more than any budget allows, so that the
     /// day is blocked.
-    pub first: Vec<Repeat>,
+    pub(super) first: Vec<Repeat>,
 }
 
 /// The keys of a dataset while it is read.
-pub struct Keys {
+pub(super) struct Keys {
     shuffle: Shuffle<VALUES>,
     least: [i64; 2],
     columns: [&'static str; 2],
@@ -75,7 +75,7 @@ impl Keys {
         })
     }
 
-    pub fn writer(&self) -> KeyWriter<'_> {
+    pub(super) fn writer(&self) -> KeyWriter<'_> {
         KeyWriter {
             keys: self,
             rows: self.shuffle.writer(),
@@ -83,7 +83,7 @@ impl Keys {
     }
 
     /// Every row but the first of its key; the `most` first of them one by one.
-    pub fn repeats(self, most: usize, resources: &Resources) -> Result<Repeats> {
+    pub(super) fn repeats(self, most: usize, resources: &Resources) -> Result<Repeats> {
         let summing = Summing {
             shuffle: &self.shuffle,
             sets: self.sets,
@@ -115,13 +115,13 @@ impl Repeats {
 }
 
 /// One thread's entry to a dataset's keys.
-pub struct KeyWriter<'a> {
+pub(super) struct KeyWriter<'a> {
     keys: &'a Keys,
     rows: Writer<'a, VALUES>,
 }
 
 impl KeyWriter<'_> {
-    pub fn write(&mut self, batch: &Batch) -> Result<()> {
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<()> {
         let [one, other] = self.keys.columns.map(|name| batch.ints(name).values());
         let positions = batch.positions().values();
         let [least_one, least_other] = self.keys.least;
@@ -138,7 +138,7 @@ impl KeyWriter<'_> {
         Ok(())
     }
 
-    pub fn close(&mut self) -> Result<()> {
+    pub(super) fn close(&mut self) -> Result<()> {
         self.rows.flush()
     }
 }

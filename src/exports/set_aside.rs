@@ -60,7 +60,7 @@ fn place(row: &Quarantined) -> Place {
 }
 
 impl SetAside {
-    pub fn new(dataset: &'static Dataset, files: Vec<String>, most: usize) -> SetAside {
+    pub(crate) fn new(dataset: &'static Dataset, files: Vec<String>, most: usize) -> SetAside {
         SetAside {
             dataset,
             files,
@@ -72,12 +72,12 @@ impl SetAside {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows() == 0
     }
 
     /// Rows that are kept at most.
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.most
     }
 
@@ -92,7 +92,7 @@ impl SetAside {
     }
 
     /// Takes the next row of the row group that is being read.
-    pub fn add(&mut self, row: Quarantined) -> Result<()> {
+    pub(crate) fn add(&mut self, row: Quarantined) -> Result<()> {
         self.current.push(row);
         if self.current.len() >= BATCH_ROWS {
             self.end_row_group()
@@ -102,7 +102,7 @@ impl SetAside {
     }
 
     /// The next row is of another row group.
-    pub fn end_row_group(&mut self) -> Result<()> {
+    pub(crate) fn end_row_group(&mut self) -> Result<()> {
         if self.current.len() < PACKED_FROM {
             self.loose.append(&mut self.current);
         } else {
@@ -117,7 +117,7 @@ impl SetAside {
     }
 
     /// Takes rows that repeat a key, in order, all at once.
-    pub fn add_repeats(&mut self, rows: impl Iterator<Item = Quarantined>) -> Result<()> {
+    pub(crate) fn add_repeats(&mut self, rows: impl Iterator<Item = Quarantined>) -> Result<()> {
         let mut some = Vec::new();
         for row in rows {
             some.push(row);
@@ -131,7 +131,7 @@ impl SetAside {
     }
 
     /// Takes what another thread set aside.
-    pub fn merge(&mut self, other: SetAside) -> Result<()> {
+    pub(crate) fn merge(&mut self, other: SetAside) -> Result<()> {
         self.loose.extend(other.loose);
         self.loose.extend(other.current);
         self.packs.extend(other.packs);
@@ -143,7 +143,7 @@ impl SetAside {
     }
 
     /// Sorts by file and row, and forgets rows beyond those that are kept.
-    pub fn keep_first(&mut self) -> Result<()> {
+    pub(crate) fn keep_first(&mut self) -> Result<()> {
         self.loose.append(&mut self.current);
         self.loose.sort_unstable_by_key(place);
         self.packs.sort_unstable_by_key(|pack| pack.first);
@@ -162,7 +162,7 @@ impl SetAside {
 
     /// All rows in the order of files and rows, some at a time, in the form of the quarantine file.
     /// `keep_first` came before.
-    pub fn batches(&self, consume: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+    pub(crate) fn batches(&self, consume: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let mut some = Vec::with_capacity(BATCH_ROWS.min(self.rows()));
         for row in self.in_order() {
             some.push(row?);
@@ -179,7 +179,7 @@ impl SetAside {
     }
 
     /// All rows in order; of each kind of packs, one is open at a time.
-    pub fn in_order(&self) -> impl Iterator<Item = Result<Quarantined>> + '_ {
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = Result<Quarantined>> + '_ {
         let loose = self.loose.iter().map(|row| Ok(row.clone()));
         merged(
             merged(

@@ -13,7 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 /// Byte ranges of one Parquet object, for the asynchronous reader.
-pub struct ParquetObject {
+pub(crate) struct ParquetObject {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
     pub(super) size_bytes: u64,
