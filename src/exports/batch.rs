@@ -97,22 +97,25 @@ impl<'a> TextColumn<'a> {
         }
     }
 
-    /// For each row whether its text is a wanted one; a null is not. `None`: no row's is.
+    /// For each row whether its text is a wanted one; nulls are not. `None` where no row's text is.
     pub(super) fn rows_where(&self, is_wanted: impl Fn(&str) -> bool) -> Option<Vec<bool>> {
-        let flags = |texts: &StringArray| -> Vec<bool> {
-            texts
-                .iter()
-                .map(|text| text.is_some_and(&is_wanted))
-                .collect()
-        };
         match self {
-            TextColumn::Plain(texts) => Some(flags(texts)).filter(|flags| flags.contains(&true)),
+            TextColumn::Plain(texts) => flags(texts, is_wanted),
             TextColumn::Dictionary(texts, values) => {
-                // The texts themselves are looked at once for each value of the dictionary.
-                let wanted = Some(flags(values)).filter(|flags| flags.contains(&true))?;
+                // Each text is compared once, however many rows have it.
+                let wanted = flags(values, is_wanted)?;
                 let is_wanted = |code: Option<i32>| code.is_some_and(|code| wanted[code as usize]);
                 Some(texts.keys().iter().map(is_wanted).collect())
             }
         }
     }
+}
+
+/// For each text whether it is a wanted one; `None` where none is.
+fn flags(texts: &StringArray, is_wanted: impl Fn(&str) -> bool) -> Option<Vec<bool>> {
+    let flags: Vec<bool> = texts
+        .iter()
+        .map(|text| text.is_some_and(&is_wanted))
+        .collect();
+    flags.contains(&true).then_some(flags)
 }

@@ -1,4 +1,4 @@
-//! The small datasets of a day as typed rows: only those in scope.
+//! The small datasets of a day as typed rows: only rows in scope.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -78,9 +78,9 @@ pub(crate) struct SubCampaign {
     pub(crate) sub_campaign_name: String,
 }
 
-/// The rows of the small datasets that are in scope. A method gives the rows of an optional one: `None`
-/// where its export is absent (not final or broken). Then columns that need it are null, and tables
-/// that need it are not written.
+/// The rows of the small datasets that are in scope. A method gives the rows of an optional one:
+/// `None` where its export is absent (not final or broken). Then columns that need it are null, and
+/// tables that need it are not written.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshots {
     pub(crate) shops: Vec<Shop>,
@@ -91,7 +91,7 @@ pub struct Snapshots {
     ad_hours: Vec<AdHour>,
     inventory: Vec<InventoryItem>,
     sub_campaigns: Vec<SubCampaign>,
-    /// Datasets that were read to their end and may be used.
+    /// Names of datasets that were read to their end and may be used.
     present: BTreeSet<&'static str>,
     primary_accounts: HashMap<i64, i64>,
     campaign_ids: HashSet<i64>,

@@ -20,8 +20,8 @@ pub(crate) struct ParquetObject {
 }
 
 impl ParquetObject {
-    /// A damaged footer may ask for bytes beyond the end, or for none. This error is one of the file,
-    /// not of the store.
+    /// A damaged footer may ask for bytes beyond the end, or for none. This error is one of the
+    /// file, not of the store.
     fn check(&self, range: &Range<u64>) -> Result<(), ParquetError> {
         if range.start < range.end && range.end <= self.size_bytes {
             return Ok(());
