@@ -7,7 +7,7 @@ use chrono::{
 use chrono_tz::Tz;
 
 /// Microseconds in an hour.
-pub const HOUR_US: i64 = 3_600_000_000;
+pub(crate) const HOUR_US: i64 = 3_600_000_000;
 
 /// The instants of one civil day: `[start_us, end_us)`, microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub struct CivilDay {
 }
 
 impl CivilDay {
-    /// From local midnight, included, to the next local midnight, excluded; the day's first instant
-    /// where midnight does not exist.
+    /// From local midnight, included, to the next local midnight, excluded. Where clocks skip
+    /// midnight, the day's first instant counts instead.
     ///
     /// Example: 2026-03-08 in America/Los_Angeles is `[08:00Z, 07:00Z of the 9th)`, 23 hours.
     pub fn new(day: NaiveDate, zone: Tz) -> CivilDay {
@@ -38,33 +38,36 @@ impl CivilDay {
 
     /// `2026-03-08 in America/Los_Angeles, from 2026-03-08T08:00:00Z to before
     /// 2026-03-09T07:00:00Z`
-    pub fn told(&self) -> String {
-        let shown = |us: i64| match DateTime::from_timestamp_micros(us) {
-            Some(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-            None => us.to_string(),
-        };
+    pub(crate) fn told(&self) -> String {
         format!(
             "{} in {}, from {} to before {}",
             self.day,
             self.zone,
-            shown(self.start_us),
-            shown(self.end_us)
+            show(self.start_us),
+            show(self.end_us)
         )
     }
 
-    pub fn contains(&self, instant_us: i64) -> bool {
+    pub(crate) fn contains(&self, instant_us: i64) -> bool {
         (self.start_us..self.end_us).contains(&instant_us)
     }
 
     /// Whole hours since the day's first instant: 0 to 24 on a day of 25 hours.
-    pub fn local_hour(&self, instant_us: i64) -> i64 {
+    pub(crate) fn local_hour(&self, instant_us: i64) -> i64 {
         (instant_us - self.start_us).div_euclid(HOUR_US)
+    }
+}
+
+fn show(instant_us: i64) -> String {
+    match DateTime::from_timestamp_micros(instant_us) {
+        Some(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        None => instant_us.to_string(),
     }
 }
 
 fn first_instant_us(day: NaiveDate, zone: Tz) -> i64 {
     let midnight = day.and_time(NaiveTime::MIN);
-    // A gap is at most a day long (zones that skipped a date), so the search ends.
+    // A gap is at most one day long (zones that skipped a date), so the search finds its end.
     (0..=26 * 3600)
         .find_map(|second| earliest_us(midnight + Duration::seconds(second), zone))
         .unwrap_or_else(|| midnight.and_utc().timestamp_micros())
@@ -79,7 +82,7 @@ fn earliest_us(local: NaiveDateTime, zone: Tz) -> Option<i64> {
 }
 
 /// Every day of `[first, last]`, both included; none if `last < first`.
-pub fn days(
+pub(crate) fn days(
     first: NaiveDate,
     last: NaiveDate,
 ) -> impl DoubleEndedIterator<Item = NaiveDate> + Clone {
@@ -88,23 +91,23 @@ pub fn days(
 }
 
 /// The first day of the window of `length` days that ends with `last`.
-pub fn trailing(last: NaiveDate, length: u64) -> NaiveDate {
+pub(crate) fn trailing(last: NaiveDate, length: u64) -> NaiveDate {
     last - Days::new(length.saturating_sub(1))
 }
 
-/// Six calendar months before: the same day of the month, or the month's last day where it has
-/// none.
-pub fn six_months_before(day: NaiveDate) -> NaiveDate {
+/// Six calendar months before: the same day of the month, or the month's last day where that month
+/// is shorter.
+pub(crate) fn six_months_before(day: NaiveDate) -> NaiveDate {
     day - Months::new(6)
 }
 
-/// Days since 1970-01-01, the form of a day in memory.
-pub fn day_number(day: NaiveDate) -> i32 {
+/// Days since 1970-01-01: the form of a date in memory.
+pub(crate) fn day_number(day: NaiveDate) -> i32 {
     (day - NaiveDate::default()).num_days() as i32
 }
 
 /// The day of a day number.
-pub fn day_of_number(number: i32) -> NaiveDate {
+pub(crate) fn day_of_number(number: i32) -> NaiveDate {
     NaiveDate::default() + Duration::days(number.into())
 }
 

@@ -2,4 +2,4 @@
 
 pub mod calendar;
 pub mod readiness;
-pub mod spans;
+pub(crate) mod spans;

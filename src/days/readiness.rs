@@ -1,4 +1,4 @@
-//! Whether a day's exports are final; lists folders, reads no rows.
+//! Whether a day's exports are final: lists folders, reads no rows.
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -15,7 +15,7 @@ pub struct Folder {
     pub day: NaiveDate,
     /// Its data files, sorted by name bytewise.
     pub files: Vec<Entry>,
-    /// Entries beside them that are neither data files nor hidden: they break the contract.
+    /// Other entries that are not hidden: they break the contract.
     pub strays: Vec<Stray>,
     /// Names of objects that start with `.` or `_`, except `_SUCCESS`: not data.
     pub hidden: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    pub fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         self.success.is_some()
     }
 }
@@ -45,13 +45,16 @@ pub enum Readiness {
     NotYet(Vec<&'static str>),
 }
 
-/// Looks at the folders of a day.
+/// Lists the folders of a day, and decides whether a run may compute it.
+///
+/// # Errors
+/// When the store fails.
 pub fn check_day(exports: &Store, day: NaiveDate, required: &[&'static str]) -> Result<Readiness> {
     Ok(readiness(list_day(exports, day)?, required))
 }
 
 /// Whether a run may compute a day that was listed.
-pub fn readiness(day: DayExports, required: &[&'static str]) -> Readiness {
+pub(crate) fn readiness(day: DayExports, required: &[&'static str]) -> Readiness {
     let mut missing: Vec<&str> = required
         .iter()
         .copied()
@@ -65,14 +68,14 @@ pub fn readiness(day: DayExports, required: &[&'static str]) -> Readiness {
     }
 }
 
-/// Lists a day's export folders. Every name that is not hidden is data, whatever its ending:
-/// nothing is left out in silence.
+/// Lists a day's export folders. Every file that is not hidden is data, with any ending: nothing is
+/// skipped silently.
 fn list_day(exports: &Store, day: NaiveDate) -> Result<DayExports> {
     Ok(list_days(exports, &[day])?.remove(0))
 }
 
 /// Lists the export folders of several days, many at a time.
-pub fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>> {
+pub(crate) fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>> {
     let partitions: Vec<String> = days
         .iter()
         .flat_map(|day| DATASETS.iter().map(|dataset| dataset.partition(*day)))
@@ -82,20 +85,25 @@ pub fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>>
         add_mark(exports, partition, listing)?;
     }
     let mut listings = listings.into_iter();
-    let of_day = |day: &NaiveDate| {
-        let listed = DATASETS.into_iter().zip(listings.by_ref());
-        DayExports {
-            day: *day,
-            folders: listed
-                .map(|(dataset, listing)| folder(dataset, *day, listing))
-                .collect(),
-        }
-    };
-    Ok(days.iter().map(of_day).collect())
+    Ok(days
+        .iter()
+        .map(|day| day_exports(*day, listings.by_ref()))
+        .collect())
 }
 
-/// Asks for `_SUCCESS` by its name where the store could not list the folder: one stray name must not
-/// hide that the export is final.
+/// Takes the listings of one day's folders.
+fn day_exports(day: NaiveDate, listings: impl Iterator<Item = Listing>) -> DayExports {
+    let listed = DATASETS.into_iter().zip(listings);
+    DayExports {
+        day,
+        folders: listed
+            .map(|(dataset, listing)| folder(dataset, day, listing))
+            .collect(),
+    }
+}
+
+/// Asks for `_SUCCESS` by its name where the store could not list the folder: one stray name must
+/// not hide that the export is final.
 fn add_mark(exports: &Store, partition: &str, listing: &mut Listing) -> Result<()> {
     if listing.is_cut_short {
         let mark = exports.find(&format!("{partition}/{SUCCESS_FILE}"))?;
@@ -141,10 +149,11 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with(['.', '_'])
 }
 
+/// Checks that the location has the folder of any dataset.
+///
 /// # Errors
-/// `StoreFailed` when the location has no folder of any dataset: a day that can never come is not
-/// worth waiting for.
-pub fn check_location(exports: &Store) -> Result<()> {
+/// `StoreFailed` when it has none: no day would ever become final there, so waiting is useless.
+pub(crate) fn check_location(exports: &Store) -> Result<()> {
     let folders = exports.list_folders("")?;
     if folders
         .iter()
@@ -152,7 +161,7 @@ pub fn check_location(exports: &Store) -> Result<()> {
     {
         return Ok(());
     }
-    // A stray name beside the datasets can hide them.
+    // A stray name beside the datasets can hide them from the listing.
     let each = exports.list_each(&DATASETS.map(|dataset| dataset.name.to_owned()))?;
     if each
         .iter()
@@ -169,8 +178,8 @@ pub fn check_location(exports: &Store) -> Result<()> {
     Err(messages::no_datasets(&exports.location, wanted, found).into())
 }
 
-/// The datasets whose folders are not what they were, listed again; sorted by name.
-pub fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'static str>> {
+/// Lists the folders of a day again: the datasets that have changed since, sorted by name.
+pub(crate) fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'static str>> {
     let now = list_day(exports, before.day)?;
     let names = DATASETS.iter().map(|d| d.name);
     let mut changed: Vec<&str> = names
@@ -181,19 +190,19 @@ pub fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'stati
 }
 
 impl DayExports {
-    pub fn folder(&self, dataset: &str) -> Option<&Folder> {
+    pub(crate) fn folder(&self, dataset: &str) -> Option<&Folder> {
         self.folders.iter().find(|f| f.dataset.name == dataset)
     }
 
     /// The datasets that are not final.
-    pub fn not_final(&self) -> Vec<&'static str> {
+    pub(crate) fn not_final(&self) -> Vec<&'static str> {
         let folders = self.folders.iter().filter(|folder| !folder.is_final());
         folders.map(|folder| folder.dataset.name).collect()
     }
 
-    /// Identifies the exports of a day by the names, sizes and versions of their files; changes
-    /// when any of them does.
-    pub fn fingerprint(&self, datasets: &[&str]) -> String {
+    /// Identifies the exports of some datasets by the names, sizes and versions of their files: it
+    /// changes when one of these does.
+    pub(crate) fn fingerprint(&self, datasets: &[&str]) -> String {
         let mut fingerprint = Fingerprint::new("exports");
         for folder in self
             .folders

@@ -7,7 +7,7 @@ use crate::contracts::Span;
 
 /// The first and the last day of a span, for a table of `day`. `first_campaign_day`: of the day's
 /// oldest campaign; `None` where it has no campaign.
-pub fn days_of(
+pub(crate) fn days_of(
     span: Span,
     day: NaiveDate,
     first_campaign_day: Option<NaiveDate>,

@@ -12,36 +12,36 @@ use crate::contracts::{Column, Dataset, Kind};
 /// cents, texts of the two large datasets are dictionaries.
 #[derive(Debug)]
 pub struct Batch {
-    pub dataset: &'static Dataset,
-    pub columns: Vec<ArrayRef>,
-    pub rows: usize,
+    pub(crate) dataset: &'static Dataset,
+    pub(crate) columns: Vec<ArrayRef>,
+    pub(crate) rows: usize,
     /// The position of each row among all rows of the export: of rows with the same key, the first
     /// is used. Only in a large dataset that has a key.
-    pub positions: Option<Int64Array>,
+    pub(crate) positions: Option<Int64Array>,
 }
 
 impl Batch {
-    pub fn column(&self, name: &str) -> &ArrayRef {
+    pub(crate) fn column(&self, name: &str) -> &ArrayRef {
         &self.columns[self.dataset.position(name)]
     }
 
     /// Whole numbers, and instants in microseconds.
-    pub fn ints(&self, name: &str) -> &Int64Array {
+    pub(crate) fn ints(&self, name: &str) -> &Int64Array {
         self.column(name).as_primitive::<Int64Type>()
     }
 
     /// Whole cents.
-    pub fn money(&self, name: &str) -> &Decimal128Array {
+    pub(crate) fn money(&self, name: &str) -> &Decimal128Array {
         self.column(name).as_primitive::<Decimal128Type>()
     }
 
     /// A text of a small dataset.
-    pub fn texts(&self, name: &str) -> &StringArray {
+    pub(crate) fn texts(&self, name: &str) -> &StringArray {
         self.column(name).as_string()
     }
 
     /// A text of one of the two large datasets.
-    pub fn codes(&self, name: &str) -> &DictionaryArray<Int32Type> {
+    pub(crate) fn codes(&self, name: &str) -> &DictionaryArray<Int32Type> {
         self.column(name).as_dictionary()
     }
 
@@ -56,17 +56,17 @@ impl Batch {
 
     /// # Panics
     /// When the rows have no positions: a mistake in this program.
-    pub fn positions(&self) -> &Int64Array {
+    pub(crate) fn positions(&self) -> &Int64Array {
         self.positions
             .as_ref()
             .unwrap_or_else(|| panic!("rows of {} have no positions", self.dataset.name))
     }
 
-    pub fn flags(&self, name: &str) -> &BooleanArray {
+    pub(crate) fn flags(&self, name: &str) -> &BooleanArray {
         self.column(name).as_boolean()
     }
 
-    pub fn dates(&self, name: &str) -> &Date32Array {
+    pub(crate) fn dates(&self, name: &str) -> &Date32Array {
         self.column(name).as_primitive::<Date32Type>()
     }
 
@@ -97,22 +97,25 @@ impl<'a> TextColumn<'a> {
         }
     }
 
-    /// For each row whether its text is a wanted one; a null is not. `None`: no row's is.
+    /// For each row whether its text is a wanted one; nulls are not. `None` where no row's text is.
     pub(super) fn rows_where(&self, is_wanted: impl Fn(&str) -> bool) -> Option<Vec<bool>> {
-        let flags = |texts: &StringArray| -> Vec<bool> {
-            texts
-                .iter()
-                .map(|text| text.is_some_and(&is_wanted))
-                .collect()
-        };
         match self {
-            TextColumn::Plain(texts) => Some(flags(texts)).filter(|flags| flags.contains(&true)),
+            TextColumn::Plain(texts) => flags(texts, is_wanted),
             TextColumn::Dictionary(texts, values) => {
-                // The texts themselves are looked at once for each value of the dictionary.
-                let wanted = Some(flags(values)).filter(|flags| flags.contains(&true))?;
+                // Each text is compared once, however many rows have it.
+                let wanted = flags(values, is_wanted)?;
                 let is_wanted = |code: Option<i32>| code.is_some_and(|code| wanted[code as usize]);
                 Some(texts.keys().iter().map(is_wanted).collect())
             }
         }
     }
+}
+
+/// For each text whether it is a wanted one; `None` where none is.
+fn flags(texts: &StringArray, is_wanted: impl Fn(&str) -> bool) -> Option<Vec<bool>> {
+    let flags: Vec<bool> = texts
+        .iter()
+        .map(|text| text.is_some_and(&is_wanted))
+        .collect();
+    flags.contains(&true).then_some(flags)
 }

@@ -1,4 +1,4 @@
-//! Decoded values in the contract's form: each is exactly one of the contract's type, or is named.
+//! Decoded values cast to the contract's types; a value that does not fit exactly is an error.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -18,23 +18,23 @@ use crate::contracts::Kind;
 use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
 
 /// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results
-/// can hold (Spark, Python and SQL start and end there). Others, such as DuckDB's infinity, would
-/// end up in tables that cannot be read.
+/// can hold (the range of Spark, Python and SQL). With other dates, such as DuckDB's infinity, some
+/// readers could not read the result tables.
 const DAYS: RangeInclusive<i32> = -719_162..=2_932_896;
 /// The instants of these days, in microseconds since 1970-01-01T00:00:00Z.
 const INSTANTS_US: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 /// A value that is not one of the contract's type.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Inexact {
+pub(super) struct Inexact {
     /// Its position in the array.
-    pub row: usize,
-    pub value: String,
+    pub(super) row: usize,
+    pub(super) value: String,
 }
 
-/// The values as a [`Batch`](super::batch::Batch) holds them. The types are those that the contract
-/// check accepts.
-pub fn cast_column(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
+/// Casts values to the form that a [`Batch`](super::batch::Batch) holds. Their type is one that the
+/// contract check (`schema`) accepts.
+pub(super) fn cast_column(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     match (kind, array.data_type()) {
         (Kind::Int64 | Kind::Int32, _) => cast_whole(kind, array),
         (Kind::Instant, DataType::Timestamp(unit, _)) => cast_instants(*unit, array),
@@ -42,39 +42,24 @@ pub fn cast_column(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
             cast_money(*precision, *scale, array)
         }
         (Kind::Money, DataType::Decimal256(_, scale)) => cast_wide_money(*scale, array),
-        (Kind::Date, _) => {
-            let days = array.as_primitive::<Date32Type>();
-            let inexact = days
-                .iter()
-                .position(|day| day.is_some_and(|day| !DAYS.contains(&day)));
-            let inexact = inexact.map(|row| Inexact {
-                row,
-                value: show_day(days.value(row)),
-            });
-            inexact.map_or_else(|| Ok(array.clone()), Err)
-        }
+        (Kind::Date, _) => cast_days(array),
         _ => Ok(array.clone()),
     }
 }
 
+fn cast_days(array: &ArrayRef) -> Result<ArrayRef, Inexact> {
+    let days = array.as_primitive::<Date32Type>();
+    let is_outside = |day: Option<i32>| day.is_some_and(|day| !DAYS.contains(&day));
+    match days.iter().position(is_outside) {
+        None => Ok(array.clone()),
+        Some(row) => Err(Inexact {
+            row,
+            value: show_day(days.value(row)),
+        }),
+    }
+}
+
 fn cast_whole(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
-    fn widened<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<ArrayRef, Inexact>
-    where
-        i64: From<T::Native>,
-    {
-        Ok(Arc::new(
-            array.as_primitive::<T>().unary::<_, Int64Type>(i64::from),
-        ))
-    }
-    fn within<T: ArrowPrimitiveType>(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact>
-    where
-        T::Native: Display,
-        i64: TryFrom<T::Native>,
-    {
-        let fits = |value: i64| kind == Kind::Int64 || i32::try_from(value).is_ok();
-        let cast = |value: T::Native| i64::try_from(value).ok().filter(|value| fits(*value));
-        exact::<T, Int64Type>(array.as_primitive(), cast, |value| value.to_string())
-    }
     match (kind, array.data_type()) {
         (_, DataType::Int8) => widened::<Int8Type>(array),
         (_, DataType::Int16) => widened::<Int16Type>(array),
@@ -89,7 +74,28 @@ fn cast_whole(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     }
 }
 
-/// Whole cents; amounts that `DECIMAL(18,2)` does not hold, or not exactly, are named.
+/// Whole numbers that 64 bits hold in any case.
+fn widened<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<ArrayRef, Inexact>
+where
+    i64: From<T::Native>,
+{
+    Ok(Arc::new(
+        array.as_primitive::<T>().unary::<_, Int64Type>(i64::from),
+    ))
+}
+
+/// Whole numbers that may be outside the range of `kind`.
+fn within<T: ArrowPrimitiveType>(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact>
+where
+    T::Native: Display,
+    i64: TryFrom<T::Native>,
+{
+    let fits = |value: &i64| kind == Kind::Int64 || i32::try_from(*value).is_ok();
+    let cast = |value: T::Native| i64::try_from(value).ok().filter(fits);
+    exact::<T, Int64Type>(array.as_primitive(), cast, |value| value.to_string())
+}
+
+/// Whole cents; an amount that `DECIMAL(18,2)` cannot hold exactly is an error.
 fn cast_money(precision: u8, scale: i8, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     let array = array.as_primitive::<Decimal128Type>();
     if scale == MONEY_SCALE && precision <= 18 {
@@ -97,47 +103,37 @@ fn cast_money(precision: u8, scale: i8, array: &ArrayRef) -> Result<ArrayRef, In
     }
     let power = 10_i128.pow(u32::from(scale.abs_diff(MONEY_SCALE)));
     let in_cents = |value: i128| match scale < MONEY_SCALE {
-        true => value.checked_mul(power),
-        false => (value % power == 0).then(|| value / power),
+        true => fitting(value.checked_mul(power)?),
+        false if value % power == 0 => fitting(value / power),
+        false => None,
     };
-    let fits = |value| {
-        in_cents(value).filter(|cents| cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs())
-    };
-    exact::<Decimal128Type, Decimal128Type>(array, fits, |value| show_decimal(value, scale))
+    exact::<Decimal128Type, Decimal128Type>(array, in_cents, |value| show_decimal(value, scale))
 }
+
+/// A decimal of more than 38 digits.
+type Wide = <Decimal256Type as ArrowPrimitiveType>::Native;
 
 /// The same for decimals of more than 38 digits.
 fn cast_wide_money(scale: i8, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
-    type Wide = <Decimal256Type as ArrowPrimitiveType>::Native;
     let power = Wide::from_i128(10).wrapping_pow(u32::from(scale.abs_diff(MONEY_SCALE)));
     let in_cents = |value: Wide| match scale < MONEY_SCALE {
-        true => value.checked_mul(power),
-        false => (value.checked_rem(power)? == Wide::ZERO)
-            .then(|| value.checked_div(power))
-            .flatten(),
-    };
-    let fits = |value| {
-        in_cents(value)?
-            .to_i128()
-            .filter(|cents| cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs())
+        true => fitting(value.checked_mul(power)?.to_i128()?),
+        false if value.checked_rem(power)? == Wide::ZERO => {
+            fitting(value.checked_div(power)?.to_i128()?)
+        }
+        false => None,
     };
     let array = array.as_primitive::<Decimal256Type>();
-    exact::<Decimal256Type, Decimal128Type>(array, fits, |value| show_decimal(value, scale))
+    exact::<Decimal256Type, Decimal128Type>(array, in_cents, |value| show_decimal(value, scale))
+}
+
+/// `None` for an amount that is too large.
+fn fitting(cents: i128) -> Option<i128> {
+    (cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs()).then_some(cents)
 }
 
 /// Microseconds since 1970-01-01T00:00:00Z; finer units are floored.
 fn cast_instants(unit: TimeUnit, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
-    fn scaled<T: ArrowPrimitiveType<Native = i64>>(
-        array: &ArrayRef,
-        in_us: impl Fn(i64) -> Option<i64> + Copy,
-    ) -> Result<ArrayRef, Inexact> {
-        let shown = |value: i64| show_instant(in_us(value).unwrap_or(value));
-        exact::<T, Int64Type>(
-            array.as_primitive(),
-            |value| in_us(value).filter(|us| INSTANTS_US.contains(us)),
-            shown,
-        )
-    }
     match unit {
         TimeUnit::Second => {
             scaled::<TimestampSecondType>(array, |value| value.checked_mul(1_000_000))
@@ -149,7 +145,7 @@ fn cast_instants(unit: TimeUnit, array: &ArrayRef) -> Result<ArrayRef, Inexact> 
             let plain: Int64Array = array
                 .as_primitive::<TimestampMicrosecondType>()
                 .unary(|value| value);
-            // Nearly always all are within these years, which is seen faster than it is cast.
+            // Nearly always all are within these years, and this check is faster than the cast.
             match plain
                 .values()
                 .iter()
@@ -165,7 +161,18 @@ fn cast_instants(unit: TimeUnit, array: &ArrayRef) -> Result<ArrayRef, Inexact> 
     }
 }
 
-/// Each value converted; the first that cannot be is named. What lies under a null does not matter.
+/// Instants of another unit; `in_us`: `None` where microseconds overflow.
+fn scaled<T: ArrowPrimitiveType<Native = i64>>(
+    array: &ArrayRef,
+    in_us: impl Fn(i64) -> Option<i64> + Copy,
+) -> Result<ArrayRef, Inexact> {
+    let civil_us = |value| in_us(value).filter(|us| INSTANTS_US.contains(us));
+    let shown = |value| show_instant(in_us(value).unwrap_or(value));
+    exact::<T, Int64Type>(array.as_primitive(), civil_us, shown)
+}
+
+/// Converts each value; the error is the first value that cannot be converted. A value stored under
+/// a null does not matter.
 fn exact<From: ArrowPrimitiveType, To: ArrowPrimitiveType>(
     array: &PrimitiveArray<From>,
     convert: impl Fn(From::Native) -> Option<To::Native>,
@@ -183,7 +190,7 @@ fn exact<From: ArrowPrimitiveType, To: ArrowPrimitiveType>(
     })
 }
 
-/// All its decimals, without zeros at their end.
+/// A decimal number without trailing zeros.
 fn show_decimal(unscaled: impl Display, scale: i8) -> String {
     let text = unscaled.to_string();
     let (sign, digits) = text
@@ -222,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn money_of_any_scale_is_whole_cents_or_named() {
+    fn money_of_any_scale_is_whole_cents_or_an_error() {
         let of = |values: Vec<i128>, precision, scale| {
             Decimal128Array::from(values)
                 .with_precision_and_scale(precision, scale)
@@ -257,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_of_any_width_are_held_or_named() {
+    fn whole_numbers_of_any_width_fit_or_are_an_error() {
         assert_eq!(
             inexact(Kind::Int64, UInt64Array::from(vec![1, u64::MAX])),
             (1, u64::MAX.to_string())

@@ -8,11 +8,11 @@
 //!    `set_aside` keeps it. `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
 
-pub mod batch;
+pub(crate) mod batch;
 mod contract;
 pub mod defect;
 mod exact;
-pub mod open_export;
+pub(crate) mod open_export;
 pub mod quarantine;
 mod read_rows;
 mod repeats;
@@ -20,9 +20,9 @@ mod row_filter;
 mod row_sink;
 mod rules;
 mod schema;
-pub mod set_aside;
+pub(crate) mod set_aside;
 mod show;
-pub mod snapshots;
+pub(crate) mod snapshots;
 mod stream;
 mod success_list;
 
@@ -71,23 +71,24 @@ impl DayRead {
     /// The accounts whose rows in scope are known. An account is left out where the export that
     /// decides its scope is broken: its rows were only checked against the row rules.
     pub fn scoped_accounts(&self) -> impl Iterator<Item = &Accounting> {
-        let is_broken = |id: SnapshotId| {
-            let mut broken = self.defects.iter().map(|(dataset, _)| dataset.id);
-            broken.any(|broken| broken == DatasetId::Snapshot(id))
-        };
         let scoped_by = |account: &Accounting| dataset(&account.dataset)?.scoped_by;
         self.accounts
             .iter()
-            .filter(move |account| !scoped_by(account).is_some_and(is_broken))
+            .filter(move |account| !scoped_by(account).is_some_and(|id| self.is_broken(id)))
+    }
+
+    fn is_broken(&self, id: SnapshotId) -> bool {
+        let mut broken = self.defects.iter().map(|(dataset, _)| dataset.id);
+        broken.any(|broken| broken == DatasetId::Snapshot(id))
     }
 }
 
 /// Reads the datasets of a final day that `wanted` accepts.
 ///
 /// All contracts are checked before any row is read, so that every breach is reported at once. The
-/// used rows of `order_lines` and `product_traffic` go to `rows`. Once a required export is known to
-/// be broken, the rows of the others are only checked: every blocking export is reported, with the
-/// account of its rows.
+/// used rows of `order_lines` and `product_traffic` go to `rows`. Once a required export is known
+/// to be broken, the rows of the others are only checked: every blocking export is reported, with
+/// the account of its rows.
 ///
 /// # Errors
 /// When the store fails, or a local disk that rows are spilled to. A broken export is not an error

@@ -14,43 +14,43 @@ use crate::untrusted_parquet::statistics::range;
 /// An export that keeps its contract, ready to be read.
 #[derive(Debug)]
 pub struct OpenExport {
-    pub dataset: &'static Dataset,
-    pub day: NaiveDate,
+    pub(crate) dataset: &'static Dataset,
+    pub(crate) day: NaiveDate,
     /// Sorted by name bytewise: of rows with the same key, the first in this order is used.
-    pub files: Vec<OpenFile>,
+    pub(crate) files: Vec<OpenFile>,
 }
 
 /// One Parquet file whose columns are as the contract says.
 #[derive(Debug)]
-pub struct OpenFile {
-    pub name: String,
-    pub size_bytes: u64,
-    pub rows: u64,
+pub(crate) struct OpenFile {
+    pub(crate) name: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) rows: u64,
     /// Of the contract's columns only, in the order of the contract.
-    pub metadata: Arc<ParquetMetaData>,
+    pub(crate) metadata: Arc<ParquetMetaData>,
     /// The Arrow type that each column is decoded to.
-    pub types: Fields,
+    pub(crate) types: Fields,
 }
 
 /// A row group that has rows.
 #[derive(Clone, Debug)]
-pub struct RowGroupPlace {
+pub(crate) struct RowGroupPlace {
     /// The position of its file in the export.
-    pub file: usize,
+    pub(crate) file: usize,
     /// Its position in the file.
-    pub group: usize,
+    pub(crate) group: usize,
     /// The position of its first row in its file.
-    pub first_row: u64,
+    pub(crate) first_row: u64,
     /// The position of its first row among all rows of the export.
-    pub first_position: u64,
-    pub rows: u64,
+    pub(crate) first_position: u64,
+    pub(crate) rows: u64,
     /// The minimum and maximum `shop_id`; `None` where the footer has none, and for a dataset
     /// without that column.
-    pub shops: Option<RangeInclusive<i64>>,
+    pub(crate) shops: Option<RangeInclusive<i64>>,
 }
 
 impl OpenExport {
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.files.iter().map(|f| f.rows).sum()
     }
 
@@ -60,7 +60,7 @@ impl OpenExport {
     }
 
     /// In the order of files and rows.
-    pub fn row_groups(&self) -> Vec<RowGroupPlace> {
+    pub(crate) fn row_groups(&self) -> Vec<RowGroupPlace> {
         let mut places = Vec::new();
         let mut first_position = 0;
         for (position, file) in self.files.iter().enumerate() {
@@ -89,7 +89,7 @@ impl OpenExport {
     ///
     /// # Panics
     /// When the export has fewer rows: a mistake in this program.
-    pub fn place(&self, position: u64) -> (usize, u64) {
+    pub(crate) fn place(&self, position: u64) -> (usize, u64) {
         let mut first = 0;
         for (number, file) in self.files.iter().enumerate() {
             if position - first < file.rows {
@@ -102,7 +102,7 @@ impl OpenExport {
 
     /// The minimum of a column of whole numbers, from the statistics in the footers; 0 where there
     /// are none. Packed numbers are stored relative to it, so a wrong minimum only costs space.
-    pub fn least(&self, column: &str) -> i64 {
+    pub(crate) fn least(&self, column: &str) -> i64 {
         let groups = self
             .files
             .iter()
@@ -115,7 +115,7 @@ impl OpenExport {
     }
 
     /// Rows and shops of each row group, by which the dataset's rows are split by shop.
-    pub fn shops_of_row_groups(&self) -> Vec<GroupShops> {
+    pub(crate) fn shops_of_row_groups(&self) -> Vec<GroupShops> {
         self.row_groups()
             .into_iter()
             .map(|place| GroupShops {

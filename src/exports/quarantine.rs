@@ -1,4 +1,4 @@
-//! Rows set aside, the account of every row read, and when either breaks an export.
+//! Quarantined rows, the account of every row read, and when it breaks an export.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use super::defect::{Defect, OverBudget};
 use crate::config::Config;
 use crate::contracts::{Dataset, Reason, WithoutRows};
 
-/// One row that takes no part in any table.
+/// One row that is used in no table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantined {
-    pub reason: Reason,
+pub(crate) struct Quarantined {
+    pub(crate) reason: Reason,
     /// The first column that breaks the rule; `None` for a repeated key.
-    pub column: Option<&'static str>,
-    /// What that column holds; `None` where it is null.
-    pub value: Option<String>,
+    pub(crate) column: Option<&'static str>,
+    /// The value of that column; `None`: null.
+    pub(crate) value: Option<String>,
     /// The position of its file in the export.
-    pub file: u32,
-    /// From 0.
-    pub row_number: i64,
+    pub(crate) file: u32,
+    /// Its position in the file, from 0.
+    pub(crate) row_number: i64,
     /// `None` for a dataset without a key.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
-/// The first row of a reason, for a person.
+/// The first row with a reason, for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     pub reason: String,
@@ -42,20 +42,20 @@ pub struct Example {
 impl Example {
     /// `buyer_id is null in row 7 of part-0.parquet`
     fn shown(&self) -> String {
-        let what = match (&self.column, &self.value, &self.key) {
+        let cell = match (&self.column, &self.value, &self.key) {
             (Some(column), Some(value), _) => format!("{column} = {}", shortened(value)),
             (Some(column), None, _) => format!("{column} is null"),
             (None, _, Some(key)) => format!("key {}", shortened(key)),
             (None, _, None) => String::new(),
         };
-        format!("{what} in row {} of {}", self.row_number, self.file)
+        format!("{cell} in row {} of {}", self.row_number, self.file)
     }
 }
 
-/// Characters of a value that are shown; the quarantine file has all.
+/// Characters of a value that are shown; the quarantine file has all of them.
 const SHOWN_CHARS: usize = 60;
 
-/// On one line.
+/// A value on one line.
 fn shortened(value: &str) -> String {
     let shown: String = value
         .chars()
@@ -70,7 +70,7 @@ fn shortened(value: &str) -> String {
     format!("{shown}{more}")
 }
 
-/// Where the rows of one dataset and day went: read = used + quarantined + out of scope.
+/// The account of one dataset and day: read = used + quarantined + out of scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounting {
     pub dataset: String,
@@ -86,8 +86,8 @@ pub struct Accounting {
 }
 
 impl Accounting {
-    /// Why the export may not be used; `None`: it may. `day`: the civil day with its zone and bounds.
-    /// `hidden`: names of the hidden files in its folder.
+    /// Why the export may not be used; `None`: it may. `day`: the civil day with its zone and
+    /// bounds. `hidden`: names of the hidden files in its folder.
     pub(super) fn defect(
         &self,
         dataset: &Dataset,
@@ -140,7 +140,7 @@ impl Accounting {
 }
 
 /// The columns of a quarantine file.
-pub fn schema() -> SchemaRef {
+pub(crate) fn schema() -> SchemaRef {
     let field = |name, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
     Arc::new(Schema::new(vec![
         field("reason", false),
@@ -152,8 +152,8 @@ pub fn schema() -> SchemaRef {
     ]))
 }
 
-/// The file form of quarantined rows; `files` are the names of the export's files.
-pub fn to_batch(rows: &[Quarantined], files: &[String]) -> Result<RecordBatch> {
+/// Quarantined rows as a batch of the quarantine file; `files` are the names of the export's files.
+pub(crate) fn to_batch(rows: &[Quarantined], files: &[String]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(
         schema(),
         vec![

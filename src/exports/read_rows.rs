@@ -14,8 +14,8 @@ use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::store::Store;
 
-/// Reads a small dataset into its snapshot, with one thread: of rows with the same key, the first is
-/// used.
+/// Reads a small dataset into its snapshot, with one thread: of rows with the same key, the first
+/// is used.
 pub(super) fn read_snapshot(
     store: &Store,
     export: &OpenExport,
@@ -55,7 +55,8 @@ impl Worker for SnapshotWorker<'_> {
     }
 }
 
-/// Reads a large dataset into `sink`, with all threads. Rows that repeat a key are known at its end.
+/// Reads a large dataset into `sink`, with all threads. Rows that repeat a key are known at its
+/// end.
 pub(super) fn read_large(
     store: &Store,
     export: &OpenExport,

@@ -1,5 +1,6 @@
-//! Rows of a large dataset that repeat a key: found by splitting the keys once more, so that no set
-//! holds them all.
+//! Rows of a large dataset that repeat a key, found in bounded memory.
+//!
+//! The keys are split into partitions, so that no set has to hold all of them.
 
 use anyhow::Result;
 use hashbrown::HashMap;
@@ -12,7 +13,7 @@ use crate::shuffle::split::GroupShops;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
 use crate::shuffle::{Row, Shuffle, Writer, less, more};
 
-/// The kind of members; there are no sums.
+/// The only kind of members; there are no sums.
 const KEYS: usize = 0;
 
 /// The two columns of the key, the row's position, and its money in cents.
@@ -20,24 +21,24 @@ const VALUES: usize = 4;
 
 /// A row whose key an earlier row has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Repeat {
-    /// Among all rows of the export.
-    pub position: u64,
-    pub key: [i64; 2],
+pub(super) struct Repeat {
+    /// Its position among all rows of the export.
+    pub(super) position: u64,
+    pub(super) key: [i64; 2],
 }
 
-/// All of them, counted, and the first ones.
+/// The rows that repeat a key: their number, and the first of them.
 #[derive(Debug, Default)]
-pub struct Repeats {
-    pub rows: u64,
-    pub money_cents: i128,
-    /// By position. Fewer than `rows` only where these are more than any budget allows, so that the
-    /// day is blocked.
-    pub first: Vec<Repeat>,
+pub(super) struct Repeats {
+    pub(super) rows: u64,
+    pub(super) money_cents: i128,
+    /// Sorted by position. Fewer than `rows` only where these exceed every budget: then the day is
+    /// blocked.
+    pub(super) first: Vec<Repeat>,
 }
 
-/// The keys of a dataset while it is read.
-pub struct Keys {
+/// The keys of a large dataset, collected while it is read.
+pub(super) struct Keys {
     shuffle: Shuffle<VALUES>,
     least: [i64; 2],
     columns: [&'static str; 2],
@@ -75,15 +76,15 @@ impl Keys {
         })
     }
 
-    pub fn writer(&self) -> KeyWriter<'_> {
+    pub(super) fn writer(&self) -> KeyWriter<'_> {
         KeyWriter {
             keys: self,
             rows: self.shuffle.writer(),
         }
     }
 
-    /// Every row but the first of its key; the `most` first of them one by one.
-    pub fn repeats(self, most: usize, resources: &Resources) -> Result<Repeats> {
+    /// All rows but the first of each key; of them, the first `most` are listed.
+    pub(super) fn repeats(self, most: usize, resources: &Resources) -> Result<Repeats> {
         let summing = Summing {
             shuffle: &self.shuffle,
             sets: self.sets,
@@ -114,14 +115,14 @@ impl Repeats {
     }
 }
 
-/// One thread's entry to a dataset's keys.
-pub struct KeyWriter<'a> {
+/// One thread's writer of a dataset's keys.
+pub(super) struct KeyWriter<'a> {
     keys: &'a Keys,
     rows: Writer<'a, VALUES>,
 }
 
 impl KeyWriter<'_> {
-    pub fn write(&mut self, batch: &Batch) -> Result<()> {
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<()> {
         let [one, other] = self.keys.columns.map(|name| batch.ints(name).values());
         let positions = batch.positions().values();
         let [least_one, least_other] = self.keys.least;
@@ -130,7 +131,7 @@ impl KeyWriter<'_> {
                 less(one[row], least_one),
                 less(other[row], least_other),
                 positions[row] as u64,
-                // Of a used row: not negative, and the sum of a few amounts below 10^18.
+                // The row keeps the rules: not negative, and a sum of a few amounts below 10^18.
                 money_cents as u64,
             ];
             self.rows.add(one[row], &values)?;
@@ -138,12 +139,12 @@ impl KeyWriter<'_> {
         Ok(())
     }
 
-    pub fn close(&mut self) -> Result<()> {
+    pub(super) fn close(&mut self) -> Result<()> {
         self.rows.flush()
     }
 }
 
-/// The first row of each key seen so far, whatever the order in which threads wrote them.
+/// The first row of each key seen so far. Threads write keys in any order.
 #[derive(Default)]
 struct FirstRows {
     least: [i64; 2],
@@ -155,7 +156,7 @@ struct FirstRows {
 impl Adder<VALUES> for FirstRows {
     const MEMBER_KINDS: usize = 1;
 
-    /// Of both: one order may have all the lines.
+    /// Depends on both columns: one order may have all the lines.
     fn member(row: &Row<VALUES>, _keys: usize) -> u64 {
         row[0] ^ row[1].rotate_left(32)
     }

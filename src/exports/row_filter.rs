@@ -21,8 +21,8 @@ use crate::contracts::datasets::DATASETS;
 use crate::contracts::{Dataset, Reason};
 use crate::days::calendar::CivilDay;
 
-/// Quarantined rows that are kept to be written, at least: far more than a person reads, and a bound
-/// on memory.
+/// Quarantined rows that are kept to be written, at least: far more than a person reads, and a
+/// bound on memory.
 const KEPT_AT_LEAST: u64 = 100_000;
 
 /// Passes on the rows that keep the rules, and remembers the others. Each thread has its own. The
@@ -226,21 +226,12 @@ impl FilterReport {
 
     /// Sets rows aside that were passed on before it was known that they repeat a key.
     pub(super) fn add_repeats(&mut self, export: &OpenExport, repeats: &Repeats) -> Result<()> {
-        let row = |repeat: &Repeat| {
-            let (file, row) = export.place(repeat.position);
-            Quarantined {
-                reason: Reason::DuplicateKey,
-                column: None,
-                value: None,
-                file: file as u32,
-                row_number: row as i64,
-                key: Some(repeat.key.map(|part| part.to_string()).join("|")),
-            }
-        };
         if let Some(first) = repeats.first.first() {
-            self.count(&row(first), repeats.rows);
+            self.count(&repeated_row(export, first), repeats.rows);
         }
-        self.set_aside.add_repeats(repeats.first.iter().map(row))
+        let rows = repeats.first.iter();
+        self.set_aside
+            .add_repeats(rows.map(|repeat| repeated_row(export, repeat)))
     }
 
     /// The account of the rows read.
@@ -262,6 +253,18 @@ impl FilterReport {
                 .map(|found| example(&found.first, export))
                 .collect(),
         }
+    }
+}
+
+fn repeated_row(export: &OpenExport, repeat: &Repeat) -> Quarantined {
+    let (file, row) = export.place(repeat.position);
+    Quarantined {
+        reason: Reason::DuplicateKey,
+        column: None,
+        value: None,
+        file: file as u32,
+        row_number: row as i64,
+        key: Some(repeat.key.map(|part| part.to_string()).join("|")),
     }
 }
 

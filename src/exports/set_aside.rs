@@ -1,9 +1,8 @@
-//! Quarantined rows on their way to their file: a few as they are, many compressed, so that
-//! millions fit any memory.
+//! Quarantined rows before they are written, compressed where they are many: memory is bounded.
 //!
-//! 1. The rows of one row group that break a rule come one after the other. Where they are many,
-//!    they are packed.
-//! 2. Rows that are few stay as they are. Repeated keys are known last; they are packed apart.
+//! 1. The bad rows of one row group arrive one after the other. Many of them are packed: encoded as
+//!    compressed Parquet. A few stay as they are.
+//! 2. Rows that repeat a key are known last; they have packs of their own.
 //! 3. `batches` merges all in the order of files and rows.
 
 use std::iter::Peekable;
@@ -21,9 +20,9 @@ use parquet::file::properties::WriterProperties;
 use super::quarantine::{Quarantined, schema, to_batch};
 use crate::contracts::{Dataset, Reason};
 
-/// Rows that are worth packing. Fewer: packs of their own cost more than they save.
+/// Fewer rows are not packed: a pack of its own would cost more than it saves.
 const PACKED_FROM: usize = 512;
-/// Rows of a pack, and of a batch of the quarantine file, at most.
+/// The most rows of a pack, and of a batch of the quarantine file.
 const BATCH_ROWS: usize = 8 * 1024;
 
 /// The quarantined rows of one export.
@@ -32,18 +31,19 @@ pub struct SetAside {
     dataset: &'static Dataset,
     /// The export's files, by position.
     files: Vec<String>,
-    /// Of the row group that is being read.
+    /// Rows of the row group that is being read.
     current: Vec<Quarantined>,
+    /// Rows that are not packed.
     loose: Vec<Quarantined>,
-    /// Each holds rows of one row group: none begins before another has ended.
+    /// Each holds rows of one row group, so packs do not overlap.
     packs: Vec<Pack>,
-    /// The same of repeated keys.
+    /// Packs of rows that repeat a key.
     repeats: Vec<Pack>,
-    /// Rows that are kept at most, the first ones; twice as many while they come in.
+    /// The first rows up to this number are kept; up to twice as many while rows arrive.
     most: usize,
 }
 
-/// Rows in order.
+/// Compressed rows in order.
 #[derive(Clone, Debug)]
 struct Pack {
     /// The place of the first.
@@ -60,7 +60,7 @@ fn place(row: &Quarantined) -> Place {
 }
 
 impl SetAside {
-    pub fn new(dataset: &'static Dataset, files: Vec<String>, most: usize) -> SetAside {
+    pub(crate) fn new(dataset: &'static Dataset, files: Vec<String>, most: usize) -> SetAside {
         SetAside {
             dataset,
             files,
@@ -72,12 +72,12 @@ impl SetAside {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows() == 0
     }
 
-    /// Rows that are kept at most.
-    pub fn most(&self) -> usize {
+    /// The most rows that are kept.
+    pub(crate) fn most(&self) -> usize {
         self.most
     }
 
@@ -91,8 +91,8 @@ impl SetAside {
         self.current.len() + self.loose.len() + packed
     }
 
-    /// Takes the next row of the row group that is being read.
-    pub fn add(&mut self, row: Quarantined) -> Result<()> {
+    /// Adds the next row of the row group that is being read.
+    pub(crate) fn add(&mut self, row: Quarantined) -> Result<()> {
         self.current.push(row);
         if self.current.len() >= BATCH_ROWS {
             self.end_row_group()
@@ -101,8 +101,8 @@ impl SetAside {
         }
     }
 
-    /// The next row is of another row group.
-    pub fn end_row_group(&mut self) -> Result<()> {
+    /// Ends a row group: the next row is of another one.
+    pub(crate) fn end_row_group(&mut self) -> Result<()> {
         if self.current.len() < PACKED_FROM {
             self.loose.append(&mut self.current);
         } else {
@@ -116,8 +116,8 @@ impl SetAside {
         }
     }
 
-    /// Takes rows that repeat a key, in order, all at once.
-    pub fn add_repeats(&mut self, rows: impl Iterator<Item = Quarantined>) -> Result<()> {
+    /// Adds all rows that repeat a key, in order. Called once.
+    pub(crate) fn add_repeats(&mut self, rows: impl Iterator<Item = Quarantined>) -> Result<()> {
         let mut some = Vec::new();
         for row in rows {
             some.push(row);
@@ -130,8 +130,8 @@ impl SetAside {
         Ok(())
     }
 
-    /// Takes what another thread set aside.
-    pub fn merge(&mut self, other: SetAside) -> Result<()> {
+    /// Adds the rows that another thread set aside.
+    pub(crate) fn merge(&mut self, other: SetAside) -> Result<()> {
         self.loose.extend(other.loose);
         self.loose.extend(other.current);
         self.packs.extend(other.packs);
@@ -142,8 +142,8 @@ impl SetAside {
         }
     }
 
-    /// Sorts by file and row, and forgets rows beyond those that are kept.
-    pub fn keep_first(&mut self) -> Result<()> {
+    /// Sorts by file and row, and drops all but the first rows, up to the most that are kept.
+    pub(crate) fn keep_first(&mut self) -> Result<()> {
         self.loose.append(&mut self.current);
         self.loose.sort_unstable_by_key(place);
         self.packs.sort_unstable_by_key(|pack| pack.first);
@@ -160,9 +160,9 @@ impl SetAside {
         Ok(())
     }
 
-    /// All rows in the order of files and rows, some at a time, in the form of the quarantine file.
-    /// `keep_first` came before.
-    pub fn batches(&self, consume: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+    /// All rows in the order of files and rows, in batches of the quarantine file's form. Call
+    /// `keep_first` before.
+    pub(crate) fn batches(&self, consume: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let mut some = Vec::with_capacity(BATCH_ROWS.min(self.rows()));
         for row in self.in_order() {
             some.push(row?);
@@ -178,8 +178,8 @@ impl SetAside {
         }
     }
 
-    /// All rows in order; of each kind of packs, one is open at a time.
-    pub fn in_order(&self) -> impl Iterator<Item = Result<Quarantined>> + '_ {
+    /// All rows in order; one pack of each kind is unpacked at a time.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = Result<Quarantined>> + '_ {
         let loose = self.loose.iter().map(|row| Ok(row.clone()));
         merged(
             merged(
@@ -206,7 +206,7 @@ impl SetAside {
             .set_compression(compression)
             .build();
         let mut writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties))?;
-        // The file is told by its position, which needs no name for each row.
+        // A pack holds the position of the file, which is shorter than its name.
         let positions: Vec<String> = (0..self.files.len()).map(|file| file.to_string()).collect();
         writer.write(&to_batch(rows, &positions)?)?;
         let first = rows.first().map(place).context("rows to pack")?;
@@ -246,7 +246,7 @@ impl SetAside {
     }
 }
 
-/// Two sequences in order, as one. Errors come first.
+/// Two ordered sequences merged. Errors come first.
 fn merged(
     one: impl Iterator<Item = Result<Quarantined>>,
     other: impl Iterator<Item = Result<Quarantined>>,

@@ -1,4 +1,4 @@
-//! The small datasets of a day as typed rows: only those in scope.
+//! The small datasets of a day as typed rows: only rows in scope.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,87 +11,87 @@ use crate::contracts::{Dataset, SnapshotId};
 use crate::days::calendar::{day_number, day_of_number};
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shop {
-    pub shop_id: i64,
-    pub category: Option<String>,
+pub(crate) struct Shop {
+    pub(crate) shop_id: i64,
+    pub(crate) category: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Content {
-    pub content_id: i64,
-    pub shop_id: i64,
-    pub content_type: String,
-    pub account_type: String,
-    pub creator_handle: String,
-    pub title: Option<String>,
-    pub published_at_us: i64,
-    pub views: Option<i64>,
-    pub has_violation: bool,
-    pub is_key_live: bool,
+pub(crate) struct Content {
+    pub(crate) content_id: i64,
+    pub(crate) shop_id: i64,
+    pub(crate) content_type: String,
+    pub(crate) account_type: String,
+    pub(crate) creator_handle: String,
+    pub(crate) title: Option<String>,
+    pub(crate) published_at_us: i64,
+    pub(crate) views: Option<i64>,
+    pub(crate) has_violation: bool,
+    pub(crate) is_key_live: bool,
 }
 
 /// An hour of a shop's primary ad account.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AdHour {
-    pub shop_id: i64,
-    pub hour_start_us: i64,
-    pub spend_cents: i128,
-    pub gross_revenue_cents: i128,
+pub(crate) struct AdHour {
+    pub(crate) shop_id: i64,
+    pub(crate) hour_start_us: i64,
+    pub(crate) spend_cents: i128,
+    pub(crate) gross_revenue_cents: i128,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct InventoryItem {
-    pub shop_id: i64,
-    pub product_id: i64,
-    pub sku_id: i64,
-    pub available_quantity: i64,
+pub(crate) struct InventoryItem {
+    pub(crate) shop_id: i64,
+    pub(crate) product_id: i64,
+    pub(crate) sku_id: i64,
+    pub(crate) available_quantity: i64,
 }
 
 /// A campaign of the day.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Campaign {
-    pub campaign_id: i64,
-    pub first_day: NaiveDate,
-    pub last_day: NaiveDate,
+pub(crate) struct Campaign {
+    pub(crate) campaign_id: i64,
+    pub(crate) first_day: NaiveDate,
+    pub(crate) last_day: NaiveDate,
 }
 
 /// A registration for a campaign of the day.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CampaignShop {
-    pub campaign_id: i64,
-    pub shop_id: i64,
-    pub target_gmv_cents: Option<i128>,
+pub(crate) struct CampaignShop {
+    pub(crate) campaign_id: i64,
+    pub(crate) shop_id: i64,
+    pub(crate) target_gmv_cents: Option<i128>,
 }
 
 /// A product of a campaign of the day.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CampaignProduct {
-    pub campaign_id: i64,
-    pub shop_id: i64,
-    pub product_id: i64,
+pub(crate) struct CampaignProduct {
+    pub(crate) campaign_id: i64,
+    pub(crate) shop_id: i64,
+    pub(crate) product_id: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct SubCampaign {
-    pub sub_campaign_id: i64,
-    pub campaign_id: i64,
-    pub sub_campaign_name: String,
+pub(crate) struct SubCampaign {
+    pub(crate) sub_campaign_id: i64,
+    pub(crate) campaign_id: i64,
+    pub(crate) sub_campaign_name: String,
 }
 
-/// The rows of the small datasets that are in scope. A method gives the rows of an optional one: `None`
-/// where its export is absent (not final or broken). Then columns that need it are null, and tables
-/// that need it are not written.
+/// The rows of the small datasets that are in scope. A method gives the rows of an optional one:
+/// `None` where its export is absent (not final or broken). Then columns that need it are null, and
+/// tables that need it are not written.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshots {
-    pub shops: Vec<Shop>,
-    pub campaigns: Vec<Campaign>,
-    pub campaign_shops: Vec<CampaignShop>,
+    pub(crate) shops: Vec<Shop>,
+    pub(crate) campaigns: Vec<Campaign>,
+    pub(crate) campaign_shops: Vec<CampaignShop>,
     campaign_products: Vec<CampaignProduct>,
     contents: Vec<Content>,
     ad_hours: Vec<AdHour>,
     inventory: Vec<InventoryItem>,
     sub_campaigns: Vec<SubCampaign>,
-    /// Datasets that were read to their end and may be used.
+    /// Names of datasets that were read to their end and may be used.
     present: BTreeSet<&'static str>,
     primary_accounts: HashMap<i64, i64>,
     campaign_ids: HashSet<i64>,
@@ -126,7 +126,7 @@ impl SnapshotRows<'_> {
 impl Snapshots {
     /// The first day of the day's oldest campaign, where the longest period begins. `None`: no
     /// campaign.
-    pub fn first_campaign_day(&self) -> Option<NaiveDate> {
+    pub(crate) fn first_campaign_day(&self) -> Option<NaiveDate> {
         self.campaigns
             .iter()
             .map(|campaign| campaign.first_day)
@@ -140,16 +140,16 @@ impl Snapshots {
     }
 
     /// Whether a dataset is present.
-    pub fn has(&self, dataset: &str) -> bool {
+    pub(crate) fn has(&self, dataset: &str) -> bool {
         self.present.contains(dataset)
     }
 
-    pub fn campaign_products(&self) -> Option<&[CampaignProduct]> {
+    pub(crate) fn campaign_products(&self) -> Option<&[CampaignProduct]> {
         self.if_present(&CAMPAIGN_PRODUCTS, &self.campaign_products)
     }
 
     /// Every (shop, product) of a campaign of the day.
-    pub fn products_of_any_campaign(&self) -> Option<HashSet<(i64, i64)>> {
+    pub(crate) fn products_of_any_campaign(&self) -> Option<HashSet<(i64, i64)>> {
         Some(
             self.campaign_products()?
                 .iter()
@@ -158,19 +158,19 @@ impl Snapshots {
         )
     }
 
-    pub fn contents(&self) -> Option<&[Content]> {
+    pub(crate) fn contents(&self) -> Option<&[Content]> {
         self.if_present(&CONTENTS, &self.contents)
     }
 
-    pub fn ad_hours(&self) -> Option<&[AdHour]> {
+    pub(crate) fn ad_hours(&self) -> Option<&[AdHour]> {
         self.if_present(&AD_HOURS, &self.ad_hours)
     }
 
-    pub fn inventory(&self) -> Option<&[InventoryItem]> {
+    pub(crate) fn inventory(&self) -> Option<&[InventoryItem]> {
         self.if_present(&INVENTORY, &self.inventory)
     }
 
-    pub fn sub_campaigns(&self) -> Option<&[SubCampaign]> {
+    pub(crate) fn sub_campaigns(&self) -> Option<&[SubCampaign]> {
         self.if_present(&SUB_CAMPAIGNS, &self.sub_campaigns)
     }
 

@@ -85,48 +85,41 @@ fn not_a_list(found: String) -> Issue {
 }
 
 fn compare(list: &[ListedFile], files: &[OpenFile]) -> Vec<Issue> {
-    let mut issues = Vec::new();
     let found: HashMap<&str, &OpenFile> = files
         .iter()
         .map(|file| (file.name.as_str(), file))
         .collect();
+    let mut issues = Vec::new();
     let mut names = HashSet::new();
     for listed in list {
-        if !names.insert(listed.name.as_str()) {
+        let name = listed.name.as_str();
+        if !names.insert(name) {
             issues.push(differs(
-                &listed.name,
+                name,
                 "one entry in the list of _SUCCESS",
                 "several",
             ));
         }
-        match found.get(listed.name.as_str()) {
-            None => issues.push(differs(
-                &listed.name,
-                "a file, as _SUCCESS lists it",
-                "no such file",
-            )),
-            Some(file) => {
-                issues.extend(other_count(
-                    file,
-                    "bytes",
-                    listed.size_bytes,
-                    file.size_bytes,
-                ));
-                issues.extend(other_count(file, "rows", listed.row_count, file.rows));
-            }
-        }
+        issues.extend(compare_file(listed, found.get(name).copied()));
     }
     let unlisted = files
         .iter()
         .filter(|file| !names.contains(file.name.as_str()));
-    issues.extend(unlisted.map(|file| {
-        differs(
-            &file.name,
-            "only the files that _SUCCESS lists",
-            "a file that it does not list",
-        )
-    }));
+    let expected = "only the files that _SUCCESS lists";
     issues
+        .extend(unlisted.map(|file| differs(&file.name, expected, "a file that it does not list")));
+    issues
+}
+
+/// `found`: the file of that name in the folder.
+fn compare_file(listed: &ListedFile, found: Option<&OpenFile>) -> Vec<Issue> {
+    let Some(file) = found else {
+        let expected = "a file, as _SUCCESS lists it";
+        return vec![differs(&listed.name, expected, "no such file")];
+    };
+    let bytes = other_count(file, "bytes", listed.size_bytes, file.size_bytes);
+    let rows = other_count(file, "rows", listed.row_count, file.rows);
+    bytes.into_iter().chain(rows).collect()
 }
 
 /// `unit`: bytes or rows of a file.

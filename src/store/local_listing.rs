@@ -69,7 +69,7 @@ fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<DirEn
     Ok(entries.into_iter().flatten())
 }
 
-/// Every file below a folder, at any depth, by its path below that folder; strays are left out.
+/// Every file below a folder, at any depth, with its path below that folder. Strays are left out.
 pub(super) fn list_below(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut files = Vec::new();
     let mut folders = vec![String::new()];
@@ -100,42 +100,48 @@ fn join(folder: &str, name: &str) -> String {
 
 fn add(entry: &DirEntry, listing: &mut Listing) -> io::Result<()> {
     let name = entry.file_name();
-    let mut stray = |kind| {
-        listing.strays.push(Stray {
-            name: show(&name),
-            kind,
-        })
+    let kind = match name.to_str().filter(|name| is_object_name(name)) {
+        None => Some(StrayKind::Name),
+        Some(plain) => match metadata_of(&entry.path())? {
+            Found::Removed => None,
+            Found::BrokenLink => Some(StrayKind::BrokenLink),
+            Found::Entry(metadata) if metadata.is_file() => {
+                listing.objects.push(object(plain, &metadata)?);
+                None
+            }
+            Found::Entry(metadata) if !metadata.is_dir() => Some(StrayKind::Special),
+            Found::Entry(_) => may_hold_files(&entry.path())?.then_some(StrayKind::Folder),
+        },
     };
-    let Some(plain) = name.to_str().filter(|name| is_object_name(name)) else {
-        stray(StrayKind::Name);
-        return Ok(());
-    };
-    let metadata = match fs::metadata(entry.path()) {
-        Ok(metadata) => metadata,
-        Err(error) => {
-            let is_broken = matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) || error.raw_os_error() == Some(LINK_LOOP);
-            return match fs::symlink_metadata(entry.path()) {
-                // Removed since it was listed.
-                Err(_) => Ok(()),
-                Ok(_) if is_broken => {
-                    stray(StrayKind::BrokenLink);
-                    Ok(())
-                }
-                Ok(_) => Err(error),
-            };
-        }
-    };
-    if metadata.is_file() {
-        listing.objects.push(object(plain, &metadata)?);
-    } else if !metadata.is_dir() {
-        stray(StrayKind::Special);
-    } else if may_hold_files(&entry.path())? {
-        stray(StrayKind::Folder);
-    }
+    listing.strays.extend(kind.map(|kind| Stray {
+        name: show(&name),
+        kind,
+    }));
     Ok(())
+}
+
+enum Found {
+    Entry(Metadata),
+    BrokenLink,
+    /// Since it was listed.
+    Removed,
+}
+
+/// The metadata of a file or folder, or of the one that a link points to.
+fn metadata_of(path: &Path) -> io::Result<Found> {
+    let error = match fs::metadata(path) {
+        Ok(metadata) => return Ok(Found::Entry(metadata)),
+        Err(error) => error,
+    };
+    let is_broken = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    ) || error.raw_os_error() == Some(LINK_LOOP);
+    match fs::symlink_metadata(path) {
+        Err(_) => Ok(Found::Removed),
+        Ok(_) if is_broken => Ok(Found::BrokenLink),
+        Ok(_) => Err(error),
+    }
 }
 
 /// Whether a folder has or may have entries. A folder that this account may not read may have some;

@@ -25,5 +25,5 @@ mod write;
 pub use crate::messages::StoreFailed;
 pub use entry::{Entry, Listing, Stray, StrayKind};
 pub use open::{Access, Store};
-pub use parquet_object::ParquetObject;
+pub(crate) use parquet_object::ParquetObject;
 pub use write::Creation;

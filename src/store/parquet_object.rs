@@ -13,15 +13,15 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 /// Byte ranges of one Parquet object, for the asynchronous reader.
-pub struct ParquetObject {
+pub(crate) struct ParquetObject {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
     pub(super) size_bytes: u64,
 }
 
 impl ParquetObject {
-    /// A damaged footer may ask for bytes beyond the end, or for none. This error is one of the file,
-    /// not of the store.
+    /// A damaged footer may ask for bytes beyond the end, or for none. This error is one of the
+    /// file, not of the store.
     fn check(&self, range: &Range<u64>) -> Result<(), ParquetError> {
         if range.start < range.end && range.end <= self.size_bytes {
             return Ok(());

@@ -37,7 +37,11 @@ impl Store {
     }
 
     /// Parts of an object, or `None` where there is none.
-    pub fn read_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>> {
+    pub(crate) fn read_ranges(
+        &self,
+        path: &str,
+        ranges: &[Range<u64>],
+    ) -> Result<Option<Vec<Bytes>>> {
         let full = self.path("read", path)?;
         match self.wait(self.inner.get_ranges(&full, ranges)) {
             Ok(parts) => Ok(Some(parts)),

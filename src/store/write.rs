@@ -29,8 +29,8 @@ impl Store {
         put.map(drop).map_err(|e| self.failed("write", path, &e))
     }
 
-    /// Writes an empty object into a folder that exists. On a disk the file gets its name at once: a
-    /// killed process leaves no file of another name behind.
+    /// Writes an empty object into a folder that exists. On a disk the file gets its name at once:
+    /// a killed process leaves no file of another name behind.
     pub fn write_empty(&self, path: &str) -> Result<()> {
         let Some(root) = &self.local_root else {
             return self.write(path, Bytes::new());
@@ -96,8 +96,8 @@ impl Store {
         is_link_refused(refused, &ordinary)
     }
 
-    /// Moves an object within the store, and replaces an object at `to`. Readers of `to` see the old
-    /// object or the new one. `false`: there is no object at `from`.
+    /// Moves an object within the store, and replaces an object at `to`. Readers of `to` see the
+    /// old object or the new one. `false`: there is no object at `from`.
     pub fn rename(&self, from: &str, to: &str) -> Result<bool> {
         let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
         match self.wait(self.inner.rename(&full_from, &full_to)) {

@@ -18,8 +18,9 @@ const LEAST_FILE_BYTES: u64 = 12;
 /// takes several times as much.
 const MOST_FOOTER_BYTES: usize = 64 << 20;
 
-/// Rows that one byte of a file may stand for. Every row has a key or a user of its own, which takes
-/// a byte or more in every encoding. A footer that claims endless rows would be read endlessly.
+/// Rows that one byte of a file may stand for. Every row has a key or a user of its own, which
+/// takes a byte or more in every encoding. A footer that claims endless rows would be read
+/// endlessly.
 const ROWS_PER_BYTE: u64 = 128;
 
 /// Reads the footer of a file. An embedded Arrow schema is ignored: only the Parquet types count,

@@ -103,8 +103,8 @@ impl PageReader for CheckedPages {
     }
 }
 
-/// Checks the headers of a chunk's pages. Returns the bytes that its dictionary and its largest data
-/// page take in memory.
+/// Checks the headers of a chunk's pages. Returns the bytes that its dictionary and its largest
+/// data page take in memory.
 pub(super) fn check_headers(
     group: &RowGroupMetaData,
     chunk: &ColumnChunkMetaData,
@@ -225,8 +225,8 @@ const JULIAN_DAYS: RangeInclusive<u32> = 1_721_426..=5_373_484;
 const INT96_BYTES: usize = 12;
 
 /// Whether all INT96 values of a page are of days that every reader can hold, where they are stored
-/// plainly (dictionaries too). The decoder computes modulo 2^64, so a wrong value looks like a right
-/// one after decoding.
+/// plainly (dictionaries too). The decoder computes modulo 2^64, so a wrong value looks like a
+/// right one after decoding.
 fn has_civil_days(page: &Page, has_nulls: bool) -> bool {
     if !matches!(page.encoding(), Encoding::PLAIN) && !page.is_dictionary_page() {
         return true;
@@ -270,8 +270,8 @@ fn without_levels(page: &Page, has_nulls: bool) -> Option<&[u8]> {
     }
 }
 
-/// Skips a list of whole numbers in `DELTA_BINARY_PACKED`, whose varints are those of Thrift; `None`
-/// where there are more than `most` or the bytes end too early.
+/// Skips a list of whole numbers in `DELTA_BINARY_PACKED`, whose varints are those of Thrift;
+/// `None` where there are more than `most` or the bytes end too early.
 ///
 /// Source: <https://github.com/apache/parquet-format/blob/master/Encodings.md>
 fn skip_deltas(bytes: &mut Compact<'_>, most: u64) -> Option<()> {

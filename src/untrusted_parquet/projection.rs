@@ -43,14 +43,15 @@ pub(crate) fn as_plain_text(found: &TypePtr) -> TypePtr {
 
 /// The Arrow type that a column is decoded to; an error where its annotation is not known.
 pub(crate) fn arrow_type(column: &TypePtr) -> Result<DataType, FileError> {
-    let data_type = || {
-        let schema = parquet_to_arrow_schema(&schema_of(vec![column.clone()])?, None)?;
-        let field = schema.fields().first();
-        field
-            .map(|field| field.data_type().clone())
-            .ok_or_else(|| damaged("a column without a type"))
-    };
-    isolated(data_type).map_err(|error| FileError::damaged(&error))
+    isolated(|| decoded_type(column)).map_err(|error| FileError::damaged(&error))
+}
+
+fn decoded_type(column: &TypePtr) -> Result<DataType, ParquetError> {
+    let schema = parquet_to_arrow_schema(&schema_of(vec![column.clone()])?, None)?;
+    let field = schema.fields().first();
+    field
+        .map(|field| field.data_type().clone())
+        .ok_or_else(|| damaged("a column without a type"))
 }
 
 /// The metadata as if the file had these columns only, in this order.

@@ -51,14 +51,9 @@ impl RowGroupReader {
         chunks: Vec<Bytes>,
         batch_rows: usize,
     ) -> Result<RowGroupReader, FileError> {
-        let open = || {
-            let schema = metadata.file_metadata().schema_descr();
-            let levels = parquet_to_arrow_field_levels(schema, ProjectionMask::all(), Some(types))?;
-            let group = CheckedRowGroup::new(metadata, group, chunks)?;
-            ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, batch_rows, None)
-        };
+        let rows = isolated(|| decoder(metadata, types, group, chunks, batch_rows));
         Ok(RowGroupReader {
-            rows: isolated(open).map_err(|error| FileError::damaged(&error))?,
+            rows: rows.map_err(|error| FileError::damaged(&error))?,
             claimed_rows: metadata.row_group(group).num_rows() as u64,
             decoded_rows: 0,
         })
@@ -69,11 +64,8 @@ impl RowGroupReader {
     /// # Errors
     /// `Damaged` too when the row group ends after another number of rows than its footer says.
     pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, FileError> {
-        let decode = || {
-            let decoded = self.rows.next().transpose();
-            decoded.map_err(|error| damaged(error.to_string()))
-        };
-        match isolated(decode).map_err(|error| FileError::damaged(&error))? {
+        let decoded = isolated(|| decode(&mut self.rows));
+        match decoded.map_err(|error| FileError::damaged(&error))? {
             Some(batch) => {
                 self.decoded_rows += batch.num_rows() as u64;
                 Ok(Some(batch))
@@ -85,6 +77,24 @@ impl RowGroupReader {
             ))),
         }
     }
+}
+
+fn decoder(
+    metadata: &ParquetMetaData,
+    types: &Fields,
+    group: usize,
+    chunks: Vec<Bytes>,
+    batch_rows: usize,
+) -> Result<ParquetRecordBatchReader, ParquetError> {
+    let schema = metadata.file_metadata().schema_descr();
+    let levels = parquet_to_arrow_field_levels(schema, ProjectionMask::all(), Some(types))?;
+    let group = CheckedRowGroup::new(metadata, group, chunks)?;
+    ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, batch_rows, None)
+}
+
+fn decode(rows: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>, ParquetError> {
+    let decoded = rows.next().transpose();
+    decoded.map_err(|error| damaged(error.to_string()))
 }
 
 /// A row group whose page headers are checked.

@@ -338,26 +338,16 @@ impl<'a> Compact<'a> {
                 self.take(length).map(drop)
             }
             9 | 10 => {
-                let byte = self.byte()?;
-                let count = if byte >> 4 == 15 {
-                    self.varint()?
-                } else {
-                    u64::from(byte >> 4)
+                let of = match shape {
+                    Some(List(of)) => Some(*of),
+                    _ => None,
                 };
-                let of = if let Some(List(of)) = shape {
-                    Some(*of)
-                } else {
-                    None
-                };
-                // `value` refuses flags: the format has no list of them.
-                (0..count)
-                    .try_for_each(|_| self.value(byte & 15, of, (INNER, INNER), depth + 1, found))
+                self.list(of, depth, found)
             }
             12 => {
-                let fields = if let Some(Struct(fields)) = shape {
-                    *fields
-                } else {
-                    &[]
+                let fields = match shape {
+                    Some(Struct(fields)) => *fields,
+                    _ => &[],
                 };
                 found(at.0, at.1, 0);
                 let parent = if depth == 0 { at.1 } else { INNER };
@@ -365,6 +355,18 @@ impl<'a> Compact<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Skips a list or a set of values of the shape `of`; `None`: of an unknown one.
+    fn list(&mut self, of: Option<&Shape>, depth: u8, found: Found<'_>) -> Option<()> {
+        let byte = self.byte()?;
+        let (short_count, kind) = (byte >> 4, byte & 15);
+        let count = match short_count {
+            15 => self.varint()?,
+            count => u64::from(count),
+        };
+        // `value` refuses flags: the format has no list of them.
+        (0..count).try_for_each(|_| self.value(kind, of, (INNER, INNER), depth + 1, found))
     }
 
     fn byte(&mut self) -> Option<u8> {
