@@ -40,7 +40,7 @@ use open_export::OpenExport;
 use quarantine::Accounting;
 use read_rows::{read_large, read_snapshot};
 use row_filter::{FilterReport, RowFilter};
-pub use row_sink::{RowSink, RowWriter, Unused};
+pub use row_sink::{OpenSink, RowSink, RowWriter, Unused};
 use set_aside::SetAside;
 use snapshots::{SnapshotRows, Snapshots};
 
@@ -111,7 +111,9 @@ pub fn read_day(
         let civil = CivilDay::new(exports.day, config.time_zone);
         let filter = RowFilter::new(export, &civil, config.quarantine);
         let outcome = match export.dataset.id {
-            DatasetId::Stream(_) => read_large(store, export, filter, resources, sink),
+            DatasetId::Stream(id) => {
+                read_large(store, export, filter, resources, sink.begin(id, export))
+            }
             DatasetId::Snapshot(id) => {
                 let into = SnapshotRows {
                     id,

@@ -7,7 +7,7 @@ use super::defect::ReadError;
 use super::open_export::{OpenExport, RowGroupPlace};
 use super::repeats::{KeyWriter, Keys, Repeats};
 use super::row_filter::{FilterReport, RowFilter};
-use super::row_sink::{RowSink, RowWriter};
+use super::row_sink::{OpenSink, RowWriter};
 use super::snapshots::SnapshotRows;
 use super::stream::{self, Worker};
 use crate::resources::Resources;
@@ -62,9 +62,8 @@ pub(super) fn read_large(
     export: &OpenExport,
     filter: RowFilter,
     resources: &Resources,
-    sink: &mut dyn RowSink,
+    sink: Box<dyn OpenSink + '_>,
 ) -> Result<FilterReport, ReadError> {
-    sink.begin(export)?;
     let keys = Keys::new(export, resources);
     let mut report = filter.report.clone();
     let worker = || LargeWorker {

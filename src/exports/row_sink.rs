@@ -4,21 +4,25 @@ use anyhow::Result;
 
 use super::batch::Batch;
 use super::open_export::OpenExport;
+use crate::contracts::StreamId;
 
 /// Takes the used rows of the two large datasets, one dataset after the other.
 pub trait RowSink {
     /// Gets ready for the rows of a dataset.
-    fn begin(&mut self, export: &OpenExport) -> Result<()>;
+    fn begin<'a>(&'a mut self, id: StreamId, export: &OpenExport) -> Box<dyn OpenSink + 'a>;
+}
 
+/// A [`RowSink`] while the rows of one dataset come.
+pub trait OpenSink {
     /// A writer for one of the threads that read.
     fn writer(&self) -> Box<dyn RowWriter + '_>;
 
     /// Called once every row of the dataset is written. `repeated`: sorted positions of rows that
     /// were written but repeat a key. They are not used.
-    fn end(&mut self, repeated: &[u64]) -> Result<()>;
+    fn end(self: Box<Self>, repeated: &[u64]) -> Result<()>;
 }
 
-/// One thread's writer to a [`RowSink`].
+/// One thread's writer to a [`OpenSink`].
 pub trait RowWriter: Send {
     fn write(&mut self, batch: &Batch) -> Result<()>;
 
@@ -33,13 +37,16 @@ pub trait RowWriter: Send {
 pub struct Unused;
 
 impl RowSink for Unused {
-    fn begin(&mut self, _export: &OpenExport) -> Result<()> {
-        Ok(())
+    fn begin<'a>(&'a mut self, _id: StreamId, _export: &OpenExport) -> Box<dyn OpenSink + 'a> {
+        Box::new(Unused)
     }
+}
+
+impl OpenSink for Unused {
     fn writer(&self) -> Box<dyn RowWriter + '_> {
         Box::new(Unused)
     }
-    fn end(&mut self, _repeated: &[u64]) -> Result<()> {
+    fn end(self: Box<Self>, _repeated: &[u64]) -> Result<()> {
         Ok(())
     }
 }

@@ -1,5 +1,4 @@
-//! Stage 4: one pass over each of the two large exports, and the seven daily tables that come of
-//! it.
+//! Stage 4: one pass over each of the two large exports, and seven daily tables from it.
 //!
 //! `orders` and `traffic` take the used rows from several threads, split them by shop (`shuffle`)
 //! and add each shop up with its channels, products, SKUs, contents and sub-campaigns; a file for
@@ -18,50 +17,40 @@ mod sub_campaign_daily;
 pub mod tally;
 mod traffic;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use polars::prelude::DataFrame;
 
-use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC};
 use crate::contracts::sums::SumTooLarge;
 use crate::contracts::tables;
-use crate::contracts::{RollupId, Table};
+use crate::contracts::{RollupId, StreamId, Table};
 use crate::days::calendar::CivilDay;
 use crate::exports::open_export::OpenExport;
 use crate::exports::snapshots::Snapshots;
-use crate::exports::{RowSink, RowWriter};
+use crate::exports::{OpenSink, RowSink, RowWriter};
 use crate::resources::Resources;
 use orders::{OrderSums, Orders};
 use tally::Tally;
 use traffic::{Traffic, TrafficSums};
 
-/// What the used rows of a day add up to.
+/// The sums over the used rows of a day.
 pub struct Sums {
     orders: OrderSums,
     traffic: TrafficSums,
     pub tally: Tally,
 }
 
-/// The two large datasets on their way to [`Sums`]; each is added up when its last row is there.
+/// The two large datasets while they are read; each is added up after its last row.
 pub struct Rows {
     resources: Resources,
-    reading: Option<Begun>,
     orders: Option<OrderSums>,
     traffic: Option<TrafficSums>,
     tally: Tally,
 }
 
-/// The dataset whose rows come in.
-enum Begun {
-    Orders(Orders),
-    Traffic(Traffic),
-}
-
 impl Rows {
     pub fn new(resources: &Resources) -> Rows {
-        let resources = resources.clone();
         Rows {
-            resources,
-            reading: None,
+            resources: resources.clone(),
             orders: None,
             traffic: None,
             tally: Tally::default(),
@@ -79,50 +68,61 @@ impl Rows {
 }
 
 impl RowSink for Rows {
-    fn begin(&mut self, export: &OpenExport) -> Result<()> {
-        self.reading = Some(match export.dataset.name {
-            name if name == ORDER_LINES.name => Begun::Orders(Orders::new(export, &self.resources)),
-            name if name == PRODUCT_TRAFFIC.name => {
-                Begun::Traffic(Traffic::new(export, &self.resources))
-            }
-            other => unreachable!("{other} is not streamed"),
-        });
-        Ok(())
-    }
-
-    fn writer(&self) -> Box<dyn RowWriter + '_> {
-        match self
-            .reading
-            .as_ref()
-            .expect("a dataset is begun before its rows come")
-        {
-            Begun::Orders(orders) => Box::new(orders.writer()),
-            Begun::Traffic(traffic) => Box::new(traffic.writer()),
+    fn begin<'a>(&'a mut self, id: StreamId, export: &OpenExport) -> Box<dyn OpenSink + 'a> {
+        match id {
+            StreamId::OrderLines => Box::new(OrderLines {
+                orders: Orders::new(export, &self.resources),
+                into: self,
+            }),
+            StreamId::ProductTraffic => Box::new(ProductTraffic {
+                traffic: Traffic::new(export, &self.resources),
+                into: self,
+            }),
         }
     }
+}
 
-    fn end(&mut self, repeated: &[u64]) -> Result<()> {
-        let tally = match self.reading.take().context("a dataset ends once")? {
-            Begun::Orders(orders) => {
-                let (sums, tally) = orders.sum(repeated, &self.resources)?;
-                self.orders = Some(sums);
-                tally
-            }
-            Begun::Traffic(traffic) => {
-                let (sums, tally) = traffic.sum()?;
-                self.traffic = Some(sums);
-                tally
-            }
-        };
-        self.tally.merge(&tally);
+/// `order_lines` while its rows come.
+struct OrderLines<'a> {
+    orders: Orders,
+    into: &'a mut Rows,
+}
+
+impl OpenSink for OrderLines<'_> {
+    fn writer(&self) -> Box<dyn RowWriter + '_> {
+        Box::new(self.orders.writer())
+    }
+
+    fn end(self: Box<Self>, repeated: &[u64]) -> Result<()> {
+        let (sums, tally) = self.orders.sum(repeated, &self.into.resources)?;
+        self.into.orders = Some(sums);
+        self.into.tally.merge(&tally);
+        Ok(())
+    }
+}
+
+/// `product_traffic` while its rows come. It has no key, so no row is repeated.
+struct ProductTraffic<'a> {
+    traffic: Traffic,
+    into: &'a mut Rows,
+}
+
+impl OpenSink for ProductTraffic<'_> {
+    fn writer(&self) -> Box<dyn RowWriter + '_> {
+        Box::new(self.traffic.writer())
+    }
+
+    fn end(self: Box<Self>, _repeated: &[u64]) -> Result<()> {
+        let (sums, tally) = self.traffic.sum()?;
+        self.into.traffic = Some(sums);
+        self.into.tally.merge(&tally);
         Ok(())
     }
 }
 
 /// Every daily table whose exports are there, conformed to its contract and reconciled with the
-/// used rows; `finish` makes of each what is kept, so that only those that are being laid out are
-/// in memory as they are computed. A table with a sum that does not fit is an inner error: the
-/// others do not depend on it.
+/// used rows. `finish` turns each into its kept form, so that few tables are in memory uncompressed.
+/// A table with a sum that does not fit is an inner error: the others do not depend on it.
 pub fn daily_tables<T: Send>(
     sums: &Sums,
     snapshots: &Snapshots,

@@ -232,7 +232,8 @@ impl Orders {
         let (mut contents, mut sub_campaigns) = (Vec::new(), Vec::new());
         for adder in adders {
             let done = adder.done;
-            tally.leave_out(&done.left_out);
+            let out = done.left_out;
+            tally.leave_out(out.gmv, out.sku_orders, out.items_sold);
             shops.push(done.shops);
             channels.push(done.channels.into_iter().map(named).collect());
             products.push(done.products);

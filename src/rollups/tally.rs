@@ -4,7 +4,6 @@
 use anyhow::{Result, ensure};
 use polars::prelude::DataFrame;
 
-use super::orders::Sales;
 use crate::contracts::{DatasetId, StreamId, Table, Total};
 use crate::exports::batch::Batch;
 
@@ -45,11 +44,11 @@ impl Tally {
         self.product_clicks += other.product_clicks;
     }
 
-    /// Takes back lines that were added before it was known that they repeat a key.
-    pub fn leave_out(&mut self, lines: &Sales) {
-        self.gmv -= lines.gmv;
-        self.sku_orders -= i128::from(lines.sku_orders);
-        self.items_sold -= i128::from(lines.items_sold);
+    /// Takes back lines that were added before it was known that they repeat a key; `gmv` in cents.
+    pub fn leave_out(&mut self, gmv: i128, sku_orders: i64, items_sold: i64) {
+        self.gmv -= gmv;
+        self.sku_orders -= i128::from(sku_orders);
+        self.items_sold -= i128::from(items_sold);
     }
 
     /// # Errors

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use campaign_etl::contracts::fingerprint::add_table;
 use campaign_etl::contracts::{Table, tables};
-use campaign_etl::days::calendar::days;
 use campaign_etl::fingerprint::Fingerprint;
+use chrono::NaiveDate;
 
 use crate::world::{etl, read_table};
 
@@ -66,9 +66,9 @@ fn contract(table: &Table) -> String {
 /// The cells of all days that the run published.
 fn values(table: &Table, results: &Path) -> String {
     let mut fingerprint = Fingerprint::new(table.name);
-    let (first, last) = ("2026-03-07".parse().unwrap(), "2026-03-14".parse().unwrap());
+    let first: NaiveDate = "2026-03-07".parse().unwrap();
     let mut rows_read = 0;
-    for day in days(first, last) {
+    for day in first.iter_days().take(8) {
         for row in read_table(results, table.name, day).unwrap_or_default() {
             rows_read += 1;
             for cell in row {
