@@ -5,6 +5,8 @@
 //! as `generate` writes them (shop by shop) and in any order. Rows for each second are what to
 //! compare; both use all cores.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

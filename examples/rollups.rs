@@ -4,6 +4,8 @@
 //! `rollups --exports DIR --day D --out DIR [--threads N] [--memory-limit SIZE] [--spill-folder
 //! DIR]`
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,7 +4,10 @@
 use anyhow::Result;
 use polars::prelude::*;
 
-pub fn ints<V: Into<Option<i64>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+pub(crate) fn ints<V: Into<Option<i64>>>(
+    name: &str,
+    values: impl IntoIterator<Item = V>,
+) -> Column {
     values
         .into_iter()
         .map(Into::into)
@@ -14,7 +17,10 @@ pub fn ints<V: Into<Option<i64>>>(name: &str, values: impl IntoIterator<Item = V
 }
 
 /// Whole cents.
-pub fn money<V: Into<Option<i128>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+pub(crate) fn money<V: Into<Option<i128>>>(
+    name: &str,
+    values: impl IntoIterator<Item = V>,
+) -> Column {
     values
         .into_iter()
         .map(Into::into)
@@ -23,7 +29,10 @@ pub fn money<V: Into<Option<i128>>>(name: &str, values: impl IntoIterator<Item =
         .into_column()
 }
 
-pub fn doubles<V: Into<Option<f64>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+pub(crate) fn doubles<V: Into<Option<f64>>>(
+    name: &str,
+    values: impl IntoIterator<Item = V>,
+) -> Column {
     values
         .into_iter()
         .map(Into::into)
@@ -32,7 +41,7 @@ pub fn doubles<V: Into<Option<f64>>>(name: &str, values: impl IntoIterator<Item 
         .into_column()
 }
 
-pub fn texts<'a, V: Into<Option<&'a str>>>(
+pub(crate) fn texts<'a, V: Into<Option<&'a str>>>(
     name: &str,
     values: impl IntoIterator<Item = V>,
 ) -> Column {
@@ -44,7 +53,10 @@ pub fn texts<'a, V: Into<Option<&'a str>>>(
         .into_column()
 }
 
-pub fn flags<V: Into<Option<bool>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+pub(crate) fn flags<V: Into<Option<bool>>>(
+    name: &str,
+    values: impl IntoIterator<Item = V>,
+) -> Column {
     values
         .into_iter()
         .map(Into::into)
@@ -54,7 +66,10 @@ pub fn flags<V: Into<Option<bool>>>(name: &str, values: impl IntoIterator<Item =
 }
 
 /// Days since 1970-01-01.
-pub fn days<V: Into<Option<i32>>>(name: &str, values: impl IntoIterator<Item = V>) -> Column {
+pub(crate) fn days<V: Into<Option<i32>>>(
+    name: &str,
+    values: impl IntoIterator<Item = V>,
+) -> Column {
     values
         .into_iter()
         .map(Into::into)
@@ -64,7 +79,9 @@ pub fn days<V: Into<Option<i32>>>(name: &str, values: impl IntoIterator<Item = V
 }
 
 /// The whole numbers of a column of counts or of money.
-pub fn whole_numbers(column: &Column) -> Result<Box<dyn Iterator<Item = Option<i128>> + '_>> {
+pub(crate) fn whole_numbers(
+    column: &Column,
+) -> Result<Box<dyn Iterator<Item = Option<i128>> + '_>> {
     Ok(match column.dtype() {
         DataType::Int128 => Box::new(column.i128()?.iter()),
         _ => Box::new(column.i64()?.iter().map(|count| count.map(i128::from))),
@@ -72,7 +89,7 @@ pub fn whole_numbers(column: &Column) -> Result<Box<dyn Iterator<Item = Option<i
 }
 
 /// For each row of sorted rows, whether the columns hold what they hold in the row before.
-pub fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> {
+pub(crate) fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> {
     if rows.height() == 0 {
         return Ok(vec![]);
     }
@@ -91,7 +108,7 @@ pub fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> 
 }
 
 /// Whether every row comes after the one before it, by columns that are never null.
-pub fn ascends(rows: &DataFrame, columns: &[&str]) -> Result<bool> {
+pub(crate) fn ascends(rows: &DataFrame, columns: &[&str]) -> Result<bool> {
     if rows.height() < 2 {
         return Ok(true);
     }

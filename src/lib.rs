@@ -1,9 +1,9 @@
 //! campaign-etl: finalized exports of a marketplace in, the Campaign Dashboard's tables out.
 //!
 //! ```text
-//!   exports/<dataset>/dt=D/*.parquet                 contracts  (1) what every column is
+//!   exports/<dataset>/dt=D/*.parquet                 contracts  (1) every column of every table
 //!         |
-//!       days        (2) is the day final? which day does the benchmark use?
+//!       days        (2) is the day final?
 //!         |
 //!       exports     (3) open, check, quarantine; all threads decode
 //!         |
@@ -13,38 +13,56 @@
 //!         |
 //!       publish     (6) one writer: stage, verify, commit, move into place
 //!         |
-//!       record      (7) the manifest; status and reports
-//!         |
-//!   results/<table>/dt=D/part-0.parquet
+//!   results/<table>/dt=D/part-0.parquet              catalog    what lies under the results
 //! ```
+//!
+//! `pipeline` walks over days and hands each to these stages; `plan` decides; `report` tells.
+//! A module uses the modules below it, never those above.
+
+pub mod cli;
+
+pub mod commands;
+
+pub mod pipeline;
+
+pub mod report;
+
+mod plan;
+
+pub mod publish;
+
+pub mod windows;
+
+pub mod rollups;
+
+pub mod catalog;
+
+pub mod exports;
+
+pub mod days;
+
+mod shuffle;
+
+mod untrusted_parquet;
+
+pub mod store;
+
+pub mod config;
+
+pub mod contracts;
+
+pub mod generate;
 
 pub mod bug;
-pub mod catalog;
-pub mod cli;
-pub mod columns;
-pub mod commands;
-pub mod config;
-pub mod contracts;
-pub mod days;
+mod columns;
 pub mod environment;
-pub mod exports;
 pub mod fingerprint;
-pub mod generate;
 pub mod messages;
-pub mod metrics;
-pub mod pipeline;
-pub mod plan;
+mod metrics;
 pub mod progress;
-pub mod publish;
 pub mod redact;
-pub mod report;
 pub mod resources;
-pub mod rollups;
-pub mod shuffle;
 pub mod stop;
-pub mod store;
 #[cfg(test)]
 mod testing;
 mod threads;
-mod untrusted_parquet;
-pub mod windows;

@@ -45,7 +45,10 @@ fn take_environment() -> Vec<(String, String)> {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(environment::is_foreign) {
             // SAFETY: no other thread exists yet.
-            unsafe { std::env::remove_var(name) };
+            #[allow(unsafe_code)]
+            unsafe {
+                std::env::remove_var(name)
+            };
         }
     }
     let text = |(name, value): (OsString, OsString)| {
@@ -84,7 +87,10 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
     // everybody.
     for pool in ["POLARS_MAX_THREADS", "RAYON_NUM_THREADS"] {
         // SAFETY: no other thread exists yet.
-        unsafe { std::env::set_var(pool, threads.to_string()) };
+        #[allow(unsafe_code)]
+        unsafe {
+            std::env::set_var(pool, threads.to_string())
+        };
     }
     // Reads of local files are blocking calls, of which the runtime would run up to 512 at once.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();

@@ -14,7 +14,7 @@ use crate::columns;
 /// Both are exact whole numbers. Money over money is cents over cents; for money over a count see
 /// [`Ratio::money_per`].
 #[derive(Clone, Copy, Debug)]
-pub struct Ratio {
+pub(crate) struct Ratio {
     name: &'static str,
     numerator: Term,
     denominator: Term,
@@ -23,21 +23,21 @@ pub struct Ratio {
 /// A column, and the whole number that its values are multiplied by.
 type Term = (&'static str, i128);
 
-pub const CTR: Ratio = Ratio::new("ctr", "product_clicks", "product_impressions");
-pub const CTOR: Ratio = Ratio::new("ctor", "sku_orders", "product_clicks");
-pub const AVG_ORDER_VALUE: Ratio = Ratio::money_per("avg_order_value", "gmv", "orders");
+pub(crate) const CTR: Ratio = Ratio::new("ctr", "product_clicks", "product_impressions");
+pub(crate) const CTOR: Ratio = Ratio::new("ctor", "sku_orders", "product_clicks");
+pub(crate) const AVG_ORDER_VALUE: Ratio = Ratio::money_per("avg_order_value", "gmv", "orders");
 /// Of the daily counts, or of their sums over a period.
-pub const ADD_TO_CART_RATE: Ratio = Ratio::new(
+pub(crate) const ADD_TO_CART_RATE: Ratio = Ratio::new(
     "add_to_cart_rate",
     "unique_cart_adders",
     "unique_page_viewers",
 );
-pub const AD_ROI: Ratio = Ratio::new("ad_roi", "ad_gross_revenue", "ad_spend");
+pub(crate) const AD_ROI: Ratio = Ratio::new("ad_roi", "ad_gross_revenue", "ad_spend");
 /// Money per 1000 views: cents * 1000 / (views * 100), in one division.
-pub const GPM: Ratio = Ratio::scaled("gpm", ("gmv", 10), ("views", 1));
+pub(crate) const GPM: Ratio = Ratio::scaled("gpm", ("gmv", 10), ("views", 1));
 
 impl Ratio {
-    pub const fn new(
+    pub(crate) const fn new(
         name: &'static str,
         numerator: &'static str,
         denominator: &'static str,
@@ -46,11 +46,15 @@ impl Ratio {
     }
 
     /// Money in units of the currency per one of a count.
-    pub const fn money_per(name: &'static str, cents: &'static str, count: &'static str) -> Ratio {
+    pub(crate) const fn money_per(
+        name: &'static str,
+        cents: &'static str,
+        count: &'static str,
+    ) -> Ratio {
         Ratio::scaled(name, (cents, 1), (count, 100))
     }
 
-    pub const fn scaled(name: &'static str, numerator: Term, denominator: Term) -> Ratio {
+    pub(crate) const fn scaled(name: &'static str, numerator: Term, denominator: Term) -> Ratio {
         Ratio {
             name,
             numerator,
@@ -75,7 +79,7 @@ fn doubles_of(
 }
 
 /// Adds ratios of columns of the rows.
-pub fn with_ratios(mut rows: DataFrame, ratios: &[Ratio]) -> Result<DataFrame> {
+pub(crate) fn with_ratios(mut rows: DataFrame, ratios: &[Ratio]) -> Result<DataFrame> {
     for ratio in ratios {
         rows.with_column(ratio.column(&rows)?)?;
     }
@@ -83,7 +87,7 @@ pub fn with_ratios(mut rows: DataFrame, ratios: &[Ratio]) -> Result<DataFrame> {
 }
 
 /// Adds `impression_share`: the row's share of the product impressions of its shop's rows.
-pub fn with_impression_share(mut rows: DataFrame) -> Result<DataFrame> {
+pub(crate) fn with_impression_share(mut rows: DataFrame) -> Result<DataFrame> {
     const OF_SHOP: &str = "impressions_of_shop";
     let shops = rows.column("shop_id")?.i64()?;
     let impressions = columns::whole_numbers(rows.column("product_impressions")?)?;
@@ -101,7 +105,7 @@ pub fn with_impression_share(mut rows: DataFrame) -> Result<DataFrame> {
 
 /// Adds `gmv_rank`: 1 = highest `gmv` within `group`; ties by smaller `id`. Sorts the rows by group
 /// and rank.
-pub fn with_gmv_rank(rows: DataFrame, group: &[&str], id: &str) -> Result<DataFrame> {
+pub(crate) fn with_gmv_rank(rows: DataFrame, group: &[&str], id: &str) -> Result<DataFrame> {
     let by: Vec<&str> = group.iter().copied().chain(["gmv", id]).collect();
     let descending: Vec<bool> = by.iter().map(|name| *name == "gmv").collect();
     let mut rows = rows.sort(

@@ -104,7 +104,7 @@ impl<'a> Facts<'a> {
 }
 
 /// The decision about a day's own tables.
-pub enum Decision {
+pub(crate) enum Decision {
     /// Required exports are not final; sorted.
     Wait(Vec<&'static str>),
     /// An earlier run found these very exports blocked.
@@ -124,7 +124,7 @@ pub struct ReadyDay {
 }
 
 /// Decides about a day's own tables.
-pub fn decide(facts: &Facts, day: NaiveDate) -> Result<Decision> {
+pub(crate) fn decide(facts: &Facts, day: NaiveDate) -> Result<Decision> {
     let exports = match facts.readiness(day)? {
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => return Ok(Decision::Wait(missing)),
@@ -170,7 +170,7 @@ fn known_blocked<'m>(manifest: &'m Manifest, inputs: &str) -> Option<&'m Blocked
 }
 
 /// A verdict as this program gives it.
-pub fn blocked_by(
+pub(crate) fn blocked_by(
     inputs: String,
     exports: Vec<crate::catalog::manifest::Blocked>,
 ) -> BlockedExports {
@@ -182,7 +182,7 @@ pub fn blocked_by(
 }
 
 /// The decision about one window or benchmark table of a day.
-pub enum TableDecision {
+pub(crate) enum TableDecision {
     /// The published table, or its absence, is what would be computed now.
     Fresh { inputs: String },
     /// `inputs` is `None` where a table that it reads is only announced.
@@ -192,7 +192,7 @@ pub enum TableDecision {
 }
 
 /// A day as one of its tables finds it.
-pub struct TableFacts<'a> {
+pub(crate) struct TableFacts<'a> {
     pub exports: &'a DayExports,
     pub first_campaign_day: Option<NaiveDate>,
     /// With the tables of the day that are computed already.
@@ -205,7 +205,7 @@ pub struct TableFacts<'a> {
 }
 
 /// Compares the inputs of the published table with its inputs now.
-pub fn decide_table(table: &Table, facts: &TableFacts) -> Result<TableDecision> {
+pub(crate) fn decide_table(table: &Table, facts: &TableFacts) -> Result<TableDecision> {
     let day = facts.exports.day;
     let of_the_day = facts.exports.fingerprint(&names_behind(table));
     let span = (day, facts.first_campaign_day);
@@ -308,7 +308,7 @@ fn inputs_of(
 }
 
 /// The snapshots that a table reads, and those that decide which of their rows are in scope.
-pub fn snapshots_behind(table: &Table) -> Vec<SnapshotId> {
+pub(crate) fn snapshots_behind(table: &Table) -> Vec<SnapshotId> {
     let mut behind: Vec<SnapshotId> = table.snapshots.to_vec();
     for dataset in table.snapshots.iter().filter_map(|id| dataset(id.name())) {
         behind.extend(
@@ -354,7 +354,7 @@ fn settings(config: &Config) -> String {
 }
 
 /// Benchmarks of the day before for a day whose own exports cannot be used.
-pub struct StandIn {
+pub(crate) struct StandIn {
     pub benchmark: BenchmarkDay,
     /// Fingerprint of the inputs of each benchmark table; none where one is only announced.
     pub inputs: BTreeMap<&'static str, String>,
@@ -364,7 +364,7 @@ pub struct StandIn {
 
 /// Whether a day wants a stand-in. Benchmarks that the day made itself stay. A new stand-in is only
 /// for a day that was asked for; a published one is kept fresh on the way.
-pub fn wants_stand_in(manifest: Option<&Manifest>, is_report_day: bool) -> bool {
+pub(crate) fn wants_stand_in(manifest: Option<&Manifest>, is_report_day: bool) -> bool {
     match manifest.and_then(|m| m.benchmark.as_ref()) {
         Some(published) => published.fallback_reason.is_some(),
         None => is_report_day,
@@ -374,7 +374,7 @@ pub fn wants_stand_in(manifest: Option<&Manifest>, is_report_day: bool) -> bool 
 /// The stand-in of a day that wants one, from `before`, the day before, which is final and not
 /// blocked. `None` where a table that the benchmarks read is not published: its exports changed
 /// while they were read, or a sum does not fit.
-pub fn resolve_stand_in(
+pub(crate) fn resolve_stand_in(
     facts: &Facts,
     day: NaiveDate,
     before: NaiveDate,

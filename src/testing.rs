@@ -22,7 +22,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub fn new(location: &str) -> Memory {
+    pub(crate) fn new(location: &str) -> Memory {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_time()
@@ -36,31 +36,31 @@ impl Memory {
     }
 
     /// The paths of all objects, sorted.
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         let entries = self.store.list_all("").unwrap().into_iter();
         entries.map(|entry| entry.name).collect()
     }
 
-    pub fn put(&self, path: &str, text: &str) {
+    pub(crate) fn put(&self, path: &str, text: &str) {
         self.store
             .write(path, Bytes::from(text.to_owned()))
             .unwrap();
     }
 
     /// Marks an export of every dataset as final, without rows.
-    pub fn export(&self, day: NaiveDate) {
+    pub(crate) fn export(&self, day: NaiveDate) {
         for dataset in DATASETS {
             self.put(&format!("{}/_SUCCESS", dataset.partition(day)), "");
         }
     }
 
-    pub fn put_manifest(&self, manifest: &Manifest) {
+    pub(crate) fn put_manifest(&self, manifest: &Manifest) {
         let path = manifest_path(manifest.day, manifest.commit_number);
         self.put(&path, &serde_json::to_string(manifest).unwrap());
     }
 
     /// Publishes a table of the manifest's day with `text` as its file.
-    pub fn publish(&self, manifest: &mut Manifest, table: &Table, text: &str, inputs: &str) {
+    pub(crate) fn publish(&self, manifest: &mut Manifest, table: &Table, text: &str, inputs: &str) {
         self.put(&part_path(table, manifest.day), text);
         self.put(&success_path(table, manifest.day), "");
         let published = PublishedTable {

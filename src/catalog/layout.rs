@@ -14,58 +14,58 @@ use chrono::NaiveDate;
 use crate::contracts::{Dataset, PART_FILE, SUCCESS_FILE, Table};
 
 /// The folder of manifests and of the commit log.
-pub const RUNS: &str = "_runs";
+pub(crate) const RUNS: &str = "_runs";
 /// The folder of commit records.
-pub const COMMIT_LOG: &str = "_runs/commit_log";
+pub(crate) const COMMIT_LOG: &str = "_runs/commit_log";
 /// The folder of lease files.
-pub const LOCKS: &str = "_locks";
+pub(crate) const LOCKS: &str = "_locks";
 /// The folder of files that nobody sees yet.
-pub const STAGING: &str = "_staging";
+pub(crate) const STAGING: &str = "_staging";
 /// The folder of quarantined rows.
-pub const QUARANTINE: &str = "_quarantine";
+pub(crate) const QUARANTINE: &str = "_quarantine";
 
 /// The published file of a table.
-pub fn part_path(table: &Table, day: NaiveDate) -> String {
+pub(crate) fn part_path(table: &Table, day: NaiveDate) -> String {
     format!("{}/{PART_FILE}", table.partition(day))
 }
 
 /// The mark beside the published file of a table.
-pub fn success_path(table: &Table, day: NaiveDate) -> String {
+pub(crate) fn success_path(table: &Table, day: NaiveDate) -> String {
     format!("{}/{SUCCESS_FILE}", table.partition(day))
 }
 
 /// The quarantined rows of a dataset.
-pub fn quarantine_path(dataset: &Dataset, day: NaiveDate) -> String {
+pub(crate) fn quarantine_path(dataset: &Dataset, day: NaiveDate) -> String {
     format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day))
 }
 
 /// The manifest of a commit.
-pub fn manifest_path(day: NaiveDate, commit_number: u64) -> String {
+pub(crate) fn manifest_path(day: NaiveDate, commit_number: u64) -> String {
     format!("{RUNS}/dt={day}/{}", numbered(commit_number))
 }
 
 /// A record of the commit log.
-pub fn record_path(number: u64) -> String {
+pub(crate) fn record_path(number: u64) -> String {
     format!("{COMMIT_LOG}/{}", numbered(number))
 }
 
 /// The file of a lease.
-pub fn lock_path(fencing_number: u64) -> String {
+pub(crate) fn lock_path(fencing_number: u64) -> String {
     format!("{LOCKS}/{}", numbered(fencing_number))
 }
 
 /// The staged files of a run.
-pub fn staging_of_run(run_id: &str) -> String {
+pub(crate) fn staging_of_run(run_id: &str) -> String {
     format!("{STAGING}/{run_id}")
 }
 
 /// The staged files of one commit.
-pub fn staging_of_day(run_id: &str, day: NaiveDate) -> String {
+pub(crate) fn staging_of_day(run_id: &str, day: NaiveDate) -> String {
     format!("{STAGING}/{run_id}/{day}")
 }
 
 /// The folder of a table's published file; `None` for a path that is not a table's.
-pub fn table_folder(path: &str) -> Option<&str> {
+pub(crate) fn table_folder(path: &str) -> Option<&str> {
     path.rsplit_once('/')
         .map(|(folder, _)| folder)
         .filter(|folder| !folder.starts_with('_'))
@@ -77,7 +77,7 @@ fn numbered(number: u64) -> String {
 }
 
 /// The number in the name of a record, lease or manifest.
-pub fn number_of(file_name: &str) -> Option<u64> {
+pub(crate) fn number_of(file_name: &str) -> Option<u64> {
     let digits = file_name.strip_suffix(".json")?;
     (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit()))
         .then(|| digits.parse().ok())
@@ -85,13 +85,13 @@ pub fn number_of(file_name: &str) -> Option<u64> {
 }
 
 /// The day and commit number of `dt=YYYY-MM-DD/<number>.json`, a path below [`RUNS`].
-pub fn manifest_of(path: &str) -> Option<(NaiveDate, u64)> {
+pub(crate) fn manifest_of(path: &str) -> Option<(NaiveDate, u64)> {
     let (folder, file) = path.split_once('/')?;
     Some((day_of(folder)?, number_of(file)?))
 }
 
 /// The day of a partition's folder, `dt=YYYY-MM-DD`.
-pub fn day_of(folder: &str) -> Option<NaiveDate> {
+pub(crate) fn day_of(folder: &str) -> Option<NaiveDate> {
     folder.strip_prefix("dt=")?.parse().ok()
 }
 

@@ -10,7 +10,7 @@ use super::table::{Span, Table};
 use super::tables;
 
 /// The whole page.
-pub fn page() -> String {
+pub(crate) fn page() -> String {
     let mut page = String::from(HEAD);
     page.push_str("\n## Results\n");
     tables::all().for_each(|table| page.push_str(&of_table(table)));

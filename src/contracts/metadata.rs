@@ -9,7 +9,7 @@ use super::table::Table;
 
 /// `campaign_etl.table`, `.version`, `.grain`, `.day` and `.columns`; nothing in it differs from
 /// run to run.
-pub fn key_values(table: &Table, day: NaiveDate) -> Vec<KeyValue> {
+pub(crate) fn key_values(table: &Table, day: NaiveDate) -> Vec<KeyValue> {
     let columns: serde_json::Map<_, _> = table
         .columns
         .iter()

@@ -4,7 +4,7 @@ use super::ids::{RollupId, TableId, WindowId};
 
 /// One metric: its name, which is its column of `shop_daily`, and of `shop_period` if it is there.
 #[derive(Debug)]
-pub struct Metric {
+pub(crate) struct Metric {
     pub name: &'static str,
     /// Of a daily distinct count: the column of `funnel_period` that is its mean over the days of a
     /// period.
@@ -16,7 +16,7 @@ pub struct Metric {
 
 impl Metric {
     /// Its column in a table of benchmark values; `None` where the table does not hold it.
-    pub fn column_of(&self, table: TableId) -> Option<&'static str> {
+    pub(crate) fn column_of(&self, table: TableId) -> Option<&'static str> {
         match table {
             TableId::Rollup(RollupId::ShopDaily) => Some(self.name),
             TableId::Window(WindowId::ShopPeriod) if self.daily_average.is_none() => {
@@ -29,7 +29,7 @@ impl Metric {
 }
 
 /// The columns of a table that hold values of metrics.
-pub fn metric_columns(table: TableId) -> impl Iterator<Item = &'static str> {
+pub(crate) fn metric_columns(table: TableId) -> impl Iterator<Item = &'static str> {
     METRICS
         .iter()
         .filter_map(move |metric| metric.column_of(table))
@@ -58,7 +58,7 @@ const fn distinct(name: &'static str, daily_average: &'static str) -> Metric {
 }
 
 /// The metrics in the order of SPEC.md section 5.
-pub static METRICS: [Metric; 21] = [
+pub(crate) static METRICS: [Metric; 21] = [
     metric("gmv"),
     metric("orders"),
     metric("sku_orders"),

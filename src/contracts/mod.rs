@@ -12,15 +12,15 @@
 
 pub mod arrow;
 pub mod column;
-pub mod conform;
+pub(crate) mod conform;
 pub mod dataset;
 pub mod datasets;
 pub mod fingerprint;
 pub mod ids;
-pub mod markdown;
-pub mod metadata;
-pub mod metrics;
-pub mod sums;
+pub(crate) mod markdown;
+pub(crate) mod metadata;
+pub(crate) mod metrics;
+pub(crate) mod sums;
 pub mod table;
 pub mod tables;
 

@@ -228,7 +228,7 @@ impl SetAside {
                 |of: &StringArray, row: usize| of.is_valid(row).then(|| of.value(row).to_owned());
             for row in 0..batch.num_rows() {
                 let reason = Reason::ALL
-                    .into_iter()
+                    .iter()
                     .find(|each| each.code() == reasons.value(row));
                 let column = text(columns, row)
                     .map(|name| self.dataset.columns[self.dataset.position(&name)].name);

@@ -15,7 +15,7 @@ const SPEND_CENTS_PER_ROW: f64 = 7.0;
 const LEAST_SPEND_CENTS: i64 = 5;
 
 /// Writes `ad_hours`: the primary accounts, and those that some shops have besides.
-pub fn write_ad_hours(
+pub(super) fn write_ad_hours(
     world: &World,
     market: &Market,
     day: &Day,

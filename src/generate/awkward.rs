@@ -21,13 +21,13 @@ use crate::contracts::datasets::{AD_HOURS, ORDER_LINES, PRODUCT_TRAFFIC};
 
 /// How one order line of a day is spoilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderLineFault {
+pub(super) enum OrderLineFault {
     RepeatedKey,
     NullBuyer,
     OutsideDay,
 }
 
-pub fn order_line_fault(world: &World, day: NaiveDate) -> Option<OrderLineFault> {
+pub(super) fn order_line_fault(world: &World, day: NaiveDate) -> Option<OrderLineFault> {
     match day_of_fortnight(world, day)? {
         2 => Some(OrderLineFault::RepeatedKey),
         4 => Some(OrderLineFault::NullBuyer),
@@ -36,24 +36,24 @@ pub fn order_line_fault(world: &World, day: NaiveDate) -> Option<OrderLineFault>
     }
 }
 
-pub fn lists_files(world: &World, dataset: &str, day: NaiveDate) -> bool {
+pub(super) fn lists_files(world: &World, dataset: &str, day: NaiveDate) -> bool {
     dataset == ORDER_LINES.name && day_of_fortnight(world, day) == Some(10)
 }
 
-pub fn is_missing(world: &World, dataset: &str, day: NaiveDate) -> bool {
+pub(super) fn is_missing(world: &World, dataset: &str, day: NaiveDate) -> bool {
     dataset == AD_HOURS.name && day_of_fortnight(world, day) == Some(11)
 }
 
-pub fn is_split(world: &World, dataset: &str, day: NaiveDate) -> bool {
+pub(super) fn is_split(world: &World, dataset: &str, day: NaiveDate) -> bool {
     dataset == PRODUCT_TRAFFIC.name && day_of_fortnight(world, day) == Some(12)
 }
 
 /// A shop with sales that the snapshot of shops does not hold.
-pub fn is_unlisted(world: &World, shop: &Shop) -> bool {
+pub(super) fn is_unlisted(world: &World, shop: &Shop) -> bool {
     world.awkward && shop.rank == world.shops / 5
 }
 
-pub fn is_uncategorised(world: &World, shop: &Shop) -> bool {
+pub(super) fn is_uncategorised(world: &World, shop: &Shop) -> bool {
     world.awkward && shop.rank == world.shops / 4
 }
 

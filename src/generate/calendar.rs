@@ -17,7 +17,7 @@ const HOUR_WEIGHTS: [f64; 24] = [
 const WEEKDAY_FACTORS: [f64; 7] = [0.95, 0.93, 0.94, 0.97, 1.04, 1.10, 1.07];
 
 /// One civil day.
-pub struct Day {
+pub(super) struct Day {
     pub date: NaiveDate,
     /// First instant, in microseconds since 1970-01-01T00:00:00Z.
     pub first_us: i64,
@@ -28,7 +28,7 @@ pub struct Day {
 }
 
 impl Day {
-    pub fn of(date: NaiveDate, zone: Tz) -> Self {
+    pub(super) fn of(date: NaiveDate, zone: Tz) -> Self {
         let CivilDay {
             start_us: first_us,
             end_us,
@@ -49,23 +49,23 @@ impl Day {
     }
 
     /// Days since 1970-01-01.
-    pub fn number(&self) -> i64 {
+    pub(super) fn number(&self) -> i64 {
         number(self.date)
     }
 
-    pub fn weekday_factor(&self) -> f64 {
+    pub(super) fn weekday_factor(&self) -> f64 {
         WEEKDAY_FACTORS[self.date.weekday().num_days_from_monday() as usize]
     }
 
     /// An instant of the day, to the millisecond, at an hour when people shop.
-    pub fn shopping_instant(&self, stream: &mut Stream) -> i64 {
+    pub(super) fn shopping_instant(&self, stream: &mut Stream) -> i64 {
         let hour = stream.weighted(&self.hour_weights) as i64;
         let within = stream.below(3_600_000) as i64 * 1_000;
         (self.first_us + hour * HOUR_US + within).min(self.end_us - SECOND_US)
     }
 
     /// The start of each hour of the day, with its weight.
-    pub fn hours(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
+    pub(super) fn hours(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
         self.hour_weights
             .iter()
             .enumerate()
@@ -74,7 +74,7 @@ impl Day {
 }
 
 /// Days since 1970-01-01.
-pub fn number(date: NaiveDate) -> i64 {
+pub(super) fn number(date: NaiveDate) -> i64 {
     day_number(date).into()
 }
 

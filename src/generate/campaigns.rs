@@ -32,14 +32,14 @@ const SUB_CAMPAIGN_NAMES: [&str; 4] = [
 
 /// One campaign; `number` 0 is the one that begins a week into the world.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Campaign {
+pub(super) struct Campaign {
     number: i64,
     pub first_day: NaiveDate,
     pub last_day: NaiveDate,
 }
 
 /// The campaigns in the export of a day: running, announced, or not yet settled.
-pub fn campaigns(world: &World, day: NaiveDate) -> Vec<Campaign> {
+pub(super) fn campaigns(world: &World, day: NaiveDate) -> Vec<Campaign> {
     let origin = calendar::number(world.first_day) + 7;
     let today = calendar::number(day);
     let period = WEEKS_APART * 7;
@@ -64,33 +64,38 @@ pub fn campaigns(world: &World, day: NaiveDate) -> Vec<Campaign> {
 }
 
 /// The campaign that runs on a day.
-pub fn running(world: &World, day: NaiveDate) -> Option<Campaign> {
+pub(super) fn running(world: &World, day: NaiveDate) -> Option<Campaign> {
     campaigns(world, day)
         .into_iter()
         .find(|c| c.first_day <= day && day <= c.last_day)
 }
 
 impl Campaign {
-    pub fn campaign_id(&self) -> i64 {
+    pub(super) fn campaign_id(&self) -> i64 {
         9_000 + self.number
     }
 
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let name = NAMES[self.number.rem_euclid(NAMES.len() as i64) as usize];
         format!("{name} {}", self.first_day.format("%Y"))
     }
 
-    pub fn sub_campaign_id(&self, position: usize) -> i64 {
+    pub(super) fn sub_campaign_id(&self, position: usize) -> i64 {
         self.campaign_id() * 10 + position as i64
     }
 
-    pub fn sub_campaign_names(&self) -> &'static [&'static str] {
+    pub(super) fn sub_campaign_names(&self) -> &'static [&'static str] {
         &SUB_CAMPAIGN_NAMES
     }
 
     /// The shop's registration as known on `day`, with its target in cents: most join before the
     /// first day, a few late.
-    pub fn registration(&self, world: &World, shop: &Shop, day: NaiveDate) -> Option<Option<i64>> {
+    pub(super) fn registration(
+        &self,
+        world: &World,
+        shop: &Shop,
+        day: NaiveDate,
+    ) -> Option<Option<i64>> {
         let mut stream = Stream::new(
             world.seed,
             "registration",
@@ -108,7 +113,7 @@ impl Campaign {
     }
 
     /// Whether a product of a registered shop is a campaign product.
-    pub fn holds(&self, world: &World, product: &Product) -> bool {
+    pub(super) fn holds(&self, world: &World, product: &Product) -> bool {
         Stream::new(
             world.seed,
             "campaign product",
@@ -119,7 +124,7 @@ impl Campaign {
 
     /// How much more traffic a shop has on a day of the campaign: most on the first and the last
     /// day.
-    pub fn traffic_uplift(&self, day: NaiveDate, is_registered: bool) -> f64 {
+    pub(super) fn traffic_uplift(&self, day: NaiveDate, is_registered: bool) -> f64 {
         match (is_registered, day == self.first_day || day == self.last_day) {
             (true, true) => 1.75,
             (true, false) => 1.35,

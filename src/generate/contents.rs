@@ -57,7 +57,7 @@ const LIVE_TITLES: [&str; 6] = [
 ];
 
 /// One content as it is on its day of publication.
-pub struct Content {
+pub(super) struct Content {
     pub content_id: i64,
     /// `LIVE` or `VIDEO`, as a position in the list of channels.
     pub channel: usize,
@@ -72,7 +72,7 @@ pub struct Content {
 }
 
 /// The contents of a shop that are published or active on a day.
-pub fn active_contents(world: &World, shop: &Shop, day: &Day) -> Result<Vec<Content>> {
+pub(super) fn active_contents(world: &World, shop: &Shop, day: &Day) -> Result<Vec<Content>> {
     let mut active = Vec::new();
     for age in 0..VIDEO_DAYS {
         let Some(published_on) = day.date.checked_sub_days(Days::new(age)) else {
@@ -157,7 +157,7 @@ fn share_of(shop: &Shop, channel: usize) -> f64 {
 }
 
 /// Writes the `contents` export of a day.
-pub fn write_contents(
+pub(super) fn write_contents(
     world: &World,
     market: &Market,
     day: &Day,

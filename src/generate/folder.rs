@@ -36,7 +36,7 @@ const CREATED_BY: &str = "campaign-etl-generate version 1.0.0 (build synthetic)"
 
 /// One value of a row. Money in cents, days since 1970-01-01, instants in microseconds.
 #[derive(Clone, Copy)]
-pub enum Cell<'a> {
+pub(super) enum Cell<'a> {
     Null,
     Int(i64),
     Text(&'a str),
@@ -50,7 +50,7 @@ impl From<Option<i64>> for Cell<'_> {
 }
 
 /// An export folder being written.
-pub struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     parts: Vec<Part>,
     rows: u64,
@@ -80,7 +80,7 @@ impl Folder {
     ///
     /// # Errors
     /// When the folder exists: an export is never mixed with what another call wrote.
-    pub fn create(
+    pub(super) fn create(
         out: &Path,
         dataset: &Dataset,
         day: NaiveDate,
@@ -109,7 +109,7 @@ impl Folder {
     }
 
     /// Adds one row: a cell for each column, in contract order.
-    pub fn row(&mut self, cells: &[Cell]) -> Result<()> {
+    pub(super) fn row(&mut self, cells: &[Cell]) -> Result<()> {
         let part = (self.rows % self.parts.len() as u64) as usize;
         self.rows += 1;
         self.parts[part].row(cells)
@@ -117,7 +117,7 @@ impl Folder {
 
     /// Writes what is left and the mark that makes the folder final: empty, or the list of its
     /// files.
-    pub fn finish(self, list_files: bool) -> Result<()> {
+    pub(super) fn finish(self, list_files: bool) -> Result<()> {
         let mut files = Vec::new();
         for part in self.parts {
             let (name, rows) = (part.name.clone(), part.rows);

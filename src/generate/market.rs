@@ -9,7 +9,7 @@ use super::stream::Stream;
 use crate::contracts::datasets;
 
 /// The channels of the dashboard, and two of those that it counts under the product card.
-pub const CHANNELS: [Channel; 5] = [
+pub(super) const CHANNELS: [Channel; 5] = [
     Channel {
         name: datasets::LIVE,
         click_rate: 0.105,
@@ -36,13 +36,13 @@ pub const CHANNELS: [Channel; 5] = [
         order_rate: 0.155,
     },
 ];
-pub const LIVE: usize = 0;
-pub const VIDEO: usize = 1;
-pub const PRODUCT_CARD: usize = 2;
+pub(super) const LIVE: usize = 0;
+pub(super) const VIDEO: usize = 1;
+pub(super) const PRODUCT_CARD: usize = 2;
 
 /// How users behave in a channel: the share of impressions clicked, and of clicks on a product that
 /// end in an order.
-pub struct Channel {
+pub(super) struct Channel {
     pub name: &'static str,
     pub click_rate: f64,
     pub order_rate: f64,
@@ -139,7 +139,7 @@ const FIRST_AD_ACCOUNT_ID: i64 = 7_000_001;
 const MOST_PRODUCTS: u64 = 500;
 
 /// One shop, as it is on every day.
-pub struct Shop {
+pub(super) struct Shop {
     pub index: u32,
     /// Position by popularity, 0 = most popular.
     pub rank: u32,
@@ -156,20 +156,20 @@ pub struct Shop {
 }
 
 /// One product of a shop.
-pub struct Product {
+pub(super) struct Product {
     pub product_id: i64,
     pub price_cents: i64,
     pub skus: u8,
 }
 
 /// The shops of a world.
-pub struct Market {
+pub(super) struct Market {
     pub shops: Vec<Shop>,
     pub users: u64,
 }
 
 impl Market {
-    pub fn of(world: &World) -> Self {
+    pub(super) fn of(world: &World) -> Self {
         let shops = world.shops;
         let ranks = ranks(world);
         // The flat head grows with the market: in a large one no single shop has a tenth of it.
@@ -238,15 +238,15 @@ fn category(world: &World, index: u32) -> u8 {
 }
 
 impl Shop {
-    pub fn shop_id(&self) -> i64 {
+    pub(super) fn shop_id(&self) -> i64 {
         FIRST_SHOP_ID + i64::from(self.index)
     }
 
-    pub fn category_name(&self) -> &'static str {
+    pub(super) fn category_name(&self) -> &'static str {
         CATEGORIES[usize::from(self.category)].0
     }
 
-    pub fn name(&self, seed: u64) -> String {
+    pub(super) fn name(&self, seed: u64) -> String {
         let mut stream = Stream::new(seed, "shop name", &[u64::from(self.index)]);
         format!(
             "{} {}",
@@ -255,18 +255,18 @@ impl Shop {
         )
     }
 
-    pub fn primary_ad_account_id(&self) -> Option<i64> {
+    pub(super) fn primary_ad_account_id(&self) -> Option<i64> {
         self.has_primary_ad_account
             .then(|| FIRST_AD_ACCOUNT_ID + 2 * i64::from(self.index))
     }
 
-    pub fn second_ad_account_id(&self) -> Option<i64> {
+    pub(super) fn second_ad_account_id(&self) -> Option<i64> {
         self.has_second_ad_account
             .then(|| FIRST_AD_ACCOUNT_ID + 2 * i64::from(self.index) + 1)
     }
 
     /// The shop's products, the most popular first.
-    pub fn products(&self, seed: u64) -> Vec<Product> {
+    pub(super) fn products(&self, seed: u64) -> Vec<Product> {
         let mut stream = Stream::new(seed, "products", &[u64::from(self.index)]);
         let count = (4.0 + 9.0 * self.size.sqrt() * stream.log_normal(1.0, 0.3)) as u64;
         let (_, median, sigma) = CATEGORIES[usize::from(self.category)];
@@ -282,18 +282,18 @@ impl Shop {
 }
 
 impl Product {
-    pub fn sku_id(&self, sku: u8) -> i64 {
+    pub(super) fn sku_id(&self, sku: u8) -> i64 {
         self.product_id * 10 + i64::from(sku)
     }
 
     /// Larger variants cost a little more.
-    pub fn sku_price_cents(&self, sku: u8) -> i64 {
+    pub(super) fn sku_price_cents(&self, sku: u8) -> i64 {
         self.price_cents + i64::from(sku) * (self.price_cents / 1_000) * 100
     }
 }
 
 /// A user's id, from a position below `Market::users`.
-pub fn user_id(position: u64) -> i64 {
+pub(super) fn user_id(position: u64) -> i64 {
     FIRST_USER_ID + position as i64
 }
 

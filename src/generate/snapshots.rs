@@ -14,7 +14,7 @@ use super::stream::Stream;
 /// Items sold per traffic row, on average: sets how large stocks are.
 const ITEMS_PER_ROW: f64 = 0.026;
 
-pub fn write_shops(world: &World, market: &Market, folder: &mut Folder) -> Result<()> {
+pub(super) fn write_shops(world: &World, market: &Market, folder: &mut Folder) -> Result<()> {
     for shop in market
         .shops
         .iter()
@@ -32,7 +32,7 @@ pub fn write_shops(world: &World, market: &Market, folder: &mut Folder) -> Resul
 }
 
 /// Stocks fall day by day and are filled up every one to four weeks; some run out before.
-pub fn write_inventory(
+pub(super) fn write_inventory(
     world: &World,
     market: &Market,
     day: &Day,
@@ -73,7 +73,7 @@ fn available(world: &World, sku_id: i64, daily: f64, day: &Day) -> i64 {
     (filled_up_to - daily * age as f64 * stream.log_normal(1.0, 0.3)).max(0.0) as i64
 }
 
-pub fn write_campaigns(world: &World, day: &Day, folder: &mut Folder) -> Result<()> {
+pub(super) fn write_campaigns(world: &World, day: &Day, folder: &mut Folder) -> Result<()> {
     for campaign in campaigns(world, day.date) {
         folder.row(&[
             Cell::Int(campaign.campaign_id()),
@@ -85,7 +85,7 @@ pub fn write_campaigns(world: &World, day: &Day, folder: &mut Folder) -> Result<
     Ok(())
 }
 
-pub fn write_campaign_shops(
+pub(super) fn write_campaign_shops(
     world: &World,
     market: &Market,
     day: &Day,
@@ -105,7 +105,7 @@ pub fn write_campaign_shops(
     Ok(())
 }
 
-pub fn write_campaign_products(
+pub(super) fn write_campaign_products(
     world: &World,
     market: &Market,
     day: &Day,
@@ -133,7 +133,7 @@ pub fn write_campaign_products(
     Ok(())
 }
 
-pub fn write_sub_campaigns(world: &World, day: &Day, folder: &mut Folder) -> Result<()> {
+pub(super) fn write_sub_campaigns(world: &World, day: &Day, folder: &mut Folder) -> Result<()> {
     for campaign in campaigns(world, day.date) {
         for (position, name) in campaign.sub_campaign_names().iter().enumerate() {
             folder.row(&[

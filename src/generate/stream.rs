@@ -9,12 +9,12 @@ use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
 
 /// A source of random numbers for one subject.
-pub struct Stream(Pcg64Mcg);
+pub(super) struct Stream(Pcg64Mcg);
 
 impl Stream {
     /// The stream of a subject (`"visits"`, ...) and the numbers that tell its instances apart
     /// (day, shop, ...).
-    pub fn new(seed: u64, subject: &str, instance: &[u64]) -> Self {
+    pub(super) fn new(seed: u64, subject: &str, instance: &[u64]) -> Self {
         let start = subject
             .bytes()
             .fold(mix(seed), |state, byte| mix(state ^ u64::from(byte)));
@@ -27,26 +27,26 @@ impl Stream {
     }
 
     /// Uniform in [0, 1).
-    pub fn unit(&mut self) -> f64 {
+    pub(super) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Uniform in [0, `bound`); 0 where `bound` is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.0.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 
-    pub fn chance(&mut self, probability: f64) -> bool {
+    pub(super) fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
     /// One of `values`, all equally likely.
-    pub fn pick<T: Copy>(&mut self, values: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len() as u64) as usize]
     }
 
     /// The position in `weights` chosen in proportion to them.
-    pub fn weighted(&mut self, weights: &[f64]) -> usize {
+    pub(super) fn weighted(&mut self, weights: &[f64]) -> usize {
         let mut left = self.unit() * weights.iter().sum::<f64>();
         for (position, weight) in weights.iter().enumerate() {
             left -= weight;
@@ -58,7 +58,7 @@ impl Stream {
     }
 
     /// How often `chance(probability)` fails to stop, at most `most`.
-    pub fn repeats(&mut self, probability: f64, most: u32) -> u32 {
+    pub(super) fn repeats(&mut self, probability: f64, most: u32) -> u32 {
         let mut count = 0;
         while count < most && self.chance(probability) {
             count += 1;
@@ -67,14 +67,14 @@ impl Stream {
     }
 
     /// Log-normal: `median` times e to the power of a normal number of deviation `sigma`.
-    pub fn log_normal(&mut self, median: f64, sigma: f64) -> f64 {
+    pub(super) fn log_normal(&mut self, median: f64, sigma: f64) -> f64 {
         let radius = (-2.0 * libm::log(1.0 - self.unit())).sqrt();
         let normal = radius * libm::cos(2.0 * std::f64::consts::PI * self.unit());
         median * libm::exp(sigma * normal)
     }
 
     /// Poisson, by Knuth's multiplication: meant for small means.
-    pub fn poisson(&mut self, mean: f64) -> u32 {
+    pub(super) fn poisson(&mut self, mean: f64) -> u32 {
         let limit = libm::exp(-mean);
         let mut product = self.unit();
         let mut count = 0;
@@ -86,12 +86,12 @@ impl Stream {
     }
 
     /// A whole number with the mean `expected`.
-    pub fn rounded(&mut self, expected: f64) -> u64 {
+    pub(super) fn rounded(&mut self, expected: f64) -> u64 {
         (expected + self.unit()) as u64
     }
 
     /// A position below `bound` where small ones are far more likely (density ~ x^-2/3).
-    pub fn popular(&mut self, bound: u64) -> u64 {
+    pub(super) fn popular(&mut self, bound: u64) -> u64 {
         let u = self.unit();
         ((u * u * u * bound as f64) as u64).min(bound.saturating_sub(1))
     }

@@ -19,7 +19,7 @@ const ORDERS_PER_DAY: i64 = 1_000_000_000;
 const FREE_SHIPPING_FROM_CENTS: i64 = 30_00;
 
 /// The folders that one pass over a day's visits fills.
-pub struct Folders {
+pub(super) struct Folders {
     pub traffic: Folder,
     pub order_lines: Folder,
 }
@@ -52,7 +52,7 @@ struct Line<'a> {
 }
 
 /// Writes `product_traffic` and `order_lines` of a day, shop after shop.
-pub fn write_visits(
+pub(super) fn write_visits(
     world: &World,
     market: &Market,
     day: &Day,

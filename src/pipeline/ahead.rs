@@ -16,7 +16,7 @@ use crate::threads::{lock, wait};
 type Outcome = Result<Reading<RolledUp>>;
 
 /// Days whose rollups are computed by worker threads, in the order in which they are taken.
-pub struct Ahead {
+pub(super) struct Ahead {
     days: Mutex<Days>,
     changed: Condvar,
     /// Days that are rolled up, or wait to be taken, at a time.
@@ -38,7 +38,11 @@ struct Days {
 impl Ahead {
     /// `days` in the order in which they will be taken; `parallel` of them and the windows share
     /// the job's resources.
-    pub fn new(days: impl IntoIterator<Item = ReadyDay>, parallel: usize, job: &Job) -> Ahead {
+    pub(super) fn new(
+        days: impl IntoIterator<Item = ReadyDay>,
+        parallel: usize,
+        job: &Job,
+    ) -> Ahead {
         let days = Days {
             waiting: days.into_iter().collect(),
             ..Days::default()
@@ -52,7 +56,7 @@ impl Ahead {
     }
 
     /// What a worker thread does: rolls days up until none waits.
-    pub fn work(&self, job: &Job) {
+    pub(super) fn work(&self, job: &Job) {
         while let Some(ready) = self.start_next() {
             let day = ready.exports.day;
             let outcome = bug::catch(|| job.roll_up(&ready, &self.resources));
@@ -76,7 +80,7 @@ impl Ahead {
     }
 
     /// The rollups of a day, as soon as they are there; `None` for a day that is not among these.
-    pub fn take(&self, day: NaiveDate) -> Option<Outcome> {
+    pub(super) fn take(&self, day: NaiveDate) -> Option<Outcome> {
         let mut days = lock(&self.days);
         if !days.knows(day) {
             return None;
@@ -94,13 +98,13 @@ impl Ahead {
     }
 
     /// When what is given back is dropped, no further day starts.
-    pub fn cancel_when_dropped(&self) -> Cancel<'_> {
+    pub(super) fn cancel_when_dropped(&self) -> Cancel<'_> {
         Cancel(self)
     }
 }
 
 /// See [`Ahead::cancel_when_dropped`].
-pub struct Cancel<'a>(&'a Ahead);
+pub(super) struct Cancel<'a>(&'a Ahead);
 
 impl Drop for Cancel<'_> {
     fn drop(&mut self) {

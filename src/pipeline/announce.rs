@@ -22,7 +22,7 @@ use crate::plan::{Action, Facts, PlannedDay, ReadyDay, StandIn};
 ///
 /// # Errors
 /// Those that would end a run with all its days.
-pub fn plan_days(
+pub(crate) fn plan_days(
     facts: &Facts,
     days: impl Iterator<Item = NaiveDate>,
     is_report_day: &dyn Fn(NaiveDate) -> bool,

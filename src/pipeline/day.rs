@@ -82,7 +82,7 @@ impl<'a> DayWork<'a> {
     }
 
     /// A day whose rollups are published and fresh: it lacks what it lacked then.
-    pub fn of_published(facts: &'a Facts<'a>, ready: ReadyDay) -> Result<Self> {
+    pub(super) fn of_published(facts: &'a Facts<'a>, ready: ReadyDay) -> Result<Self> {
         let newest = facts.manifest(ready.exports.day)?;
         let mut skipped = newest.map(|m| m.skipped.clone()).unwrap_or_default();
         // Whether a sum of a window fits is found out again.
@@ -91,7 +91,7 @@ impl<'a> DayWork<'a> {
     }
 
     /// A day whose rollups a run would compute; `absent`: tables that it would not write.
-    pub fn announced(
+    pub(super) fn announced(
         facts: &'a Facts<'a>,
         ready: ReadyDay,
         absent: BTreeSet<&'static str>,
@@ -102,7 +102,11 @@ impl<'a> DayWork<'a> {
     }
 
     /// A day whose rollups were computed just now.
-    pub fn rolled_up(facts: &'a Facts<'a>, ready: ReadyDay, rolled_up: RolledUp) -> Result<Self> {
+    pub(super) fn rolled_up(
+        facts: &'a Facts<'a>,
+        ready: ReadyDay,
+        rolled_up: RolledUp,
+    ) -> Result<Self> {
         let RolledUp {
             mut read,
             daily,
@@ -130,7 +134,7 @@ impl<'a> DayWork<'a> {
     }
 
     /// The day as it was when it was decided about.
-    pub fn into_ready(self) -> ReadyDay {
+    pub(super) fn into_ready(self) -> ReadyDay {
         ReadyDay {
             exports: self.exports,
             inputs: self.rollup_inputs,
@@ -138,40 +142,40 @@ impl<'a> DayWork<'a> {
     }
 
     /// Tables that are computed so far.
-    pub fn fresh_tables(&self) -> usize {
+    pub(super) fn fresh_tables(&self) -> usize {
         self.tables.fresh.len()
     }
 
     /// Tables over the rollups that were stale.
-    pub fn computed(&self) -> usize {
+    pub(super) fn computed(&self) -> usize {
         self.computed
     }
 
-    pub fn count_computed(&mut self) {
+    pub(super) fn count_computed(&mut self) {
         self.computed += 1;
     }
 
     /// Whether the day has to be published anew.
-    pub fn is_changed(&self) -> bool {
+    pub(super) fn is_changed(&self) -> bool {
         self.computed > 0 || self.is_changed
     }
 
     /// Whether a table is not written for the day.
-    pub fn is_absent(&self, table: &Table) -> bool {
+    pub(super) fn is_absent(&self, table: &Table) -> bool {
         self.tables.absent.contains(table.name)
     }
 
-    pub fn has_snapshots(&self) -> bool {
+    pub(super) fn has_snapshots(&self) -> bool {
         self.snapshots.is_some()
     }
 
-    pub fn set_snapshots(&mut self, snapshots: Snapshots) {
+    pub(super) fn set_snapshots(&mut self, snapshots: Snapshots) {
         self.snapshots = Some(snapshots);
     }
 
     /// Decides about a table over the rollups. One that is fresh, or that reads a table which is not
     /// written, is settled; a stale one has to be computed next.
-    pub fn settle(&mut self, table: &'static Table) -> Result<TableDecision> {
+    pub(super) fn settle(&mut self, table: &'static Table) -> Result<TableDecision> {
         let decision = plan::decide_table(
             table,
             &TableFacts {
@@ -207,7 +211,7 @@ impl<'a> DayWork<'a> {
     }
 
     /// Computes a window table. Where a sum does not fit, the table is left out.
-    pub fn compute_window(
+    pub(super) fn compute_window(
         &mut self,
         id: WindowId,
         inputs: String,
@@ -239,7 +243,7 @@ impl<'a> DayWork<'a> {
     }
 
     /// Computes benchmark tables of the day itself, each with its inputs.
-    pub fn compute_benchmarks(
+    pub(super) fn compute_benchmarks(
         &mut self,
         stale: Vec<(&'static Table, String)>,
         resources: &Resources,
@@ -260,7 +264,7 @@ impl<'a> DayWork<'a> {
     }
 
     /// The change to publish.
-    pub fn into_change(mut self, job: &Job) -> Change {
+    pub(super) fn into_change(mut self, job: &Job) -> Change {
         let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
         manifest.first_campaign_day = self.first_campaign_day();
         manifest.rollup_inputs = Some(self.rollup_inputs);

@@ -54,7 +54,7 @@ pub(super) struct Doing<'a> {
 }
 
 impl<'a> Doing<'a> {
-    pub fn new(
+    pub(super) fn new(
         job: &'a Job,
         facts: &'a Facts<'a>,
         writer: Option<&'a RefCell<Writer>>,
@@ -222,7 +222,7 @@ impl<'a> Doing<'a> {
         self.report.days_failed.iter().any(|f| f.day == day)
     }
 
-    pub fn warn(&mut self, warning: String) {
+    pub(super) fn warn(&mut self, warning: String) {
         self.job.progress.warn(&warning);
         self.report.warnings.push(warning);
     }

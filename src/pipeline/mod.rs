@@ -16,7 +16,7 @@
 //! lookback.
 
 mod ahead;
-pub mod announce;
+pub(crate) mod announce;
 pub mod backfill;
 mod day;
 mod doing;

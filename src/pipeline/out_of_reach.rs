@@ -90,7 +90,7 @@ impl OutOfReach {
     }
 
     /// One line for each kind, with the command that mends it or tells more.
-    pub fn warnings(self) -> Vec<String> {
+    pub(super) fn warnings(self) -> Vec<String> {
         let backfill = "run: campaign-etl backfill";
         let status = "see: campaign-etl status";
         let why_stale = self.why_stale.unwrap_or_default();

@@ -120,7 +120,7 @@ impl Footer {
 ///
 /// # Errors
 /// As [`Footer::parse`].
-pub fn footer_mark(file: &[u8]) -> Result<FooterMark> {
+pub(crate) fn footer_mark(file: &[u8]) -> Result<FooterMark> {
     let bytes = footer_bytes(file)?;
     let start = file
         .len()
@@ -141,7 +141,7 @@ fn footer_bytes(end: &[u8]) -> Result<u64> {
 }
 
 /// The hashes of a file's column chunks, for its footer. `written`: the file up to there.
-pub fn column_sha256(groups: &[RowGroupMetaData], written: &[u8]) -> KeyValue {
+pub(crate) fn column_sha256(groups: &[RowGroupMetaData], written: &[u8]) -> KeyValue {
     let mut hashes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for chunk in groups.iter().flat_map(|group| group.columns()) {
         let (start, length) = chunk.byte_range();

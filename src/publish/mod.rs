@@ -12,12 +12,12 @@
 //!
 //! docs/publishing.md shows the folders at each step. `vacuum` removes what nobody needs any more.
 
-pub mod footer;
+pub(crate) mod footer;
 pub mod lease;
-pub mod parquet;
+pub(crate) mod parquet;
 pub mod reader;
-pub mod vacuum;
-pub mod writer;
+pub(crate) mod vacuum;
+pub(crate) mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

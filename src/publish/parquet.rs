@@ -41,7 +41,7 @@ const BATCH_ROWS: usize = 16_384;
 
 /// A result table's file in the making. Rows come in the order of the key, some at a time; what is
 /// kept of them is their compressed bytes, and these do not depend on how many came at a time.
-pub struct TableWriter {
+pub(crate) struct TableWriter {
     table: &'static Table,
     batches: BatchCoalescer,
     writer: ArrowWriter<Vec<u8>>,
@@ -52,7 +52,7 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    pub fn new(table: &'static Table, day: NaiveDate, stop: &Stop) -> Result<TableWriter> {
+    pub(crate) fn new(table: &'static Table, day: NaiveDate, stop: &Stop) -> Result<TableWriter> {
         TableWriter::with_row_groups(table, day, stop, ROW_GROUP_ROWS)
     }
 
@@ -78,7 +78,7 @@ impl TableWriter {
     /// # Errors
     /// When an amount of money does not fit `DECIMAL(18,2)`. `Stopped` before the next rows are
     /// laid out when the run is asked to stop. When the rows do not come after those before: a bug.
-    pub fn push(&mut self, rows: &DataFrame) -> Result<()> {
+    pub(crate) fn push(&mut self, rows: &DataFrame) -> Result<()> {
         if rows.height() == 0 {
             return Ok(());
         }
@@ -113,7 +113,7 @@ impl TableWriter {
         Ok(())
     }
 
-    pub fn finish(mut self) -> Result<TableFile> {
+    pub(crate) fn finish(mut self) -> Result<TableFile> {
         self.batches.finish_buffered_batch()?;
         self.write_batches()?;
         self.writer.flush()?;
@@ -133,7 +133,7 @@ impl TableWriter {
 }
 
 /// Quarantined rows as a file.
-pub fn encode_quarantine(rows: &SetAside) -> Result<Vec<u8>> {
+pub(crate) fn encode_quarantine(rows: &SetAside) -> Result<Vec<u8>> {
     let mut writer = writer(quarantine::schema(), vec![], ROW_GROUP_ROWS)?;
     rows.batches(&mut |batch| Ok(writer.write(&batch)?))?;
     Ok(writer.into_inner()?)
@@ -163,7 +163,7 @@ fn writer(
 }
 
 /// Decodes columns of some row groups, a batch at a time. `file` holds at least their chunks.
-pub fn decode<F: ChunkReader + 'static>(
+pub(crate) fn decode<F: ChunkReader + 'static>(
     file: F,
     footer: &Footer,
     groups: Vec<usize>,
@@ -184,7 +184,7 @@ pub fn decode<F: ChunkReader + 'static>(
 }
 
 /// Some column chunks of a file, each at its place in it.
-pub struct Chunks {
+pub(crate) struct Chunks {
     pub file_bytes: u64,
     /// With the position of the first byte.
     pub chunks: Vec<(u64, Bytes)>,

@@ -16,7 +16,7 @@ use crate::store::{Entry, Store};
 
 /// A file that can go, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Superfluous {
+pub(crate) struct Superfluous {
     /// In the results.
     pub path: String,
     pub bytes: u64,
@@ -30,7 +30,7 @@ pub struct Superfluous {
 /// live run or an interrupted commit always stay. Tables are not looked at. A number of the commit
 /// log that a process may still try to take must not become free again, so `before` has to lie far
 /// more than a lease in the past.
-pub fn find_superfluous(
+pub(crate) fn find_superfluous(
     results: &Store,
     now: DateTime<Utc>,
     before: DateTime<Utc>,

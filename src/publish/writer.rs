@@ -15,7 +15,7 @@ use crate::messages;
 use crate::store::{Store, StoreFailed};
 
 /// What writers have left in the results besides tables.
-pub struct Writers {
+pub(crate) struct Writers {
     /// The newest record.
     pub head: Option<Record>,
     /// The last that took the lease.
@@ -25,7 +25,7 @@ pub struct Writers {
 }
 
 impl Writers {
-    pub fn find(results: &Store) -> Result<Writers> {
+    pub(crate) fn find(results: &Store) -> Result<Writers> {
         let head = commit_log::read_head(results)?;
         let holder = lease::read_holder(results, head.as_ref())?;
         let unfinished = commit_log::find_unfinished(results, head.as_ref())?;

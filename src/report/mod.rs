@@ -1,6 +1,6 @@
 //! What people and programs are told: exit codes, JSON documents, text pages.
 
 pub mod exit_code;
-pub mod page;
+pub(crate) mod page;
 pub mod run;
-pub mod status;
+pub(crate) mod status;

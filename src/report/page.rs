@@ -53,7 +53,7 @@ fn align_right(table: &mut Table, columns: &[usize]) {
 }
 
 /// The tables that a run wrote: those of its day one by one, those of other days by their count.
-pub fn written(day: NaiveDate, tables: &[Written]) -> String {
+pub(crate) fn written(day: NaiveDate, tables: &[Written]) -> String {
     let mut table = page(&["table", "rows", "bytes"]);
     let mut others: BTreeMap<NaiveDate, u64> = BTreeMap::new();
     for w in tables {
@@ -75,7 +75,7 @@ pub fn written(day: NaiveDate, tables: &[Written]) -> String {
 }
 
 /// Where the rows of each dataset went.
-pub fn datasets(read: &[DatasetRead]) -> String {
+pub(crate) fn datasets(read: &[DatasetRead]) -> String {
     let mut table = wrapping_page(
         &[
             "day",
@@ -110,7 +110,7 @@ pub fn datasets(read: &[DatasetRead]) -> String {
 
 /// What a broken export means, and where its quarantined rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// A run is blocked by it.
     Blocking,
     /// A run leaves out what needs it.
@@ -120,7 +120,7 @@ pub enum Role {
 }
 
 /// What is wrong with an export, and what to do.
-pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: Role) -> String {
+pub(crate) fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: Role) -> String {
     let name = dataset.name;
     let head = if role == Role::Blocking {
         format!("{day} blocked: {name}")
@@ -164,7 +164,7 @@ pub fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: Role) ->
 }
 
 /// An export that an earlier run found broken, and that has not changed.
-pub fn still_blocked(export: &Blocked) -> String {
+pub(crate) fn still_blocked(export: &Blocked) -> String {
     let Blocked {
         dataset,
         day,
@@ -175,7 +175,7 @@ pub fn still_blocked(export: &Blocked) -> String {
 }
 
 /// What a run would do.
-pub fn plan(days: &[PlannedDay]) -> String {
+pub(crate) fn plan(days: &[PlannedDay]) -> String {
     let mut table = wrapping_page(&["day", "action", "tables", "why"], &[3]);
     for d in days {
         table.add_row([
@@ -190,7 +190,7 @@ pub fn plan(days: &[PlannedDay]) -> String {
 }
 
 /// Who writes now, or died while it did; nothing where nobody does.
-pub fn holder(writers: &Writers, now: DateTime<Utc>) -> String {
+pub(crate) fn holder(writers: &Writers, now: DateTime<Utc>) -> String {
     match writers
         .holder
         .as_ref()
@@ -203,7 +203,7 @@ pub fn holder(writers: &Writers, now: DateTime<Utc>) -> String {
 }
 
 /// A commit that is not in place yet.
-pub fn unfinished(writers: &Writers) -> String {
+pub(crate) fn unfinished(writers: &Writers) -> String {
     let commit = writers
         .unfinished
         .as_ref()
@@ -215,7 +215,7 @@ pub fn unfinished(writers: &Writers) -> String {
 }
 
 /// What was, or would be, removed.
-pub fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
+pub(crate) fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
     let mut by_reason: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for superfluous in found {
         let (files, bytes) = by_reason.entry(superfluous.why).or_default();
@@ -234,7 +234,7 @@ pub fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
 }
 
 /// How days stand.
-pub fn status(days: &[DayStatus]) -> String {
+pub(crate) fn status(days: &[DayStatus]) -> String {
     let mut table = wrapping_page(
         &["day", "exports", "published", "benchmarks", "state"],
         &[1, 4],

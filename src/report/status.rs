@@ -10,7 +10,7 @@ use crate::plan::{Action, Facts, PlannedDay};
 
 /// One day, as `status` shows it.
 #[derive(Clone, Debug, Serialize)]
-pub struct DayStatus {
+pub(crate) struct DayStatus {
     pub day: NaiveDate,
     /// All required exports are final.
     pub is_final: bool,
@@ -37,7 +37,7 @@ pub struct DayStatus {
 
 /// The days of a plan, as they stand. `on_its_way` is the day of a commit whose files are not all
 /// in place.
-pub fn days_status(
+pub(crate) fn days_status(
     facts: &Facts,
     planned: &[PlannedDay],
     on_its_way: Option<NaiveDate>,

@@ -11,7 +11,7 @@ use crate::metrics;
 /// Grain: each (shop, hour) of `ad_hours` of the shop's primary account.
 ///
 /// Source: SPEC.md section 3.1.
-pub fn ad_hourly(ad_hours: &[AdHour], civil: &CivilDay) -> Result<DataFrame> {
+pub(super) fn ad_hourly(ad_hours: &[AdHour], civil: &CivilDay) -> Result<DataFrame> {
     let table = DataFrame::new(
         ad_hours.len(),
         vec![

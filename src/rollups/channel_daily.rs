@@ -12,7 +12,7 @@ use crate::metrics;
 /// Grain: each (shop, channel) with a used row in `order_lines` or `product_traffic`.
 ///
 /// Source: SPEC.md section 3.1.
-pub fn channel_daily(orders: &OrderSums, traffic: &TrafficSums) -> Result<DataFrame> {
+pub(super) fn channel_daily(orders: &OrderSums, traffic: &TrafficSums) -> Result<DataFrame> {
     let keys = union(orders.channels.keys(), traffic.channels.keys());
     let sales: Vec<_> = keys
         .iter()

@@ -12,7 +12,7 @@ use crate::threads::{into_inner, lock};
 
 /// The channels of a dataset in the order in which threads met them, which means nothing.
 #[derive(Default)]
-pub struct Channels(Mutex<Known>);
+pub(super) struct Channels(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -33,20 +33,20 @@ impl Channels {
     }
 
     /// The names by number.
-    pub fn into_names(self) -> Vec<String> {
+    pub(super) fn into_names(self) -> Vec<String> {
         into_inner(self.0).names
     }
 }
 
 /// The numbers behind one thread's dictionary.
-pub struct ChannelNumbers<'a> {
+pub(super) struct ChannelNumbers<'a> {
     channels: &'a Channels,
     dictionary: Option<ArrayRef>,
     numbers: Vec<u32>,
 }
 
 impl<'a> ChannelNumbers<'a> {
-    pub fn new(channels: &'a Channels) -> Self {
+    pub(super) fn new(channels: &'a Channels) -> Self {
         ChannelNumbers {
             channels,
             dictionary: None,
@@ -56,7 +56,7 @@ impl<'a> ChannelNumbers<'a> {
 
     /// The number of each entry of the column's dictionary; an entry of null, which no row has, is
     /// 0.
-    pub fn of(&mut self, column: &DictionaryArray<Int32Type>) -> &[u32] {
+    pub(super) fn of(&mut self, column: &DictionaryArray<Int32Type>) -> &[u32] {
         if !self
             .dictionary
             .as_ref()

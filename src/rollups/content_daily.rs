@@ -15,7 +15,7 @@ use crate::metrics::{self, Ratio};
 /// Null: `views`, hence `gpm`, where the export does not know them.
 ///
 /// Source: SPEC.md section 3.1.
-pub fn content_daily(
+pub(super) fn content_daily(
     orders: &OrderSums,
     traffic: &TrafficSums,
     contents: &[Content],

@@ -5,7 +5,7 @@ use hashbrown::hash_table::Entry;
 
 /// One value for each key of a partition; a key's slot is a small number that stands for it in
 /// other tables.
-pub struct Groups<K, V> {
+pub(super) struct Groups<K, V> {
     slots: HashTable<u32>,
     groups: Vec<(K, V)>,
 }
@@ -20,7 +20,7 @@ impl<K, V> Default for Groups<K, V> {
 }
 
 /// A key as two numbers to hash.
-pub trait Key: Eq + Copy {
+pub(super) trait Key: Eq + Copy {
     fn parts(&self) -> (u64, u64);
 }
 
@@ -59,13 +59,13 @@ impl Key for (u32, i64, i64) {
 
 impl<K: Key, V: Default> Groups<K, V> {
     #[inline]
-    pub fn slot(&mut self, key: K) -> u32 {
+    pub(super) fn slot(&mut self, key: K) -> u32 {
         self.slot_or(key, V::default)
     }
 
     /// As `slot`; the value of a key that is new is made.
     #[inline]
-    pub fn slot_or(&mut self, key: K, new: impl FnOnce() -> V) -> u32 {
+    pub(super) fn slot_or(&mut self, key: K, new: impl FnOnce() -> V) -> u32 {
         let groups = &mut self.groups;
         let is_it = |slot: &u32| groups[*slot as usize].0 == key;
         match self.slots.entry(hash(key.parts()), is_it, |slot| {
@@ -82,31 +82,31 @@ impl<K: Key, V: Default> Groups<K, V> {
     }
 
     #[inline]
-    pub fn at(&mut self, slot: u32) -> &mut V {
+    pub(super) fn at(&mut self, slot: u32) -> &mut V {
         &mut self.groups[slot as usize].1
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
-    pub fn key(&self, slot: u32) -> K {
+    pub(super) fn key(&self, slot: u32) -> K {
         self.groups[slot as usize].0
     }
 
     /// All groups; none are left.
-    pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (K, V)> {
         self.slots.clear();
         self.groups.drain(..)
     }
 }
 
 /// What a dataset adds up to, by key.
-pub struct Sorted<K, V>(Vec<(K, V)>);
+pub(super) struct Sorted<K, V>(Vec<(K, V)>);
 
 impl<K: Ord, V> Sorted<K, V> {
     /// `parts` have no key in common.
-    pub fn of(parts: impl IntoIterator<Item = Vec<(K, V)>>) -> Self {
+    pub(super) fn of(parts: impl IntoIterator<Item = Vec<(K, V)>>) -> Self {
         let parts: Vec<Vec<(K, V)>> = parts.into_iter().collect();
         let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
         parts.into_iter().for_each(|part| all.extend(part));
@@ -114,18 +114,18 @@ impl<K: Ord, V> Sorted<K, V> {
         Sorted(all)
     }
 
-    pub fn get(&self, key: &K) -> Option<&V> {
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
         let position = self.0.binary_search_by(|(each, _)| each.cmp(key)).ok()?;
         Some(&self.0[position].1)
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.iter().map(|(key, _)| key)
     }
 }
 
 /// Keys of both sides, sorted, each once.
-pub fn union<'a, K: Ord + Clone + 'a>(
+pub(super) fn union<'a, K: Ord + Clone + 'a>(
     one: impl Iterator<Item = &'a K>,
     other: impl Iterator<Item = &'a K>,
 ) -> Vec<K> {
@@ -146,12 +146,12 @@ fn hash((one, other): (u64, u64)) -> u64 {
 
 /// Members seen per slot; tells a first sight from a repeat.
 #[derive(Default)]
-pub struct Distinct(HashTable<(u32, i64)>);
+pub(super) struct Distinct(HashTable<(u32, i64)>);
 
 impl Distinct {
     /// 1 when the member is new to the slot, else 0.
     #[inline]
-    pub fn insert(&mut self, slot: u32, member: i64) -> i64 {
+    pub(super) fn insert(&mut self, slot: u32, member: i64) -> i64 {
         let key = (slot, member);
         match self.0.entry(
             hash(key.parts()),
@@ -166,7 +166,7 @@ impl Distinct {
         }
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 }
@@ -175,7 +175,7 @@ impl Distinct {
 ///
 /// The one table that every row goes through. Its places are next to each other and say themselves
 /// whether they are taken, so a row costs one look into the cache; a general table needs two.
-pub struct Doings {
+pub(super) struct Doings {
     /// A power of two.
     places: Vec<Doing>,
     taken: usize,
@@ -204,7 +204,7 @@ impl Default for Doings {
 impl Doings {
     /// `flags` is not 0.
     #[inline]
-    pub fn add(&mut self, slot: u32, user: i64, flags: u8) {
+    pub(super) fn add(&mut self, slot: u32, user: i64, flags: u8) {
         let mask = self.places.len() - 1;
         let mut at = hash((slot, user).parts()) as usize;
         loop {
@@ -237,7 +237,7 @@ impl Doings {
     /// Hands the slot and the flags of every user on, and 0 and no flags for every place that is
     /// free; forgets them all.
     #[inline]
-    pub fn drain(&mut self, mut hand_on: impl FnMut(u32, u8)) {
+    pub(super) fn drain(&mut self, mut hand_on: impl FnMut(u32, u8)) {
         for place in &mut self.places {
             hand_on(place.slot, place.flags);
             *place = Doing::default();

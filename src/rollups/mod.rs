@@ -14,7 +14,7 @@ mod product_daily;
 mod shop_daily;
 mod sku_daily;
 mod sub_campaign_daily;
-pub mod tally;
+pub(crate) mod tally;
 mod traffic;
 
 use anyhow::Result;

@@ -17,11 +17,11 @@ use crate::shuffle::{Row, Shuffle, Writer, less, more};
 use crate::threads::{into_inner, lock};
 
 /// A channel of a shop.
-pub type Channel = (i64, String);
+pub(super) type Channel = (i64, String);
 
 /// Order lines of one group added up; money in cents.
 #[derive(Clone, Copy, Default)]
-pub struct Sales {
+pub(super) struct Sales {
     pub orders: i64,
     pub sku_orders: i64,
     pub items_sold: i64,
@@ -30,7 +30,7 @@ pub struct Sales {
 
 /// A shop's order lines added up; money in cents.
 #[derive(Clone, Copy, Default)]
-pub struct ShopSales {
+pub(super) struct ShopSales {
     pub sales: Sales,
     pub customers: i64,
     pub contribution_product: i128,
@@ -39,7 +39,7 @@ pub struct ShopSales {
 
 /// The day's order lines by shop and what belongs to it. Orders are not counted by channel and SKU:
 /// no table has them.
-pub struct OrderSums {
+pub(super) struct OrderSums {
     pub shops: Sorted<i64, ShopSales>,
     pub channels: Sorted<Channel, Sales>,
     pub products: Sorted<(i64, i64), Sales>,
@@ -168,7 +168,7 @@ fn lines<'a>(batch: &'a Batch, numbers: &'a [u32]) -> impl Iterator<Item = Line>
 }
 
 /// The order lines of a day while they are read.
-pub struct Orders {
+pub(super) struct Orders {
     shuffle: Shuffle<VALUES>,
     least: LeastIds,
     channels: Channels,
@@ -182,7 +182,7 @@ const SET_BYTES_PER_ROW: u64 = 300;
 impl Orders {
     /// Takes a quarter of the memory for lines and a quarter for sets; another quarter is for
     /// finding repeated keys.
-    pub fn new(export: &OpenExport, resources: &Resources) -> Orders {
+    pub(super) fn new(export: &OpenExport, resources: &Resources) -> Orders {
         let least = |column| export.least(column);
         Orders {
             shuffle: Shuffle::new(
@@ -205,7 +205,7 @@ impl Orders {
         }
     }
 
-    pub fn writer(&self) -> OrderWriter<'_> {
+    pub(super) fn writer(&self) -> OrderWriter<'_> {
         OrderWriter {
             orders: self,
             lines: self.shuffle.writer(),
@@ -215,7 +215,7 @@ impl Orders {
     }
 
     /// Adds up all lines but those at the `repeated` positions, which are sorted.
-    pub fn sum(self, repeated: &[u64], resources: &Resources) -> Result<(OrderSums, Tally)> {
+    pub(super) fn sum(self, repeated: &[u64], resources: &Resources) -> Result<(OrderSums, Tally)> {
         let summing = Summing {
             shuffle: &self.shuffle,
             sets: self.sets,
@@ -254,7 +254,7 @@ impl Orders {
 }
 
 /// One thread's entry to the day's order lines.
-pub struct OrderWriter<'a> {
+pub(super) struct OrderWriter<'a> {
     orders: &'a Orders,
     lines: Writer<'a, VALUES>,
     channels: ChannelNumbers<'a>,

@@ -13,7 +13,7 @@ use crate::metrics;
 /// Grain: each (shop, product) with a used row in `order_lines` or `product_traffic`.
 ///
 /// Source: SPEC.md section 3.1.
-pub fn product_daily(
+pub(super) fn product_daily(
     orders: &OrderSums,
     traffic: &TrafficSums,
     snapshots: &Snapshots,

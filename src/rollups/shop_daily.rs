@@ -47,7 +47,7 @@ struct Row<'a> {
 /// Grain: every shop in `shops` or with a used row in `order_lines` or `product_traffic`.
 ///
 /// Source: SPEC.md section 3.1.
-pub fn shop_daily(
+pub(super) fn shop_daily(
     orders: &OrderSums,
     traffic: &TrafficSums,
     snapshots: &Snapshots,

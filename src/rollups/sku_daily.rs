@@ -10,7 +10,7 @@ use crate::columns;
 /// Grain: each (shop, product, SKU) with a used order line.
 ///
 /// Source: SPEC.md section 3.1.
-pub fn sku_daily(orders: &OrderSums) -> Result<DataFrame> {
+pub(super) fn sku_daily(orders: &OrderSums) -> Result<DataFrame> {
     let keys = union(orders.skus.keys(), std::iter::empty());
     let sales: Vec<_> = keys
         .iter()

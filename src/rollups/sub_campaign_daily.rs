@@ -15,7 +15,10 @@ use crate::metrics;
 /// `sub_campaigns`.
 ///
 /// Source: SPEC.md section 3.1.
-pub fn sub_campaign_daily(orders: &OrderSums, sub_campaigns: &[SubCampaign]) -> Result<DataFrame> {
+pub(super) fn sub_campaign_daily(
+    orders: &OrderSums,
+    sub_campaigns: &[SubCampaign],
+) -> Result<DataFrame> {
     let known: HashMap<i64, &SubCampaign> = sub_campaigns
         .iter()
         .map(|s| (s.sub_campaign_id, s))

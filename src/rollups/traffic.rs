@@ -19,7 +19,7 @@ use crate::threads::{into_inner, lock};
 
 /// Counters of one group added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub(super) struct Counters {
     pub impressions: i64,
     pub clicks: i64,
     pub page_views: i64,
@@ -28,14 +28,14 @@ pub struct Counters {
 
 /// Counters and exact distinct users.
 #[derive(Clone, Copy, Default)]
-pub struct Visits {
+pub(super) struct Visits {
     pub counters: Counters,
     pub users: Users,
 }
 
 /// Of a product; no table has its reach or clicks by user.
 #[derive(Clone, Copy, Default)]
-pub struct ProductVisits {
+pub(super) struct ProductVisits {
     pub counters: Counters,
     pub viewed: i64,
     /// Users with any page view and any add-to-cart.
@@ -44,7 +44,7 @@ pub struct ProductVisits {
 
 /// Distinct users by what they were seen doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Users {
+pub(super) struct Users {
     pub reached: i64,
     pub clicked: i64,
     pub viewed: i64,
@@ -53,7 +53,7 @@ pub struct Users {
 }
 
 /// The day's traffic by shop and what belongs to it.
-pub struct TrafficSums {
+pub(super) struct TrafficSums {
     pub shops: Sorted<i64, Visits>,
     pub channels: Sorted<Channel, Counters>,
     pub products: Sorted<(i64, i64), ProductVisits>,
@@ -168,7 +168,7 @@ struct LeastIds {
 }
 
 /// The traffic of a day while it is read.
-pub struct Traffic {
+pub(super) struct Traffic {
     shuffle: Shuffle<VALUES>,
     least: LeastIds,
     channels: Channels,
@@ -185,7 +185,7 @@ const SET_BYTES_PER_ROW: u64 = 120;
 
 impl Traffic {
     /// Takes half of the memory for rows and a quarter for the sets of users.
-    pub fn new(export: &OpenExport, resources: &Resources) -> Traffic {
+    pub(super) fn new(export: &OpenExport, resources: &Resources) -> Traffic {
         let least = |column| export.least(column);
         Traffic {
             shuffle: Shuffle::new(
@@ -207,7 +207,7 @@ impl Traffic {
         }
     }
 
-    pub fn writer(&self) -> TrafficWriter<'_> {
+    pub(super) fn writer(&self) -> TrafficWriter<'_> {
         TrafficWriter {
             traffic: self,
             rows: self.shuffle.writer(),
@@ -226,7 +226,7 @@ impl Traffic {
     }
 
     /// Adds up what is left once all rows are written.
-    pub fn sum(self) -> Result<(TrafficSums, Tally)> {
+    pub(super) fn sum(self) -> Result<(TrafficSums, Tally)> {
         let rest = self
             .summing()
             .add_all(|| TrafficAdder::new(self.least), &self.resources)?;
@@ -256,7 +256,7 @@ impl Traffic {
 }
 
 /// One thread's entry to the day's traffic.
-pub struct TrafficWriter<'a> {
+pub(super) struct TrafficWriter<'a> {
     traffic: &'a Traffic,
     rows: Writer<'a, VALUES>,
     channels: ChannelNumbers<'a>,

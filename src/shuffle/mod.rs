@@ -11,8 +11,8 @@
 
 mod packed;
 mod spill;
-pub mod split;
-pub mod sum;
+pub(crate) mod split;
+pub(crate) mod sum;
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ use anyhow::Result;
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::threads::lock;
-pub use packed::Row;
+pub(crate) use packed::Row;
 use packed::{PADDING, most_bytes, pack, unpack_each};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
@@ -43,7 +43,7 @@ const CHUNK_BYTES: RangeInclusive<u64> = 1024..=16 * 1024;
 const OPEN_BYTES: u64 = *CHUNK_BYTES.start() + WAITING_BYTES as u64;
 
 /// Rows of `N` numbers, split by shop.
-pub struct Shuffle<const N: usize> {
+pub(crate) struct Shuffle<const N: usize> {
     split: Split,
     chunk_bytes: usize,
     /// Kept chunks beyond this are spilled. While they are written as many may come in again.
@@ -67,7 +67,11 @@ struct Kept {
 impl<const N: usize> Shuffle<N> {
     /// For the rows of these row groups. A quarter of `memory_bytes` is for what each thread has
     /// open; the rest for kept chunks, twice, since as many may come in while they are spilled.
-    pub fn new(groups: &[GroupShops], memory_bytes: u64, resources: &Resources) -> Shuffle<N> {
+    pub(crate) fn new(
+        groups: &[GroupShops],
+        memory_bytes: u64,
+        resources: &Resources,
+    ) -> Shuffle<N> {
         let open_bytes = memory_bytes / 4 / resources.threads as u64;
         let split = Split::of(groups, open_bytes / OPEN_BYTES);
         Shuffle::with(split, open_bytes, memory_bytes / 8 * 3, resources)
@@ -132,12 +136,12 @@ impl<const N: usize> Shuffle<N> {
         }
     }
 
-    pub fn partitions(&self) -> usize {
+    pub(crate) fn partitions(&self) -> usize {
         self.split.partitions()
     }
 
     /// An entry for one thread.
-    pub fn writer(&self) -> Writer<'_, N> {
+    pub(crate) fn writer(&self) -> Writer<'_, N> {
         const { assert!(most_bytes(N) <= WAITING_BYTES, "any row can wait") };
         Writer {
             shuffle: self,
@@ -237,13 +241,13 @@ impl<const N: usize> Shuffle<N> {
 
 /// How much more an id is than the least one of its column, modulo 2^64.
 #[inline]
-pub fn less(id: i64, least: i64) -> u64 {
+pub(crate) fn less(id: i64, least: i64) -> u64 {
     id.wrapping_sub(least) as u64
 }
 
 /// The id that is so much more than the least one.
 #[inline]
-pub fn more(value: u64, least: i64) -> i64 {
+pub(crate) fn more(value: u64, least: i64) -> i64 {
     least.wrapping_add(value as i64)
 }
 
@@ -268,7 +272,7 @@ impl Taken {
 /// The chunks of a few thousand partitions are more memory pages than a processor knows the
 /// addresses of, so a row is first written to its partition's place in one small block, and a few
 /// rows together to the chunk.
-pub struct Writer<'a, const N: usize> {
+pub(crate) struct Writer<'a, const N: usize> {
     shuffle: &'a Shuffle<N>,
     /// `WAITING_BYTES` for each partition.
     waiting: Vec<u8>,
@@ -291,7 +295,7 @@ const WAITING_BYTES: usize = 512;
 impl<const N: usize> Writer<'_, N> {
     /// Rows with the same `split_by`, the shop as a rule, meet in one partition.
     #[inline]
-    pub fn add(&mut self, split_by: i64, row: &Row<N>) -> Result<()> {
+    pub(crate) fn add(&mut self, split_by: i64, row: &Row<N>) -> Result<()> {
         let partition = self.shuffle.split.partition(split_by, self.last);
         self.last = partition;
         if usize::from(self.filled[partition].bytes) + most_bytes(N) > WAITING_BYTES {
@@ -321,7 +325,7 @@ impl<const N: usize> Writer<'_, N> {
     }
 
     /// Hands over what is not full yet. Nothing is written until this is called after the last row.
-    pub fn flush(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         for partition in 0..self.open.len() {
             if self.filled[partition].rows > 0 {
                 self.empty(partition)?;
@@ -334,7 +338,7 @@ impl<const N: usize> Writer<'_, N> {
     }
 
     /// A row group is written to its end; returns the partitions that are complete by that.
-    pub fn end_row_group(&mut self, position: usize) -> Result<Vec<usize>> {
+    pub(crate) fn end_row_group(&mut self, position: usize) -> Result<Vec<usize>> {
         let Split::Ranges { row_groups, .. } = &self.shuffle.split else {
             return Ok(vec![]);
         };

@@ -7,7 +7,7 @@
 use anyhow::Result;
 
 /// The values of one row.
-pub type Row<const N: usize> = [u64; N];
+pub(crate) type Row<const N: usize> = [u64; N];
 
 /// Bytes that the lengths of a row take.
 const fn head_bytes(values: usize) -> usize {
@@ -16,17 +16,17 @@ const fn head_bytes(values: usize) -> usize {
 
 /// Bytes that a packed row of `values` can take; values are written and read eight bytes at a time,
 /// which may touch as many bytes behind it.
-pub const fn most_bytes(values: usize) -> usize {
+pub(super) const fn most_bytes(values: usize) -> usize {
     head_bytes(values) + 8 * values + PADDING
 }
 
 /// Bytes that have to follow the last row when rows are read.
-pub const PADDING: usize = 8;
+pub(super) const PADDING: usize = 8;
 
 /// Writes a row to the start of `out`, which has room for [`most_bytes`]; returns the bytes that it
 /// takes.
 #[inline]
-pub fn pack<const N: usize>(row: &Row<N>, out: &mut [u8]) -> usize {
+pub(super) fn pack<const N: usize>(row: &Row<N>, out: &mut [u8]) -> usize {
     const { assert!(N <= 16, "lengths are in one u64") };
     let mut lengths = 0;
     let mut at = head_bytes(N);
@@ -42,7 +42,7 @@ pub fn pack<const N: usize>(row: &Row<N>, out: &mut [u8]) -> usize {
 
 /// Hands every row of packed ones on, up to an error; `bytes` ends with [`PADDING`].
 #[inline]
-pub fn unpack_each<const N: usize>(
+pub(super) fn unpack_each<const N: usize>(
     bytes: &[u8],
     mut hand_on: impl FnMut(&Row<N>) -> Result<()>,
 ) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::resources::Resources;
 const SEGMENT_BYTES: usize = 1 << 20;
 
 /// The spilled rows of all partitions.
-pub struct Spill {
+pub(super) struct Spill {
     resources: Resources,
     file: Option<Arc<File>>,
     end: u64,
@@ -29,7 +29,7 @@ pub struct Spill {
 }
 
 /// Rows of one partition that are next to each other in the file.
-pub struct Segment {
+pub(super) struct Segment {
     file: Arc<File>,
     offset: u64,
     bytes: usize,
@@ -37,7 +37,7 @@ pub struct Segment {
 }
 
 impl Spill {
-    pub fn new(resources: &Resources, partitions: usize) -> Spill {
+    pub(super) fn new(resources: &Resources, partitions: usize) -> Spill {
         Spill {
             resources: resources.clone(),
             file: None,
@@ -51,7 +51,7 @@ impl Spill {
     ///
     /// # Errors
     /// `StoreFailed`, with what to do about it.
-    pub fn write(&mut self, partition: usize, chunks: &[Chunk]) -> Result<()> {
+    pub(super) fn write(&mut self, partition: usize, chunks: &[Chunk]) -> Result<()> {
         self.append(partition, chunks).map_err(|error| {
             messages::cannot_spill(self.resources.spill_folder.display(), error).into()
         })
@@ -95,7 +95,7 @@ impl Spill {
         Ok(())
     }
 
-    pub fn take(&mut self, partition: usize) -> Vec<Segment> {
+    pub(super) fn take(&mut self, partition: usize) -> Vec<Segment> {
         std::mem::take(&mut self.partitions[partition])
     }
 }
@@ -105,7 +105,7 @@ impl Segment {
     ///
     /// # Errors
     /// `StoreFailed`.
-    pub fn read(&self, buffer: &mut Vec<u8>, padding: usize) -> Result<()> {
+    pub(super) fn read(&self, buffer: &mut Vec<u8>, padding: usize) -> Result<()> {
         buffer.resize(self.bytes + padding, 0);
         let read = self
             .file

@@ -10,7 +10,7 @@ const MOST_PARTITIONS: u64 = 4096;
 
 /// What a row group's statistics say of its shops.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupShops {
+pub(crate) struct GroupShops {
     pub rows: u64,
     /// The least and the greatest `shop_id`; `None`: not told.
     pub range: Option<RangeInclusive<i64>>,
@@ -18,7 +18,7 @@ pub struct GroupShops {
 
 /// A shop's rows are all in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Split {
+pub(crate) enum Split {
     /// By the upper bits of a hash: for shops in any order.
     Hash { bits: u32 },
     /// By ranges of shop ids, for row groups that hold few shops each: partition `n` starts at
@@ -36,7 +36,7 @@ const POINTS: u64 = 64;
 impl Split {
     /// Ranges where the row groups come clustered by shop, which saves keeping the whole day; else
     /// a hash. `most_partitions`: what memory has room for.
-    pub fn of(groups: &[GroupShops], most_partitions: u64) -> Split {
+    pub(crate) fn of(groups: &[GroupShops], most_partitions: u64) -> Split {
         let rows: u64 = groups.iter().map(|group| group.rows).sum();
         let most = most_partitions.clamp(1, MOST_PARTITIONS);
         let partitions = rows.div_ceil(ROWS_PER_PARTITION).clamp(1, most);
@@ -51,7 +51,7 @@ impl Split {
     /// For the rows of one partition, which one thread splits once more, by their members: as many
     /// partitions as make what is open for them and the members of one of them take the least
     /// together. They do where both are equal.
-    pub fn by_member(rows: u64, member_bytes_per_row: u64, open_bytes: u64) -> Split {
+    pub(crate) fn by_member(rows: u64, member_bytes_per_row: u64, open_bytes: u64) -> Split {
         let partitions = (rows.saturating_mul(member_bytes_per_row) / open_bytes)
             .isqrt()
             .clamp(2, MOST_PARTITIONS);
@@ -106,7 +106,7 @@ impl Split {
         })
     }
 
-    pub fn partitions(&self) -> usize {
+    pub(crate) fn partitions(&self) -> usize {
         match self {
             Split::Hash { bits } => 1 << bits,
             Split::Ranges { first_shops, .. } => first_shops.len(),
@@ -115,7 +115,7 @@ impl Split {
 
     /// `before`: the partition of the row before, which is often the same.
     #[inline]
-    pub fn partition(&self, shop_id: i64, before: usize) -> usize {
+    pub(crate) fn partition(&self, shop_id: i64, before: usize) -> usize {
         match self {
             Split::Hash { bits: 0 } => 0,
             Split::Hash { bits } => {

@@ -14,7 +14,7 @@ use super::{Row, Shuffle, Taken};
 use crate::resources::Resources;
 
 /// Adds the rows of one partition after the other up.
-pub trait Adder<const N: usize> {
+pub(crate) trait Adder<const N: usize> {
     /// Kinds of members that are counted: users; orders and buyers. At least one.
     const MEMBER_KINDS: usize;
 
@@ -33,7 +33,7 @@ pub trait Adder<const N: usize> {
 
 /// What a row is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
+pub(crate) enum Pass {
     /// Sums and members of every kind.
     All,
     /// Sums. Every row of a partition comes once with this or with `All`.
@@ -44,12 +44,12 @@ pub enum Pass {
 
 impl Pass {
     #[inline]
-    pub fn has_sums(self) -> bool {
+    pub(crate) fn has_sums(self) -> bool {
         !matches!(self, Pass::Members(_))
     }
 
     #[inline]
-    pub fn has_members(self, kind: usize) -> bool {
+    pub(crate) fn has_members(self, kind: usize) -> bool {
         match self {
             Pass::All => true,
             Pass::Sums => false,
@@ -60,7 +60,7 @@ impl Pass {
 
 /// Memory for the sets of members of one thread.
 #[derive(Clone, Copy, Debug)]
-pub struct SetMemory {
+pub(crate) struct SetMemory {
     bytes: u64,
     /// What a row can take in all sets of an adder: where every row has another member.
     bytes_per_row: u64,
@@ -71,7 +71,7 @@ const FEWEST_ROWS: u64 = 64;
 
 impl SetMemory {
     /// `memory_bytes` shared by the threads.
-    pub fn new(memory_bytes: u64, bytes_per_row: u64, resources: &Resources) -> SetMemory {
+    pub(crate) fn new(memory_bytes: u64, bytes_per_row: u64, resources: &Resources) -> SetMemory {
         SetMemory {
             bytes: memory_bytes / resources.threads as u64,
             bytes_per_row,
@@ -84,14 +84,14 @@ impl SetMemory {
 }
 
 /// What adders share.
-pub struct Summing<'a, const N: usize> {
+pub(crate) struct Summing<'a, const N: usize> {
     pub shuffle: &'a Shuffle<N>,
     pub sets: SetMemory,
 }
 
 impl<const N: usize> Summing<'_, N> {
     /// Adds up a partition that is complete.
-    pub fn add<A: Adder<N>>(
+    pub(crate) fn add<A: Adder<N>>(
         &self,
         partition: usize,
         adder: &mut A,
@@ -154,7 +154,7 @@ impl<const N: usize> Summing<'_, N> {
     }
 
     /// Adds up every partition, on several threads; gives what each of them came to.
-    pub fn add_all<A: Adder<N> + Send>(
+    pub(crate) fn add_all<A: Adder<N> + Send>(
         &self,
         new: impl Fn() -> A + Sync,
         resources: &Resources,

@@ -22,7 +22,7 @@ use crate::contracts::Table;
 
 /// How the daily values of a column become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Adds {
+pub(super) enum Adds {
     /// Their sum. Counts are added in 128 bits, as money is, and cannot wrap; `Table::conform`
     /// brings them back to INT64.
     Sum,
@@ -35,7 +35,7 @@ pub enum Adds {
 }
 
 /// What is added up of a daily table.
-pub struct DailyRows<'a> {
+pub(super) struct DailyRows<'a> {
     pub table: &'static Table,
     /// Oldest first.
     pub days: &'a [NaiveDate],
@@ -50,7 +50,7 @@ impl DailyRows<'_> {
     /// Adds up the rows of `shops`, which ascend, and gives `finish` the sums of as many shops as
     /// fit, and these shops; then those of the next, to the last. Shops without any row are not
     /// among the sums.
-    pub fn add_up<'s>(
+    pub(super) fn add_up<'s>(
         &self,
         inputs: &WindowInputs,
         mut shops: &'s [i64],

@@ -17,13 +17,13 @@ use crate::contracts::{Kind, Table};
 use crate::messages;
 
 // Positions among the metrics.
-pub const GMV: usize = 0;
-pub const SKU_ORDERS: usize = 2;
-pub const PRODUCT_IMPRESSIONS: usize = 6;
-pub const PRODUCT_CLICKS: usize = 7;
+pub(super) const GMV: usize = 0;
+pub(super) const SKU_ORDERS: usize = 2;
+pub(super) const PRODUCT_IMPRESSIONS: usize = 6;
+pub(super) const PRODUCT_CLICKS: usize = 7;
 
 /// The metrics by name: the order of rows in every benchmark table.
-pub fn metrics_by_name() -> Vec<usize> {
+pub(super) fn metrics_by_name() -> Vec<usize> {
     let mut metrics: Vec<usize> = (0..METRICS.len()).collect();
     metrics.sort_by_key(|metric| METRICS[*metric].name);
     metrics
@@ -31,7 +31,7 @@ pub fn metrics_by_name() -> Vec<usize> {
 
 /// The values of one metric, shop by shop; `None`: unknown for this shop.
 #[derive(Debug)]
-pub enum Values {
+pub(crate) enum Values {
     /// Exact: `parts / per_unit`. Money is cents per 100, a count is per 1, a mean over days is a
     /// sum per days.
     Whole {
@@ -107,7 +107,7 @@ impl Values {
 
 /// The candidates of a scope, column by column: they are all in memory at once.
 #[derive(Debug)]
-pub struct Candidates {
+pub(crate) struct Candidates {
     /// Ascending.
     pub shop_ids: Vec<i64>,
     /// Ascending.
@@ -121,28 +121,28 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.shop_ids.len()
     }
 
-    pub fn category(&self, shop: usize) -> usize {
+    pub(crate) fn category(&self, shop: usize) -> usize {
         self.categories[shop] as usize
     }
 
-    pub fn tier(&self, shop: usize) -> usize {
+    pub(crate) fn tier(&self, shop: usize) -> usize {
         self.tiers[shop] as usize
     }
 
     /// In the metric's unit: money in units of the currency.
-    pub fn value(&self, shop: usize, metric: usize) -> Option<f64> {
+    pub(crate) fn value(&self, shop: usize, metric: usize) -> Option<f64> {
         self.values[metric].get(shop)
     }
 
-    pub fn values(&self, metric: usize) -> &Values {
+    pub(crate) fn values(&self, metric: usize) -> &Values {
         &self.values[metric]
     }
 
-    pub fn gmv_cents(&self, shop: usize) -> i64 {
+    pub(crate) fn gmv_cents(&self, shop: usize) -> i64 {
         match &self.values[GMV] {
             Values::Whole { parts, .. } => {
                 parts[shop].unwrap_or_else(|| unreachable!("gmv is never null"))
@@ -152,7 +152,7 @@ impl Candidates {
     }
 
     /// The positions of the shops of each category, in the order of the categories.
-    pub fn by_category(&self) -> Vec<usize> {
+    pub(crate) fn by_category(&self) -> Vec<usize> {
         let mut shops: Vec<usize> = (0..self.count()).collect();
         // Stable: the shops of a category still ascend.
         shops.sort_by_key(|shop| self.categories[*shop]);
@@ -161,14 +161,18 @@ impl Candidates {
 }
 
 /// Those of the day.
-pub fn daily(day: NaiveDate, published: &dyn PublishedTables, tiers: &Tiers) -> Result<Candidates> {
+pub(super) fn daily(
+    day: NaiveDate,
+    published: &dyn PublishedTables,
+    tiers: &Tiers,
+) -> Result<Candidates> {
     let mut shops = Gathered::default();
     shops.read_shops(&SHOP_DAILY, day, Rows::default(), published, tiers)?;
     Ok(shops.into_candidates())
 }
 
 /// Those of the campaign's period through the day.
-pub fn of_period(
+pub(super) fn of_period(
     day: NaiveDate,
     campaign_id: i64,
     published: &dyn PublishedTables,
@@ -185,7 +189,7 @@ pub fn of_period(
 }
 
 /// The campaigns of `shop_period` at the benchmark day, ascending.
-pub fn campaigns(day: NaiveDate, published: &dyn PublishedTables) -> Result<BTreeSet<i64>> {
+pub(super) fn campaigns(day: NaiveDate, published: &dyn PublishedTables) -> Result<BTreeSet<i64>> {
     let mut campaigns = BTreeSet::new();
     published.read(
         &SHOP_PERIOD,
@@ -201,12 +205,16 @@ pub fn campaigns(day: NaiveDate, published: &dyn PublishedTables) -> Result<BTre
 }
 
 /// `shop_tier` at the benchmark day.
-pub struct Tiers {
+pub(super) struct Tiers {
     by_shop: HashMap<i64, u32>,
     pub observed_days: i64,
 }
 
-pub fn tiers(day: NaiveDate, config: &Config, published: &dyn PublishedTables) -> Result<Tiers> {
+pub(super) fn tiers(
+    day: NaiveDate,
+    config: &Config,
+    published: &dyn PublishedTables,
+) -> Result<Tiers> {
     let mut tiers = Tiers {
         by_shop: HashMap::new(),
         observed_days: 0,

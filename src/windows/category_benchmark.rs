@@ -16,7 +16,7 @@ use crate::days::calendar::day_number;
 const METHOD: &str = "mean-v2";
 
 /// The cohorts of a scope in the order of the table: by category, then by the tier's name.
-pub fn cohorts_by_key<'a>(scope: &'a Scope, config: &Config) -> Vec<&'a Cohort> {
+pub(super) fn cohorts_by_key<'a>(scope: &'a Scope, config: &Config) -> Vec<&'a Cohort> {
     let mut cohorts: Vec<&Cohort> = scope.cohorts.all.iter().collect();
     cohorts.sort_by_key(|cohort| (cohort.category, config.tiers[cohort.tier].name.as_str()));
     cohorts
@@ -33,7 +33,7 @@ pub fn cohorts_by_key<'a>(scope: &'a Scope, config: &Config) -> Vec<&'a Cohort> 
 /// Example: peers 2, 4 and null -> mean 3.0, peer_count 2.
 ///
 /// Source: SPEC.md section 5.
-pub fn category_benchmark(
+pub(super) fn category_benchmark(
     scope: &Scope,
     cohorts: &[&Cohort],
     benchmark: &BenchmarkDay,

@@ -41,14 +41,14 @@ impl BenchmarkDay {
 
 /// Why a cohort's average is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suppression {
+pub(crate) enum Suppression {
     TooFewPeers,
     Differencing,
     DominantPeer,
 }
 
 impl Suppression {
-    pub fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Suppression::TooFewPeers => "TOO_FEW_PEERS",
             Suppression::Differencing => "DIFFERENCING",
@@ -59,11 +59,11 @@ impl Suppression {
 
 /// One metric of a cohort: its numbers, or why they are not shown. Most cohorts of a world of small
 /// categories are suppressed, so the numbers lie elsewhere.
-pub type Statistic = std::result::Result<Box<Summary>, Suppression>;
+pub(crate) type Statistic = std::result::Result<Box<Summary>, Suppression>;
 
 /// Comparable shops of one category, of one tier or higher.
 #[derive(Debug)]
-pub struct Cohort {
+pub(crate) struct Cohort {
     /// Position among the scope's categories.
     pub category: usize,
     pub tier: usize,
@@ -73,14 +73,14 @@ pub struct Cohort {
 
 impl Cohort {
     /// `None` where it is suppressed.
-    pub fn published(&self, metric: usize) -> Option<&Summary> {
+    pub(crate) fn published(&self, metric: usize) -> Option<&Summary> {
         self.statistics[metric].as_deref().ok()
     }
 }
 
 /// The cohorts of one day or one campaign's period.
 #[derive(Debug)]
-pub struct Scope {
+pub(crate) struct Scope {
     pub name: &'static str,
     /// 0 for `DAILY`.
     pub campaign_id: i64,
@@ -90,17 +90,17 @@ pub struct Scope {
 }
 
 impl Scope {
-    pub fn category(&self, position: usize) -> &str {
+    pub(crate) fn category(&self, position: usize) -> &str {
         &self.candidates.category_names[position]
     }
 
-    pub fn category_of(&self, shop: usize) -> &str {
+    pub(crate) fn category_of(&self, shop: usize) -> &str {
         self.category(self.candidates.category(shop))
     }
 
     /// The nearest cohort of the shop's category, with its tier or a higher one, whose average of
     /// the metric is published.
-    pub fn benchmark_of(&self, shop: usize, metric: usize) -> Option<(&Cohort, &Summary)> {
+    pub(crate) fn benchmark_of(&self, shop: usize, metric: usize) -> Option<(&Cohort, &Summary)> {
         let of_category = self.cohorts.of_category(self.candidates.category(shop));
         let higher = of_category
             .iter()
@@ -113,7 +113,7 @@ impl Scope {
 
 /// Every cohort of a scope with a peer of exactly its tier.
 #[derive(Debug, Default)]
-pub struct Cohorts {
+pub(crate) struct Cohorts {
     /// By category and tier.
     pub all: Vec<Cohort>,
     /// Those of each category.
@@ -128,7 +128,7 @@ impl Cohorts {
 
 /// Gives `consume` one scope `CAMPAIGN_PERIOD` for each campaign, then the scope `DAILY`: one at a
 /// time in memory. `go_on` is asked again and again whether to go on.
-pub fn for_each_scope(
+pub(crate) fn for_each_scope(
     day: NaiveDate,
     config: &Config,
     published: &dyn PublishedTables,

@@ -10,7 +10,7 @@ use crate::days::spans::days_of;
 
 /// The declared reads of some tables of a day. Any other read is an error: a bug, because a change
 /// of what was read would not make the table stale.
-pub struct Declared<'a> {
+pub(super) struct Declared<'a> {
     /// Tables that are computed together.
     pub tables: &'a [&'static Table],
     pub day: NaiveDate,

@@ -27,7 +27,7 @@ const DIFFERENCE_PCT: Ratio =
 /// Null: `difference_pct` where the baseline is 0.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn gmv_baseline(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+pub(super) fn gmv_baseline(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let before = inputs.day.pred_opt().unwrap_or(inputs.day);
     let days =
         inputs

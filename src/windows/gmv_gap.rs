@@ -113,7 +113,7 @@ fn effects(own: [f64; 4], cohort: [f64; 4], gap: f64) -> [f64; 4] {
 /// the others 0.
 ///
 /// Source: SPEC.md section 5.
-pub fn gmv_gap(
+pub(super) fn gmv_gap(
     scope: &Scope,
     shops: Range<usize>,
     benchmark: &BenchmarkDay,

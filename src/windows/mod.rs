@@ -9,7 +9,7 @@ mod adding;
 mod candidates;
 mod category_benchmark;
 mod channel_period;
-pub mod cohorts;
+pub(crate) mod cohorts;
 mod content_period;
 mod declared;
 mod funnel_period;

@@ -62,7 +62,7 @@ pub(super) enum Days {
 impl Period {
     /// Adds up the rows of `shops`, which ascend, and gives `finish` the sums of some of them at a
     /// time, with the columns `campaign_id`, `through_day` and `days`.
-    pub fn add_up(
+    pub(super) fn add_up(
         &self,
         inputs: &WindowInputs,
         shops: &[i64],
@@ -90,7 +90,7 @@ impl Period {
     }
 
     /// The shops of `shop_period` of the campaign, ascending.
-    pub fn shops(&self, inputs: &WindowInputs) -> Result<Vec<i64>> {
+    pub(super) fn shops(&self, inputs: &WindowInputs) -> Result<Vec<i64>> {
         let rows = Rows {
             campaign_id: Some(self.campaign_id),
             shops: None,
@@ -100,7 +100,7 @@ impl Period {
     }
 
     /// The published days of the period that have a table too, oldest first.
-    pub fn days_with(&self, inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
+    pub(super) fn days_with(&self, inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
         let mut days = inputs
             .published
             .published_days(table, self.first_day, self.through_day)?;
@@ -109,7 +109,7 @@ impl Period {
     }
 
     /// Adds the further columns of `shop_period` that describe its days.
-    pub fn with_columns_of_days(
+    pub(super) fn with_columns_of_days(
         &self,
         mut rows: DataFrame,
         inputs: &WindowInputs,

@@ -69,7 +69,7 @@ fn position(value: f64, quartiles: &Summary) -> &'static str {
 /// Example: value 4, quartiles 1, 4 and 6 -> P50_TO_P75.
 ///
 /// Source: SPEC.md section 5.
-pub fn shop_benchmark(
+pub(super) fn shop_benchmark(
     scope: &Scope,
     shops: Range<usize>,
     benchmark: &BenchmarkDay,

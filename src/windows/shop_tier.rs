@@ -17,7 +17,7 @@ use crate::days::calendar::trailing;
 /// of [D-29, D].
 ///
 /// Source: SPEC.md section 4.
-pub fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+pub(super) fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let today = inputs.published.read_all(
         &SHOP_DAILY,
         inputs.day,

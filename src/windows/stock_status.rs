@@ -42,7 +42,7 @@ impl Pace {
 /// AT_RISK.
 ///
 /// Source: SPEC.md section 3.2.
-pub fn stock_status(inputs: &WindowInputs, emit: Emit) -> Result<()> {
+pub(super) fn stock_status(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let mut items: Vec<&InventoryItem> = inputs
         .snapshots
         .inventory()?

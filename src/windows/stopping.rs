@@ -9,7 +9,7 @@ use crate::contracts::Table;
 use crate::stop::Stop;
 
 /// The same tables; a read ends with `Stopped` before the next part of its rows.
-pub struct UntilStopped<'a> {
+pub(super) struct UntilStopped<'a> {
     pub published: &'a dyn PublishedTables,
     pub stop: &'a Stop,
 }

@@ -7,7 +7,7 @@ use crate::config::Share;
 
 /// Numbers of one metric of a published cohort.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     pub peer_count: i64,
     pub mean: f64,
     pub p25: f64,
@@ -16,7 +16,7 @@ pub struct Summary {
 }
 
 /// The values of peers, in the order of shops.
-pub enum Sample {
+pub(super) enum Sample {
     /// Exact: `parts / per_unit`.
     Whole {
         parts: Vec<i64>,
@@ -27,7 +27,7 @@ pub enum Sample {
 
 impl Sample {
     /// Whether one peer holds more than the share of a sum > 0, exactly.
-    pub fn is_dominated(&self, share: Share) -> bool {
+    pub(super) fn is_dominated(&self, share: Share) -> bool {
         let Sample::Whole { parts, .. } = self else {
             return false;
         };
@@ -37,7 +37,7 @@ impl Sample {
     }
 
     /// Of at least one value.
-    pub fn summary(mut self) -> Summary {
+    pub(super) fn summary(mut self) -> Summary {
         let mean = match &self {
             Sample::Whole { parts, per_unit } => exact_mean(parts, *per_unit),
             Sample::Double(values) => mean(values),
@@ -56,7 +56,7 @@ impl Sample {
         }
     }
 
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         match self {
             Sample::Whole { parts, .. } => parts.len(),
             Sample::Double(values) => values.len(),

@@ -3,6 +3,8 @@
 //! Its tests drive the program through its command line, or put a store with faults under the
 //! library.
 
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
+
 mod bad_input;
 mod bad_nights;
 mod cases;
