@@ -1,5 +1,4 @@
-//! Columns of tables in memory: made from values, one function for each kind of the contracts, and
-//! compared.
+//! Columns of tables in memory: one function for each kind of the contracts, and comparisons.
 
 use anyhow::Result;
 use polars::prelude::*;
@@ -88,7 +87,7 @@ pub(crate) fn whole_numbers(
     })
 }
 
-/// For each row of sorted rows, whether the columns hold what they hold in the row before.
+/// Tells for each of the sorted rows whether the columns equal those of the row before.
 pub(crate) fn continues_group(rows: &DataFrame, columns: &[&str]) -> Result<Vec<bool>> {
     if rows.height() == 0 {
         return Ok(vec![]);

@@ -1,5 +1,4 @@
-//! The formulas that several tables share: ratios and what an empty denominator gives, shares,
-//! ranks.
+//! Formulas that several tables share: ratios with empty denominators, shares, ranks.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What a run may take of the machine, and whether it still may.
+//! A run's share of the machine: threads, memory, a folder to spill to, the request to stop.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex};
 use crate::stop::Stop;
 use crate::threads::{lock, on_each};
 
-/// Shared by everything that computes; nothing that is computed depends on it.
+/// Shared by everything that computes. No result depends on it.
 #[derive(Clone, Debug)]
 pub struct Resources {
     /// Threads that decode and add up, at least one.
     pub threads: usize,
-    /// What the whole process is meant to stay within. Each user takes a stated part of it; what it
-    /// cannot hold goes to `spill_folder`.
+    /// The memory that the whole process should stay within. Each user takes a stated part of it and
+    /// spills the rest to `spill_folder`.
     pub memory_bytes: u64,
-    /// A folder on a local disk for what does not fit into memory. Files there have no name: they
-    /// are gone with the process.
+    /// A folder on a local disk for rows that do not fit into memory. Files there have no name, so
+    /// they vanish with the process.
     pub spill_folder: PathBuf,
-    /// What was written there.
+    /// Bytes written there.
     pub spilled_bytes: Arc<AtomicU64>,
     pub stop: Stop,
 }
@@ -34,7 +34,7 @@ impl Resources {
         }
     }
 
-    /// The same, with an account of its own of what is spilled.
+    /// The same, with its own count of spilled bytes.
     pub fn counted_apart(&self) -> Resources {
         Resources {
             spilled_bytes: Arc::default(),

@@ -1,5 +1,4 @@
-//! A request to stop (SIGINT, SIGTERM), noticed between steps; what is half done is left to the
-//! next run.
+//! A request to stop (SIGINT, SIGTERM), noticed between steps.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Stage 2: the calendar, whether a day is final, and which day the benchmark uses.
+//! Stage 2: the calendar, and whether a day is final.
 
 pub(crate) mod calendar;
 pub mod readiness;

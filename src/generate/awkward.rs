@@ -1,6 +1,6 @@
-//! What real exports have and tidy ones do not: rows that break a rule (below the budget), unlisted
-//! shops, missing and split exports. Only in a world that is `awkward`; the same cases come back
-//! every two weeks.
+//! Faults of real exports, for a world that is `awkward`; they repeat every two weeks.
+//!
+//! Rows that break a rule (below the budget), unlisted shops, missing and split exports.
 //!
 //! | day of the fortnight | case |
 //! | --- | --- |

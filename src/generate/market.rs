@@ -1,4 +1,4 @@
-//! What stays the same over the days: shops, their products and prices, how they sell.
+//! The constant part of a world: shops, their products and prices, how they sell.
 //!
 //! Popularity of shops is Zipf-Mandelbrot, prices are log-normal around the category's median, and
 //! a shop's channel mix follows its style. Products are functions of (seed, shop), made when they

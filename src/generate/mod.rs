@@ -1,5 +1,4 @@
-//! A synthetic marketplace behind `campaign-etl generate`: all ten exports, of any size, from a
-//! seed.
+//! A synthetic marketplace: all ten exports, of any size, from a seed.
 //!
 //! Every number comes from a stream of (seed, subject, day, shop), so days are independent of each
 //! other, and two calls write the same bytes. A day is written shop by shop; memory grows with the
@@ -36,10 +35,10 @@ use visits::Folders;
 /// Traffic rows per file of a large day.
 const ROWS_PER_FILE: u64 = 2_500_000;
 const MOST_FILES: u64 = 16;
-/// What ids leave room for.
+/// The ids of shops have room for so many.
 const MOST_SHOPS: u32 = 1_000_000;
 
-/// What a marketplace is like; everything else follows from it.
+/// The properties of a marketplace; everything else follows from them.
 pub struct World {
     pub shops: u32,
     pub days: u32,

@@ -1,5 +1,4 @@
-//! The exports that list what exists at the end of a day: shops, stock, campaigns and what takes
-//! part in them.
+//! Snapshots at the end of a day: shops, stock, campaigns and their participants.
 
 use anyhow::Result;
 

@@ -1,6 +1,7 @@
-//! Traffic and the orders that follow from it: a user comes to a shop through a channel, looks at
-//! some of its products, and perhaps buys. Every order line has a traffic row of the same user,
-//! shop and product on the same day.
+//! Traffic, and the orders that follow from it.
+//!
+//! A user visits a shop through a channel, looks at some of its products, and perhaps buys. Every
+//! order line has a traffic row of the same user, shop and product on the same day.
 
 use anyhow::Result;
 
@@ -24,7 +25,7 @@ pub(super) struct Folders {
     pub order_lines: Folder,
 }
 
-/// What a shop offers on a day.
+/// The products that a shop offers on a day.
 struct Offer<'a> {
     shop: &'a Shop,
     day: &'a Day,

@@ -1,5 +1,4 @@
-//! Channels as small numbers while a day is added up: their texts come in dictionaries of each row
-//! group.
+//! Channels as small numbers: each row group has a dictionary of their texts.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,5 +1,4 @@
-//! content_daily: one row for each content and shop, with the traffic and sales that came through
-//! it.
+//! content_daily: one row for each content and shop, with its traffic and sales.
 
 use anyhow::Result;
 use polars::prelude::*;

@@ -63,7 +63,7 @@ impl<K: Key, V: Default> Groups<K, V> {
         self.slot_or(key, V::default)
     }
 
-    /// As `slot`; the value of a key that is new is made.
+    /// As `slot`; `new` makes the value of a new key.
     #[inline]
     pub(super) fn slot_or(&mut self, key: K, new: impl FnOnce() -> V) -> u32 {
         let groups = &mut self.groups;
@@ -101,7 +101,7 @@ impl<K: Key, V: Default> Groups<K, V> {
     }
 }
 
-/// What a dataset adds up to, by key.
+/// The sums of a dataset, by key.
 pub(super) struct Sorted<K, V>(Vec<(K, V)>);
 
 impl<K: Ord, V> Sorted<K, V> {
@@ -171,10 +171,10 @@ impl Distinct {
     }
 }
 
-/// What users did, per slot: an exact set of users, each with the flags of all it was seen doing.
+/// The actions of users, per slot: an exact set of users, each with the flags of its actions.
 ///
-/// The one table that every row goes through. Its places are next to each other and say themselves
-/// whether they are taken, so a row costs one look into the cache; a general table needs two.
+/// Every row of traffic looks into this table. An entry holds its own state, so a row costs one
+/// access to the cache; a general hash table needs two.
 pub(super) struct Doings {
     /// A power of two.
     places: Vec<Doing>,
@@ -234,8 +234,8 @@ impl Doings {
         }
     }
 
-    /// Hands the slot and the flags of every user on, and 0 and no flags for every place that is
-    /// free; forgets them all.
+    /// Gives the slot and the flags of every user to `hand_on`, and empties the table. Empty entries
+    /// have slot 0 and no flags, so they add 0.
     #[inline]
     pub(super) fn drain(&mut self, mut hand_on: impl FnMut(u32, u8)) {
         for place in &mut self.places {

@@ -1,4 +1,4 @@
-//! What the day's order lines add up to.
+//! Sums over the day's order lines, by shop, channel, product, SKU, content and sub-campaign.
 
 use std::sync::Mutex;
 
@@ -37,8 +37,8 @@ pub(super) struct ShopSales {
     pub contribution_shipping: i128,
 }
 
-/// The day's order lines by shop and what belongs to it. Orders are not counted by channel and SKU:
-/// no table has them.
+/// The day's order lines by shop, channel, product, SKU, content and sub-campaign. Orders are not
+/// counted by channel and SKU: no table has them.
 pub(super) struct OrderSums {
     pub shops: Sorted<i64, ShopSales>,
     pub channels: Sorted<Channel, Sales>,
@@ -65,8 +65,8 @@ struct Line {
     sub_campaign_id: Option<i64>,
 }
 
-/// A line as it is shuffled, in the order of [`Line`], with the ids less their least ones. Money is
-/// not negative and below 10^18 cents, the sum of two of them below 2 * 10^18.
+/// Values of a shuffled line, in the order of [`Line`]; ids less their least ones. Money is not
+/// negative and below 10^18 cents, the sum of two of them below 2 * 10^18.
 const VALUES: usize = 13;
 
 // The kinds of members.

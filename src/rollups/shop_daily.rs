@@ -14,7 +14,7 @@ use crate::days::calendar::CivilDay;
 use crate::exports::snapshots::{Content, Shop, Snapshots};
 use crate::metrics;
 
-/// Contents published within the day, by whom and as what.
+/// Contents published within the day, by account type and content type.
 #[derive(Clone, Copy, Default)]
 struct NewContents {
     creator_videos: i64,

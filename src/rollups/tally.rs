@@ -1,5 +1,4 @@
-//! Totals over the used rows, added up apart from the tables, and the tables checked against them
-//! to the cent.
+//! Totals over the used rows, added up apart from the tables that must equal them.
 
 use anyhow::{Result, ensure};
 use polars::prelude::DataFrame;
@@ -86,7 +85,7 @@ impl Tally {
     }
 }
 
-/// What the tallied columns of a table add up to, some rows at a time.
+/// Sums of a table's tallied columns, added up some rows at a time.
 pub struct Totals {
     table: &'static Table,
     /// In the order of `Table::reconciled`.

@@ -1,4 +1,4 @@
-//! What the day's product traffic adds up to.
+//! Sums over the day's product traffic, by shop, channel, product and content.
 
 use std::sync::Mutex;
 
@@ -42,7 +42,7 @@ pub(super) struct ProductVisits {
     pub added: i64,
 }
 
-/// Distinct users by what they were seen doing.
+/// Distinct users, by action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Users {
     pub reached: i64,
@@ -52,7 +52,7 @@ pub(super) struct Users {
     pub added: i64,
 }
 
-/// The day's traffic by shop and what belongs to it.
+/// The day's traffic by shop, channel, product and content.
 pub(super) struct TrafficSums {
     pub shops: Sorted<i64, Visits>,
     pub channels: Sorted<Channel, Counters>,
@@ -60,7 +60,7 @@ pub(super) struct TrafficSums {
     pub contents: Sorted<(i64, i64), Counters>,
 }
 
-// What a user was seen doing.
+// Actions of a user, as flags.
 const REACHED: u8 = 1;
 const CLICKED: u8 = 2;
 const VIEWED: u8 = 4;
@@ -118,7 +118,7 @@ impl Counters {
     }
 }
 
-/// What a user of any combination of flags counts.
+/// The counts of one user, for each combination of flags.
 const ONE_USER: [Users; 16] = {
     let mut counted = [Users {
         reached: 0,
@@ -150,8 +150,8 @@ impl Users {
     }
 }
 
-/// A row of traffic as it is shuffled: shop, product, user, content, channel and whether there is a
-/// content, counters.
+/// Values of a shuffled row: shop, product, user, content, channel with a flag for the content,
+/// counters.
 const VALUES: usize = 7;
 
 /// The kind of members.
@@ -174,7 +174,7 @@ pub(super) struct Traffic {
     channels: Channels,
     sets: SetMemory,
     resources: Resources,
-    /// What threads added up as shops became complete.
+    /// Sums of the partitions that were complete before the last row.
     added: Mutex<Vec<Done>>,
     tally: Mutex<Tally>,
 }

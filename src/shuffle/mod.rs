@@ -1,13 +1,13 @@
 //! Rows split into partitions by shop, so that each can be added up by itself in a core's cache.
 //!
-//! 1. `split`: which partition a shop's rows go to.
-//! 2. `packed`: rows in as few bytes as their values need.
-//! 3. Several threads write; a full chunk of packed rows is kept in memory, beyond a limit on disk
-//!    (`spill`).
-//! 4. `sum`: each partition is read once and added up by one thread; one that is too large is split
-//!    once more.
+//! 1. `split` chooses the partition of each shop.
+//! 2. `packed` stores a row in as few bytes as its values need.
+//! 3. Several threads write. Full chunks of packed rows stay in memory, or are spilled to disk
+//!    beyond a limit (`spill`).
+//! 4. `sum` reads each partition once and adds it up on one thread. A partition that is too large
+//!    is split once more.
 //!
-//! Which thread wrote which row, and what was kept where, changes nothing in what is added up.
+//! The sums do not depend on which thread wrote a row, nor on which rows were spilled.
 
 mod packed;
 mod spill;
@@ -60,13 +60,13 @@ pub(crate) struct Shuffle<const N: usize> {
 struct Kept {
     partitions: Vec<Vec<Chunk>>,
     bytes: u64,
-    /// Chunks whose rows are done with: memory that is used again costs less than new one.
+    /// Chunks whose rows are added up. Memory that is used again costs less than new memory.
     free: Vec<Box<[u8]>>,
 }
 
 impl<const N: usize> Shuffle<N> {
-    /// For the rows of these row groups. A quarter of `memory_bytes` is for what each thread has
-    /// open; the rest for kept chunks, twice, since as many may come in while they are spilled.
+    /// For the rows of these row groups. A quarter of `memory_bytes` is for the open chunks of all
+    /// threads. The rest is for kept chunks, twice: as many may come in while others are spilled.
     pub(crate) fn new(
         groups: &[GroupShops],
         memory_bytes: u64,
@@ -78,9 +78,9 @@ impl<const N: usize> Shuffle<N> {
     }
 
     /// For rows of one partition, which one thread splits once more by a hash of their members.
-    /// What is open and the members of one part together take about `2 * sqrt(rows *
-    /// member_bytes_per_row * OPEN_BYTES)`: 1.7 MB for 4 million rows of traffic. What that leaves
-    /// of `memory_bytes` is for kept chunks.
+    /// Open chunks and the members of one part together take about `2 * sqrt(rows *
+    /// member_bytes_per_row * OPEN_BYTES)`: 1.7 MB for 4 million rows of traffic. The rest of
+    /// `memory_bytes` is for kept chunks.
     fn by_member(
         rows: u64,
         member_bytes_per_row: u64,

@@ -1,7 +1,6 @@
 //! Packed rows that do not fit into memory, in a file without a name on a local disk.
 //!
-//! The file is removed from its folder as soon as it is made, so nothing is left of it however the
-//! process ends.
+//! The file is removed from its folder as soon as it is made, so a killed process leaves none.
 
 use std::fs::File;
 use std::io;
@@ -24,7 +23,7 @@ pub(super) struct Spill {
     file: Option<Arc<File>>,
     end: u64,
     partitions: Vec<Vec<Segment>>,
-    /// A segment on its way; used again, since new memory is what costs most here.
+    /// The segment that is being filled. It is used again: new memory costs most here.
     buffer: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! Which partition a shop's rows go to.
+//! The partition of each shop's rows.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,7 @@ const ROWS_PER_PARTITION: u64 = 12 * 1024;
 /// Every thread has an open chunk for every partition, and writes to all of them in turn.
 const MOST_PARTITIONS: u64 = 4096;
 
-/// What a row group's statistics say of its shops.
+/// The shops of a row group, as its statistics tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupShops {
     pub rows: u64,
@@ -35,7 +35,7 @@ const POINTS: u64 = 64;
 
 impl Split {
     /// Ranges where the row groups come clustered by shop, which saves keeping the whole day; else
-    /// a hash. `most_partitions`: what memory has room for.
+    /// a hash. `most_partitions`: as many as fit into memory.
     pub(crate) fn of(groups: &[GroupShops], most_partitions: u64) -> Split {
         let rows: u64 = groups.iter().map(|group| group.rows).sum();
         let most = most_partitions.clamp(1, MOST_PARTITIONS);
@@ -48,9 +48,9 @@ impl Split {
         ranges.unwrap_or(Split::Hash { bits })
     }
 
-    /// For the rows of one partition, which one thread splits once more, by their members: as many
-    /// partitions as make what is open for them and the members of one of them take the least
-    /// together. They do where both are equal.
+    /// For the rows of one partition, which one thread splits once more, by their members. The
+    /// number of partitions minimizes the memory of their open chunks plus the members of one of
+    /// them: it is least where both are equal.
     pub(crate) fn by_member(rows: u64, member_bytes_per_row: u64, open_bytes: u64) -> Split {
         let partitions = (rows.saturating_mul(member_bytes_per_row) / open_bytes)
             .isqrt()

@@ -18,10 +18,10 @@ pub(crate) trait Adder<const N: usize> {
     /// Kinds of members that are counted: users; orders and buyers. At least one.
     const MEMBER_KINDS: usize;
 
-    /// A row's member of a kind, as a number that is the same for the same member.
+    /// The number of a row's member of a kind: equal numbers mean the same member.
     fn member(row: &Row<N>, kind: usize) -> u64;
 
-    /// Adds what the pass asks for of a row.
+    /// Adds the parts of a row that the pass asks for.
     fn add(&mut self, row: &Row<N>, pass: Pass);
 
     /// All rows of the members that were added are there: the members are counted and forgotten.
@@ -31,7 +31,7 @@ pub(crate) trait Adder<const N: usize> {
     fn end_partition(&mut self);
 }
 
-/// What a row is read for.
+/// The purpose of one reading of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
     /// Sums and members of every kind.
@@ -62,7 +62,7 @@ impl Pass {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SetMemory {
     bytes: u64,
-    /// What a row can take in all sets of an adder: where every row has another member.
+    /// The most that a row takes in all sets of an adder: where every row has another member.
     bytes_per_row: u64,
 }
 
@@ -83,14 +83,14 @@ impl SetMemory {
     }
 }
 
-/// What adders share.
+/// The rows and the memory that all adders share.
 pub(crate) struct Summing<'a, const N: usize> {
     pub shuffle: &'a Shuffle<N>,
     pub sets: SetMemory,
 }
 
 impl<const N: usize> Summing<'_, N> {
-    /// Adds up a partition that is complete.
+    /// Adds up a complete partition.
     pub(crate) fn add<A: Adder<N>>(
         &self,
         partition: usize,
@@ -153,7 +153,7 @@ impl<const N: usize> Summing<'_, N> {
         Ok(())
     }
 
-    /// Adds up every partition, on several threads; gives what each of them came to.
+    /// Adds up every partition, on several threads. Returns the adder of each thread.
     pub(crate) fn add_all<A: Adder<N> + Send>(
         &self,
         new: impl Fn() -> A + Sync,
@@ -168,7 +168,7 @@ impl<const N: usize> Summing<'_, N> {
                     return Ok(adder);
                 }
                 let added = self.add(partition, &mut adder, &mut buffer, resources);
-                // What the other threads would still add up is worth nothing.
+                // The sums of the other threads are worthless now.
                 added.inspect_err(|_| next.store(self.shuffle.partitions(), Ordering::Relaxed))?;
             }
         };
@@ -179,8 +179,8 @@ impl<const N: usize> Summing<'_, N> {
     }
 }
 
-/// A number to split by. Members of one partition may have the same upper bits in the product that
-/// [`Split`] looks at, since that is what brought them there; this leaves nothing of it.
+/// A number to split by. [`Split`] chose the partition by the upper bits of a product, so its
+/// members may share them; this function mixes them anew.
 ///
 /// [`Split`]: super::split::Split
 #[inline]

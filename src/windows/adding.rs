@@ -1,13 +1,12 @@
-//! Daily rows added up over days: of as many shops at a time as fit into memory, a few days at a
-//! time.
+//! Daily rows added up over days, in bounded memory.
 //!
-//! 1. Rows are read day by day and kept until there are as many as may be in memory; then they
-//!    become sums, and those of later days are added to these.
-//! 2. Where the sums themselves are too many, those of the latter half of the shops go; these shops
-//!    have their turn later.
+//! 1. Rows are read day by day and kept until there are as many as may be in memory. Then they
+//!    become sums, and the rows of later days are added to them.
+//! 2. Where the sums themselves are too many, those of the latter half of the shops are dropped.
+//!    These shops are added up later.
 //!
-//! So memory is bounded by rows, whatever the days, and no day is read twice unless the result does
-//! not fit.
+//! So memory is bounded for any number of days, and no day is read twice unless the result does not
+//! fit.
 
 use std::hash::Hash;
 
@@ -34,14 +33,14 @@ pub(super) enum Adds {
     LatestIfKnown,
 }
 
-/// What is added up of a daily table.
+/// The rows and columns of a daily table to add up.
 pub(super) struct DailyRows<'a> {
     pub table: &'static Table,
     /// Oldest first.
     pub days: &'a [NaiveDate],
     /// Only rows of this campaign, of a table that has campaigns.
     pub campaign_id: Option<i64>,
-    /// What is told apart, beginning with `shop_id`.
+    /// Columns that identify a sum, beginning with `shop_id`.
     pub key: &'a [&'static str],
     pub columns: &'a [(&'static str, Adds)],
 }
@@ -166,7 +165,7 @@ impl Groups {
         self.latest_where(values, |row| is_known.get(row) == Some(true))
     }
 
-    /// Of each group the value of the last row that is wanted, or of the first row.
+    /// The value of each group's last wanted row, or of its first row where none is wanted.
     fn latest_where(&self, values: &Column, is_wanted: impl Fn(usize) -> bool) -> Result<Column> {
         let mut latest: Vec<Option<IdxSize>> = vec![None; self.count];
         for (row, group) in self.of_rows.iter().enumerate() {
@@ -222,7 +221,7 @@ impl<'a, 's> Sums<'a, 's> {
         Ok(())
     }
 
-    /// Adds what waits to the sums, and lets shops go until what is left fits.
+    /// Adds the waiting rows to the sums, and drops shops until the others fit.
     fn settle(&mut self) -> Result<()> {
         let Some(waiting) = self.waiting.take() else {
             return Ok(());

@@ -1,5 +1,4 @@
-//! category_benchmark: average of comparable shops, per category, tier and metric, on the benchmark
-//! day.
+//! category_benchmark: average of comparable shops, per category, tier and metric.
 
 use anyhow::Result;
 use polars::prelude::*;

@@ -218,7 +218,7 @@ fn cohorts(
     Ok(cohorts)
 }
 
-/// A cohort with its peers, whatever of their values is known.
+/// A cohort with its peers, also those with unknown values.
 struct Members {
     cohort: Cohort,
     /// Positions among the candidates, ascending.

@@ -69,8 +69,8 @@ fn factors(value: impl Fn(usize) -> Option<f64>) -> Option<[f64; 4]> {
     ])
 }
 
-/// The Shapley values of the factors: what each one's change from the cohort's to the shop's does
-/// to the product, averaged over the 24 orders in which they can be changed. `gap` is the
+/// The Shapley values of the factors: the effect on the product of changing one factor from the
+/// cohort's value to the shop's, averaged over the 24 orders of changing them. `gap` is the
 /// difference of the products.
 ///
 /// In n of the 24 orders, divided by how many choices there are, exactly these of the other three
@@ -91,7 +91,7 @@ fn effects(own: [f64; 4], cohort: [f64; 4], gap: f64) -> [f64; 4] {
         let [none, one, two, three] = products;
         (own[factor] - cohort[factor]) * (none * 6.0 + one * 2.0 + two * 2.0 + three * 6.0) / 24.0
     });
-    // The greatest takes what rounding left over: for it, that is a change of its last digits.
+    // The greatest effect takes the remainder of rounding: it changes only its last digits.
     let greatest = (0..4)
         .max_by(|a, b| effects[*a].abs().total_cmp(&effects[*b].abs()))
         .unwrap_or(0);

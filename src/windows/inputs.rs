@@ -1,4 +1,4 @@
-//! What a window table is computed from, and how it gives its rows away.
+//! The inputs of a window table, and the traits by which it reads and emits rows.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ pub struct Rows<'a> {
     pub shops: Option<&'a [i64]>,
 }
 
-/// What earlier stages have published, and what this run is about to publish for the same day.
+/// Published tables, with those that this run is about to publish for the same day.
 pub trait PublishedTables {
     /// The days of `[first, last]` on which the table is published, oldest first.
     fn published_days(
@@ -34,8 +34,8 @@ pub trait PublishedTables {
         last: NaiveDate,
     ) -> Result<Vec<NaiveDate>>;
 
-    /// Gives `consume` the named columns of the rows of a published day that are asked for, some at
-    /// a time, in key order. Nothing else is read than what these columns and rows need.
+    /// Gives `consume` the named columns of the wanted rows of a published day, some at a time, in
+    /// key order. Projection and row group pruning keep everything else unread.
     fn read(
         &self,
         table: &'static Table,
@@ -140,7 +140,7 @@ impl<'a> DaySnapshots<'a> {
     }
 }
 
-/// What the tables of a report day are computed from.
+/// The inputs of the window tables of a day.
 pub struct WindowInputs<'a> {
     pub day: NaiveDate,
     pub config: &'a Config,
@@ -149,13 +149,13 @@ pub struct WindowInputs<'a> {
     /// How many rows may be in memory at a time, at least 1; the tables are the same with any
     /// number. A row counts as [`BYTES_PER_ROW`].
     pub rows_at_once: usize,
-    /// Looked at before each part of the rows that are read or given away.
+    /// Checked before each part of the rows that are read or emitted.
     pub stop: &'a Stop,
 }
 
-/// Memory for each row that may be in memory at a time. A row of the widest table takes 400 bytes,
-/// and is there as read, as added up, sorted and laid out; the rest is for snapshots and compressed
-/// tables. Measured with 200 000 shops (docs/decisions/0008). Too small a value makes a run exceed
+/// Bytes of memory for each row that may be in memory at a time. A row of the widest table takes 400
+/// bytes, and exists as read, as added up, sorted and laid out; the rest is for snapshots and
+/// compressed tables. Measured with 200 000 shops (docs/decisions/0008). Too small a value makes a run exceed
 /// the limit, too large a one makes it read days more than once.
 pub const BYTES_PER_ROW: u64 = 4096;
 

@@ -1,9 +1,19 @@
 //! Stage 5: periods, tiers, baselines, stock and benchmarks: pure functions over published rollups.
 //!
-//! A window table sees the tables it reads through [`PublishedTables`] and the report day's own
-//! snapshots; never an older export, a path or the clock. [`reads`] says beforehand what a table
-//! reads, which is what makes it stale. It asks for the columns, days and shops that it needs, and
-//! gives its rows away some at a time, in the order of its key (`adding`).
+//! A window table reads the published tables and snapshots that its contract declares, through
+//! [`PublishedTables`] and [`DaySnapshots`]; never an older export, a path or the clock. It asks for
+//! the columns, days and shops that it needs, and emits its rows some at a time, in the order of its
+//! key.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `inputs` | the inputs of a table, and the traits behind them |
+//! | `declared` | the check that a table reads only what it declares |
+//! | `stopping` | reads that end when the run is asked to stop |
+//! | `adding` | daily rows added up over days, in bounded memory |
+//! | `periods` | the scaffold of the period tables |
+//! | `candidates`, `cohorts`, `summary` | peers of the benchmarks, suppression, statistics |
+//! | the others | one table each |
 
 mod adding;
 mod candidates;

@@ -1,5 +1,4 @@
-//! shop_benchmark: each shop's own value beside the average and the quartiles of its comparable
-//! shops.
+//! shop_benchmark: each shop's own value beside the average of comparable shops.
 
 use std::ops::Range;
 

@@ -1,5 +1,4 @@
-//! What the values of peers come to: mean and smoothed quartiles, and whether one of them dominates
-//! their sum.
+//! Statistics of peers: mean, smoothed quartiles, and whether one peer dominates the sum.
 
 use std::ops::RangeInclusive;
 
