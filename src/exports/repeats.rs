@@ -11,13 +11,22 @@ use crate::contracts::datasets::DATASETS;
 use crate::resources::Resources;
 use crate::shuffle::split::GroupShops;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
-use crate::shuffle::{Row, Shuffle, Writer, less, more};
+use crate::shuffle::{Row, Shuffle, Writer, less, more, named_row};
 
 /// The only kind of members; there are no sums.
 const KEYS: usize = 0;
 
-/// The two columns of the key, the row's position, and its money in cents.
-const VALUES: usize = 4;
+named_row! {
+    /// A shuffled key with the row that it is of; its ids less their least ones.
+    ShuffledKey {
+        one,
+        other,
+        position,
+        money_cents,
+    }
+}
+
+const VALUES: usize = ShuffledKey::VALUES;
 
 /// A row whose key an earlier row has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,14 +136,14 @@ impl KeyWriter<'_> {
         let positions = batch.positions().values();
         let [least_one, least_other] = self.keys.least;
         for (row, money_cents) in batch.money_of_rows().enumerate() {
-            let values = [
-                less(one[row], least_one),
-                less(other[row], least_other),
-                positions[row] as u64,
+            let key = ShuffledKey {
+                one: less(one[row], least_one),
+                other: less(other[row], least_other),
+                position: positions[row] as u64,
                 // The row keeps the rules: not negative, and a sum of a few amounts below 10^18.
-                money_cents as u64,
-            ];
-            self.rows.add(one[row], &values)?;
+                money_cents: money_cents as u64,
+            };
+            self.rows.add(one[row], &key.to_row())?;
         }
         Ok(())
     }
@@ -158,15 +167,17 @@ impl Adder<VALUES> for FirstRows {
 
     /// Depends on both columns: one order may have all the lines.
     fn member(row: &Row<VALUES>, _keys: usize) -> u64 {
-        row[0] ^ row[1].rotate_left(32)
+        let key = ShuffledKey::of_row(row);
+        key.one ^ key.other.rotate_left(32)
     }
 
     fn add(&mut self, row: &Row<VALUES>, pass: Pass) {
         if !pass.has_members(KEYS) {
             return;
         }
-        let [one, other, position, money] = *row;
-        let key = [more(one, self.least[0]), more(other, self.least[1])];
+        let row = ShuffledKey::of_row(row);
+        let (position, money) = (row.position, row.money_cents);
+        let key = [more(row.one, self.least[0]), more(row.other, self.least[1])];
         let first = self.first.entry(key).or_insert((position, money));
         if first.0 == position {
             return;

@@ -13,7 +13,7 @@ use crate::exports::batch::Batch;
 use crate::exports::open_export::OpenExport;
 use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
-use crate::shuffle::{Row, Shuffle, Writer, less, more};
+use crate::shuffle::{Row, Shuffle, Writer, less, more, named_row};
 use crate::threads::{into_inner, lock};
 
 /// A channel of a shop.
@@ -65,9 +65,27 @@ struct Line {
     sub_campaign_id: Option<i64>,
 }
 
-/// Values of a shuffled line, in the order of [`Line`]; ids less their least ones. Money is not
-/// negative and below 10^18 cents, the sum of two of them below 2 * 10^18.
-const VALUES: usize = 13;
+named_row! {
+    /// A shuffled [`Line`]; ids less their least ones. Money is not negative and below 10^18 cents,
+    /// the sum of two of them below 2 * 10^18.
+    ShuffledLine {
+        position,
+        shop,
+        order,
+        buyer,
+        product,
+        sku,
+        quantity,
+        gmv,
+        platform_discount,
+        shipping_platform_discount,
+        channel_and_flags,
+        content,
+        sub_campaign,
+    }
+}
+
+const VALUES: usize = ShuffledLine::VALUES;
 
 // The kinds of members.
 const ORDERS: usize = 0;
@@ -92,44 +110,51 @@ const FLAG_BITS: u32 = 2;
 
 impl Line {
     fn shuffled(&self, least: &LeastIds) -> Row<VALUES> {
-        let less_or_0 = |id: Option<i64>, least| id.map_or(0, |id| less(id, least));
-        let flag = |id: Option<i64>, flag| if id.is_some() { flag } else { 0 };
-        let flags =
-            flag(self.content_id, HAS_CONTENT) | flag(self.sub_campaign_id, HAS_SUB_CAMPAIGN);
-        [
-            self.position,
-            less(self.shop_id, least.shop),
-            less(self.order_id, least.order),
-            less(self.buyer_id, least.buyer),
-            less(self.product_id, least.product),
-            less(self.sku_id, least.sku),
-            self.quantity as u64,
-            self.gmv as u64,
-            self.platform_discount as u64,
-            self.shipping_platform_discount as u64,
-            u64::from(self.channel) << FLAG_BITS | flags,
-            less_or_0(self.content_id, least.content),
-            less_or_0(self.sub_campaign_id, least.sub_campaign),
-        ]
+        let mut flags = 0;
+        if self.content_id.is_some() {
+            flags |= HAS_CONTENT;
+        }
+        if self.sub_campaign_id.is_some() {
+            flags |= HAS_SUB_CAMPAIGN;
+        }
+        ShuffledLine {
+            position: self.position,
+            shop: less(self.shop_id, least.shop),
+            order: less(self.order_id, least.order),
+            buyer: less(self.buyer_id, least.buyer),
+            product: less(self.product_id, least.product),
+            sku: less(self.sku_id, least.sku),
+            quantity: self.quantity as u64,
+            gmv: self.gmv as u64,
+            platform_discount: self.platform_discount as u64,
+            shipping_platform_discount: self.shipping_platform_discount as u64,
+            channel_and_flags: u64::from(self.channel) << FLAG_BITS | flags,
+            content: self.content_id.map_or(0, |id| less(id, least.content)),
+            sub_campaign: self
+                .sub_campaign_id
+                .map_or(0, |id| less(id, least.sub_campaign)),
+        }
+        .to_row()
     }
 
     fn of(row: &Row<VALUES>, least: &LeastIds) -> Line {
-        let (flags, channel) = (row[10], (row[10] >> FLAG_BITS) as u32);
+        let row = ShuffledLine::of_row(row);
+        let flags = row.channel_and_flags;
         Line {
-            position: row[0],
-            shop_id: more(row[1], least.shop),
-            order_id: more(row[2], least.order),
-            buyer_id: more(row[3], least.buyer),
-            product_id: more(row[4], least.product),
-            sku_id: more(row[5], least.sku),
-            quantity: row[6] as i64,
-            gmv: row[7].into(),
-            platform_discount: row[8].into(),
-            shipping_platform_discount: row[9].into(),
-            channel,
-            content_id: (flags & HAS_CONTENT > 0).then(|| more(row[11], least.content)),
+            position: row.position,
+            shop_id: more(row.shop, least.shop),
+            order_id: more(row.order, least.order),
+            buyer_id: more(row.buyer, least.buyer),
+            product_id: more(row.product, least.product),
+            sku_id: more(row.sku, least.sku),
+            quantity: row.quantity as i64,
+            gmv: row.gmv.into(),
+            platform_discount: row.platform_discount.into(),
+            shipping_platform_discount: row.shipping_platform_discount.into(),
+            channel: (flags >> FLAG_BITS) as u32,
+            content_id: (flags & HAS_CONTENT > 0).then(|| more(row.content, least.content)),
             sub_campaign_id: (flags & HAS_SUB_CAMPAIGN > 0)
-                .then(|| more(row[12], least.sub_campaign)),
+                .then(|| more(row.sub_campaign, least.sub_campaign)),
         }
     }
 }
@@ -368,7 +393,8 @@ impl Adder<VALUES> for OrderAdder<'_> {
     const MEMBER_KINDS: usize = 2;
 
     fn member(row: &Row<VALUES>, kind: usize) -> u64 {
-        if kind == ORDERS { row[2] } else { row[3] }
+        let row = ShuffledLine::of_row(row);
+        if kind == ORDERS { row.order } else { row.buyer }
     }
 
     fn add(&mut self, row: &Row<VALUES>, pass: Pass) {

@@ -14,7 +14,7 @@ use crate::exports::batch::Batch;
 use crate::exports::open_export::OpenExport;
 use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
-use crate::shuffle::{Row, Shuffle, Writer, less, more};
+use crate::shuffle::{Row, Shuffle, Writer, less, more, named_row};
 use crate::threads::{into_inner, lock};
 
 /// Counters of one group added up.
@@ -150,9 +150,21 @@ impl Users {
     }
 }
 
-/// Values of a shuffled row: shop, product, user, content, channel with a flag for the content,
-/// counters.
-const VALUES: usize = 7;
+named_row! {
+    /// A shuffled row of traffic; ids less their least ones. The last bit of the channel says
+    /// whether there is a content.
+    ShuffledVisit {
+        shop,
+        product,
+        user,
+        content,
+        channel_and_flag,
+        low_counters,
+        high_counters,
+    }
+}
+
+const VALUES: usize = ShuffledVisit::VALUES;
 
 /// The kind of members.
 const USERS: usize = 0;
@@ -287,17 +299,18 @@ impl RowWriter for TrafficWriter<'_> {
                 page_views: page_views[row],
                 add_to_carts: add_to_carts[row],
             };
-            let [low, high] = counters.packed();
-            let shuffled = [
-                less(shop_ids[row], least.shop),
-                less(product_ids[row], least.product),
-                less(user_ids[row], least.user),
+            let number = channels[channel.keys().value(row) as usize];
+            let [low_counters, high_counters] = counters.packed();
+            let shuffled = ShuffledVisit {
+                shop: less(shop_ids[row], least.shop),
+                product: less(product_ids[row], least.product),
+                user: less(user_ids[row], least.user),
                 content,
-                u64::from(channels[channel.keys().value(row) as usize]) << 1 | has_content,
-                low,
-                high,
-            ];
-            self.rows.add(shop_ids[row], &shuffled)?;
+                channel_and_flag: u64::from(number) << 1 | has_content,
+                low_counters,
+                high_counters,
+            };
+            self.rows.add(shop_ids[row], &shuffled.to_row())?;
         }
         Ok(())
     }
@@ -374,13 +387,21 @@ impl Adder<VALUES> for TrafficAdder {
     const MEMBER_KINDS: usize = 1;
 
     fn member(row: &Row<VALUES>, _users: usize) -> u64 {
-        row[2]
+        ShuffledVisit::of_row(row).user
     }
 
     #[inline]
     fn add(&mut self, row: &Row<VALUES>, pass: Pass) {
-        let [shop, product, user, content, channel, low, high] = *row;
-        let counters = Counters::unpacked([low, high]);
+        let ShuffledVisit {
+            shop,
+            product,
+            user,
+            content,
+            channel_and_flag: channel,
+            low_counters,
+            high_counters,
+        } = ShuffledVisit::of_row(row);
+        let counters = Counters::unpacked([low_counters, high_counters]);
         let (user_id, flags) = (more(user, self.least.user), counters.flags());
         let (shop_id, number) = (more(shop, self.least.shop), (channel >> 1) as u32);
         let new = || ShopChannel {
@@ -417,7 +438,7 @@ impl Adder<VALUES> for TrafficAdder {
 
     fn end_members(&mut self) {
         let (shops, products) = (&mut self.shops, &mut self.products);
-        // A free place counts nothing of slot 0, which there is if there is any.
+        // Empty entries have slot 0 and no flags, so they add 0.
         if !shops.is_empty() {
             self.shop_users
                 .drain(|shop, flags| shops.at(shop).users.count(flags));

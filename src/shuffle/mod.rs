@@ -23,8 +23,8 @@ use anyhow::Result;
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::threads::lock;
-pub(crate) use packed::Row;
 use packed::{PADDING, most_bytes, pack, unpack_each};
+pub(crate) use packed::{Row, named_row};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
 

@@ -9,6 +9,35 @@ use anyhow::Result;
 /// The values of one row.
 pub(crate) type Row<const N: usize> = [u64; N];
 
+/// Declares a row by its fields: the one place that knows their order.
+///
+/// `VALUES` is their number, `to_row` and `of_row` convert between the fields and a [`Row`].
+macro_rules! named_row {
+    ($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        struct $name {
+            $($field: u64),*
+        }
+
+        impl $name {
+            const VALUES: usize = [$(stringify!($field)),*].len();
+
+            #[inline]
+            fn to_row(self) -> $crate::shuffle::Row<{ $name::VALUES }> {
+                [$(self.$field),*]
+            }
+
+            #[inline]
+            fn of_row(row: &$crate::shuffle::Row<{ $name::VALUES }>) -> $name {
+                let [$($field),*] = *row;
+                $name { $($field),* }
+            }
+        }
+    };
+}
+pub(crate) use named_row;
+
 /// Bytes that the lengths of a row take.
 const fn head_bytes(values: usize) -> usize {
     values.div_ceil(2)
