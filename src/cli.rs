@@ -27,15 +27,15 @@ impl Cli {
     /// Reads the process's arguments.
     ///
     /// # Errors
-    /// Help, the version, or what is wrong with the arguments.
+    /// Help, the version, or the defect of the arguments.
     pub fn read() -> Result<Cli, clap::Error> {
         let cli = Cli::try_parse()?;
         match cli.command.range() {
             Some((from, to)) if from > to => {
-                let said = format!(
+                let message = format!(
                     "--from {from} is after --to {to}: give the first day and then the last"
                 );
-                Err(Cli::command().error(ErrorKind::ValueValidation, said))
+                Err(Cli::command().error(ErrorKind::ValueValidation, message))
             }
             _ => Ok(cli),
         }
@@ -59,7 +59,7 @@ impl Command {
 }
 
 impl Command {
-    /// What it may do with the results.
+    /// The access to the results that the command needs.
     pub fn access(&self) -> Access {
         match self {
             Command::Run(_) | Command::Backfill(BackfillArgs { dry_run: false, .. }) => {
@@ -85,8 +85,8 @@ fn exit_codes() -> String {
     for code in ExitCode::ALL {
         let _ = writeln!(text, "  {:<4} {}", *code as u8, code.meaning());
     }
-    text + "\nAt 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running again is \
-            always safe."
+    text + "\nAt 3 a.m.: `status` shows the problems, `plan` shows the work of the next run, `run` does it. Running again \
+            is always safe."
 }
 
 #[derive(Args, Debug)]
@@ -103,23 +103,23 @@ pub struct Global {
     /// az: URL
     #[arg(long, global = true, value_name = "PATH|URL")]
     pub exports: Option<String>,
-    /// Where the results go, instead of the job file's `results`
+    /// Where the results are, instead of the job file's `results`
     #[arg(long, global = true, value_name = "PATH|URL")]
     pub results: Option<String>,
-    /// What stdout gets: text for people, or one JSON document
+    /// The format of stdout: text for people, or one JSON document
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Nothing on stderr but warnings and errors
+    /// Only warnings and errors on stderr
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// What stderr gets: progress for people, or one JSON object a line
+    /// The format of stderr: progress for people, or one JSON object per line
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub log_format: Format,
-    /// Threads that work at once; the results are the same with any number [default: all cores]
+    /// Number of threads; it does not change the results [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk [default:
-    /// half of what there is]
+    /// Memory limit, such as 4GiB; rows that do not fit are spilled to a local disk [default: half
+    /// of the memory]
     #[arg(long, global = true, value_name = "SIZE", value_parser = memory_limit)]
     pub memory_limit: Option<u64>,
 }
@@ -134,29 +134,29 @@ pub enum Format {
 pub enum Command {
     /// The nightly job: catch up, compute the day, publish it
     ///
-    /// First brings the days of the lookback up to date, oldest first, then the day itself. If the
-    /// day's exports are not final, or are blocked, the benchmarks of the day before stand in for
-    /// it. Running again is always safe: a run that finds nothing to do writes nothing.
+    /// Brings the days of the lookback up to date, oldest first, and then the day itself. If the
+    /// day's exports are not final or are blocked, the benchmarks of the day before stand in. Running
+    /// again is always safe: a run without work writes nothing.
     Run(RunArgs),
-    /// Compute a range of days, and every later published day that this makes stale
+    /// Compute a range of days, and the later published days that become stale
     ///
-    /// A day that fails does not stop the others. Interrupted or failed, run the same command
-    /// again: what is published and fresh is not computed a second time.
+    /// A day that fails does not stop the others. After an interruption or a failure, run the same
+    /// command again: fresh tables are not computed a second time.
     Backfill(BackfillArgs),
-    /// Say what a run would do, day by day, and why; writes nothing
+    /// Show the work of the next run, day by day, with reasons; writes nothing
     Plan(DaysArgs),
-    /// Say what is final, published, stale, missing or blocked; writes nothing
+    /// Show the state of days: final, published, stale, missing or blocked; writes nothing
     Status(DaysArgs),
-    /// End the lease of a run that died, once it has expired, so that the next run need not wait
+    /// End the expired lease of a run that died
     Unlock,
-    /// Remove what lies beside the tables and nobody needs: staged leftovers, superseded manifests,
-    /// old quarantine
+    /// Remove files that are no longer needed: staged leftovers, superseded manifests, old
+    /// quarantine
     Vacuum(VacuumArgs),
     /// Check the exports of a day against their contracts, rows included; writes nothing
     Validate(ValidateArgs),
-    /// Write a synthetic marketplace's exports, of any size, from a seed
+    /// Write the exports of a synthetic marketplace, of any size, from a seed
     Generate(GenerateArgs),
-    /// Print a page of docs/ that is made from the source
+    /// Print a page of docs/ that is generated from the source
     #[command(hide = true)]
     Docs(DocsArgs),
 }
@@ -188,14 +188,14 @@ pub struct BackfillArgs {
     /// Last day
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub to: NaiveDate,
-    /// Days whose exports are read and rolled up at the same time; they share threads (one each at
-    /// least) and memory limit
+    /// Number of days that are read and rolled up at the same time; they share the memory limit and
+    /// the threads (at least one each)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub parallel: u16,
-    /// Newest day first; what the older ones change in it is computed at the end
+    /// Newest day first; changes that older days make in it are computed at the end
     #[arg(long)]
     pub latest_first: bool,
-    /// Say what would be done, day by day, and why; write nothing
+    /// Show the work, day by day, with reasons; write nothing
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -204,10 +204,11 @@ pub struct BackfillArgs {
 
 #[derive(Args, Debug)]
 pub struct VacuumArgs {
-    /// Keep what was written, or superseded, in the last N days; staged leftovers go at any age
+    /// Keep files that were written or superseded in the last N days; staged leftovers are removed
+    /// at any age
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub older_than_days: u32,
-    /// Say what would be removed; remove nothing
+    /// Show the files to remove; remove nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -237,13 +238,13 @@ pub struct ValidateArgs {
 
 #[derive(Args, Debug)]
 pub struct GenerateArgs {
-    /// How many shops
+    /// Number of shops
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub shops: u32,
-    /// How many days
+    /// Number of days
     #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3660))]
     pub days: u32,
-    /// Rows of product_traffic a day; the other datasets follow
+    /// Rows of product_traffic per day; the other datasets follow in proportion
     #[arg(long, value_name = "N", default_value_t = 5000)]
     pub rows_per_day: u64,
     /// The same seed gives the same bytes
@@ -258,7 +259,7 @@ pub struct GenerateArgs {
     /// IANA time zone of the days
     #[arg(long, value_name = "ZONE", default_value = "America/Los_Angeles")]
     pub time_zone: chrono_tz::Tz,
-    /// Put in a few rows and folders as bad exports have them, within the quarantine budget
+    /// Add a few bad rows and folders, within the quarantine budget
     #[arg(long)]
     pub awkward: bool,
 }
@@ -281,8 +282,7 @@ fn memory_limit(text: &str) -> Result<u64, String> {
     config::bytes("--memory-limit", text).map_err(|e| e.to_string())
 }
 
-/// Years that a day of an export may have: windows reach back from it, and its midnights must be
-/// dates themselves.
+/// The years of a day: windows reach back from it, and its midnights must be dates too.
 const YEARS: RangeInclusive<i32> = 1970..=9998;
 
 fn day(text: &str) -> Result<NaiveDate, String> {

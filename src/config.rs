@@ -1,4 +1,4 @@
-//! The job file (TOML), checked: every value is known to make sense before anything is read.
+//! The job file (TOML): parsed, and every value checked before any data is read.
 
 use std::path::PathBuf;
 
@@ -21,14 +21,14 @@ pub struct Config {
     /// ISO 4217.
     pub currency: String,
     pub lookback_days: u32,
-    /// How long a run that shows no sign of life still holds the results.
+    /// How long a run without a heartbeat holds the results.
     pub lease_seconds: u32,
-    /// The person sees to it that one run writes at a time, because the store cannot.
+    /// The operator makes sure that one run writes at a time, because the store cannot.
     pub single_writer: bool,
-    /// What the process is meant to stay within; `None`: half of what the machine has.
+    /// The memory limit of the process; `None`: half of the machine's memory.
     pub memory_limit_bytes: Option<u64>,
-    /// A folder on a local disk for what does not fit; `None`: the system's folder for temporary
-    /// files.
+    /// A folder on a local disk for rows that do not fit into memory; `None`: the system's folder for
+    /// temporary files.
     pub spill_folder: Option<PathBuf>,
     /// Names of datasets without which a day is not final.
     pub required: Vec<&'static str>,
@@ -41,7 +41,7 @@ pub struct Config {
     pub tiers: Vec<Tier>,
 }
 
-/// More quarantined rows than the greater of the two break an export.
+/// An export is broken when it has more quarantined rows than the greater of the two limits.
 #[derive(Clone, Copy, Debug)]
 pub struct QuarantineBudget {
     pub max_rows: u64,
@@ -50,12 +50,13 @@ pub struct QuarantineBudget {
 }
 
 impl QuarantineBudget {
-    /// More than the greater of the two, or more than half of the rows, or all of them.
+    /// Whether the quarantined rows exceed the greater of the two limits, or half of the rows. So an
+    /// export whose rows are all quarantined is always over the budget.
     pub fn is_exceeded(&self, quarantined: u64, read: u64) -> bool {
         quarantined > self.most_allowed(read)
     }
 
-    /// The most rows of so many read that may be quarantined.
+    /// How many of `read` rows may be quarantined.
     pub fn most_allowed(&self, read: u64) -> u64 {
         let of_ratio = i128::from(read) * self.max_ratio.numerator / self.max_ratio.denominator;
         // A ratio is at most 1, so this is at most `read`.
@@ -63,7 +64,7 @@ impl QuarantineBudget {
     }
 }
 
-/// Which shops `gmv_baseline` holds.
+/// The shops of `gmv_baseline`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BaselineShops {
@@ -84,7 +85,7 @@ pub struct Tier {
     pub min_gmv_cents: i128,
 }
 
-/// An exact decimal fraction, so that comparisons with it are exact.
+/// An exact decimal fraction. Comparisons with it are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     pub numerator: i128,
@@ -225,7 +226,7 @@ fn default_lease_seconds() -> u32 {
     60
 }
 
-/// The marketplace publishes no thresholds; these are ours (SPEC.md section 4).
+/// The marketplace publishes no thresholds. These are our own (SPEC.md section 4).
 const DEFAULT_TIERS: [(&str, i128); 6] = [
     ("T1", 0),
     ("T2", 1_000),
@@ -235,7 +236,7 @@ const DEFAULT_TIERS: [(&str, i128); 6] = [
     ("T6", 750_000),
 ];
 
-/// Days that a run looks back at most: more is a backfill.
+/// The greatest number of days that a run looks back. Older days need a backfill.
 const MAX_LOOKBACK_DAYS: u32 = 366;
 
 /// `vacuum` relies on a lease being much shorter than a day.
@@ -245,7 +246,7 @@ impl Config {
     /// Reads a job file's text.
     ///
     /// # Errors
-    /// `ConfigWrong`, which names the key, what is wrong with it and what would be right.
+    /// `ConfigWrong`, which names the key, the defect and a right value.
     pub fn parse(text: &str) -> Result<Config> {
         Config::check(
             toml::from_str(text).map_err(|e| messages::not_a_job_file(e.to_string().trim_end()))?,
@@ -309,8 +310,8 @@ impl Config {
         })
     }
 
-    /// Reads exports or writes results elsewhere than the job file says; checked as in the job
-    /// file.
+    /// Replaces the locations of the job file by those of the command line. They are checked in the
+    /// same way.
     pub fn with_locations(
         self,
         exports: Option<String>,
@@ -358,7 +359,7 @@ pub fn bytes(key: &str, text: &str) -> Result<u64> {
 }
 
 fn share(key: &str, value: f64) -> Result<Share> {
-    // The shortest text that reads back as the same number is the decimal that the file holds.
+    // The shortest text that parses to the same float is the decimal in the file.
     let parsed = Share::parse(&value.to_string()).filter(|s| s.numerator <= s.denominator);
     Ok(parsed.ok_or_else(|| messages::not_a_share(key, value))?)
 }
@@ -442,7 +443,7 @@ fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
     Ok(tiers)
 }
 
-/// Digits before the point of `DECIMAL(18,2)`; currencies of small units need most of them.
+/// Digits before the point of `DECIMAL(18,2)`. Currencies with small units need most of them.
 const MONEY_WHOLE_DIGITS: usize = 16;
 
 /// `"1000"` or `"1000.5"` or `"1000.50"` in cents.
@@ -534,7 +535,7 @@ mod tests {
                 && budget.is_exceeded(11, 10_999)
                 && !budget.is_exceeded(11, 11_000)
         );
-        // More than half is too much, whatever the budget.
+        // More than half is too much for every budget.
         let all = QuarantineBudget {
             max_rows: 100,
             max_ratio: Share::ONE,

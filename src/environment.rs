@@ -1,17 +1,16 @@
-//! Which names of the environment count: the settings of object stores, as data, and what is taken
-//! away from libraries.
+//! The environment variables that this program accepts or hides from libraries, as data.
 //!
 //! `object_store` reads its settings under many spellings, some without a prefix (`token`,
 //! `endpoint`, `region`), and other libraries read the environment by themselves. A job must not
-//! depend on what else cron or a container sets, so only the names below reach `object_store`, and
-//! [`is_foreign`] names are removed before anything reads them. docs/operations.md shows the same
-//! list.
+//! depend on other variables that cron or a container sets. So only the names below reach
+//! `object_store`, and [`is_foreign`] names are removed before any library reads them.
+//! docs/operations.md shows the same list.
 
 use std::fmt::Write;
 
-/// A setting of an object store, and the names of the variables that give it.
+/// A setting of an object store, and the names of its variables.
 pub struct Setting {
-    /// Without the prefix of the cloud. The first that is set, and not empty, counts.
+    /// Without the prefix of the cloud. The first one that is set and not empty counts.
     pub names: &'static [&'static str],
     /// Its value is never printed.
     pub is_secret: bool,
@@ -20,11 +19,11 @@ pub struct Setting {
 /// An object store that a URL may name.
 pub struct Cloud {
     pub name: &'static str,
-    /// Of its URLs.
+    /// The scheme of its URLs.
     pub scheme: &'static str,
-    /// Of its variables.
+    /// The prefix of its variables.
     pub prefix: &'static str,
-    /// Its own settings; [`CLIENT`] has those of every cloud.
+    /// The cloud's own settings; [`CLIENT`] has the settings of every cloud.
     settings: &'static [Setting],
 }
 
@@ -42,9 +41,10 @@ const fn secret(names: &'static [&'static str]) -> Setting {
     }
 }
 
-/// Every cloud that a location may name. Source: `AmazonS3ConfigKey`, `GoogleConfigKey` and
-/// `AzureConfigKey` of `object_store` 0.14. Buckets and containers are left out: the URL names
-/// them.
+/// Every cloud that a location may name.
+///
+/// Buckets and containers are left out, because the URL names them. Source: `AmazonS3ConfigKey`,
+/// `GoogleConfigKey` and `AzureConfigKey` of `object_store` 0.14.
 pub const CLOUDS: [Cloud; 3] = [
     Cloud {
         name: "Amazon S3 and stores like it",
@@ -161,13 +161,13 @@ const CLIENT: [Setting; 20] = [
     open(&["USER_AGENT"]),
 ];
 
-/// Names that libraries read by themselves and that would steer requests, threads or output, by
-/// their beginnings.
+/// Prefixes of variables that libraries read by themselves, and that would change requests, threads
+/// or output.
 ///
-/// Proxies: a proxy sees plain requests with their signatures, so it has to be named as
-/// `AWS_PROXY_URL` and the like. `GCE_METADATA_*` and `AZURITE_*`: where credentials come from and
-/// requests go. The others: threads and messages of polars, rayon and tokio, which have `--threads`
-/// and `--quiet`.
+/// Proxies: a proxy sees plain requests with their signatures, so it must be named explicitly, as
+/// `AWS_PROXY_URL` and the like. `GCE_METADATA_*` and `AZURITE_*`: they redirect credentials and
+/// requests. The others: threads and messages of polars, rayon and tokio, for which this program has
+/// `--threads` and `--quiet`.
 const FOREIGN: [&str; 9] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -180,8 +180,8 @@ const FOREIGN: [&str; 9] = [
     "TOKIO_WORKER_THREADS",
 ];
 
-/// Whether a variable must be removed before a library reads it. Proxies are read in lower case
-/// too.
+/// Whether a variable must be removed before a library reads it. Libraries read the names of proxies
+/// in lower case too.
 pub fn is_foreign(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     FOREIGN.iter().any(|start| upper.starts_with(start))
@@ -196,8 +196,8 @@ impl Cloud {
         self.settings.iter().chain(&CLIENT)
     }
 
-    /// What the environment says, one name for each setting, always in the same order. Names are
-    /// compared exactly.
+    /// The settings in the environment: one name for each setting, always in the same order. Names
+    /// are case-sensitive.
     pub fn options(&self, environment: &[(String, String)]) -> Vec<(String, String)> {
         self.settings()
             .filter_map(|setting| self.find(setting, environment))
@@ -239,8 +239,8 @@ pub fn secrets(environment: &[(String, String)]) -> Vec<String> {
         .collect()
 }
 
-/// The list as docs/operations.md shows it: a line for each cloud, names of one setting joined by
-/// "before".
+/// The list as docs/operations.md shows it: one line for each cloud. The names of one setting are
+/// joined by "before".
 pub fn markdown() -> String {
     let row = |cloud: &Cloud, settings: &[Setting]| {
         let names = |setting: &Setting| {
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_names_of_a_setting_the_first_in_the_list_counts_whatever_their_order() {
+    fn the_first_name_of_a_setting_counts_in_any_order_of_the_environment() {
         let mut pairs = [
             ("AWS_ENDPOINT", "e"),
             ("AWS_DEFAULT_REGION", "d"),

@@ -1,9 +1,10 @@
-//! Hashes over length-prefixed fields, so that no two different lists of fields give the same
-//! bytes.
+//! Fingerprints: SHA-256 over length-prefixed fields.
+//!
+//! The lengths keep two different lists of fields from giving the same bytes.
 
 use sha2::{Digest, Sha256};
 
-/// Collects what something was computed from.
+/// Collects the inputs of a computation.
 pub struct Fingerprint(Sha256);
 
 impl Fingerprint {

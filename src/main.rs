@@ -1,4 +1,6 @@
-//! The program: the only reader of clock, environment and arguments; errors become exit codes here.
+//! The program: reads clock, environment and arguments; errors become exit codes.
+//!
+//! Nothing else reads the clock, the environment or the arguments.
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -39,8 +41,7 @@ fn main() -> process::ExitCode {
     })
 }
 
-/// The variables of this process; those that libraries would read by themselves and must not are
-/// removed before.
+/// The variables of this process. Variables that libraries must not read are removed first.
 fn take_environment() -> Vec<(String, String)> {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(environment::is_foreign) {
@@ -59,8 +60,8 @@ fn take_environment() -> Vec<(String, String)> {
     variables
 }
 
-/// An answer that cannot be written is not given, so exit code 0 becomes 74; any other code says
-/// something graver. A reader that has seen enough may close the pipe.
+/// Writes the answer. If it cannot be written, exit code 0 becomes 74; any other code is graver and
+/// stays. A closed pipe is no error: the reader has seen enough.
 fn answer_on_stdout(
     exit_code: ExitCode,
     write: impl FnOnce(&mut StdoutLock) -> std::io::Result<()>,
@@ -83,8 +84,7 @@ fn answer_on_stdout(
 fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = cli.global.threads.map_or(cores, usize::from);
-    // Polars computes with a pool of its own, and now and then with the one that rayon has for
-    // everybody.
+    // Polars computes with a pool of its own, and sometimes with rayon's global pool.
     for pool in ["POLARS_MAX_THREADS", "RAYON_NUM_THREADS"] {
         // SAFETY: no other thread exists yet.
         #[allow(unsafe_code)]
@@ -92,7 +92,8 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
             std::env::set_var(pool, threads.to_string())
         };
     }
-    // Reads of local files are blocking calls, of which the runtime would run up to 512 at once.
+    // Reads of local files are blocking calls. By default, the runtime runs up to 512 of them at
+    // once.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime
         .worker_threads(threads)
@@ -123,14 +124,14 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
     execute(cli, &surroundings)
 }
 
-/// The first SIGINT or SIGTERM asks to stop; the second ends the process where it stands, which
-/// loses nothing either.
+/// The first SIGINT or SIGTERM asks to stop. The second one ends the process at once; that loses
+/// nothing either.
 fn listen_to_signals() -> Result<Stop> {
     let (stop, is_asked) = (Stop::default(), Arc::new(AtomicBool::new(false)));
     for signal in [SIGINT, SIGTERM] {
         let number = i32::try_from(signal)?;
-        // In this order: what is registered first sees what the first signal has set only at the
-        // second.
+        // The order matters: handlers run in the order of registration, so the shutdown sees the
+        // flag of the first signal only at the second one.
         flag::register_conditional_shutdown(number, 128 + number, is_asked.clone())?;
         flag::register(number, is_asked.clone())?;
         flag::register_usize(number, stop.0.clone(), signal)?;
@@ -150,7 +151,7 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
     if redact::holds_secret(&text) {
         say(text.trim_end());
     } else {
-        // In colours, on a terminal.
+        // With colours on a terminal.
         let _ = error.print();
     }
     let arguments: Vec<_> = std::env::args().collect();
@@ -169,7 +170,7 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
 
 fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     let (exit_code, text) = (exit_code::of_error(error), exit_code::text_of(error));
-    // Waiting needs nobody, so that cron has nothing to mail.
+    // Waiting needs no person, so `--quiet` prints nothing and cron sends no mail.
     let waits = exit_code == ExitCode::TryLater;
     if waits {
         tracing::info!("{text}")
@@ -189,8 +190,8 @@ fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     Answer { stdout, exit_code }
 }
 
-/// Structured logs go to stderr; `RUST_LOG` narrows or widens them, but a quiet run stays quiet. In
-/// text form people get progress instead.
+/// Starts structured logs on stderr. `RUST_LOG` changes their level, but a quiet run stays quiet. In
+/// text form, people get progress instead.
 fn start_logs(global: &Global) {
     let filter = match (global.quiet, global.log_format) {
         (true, Format::Text) => EnvFilter::new("off"),
@@ -203,8 +204,8 @@ fn start_logs(global: &Global) {
             })
         }),
     };
-    // Its own complaint about a stderr that cannot be written would panic there. Colours would
-    // stand between a name and its value, where a secret has to be recognized.
+    // An internal error about an unwritable stderr would panic. Colour codes between a name and its
+    // value would hide a secret from redaction.
     let logs = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_ansi(false)

@@ -1,25 +1,24 @@
-//! Every message with exit code 65, 74, 75 or 78, as data: the words of the error and what an
-//! operator is told of it.
+//! Every message of the exit codes 65, 74, 75 and 78, as data.
 //!
-//! A message is one entry of the list below. The entry makes a function, and only these functions
-//! make the errors, so a new message cannot be without its entry, its remedy or one of its places.
-//! `docs/messages.md` is written from the list.
+//! Each entry of the list below holds the text of an error and its explanation for an operator. The
+//! entry makes a function, and only these functions make the errors. So a new message cannot lack
+//! its entry, its remedy or one of its places. `docs/messages.md` is generated from the list.
 
 use std::fmt::{self, Debug, Display, Write};
 
 /// One message, as `docs/messages.md` shows it.
 pub struct Message {
-    /// The function that makes it.
+    /// The function that makes the error.
     pub name: &'static str,
-    /// The exit code of a run that ends with it.
+    /// The exit code of a run that ends with this message.
     pub code: u8,
-    /// What failed and why, with `{places}`.
+    /// The object that failed and the reason, with `{places}`.
     pub text: &'static str,
-    /// What to do; printed behind the text.
+    /// The next step; printed after the text.
     pub to_do: &'static str,
-    /// What it means, for somebody who sees it for the first time.
+    /// The explanation, for somebody who sees the message for the first time.
     pub means: &'static str,
-    /// What readers of the results see until somebody has done it.
+    /// The results that readers see until the problem is fixed.
     pub meanwhile: &'static str,
 }
 
@@ -34,7 +33,7 @@ macro_rules! errors {
             /// Exit code.
             pub const CODE: u8 = $code;
 
-            fn told(text: String, to_do: String) -> Self {
+            fn new(text: String, to_do: String) -> Self {
                 $error(format!("{text}; {to_do}"))
             }
         }
@@ -50,17 +49,17 @@ macro_rules! errors {
 }
 
 errors! {
-    /// The store, or the machine, failed: 74.
+    /// The store or the machine failed: 74.
     StoreFailed = 74;
     /// Another run holds the lease: 75.
     Held = 75;
-    /// This run held the lease and does not any more: 75.
+    /// This run lost its lease: 75.
     LeaseLost = 75;
     /// The configuration is wrong: 78.
     ConfigWrong = 78;
 }
 
-/// What is wrong with an export, and what to do, each by itself: 65.
+/// A defect of an export, with text and remedy apart: 65.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     text: String,
@@ -71,7 +70,7 @@ impl Broken {
     /// Exit code.
     pub const CODE: u8 = 65;
 
-    fn told(text: String, to_do: String) -> Self {
+    fn new(text: String, to_do: String) -> Self {
         Broken { text, to_do }
     }
 
@@ -98,7 +97,7 @@ impl Waiting {
     /// Exit code.
     pub const CODE: u8 = 75;
 
-    fn told(text: String, to_do: String) -> Self {
+    fn new(text: String, to_do: String) -> Self {
         Waiting(format!("{text}; {to_do}"))
     }
 }
@@ -109,8 +108,8 @@ impl Display for Waiting {
     }
 }
 
-/// Makes a function of each message, and the list. A place that the words do not name, or a name
-/// without a place, does not compile.
+/// Makes a function of each message, and the list. A place that neither text names does not compile,
+/// nor does a name without a place.
 macro_rules! messages {
     ($(
         $name:ident($($place:ident),*) -> $error:ident {
@@ -139,99 +138,99 @@ macro_rules! messages {
             },
         )*];
     };
-    // One format for both, so that each place may be in either of them; a mark that no text holds
-    // parts them.
+    // One format for both texts, so that each place may be in either of them. A NUL, which no text
+    // contains, separates them.
     (@split $error:ident, $text:literal, $to_do:literal, $($place:ident),*) => {{
         let both = format!(concat!($text, "\u{0}", $to_do), $($place = $place),*);
         let (text, to_do) = both.split_once('\u{0}').unwrap_or((&both, ""));
-        $error::told(text.to_owned(), to_do.to_owned())
+        $error::new(text.to_owned(), to_do.to_owned())
     }};
 }
 
-const BROKEN: &str = "of a required export: what was published of the day before, or benchmarks of the day before; of an optional one: all but what needs it";
-const KEPT: &str = "what was published before; nothing new of the day";
-const NOTHING: &str = "what was published before; the run does not start";
-const AS_IF_MISSING: &str = "everything; days that need it are computed as if it were missing, and the day itself is reported as failed";
-const WHOLE: &str = "what was published before; the commit is brought to its end by the next run";
+const BROKEN: &str = "required export: the day's earlier version or, if there is none, benchmarks of the day before; optional export: everything except the tables and columns that need it";
+const KEPT: &str = "the earlier results; nothing new of the day";
+const NOTHING: &str = "the earlier results; the run does not start";
+const AS_IF_MISSING: &str = "all results; other days are computed as if this day were missing, and this day is reported as failed";
+const WHOLE: &str = "the earlier results; the next run finishes the commit";
 
 messages! {
     blocked(day, datasets, stands_in) -> Broken {
         text: "{day}: blocked by {datasets}{stands_in}",
-        to_do: "have the export mended and run again",
-        means: "A required export breaks its contract, has more bad rows than the budget allows, or has no row to use. A warning before says what is wrong.",
-        meanwhile: "what was published of the day before; where nothing was, the benchmarks of the day before stand in, and the line says so",
+        to_do: "have the export fixed, then run again",
+        means: "A required export breaks its contract, has more bad rows than the budget allows, or has no row to use. An earlier warning gives the reason.",
+        meanwhile: "the day's earlier version; if there is none, the benchmarks of the day before stand in, and the message says so",
     }
 
     breaks_its_contract(issue, remedy) -> Broken {
         text: "breaks its contract: {issue}",
         to_do: "{remedy}",
-        means: "Files, columns, types or values are not what the contract says; the messages from here to `success_lies` name what.",
+        means: "Files, columns, types or values differ from the contract. The issue is one of the messages of this table from \"a folder with something in it\" on.",
         meanwhile: BROKEN,
     }
     over_budget(quarantined, read, reasons) -> Broken {
         text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
-        to_do: "have the export mended, or raise the quarantine budget in the job file",
-        means: "More rows break a rule than the job file allows. Each reason is named with its first row; all are in _quarantine.",
+        to_do: "have the export fixed, or raise the quarantine budget in the job file",
+        means: "More rows break a rule than the job file allows. The message shows the first row of each reason; all quarantined rows are in _quarantine.",
         meanwhile: BROKEN,
     }
     over_half(quarantined, read, reasons) -> Broken {
         text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
-        to_do: "have the export mended",
-        means: "More than half of the rows break a rule, which no budget allows.",
+        to_do: "have the export fixed",
+        means: "More than half of the rows break a rule. No budget allows that.",
         meanwhile: BROKEN,
     }
     outside_day(quarantined, read, reasons, day) -> Broken {
         text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
         to_do: "export the rows of {day}, or correct time_zone in the job file",
-        means: "Rows lie outside the civil day of the job's zone: the export is cut in another zone, as a rule in UTC.",
+        means: "Rows lie outside the civil day of the job's time zone. The export is cut in another zone, usually UTC.",
         meanwhile: BROKEN,
     }
     nothing_left(read, reasons) -> Broken {
         text: "has no row left to use: all {read} are quarantined: {reasons}",
-        to_do: "have the export mended",
+        to_do: "have the export fixed",
         means: "Every row breaks a rule.",
         meanwhile: BROKEN,
     }
     no_rows(hidden) -> Broken {
         text: "has no row to use{hidden}",
         to_do: "have the day exported again, with its rows",
-        means: "A dataset that has rows on every day has none. Files whose names start with . or _ are not data; they are named.",
+        means: "The dataset must have rows on every day. Files whose names start with . or _ are not data; the message names them.",
         meanwhile: BROKEN,
     }
     no_rows_yet_allowed(hidden) -> Broken {
         text: "has no row to use{hidden}",
         to_do: "have the day exported again, with its rows; if a day may have none, name the dataset in may_be_empty",
-        means: "Nothing was sold, or nobody came, on that day; or the export is incomplete.",
+        means: "The export is incomplete, or the day had no sales or no visits.",
         meanwhile: BROKEN,
     }
     sum_too_large(sum) -> Broken {
         text: "{sum}",
         to_do: "have the amounts of the shop checked and exported again",
-        means: "A sum over a shop does not fit its column: absurd amounts that are not too large one by one.",
-        meanwhile: "every table but this one and those that read it",
+        means: "A sum over a shop does not fit its column. Each amount is within its limit, but the amounts are absurd.",
+        meanwhile: "the day's other tables, except those that read this one",
     }
     reads_unwritten(table) -> Broken {
         text: "it reads {table}, which is not written",
-        to_do: "mend that first",
-        means: "A table that it is computed from was left out.",
-        meanwhile: "every table but these",
+        to_do: "fix that table first",
+        means: "The table is left out because a table that it is computed from was left out.",
+        meanwhile: "the day's other tables",
     }
     stray_folder() -> Broken {
         text: "a folder with something in it",
         to_do: "write the files directly into the folder of the day, without further partitions",
-        means: "Spark's partitionBy wrote a folder deeper, or somebody copied a folder. Its rows would be left out.",
+        means: "Spark's partitionBy wrote one folder deeper, or a folder was copied. Its rows would be left out.",
         meanwhile: BROKEN,
     }
     stray_link() -> Broken {
         text: "a link to nothing",
-        to_do: "put the file there, or remove the link",
-        means: "A file that was linked is gone. Its rows would be left out.",
+        to_do: "restore the linked file, or remove the link",
+        means: "The linked file is gone. Its rows would be left out.",
         meanwhile: BROKEN,
     }
     stray_name() -> Broken {
         text: "a name that cannot be read",
-        to_do: "rename it: no control characters, UTF-8, no # and digits at the end; or remove it",
-        means: "The name has control characters or is not UTF-8, or it ends with # and digits, which on a disk is the name of an unfinished file.",
+        to_do: "rename it (UTF-8, no control characters, no # and digits at the end), or remove it",
+        means: "The name has control characters, is not UTF-8, or ends with # and digits. On a disk, such an ending marks an unfinished file.",
         meanwhile: BROKEN,
     }
     stray_device() -> Broken {
@@ -242,8 +241,8 @@ messages! {
     }
     not_parquet(found) -> Broken {
         text: "{found}",
-        to_do: "export the file again; it was cut short or damaged",
-        means: "The file is no whole Parquet file, a page has a wrong checksum, or its sizes and counts contradict one another.",
+        to_do: "export the file again; it is truncated or damaged",
+        means: "The file is not a complete Parquet file, a page has a wrong checksum, or its sizes and counts contradict one another.",
         meanwhile: BROKEN,
     }
     encrypted() -> Broken {
@@ -260,170 +259,170 @@ messages! {
     }
     column_in_other_case(name) -> Broken {
         text: "{name}: names are compared exactly",
-        to_do: "write the column names as the contract has them, in lower case",
-        means: "The column is there in upper or mixed case, as Snowflake writes it.",
+        to_do: "write the column names in lower case, as in the contract",
+        means: "The column exists in upper or mixed case, as Snowflake writes it. Column names are case-sensitive.",
         meanwhile: BROKEN,
     }
     column_twice() -> Broken {
         text: "several columns of that name",
         to_do: "keep one of them",
-        means: "Which of them holds the value cannot be known.",
+        means: "The program cannot know which of the columns holds the value.",
         meanwhile: BROKEN,
     }
     other_type(found, wanted) -> Broken {
         text: "{found}",
         to_do: "cast the column to {wanted} in the export",
-        means: "The column has a type that cannot stand for the contract's.",
+        means: "The type of the column is not accepted for the type of the contract.",
         meanwhile: BROKEN,
     }
     no_zone(found) -> Broken {
         text: "{found}",
         to_do: "write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')",
-        means: "A local time without a zone may be any of several instants.",
+        means: "A local time without a zone can be several instants.",
         meanwhile: BROKEN,
     }
     raw_bytes(found) -> Broken {
         text: "{found}",
         to_do: "write the column as STRING (UTF8), not as raw bytes",
-        means: "Bytes without the annotation of a text may be in any encoding.",
+        means: "Bytes without the text annotation can have any encoding.",
         meanwhile: BROKEN,
     }
     not_whole_cents(value, row) -> Broken {
         text: "{value} in row {row}",
         to_do: "write whole cents of less than 10^16 in the export",
-        means: "An amount is not exactly one of DECIMAL(18,2).",
+        means: "The amount is not an exact value of DECIMAL(18,2).",
         meanwhile: BROKEN,
     }
     not_a_number_of_the_type(value, row) -> Broken {
         text: "{value} in row {row}",
         to_do: "write the number of the event, or null where the contract allows it",
-        means: "A whole number does not fit the contract's type.",
+        means: "A whole number does not fit the type of the contract.",
         meanwhile: BROKEN,
     }
     no_civil_instant(value, row) -> Broken {
         text: "{value} in row {row}",
         to_do: "write the instant of the event; infinity has no calendar day",
-        means: "An instant outside the years 1 to 9999, such as DuckDB's infinity, which readers of the results cannot hold.",
+        means: "The instant lies outside the years 1 to 9999, such as DuckDB's infinity. Readers of the results cannot hold it.",
         meanwhile: BROKEN,
     }
     no_civil_day(value, row) -> Broken {
         text: "{value} in row {row}",
         to_do: "write an open end as 9999-12-31",
-        means: "A date outside the years 1 to 9999, such as DuckDB's infinity, which readers of the results cannot hold.",
+        means: "The date lies outside the years 1 to 9999, such as DuckDB's infinity. Readers of the results cannot hold it.",
         meanwhile: BROKEN,
     }
     not_a_success_list(found) -> Broken {
         text: "{found}",
         to_do: "write _SUCCESS empty or with its list",
-        means: "_SUCCESS holds neither nothing nor a JSON object.",
+        means: "_SUCCESS is neither empty nor a JSON object.",
         meanwhile: BROKEN,
     }
     success_lies(found) -> Broken {
         text: "{found}",
         to_do: "export the day again, with _SUCCESS written last",
-        means: "The files are not those that _SUCCESS lists, with these sizes and row counts.",
+        means: "The files differ from the list in _SUCCESS in names, sizes or row counts.",
         meanwhile: BROKEN,
     }
 
     store_failed(what, path, why) -> StoreFailed {
         text: "cannot {what} {path}: {why}",
-        to_do: "run again; if it stays so, check that the store can be reached",
-        means: "The store gave no answer, or an error, after all repetitions.",
+        to_do: "run again; if it fails again, check that the store can be reached",
+        means: "The store gave no answer, or an error, after all retries.",
         meanwhile: KEPT,
     }
     not_permitted(what, path, why) -> StoreFailed {
         text: "no right to {what} {path}: {why}",
-        to_do: "give the account of the job that right and run again",
-        means: "The disk or the store does not let this account do it: permissions, a read-only mount, missing or wrong keys.",
+        to_do: "give the account of the job that right, then run again",
+        means: "The disk or the store denies this to the account: permissions, a read-only mount, missing or wrong keys.",
         meanwhile: KEPT,
     }
     no_room(what, path, why) -> StoreFailed {
         text: "no room to {what} {path}: {why}",
-        to_do: "make room there and run again",
+        to_do: "make room there, then run again",
         means: "The disk is full, or the account's quota is used up.",
         meanwhile: KEPT,
     }
     cannot_open(location, why) -> StoreFailed {
         text: "cannot open {location}: {why}",
         to_do: "check the location in the job file or on the command line, and that it is mounted",
-        means: "There is no such folder for exports, or the folder for results cannot be made.",
+        means: "The folder of the exports does not exist, or the folder of the results cannot be created.",
         meanwhile: NOTHING,
     }
     no_datasets(location, wanted, found) -> StoreFailed {
         text: "{location} has no folder of any dataset ({wanted}, ...); found: {found}",
         to_do: "correct `exports` in the job file",
-        means: "The path or the prefix of the exports is mistyped: waiting would not help.",
+        means: "The path or the prefix of the exports is mistyped. Waiting would not help.",
         meanwhile: NOTHING,
     }
     other_bytes(path) -> StoreFailed {
-        text: "{path} was written, and the store does not give the same bytes back",
-        to_do: "check the disk or the store, and run again",
+        text: "{path} was written, but the store returns other bytes",
+        to_do: "check the disk or the store, then run again",
         means: "Every file is read back before it is published. The disk, the network or the store damages data.",
         meanwhile: KEPT,
     }
     other_file_system(path, staging) -> StoreFailed {
         text: "{path} is on another file system than {staging}, so no file can be moved there in one step",
-        to_do: "keep all of the results on one file system",
-        means: "A table's folder is a link to, or a mount of, another disk. Files are staged beside the tables and then moved.",
+        to_do: "keep all results on one file system",
+        means: "Files are staged beside the tables and then moved in one step. The table's folder is a link to another disk, or a mount of one.",
         meanwhile: KEPT,
     }
     in_the_way(path, what) -> StoreFailed {
-        text: "{path} is {what}, in the way of what is to be published",
-        to_do: "move it away and run again",
-        means: "Something that this program did not make lies where a published file belongs.",
+        text: "cannot publish: {path} is {what}",
+        to_do: "move it away, then run again",
+        means: "Something that this program did not create lies at the path of a published file.",
         meanwhile: KEPT,
     }
     damaged_record(path, why) -> StoreFailed {
         text: "the commit record {path} {why}",
-        to_do: "delete it and run again: what it may have left half published is made again",
+        to_do: "delete it and run again; tables that it left half published are computed again",
         means: "A record of the commit log was removed or changed by somebody else.",
         meanwhile: NOTHING,
     }
     damaged_manifest(path, why, day) -> StoreFailed {
         text: "the manifest {path} {why}",
         to_do: "delete it and run: campaign-etl backfill --from {day} --to {day}",
-        means: "The manifest of a day, which lists what is published of it, was removed or changed by somebody else.",
-        meanwhile: "everything; other days are computed as if this one were missing",
+        means: "The manifest, which lists the published files of a day, was removed or changed by somebody else.",
+        meanwhile: AS_IF_MISSING,
     }
     log_gone(folder) -> StoreFailed {
         text: "the commit log {folder} was removed while this run was writing",
         to_do: "run again",
-        means: "Somebody deleted bookkeeping of the results during a run. Numbers go on after those of the manifests.",
+        means: "Somebody deleted records of the results during a run. New commit numbers follow those of the manifests.",
         meanwhile: WHOLE,
     }
     commit_given_up(number) -> StoreFailed {
         text: "commit {number} was written by an earlier attempt of this run",
         to_do: "run again",
-        means: "An answer of the store was lost, and the commit that it was about is there.",
+        means: "The store wrote the commit, but its answer was lost.",
         meanwhile: WHOLE,
     }
     staged_gone(files) -> StoreFailed {
         text: "staged files are gone: {files}",
-        to_do: "run again: their tables are made again",
+        to_do: "run again; their tables are computed again",
         means: "Somebody deleted files under `_staging/` during a run.",
-        meanwhile: "the day's other tables; those of the files have no `_SUCCESS`",
+        meanwhile: "the day's other tables; the tables of these files have no `_SUCCESS`",
     }
     spoilt_file(path, how, day) -> StoreFailed {
         text: "the published file {path} {how}",
-        to_do: "put it back, or delete it and run: campaign-etl backfill --from {day} --to {day}",
-        means: "A published file that another table is computed from is not the one that its manifest lists. Somebody replaced or removed it.",
+        to_do: "restore it, or delete it and run: campaign-etl backfill --from {day} --to {day}",
+        means: "Another table is computed from this file. Somebody replaced or removed it, so it does not match its manifest.",
         meanwhile: AS_IF_MISSING,
     }
     other_contract(path, why, day) -> StoreFailed {
-        text: "the published file {path} is not as its contract says: {why}",
+        text: "the published file {path} does not match its contract: {why}",
         to_do: "delete it and run: campaign-etl backfill --from {day} --to {day}",
-        means: "A published file that another table is computed from was written by another version of this program, with other columns.",
+        means: "Another table is computed from this file. Another version of this program wrote it, with other columns.",
         meanwhile: AS_IF_MISSING,
     }
     cannot_spill(folder, why) -> StoreFailed {
         text: "cannot spill to {folder}: {why}",
         to_do: "name a folder with room in spill_folder, or raise memory_limit",
-        means: "Rows that do not fit into memory are put on a local disk, and there they do not fit either.",
+        means: "Rows that do not fit into memory are spilled to a local disk. They do not fit there either.",
         meanwhile: KEPT,
     }
     cannot_read_spilled(why) -> StoreFailed {
         text: "cannot read spilled rows back: {why}",
-        to_do: "check the disk of spill_folder, and run again",
+        to_do: "check the disk of spill_folder, then run again",
         means: "The local disk for rows that do not fit into memory fails.",
         meanwhile: KEPT,
     }
@@ -435,20 +434,20 @@ messages! {
     }
     no_stdout(why) -> StoreFailed {
         text: "cannot write to stdout: {why}",
-        to_do: "check where stdout leads; what the command did is done",
-        means: "The file or device that stdout leads to is full or gone. It makes 74 out of 0; a graver code stays.",
+        to_do: "check the file or device of stdout; the command itself is done",
+        means: "The file or device of stdout is full or gone. Exit code 0 becomes 74; a graver code stays.",
         meanwhile: "everything that the command published",
     }
     exists_already(path) -> StoreFailed {
         text: "{path} exists already",
-        to_do: "write into a new folder, or remove it first",
-        means: "`generate` never mixes exports with what is there.",
+        to_do: "write into a new folder, or remove this one first",
+        means: "`generate` writes into new folders only, so that exports of two runs never mix.",
         meanwhile: "`generate` publishes nothing",
     }
     cannot_generate(why) -> StoreFailed {
         text: "cannot write exports: {why}",
         to_do: "check the folder of --out",
-        means: "`generate` cannot write where it is told to.",
+        means: "`generate` cannot write into its output folder.",
         meanwhile: "`generate` publishes nothing",
     }
 
@@ -456,91 +455,91 @@ messages! {
         text: "{day}: not final yet, waiting for {missing}{stands_in}",
         to_do: "run again later",
         means: "Required exports of the day have no `_SUCCESS` yet, or changed while they were read.",
-        meanwhile: "what was published of the day before; benchmarks of the day before stand in where they can, and the line says so",
+        meanwhile: "the day's earlier version; if there is none, the benchmarks of the day before stand in where they can, and the message says so",
     }
     held(holder) -> Held {
         text: "the results are held by {holder}",
         to_do: "try again later",
         means: "Another run is at work, or died less than `lease_seconds` ago. `campaign-etl status` shows it.",
-        meanwhile: "what the other run publishes",
+        meanwhile: "the results of the other run",
     }
     lease_lost() -> LeaseLost {
-        text: "another run took over the results because this one showed no sign of life",
+        text: "another run took over the results because this one sent no heartbeat in time",
         to_do: "try again later",
-        means: "The process or the machine stood still, or could not reach the store, for longer than `lease_seconds`.",
-        meanwhile: "what the other run publishes; days that this run had committed stay",
+        means: "The process or the machine was paused, or could not reach the store, for longer than `lease_seconds`.",
+        meanwhile: "the results of the other run; days that this run had committed stay",
     }
 
     no_job_file(path, why) -> ConfigWrong {
         text: "cannot read the job file {path}: {why}",
         to_do: "name it with --config FILE",
-        means: "The job file is not there, not readable or not UTF-8. Its path is relative to the working directory.",
+        means: "The job file does not exist, is not readable or is not UTF-8. Its path is relative to the working directory.",
         meanwhile: NOTHING,
     }
     not_a_job_file(why) -> ConfigWrong {
         text: "not understood: {why}",
-        to_do: "mend this line",
-        means: "The job file is not TOML, or has an unknown key or a value of a wrong type. The message shows the line.",
+        to_do: "correct this line",
+        means: "The job file is not TOML, has an unknown key, or has a value of a wrong type. The message shows the line.",
         meanwhile: NOTHING,
     }
     empty_location(key) -> ConfigWrong {
         text: "{key} is empty",
         to_do: "give a path or URL",
-        means: "A location in the job file or on the command line is missing; often a variable of the shell that is not set.",
+        means: "A location in the job file or on the command line is missing. Often a shell variable is not set.",
         meanwhile: NOTHING,
     }
     not_a_location(location, to_do) -> ConfigWrong {
         text: "{location:?} is not a location",
         to_do: "{to_do}",
-        means: "Exports or results are named by something that is neither a path nor a URL that this program knows.",
+        means: "The location of the exports or results is neither a path nor a URL that this program knows.",
         meanwhile: NOTHING,
     }
     secret_in_location(location) -> ConfigWrong {
-        text: "{location:?} holds a key or a signature, which others could read in it",
-        to_do: "write it without, and give keys in the environment, under the names in docs/operations.md",
-        means: "A URL with a user, a password, a SAS or a presigned query. Arguments can be seen by everybody on the machine.",
+        text: "{location:?} holds a key or a signature",
+        to_do: "remove it from the location, and give keys in the environment, under the names in docs/operations.md",
+        means: "The URL has a user, a password, a SAS or a presigned query. Everybody on the machine can see arguments.",
         meanwhile: NOTHING,
     }
     bad_store_settings(location, why) -> ConfigWrong {
         text: "the settings of {location} are wrong: {why}",
         to_do: "check the variables of this store in the environment (docs/operations.md)",
-        means: "A setting of the object store is missing, or has a value that the store's client refuses.",
+        means: "A setting of the object store is missing, or the store's client refuses its value.",
         meanwhile: NOTHING,
     }
     no_conditions(location) -> ConfigWrong {
-        text: "{location} cannot keep two runs apart: it lets an object that should be created once be created twice",
-        to_do: "use another store, or set single_writer = true in the job file and see to it that one run writes at a time",
-        means: "The object store ignores \"only if absent\", which the commit log relies on (docs/publishing.md).",
+        text: "{location} cannot keep two runs apart: it created the same object twice (no put-if-absent)",
+        to_do: "use another store, or set single_writer = true in the job file and make sure that one run writes at a time",
+        means: "The object store ignores the condition \"only if absent\". The commit log needs it (docs/publishing.md).",
         meanwhile: NOTHING,
     }
     no_hard_links(location) -> ConfigWrong {
-        text: "{location} is on a file system without hard links, which keep two runs apart",
-        to_do: "put the results on a file system that has them, or set single_writer = true in the job file and see to it that one run writes at a time",
-        means: "Ordinary files can be made there, but a file cannot be created only if it is absent: FAT, some FUSE and SMB mounts.",
+        text: "{location} cannot keep two runs apart: its file system has no hard links",
+        to_do: "put the results on a file system that has them, or set single_writer = true in the job file and make sure that one run writes at a time",
+        means: "The file system can create files, but not with the condition \"only if absent\". Examples are FAT, some FUSE and SMB mounts.",
         meanwhile: NOTHING,
     }
     bad_time_zone(value) -> ConfigWrong {
         text: "time_zone = {value:?} is not an IANA name",
         to_do: "give one such as \"America/Los_Angeles\"",
-        means: "The zone decides which instants a day holds.",
+        means: "The time zone decides which instants belong to a day.",
         meanwhile: NOTHING,
     }
     bad_currency(value) -> ConfigWrong {
         text: "currency = {value:?} is not an ISO 4217 code",
         to_do: "give one such as \"USD\"",
-        means: "The currency of every amount.",
+        means: "All amounts are in this currency.",
         meanwhile: NOTHING,
     }
     other_currency(wanted, results, found) -> ConfigWrong {
         text: "currency = \"{wanted}\", but the results in {results} are in {found}",
         to_do: "name another location in `results` for {wanted}, or correct the currency",
-        means: "Results hold one currency: amounts of two cannot be added up or compared.",
+        means: "Results hold one currency. Amounts of two currencies cannot be added up or compared.",
         meanwhile: NOTHING,
     }
     never_empty(name, all) -> ConfigWrong {
         text: "may_be_empty: {name:?} is not one of {all}",
         to_do: "name only these",
-        means: "Every other dataset may be empty anyway, or never.",
+        means: "Each other dataset may always be empty, or never.",
         meanwhile: NOTHING,
     }
     long_lookback(days, most) -> ConfigWrong {
@@ -552,19 +551,19 @@ messages! {
     bad_lease(seconds, most) -> ConfigWrong {
         text: "lease_seconds = {seconds} is not from 1 to {most}",
         to_do: "give a number in that range, such as 60",
-        means: "How long a run that shows no sign of life still holds the results.",
+        means: "A run without a heartbeat holds the results for this long.",
         meanwhile: NOTHING,
     }
     no_peers(value) -> ConfigWrong {
-        text: "benchmark.min_peers = {value}",
+        text: "benchmark.min_peers = {value} is less than 1",
         to_do: "give 1 or more",
-        means: "Averages of fewer shops are suppressed; of none there is no average.",
+        means: "Averages of fewer shops are suppressed. There is no average of 0 shops.",
         meanwhile: NOTHING,
     }
     no_top_share(value) -> ConfigWrong {
         text: "benchmark.top_share = {value} leaves no peer",
         to_do: "give more than 0",
-        means: "The part of a cohort, by GMV, that benchmarks are made of.",
+        means: "Benchmarks are computed from this part of a cohort, ordered by GMV.",
         meanwhile: NOTHING,
     }
     not_a_share(key, value) -> ConfigWrong {
@@ -575,26 +574,26 @@ messages! {
     }
     not_a_size(key, value) -> ConfigWrong {
         text: "{key} = {value:?} is not a size such as \"4GiB\"",
-        to_do: "give a number with a unit, or of bytes",
-        means: "A limit of memory cannot be read.",
+        to_do: "give a number of bytes, or a number with a unit",
+        means: "The memory limit cannot be read.",
         meanwhile: NOTHING,
     }
     no_memory(key, value) -> ConfigWrong {
         text: "{key} = {value:?} leaves no memory to work with",
         to_do: "give more, such as \"4GiB\"",
-        means: "A limit of memory is 0.",
+        means: "The memory limit is 0.",
         meanwhile: NOTHING,
     }
     unknown_dataset(key, name) -> ConfigWrong {
         text: "{key}: there is no dataset {name:?}",
-        to_do: "name datasets as docs/tables.md does",
-        means: "A list of datasets in the job file holds another name.",
+        to_do: "use the names of datasets in docs/tables.md",
+        means: "A list of datasets in the job file has an unknown name.",
         meanwhile: NOTHING,
     }
     dataset_twice(key, name) -> ConfigWrong {
         text: "{key}: {name:?} is listed twice",
         to_do: "keep one of them",
-        means: "A list of datasets in the job file holds a name twice.",
+        means: "A list of datasets in the job file repeats a name.",
         meanwhile: NOTHING,
     }
     dataset_not_required(name) -> ConfigWrong {
@@ -611,7 +610,7 @@ messages! {
     }
     tiers_out_of_order(tier, lower) -> ConfigWrong {
         text: "tier {tier:?}: min_gmv must be more than that of {lower:?}",
-        to_do: "list the lowest first",
+        to_do: "list the lowest tier first",
         means: "Tiers ascend.",
         meanwhile: NOTHING,
     }
@@ -624,18 +623,18 @@ messages! {
     bad_tier_name(tier) -> ConfigWrong {
         text: "tier {tier:?}: names must be given and unique",
         to_do: "give each tier a name of its own",
-        means: "Tables name tiers by these names.",
+        means: "Tables identify tiers by these names.",
         meanwhile: NOTHING,
     }
     unknown_tier(day, tier) -> ConfigWrong {
-        text: "shop_tier of {day} has tier {tier:?}, and the job file has not",
+        text: "shop_tier of {day} has tier {tier:?}, which is not in the job file",
         to_do: "run: campaign-etl backfill --from {day} --to {day}",
-        means: "Tiers were renamed, and a day that is read still has the old names.",
+        means: "Tiers were renamed, and a published day that is read still has the old names.",
         meanwhile: KEPT,
     }
 }
 
-/// Exit codes with messages, in order, and what a run that ends with one has met.
+/// Exit codes with messages, in ascending order, and the meaning of each.
 const CODES: [(u8, &str); 4] = [
     (
         65,
@@ -643,7 +642,7 @@ const CODES: [(u8, &str); 4] = [
     ),
     (
         74,
-        "the store failed, or the machine: run again; what stays needs a person",
+        "the store or the machine failed: run again; if it fails again, a person is needed",
     ),
     (75, "not yet: run again later"),
     (78, "the configuration is wrong: a person is needed"),
@@ -652,10 +651,9 @@ const CODES: [(u8, &str); 4] = [
 /// The page for operators.
 pub fn page() -> String {
     let mut page = String::from(HEAD);
-    for (code, what) in CODES {
-        let _ = write!(page, "\n## {code}: {what}\n\n");
-        page +=
-            "| message | means | published meanwhile | what to do |\n| --- | --- | --- | --- |\n";
+    for (code, meaning) in CODES {
+        let _ = write!(page, "\n## {code}: {meaning}\n\n");
+        page += "| message | explanation | readers see meanwhile | next step |\n| --- | --- | --- | --- |\n";
         for message in MESSAGES.iter().filter(|message| message.code == code) {
             let Message {
                 text,
@@ -675,11 +673,11 @@ pub fn page() -> String {
 const HEAD: &str = "\
 # Messages
 
-Written from `src/messages.rs` by `campaign-etl docs messages > docs/messages.md`.
+Generated from `src/messages.rs` by `campaign-etl docs messages > docs/messages.md`.
 
-Every message with exit code 65, 74, 75 or 78: what it means, what readers of the results find meanwhile, and what to do. `{places}` stand for
-a path, a day, a reason. Each line on stderr ends with what to do. Exit code 70 is a bug: its line ends with the place in the source; report it
-with this line. With any of these codes, running again is safe.
+This page lists every message of the exit codes 65, 74, 75 and 78. `{places}` stand for a path, a day or a reason. Each line on stderr ends with
+the next step. Exit code 70 is a bug: its line ends with the place in the source; report the bug with this line. Running again is safe after
+each of these codes.
 ";
 
 #[cfg(test)]
@@ -691,7 +689,7 @@ mod tests {
     use crate::report::exit_code::{ExitCode, of_error};
 
     #[test]
-    fn the_page_for_operators_is_written_from_the_messages() {
+    fn the_page_for_operators_is_generated_from_the_messages() {
         let found = include_str!("../docs/messages.md");
         assert!(
             found == page(),
@@ -700,7 +698,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_says_all_there_is_to_say_once() {
+    fn every_message_is_complete_and_unique() {
         let mut names = BTreeSet::new();
         let mut cells = BTreeSet::new();
         for message in MESSAGES {
@@ -736,7 +734,7 @@ mod tests {
     }
 
     #[test]
-    fn the_codes_of_the_errors_are_those_that_a_run_ends_with() {
+    fn the_codes_of_the_errors_are_exit_codes_of_a_run() {
         assert_eq!(
             of_error(&store_failed("read", "x", "y").into()) as u8,
             StoreFailed::CODE
@@ -756,18 +754,18 @@ mod tests {
     #[test]
     fn places_may_be_in_the_text_the_remedy_or_both() {
         let text = spoilt_file("x/part-0.parquet", "was removed", "2026-03-14").to_string();
-        let expected = "the published file x/part-0.parquet was removed; put it back, or delete it and run: campaign-etl backfill --from \
+        let expected = "the published file x/part-0.parquet was removed; restore it, or delete it and run: campaign-etl backfill --from \
                         2026-03-14 --to 2026-03-14";
         assert_eq!(text, expected);
         let blocked = blocked("2026-03-14", "shops", "");
         assert_eq!(blocked.text(), "2026-03-14: blocked by shops");
-        assert_eq!(blocked.to_do(), "have the export mended and run again");
+        assert_eq!(blocked.to_do(), "have the export fixed, then run again");
     }
 
-    /// The compiler sees to it that nothing else makes these errors; this, that nothing is listed
-    /// that nobody says.
+    /// The compiler checks that every error is in the list. This test checks that every entry of the
+    /// list is used.
     #[test]
-    fn every_message_is_said_somewhere() {
+    fn every_message_is_used_somewhere() {
         let mut source = String::new();
         let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
         while let Some(folder) = folders.pop() {
@@ -783,10 +781,10 @@ mod tests {
             }
         }
         for message in MESSAGES {
-            let says = ["(", ")", ","].map(|after| format!("messages::{}{after}", message.name));
+            let uses = ["(", ")", ","].map(|after| format!("messages::{}{after}", message.name));
             assert!(
-                says.iter().any(|says| source.contains(says)),
-                "nobody says {}",
+                uses.iter().any(|used| source.contains(used)),
+                "nothing uses {}",
                 message.name
             );
         }

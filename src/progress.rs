@@ -1,5 +1,6 @@
-//! What a person sees on stderr while a command works: a bar on a terminal, one line a stage
-//! elsewhere, or logs.
+//! Progress of a command on stderr: a bar, lines or logs.
+//!
+//! A terminal gets a bar, other outputs get one line per stage.
 
 use std::io::Write;
 
@@ -7,19 +8,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::redact::redact;
 
-/// How to show it.
+/// The form of progress on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Display {
     /// One changing line on a terminal.
     Bar,
-    /// One line a stage.
+    /// One line per stage.
     Lines,
     /// Only structured logs.
     Logs,
     Quiet,
 }
 
-/// Shows stages, warnings, and how many of a range of days are done.
+/// Shows stages, warnings, and the number of finished days of a range.
 pub struct Progress {
     display: Display,
     bar: ProgressBar,
@@ -52,36 +53,36 @@ impl Progress {
         self.bar.inc(1);
     }
 
-    /// A stage of a day begins or has ended; one line.
-    pub fn stage(&self, day: chrono::NaiveDate, stage: &str, what: &str) {
-        tracing::info!(%day, stage, "{what}");
+    /// Reports the begin or the end of a stage of a day, in one line.
+    pub fn stage(&self, day: chrono::NaiveDate, stage: &str, text: &str) {
+        tracing::info!(%day, stage, "{text}");
         match self.display {
             Display::Bar => self
                 .bar
-                .set_message(redact(&format!("{day} {stage}: {what}")).into_owned()),
-            Display::Lines => say(&format!("{day} {stage}: {what}")),
+                .set_message(redact(&format!("{day} {stage}: {text}")).into_owned()),
+            Display::Lines => say(&format!("{day} {stage}: {text}")),
             Display::Logs | Display::Quiet => {}
         }
     }
 
-    /// A line that stays.
+    /// Prints a line that stays when the bar changes.
     pub fn line(&self, line: &str) {
         self.bar.suspend(|| say(line));
     }
 
-    /// Something that a person should know, though the command goes on.
-    pub fn warn(&self, what: &str) {
-        tracing::warn!("{what}");
+    /// Prints a warning. The command continues.
+    pub fn warn(&self, text: &str) {
+        tracing::warn!("{text}");
         if self.display != Display::Logs {
-            self.line(&format!("warning: {what}"));
+            self.line(&format!("warning: {text}"));
         }
     }
 
-    /// A day that went wrong while others go on.
-    pub fn failed(&self, what: &str) {
-        tracing::error!("{what}");
+    /// Prints the error of a day. The other days continue.
+    pub fn failed(&self, text: &str) {
+        tracing::error!("{text}");
         if self.display != Display::Logs {
-            self.line(&format!("error: {what}"));
+            self.line(&format!("error: {text}"));
         }
     }
 
@@ -90,7 +91,7 @@ impl Progress {
     }
 }
 
-/// One line on stderr. That nobody can read it (a full disk, a closed pipe) does not stop the work.
+/// Prints one line on stderr. A failure (a full disk, a closed pipe) does not stop the work.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", redact(line));
 }

@@ -1,9 +1,8 @@
-//! Keys and signatures are taken out of every text that leaves the program: lines on stderr, logs,
-//! stdout.
+//! Removes keys and signatures from every text that leaves the program: stderr, logs, stdout.
 //!
-//! A secret can come from anywhere: a location, a line of the job file in an error of its parser,
-//! an argument that clap repeats, the URL or the answer of a request. So it is taken out where text
-//! goes out, and nowhere else.
+//! A secret can have many sources: a location, a line of the job file in an error of its parser, an
+//! argument that clap repeats, the URL or the answer of a request. So texts are redacted at the
+//! output, and nowhere else.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -12,7 +11,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use regex::{Captures, Regex};
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 const HIDDEN: &str = "***";
 
 /// Shorter values could be parts of ordinary words.
@@ -20,8 +19,8 @@ const LEAST_SECRET_BYTES: usize = 8;
 
 static SECRETS: OnceLock<Vec<String>> = OnceLock::new();
 
-/// Values that no text may hold, wherever it comes from: the keys of this process's environment.
-/// Only the first call counts.
+/// Registers values that no text may hold: the keys of this process's environment. Only the first
+/// call counts.
 pub fn remember(secrets: Vec<String>) {
     let secrets = secrets
         .into_iter()
@@ -30,8 +29,8 @@ pub fn remember(secrets: Vec<String>) {
     let _ = SECRETS.set(secrets);
 }
 
-/// The text without what looks like a key: user names and passwords in URLs, signatures in queries,
-/// values of settings that are named like a key, and what [`remember`] was given.
+/// The text without secrets: user names and passwords in URLs, signatures in queries, values of
+/// settings that are named like a key, and the values of [`remember`].
 pub fn redact(text: &str) -> Cow<'_, str> {
     let mut redacted = Cow::Borrowed(text);
     for secret in SECRETS.get().into_iter().flatten() {
@@ -55,7 +54,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     redacted
 }
 
-/// Whether a text holds something that must not be shown.
+/// Whether a text holds a secret.
 pub fn holds_secret(text: &str) -> bool {
     redact(text) != text
 }
@@ -75,7 +74,7 @@ impl Write for Stderr {
     }
 }
 
-/// Where a URL begins, or what was meant as one.
+/// The beginning of a URL, also of a mistyped one.
 static SCHEME: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)\b(?:(?:s3a?|gs|az|abfss?|adl|azure):/*|[a-z][a-z0-9+.-]*:/+)"));
 
@@ -95,10 +94,10 @@ static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// A text in quotes; and one in quotes that are escaped, because the whole is in a text of JSON.
+/// A text in quotes. The quotes may be escaped, because the text is inside a JSON text.
 const QUOTED_VALUE: &str = r#"(?:"(?:[^"\\]|\\.)*"?|\\"(?:[^"\\]|\\\\.)*(?:\\")?)"#;
 
-/// `name: value` of a request.
+/// `name: value` in the header of a request.
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r#"(?i)(\bx-amz-security-token:\s*|\bauthorization:\s*basic\s+|\bbearer\s+)[^\s"',]{4,}"#,
@@ -113,8 +112,8 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }
 
-/// The user name and password in the URL that begins at `scheme`, which may hold `/` and `@` that
-/// nobody has encoded.
+/// The user name and password in the URL that begins at `scheme`. They may hold `/` and `@` without
+/// percent-encoding.
 fn user_in_url(text: &str, scheme: Range<usize>) -> Option<Range<usize>> {
     let name = text[scheme.clone()]
         .trim_end_matches('/')
@@ -130,7 +129,7 @@ fn user_in_url(text: &str, scheme: Range<usize>) -> Option<Range<usize>> {
     let is_whole = authority.len() == user.len();
     let is_hidden = match name.as_str() {
         "file" => false,
-        // `container@account.host` is how Azure names a container.
+        // Azure names a container as `container@account.host`.
         "az" | "abfs" | "abfss" | "azure" | "adl" => authority.contains(':'),
         "s3" | "s3a" | "gs" => is_whole || authority.contains([':', '@']),
         _ => {
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_text_stays_as_it_is() {
+    fn ordinary_text_is_not_changed() {
         for text in [
             "cannot read s3://bucket/a@b.parquet: no such file",
             "http://127.0.0.1:9000/a@b",

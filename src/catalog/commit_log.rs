@@ -1,10 +1,9 @@
-//! The commit log: numbered records, each created once and never changed, that order everything a
-//! writer does.
+//! The commit log: numbered, immutable records that order all actions of writers.
 //!
-//! `_runs/commit_log/0000000017.json`. A record says either that somebody took the lease, or that a
-//! day is published. Both take the next free number, and a number can be taken once: whoever finds
-//! his taken has been overtaken. So a holder whose lease was taken over cannot publish, whatever
-//! his clock says.
+//! A record is a file such as `_runs/commit_log/0000000017.json`. It says either that a run took the
+//! lease, or that a day is published. Both kinds take the next free number with put-if-absent. If
+//! the number exists, another run took over. So a run that lost its lease cannot publish, even with
+//! a wrong clock.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -19,11 +18,11 @@ use crate::store::{Creation, Store};
 /// A run that writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// Unlike any other run's.
+    /// Unique among all runs.
     pub run_id: String,
     pub host: String,
     pub pid: u32,
-    /// How long after its last heartbeat it counts as dead.
+    /// The run counts as dead this long after its last heartbeat.
     pub lease_seconds: u32,
 }
 
@@ -31,28 +30,27 @@ pub struct Owner {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub number: u64,
-    /// The number of the record by which the writer took the lease: the lease's fencing number.
+    /// The fencing token: the number of the record with which the writer took the lease.
     pub fencing_number: u64,
     pub owner: Owner,
     pub written_at: DateTime<Utc>,
-    /// The newest commit before this record; an interrupted one is found through it.
+    /// The newest commit before this record. An interrupted commit is found through it.
     pub previous_commit: Option<u64>,
     /// `None`: the record takes the lease.
     pub commit: Option<Commit>,
 }
 
-/// What is published of a day from now on: every file that changes, verified and staged before this
-/// is written.
+/// The changed files of a day, which this record publishes. They were staged and verified before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     pub day: NaiveDate,
-    /// The folder that holds the files until they are in place, each at its own path below it.
+    /// The folder of the staged files. Each file has its own path below it.
     pub staging: String,
     /// Files of tables and of the quarantine, by their paths in the results.
     pub files: Vec<CommittedFile>,
-    /// Files that exist no more, as they were found.
+    /// Files to remove, as they were found.
     pub removed: Vec<CommittedFile>,
-    /// The manifest; in place when all the others are.
+    /// The manifest. It is moved last.
     pub manifest: CommittedFile,
 }
 
@@ -81,7 +79,7 @@ impl Record {
     }
 }
 
-/// The record with the greatest number; `None` where nothing was ever written.
+/// The record with the greatest number; `None` when nothing was ever written.
 pub fn read_head(results: &Store) -> Result<Option<Record>> {
     let listed = results.list_all(COMMIT_LOG)?;
     match listed
@@ -95,11 +93,13 @@ pub fn read_head(results: &Store) -> Result<Option<Record>> {
 }
 
 /// # Errors
-/// When the record is not there or cannot be read; names it.
+/// When the record is missing or cannot be read; names it.
 pub fn read(results: &Store, number: u64) -> Result<Record> {
     let path = record_path(number);
     let bad = |why: String| messages::damaged_record(results.show(&path), why);
-    let bytes = results.read(&path)?.ok_or_else(|| bad("is gone".into()))?;
+    let bytes = results
+        .read(&path)?
+        .ok_or_else(|| bad("is missing".into()))?;
     parse(&bytes).map_err(|e| bad(format!("is not a commit record of this program: {e}")).into())
 }
 
@@ -108,10 +108,9 @@ pub fn parse(bytes: &[u8]) -> Result<Record, serde_json::Error> {
     serde_json::from_slice(bytes)
 }
 
-/// Writes a record under its number; `false`: the number is taken by another.
+/// Writes a record under its number, with put-if-absent; `false`: another record has the number.
 ///
-/// With `single_writer` the store is not asked to refuse a second creation; what is there is looked
-/// at beforehand.
+/// With `single_writer`, the store needs no put-if-absent: the path is read before it is written.
 pub fn append(results: &Store, record: &Record, single_writer: bool) -> Result<bool> {
     let (path, bytes) = (
         record_path(record.number),
@@ -126,7 +125,7 @@ pub fn append(results: &Store, record: &Record, single_writer: bool) -> Result<b
     Ok(results.create(&path, bytes)? == Creation::Created)
 }
 
-/// The newest commit, where its staging folder is not tidied up yet.
+/// The newest commit, if its files are not all in place.
 pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<Record>> {
     let Some(number) = head.and_then(Record::newest_commit) else {
         return Ok(None);
@@ -138,7 +137,7 @@ pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<
     let Some(commit) = &record.commit else {
         return Ok(None);
     };
-    // The manifest is moved last.
+    // The manifest is moved last, so it is staged as long as any file is.
     Ok(if results.exists(&commit.staged_path(&commit.manifest))? {
         Some(record)
     } else {
@@ -146,15 +145,15 @@ pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<
     })
 }
 
-/// Whether a file lies where it belongs, with the bytes that it was committed with.
+/// Whether a file is at its place with its committed bytes.
 pub fn is_in_place(results: &Store, file: &CommittedFile) -> Result<bool> {
     Ok(results
         .read(&file.path)?
         .is_some_and(|bytes| sha256(&bytes) == file.sha256))
 }
 
-/// The greatest number that a manifest has; 0 where there is none. Not greater than the log's head,
-/// unless the log was lost.
+/// The greatest number of a manifest; 0 when there is none. It is greater than the number of the
+/// log's head only if the log was lost.
 pub fn greatest_manifest(results: &Store) -> Result<u64> {
     let listed = results.list_all(RUNS)?;
     let numbers = listed.iter().filter_map(|entry| manifest_of(&entry.name));

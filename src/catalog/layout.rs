@@ -1,4 +1,4 @@
-//! Paths under the results; nothing else writes one down.
+//! The paths under the results; no other file holds one.
 //!
 //! ```text
 //! <table>/dt=YYYY-MM-DD/part-0.parquet, _SUCCESS     published tables
@@ -19,7 +19,7 @@ pub(crate) const RUNS: &str = "_runs";
 pub(crate) const COMMIT_LOG: &str = "_runs/commit_log";
 /// The folder of lease files.
 pub(crate) const LOCKS: &str = "_locks";
-/// The folder of files that nobody sees yet.
+/// The folder of files that readers do not see yet.
 pub(crate) const STAGING: &str = "_staging";
 /// The folder of quarantined rows.
 pub(crate) const QUARANTINE: &str = "_quarantine";
@@ -71,7 +71,7 @@ pub(crate) fn table_folder(path: &str) -> Option<&str> {
         .filter(|folder| !folder.starts_with('_'))
 }
 
-/// Decimal with leading zeros, so that names sort as numbers do.
+/// Decimal with leading zeros, so that names sort like numbers.
 fn numbered(number: u64) -> String {
     format!("{number:010}.json")
 }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_with_numbers_are_read_as_they_are_written() {
+    fn names_with_numbers_survive_a_round_trip() {
         let day = "2026-03-14".parse().unwrap();
         assert_eq!(
             manifest_path(day, 17),

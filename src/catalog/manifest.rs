@@ -1,4 +1,4 @@
-//! The manifest of one day: what is published of it, from what, and where every row read went.
+//! The manifest of one day: its published files, their inputs, and an account of every row.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::contracts::{Table, tables::ROLLUPS};
 use crate::exports::quarantine::Accounting;
 
-/// `<results>/_runs/dt=YYYY-MM-DD/<commit number>.json`; the newest says what is published of the
-/// day.
+/// `<results>/_runs/dt=YYYY-MM-DD/<commit number>.json`; the newest one of a day counts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Of the commit that published it; greater than any before.
+    /// The number of the commit that published it; greater than all earlier numbers.
     pub commit_number: u64,
     pub run_id: String,
-    /// Of this program.
+    /// The version of this program.
     pub version: String,
     pub day: NaiveDate,
     /// RFC 3339, UTC.
@@ -23,25 +22,24 @@ pub struct Manifest {
     pub finished_at: String,
     pub time_zone: String,
     pub currency: String,
-    /// What the rollups were computed from; `None` where none are published.
+    /// Fingerprint of the inputs of the rollups; `None` when none are published.
     pub rollup_inputs: Option<String>,
     /// The first day of the day's oldest campaign; `None`: no campaign.
     pub first_campaign_day: Option<NaiveDate>,
-    /// What is published of the day after this run, by table.
+    /// The published files of the day, by table.
     pub tables: BTreeMap<String, PublishedTable>,
     /// Tables and columns that lack an optional export.
     pub skipped: Vec<Skipped>,
-    /// Set when the exports that the last run found are blocked; what is published comes from
-    /// earlier ones.
+    /// Set when the last run found the exports blocked. The published files are then from earlier
+    /// exports.
     pub blocked: Option<BlockedExports>,
-    /// `None` where no benchmarks are published.
+    /// `None` when no benchmarks are published.
     pub benchmark: Option<PublishedBenchmark>,
-    /// Rows read = used + quarantined + out of scope, for each dataset that was read to its end
-    /// when the day was last computed, or found to be blocked: the account of the rows in
-    /// `_quarantine`.
+    /// Rows read = used + quarantined + out of scope, for each dataset that was read to its end when
+    /// the day was last computed or found blocked. `_quarantine` holds the rows of this account.
     pub datasets: Vec<Accounting>,
-    /// Tables that were published and whose files are gone, or not as long as they were. Found by
-    /// looking, never written.
+    /// Published tables whose files are gone or have another size. Found in the listing, never
+    /// written.
     #[serde(skip)]
     pub lost: Vec<String>,
 }
@@ -56,21 +54,21 @@ impl Manifest {
         self.tables.contains_key(table.name)
     }
 
-    /// Whether the file of a rollup is gone.
+    /// Whether the file of a rollup is lost.
     pub fn has_lost_rollup(&self) -> bool {
         ROLLUPS
             .iter()
             .any(|table| self.lost.iter().any(|lost| lost == table.name))
     }
 
-    /// Whether the whole table is left out for want of an optional export.
+    /// Whether the whole table is left out because an optional export is absent.
     pub fn skips(&self, table: &Table) -> bool {
         self.skipped
             .iter()
             .any(|s| s.table == table.name && s.columns.is_empty() && s.sum.is_none())
     }
 
-    /// The table as it was left out because a sum does not fit.
+    /// The entry of a table that was left out because a sum does not fit.
     pub fn skipped_sum(&self, table: &Table) -> Option<&Skipped> {
         self.skipped
             .iter()
@@ -87,52 +85,51 @@ pub struct PublishedTable {
     /// `None`: an earlier version of this program wrote the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footer: Option<FooterMark>,
-    /// Fingerprint of what it was computed from.
+    /// Fingerprint of its inputs.
     pub inputs: String,
     /// The run that wrote it.
     pub run_id: String,
 }
 
-/// The end of a published file, where the hashes of its columns are: who has checked it can check
-/// each column by itself.
+/// The end of a published file, which holds the hashes of its columns. After a check of the footer,
+/// each column can be verified by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FooterMark {
-    /// With the eight bytes that end every Parquet file.
+    /// Includes the eight bytes that end every Parquet file.
     pub bytes: u64,
     pub sha256: String,
 }
 
-/// A table that is not written for a day, or columns of one that are null.
+/// A table that is not written for a day, or columns of a table that are null.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     pub table: String,
     pub day: NaiveDate,
-    /// Null without an optional export. Empty: the whole table is not written.
+    /// Columns that are null without an optional export. Empty: the whole table is not written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     pub reason: String,
-    /// `None`: for want of an optional export.
+    /// `None`: an optional export is absent.
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
     pub sum: Option<SkippedSum>,
 }
 
-/// The sum that does not fit: of the table itself, or of one that it reads.
+/// The sum that does not fit, in the table itself or in a table that it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedSum {
     pub column: String,
     pub shop_id: Option<i64>,
-    /// Fingerprint of what the table would have been computed from: other inputs may have other
-    /// sums.
+    /// Fingerprint of the table's inputs: other inputs may have other sums.
     pub inputs: String,
 }
 
-/// Exports from which nothing may be computed.
+/// The verdict that a day's exports are blocked: nothing is computed from them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockedExports {
-    /// Their fingerprint: unchanged exports need not be read again to know.
+    /// Fingerprint of the exports: unchanged exports are not read again.
     pub inputs: String,
-    /// The program that gave the verdict; another one reads the exports again. Empty: version 0.2.0
-    /// or older.
+    /// The program that gave the verdict. Another program reads the exports again. Empty: version
+    /// 0.2.0 or older.
     #[serde(default)]
     pub reader: String,
     /// Sorted by dataset.
@@ -152,7 +149,7 @@ pub struct Blocked {
     pub dataset: String,
     pub day: NaiveDate,
     pub reason: String,
-    /// What to do about it.
+    /// The next step for a person.
     #[serde(default)]
     pub remedy: String,
 }

@@ -1,8 +1,8 @@
-//! Stage 4: what lies under the results: layout, manifests, commit log, published state.
+//! Stage 4: the files under the results: layout, manifests, commit log, published state.
 //!
 //! 1. `layout`: every path and file name beside and inside the tables.
-//! 2. `manifest`: what is published of one day, from which inputs.
-//! 3. `commit_log`: the numbered records that order everything a writer does.
+//! 2. `manifest`: the published files of one day, and their inputs.
+//! 3. `commit_log`: the numbered records that order all actions of writers.
 //! 4. `state`: the newest manifest of each day, less the files that are lost.
 
 pub mod commit_log;

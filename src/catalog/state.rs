@@ -1,5 +1,4 @@
-//! What is published, day by day: the newest manifest of each day, less the files that are not
-//! there any more.
+//! The published state of each day: its newest manifest, without lost files.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,8 +14,8 @@ use crate::contracts::{PART_FILE, SUCCESS_FILE, Table, TableId};
 use crate::messages;
 use crate::store::{Store, StoreFailed};
 
-/// A published file or manifest of a day that is not as it was published. Others are computed
-/// without the day.
+/// A published file or manifest of a day that is damaged or gone. Other days are computed without
+/// this day.
 #[derive(Debug)]
 pub struct SpoiltInput {
     pub day: NaiveDate,
@@ -31,14 +30,14 @@ impl std::fmt::Display for SpoiltInput {
 
 impl std::error::Error for SpoiltInput {}
 
-/// Manifests and tables are listed once; a manifest is read when it is asked for.
+/// The published state. Manifests and tables are listed once; a manifest is read on demand.
 pub struct State {
     store: Store,
     newest: RefCell<BTreeMap<NaiveDate, u64>>,
     read: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
-    /// Sizes of the files of tables, by their paths.
+    /// Sizes of the files of tables, by path.
     sizes: RefCell<Option<Rc<HashMap<String, u64>>>>,
-    /// Days of which something published cannot be read: they count as not published.
+    /// Days with a published file or manifest that cannot be read. They count as not published.
     spoilt: RefCell<BTreeSet<NaiveDate>>,
     /// Tables that a run would publish, while its plan is made.
     announced: RefCell<BTreeSet<(NaiveDate, TableId)>>,
@@ -59,7 +58,7 @@ impl State {
         Ok(state)
     }
 
-    /// Looks again at everything, but for the days that are spoilt.
+    /// Lists everything again. Spoilt days stay spoilt.
     pub fn renew(&self) -> Result<()> {
         let mut newest = BTreeMap::new();
         // Sorted, so the greatest number of a day comes last and stays.
@@ -74,21 +73,21 @@ impl State {
         Ok(())
     }
 
-    /// Whether something published of the day cannot be read.
+    /// Whether the day counts as not published because a file of it cannot be read.
     pub fn is_left_out(&self, day: NaiveDate) -> bool {
         self.spoilt.borrow().contains(&day)
     }
 
-    /// From now on the day counts as not published. `false`: it did already.
+    /// Counts the day as not published from now on. `false`: it did already.
     pub fn leave_out(&self, day: NaiveDate) -> bool {
         self.spoilt.borrow_mut().insert(day)
     }
 
-    /// The newest manifest of a day. A table whose file or `_SUCCESS` is not there, or that is not
-    /// as long as it was, is lost: it is not published any more.
+    /// The newest manifest of a day. A table is lost when its file or `_SUCCESS` is missing, or when
+    /// its file has another size. A lost table counts as not published.
     ///
     /// # Errors
-    /// `SpoiltInput` when it cannot be read; names the file and what to do.
+    /// `SpoiltInput` when the manifest cannot be read; names the file and the next step.
     pub fn manifest(&self, day: NaiveDate) -> Result<Option<Rc<Manifest>>> {
         if self.is_left_out(day) {
             return Ok(None);
@@ -108,7 +107,7 @@ impl State {
         let bytes = self
             .store
             .read(&path)?
-            .ok_or_else(|| damaged("is gone".into()))?;
+            .ok_or_else(|| damaged("is missing".into()))?;
         let mut manifest: Manifest = serde_json::from_slice(&bytes)
             .map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
         let sizes = self.sizes()?;
@@ -142,7 +141,7 @@ impl State {
         self.newest.borrow().keys().copied().collect()
     }
 
-    /// Learns of a manifest that was published.
+    /// Adds a manifest that was just published.
     pub fn learn(&self, mut manifest: Manifest) {
         manifest
             .lost
@@ -165,7 +164,7 @@ impl State {
         self.spoilt.replace(days);
     }
 
-    /// From now on the table counts as published anew for the day, with unknown bytes.
+    /// Counts the table of the day as newly published from now on, with unknown bytes.
     pub fn announce(&self, table: TableId, day: NaiveDate) {
         self.announced.borrow_mut().insert((day, table));
     }
@@ -174,17 +173,17 @@ impl State {
         self.announced.borrow().contains(&(day, table))
     }
 
-    /// Nothing of the day is announced any more.
+    /// Removes the announcements of the day.
     pub fn withdraw(&self, day: NaiveDate) {
         self.announced.borrow_mut().retain(|(of, _)| *of != day);
     }
 
-    /// Nothing is announced any more.
+    /// Removes all announcements.
     pub fn withdraw_all(&self) {
         self.announced.take();
     }
 
-    /// The days of `[first, last]` on which a table is published, or announced, oldest first.
+    /// The days of `[first, last]` on which a table is published or announced; oldest first.
     pub fn published_days(
         &self,
         table: &Table,

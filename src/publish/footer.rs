@@ -1,9 +1,7 @@
-//! A result file's footer: where each column chunk lies, whose rows a row group holds, and what the
-//! bytes must be.
+//! A result file's footer: the place, the hash and the statistics of each column chunk.
 //!
-//! The manifest holds the hash of the footer, the footer those of the column chunks: so a reader
-//! that fetches a few chunks knows that they are the ones that were published, without the rest of
-//! the file.
+//! The manifest holds the hash of the footer, and the footer holds the hashes of the column chunks.
+//! So a reader can fetch a few chunks and verify them without the rest of the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,7 +22,7 @@ use crate::windows::Rows;
 /// JSON: for each column the SHA-256 of its chunks, one for each row group.
 const COLUMN_SHA256: &str = "campaign_etl.column_sha256";
 
-/// What a file says of itself.
+/// The metadata of a result file.
 #[derive(Debug)]
 pub struct Footer {
     pub metadata: ArrowReaderMetadata,
@@ -35,13 +33,13 @@ impl Footer {
     /// `end` holds at least the footer.
     ///
     /// # Errors
-    /// When the bytes do not end as a Parquet file does.
+    /// When the bytes do not end with a valid Parquet footer.
     pub fn parse(end: &[u8]) -> Result<Footer> {
         let length = footer_bytes(end)? as usize;
         let start = end
             .len()
             .checked_sub(length)
-            .context("a footer longer than its file")?;
+            .context("the footer is longer than the file")?;
         let metadata =
             ParquetMetaDataReader::decode_metadata(&end[start..end.len() - FOOTER_SIZE])?;
         let key_values = metadata.file_metadata().key_value_metadata();
@@ -53,8 +51,8 @@ impl Footer {
             .and_then(|kv| kv.value.as_deref())
             .map(serde_json::from_str)
             .transpose()?;
-        // Parquet's own types say everything; what a foreign writer may have embedded of Arrow's is
-        // not looked at.
+        // Parquet's own types are sufficient. An Arrow schema that a foreign writer may have embedded
+        // is ignored.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
         Ok(Footer {
@@ -64,14 +62,14 @@ impl Footer {
     }
 
     /// # Errors
-    /// When a column is missing, or of another type than its contract says.
+    /// When a column is missing or differs from the contract in type or nulls.
     pub fn check(&self, table: &Table, names: &[&str]) -> Result<()> {
         for column in names.iter().map(|name| table.column(name)) {
             let found = self
                 .metadata
                 .schema()
                 .field_with_name(column.name)
-                .context("not as its contract says")?;
+                .with_context(|| format!("no column {}", column.name))?;
             let expected = schema(&[*column]).field(0).clone();
             ensure!(
                 (found.data_type(), found.is_nullable())
@@ -85,7 +83,7 @@ impl Footer {
         Ok(())
     }
 
-    /// The row groups that may hold rows that are asked for.
+    /// The row groups that may hold wanted rows (row group pruning by statistics).
     pub fn groups_with(&self, rows: &Rows) -> Vec<usize> {
         let groups = self.metadata.metadata().row_groups();
         (0..groups.len())
@@ -93,8 +91,8 @@ impl Footer {
             .collect()
     }
 
-    /// The chunks of columns in a row group: where they lie, and their hashes (`None`: the file has
-    /// none).
+    /// The byte ranges and hashes of the chunks of columns in a row group; a hash is `None` when the
+    /// file has none.
     pub fn chunks<'a>(
         &'a self,
         group: usize,
@@ -116,7 +114,7 @@ impl Footer {
     }
 }
 
-/// What a manifest says of a file's footer.
+/// The size and hash of a file's footer, for the manifest.
 ///
 /// # Errors
 /// As [`Footer::parse`].
@@ -125,22 +123,22 @@ pub(crate) fn footer_mark(file: &[u8]) -> Result<FooterMark> {
     let start = file
         .len()
         .checked_sub(bytes as usize)
-        .context("a footer longer than its file")?;
+        .context("the footer is longer than the file")?;
     Ok(FooterMark {
         bytes,
         sha256: sha256(&file[start..]),
     })
 }
 
-/// The length of the footer with the eight bytes that end every Parquet file.
+/// The length of the footer, including the eight bytes that end every Parquet file.
 fn footer_bytes(end: &[u8]) -> Result<u64> {
     let tail = end
         .last_chunk::<FOOTER_SIZE>()
-        .context("shorter than any Parquet file")?;
+        .context("the file is shorter than any Parquet file")?;
     Ok((FooterTail::try_new(tail)?.metadata_length() + FOOTER_SIZE) as u64)
 }
 
-/// The hashes of a file's column chunks, for its footer. `written`: the file up to there.
+/// The hashes of a file's column chunks, for its footer. `written`: the file up to the footer.
 pub(crate) fn column_sha256(groups: &[RowGroupMetaData], written: &[u8]) -> KeyValue {
     let mut hashes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for chunk in groups.iter().flat_map(|group| group.columns()) {
@@ -168,7 +166,7 @@ fn may_hold(group: &RowGroupMetaData, rows: &Rows) -> bool {
     of_campaign && of_shops
 }
 
-/// The least and the greatest value of a column; `None` where its statistics do not say.
+/// The least and the greatest value of a column; `None` when the statistics lack them.
 fn bounds(group: &RowGroupMetaData, name: &str) -> Option<(i64, i64)> {
     let mut chunks = group.columns().iter();
     let chunk = chunks.find(|chunk| chunk.column_descr().name() == name)?;

@@ -1,12 +1,12 @@
-//! The lease: one writer at a time, for as long as it shows that it is alive.
+//! The lease: one writer at a time, as long as it sends heartbeats.
 //!
-//! | object | written by | says |
+//! | object | written by | meaning |
 //! | --- | --- | --- |
-//! | `_runs/commit_log/<n>.json` | create-only | somebody took the lease; `n` is its fencing number |
-//! | `_locks/<n>.json` | the holder of `n` only | that it is alive (heartbeat), or that it is done (released) |
+//! | `_runs/commit_log/<n>.json` | put-if-absent | a run took the lease; `n` is its fencing token |
+//! | `_locks/<n>.json` | the holder of `n` only | the holder is alive (heartbeat), or done (released) |
 //!
-//! Whether a holder is alive is judged by clocks and may be wrong. That nothing goes wrong then is
-//! the commit log's part.
+//! Clocks decide whether a holder counts as alive, and clocks may be wrong. The commit log keeps the
+//! results correct even then.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -24,10 +24,10 @@ pub use crate::messages::{Held, LeaseLost};
 use crate::store::{Creation, Store};
 use crate::threads::{Repeating, lock};
 
-/// Heartbeats in the time of a lease: two may be lost.
+/// Heartbeats per lease time: two of them may be lost.
 const HEARTBEATS: u32 = 3;
 
-/// Who holds, or held, the lease: a file under `_locks/`.
+/// The holder of the lease, or its last holder: a file under `_locks/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub fencing_number: u64,
@@ -35,7 +35,7 @@ pub struct Holder {
     pub owner: Owner,
     pub acquired_at: DateTime<Utc>,
     pub heartbeat_at: DateTime<Utc>,
-    /// Set when it is done.
+    /// Set when the run is done.
     pub released_at: Option<DateTime<Utc>>,
 }
 
@@ -44,8 +44,8 @@ impl Holder {
         self.heartbeat_at + self.lease()
     }
 
-    /// Whether it must be left alone. A heartbeat from the future, by more than a lease, is no sign
-    /// of life but of a wrong clock.
+    /// Whether no other run may take over. A heartbeat that lies more than a lease in the future
+    /// comes from a wrong clock and does not count.
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         let heard_recently = self.heartbeat_at - self.lease() <= now && now < self.expires_at();
         self.released_at.is_none() && heard_recently
@@ -80,7 +80,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// What the writer of the newest record says of itself; `None` where nobody ever wrote.
+/// The lease file of the newest record's writer; `None` when nothing was ever written.
 pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Holder>> {
     let Some(head) = head else { return Ok(None) };
     let path = lock_path(head.fencing_number);
@@ -88,8 +88,8 @@ pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Hold
     if let Some(holder) = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(Some(holder));
     }
-    // It took the lease a moment ago, or the file is lost or damaged: its newest record is its last
-    // sign of life.
+    // The run took the lease a moment ago, or the file is lost or damaged. Then its newest record
+    // counts as its last heartbeat.
     Ok(Some(Holder {
         fencing_number: head.fencing_number,
         owner: head.owner.clone(),
@@ -99,7 +99,7 @@ pub fn read_holder(results: &Store, head: Option<&Record>) -> Result<Option<Hold
     }))
 }
 
-/// Ends an expired lease, so that the next run need not wait; gives back what it found.
+/// Ends an expired lease, so that the next run need not wait. Returns the ended lease.
 ///
 /// # Errors
 /// `Held` when the lease has not expired.
@@ -120,24 +120,23 @@ pub fn unlock(results: &Store, now: DateTime<Utc>) -> Result<Option<Holder>> {
 /// The lease while this process holds it; released when dropped.
 pub struct Lease {
     pulse: Arc<Pulse>,
-    /// Hanging up ends the thread.
+    /// Dropping it ends the thread.
     heartbeat: Option<Repeating>,
 }
 
-/// Signs of life, from the thread that gives them and from the one that depends on them.
+/// Heartbeats, shared by the thread that sends them and the thread that depends on them.
 struct Pulse {
     results: Store,
     holder: Holder,
     clock: fn() -> DateTime<Utc>,
-    /// By the clock that goes on steadily, and by the one that goes on while the machine sleeps.
+    /// By the monotonic clock, and by the wall clock, which also advances while the machine sleeps.
     valid_until: Mutex<(Instant, DateTime<Utc>)>,
 }
 
 impl Lease {
-    /// Takes the lease by writing the next record of the commit log, and keeps it alive from then
-    /// on.
+    /// Takes the lease with the next record of the commit log, and starts the heartbeat.
     ///
-    /// Gives the record back, which is the log's head now.
+    /// Returns the lease and the record, which is now the head of the log.
     ///
     /// # Errors
     /// `Held` when another run has it; `ConfigWrong` when the store ignores conditions and
@@ -150,9 +149,9 @@ impl Lease {
     ) -> Result<(Lease, Record)> {
         let mut is_probed = single_writer;
         loop {
-            // In this order: a manifest that is seen has a record that the log shows. Only one
-            // without (a lost log) may push the number beyond the next, or two runs could take the
-            // lease with different numbers.
+            // The order matters: every manifest in the listing has a record that the log shows. Only
+            // a manifest without a record (a lost log) may raise the number beyond the next one.
+            // Otherwise two runs could take the lease with different numbers.
             let greatest_manifest = commit_log::greatest_manifest(results)?;
             let head = commit_log::read_head(results)?;
             if let Some(holder) =
@@ -177,7 +176,7 @@ impl Lease {
                 previous_commit: head.as_ref().and_then(Record::newest_commit),
                 commit: None,
             };
-            // Whoever was faster holds it now, and is found above.
+            // If another run was faster, the next iteration finds it.
             if commit_log::append(results, &record, single_writer)? {
                 return Ok((Lease::start(results, &record, clock)?, record));
             }
@@ -199,7 +198,7 @@ impl Lease {
             clock,
             valid_until,
         });
-        // From here on it is released, whatever goes wrong.
+        // From here on, dropping the lease releases it, also after an error.
         let mut lease = Lease {
             pulse,
             heartbeat: None,
@@ -224,15 +223,15 @@ impl Lease {
         &self.pulse.holder.owner
     }
 
-    /// Until when nobody may take over, by this machine's own measure of time since the last
-    /// heartbeat; `None` once that has passed.
+    /// The end of the time in which no other run may take over, measured by this machine's clocks
+    /// since the last heartbeat; `None` when that time is over.
     pub fn valid_until(&self) -> Option<Instant> {
         let (until, wall_until) = *lock(&self.pulse.valid_until);
         (Instant::now() < until && (self.pulse.clock)() < wall_until).then_some(until)
     }
 
-    /// Whether nobody has taken over, by a look at the commit log; the lease holds for its full
-    /// time from then on.
+    /// Sends a heartbeat and checks the commit log; `false`: another run took over. Otherwise the
+    /// lease is valid for its full time again.
     pub fn renew(&self) -> Result<bool> {
         self.pulse.beat()
     }
@@ -254,11 +253,11 @@ impl Pulse {
         Duration::from_secs(self.holder.owner.lease_seconds.into())
     }
 
-    /// Shows that it is alive first, and then looks whether it is too late: who looks for signs of
-    /// life finds one.
+    /// Writes the heartbeat first, and then checks whether it was too late. So a run that looks for a
+    /// heartbeat after this check finds one.
     ///
-    /// The lease counts from before the heartbeat was sent, because others count from when they can
-    /// see it.
+    /// The lease counts from before the heartbeat was sent, because other runs count from the time in
+    /// the heartbeat.
     fn beat(&self) -> Result<bool> {
         let (now, wall_now) = (Instant::now(), (self.clock)());
         self.show(wall_now, None)?;
@@ -285,7 +284,7 @@ impl Pulse {
 impl Drop for Lease {
     fn drop(&mut self) {
         drop(self.heartbeat.take());
-        // A lease that cannot be released expires.
+        // If the release fails, the lease expires.
         let now = (self.pulse.clock)();
         if let Err(error) = self.pulse.show(now, Some(now)) {
             tracing::warn!("releasing the lease: {error:#}");
@@ -293,10 +292,11 @@ impl Drop for Lease {
     }
 }
 
-/// Creates an object twice: a store that lets both succeed cannot keep two writers apart.
+/// Creates an object twice. If both succeed, the store lacks put-if-absent and cannot keep two
+/// writers apart.
 ///
 /// # Errors
-/// `ConfigWrong` then, or where the store has no such operation.
+/// `ConfigWrong` in this case, and when the store has no such operation.
 fn probe(results: &Store, owner: &Owner) -> Result<()> {
     let path = format!("{LOCKS}/probe-{}", owner.run_id);
     let create =
@@ -401,7 +401,7 @@ mod tests {
         let ended = unlock(&memory.store, a_minute_later()).unwrap().unwrap();
         assert_eq!(ended.owner.run_id, "dead");
         assert!(unlock(&memory.store, a_minute_later()).unwrap().is_none());
-        // Taken without waiting, also by a clock that is behind.
+        // The next run does not wait, even with a clock that is behind.
         assert_eq!(acquire(&memory, "next", noon).unwrap().fencing_number(), 2);
     }
 

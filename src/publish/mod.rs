@@ -1,16 +1,17 @@
-//! Stage 6: a day's tables staged beside the results, verified by reading back, committed, and
-//! moved into place.
+//! Stage 6: a day's tables are staged, verified, committed and moved into place.
 //!
-//! 1. `lease`: one run at a time writes; `writer` first finishes what an interrupted run left.
+//! 1. `lease`: one run at a time writes. `writer` first rolls an interrupted commit forward.
 //! 2. `stage`: every changed file is written under `_staging/<run_id>/<day>/`, where no reader of a
-//!    table looks, and read back: the same bytes, the contract's schema, the row count, sums equal
-//!    to those of the used rows.
-//! 3. `commit_log`: one record, created once, names every file with size and hash. From then on the
-//!    day is published.
-//! 4. `writer`: every `_SUCCESS` of what changes goes, each file is moved into place, `_SUCCESS`
-//!    comes back, the manifest is moved last. Whoever writes next goes on where this stopped.
+//!    table looks, and is read back. Its bytes, schema and row count must be right, and its sums
+//!    must equal those of the used rows.
+//! 3. `commit_log`: one record, written with put-if-absent, names every file with size and hash.
+//!    From then on the day is published.
+//! 4. `writer`: the `_SUCCESS` of every changed table is removed, each file is moved into place,
+//!    `_SUCCESS` is written again, and the manifest is moved last. The next writer can continue at
+//!    any point.
 //!
-//! docs/publishing.md shows the folders at each step. `vacuum` removes what nobody needs any more.
+//! docs/publishing.md shows the folders at each step. `vacuum` removes files that are no longer
+//! needed.
 
 pub(crate) mod footer;
 pub mod lease;
@@ -42,7 +43,7 @@ use crate::windows::Rows;
 use footer::Footer;
 use parquet::TableWriter;
 
-/// What is read back at a time of a file that was written.
+/// Bytes of a written file that are read back at a time.
 const READ_BACK_BYTES: usize = 16 << 20;
 
 /// One table's file, ready to be published.
@@ -56,7 +57,7 @@ pub struct TableFile {
 }
 
 impl TableFile {
-    /// Lays a conformed table out as a file; ends early when the run is asked to stop.
+    /// Encodes a conformed table as a file. Ends early when the run is asked to stop.
     pub fn new(
         table: &'static Table,
         day: NaiveDate,
@@ -68,7 +69,7 @@ impl TableFile {
         writer.finish()
     }
 
-    /// Its entry in the manifest, before it is known what it comes from.
+    /// The entry in the manifest, still without the fingerprint of the inputs.
     fn published(&self, run_id: &str) -> PublishedTable {
         PublishedTable {
             rows: self.rows,
@@ -81,28 +82,28 @@ impl TableFile {
     }
 }
 
-/// What changes for a day: files that differ from what is published, and the manifest that follows.
+/// The change of a day: the files that differ from the published ones, and the new manifest.
 pub struct Change {
-    /// What will be published of the day.
+    /// The manifest after the change.
     pub manifest: Manifest,
     /// Tables to write.
     pub files: Vec<TableFile>,
-    /// Tables that do not exist for the day, whether or not a manifest remembers them.
+    /// Tables that do not exist for the day. The present manifest may list them or not.
     pub absent: Vec<&'static Table>,
-    /// How many of the absent tables were published until now.
+    /// The number of absent tables that were published until now.
     pub removed: usize,
-    /// The quarantine of each dataset that was read, `None` where all its rows are fine; that of
-    /// others stays as it is.
+    /// The quarantined rows of each dataset that was read; `None`: no row is quarantined. The
+    /// quarantine of other datasets does not change.
     pub quarantine: Vec<(&'static Dataset, Option<SetAside>)>,
-    /// Totals over the used rows, where rollups are among the files: what the store gives back must
-    /// add up to them.
+    /// Totals over the used rows, when rollups are among the files. The rows that the store returns
+    /// must add up to them.
     pub tally: Option<Tally>,
 }
 
 impl Change {
-    /// `manifest` says what is published now, under the id of this run; of `files` only those that
-    /// differ from it are written. It learns what each table now comes from, also where the bytes
-    /// stay the same.
+    /// `manifest` lists the present files, under the id of this run. Only the `files` that differ from
+    /// it are written (early cutoff). The manifest gets the new `inputs` of every table, also of a
+    /// table whose bytes stay the same.
     pub fn new(
         mut manifest: Manifest,
         files: impl IntoIterator<Item = TableFile>,
@@ -142,7 +143,7 @@ impl Change {
         }
     }
 
-    /// Of every file that comes, and of the `_SUCCESS` beside it.
+    /// The paths of every new file, and of the `_SUCCESS` beside it.
     fn paths(&self) -> Vec<String> {
         let day = self.manifest.day;
         let tables = self
@@ -154,13 +155,13 @@ impl Change {
         tables.chain(quarantine).collect()
     }
 
-    /// Whether any table is written or goes.
+    /// Whether any table is written or removed.
     pub fn touches_tables(&self) -> bool {
         !self.files.is_empty() || self.removed > 0
     }
 }
 
-/// Where the files of one commit wait.
+/// The staging folder of one commit.
 pub struct Staging {
     results: Store,
     folder: String,
@@ -168,20 +169,20 @@ pub struct Staging {
     commit_number: u64,
 }
 
-/// A day that is verified, and that nobody sees yet.
+/// A verified day that readers do not see yet.
 pub struct Staged {
     commit: Commit,
     commit_number: u64,
     pub manifest: Manifest,
 }
 
-/// Writes every file of a change where no reader looks, and reads it back.
+/// Writes every file of a change into the staging folder, and reads it back.
 ///
-/// `finished_at` is the time for the manifest, asked for when everything else is there.
+/// `finished_at` gives the time in the manifest, which is written last.
 ///
 /// # Errors
-/// When the store fails, what it gives back is not what was computed, a file could not be moved to
-/// its place later, or the run is asked to stop. Nothing is visible then.
+/// When the store fails, when it returns other bytes than were written, when a file could not be
+/// moved to its place later, or when the run is asked to stop. Nothing is visible then.
 pub fn stage(
     staging: Staging,
     change: &Change,
@@ -244,7 +245,7 @@ pub fn stage(
 }
 
 impl Staging {
-    /// A file that is in the results now.
+    /// A present file of the results.
     fn find(&self, path: String) -> Result<Option<CommittedFile>> {
         let found = self.results.read(&path)?;
         Ok(found.map(|bytes| CommittedFile {
@@ -254,7 +255,7 @@ impl Staging {
         }))
     }
 
-    /// Writes a file and reads it back, some of it at a time.
+    /// Writes a file and reads it back, in parts.
     fn write(
         &self,
         path: String,
@@ -273,7 +274,7 @@ impl Staging {
     }
 
     /// # Errors
-    /// When the store gives back other bytes than were written.
+    /// When the store returns other bytes than were written.
     fn verify(&self, staged: &str, size: u64, sha256_expected: &str) -> Result<()> {
         let mut found = Sha256::new();
         for start in (0..size).step_by(READ_BACK_BYTES) {
@@ -292,7 +293,7 @@ impl Staging {
     }
 }
 
-/// What the store gave back are the file's own bytes; these must hold what was computed.
+/// Checks schema, row count and sums of a file. The store returned these same bytes.
 fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
     let tallied: Vec<&Column> = file

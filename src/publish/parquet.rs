@@ -1,4 +1,4 @@
-//! Result tables as Parquet files, and back; the same rows always give the same bytes.
+//! Result tables as Parquet files, and back; equal rows always give equal bytes.
 
 use std::sync::Arc;
 
@@ -29,24 +29,24 @@ use crate::exports::set_aside::SetAside;
 use crate::fingerprint::sha256;
 use crate::stop::Stop;
 
-/// zstd's own default: twice the speed of its next useful level for a few percent of size.
+/// The default of zstd: twice as fast as its next useful level, for a few percent of size.
 const ZSTD_LEVEL: i32 = 3;
-/// Rows of a row group. Fewer: a reader of a few shops decodes less beside them. More: footers are
-/// shorter, and readers of whole tables have less to do.
+/// Rows per row group. With fewer rows, a reader of a few shops decodes fewer unwanted rows. With
+/// more rows, footers are shorter and readers of whole tables have less work.
 const ROW_GROUP_ROWS: usize = 65_536;
-/// Rows that are laid out, or decoded, at a time. A divisor of the rows of a row group and a
-/// multiple of the 1024 rows after which the writer looks whether a page is full, so that its pages
-/// do not depend on how the rows came.
+/// Rows that are encoded or decoded at a time. It divides the rows of a row group, and it is a
+/// multiple of 1024: the writer checks after every 1024 rows whether a page is full. So the pages do
+/// not depend on the sizes of the parts that are pushed.
 const BATCH_ROWS: usize = 16_384;
 
-/// A result table's file in the making. Rows come in the order of the key, some at a time; what is
-/// kept of them is their compressed bytes, and these do not depend on how many came at a time.
+/// Writes a result table's file. Rows are pushed in parts, in the order of the key. Only their
+/// compressed bytes are kept, and these do not depend on the sizes of the parts.
 pub(crate) struct TableWriter {
     table: &'static Table,
     batches: BatchCoalescer,
     writer: ArrowWriter<Vec<u8>>,
     rows: u64,
-    /// The last row so far, its key only.
+    /// The key of the last row so far.
     last: Option<DataFrame>,
     stop: Stop,
 }
@@ -76,8 +76,8 @@ impl TableWriter {
     /// Adds rows that are conformed to the contract.
     ///
     /// # Errors
-    /// When an amount of money does not fit `DECIMAL(18,2)`. `Stopped` before the next rows are
-    /// laid out when the run is asked to stop. When the rows do not come after those before: a bug.
+    /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`. `Stopped` when the run is
+    /// asked to stop; the next rows are not encoded. Rows out of order are a bug.
     pub(crate) fn push(&mut self, rows: &DataFrame) -> Result<()> {
         if rows.height() == 0 {
             return Ok(());
@@ -150,8 +150,8 @@ fn writer(
         .set_max_row_group_row_count(Some(group_rows))
         .set_key_value_metadata(Some(key_values).filter(|kv| !kv.is_empty()))
         .build();
-    // Parquet's own types say everything; an embedded Arrow schema would only bind readers to
-    // Arrow's.
+    // Parquet's own types are sufficient. An embedded Arrow schema would only bind readers to
+    // Arrow's types.
     let options = ArrowWriterOptions::new()
         .with_properties(properties)
         .with_skip_arrow_metadata(true);
@@ -162,7 +162,7 @@ fn writer(
     )?)
 }
 
-/// Decodes columns of some row groups, a batch at a time. `file` holds at least their chunks.
+/// Decodes columns of some row groups, batch by batch. `file` holds at least their chunks.
 pub(crate) fn decode<F: ChunkReader + 'static>(
     file: F,
     footer: &Footer,
@@ -183,10 +183,10 @@ pub(crate) fn decode<F: ChunkReader + 'static>(
     Ok(())
 }
 
-/// Some column chunks of a file, each at its place in it.
+/// Some column chunks of a file, with their positions.
 pub(crate) struct Chunks {
     pub file_bytes: u64,
-    /// With the position of the first byte.
+    /// The position of the first byte, and the bytes.
     pub chunks: Vec<(u64, Bytes)>,
 }
 
@@ -256,7 +256,7 @@ mod tests {
         DataFrame::new(skus.len(), columns).unwrap()
     }
 
-    /// `parts`: from a shop to another, excluded.
+    /// `parts`: ranges of shops, with the end excluded.
     fn file(parts: &[(i64, i64)]) -> Result<TableFile> {
         let mut writer = TableWriter::with_row_groups(
             &SKU_DAILY,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_the_same_however_many_rows_come_at_a_time() {
+    fn the_sizes_of_parts_do_not_change_a_file() {
         let whole = file(&[(0, 20)]).unwrap();
         assert_eq!(whole.rows, 60);
         for parts in [[(0, 1), (1, 20)], [(0, 13), (13, 20)], [(0, 20), (20, 20)]] {

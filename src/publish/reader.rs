@@ -1,8 +1,8 @@
-//! Published tables as the windows read them, with this run's own tables of the day in front.
+//! Reads published tables for the windows; this run's own tables of the day take precedence.
 //!
-//! Of a file, its footer is read once, and then the column chunks that are asked for, of the row
-//! groups that may hold rows of the shops that are asked for. Each must be what the manifest, and
-//! by it the footer, says (`footer`).
+//! The footer of a file is read once. Then only the wanted columns (projection) of the row groups
+//! that may hold wanted shops (row group pruning) are read. The footer is verified against the
+//! manifest, and each column chunk against the footer (`footer`).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -31,19 +31,20 @@ use crate::messages;
 use crate::store::Store;
 use crate::windows::{PublishedTables, Rows};
 
-/// Chunks that are fetched with one request: few requests, and never a whole large file in memory.
+/// Bytes of chunks that are fetched with one request. Requests are few, and a large file is never in
+/// memory as a whole.
 const FETCH_BYTES: u64 = 16 << 20;
 
-/// Which file of a table and day is published.
+/// The version of a table's file of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Version {
     /// The file with this SHA-256.
     Published(String),
-    /// A file that the planned run would write; its bytes are not known.
+    /// A file that the planned run would write. Its bytes are unknown.
     Announced,
 }
 
-/// The results as they will be once the day's new tables are visible.
+/// The results, including the day's new tables that are not visible yet.
 pub struct DayTables<'a> {
     results: &'a Store,
     state: &'a State,
@@ -52,7 +53,7 @@ pub struct DayTables<'a> {
     pub fresh: BTreeMap<&'static str, TableFile>,
     /// Tables that do not exist for the day any more.
     pub absent: BTreeSet<&'static str>,
-    /// Of published files that were read.
+    /// The footers of published files that were read.
     footers: RefCell<HashMap<(&'static str, NaiveDate), Arc<Footer>>>,
 }
 
@@ -73,7 +74,7 @@ impl<'a> DayTables<'a> {
         self.fresh.insert(file.table.name, file);
     }
 
-    /// Which file of a table is, or will be, published; `None` where there is none.
+    /// The version of a table's file that is or will be published; `None` when there is none.
     pub fn version(&self, table: &Table, day: NaiveDate) -> Result<Option<Version>> {
         if day == self.day
             && self.absent.contains(table.name)
@@ -126,7 +127,7 @@ impl PublishedTables for DayTables<'_> {
             Some(batch) => consume(from_batch(&columns, &batch)?),
             None => Ok(()),
         };
-        let names = with_deciding_columns(names, &rows);
+        let names = with_predicate_columns(names, &rows);
         if let Some(file) = self.fresh(table, day) {
             return read_file(
                 table,
@@ -167,7 +168,7 @@ impl PublishedTables for DayTables<'_> {
     }
 }
 
-/// Of a file that is in memory as a whole.
+/// Reads wanted rows of a file that is in memory.
 fn read_file(
     table: &Table,
     bytes: Bytes,
@@ -203,7 +204,7 @@ impl<'a> PublishedFile<'a> {
         }
     }
 
-    /// What runs of earlier versions published has no hashes but that of the whole.
+    /// Fetches the whole file. Files of earlier versions have only a hash of the whole file.
     fn fetch_whole(&self) -> Result<Bytes> {
         let bytes = self
             .results
@@ -258,7 +259,7 @@ impl<'a> PublishedFile<'a> {
         let fetched = self.fetch(&ranges)?;
         for ((_, expected), bytes) in chunks.iter().zip(&fetched) {
             let no_hash =
-                || self.of_another_contract(anyhow!("its footer has no hashes of its columns"));
+                || self.of_another_contract(anyhow!("the footer has no hashes of columns"));
             self.check(expected.ok_or_else(no_hash)?, bytes)?;
         }
         Ok(ranges
@@ -291,7 +292,7 @@ impl<'a> PublishedFile<'a> {
         .into()
     }
 
-    /// What was read is what was published, and no file of this contract.
+    /// The file matches its manifest, but not its contract.
     fn of_another_contract(&self, why: anyhow::Error) -> anyhow::Error {
         let error =
             messages::other_contract(self.results.show(&self.path), format!("{why:#}"), self.day);
@@ -303,14 +304,14 @@ impl<'a> PublishedFile<'a> {
     }
 }
 
-/// The columns that are asked for, and those that decide which rows are.
-fn with_deciding_columns<'n>(names: &[&'n str], rows: &Rows) -> Vec<&'n str> {
+/// The wanted columns, and the columns of the predicate.
+fn with_predicate_columns<'n>(names: &[&'n str], rows: &Rows) -> Vec<&'n str> {
     let mut all = Vec::new();
-    for (name, decides) in [
+    for (name, is_in_predicate) in [
         ("campaign_id", rows.campaign_id.is_some()),
         ("shop_id", rows.shops.is_some()),
     ] {
-        if decides && !names.contains(&name) {
+        if is_in_predicate && !names.contains(&name) {
             all.push(name);
         }
     }
@@ -318,7 +319,7 @@ fn with_deciding_columns<'n>(names: &[&'n str], rows: &Rows) -> Vec<&'n str> {
     all
 }
 
-/// The rows of a batch that are asked for; `None`: none.
+/// The wanted rows of a batch; `None`: no row is wanted.
 fn wanted_rows(batch: RecordBatch, rows: &Rows) -> Result<Option<RecordBatch>> {
     let batch = match predicate(&batch, rows) {
         Some(wanted) if wanted.true_count() < batch.num_rows() => {
@@ -329,7 +330,7 @@ fn wanted_rows(batch: RecordBatch, rows: &Rows) -> Result<Option<RecordBatch>> {
     Ok((batch.num_rows() > 0).then_some(batch))
 }
 
-/// Tells for each row of a batch whether it is asked for; `None`: all are.
+/// Whether each row of a batch is wanted; `None`: all rows are.
 fn predicate(batch: &RecordBatch, rows: &Rows) -> Option<BooleanArray> {
     let campaigns = rows.campaign_id.zip(ints(batch, "campaign_id"));
     let shops = rows.shops.zip(ints(batch, "shop_id"));
@@ -353,7 +354,8 @@ fn ints<'b>(batch: &'b RecordBatch, name: &str) -> Option<&'b [i64]> {
     Some(values.as_primitive::<Int64Type>().values())
 }
 
-/// Rows of one shop follow each other, and shops ascend within a campaign; `shops` ascend.
+/// Clears `wanted` for the rows of other shops. Rows of one shop are adjacent, shops ascend within a
+/// campaign, and `shops` ascend.
 fn keep_shops(wanted: &mut [bool], ids: &[i64], shops: &[i64]) {
     let mut next = 0;
     for (wanted, shop) in wanted.iter_mut().zip(ids) {

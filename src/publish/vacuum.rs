@@ -1,5 +1,6 @@
-//! What is beside the tables and nobody needs any more: leftovers of staging, superseded manifests,
-//! old records, leases and quarantine.
+//! Finds files beside the tables that are no longer needed.
+//!
+//! These are leftovers of staging, superseded manifests, and old records, leases and quarantine.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +15,23 @@ use crate::catalog::layout::{
 };
 use crate::store::{Entry, Store};
 
-/// A file that can go, and why.
+/// A file that can be removed, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Superfluous {
-    /// In the results.
+    /// The path in the results.
     pub path: String,
     pub bytes: u64,
     pub why: &'static str,
 }
 
-/// Lists the files that can be removed: leftovers of staging, and of the other files those that were
-/// written, or superseded, before `before`.
+/// Lists the files that can be removed: leftovers of staging of any age, and other files that were
+/// written or superseded before `before`.
 ///
 /// The newest manifest of a day, the newest records of the commit log, and the staged files of a
-/// live run or an interrupted commit always stay. Tables are not looked at. A number of the commit
-/// log that a process may still try to take must not become free again, so `before` has to lie far
-/// more than a lease in the past.
+/// live run or an interrupted commit always stay. Tables are never listed.
+///
+/// A number of the commit log that a process may still try to take must not become free again. So
+/// `before` must lie much more than a lease in the past.
 pub(crate) fn find_superfluous(
     results: &Store,
     now: DateTime<Utc>,
@@ -65,7 +67,7 @@ fn superfluous(folder: &str, entry: &Entry, why: &'static str) -> Superfluous {
     }
 }
 
-/// Staged files, except those of a live run and of an interrupted commit; of any age.
+/// Staged files of any age, except those of a live run and of an interrupted commit.
 fn staged_leftovers(
     results: &Store,
     writers: &Writers,
@@ -100,8 +102,8 @@ fn superseded_manifests(runs: &[Entry], before: DateTime<Utc>) -> Vec<Superfluou
             && folder.starts_with("dt=")
         {
             let number = number_of(file);
-            // Those of version 0.1.0 have no number, and count as older than any that has one; other
-            // files are not ours.
+            // Manifests of version 0.1.0 have no number, and count as older than all with a number.
+            // Other files are not ours.
             if number.is_some() || is_of_0_1_0(&entry.name) {
                 by_day.entry(folder).or_default().push((number, entry));
             }
@@ -144,7 +146,7 @@ fn old_leases(locks: &[Entry], head: Option<&Record>, before: DateTime<Utc>) -> 
         .collect()
 }
 
-/// Whether nobody reads the record any more: the newest one and the newest commit are looked at.
+/// Whether the record is no longer read. Only the newest record and the newest commit are read.
 fn precedes(file_name: &str, head: Option<&Record>) -> bool {
     let oldest_needed =
         head.and_then(|head| head.newest_commit().into_iter().chain([head.number]).min());
@@ -153,7 +155,7 @@ fn precedes(file_name: &str, head: Option<&Record>) -> bool {
         .is_some_and(|(number, needed)| number < needed)
 }
 
-/// `dt=2026-03-14/20260315T090000.123456Z-4711.json`
+/// Example: `dt=2026-03-14/20260315T090000.123456Z-4711.json`.
 fn is_of_0_1_0(path: &str) -> bool {
     let name = path
         .rsplit('/')

@@ -1,5 +1,4 @@
-//! The one writer: holds the lease, finishes what an interrupted run left, and commits a day at a
-//! time.
+//! The writer: holds the lease, finishes an interrupted commit, and commits day by day.
 
 use anyhow::{Result, ensure};
 use backon::BlockingRetryable;
@@ -14,13 +13,13 @@ use crate::fingerprint::sha256;
 use crate::messages;
 use crate::store::{Store, StoreFailed};
 
-/// What writers have left in the results besides tables.
+/// The traces of writers in the results.
 pub(crate) struct Writers {
     /// The newest record.
     pub head: Option<Record>,
-    /// The last that took the lease.
+    /// The last run that took the lease.
     pub holder: Option<Holder>,
-    /// A commit whose files are not all in place: it was interrupted, or is on its way.
+    /// A commit whose files are not all in place: it was interrupted, or it is in progress.
     pub unfinished: Option<Record>,
 }
 
@@ -37,24 +36,24 @@ impl Writers {
     }
 }
 
-/// The right to change the results, from `open` until it is dropped.
+/// The right to change the results. It begins with `open` and ends when the value is dropped.
 pub struct Writer {
     results: Store,
     lease: Lease,
-    /// The newest record that is known; nobody else may have written a later one.
+    /// The newest known record. As long as the lease is held, no other run has written a later one.
     head: Record,
-    /// A commit of this process may have been written or may not be in place: look before the next
-    /// one.
+    /// A commit of this process may have been written, or its files may not be in place. This must be
+    /// checked before the next commit.
     is_in_doubt: bool,
     single_writer: bool,
     clock: fn() -> DateTime<Utc>,
 }
 
 impl Writer {
-    /// Takes the lease; rolls an interrupted commit forward, and everything that was staged without
-    /// a commit back.
+    /// Takes the lease, rolls an interrupted commit forward, and removes files that were staged
+    /// without a commit.
     ///
-    /// `tell` gets a line for a person where something was left to finish.
+    /// `tell` receives a line for a person when a commit had to be finished.
     ///
     /// # Errors
     /// `Held` when another run writes.
@@ -75,7 +74,8 @@ impl Writer {
             clock,
         };
         writer.settle(tell)?;
-        // Listed before the look at the log: these folders are of runs that cannot commit any more.
+        // The folders are listed before the log is checked. So they belong to runs that cannot commit
+        // any more.
         let folders = results.list_folders(STAGING)?;
         if !writer.lease.renew()? {
             return Err(messages::lease_lost().into());
@@ -86,11 +86,11 @@ impl Writer {
         Ok(writer)
     }
 
-    /// A place for the files of the next commit.
+    /// The staging folder of the next commit.
     ///
     /// # Errors
     /// `LeaseLost` when another run took over; `StoreFailed` when an earlier commit cannot be
-    /// brought to its end.
+    /// finished.
     pub fn next_staging(&mut self, day: NaiveDate) -> Result<Staging> {
         self.settle_doubts()?;
         self.check()?;
@@ -102,13 +102,13 @@ impl Writer {
         })
     }
 
-    /// Makes a staged day visible: its commit record first, from which on the day is published
-    /// whatever happens, then every file into place.
+    /// Makes a staged day visible. First the commit record is written: from then on the day is
+    /// published, even after a crash. Then every file is moved into place.
     pub fn commit(&mut self, staged: &Staged) -> Result<()> {
         let results = self.check()?;
         ensure!(
             staged.commit_number == self.head.number + 1,
-            "staged for another commit"
+            "the day is staged for another commit"
         );
         let record = Record {
             number: staged.commit_number,
@@ -120,14 +120,14 @@ impl Writer {
         };
         self.is_in_doubt = true;
         if !commit_log::append(&results, &record, self.single_writer)? {
-            // Another run has the number, which ends this one; or an earlier attempt of this run
-            // that was given up.
+            // Either another run has the number, which ends this run, or an earlier attempt of this
+            // run wrote the record and lost the answer.
             self.settle_doubts()?;
             return Err(messages::commit_given_up(record.number).into());
         }
         self.head = record;
-        // Until this is through, a reader may find old files beside new ones: worth more than one
-        // attempt.
+        // Until all files are moved, a reader may find old files beside new ones. So failed moves are
+        // retried.
         let move_all = || self.move_into_place(&staged.commit);
         let may_succeed =
             |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.valid_until().is_some();
@@ -140,8 +140,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Finds out what became of a commit that ended in an error, and brings it to its end if it was
-    /// written.
+    /// Checks a commit that ended in an error, and finishes it if its record was written.
     pub fn settle_doubts(&mut self) -> Result<()> {
         if self.is_in_doubt {
             self.settle(&|line| tracing::warn!("{line}"))
@@ -150,7 +149,7 @@ impl Writer {
         }
     }
 
-    /// Brings the newest commit, whoever made it, to its end.
+    /// Finishes the newest commit, of this run or of another.
     fn settle(&mut self, tell: &dyn Fn(&str)) -> Result<()> {
         if !self.lease.renew()? {
             return Err(messages::lease_lost().into());
@@ -165,14 +164,14 @@ impl Writer {
         }) = unfinished
         {
             tell(&format!(
-                "commit {number} of {} was interrupted; it is brought to its end",
+                "finishing interrupted commit {number} of {}",
                 commit.day
             ));
             let lost = self.finish(&commit)?;
             if !lost.is_empty() {
                 let (day, lost) = (commit.day, lost.join(", "));
                 tell(&format!(
-                    "staged files of {day} are gone, their tables are made again: {lost}"
+                    "staged files of {day} are gone; their tables are computed again: {lost}"
                 ));
             }
         }
@@ -181,8 +180,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether this process may still write, and the store for as long as it may. A process that
-    /// was paused for longer than its lease may, if nobody else has written since.
+    /// Checks that this process may still write. Returns the store, with the end of the lease as the
+    /// deadline of its calls. A process that was paused for longer than its lease may write if no
+    /// other run has written since.
     ///
     /// # Errors
     /// `LeaseLost`.
@@ -197,16 +197,16 @@ impl Writer {
             .ok_or_else(|| messages::lease_lost().into())
     }
 
-    /// Goes on where another process stopped, or this one at an error. Gives back what could not be
-    /// found.
+    /// Continues a commit where another process stopped, or where this one failed. Returns the files
+    /// that are lost.
     fn finish(&self, commit: &Commit) -> Result<Vec<String>> {
-        // Where a move is a copy and a deletion, the manifest may be there twice: then all the
-        // others are in place.
+        // When a move is a copy and a deletion, the manifest may exist twice. Then all other files are
+        // in place.
         if commit_log::is_in_place(&self.results, &commit.manifest)? {
             self.check()?.remove_folder(&commit.staging)?;
             return Ok(vec![]);
         }
-        // What was staged may have been spoilt since it was verified.
+        // Staged files may have been damaged after their verification.
         for file in &commit.files {
             let staged = commit.staged_path(file);
             if self
@@ -220,10 +220,10 @@ impl Writer {
         self.move_into_place(commit)
     }
 
-    /// Puts every file of a commit into its place. Each step may be repeated, by this process or by
-    /// another. Gives back what could not be found: it stays without a `_SUCCESS`.
+    /// Moves every file of a commit into its place. Each step is idempotent, so this process or another
+    /// may repeat it. Returns the files that are lost; their tables stay without a `_SUCCESS`.
     ///
-    /// While some files are old and others new, none of them has a `_SUCCESS` beside it.
+    /// As long as some files are old and others new, no changed table has a `_SUCCESS`.
     fn move_into_place(&self, commit: &Commit) -> Result<Vec<String>> {
         for folder in commit
             .files
@@ -240,7 +240,7 @@ impl Writer {
             }
         }
         for file in &commit.removed {
-            // What a successor may have put there since is another file.
+            // A later writer may have put another file there.
             if commit_log::is_in_place(&self.results, file)? {
                 self.check()?.remove(&file.path)?;
             }
@@ -263,8 +263,8 @@ impl Writer {
         Ok(lost)
     }
 
-    /// `false`: the file is nowhere. A stale process finds nothing to move here: whoever took over
-    /// has moved, or removed, what was staged.
+    /// Moves one staged file; `false`: the file is neither staged nor in place. A process that lost
+    /// its lease finds no staged file here, because the new holder has moved or removed it.
     fn move_file(&self, commit: &Commit, file: &CommittedFile) -> Result<bool> {
         if self
             .check()?
@@ -350,8 +350,7 @@ mod tests {
         assert_eq!(visible(&memory), PUBLISHED);
     }
 
-    /// The commit is interrupted after its record and so many moves of its files; the next writer
-    /// brings it to the same end.
+    /// The commit is interrupted after its record and a number of moves. The next writer finishes it.
     #[test]
     fn an_interrupted_commit_is_rolled_forward_by_the_next_writer() {
         for moved in 0..=3 {
@@ -380,7 +379,7 @@ mod tests {
             let next = open(&memory, "b", &|line| {
                 told.borrow_mut().push(line.to_owned())
             });
-            // Where the manifest is in place, all that is left is the staging folder.
+            // When the manifest is in place, only the staging folder is left.
             if moved < 3 {
                 assert_eq!(visible(&memory), PUBLISHED, "after {moved} moves");
                 assert_eq!(told.borrow().len(), 1);

@@ -1,4 +1,4 @@
-//! What each exit code tells cron, Airflow and a person.
+//! The exit codes and their meanings, for cron, Airflow and people.
 
 use crate::bug;
 use crate::catalog::state::SpoiltInput;
@@ -19,7 +19,7 @@ macro_rules! exit_codes {
             /// In ascending order.
             pub const ALL: &'static [ExitCode] = &[$(ExitCode::$code),*];
 
-            /// As `--help` and docs/operations.md say it.
+            /// The text in `--help` and docs/operations.md.
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(ExitCode::$code => $meaning),*
@@ -41,7 +41,7 @@ exit_codes! {
     Terminated = 143, "terminated (SIGTERM)";
 }
 
-/// Exit codes of days by how much they need a person; of several the first counts.
+/// Exit codes of days, most urgent first. If several days failed, the first code counts.
 pub const GRAVEST_FIRST: [ExitCode; 4] = [
     ExitCode::Bug,
     ExitCode::Blocked,
@@ -55,7 +55,8 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// Whether an error ends a command with all its days: the others would end in the same way.
+/// Whether an error ends a command with all its days, because every other day would fail in the same
+/// way.
 pub fn ends_all(error: &anyhow::Error) -> bool {
     error.is::<Stopped>()
         || error.is::<LeaseLost>()
@@ -86,8 +87,8 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// An error for a person: what failed, why, and what to do; of one that nothing explains, that it
-/// is a bug.
+/// The text of an error for a person: the failed object, the reason and the next step. An error
+/// without a message is reported as a bug.
 pub fn text_of(error: &anyhow::Error) -> String {
     if of_error(error) == ExitCode::Bug {
         bug::describe(error)

@@ -1,4 +1,4 @@
-//! What people and programs are told: exit codes, JSON documents, text pages.
+//! Reports for people and programs: exit codes, JSON documents, text pages.
 
 pub mod exit_code;
 pub(crate) mod page;

@@ -1,4 +1,4 @@
-//! Pages for a person: tables of what was written, what is wrong with exports, and how days stand.
+//! Text pages for people: written tables, defects of exports, states of days.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::plan::PlannedDay;
 use crate::publish::vacuum::Superfluous;
 use crate::publish::writer::Writers;
 
-/// Of a terminal; text that is longer wraps.
+/// The width of a page in a terminal; longer text wraps.
 const PAGE_COLUMNS: u16 = 100;
 
-/// Issues shown of one export; more of the same tell nothing new.
+/// The greatest number of issues shown for one export; further ones are counted.
 const ISSUES_SHOWN: usize = 12;
 
 fn page(header: &[&str]) -> Table {
@@ -30,7 +30,7 @@ fn page(header: &[&str]) -> Table {
     table
 }
 
-/// A page whose columns of text wrap, so that it fits a terminal.
+/// A page that fits a terminal: its text columns wrap.
 fn wrapping_page(header: &[&str], text_columns: &[usize]) -> Table {
     let mut table = page(header);
     table
@@ -52,7 +52,7 @@ fn align_right(table: &mut Table, columns: &[usize]) {
     }
 }
 
-/// The tables that a run wrote: those of its day one by one, those of other days by their count.
+/// The tables that a run wrote: one line for each table of its day, and a count for each other day.
 pub(crate) fn written(day: NaiveDate, tables: &[Written]) -> String {
     let mut table = page(&["table", "rows", "bytes"]);
     let mut others: BTreeMap<NaiveDate, u64> = BTreeMap::new();
@@ -74,7 +74,7 @@ pub(crate) fn written(day: NaiveDate, tables: &[Written]) -> String {
     text
 }
 
-/// Where the rows of each dataset went.
+/// The account of the rows of each dataset.
 pub(crate) fn datasets(read: &[DatasetRead]) -> String {
     let mut table = wrapping_page(
         &[
@@ -108,18 +108,18 @@ pub(crate) fn datasets(read: &[DatasetRead]) -> String {
     table.to_string()
 }
 
-/// What a broken export means, and where its quarantined rows are.
+/// The effect of a broken export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// A run is blocked by it.
+    /// It blocks the day.
     Blocking,
-    /// A run leaves out what needs it.
+    /// The tables and columns that need it are left out.
     Optional,
-    /// It is only checked: nothing is written.
+    /// It is only checked, and nothing is written.
     Checked,
 }
 
-/// What is wrong with an export, and what to do.
+/// A defect of an export, and the next step.
 pub(crate) fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: Role) -> String {
     let name = dataset.name;
     let head = if role == Role::Blocking {
@@ -163,7 +163,7 @@ pub(crate) fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: R
     )
 }
 
-/// An export that an earlier run found broken, and that has not changed.
+/// An unchanged export that an earlier run found broken.
 pub(crate) fn still_blocked(export: &Blocked) -> String {
     let Blocked {
         dataset,
@@ -174,7 +174,7 @@ pub(crate) fn still_blocked(export: &Blocked) -> String {
     format!("{day} blocked: {dataset} {reason}\n  to do: {remedy}")
 }
 
-/// What a run would do.
+/// The work of the next run, day by day.
 pub(crate) fn plan(days: &[PlannedDay]) -> String {
     let mut table = wrapping_page(&["day", "action", "tables", "why"], &[3]);
     for d in days {
@@ -189,7 +189,7 @@ pub(crate) fn plan(days: &[PlannedDay]) -> String {
     table.to_string()
 }
 
-/// Who writes now, or died while it did; nothing where nobody does.
+/// The run that holds the lease, or died with it; empty when no run does.
 pub(crate) fn holder(writers: &Writers, now: DateTime<Utc>) -> String {
     match writers
         .holder
@@ -214,7 +214,7 @@ pub(crate) fn unfinished(writers: &Writers) -> String {
     commit.map(line).unwrap_or_default()
 }
 
-/// What was, or would be, removed.
+/// The files that were removed, or would be.
 pub(crate) fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
     let mut by_reason: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for superfluous in found {
@@ -233,7 +233,7 @@ pub(crate) fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
     }
 }
 
-/// How days stand.
+/// The states of days.
 pub(crate) fn status(days: &[DayStatus]) -> String {
     let mut table = wrapping_page(
         &["day", "exports", "published", "benchmarks", "state"],

@@ -1,4 +1,4 @@
-//! What a run tells: one JSON document, or a page for a person.
+//! The report of a run: one JSON document, or one line for a person.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub enum Outcome {
     Published,
     /// The day is not final; benchmarks of the day before stand in.
     Fallback,
-    /// Everything published is what would be computed now.
+    /// Everything published is fresh.
     UpToDate,
     /// A required export is not final, and nothing stands in.
     NotFinal,
@@ -35,15 +35,14 @@ pub enum Outcome {
 pub struct RunReport {
     pub day: NaiveDate,
     pub outcome: Outcome,
-    /// Of the process; set when the run is over.
+    /// The exit code of the process; set when the run is over.
     pub exit_code: u8,
-    /// Whether the same command may succeed later without anybody doing anything.
+    /// Whether the same command may succeed later without help.
     pub retry: bool,
     /// Why the day failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Days before it that failed, or whose published files could not be read; they count as
-    /// missing.
+    /// Earlier days that failed, or whose published files could not be read. They count as missing.
     pub days_failed: Vec<FailedDay>,
     /// `None`: the day has no benchmarks.
     pub benchmark_day: Option<NaiveDate>,
@@ -56,7 +55,7 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
-/// A day at which something went wrong; it is as it was, or will be finished by the next run.
+/// A day that failed. It is unchanged, or the next run finishes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailedDay {
     pub day: NaiveDate,
@@ -99,10 +98,10 @@ pub struct DatasetRead {
     pub account: Accounting,
 }
 
-/// Decisions of the person who started the run about what counts as success.
+/// Options that decide which outcomes count as success.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Strictness {
-    /// An optional export that is absent or broken ends the run with 65, after publishing.
+    /// The run ends with 65, after publishing, when an optional export is absent or broken.
     pub strict: bool,
     /// A published fallback counts as success.
     pub accept_fallback: bool,
@@ -128,14 +127,14 @@ impl RunReport {
         }
     }
 
-    /// Whether the day, on the way of a backfill, changed or needs a person.
+    /// Whether a later day of a backfill changed or needs a person.
     pub fn is_news(&self) -> bool {
         !self.tables.is_empty()
             || !self.days_failed.is_empty()
             || matches!(self.outcome, Outcome::Published | Outcome::Blocked)
     }
 
-    /// Takes in what a later look at the same day did.
+    /// Merges the report of a later step for the same day.
     pub fn follow(&mut self, later: RunReport) {
         let is_replaced = |w: &Written| {
             later
@@ -154,7 +153,7 @@ impl RunReport {
         }
     }
 
-    /// The day itself failed, or the run could not begin.
+    /// Records that the day itself failed, or that the run could not begin.
     pub fn fail(&mut self, error: &anyhow::Error) {
         let code = exit_code::of_error(error);
         self.outcome = if code == ExitCode::TryLater {
@@ -166,7 +165,7 @@ impl RunReport {
         self.exit_code = code as u8;
     }
 
-    /// The gravest of the day and of the days before it that failed.
+    /// The gravest code of the day and of the earlier days that failed.
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
         let failed = self
             .days_failed
@@ -192,12 +191,12 @@ impl RunReport {
             Outcome::Fallback if strictness.accept_fallback => ExitCode::Published,
             Outcome::Fallback | Outcome::NotFinal => ExitCode::TryLater,
             Outcome::Blocked => ExitCode::Blocked,
-            // Its code is that of the error.
+            // The code of the error counts; see `exit_code`.
             Outcome::Held | Outcome::Failed => ExitCode::Published,
         }
     }
 
-    /// Ends the report: no more is added to it.
+    /// Closes the report, and gives the exit code of the process.
     pub fn close(&mut self, strictness: Strictness) -> ExitCode {
         let waits = self.exit_code(Strictness {
             accept_fallback: false,
@@ -209,7 +208,7 @@ impl RunReport {
         exit_code
     }
 
-    /// Why tables and columns of the day are left out for want of an optional export.
+    /// The reasons for which tables and columns of the day are left out, except sums that do not fit.
     pub fn absent_exports(&self) -> Vec<&str> {
         let of_day = self
             .skipped
@@ -221,7 +220,7 @@ impl RunReport {
         reasons
     }
 
-    /// `18 tables, and 36 of 2 other days`
+    /// Example: `18 tables, and 36 of 2 other days`.
     fn written(&self) -> String {
         let others: Vec<&Written> = self.tables.iter().filter(|w| w.day != self.day).collect();
         let days: BTreeSet<NaiveDate> = others.iter().map(|w| w.day).collect();
@@ -232,7 +231,7 @@ impl RunReport {
         }
     }
 
-    /// The last line for a person: what happened, and what to do.
+    /// The last line for a person: the outcome and the next step.
     pub fn summary(&self) -> String {
         let day = self.day;
         match self.outcome {
@@ -256,8 +255,8 @@ impl RunReport {
         }
     }
 
-    /// The benchmarks that stand in, or why none do. What the day before lacks is no reason to wait:
-    /// once the day is final, it needs nothing of it.
+    /// The benchmarks that stand in, or the reason why none do. The missing exports of the day before
+    /// do not delay the day itself: once the day is final, it does not need them.
     fn stands_in(&self) -> String {
         let before = self.missing_on(|day| day != self.day);
         match self.benchmark_day {
@@ -269,7 +268,7 @@ impl RunReport {
         }
     }
 
-    /// The missing datasets of some days.
+    /// The missing datasets of the wanted days.
     fn missing_on(&self, is_wanted: impl Fn(NaiveDate) -> bool) -> String {
         let missing = self.missing.iter().filter(|missing| is_wanted(missing.day));
         let datasets: Vec<&str> = missing.map(|m| m.dataset.as_str()).collect();

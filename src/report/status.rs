@@ -1,4 +1,4 @@
-//! How days stand: what is final, published, stale, missing or blocked.
+//! The state of days: final, published, stale, missing or blocked.
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -12,43 +12,43 @@ use crate::plan::{Action, Facts, PlannedDay};
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct DayStatus {
     pub day: NaiveDate,
-    /// All required exports are final.
+    /// Whether all required exports are final.
     pub is_final: bool,
     /// Required exports that are not final.
     pub missing: Vec<String>,
-    /// The day's own tables are published.
+    /// Whether the day's own tables are published.
     pub is_published: bool,
-    /// Tables published with this `dt`.
+    /// The number of published tables with this `dt`.
     pub tables: usize,
-    /// Something published is not what would be computed now.
+    /// Whether a published table would be computed again.
     pub is_stale: bool,
-    /// The exports as they are now break their contract or budget.
+    /// Whether the present exports break their contract or budget.
     pub is_blocked: bool,
     pub benchmark_day: Option<NaiveDate>,
     /// Tables whose published files are gone or cut short.
     pub lost: Vec<String>,
     /// Tables and columns that lack an optional export.
     pub skipped: Vec<Skipped>,
-    /// The run that wrote last.
+    /// The last run that wrote the day.
     pub run_id: Option<String>,
-    /// In words.
+    /// The state in words.
     pub state: String,
 }
 
-/// The days of a plan, as they stand. `on_its_way` is the day of a commit whose files are not all
+/// The states of the days of a plan. `unfinished_day` is the day of a commit whose files are not all
 /// in place.
 pub(crate) fn days_status(
     facts: &Facts,
     planned: &[PlannedDay],
-    on_its_way: Option<NaiveDate>,
+    unfinished_day: Option<NaiveDate>,
 ) -> Result<Vec<DayStatus>> {
     planned
         .iter()
-        .map(|planned| day_status(facts, planned, on_its_way == Some(planned.day)))
+        .map(|planned| day_status(facts, planned, unfinished_day == Some(planned.day)))
         .collect()
 }
 
-/// A day that cannot be looked at: nothing of it is known but why.
+/// A day that cannot be read. Only the reason is known.
 fn failed(planned: &PlannedDay) -> DayStatus {
     DayStatus {
         day: planned.day,
@@ -62,11 +62,11 @@ fn failed(planned: &PlannedDay) -> DayStatus {
         lost: vec![],
         skipped: vec![],
         run_id: None,
-        state: format!("cannot be looked at: {}", planned.why),
+        state: format!("cannot be read: {}", planned.why),
     }
 }
 
-fn day_status(facts: &Facts, planned: &PlannedDay, is_on_its_way: bool) -> Result<DayStatus> {
+fn day_status(facts: &Facts, planned: &PlannedDay, is_unfinished: bool) -> Result<DayStatus> {
     if planned.action == Action::Fail {
         return Ok(failed(planned));
     }
@@ -79,14 +79,14 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_on_its_way: bool) -> Resul
     let manifest = manifest.as_deref();
     let is_published = manifest.is_some_and(|m| m.has_rollups());
     let benchmark = manifest.and_then(|m| m.benchmark.as_ref());
-    // Whatever has anything published and is planned to be computed is not what it would be now.
+    // A day with published tables is stale when tables of it would be computed.
     let is_stale = manifest.is_some_and(|m| !m.tables.is_empty()) && !planned.tables.is_empty();
     let lost = manifest.map(|m| m.lost.clone()).unwrap_or_default();
     let state = match (planned.action, is_published) {
-        _ if is_on_its_way => "being published: its files are not all in place yet".into(),
+        _ if is_unfinished => "being published: its files are not all in place yet".into(),
         (Action::Wait | Action::Fallback | Action::Blocked, _) if !lost.is_empty() => {
             format!(
-                "files are gone or cut short, and cannot be made again now: {}",
+                "files are gone or cut short, and cannot be computed again now: {}",
                 lost.join(", ")
             )
         }
