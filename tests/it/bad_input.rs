@@ -203,20 +203,17 @@ fn a_dataset_without_rows_that_must_have_some_blocks_the_day() {
 fn a_lying_success_list_blocks_the_day() {
     let day = Published::new();
     let size = fs::metadata(day.part("shops")).unwrap().len();
-    let list = |name: &str, size: u64, rows: u64| {
-        format!(r#"{{"files":[{{"name":"{name}","size_bytes":{size},"row_count":{rows}}}]}}"#)
-    };
     for (list, says) in [
         (
-            list("part-0.parquet", size + 1, 59),
+            success_list("part-0.parquet", size + 1, 59),
             "bytes, as _SUCCESS lists it",
         ),
         (
-            list("part-0.parquet", size, 60),
+            success_list("part-0.parquet", size, 60),
             "60 rows, as _SUCCESS lists it",
         ),
         (
-            list("part-1.parquet", size, 59),
+            success_list("part-1.parquet", size, 59),
             "a file, as _SUCCESS lists it",
         ),
         (r#"{"files":[]}"#.to_owned(), "a file that it does not list"),
@@ -227,16 +224,22 @@ fn a_lying_success_list_blocks_the_day() {
     }
 }
 
+fn success_list(name: &str, size: u64, rows: u64) -> String {
+    format!(r#"{{"files":[{{"name":"{name}","size_bytes":{size},"row_count":{rows}}}]}}"#)
+}
+
+/// The datasets that `validate` counts rows of.
+fn counted(ended: &Outcome) -> Vec<String> {
+    let datasets = ended.json["days"][0]["datasets"].as_array().unwrap();
+    datasets
+        .iter()
+        .map(|d| d["dataset"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 #[test]
 fn rows_whose_scope_a_broken_export_decides_are_not_called_out_of_scope() {
     let day = Published::new();
-    let counted = |ended: &Outcome| -> Vec<String> {
-        let datasets = ended.json["days"][0]["datasets"].as_array().unwrap();
-        datasets
-            .iter()
-            .map(|d| d["dataset"].as_str().unwrap().to_owned())
-            .collect()
-    };
     let all = counted(&day.run("validate", &["--format", "json"]));
     assert_eq!(all.len(), 10);
     for (broken, unknown) in [
@@ -393,25 +396,27 @@ fn a_wrong_command_line_exits_with_2_and_says_what_would_be_right() {
         let ended = etl(args);
         assert_eq!(ended.code, 2, "{args:?}");
     }
-    let says = |args: &[&str], text: &str| {
+    for (args, text) in [
+        (
+            &["run", "--day", "9999-01-01"][..],
+            "its year is not from 1970 to 9998",
+        ),
+        (
+            &["plan", "--from", "2026-03-02", "--to", "2026-03-01"],
+            "--from 2026-03-02 is after --to 2026-03-01: give the first day and then the last",
+        ),
+        (
+            &["run", "--day", "14.3.2026"],
+            "not a day such as 2026-03-14",
+        ),
+    ] {
+        let ended = etl(args);
         assert!(
-            etl(args).stderr.contains(text),
-            "{args:?} does not say {text:?}"
-        )
-    };
-    says(
-        &["run", "--day", "9999-01-01"],
-        "its year is not from 1970 to 9998",
-    );
-    says(
-        &["plan", "--from", "2026-03-02", "--to", "2026-03-01"],
-        "--from 2026-03-02 is after --to 2026-03-01: give the first day and then the last",
-    );
-    assert!(
-        etl(&["run", "--day", "14.3.2026"])
-            .stderr
-            .contains("not a day such as 2026-03-14")
-    );
+            ended.stderr.contains(text),
+            "{args:?} does not say {text:?}: {}",
+            ended.stderr
+        );
+    }
     assert_eq!(etl(&["walk", "--format", "json"]).json["exit_code"], 2);
 }
 

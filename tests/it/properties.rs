@@ -240,23 +240,22 @@ fn compare_outcome(
         benchmark_day.map(|b| b.to_string()).into(),
         &json["benchmark_day"],
     );
-    let of_day = |list: &serde_json::Value| -> serde_json::Value {
-        let entries = list
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|e| e["day"] == day.to_string());
-        let names: BTreeSet<&str> = entries.filter_map(|e| e["dataset"].as_str()).collect();
-        names.into_iter().collect()
-    };
     let none = Vec::new();
     let (missing, blocked) = match &expected.verdicts[&day] {
         Verdict::Published => (&none, &none),
         Verdict::NotFinal(names) => (names, &none),
         Verdict::Blocked(names) => (&none, names),
     };
-    compare("missing", missing.clone().into(), &of_day(&json["missing"]));
-    compare("blocked", blocked.clone().into(), &of_day(&json["blocked"]));
+    compare(
+        "missing",
+        missing.clone().into(),
+        &datasets_of(&json["missing"], day),
+    );
+    compare(
+        "blocked",
+        blocked.clone().into(),
+        &datasets_of(&json["blocked"], day),
+    );
     for dataset in DATASETS {
         let Some(accounting) = expected.accounting.get(&(dataset.name.to_owned(), day)) else {
             continue;
@@ -277,6 +276,17 @@ fn compare_outcome(
             differences.push(line);
         }
     }
+}
+
+/// The datasets that a list of the JSON names for a day, sorted.
+fn datasets_of(list: &serde_json::Value, day: NaiveDate) -> serde_json::Value {
+    let of_day = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|e| e["day"] == day.to_string());
+    let names: BTreeSet<&str> = of_day.filter_map(|e| e["dataset"].as_str()).collect();
+    names.into_iter().collect()
 }
 
 fn read_accounting(json: &serde_json::Value) -> Accounting {
@@ -316,25 +326,14 @@ fn compare_tables(
             return;
         }
     };
-    let key = |cells: &Cells| {
-        let columns = table
-            .columns
-            .iter()
-            .zip(cells)
-            .filter(|(c, _)| table.key.contains(&c.name));
-        columns
-            .map(|(_, cell)| cell.as_deref().unwrap_or("null"))
-            .collect::<Vec<_>>()
-            .join("|")
-    };
     if !found.is_sorted_by(|a, b| compare_keys(table, a, b).is_lt()) {
         differences.push(format!(
             "{} of {day}: rows are not in the order of the key, or a key repeats",
             table.name
         ));
     }
-    let expected_by_key: BTreeMap<String, &Cells> = expected.iter().map(|r| (key(r), r)).collect();
-    let found_by_key: BTreeMap<String, &Cells> = found.iter().map(|r| (key(r), r)).collect();
+    let expected_by_key: BTreeMap<String, &Cells> = by_key(table, expected);
+    let found_by_key: BTreeMap<String, &Cells> = by_key(table, found);
     for (key, row) in &found_by_key {
         if !expected_by_key.contains_key(key) {
             differences.push(format!(
@@ -366,6 +365,21 @@ fn compare_tables(
             }
         }
     }
+}
+
+/// Rows by the cells of their key, joined with bars.
+fn by_key<'a>(table: &Table, rows: &'a [Cells]) -> BTreeMap<String, &'a Cells> {
+    let mut by_key = BTreeMap::new();
+    for row in rows {
+        let of_key = table
+            .columns
+            .iter()
+            .zip(row)
+            .filter(|(c, _)| table.key.contains(&c.name));
+        let cells = of_key.map(|(_, cell)| cell.as_deref().unwrap_or("null"));
+        by_key.insert(cells.collect::<Vec<_>>().join("|"), row);
+    }
+    by_key
 }
 
 /// The absolute difference that a column may have besides the rounding of a few operations.
