@@ -1,9 +1,9 @@
-//! campaign-etl: finalized exports of a marketplace in, the Campaign Dashboard's tables out.
+//! campaign-etl: from the exports of a marketplace to the tables of the Campaign Dashboard.
 //!
 //! ```text
-//!   exports/<dataset>/dt=D/*.parquet                 contracts  (1) what every column is
+//!   exports/<dataset>/dt=D/*.parquet                 contracts  (1) the definition of every column
 //!         |
-//!       days        (2) is the day final? which day does the benchmark use?
+//!       days        (2) is the day final?
 //!         |
 //!       exports     (3) open, check, quarantine; all threads decode
 //!         |
@@ -13,7 +13,7 @@
 //!         |
 //!       publish     (6) one writer: stage, verify, commit, move into place
 //!         |
-//!       record      (7) the manifest; status and reports
+//!       catalog         manifests, commit log, published state
 //!         |
 //!   results/<table>/dt=D/part-0.parquet
 //! ```

@@ -653,8 +653,7 @@ pub fn page() -> String {
     let mut page = String::from(HEAD);
     for (code, meaning) in CODES {
         let _ = write!(page, "\n## {code}: {meaning}\n\n");
-        page +=
-            "| message | explanation | readers see meanwhile | next step |\n| --- | --- | --- | --- |\n";
+        page += "| message | explanation | readers see meanwhile | next step |\n| --- | --- | --- | --- |\n";
         for message in MESSAGES.iter().filter(|message| message.code == code) {
             let Message {
                 text,

@@ -97,7 +97,9 @@ pub fn read_head(results: &Store) -> Result<Option<Record>> {
 pub fn read(results: &Store, number: u64) -> Result<Record> {
     let path = record_path(number);
     let bad = |why: String| messages::damaged_record(results.show(&path), why);
-    let bytes = results.read(&path)?.ok_or_else(|| bad("is missing".into()))?;
+    let bytes = results
+        .read(&path)?
+        .ok_or_else(|| bad("is missing".into()))?;
     parse(&bytes).map_err(|e| bad(format!("is not a commit record of this program: {e}")).into())
 }
 
