@@ -1,4 +1,4 @@
-//! campaign-etl: finalized exports of a marketplace in, the Campaign Dashboard's tables out.
+//! campaign-etl: from the exports of a marketplace to the tables of the Campaign Dashboard.
 //!
 //! ```text
 //!   exports/<dataset>/dt=D/*.parquet                 contracts  (1) every column of every table

@@ -1,7 +1,8 @@
-//! The decisions about a day and its tables: compute, refresh, stand in, wait, blocked; and why.
+//! The decisions about a day and its tables: compute, refresh, stand in, wait, blocked.
 //!
-//! Each decision is made from folders, manifests and settings, never from rows. The walk over days
-//! (`pipeline/walk.rs`) asks for each decision once; a plan announces it, a run carries it out.
+//! Each decision has a reason. It is made from folders, manifests and settings, never from rows. The
+//! walk over days (`pipeline/walk.rs`) asks for each decision once. A plan announces it, and a run
+//! carries it out.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -27,8 +28,8 @@ use crate::publish::reader::{DayTables, Version};
 use crate::store::Store;
 use crate::windows::{BenchmarkDay, PublishedTables};
 
-/// Identifies the code that reads exports (`build.rs`). Another program may accept what this one
-/// refuses, so a verdict holds only for the program that gave it.
+/// Identifies the code that reads exports (`build.rs`). Another program may accept exports that this
+/// one refuses. So a verdict is valid only for the program that gave it.
 const READER: &str = env!("CAMPAIGN_ETL_READER");
 
 /// The facts behind every decision: settings, export folders (each listed once) and manifests.
@@ -42,8 +43,8 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// # Errors
-    /// `StoreFailed` when the exports' location has no dataset at all; `ConfigWrong` when the
-    /// results are in another currency.
+    /// `StoreFailed` when the location of the exports has no dataset. `ConfigWrong` when the results
+    /// are in another currency.
     pub fn load(exports: &'a Store, results: &'a Store, config: &'a Config) -> Result<Facts<'a>> {
         check_location(exports)?;
         let facts = Facts {
@@ -57,9 +58,9 @@ impl<'a> Facts<'a> {
         Ok(facts)
     }
 
-    /// Results hold one currency: amounts of two cannot be added up or compared.
+    /// Results hold one currency. Amounts of two currencies cannot be added up or compared.
     fn check_currency(&self) -> Result<()> {
-        // A manifest that cannot be read is reported where its day is needed.
+        // A manifest that cannot be read is reported when its day is needed.
         let mut newest_first = self.state.days().into_iter().rev();
         let newest = newest_first.find_map(|day| self.manifest(day).ok().flatten());
         match newest {
@@ -71,8 +72,8 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Lists the folders of days that will be asked for, many at a time. A failure shows when its
-    /// day is asked for.
+    /// Prefetches the export folders of days, many at a time. A failure is reported when its day is
+    /// needed.
     pub fn look_ahead(&self, days: impl Iterator<Item = NaiveDate>) {
         let unknown: Vec<NaiveDate> = days
             .filter(|day| !self.readiness.borrow().contains_key(day))
@@ -97,7 +98,7 @@ impl<'a> Facts<'a> {
         self.state.manifest(day)
     }
 
-    /// The results as the tables of a day see them.
+    /// The published tables for the computations of a day.
     pub fn tables(&self, day: NaiveDate) -> DayTables<'_> {
         DayTables::new(self.results, &self.state, day)
     }
@@ -107,19 +108,19 @@ impl<'a> Facts<'a> {
 pub(crate) enum Decision {
     /// Required exports are not final; sorted.
     Wait(Vec<&'static str>),
-    /// An earlier run found these very exports blocked.
+    /// An earlier run of this program found the same exports blocked.
     Blocked(BlockedExports),
     /// Read the exports and compute every table.
     Compute(ReadyDay, &'static str),
-    /// The rollups are fresh; each table over them is decided by itself ([`decide_table`]).
+    /// The rollups are fresh. Each table over them is decided by itself ([`decide_table`]).
     Refresh(ReadyDay),
 }
 
-/// A day whose exports can be computed from.
+/// A day whose required exports are final.
 #[derive(Clone, Debug)]
 pub struct ReadyDay {
     pub exports: DayExports,
-    /// Fingerprint of everything that its rollups are computed from.
+    /// Fingerprint of all inputs of its rollups.
     pub inputs: String,
 }
 
@@ -145,7 +146,7 @@ pub(crate) fn decide(facts: &Facts, day: NaiveDate) -> Result<Decision> {
 
 const NOT_PUBLISHED: &str = "final, not published";
 
-/// Why the rollups have to be computed; `None`: they are fresh.
+/// The reason why the rollups must be computed; `None`: they are fresh.
 fn why_compute(manifest: &Manifest, inputs: &str) -> Option<&'static str> {
     if manifest.has_lost_rollup() {
         return Some("a published file is gone or cut short");
@@ -155,7 +156,7 @@ fn why_compute(manifest: &Manifest, inputs: &str) -> Option<&'static str> {
         Some(published) if published != inputs => {
             Some("its exports or settings changed since it was published")
         }
-        // Their quarantine, and the verdict, are still those of the exports that blocked the day.
+        // The quarantine and the verdict are still from the exports that blocked the day.
         Some(_) if manifest.blocked.is_some() => {
             Some("the exports that it was published from are back")
         }
@@ -163,13 +164,13 @@ fn why_compute(manifest: &Manifest, inputs: &str) -> Option<&'static str> {
     }
 }
 
-/// The verdict of an earlier run of this very program over these exports.
+/// The verdict of an earlier run of the same program over the same exports.
 fn known_blocked<'m>(manifest: &'m Manifest, inputs: &str) -> Option<&'m BlockedExports> {
     let verdict = manifest.blocked.as_ref();
     verdict.filter(|blocked| blocked.inputs == inputs && blocked.reader == READER)
 }
 
-/// A verdict as this program gives it.
+/// A verdict of this program.
 pub(crate) fn blocked_by(
     inputs: String,
     exports: Vec<crate::catalog::manifest::Blocked>,
@@ -183,28 +184,28 @@ pub(crate) fn blocked_by(
 
 /// The decision about one window or benchmark table of a day.
 pub(crate) enum TableDecision {
-    /// The published table, or its absence, is what would be computed now.
+    /// The published table, or its absence, is up to date.
     Fresh { inputs: String },
-    /// `inputs` is `None` where a table that it reads is only announced.
+    /// The table must be computed. `inputs` is `None` when a table that it reads is only announced.
     Stale { inputs: Option<String>, why: String },
-    /// A table that it reads has a sum that does not fit; named with that sum.
+    /// The table is not written, because a sum of the table `read` does not fit.
     Unwritten { read: &'static str, sum: SkippedSum },
 }
 
-/// A day as one of its tables finds it.
+/// The facts of a day that decide about one of its tables.
 pub(crate) struct TableFacts<'a> {
     pub exports: &'a DayExports,
     pub first_campaign_day: Option<NaiveDate>,
-    /// With the tables of the day that are computed already.
+    /// Published tables, including the computed tables of the day.
     pub tables: &'a DayTables<'a>,
-    /// The day as it is published.
+    /// The newest manifest of the day.
     pub newest: Option<&'a Manifest>,
-    /// Sums that do not fit, by the table of the day that has them.
+    /// Sums that do not fit, by table of the day.
     pub unwritten: &'a BTreeMap<&'static str, SkippedSum>,
     pub config: &'a Config,
 }
 
-/// Compares the inputs of the published table with its inputs now.
+/// Compares the inputs of the published table with the present inputs (early cutoff).
 pub(crate) fn decide_table(table: &Table, facts: &TableFacts) -> Result<TableDecision> {
     let day = facts.exports.day;
     let of_the_day = facts.exports.fingerprint(&names_behind(table));
@@ -248,7 +249,7 @@ pub(crate) fn decide_table(table: &Table, facts: &TableFacts) -> Result<TableDec
     })
 }
 
-/// The fingerprint of everything that a table is computed from.
+/// The fingerprint of all inputs of a table.
 enum Inputs {
     Known(String),
     /// A table that it reads is only announced.
@@ -273,7 +274,7 @@ fn rollup_inputs(exports: &DayExports, config: &Config) -> String {
     fingerprint.finish()
 }
 
-/// Fingerprint of a table: its contract, those of the snapshots behind it, the settings, the
+/// Fingerprint of a table: its contract, the contracts of the snapshots behind it, the settings, the
 /// exports of its own day, and every published file that it reads.
 fn inputs_of(
     table: &Table,
@@ -307,7 +308,7 @@ fn inputs_of(
     Ok(Inputs::Known(fingerprint.finish()))
 }
 
-/// The snapshots that a table reads, and those that decide which of their rows are in scope.
+/// The snapshots that a table reads, and the snapshots that decide which rows of these are in scope.
 pub(crate) fn snapshots_behind(table: &Table) -> Vec<SnapshotId> {
     let mut behind: Vec<SnapshotId> = table.snapshots.to_vec();
     for dataset in table.snapshots.iter().filter_map(|id| dataset(id.name())) {
@@ -325,10 +326,12 @@ fn names_behind(table: &Table) -> Vec<&'static str> {
     behind.into_iter().map(SnapshotId::name).collect()
 }
 
-/// The settings that change the meaning of results. All of them for every table: a budget decides
-/// whether an optional export counts as absent, hence what a window sees of it.
+/// The settings that change the meaning of results.
+///
+/// All of them count for every table. For example, the budget decides whether an optional export
+/// counts as absent, and so whether a window sees its rows.
 fn settings(config: &Config) -> String {
-    // Every setting is named, so that a new one has to be placed.
+    // Every setting is named, so the compiler asks for a decision about each new one.
     let Config {
         exports: _,
         results: _,
@@ -356,14 +359,15 @@ fn settings(config: &Config) -> String {
 /// Benchmarks of the day before for a day whose own exports cannot be used.
 pub(crate) struct StandIn {
     pub benchmark: BenchmarkDay,
-    /// Fingerprint of the inputs of each benchmark table; none where one is only announced.
+    /// Fingerprint of the inputs of each benchmark table. A table has none when an input is only
+    /// announced.
     pub inputs: BTreeMap<&'static str, String>,
-    /// The published benchmarks have these inputs.
+    /// Whether the published benchmarks have these inputs.
     pub is_fresh: bool,
 }
 
-/// Whether a day wants a stand-in. Benchmarks that the day made itself stay. A new stand-in is only
-/// for a day that was asked for; a published one is kept fresh on the way.
+/// Whether a day wants a stand-in. The day's own benchmarks stay. Only a report day gets a new
+/// stand-in. A published stand-in is kept fresh on every day.
 pub(crate) fn wants_stand_in(manifest: Option<&Manifest>, is_report_day: bool) -> bool {
     match manifest.and_then(|m| m.benchmark.as_ref()) {
         Some(published) => published.fallback_reason.is_some(),
@@ -371,9 +375,10 @@ pub(crate) fn wants_stand_in(manifest: Option<&Manifest>, is_report_day: bool) -
     }
 }
 
-/// The stand-in of a day that wants one, from `before`, the day before, which is final and not
-/// blocked. `None` where a table that the benchmarks read is not published: its exports changed
-/// while they were read, or a sum does not fit.
+/// The stand-in of a day that wants one. `before` is the day before; it is final and not blocked.
+///
+/// `None` when a table that the benchmarks read is not published, because its exports changed while
+/// they were read, or because a sum does not fit.
 pub(crate) fn resolve_stand_in(
     facts: &Facts,
     day: NaiveDate,
@@ -407,23 +412,23 @@ pub(crate) fn resolve_stand_in(
     Ok(Some(stand_in))
 }
 
-/// What a run would do for one day.
+/// The work of the next run for one day.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct PlannedDay {
     pub day: NaiveDate,
     pub action: Action,
-    /// Why, for a person.
+    /// The reason, for a person.
     pub why: String,
     /// The tables that would be computed.
     pub tables: Vec<&'static str>,
-    /// Of a day to compute.
+    /// Set for a day to compute.
     #[serde(skip)]
     pub ready: Option<ReadyDay>,
 }
 
 impl PlannedDay {
-    /// Whether a run would write something: tables, or the verdict that the exports are blocked. A
-    /// day that could not be looked at may have work.
+    /// Whether a run would write tables, or the verdict that the exports are blocked. A day that cannot
+    /// be read may have work.
     pub fn has_work(&self) -> bool {
         matches!(self.action, Action::Compute | Action::Fail) || !self.tables.is_empty()
     }
@@ -434,7 +439,7 @@ impl PlannedDay {
 pub enum Action {
     /// Read the exports, compute every table.
     Compute,
-    /// Compute tables whose inputs are published anew; rollups stay.
+    /// Compute the tables whose inputs changed. The rollups stay.
     Refresh,
     /// Benchmarks of the day before stand in for a day that is not final.
     Fallback,
@@ -442,13 +447,13 @@ pub enum Action {
     Wait,
     /// A person is needed; benchmarks of the day before may stand in.
     Blocked,
-    /// The day cannot be looked at now.
+    /// The day cannot be read now.
     Fail,
     Nothing,
 }
 
 impl Action {
-    /// For a person.
+    /// The word for people.
     pub fn word(self) -> &'static str {
         match self {
             Action::Compute => "compute",
@@ -501,7 +506,7 @@ mod tests {
         }
     }
 
-    fn told(decision: Decision) -> String {
+    fn in_words(decision: Decision) -> String {
         match decision {
             Decision::Wait(missing) => format!("wait for {}", missing.join(", ")),
             Decision::Blocked(blocked) => format!("blocked by {}", blocked.datasets().join(", ")),
@@ -516,9 +521,9 @@ mod tests {
         let mark = "shops/dt=2026-03-14/_SUCCESS";
         world.exports.store.remove(mark).unwrap();
         let (facts, missing) = (world.facts(), "wait for shops");
-        assert_eq!(told(decide(&facts, march(14)).unwrap()), missing);
+        assert_eq!(in_words(decide(&facts, march(14)).unwrap()), missing);
         let none = "wait for campaign_shops, campaigns, order_lines, product_traffic, shops";
-        assert_eq!(told(decide(&facts, march(15)).unwrap()), none);
+        assert_eq!(in_words(decide(&facts, march(15)).unwrap()), none);
     }
 
     #[test]
@@ -527,7 +532,7 @@ mod tests {
         let mark = "ad_hours/dt=2026-03-14/_SUCCESS";
         world.exports.store.remove(mark).unwrap();
         let decision = decide(&world.facts(), march(14)).unwrap();
-        assert_eq!(told(decision), "compute: final, not published");
+        assert_eq!(in_words(decision), "compute: final, not published");
     }
 
     #[test]
@@ -568,13 +573,16 @@ mod tests {
         ];
         for (manifest, expected) in cases {
             world.results.put_manifest(&manifest);
-            assert_eq!(told(decide(&world.facts(), march(14)).unwrap()), expected);
+            assert_eq!(
+                in_words(decide(&world.facts(), march(14)).unwrap()),
+                expected
+            );
         }
         world.results.put_manifest(&fresh);
         let mark = "shop_daily/dt=2026-03-14/_SUCCESS";
         world.results.store.remove(mark).unwrap();
         assert_eq!(
-            told(decide(&world.facts(), march(14)).unwrap()),
+            in_words(decide(&world.facts(), march(14)).unwrap()),
             "compute: a published file is gone or cut short"
         );
     }
@@ -602,7 +610,10 @@ mod tests {
                 blocked: Some(blocked),
                 ..manifest(march(14), 1)
             });
-            assert_eq!(told(decide(&world.facts(), march(14)).unwrap()), expected);
+            assert_eq!(
+                in_words(decide(&world.facts(), march(14)).unwrap()),
+                expected
+            );
         }
     }
 

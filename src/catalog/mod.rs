@@ -1,4 +1,4 @@
-//! Stage 4: the files under the results: layout, manifests, commit log, published state.
+//! The files under the results: layout, manifests, commit log, published state.
 //!
 //! 1. `layout`: every path and file name beside and inside the tables.
 //! 2. `manifest`: the published files of one day, and their inputs.

@@ -7,14 +7,14 @@ use crate::pipeline::job::Job;
 use crate::report::exit_code::ExitCode;
 use crate::report::run::Strictness;
 
-/// What a command gives back: the text for stdout and the exit code.
+/// The answer of a command.
 pub struct Answer {
     pub stdout: String,
     pub exit_code: ExitCode,
 }
 
 impl Answer {
-    /// The command did what it was asked to do.
+    /// The answer of a successful command.
     pub(super) fn done(stdout: String) -> Answer {
         Answer {
             stdout,
@@ -27,7 +27,7 @@ pub(super) fn to_json(document: &impl serde::Serialize) -> Result<String> {
     Ok(serde_json::to_string_pretty(document)? + "\n")
 }
 
-/// The first and the last line on stderr.
+/// Prints the first or the last line of a command on stderr.
 pub(super) fn announce(job: &Job, cli: &Cli, line: &str) {
     tracing::info!("{line}");
     if !cli.global.quiet && cli.global.log_format == Format::Text {

@@ -1,4 +1,4 @@
-//! `backfill`: a range of days, and every later day that they make stale.
+//! `backfill`: computes a range of days, and every later published day that becomes stale.
 
 use anyhow::Result;
 
@@ -40,7 +40,7 @@ pub(super) fn backfill(
     announce(&job, cli, &report.summary(strictness));
     let stdout = match cli.global.format {
         Format::Json => to_json(&report)?,
-        // One line a day; a range's tables would fill pages.
+        // One line per day, because all tables of a range would fill pages.
         Format::Text => report.days.iter().map(|day| day.summary() + "\n").collect(),
     };
     Ok(Answer {

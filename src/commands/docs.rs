@@ -1,4 +1,4 @@
-//! `docs`: prints a page of docs/ that is written from the source.
+//! `docs`: prints a page of docs/ that is generated from the source.
 
 use super::answer::Answer;
 use crate::cli::{DocsArgs, DocsPage};

@@ -1,4 +1,4 @@
-//! Each command, from its arguments to what stdout gets and the exit code.
+//! The commands: each turns its arguments into a text for stdout and an exit code.
 
 mod answer;
 mod backfill;
@@ -36,7 +36,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
     }
 }
 
-/// The JSON document of a command that ended with an error. That of a run has the form of every
+/// The JSON document of a command that ended with an error. A failed `run` has the same form as every
 /// report of a run.
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
     let exit_code = exit_code::of_error(error);

@@ -1,4 +1,4 @@
-//! `plan`: what a run would do, and why; writes nothing.
+//! `plan`: shows the work of the next run, with reasons; writes nothing.
 
 use anyhow::Result;
 use chrono::Days;

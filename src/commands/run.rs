@@ -1,4 +1,4 @@
-//! `run`: the nightly job.
+//! `run`: the nightly job of one report day.
 
 use anyhow::Result;
 

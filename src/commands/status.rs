@@ -1,4 +1,4 @@
-//! `status`: what is final, published, stale, missing or blocked; writes nothing.
+//! `status`: shows the state of days: final, published, stale, missing or blocked; writes nothing.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The outside world of a command, and the job that is opened from it.
+//! The surroundings of a command (clock, environment, machine), and the job opened from them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::store::{Access, Store};
 
-/// What the process has from outside; read in `main` and nowhere else.
+/// The inputs of the process other than its arguments. Only `main` reads them.
 pub struct Surroundings {
     pub clock: fn() -> DateTime<Utc>,
     /// Credentials and settings of object stores.
@@ -25,9 +25,9 @@ pub struct Surroundings {
     pub stderr_is_terminal: bool,
     pub host: String,
     pub process_id: u32,
-    /// Tells this process from any other with the same number and time.
+    /// Distinguishes this process from another one with the same id and start time.
     pub nonce: u64,
-    /// Of the machine, or what its control group leaves of it.
+    /// The memory of the machine, or the limit of its control group.
     pub memory_bytes: u64,
     pub cores: usize,
     pub temporary_folder: PathBuf,
@@ -69,8 +69,8 @@ pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     })
 }
 
-/// What is asked for, or what there is: all cores, half of the memory, the system's folder for
-/// temporary files.
+/// The resources that the arguments or the job file ask for. Defaults: all cores, half of the memory,
+/// the system's folder for temporary files.
 pub(super) fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resources {
     let memory_bytes = cli
         .global

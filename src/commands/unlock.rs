@@ -14,7 +14,7 @@ pub(super) fn unlock(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
     let stdout = match (cli.global.format, &ended) {
         (Format::Json, _) => to_json(&json!({ "removed": ended }))?,
         (Format::Text, Some(holder)) => format!("removed the lease of {holder}\n"),
-        (Format::Text, None) => "nobody holds the results\n".into(),
+        (Format::Text, None) => "no run holds the results\n".into(),
     };
     Ok(Answer::done(stdout))
 }

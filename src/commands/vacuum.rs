@@ -1,4 +1,4 @@
-//! `vacuum`: removes files beside the tables that nobody needs.
+//! `vacuum`: removes files beside the tables that are no longer needed.
 
 use anyhow::Result;
 use chrono::Days;
@@ -17,8 +17,8 @@ pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) 
     let mut found = find_superfluous(&job.results, now, before)?;
     if !args.dry_run && !found.is_empty() {
         let writer = job.writer()?;
-        // What the writer itself has tidied up already counts as removed; finishing a commit may
-        // have superseded more.
+        // Files that the writer itself has removed count as removed. A commit that the writer finished
+        // may have superseded more files.
         for more in find_superfluous(&job.results, now, before)? {
             if !found.contains(&more) {
                 found.push(more);

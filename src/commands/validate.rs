@@ -59,7 +59,7 @@ pub(super) fn validate(
     Ok(Answer { stdout, exit_code })
 }
 
-/// What checking one day's exports gave.
+/// The result of checking one day's exports.
 struct Validated {
     exit_code: ExitCode,
     json: serde_json::Value,
@@ -114,9 +114,9 @@ fn validate_day(
     text += &format!(
         "{day}: {}\n",
         if blocked {
-            "blocked; a run would publish nothing of its own"
+            "blocked; a run would publish no tables of the day itself"
         } else {
-            "a run can use it"
+            "valid; a run can use its exports"
         }
     );
     let defects: Vec<_> = read

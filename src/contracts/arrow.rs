@@ -1,5 +1,6 @@
-//! The Arrow (hence Parquet) form of a contract's columns, and the way to and from tables in
-//! memory.
+//! The Arrow form of a contract's columns, and conversions from and to tables in memory.
+//!
+//! The Arrow form decides the Parquet form.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use super::table::Table;
 /// Digits and scale of money in files: `DECIMAL(18,2)`.
 pub const MONEY_PRECISION: u8 = 18;
 pub const MONEY_SCALE: i8 = 2;
-/// The greatest amount of cents that `DECIMAL(18,2)` holds.
+/// The greatest amount that `DECIMAL(18,2)` holds, in cents.
 pub const MONEY_MAX_CENTS: i128 = 999_999_999_999_999_999;
 
 /// The type of a column in a file.
@@ -45,7 +46,7 @@ pub fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
-/// The file form of a conformed table, one batch.
+/// The file form of a conformed table, as one batch.
 ///
 /// # Errors
 /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`.
@@ -84,7 +85,7 @@ fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<Arra
     })
 }
 
-/// Columns of a published table as they are in memory.
+/// Columns of a published table, in their memory form.
 ///
 /// # Errors
 /// When a column is missing or has another type than the contract.
@@ -151,7 +152,7 @@ fn from_array(column: &Column, array: &ArrayRef) -> pl::Column {
     .with_name(column.name.into())
 }
 
-/// No rows of the columns.
+/// A table with these columns and no rows.
 pub fn empty(columns: &[&Column]) -> Result<pl::DataFrame> {
     let empty = |c: &&Column| pl::Column::new_empty(c.name.into(), &memory_type(c.kind));
     Ok(pl::DataFrame::new(0, columns.iter().map(empty).collect())?)
@@ -169,7 +170,7 @@ pub fn memory_type(kind: Kind) -> pl::DataType {
     }
 }
 
-/// `-12345` cents as `-123.45`.
+/// Cents as text. Example: -12345 gives `-123.45`.
 pub fn show_cents(cents: i128) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let cents = cents.unsigned_abs();

@@ -2,7 +2,7 @@
 
 use super::ids::{DatasetId, SnapshotId, TableId};
 
-/// What a column holds. Each kind has one form in a file and one in memory.
+/// The kind of a column's values. Each kind has one form in a file and one in memory.
 ///
 /// | kind | in a Parquet file | in memory (polars) |
 /// | --- | --- | --- |
@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The type as SPEC.md and error messages write it.
+    /// The type in the notation of SPEC.md and error messages.
     pub fn sql(self) -> &'static str {
         match self {
             Kind::Int64 => "INT64",
@@ -45,11 +45,11 @@ impl Kind {
 /// An input of a column's formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Columns of an export of the day; no column: that the export, or a row of it, exists.
+    /// Columns of an export of the day. Without columns: the existence of the export or of a row.
     Export(DatasetId, &'static [&'static str]),
-    /// Columns of another table; no column: that the table is published for a day.
+    /// Columns of another table. Without columns: whether the table is published for a day.
     Published(TableId, &'static [&'static str]),
-    /// The metrics of the benchmarks that are columns of another table.
+    /// All columns of another table that hold metrics of the benchmarks.
     Metrics(TableId),
     /// Columns of the same row.
     Own(&'static [&'static str]),
@@ -63,7 +63,7 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lineage {
     From(&'static [Source]),
-    /// The column of the same name of another table.
+    /// The column of another table that has the same name.
     SameColumnOf(TableId),
 }
 
@@ -74,13 +74,13 @@ pub struct Column {
     pub kind: Kind,
     /// `""` for names and identifiers.
     pub unit: &'static str,
-    /// How the value comes about; `""` where the name says it.
+    /// The formula of the value; `""` when the name is enough.
     pub formula: &'static str,
-    /// What null means; `None`: the column is never null.
+    /// The meaning of null; `None`: the column is never null.
     pub null: Option<&'static str>,
-    /// An optional export without which the column is null.
+    /// The optional export that the column needs. Without it, the column is null.
     pub needs: Option<SnapshotId>,
-    /// Of a result; a column of an export has no source.
+    /// The inputs of a column of a result. A column of an export has no source.
     pub lineage: Lineage,
 }
 
@@ -108,7 +108,7 @@ impl Column {
         }
     }
 
-    /// Null, with this meaning, without an optional export.
+    /// Makes the column null, with this meaning, when an optional export is absent.
     pub const fn needs(self, dataset: SnapshotId, null: &'static str) -> Self {
         Column {
             null: Some(null),
@@ -132,7 +132,7 @@ impl Column {
     }
 }
 
-// Columns of the kinds that both exports and results have.
+// Columns of kinds that exports and results share.
 pub(super) const fn id(name: &'static str) -> Column {
     Column::new(name, Kind::Int64, "")
 }
@@ -158,7 +158,7 @@ pub(super) const fn count(name: &'static str, unit: &'static str) -> Column {
 /// The position of a column in a contract.
 ///
 /// # Panics
-/// When the contract has no such column: a typing error in this program.
+/// When the contract has no such column. This is a typo in this program.
 pub(super) fn position(columns: &[Column], name: &str, of: &str) -> usize {
     columns
         .iter()

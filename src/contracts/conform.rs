@@ -1,5 +1,6 @@
-//! A computed table brought into its contract's form: columns, types, nulls, order of rows, unique
-//! key.
+//! Brings a computed table into its contract's form, and checks it.
+//!
+//! The form is columns, types, nulls, order of rows and a unique key.
 
 use anyhow::{Result, anyhow, bail, ensure};
 use polars::prelude::{self as pl, DataFrame, DataType, SortMultipleOptions};
@@ -14,9 +15,9 @@ impl Table {
     /// The rows in contract form: the contract's columns in file order, sorted by the key.
     ///
     /// # Errors
-    /// When a column is missing, has another type, is null where the contract says never, or when a
-    /// key repeats; each is a bug of this program. `SumTooLarge` when a sum of counts does not fit
-    /// its column, which absurd exports bring about.
+    /// When a column is missing, has another type or has a forbidden null, and when a key repeats. All
+    /// of these are bugs of this program. `SumTooLarge` when a sum of counts does not fit its column;
+    /// absurd exports are the cause.
     pub fn conform(&self, rows: DataFrame) -> Result<DataFrame> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for column in self.columns {
@@ -55,7 +56,7 @@ impl Table {
     }
 }
 
-/// Counts that were summed in 128 bits, in the 64 of their column.
+/// Narrows counts that were summed in 128 bits to the 64 bits of their column.
 fn narrowed(
     table: &Table,
     column: &Column,

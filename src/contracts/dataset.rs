@@ -8,7 +8,7 @@ use super::ids::{DatasetId, SnapshotId};
 /// Declares the reasons: the enum, all of them, and the word of each.
 macro_rules! reasons {
     ($($reason:ident = $code:literal),* $(,)?) => {
-        /// Why a row of an export takes no part in any table.
+        /// The reason why a row of an export is quarantined and used by no table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Reason {
             $($reason),*
@@ -40,12 +40,13 @@ reasons! {
     DuplicateKey = "DUPLICATE_KEY",
 }
 
-/// A rule that every used row of an export keeps. Null values pass: the null rule comes first.
+/// A rule that every used row of an export keeps. Null values pass, because the null rule is tried
+/// first.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
-    /// None of the columns is above [`MOST_AMOUNT`] (money in units of the currency).
+    /// No column is above [`MOST_AMOUNT`] (money in units of the currency).
     NotTooLarge { columns: &'static [&'static str] },
-    /// None of the columns is smaller than `least` (for money: cents).
+    /// No column is smaller than `least` (money in cents).
     AtLeast {
         columns: &'static [&'static str],
         least: i64,
@@ -70,12 +71,12 @@ pub enum Rule {
     },
 }
 
-/// The greatest amount of money, views or stock of one row; sentinels such as 2^63-1 are larger.
-/// Sums of fewer than 10 000 such rows fit their columns.
+/// The greatest amount of money, views or stock in one row. Sentinels such as 2^63-1 are larger. Sums
+/// of fewer than 10 000 such rows fit their columns.
 pub const MOST_AMOUNT: i64 = 1_000_000_000_000;
 
 impl Rule {
-    /// The reason that a row which breaks this rule is quarantined with.
+    /// The reason in the quarantine for rows that break this rule.
     pub fn reason(&self) -> Reason {
         match self {
             Rule::AtLeast { reason, .. } | Rule::NotEmpty { reason, .. } => *reason,
@@ -90,7 +91,7 @@ impl Rule {
 /// The meaning of a final export without a row to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WithoutRows {
-    /// Nothing special.
+    /// The day is computed without rows of it.
     Fine,
     /// The day is blocked, unless the job file names the dataset in `may_be_empty`.
     BlocksUnlessAllowed,
@@ -101,7 +102,7 @@ pub enum WithoutRows {
 /// One input dataset: `<exports>/<name>/dt=YYYY-MM-DD/*`.
 #[derive(Debug)]
 pub struct Dataset {
-    /// Says whether its rows are streamed or kept.
+    /// The id. It also says whether the rows are streamed or kept.
     pub id: DatasetId,
     pub name: &'static str,
     pub grain: &'static str,
@@ -110,16 +111,17 @@ pub struct Dataset {
     pub key: &'static [&'static str],
     /// Value rules, in the order in which they are tried.
     pub rules: &'static [Rule],
-    /// A day is never final without it; the configuration can require more, not less.
+    /// Whether every day needs the dataset to be final. The job file can require more datasets, not
+    /// fewer.
     pub always_required: bool,
-    /// Whether a day may have no row to use.
+    /// The effect of a day without a row to use.
     pub without_rows: WithoutRows,
-    /// The dataset whose rows decide which rows of this one are in scope; read before it.
+    /// The dataset that decides which rows of this one are in scope. It is read first.
     pub scoped_by: Option<SnapshotId>,
 }
 
 impl Dataset {
-    /// An optional dataset without key, rules and scope, which may be empty.
+    /// An optional dataset without key, rules and scope. It may be empty.
     pub(super) const fn of(id: DatasetId) -> Dataset {
         Dataset {
             id,
@@ -134,21 +136,20 @@ impl Dataset {
         }
     }
 
-    /// Whether its rows are too many to keep.
+    /// Whether its rows are streamed, because they are too many to keep.
     pub const fn is_streamed(&self) -> bool {
         matches!(self.id, DatasetId::Stream(_))
     }
 
-    /// The position of a column, which is the same in the contract and in every batch read under
-    /// it.
+    /// The position of a column. It is the same in the contract and in every batch.
     ///
     /// # Panics
-    /// When the contract has no such column: a typing error in this program.
+    /// When the contract has no such column. This is a typo in this program.
     pub fn position(&self, column: &str) -> usize {
         position(self.columns, column, self.name)
     }
 
-    /// `<name>/dt=<day>`
+    /// The folder `<name>/dt=<day>`.
     pub fn partition(&self, day: NaiveDate) -> String {
         format!("{}/dt={day}", self.name)
     }

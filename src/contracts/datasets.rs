@@ -125,10 +125,10 @@ pub static CONTENTS: Dataset = Dataset {
     ..Dataset::of(DatasetId::Snapshot(SnapshotId::Contents))
 };
 
-/// Values of `contents.content_type`, and the two channels whose gmv is told apart.
+/// Values of `contents.content_type`, and of the two channels with a gmv column of their own.
 pub const LIVE: &str = "LIVE";
 pub const VIDEO: &str = "VIDEO";
-/// Values of `contents.account_type`: the seller's own two, and a creator's.
+/// Values of `contents.account_type`: two of the seller, and one of a creator.
 pub const OFFICIAL_ACCOUNTS: &str = "OFFICIAL_ACCOUNTS";
 pub const MARKETING_ACCOUNTS: &str = "MARKETING_ACCOUNTS";
 pub const AFFILIATE_ACCOUNTS: &str = "AFFILIATE_ACCOUNTS";
@@ -269,7 +269,7 @@ pub static DATASETS: [&Dataset; StreamId::ALL.len() + SnapshotId::ALL.len()] = [
     &SUB_CAMPAIGNS,
 ];
 
-/// The dataset of that name, if there is one.
+/// The dataset with this name; `None` when there is none.
 pub fn dataset(name: &str) -> Option<&'static Dataset> {
     DATASETS.into_iter().find(|d| d.name == name)
 }

@@ -1,7 +1,7 @@
 //! The part of a contract that decides whether published files are stale.
 //!
-//! Names, types and nulls of columns, keys, row rules and the version of the formulas count. Units,
-//! texts of formulas and meanings of null may be reworded without a recomputation.
+//! It is names, types and nulls of columns, keys, row rules and the version of the formulas. Units,
+//! texts of formulas and meanings of null can change without a recomputation.
 
 use super::column::Column;
 use super::dataset::{Dataset, MOST_AMOUNT};

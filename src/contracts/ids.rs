@@ -1,4 +1,4 @@
-//! The closed sets of datasets and tables: a match over one of them has an arm for each.
+//! The ids of datasets and tables, as enums: a match has an arm for each.
 
 /// Declares an enum, all its values in order, and the name of each.
 macro_rules! named_ids {
@@ -13,7 +13,7 @@ macro_rules! named_ids {
             /// In the order of SPEC.md.
             pub const ALL: &'static [$id] = &[$($id::$variant),*];
 
-            /// Its name in paths, documents and messages.
+            /// The name in paths, documents and messages.
             pub const fn name(self) -> &'static str {
                 match self {
                     $($id::$variant => $name),*
@@ -46,7 +46,7 @@ named_ids! {
 }
 
 named_ids! {
-    /// Tables of one day, from its exports only.
+    /// Tables of one day, computed from its exports only.
     RollupId {
         ShopDaily = "shop_daily",
         ChannelDaily = "channel_daily",
@@ -59,7 +59,7 @@ named_ids! {
 }
 
 named_ids! {
-    /// Tables over published rollups, and snapshots of the report day.
+    /// Tables over published rollups and over snapshots of the report day.
     WindowId {
         ShopPeriod = "shop_period",
         FunnelPeriod = "funnel_period",
@@ -74,7 +74,7 @@ named_ids! {
 }
 
 named_ids! {
-    /// Tables of the benchmark day: the only tables that a fallback writes.
+    /// Tables of the benchmark day. A fallback writes only these tables.
     BenchmarkId {
         CategoryBenchmark = "category_benchmark",
         ShopBenchmark = "shop_benchmark",

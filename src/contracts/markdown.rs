@@ -1,4 +1,4 @@
-//! `docs/tables.md`, written from the contracts.
+//! `docs/tables.md`, generated from the contracts.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! The Parquet key-value metadata of a result file: what the file is and what each column means.
+//! The Parquet key-value metadata of a result file: table, version, grain, day, columns.
 
 use chrono::NaiveDate;
 use parquet::file::metadata::KeyValue;
@@ -7,8 +7,8 @@ use serde_json::json;
 use super::column::Column;
 use super::table::Table;
 
-/// `campaign_etl.table`, `.version`, `.grain`, `.day` and `.columns`; nothing in it differs from
-/// run to run.
+/// The keys `campaign_etl.table`, `.version`, `.grain`, `.day` and `.columns`. The values are the same
+/// in every run.
 pub(crate) fn key_values(table: &Table, day: NaiveDate) -> Vec<KeyValue> {
     let columns: serde_json::Map<_, _> = table
         .columns

@@ -1,21 +1,22 @@
-//! The metrics of the benchmark tables: which column of which table holds each.
+//! The metrics of the benchmark tables, and the columns that hold them.
 
 use super::ids::{RollupId, TableId, WindowId};
 
-/// One metric: its name, which is its column of `shop_daily`, and of `shop_period` if it is there.
+/// One metric. Its name is also its column in `shop_daily`, and in `shop_period` if the table holds
+/// it.
 #[derive(Debug)]
 pub(crate) struct Metric {
     pub name: &'static str,
-    /// Of a daily distinct count: the column of `funnel_period` that is its mean over the days of a
+    /// For a daily distinct count: the column of `funnel_period` with its mean over the days of a
     /// period.
     pub daily_average: Option<&'static str>,
-    /// A quotient. Every other metric is a sum or a count: it can be subtracted, and one peer can
-    /// dominate it.
+    /// Whether it is a quotient. Every other metric is a sum or a count: it can be subtracted, and one
+    /// peer can dominate it.
     pub is_ratio: bool,
 }
 
 impl Metric {
-    /// Its column in a table of benchmark values; `None` where the table does not hold it.
+    /// The metric's column in a table; `None` when the table does not hold it.
     pub(crate) fn column_of(&self, table: TableId) -> Option<&'static str> {
         match table {
             TableId::Rollup(RollupId::ShopDaily) => Some(self.name),

@@ -1,14 +1,14 @@
-//! Stage 1: every export and result table; the one definition of each column.
+//! Stage 1: the contracts of all exports and result tables; the one definition of each column.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `ids` | the closed sets of datasets and tables |
+//! | `ids` | the ids of datasets and tables |
 //! | `column`, `dataset`, `table` | the form of a contract |
 //! | `datasets`, `tables/` | the contracts |
 //! | `metrics` | the metrics of the benchmarks |
-//! | `arrow`, `conform`, `sums` | tables in memory and in files, brought into the contract's form |
-//! | `fingerprint` | what of a contract makes published files stale |
-//! | `metadata`, `markdown` | contracts told to readers of a file, and as `docs/tables.md` |
+//! | `arrow`, `conform`, `sums` | tables in memory and in files, in the contract's form |
+//! | `fingerprint` | the part of a contract that decides whether published files are stale |
+//! | `metadata`, `markdown` | contracts as metadata of a file, and as `docs/tables.md` |
 
 pub mod arrow;
 pub mod column;
@@ -29,9 +29,8 @@ pub use dataset::{Dataset, MOST_AMOUNT, Reason, Rule, WithoutRows};
 pub use ids::{BenchmarkId, DatasetId, RollupId, SnapshotId, StreamId, TableId, WindowId};
 pub use table::{Read, Span, Table, Total};
 
-/// The file that holds a partition's rows; one fixed name, so that a glob reads exactly one
-/// version.
+/// The file with a partition's rows. The name is fixed, so that a glob reads exactly one version.
 pub const PART_FILE: &str = "part-0.parquet";
-/// Hadoop's mark of a complete folder. In results it has zero bytes: a folder scan of Polars fails
-/// on a longer one.
+/// Hadoop's mark of a complete folder. In results it has zero bytes, because a folder scan of Polars
+/// fails on a longer one.
 pub const SUCCESS_FILE: &str = "_SUCCESS";

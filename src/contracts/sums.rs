@@ -7,7 +7,7 @@ use polars::prelude::DataFrame;
 use super::column::{Column, Kind};
 use super::table::Table;
 
-/// A sum that its column does not hold: the table is not written for the day.
+/// A sum that does not fit its column. The table is not written for the day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SumTooLarge {
     pub table: &'static str,

@@ -11,17 +11,17 @@ use super::metrics::metric_columns;
 /// The days of another table that a table of day D reads, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// D only.
+    /// Only D.
     Day,
-    /// From the first day of D's oldest campaign through D; D only where D has no campaign.
+    /// From the first day of D's oldest campaign through D. Only D when D has no campaign.
     Period,
-    /// As many days, the last of them D.
+    /// This number of days, ending with D.
     Trailing(u64),
     /// From six calendar months before D through D.
     SixMonths,
 }
 
-/// Another table and the days of it that are read.
+/// A table that is read, and the days that are read of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
     pub table: &'static Table,
@@ -30,25 +30,25 @@ pub struct Read {
 
 /// One result table: `<results>/<name>/dt=YYYY-MM-DD/part-0.parquet`.
 pub struct Table {
-    /// Says of which stage it is.
+    /// The id. It also says which stage computes the table.
     pub id: TableId,
     pub name: &'static str,
     pub grain: &'static str,
-    /// File order.
+    /// The columns, in file order.
     pub columns: &'static [Column],
-    /// Columns that identify a row; rows are sorted by them.
+    /// Columns that identify a row. Rows are sorted by them.
     pub key: &'static [&'static str],
-    /// Tables that it reads; it sees no other, and a change of one makes it stale.
+    /// The tables that it reads. It sees no other table, and a change of one makes it stale.
     pub reads: &'static [Read],
-    /// Snapshots of the day itself that it reads, beside those behind the tables that it reads; it
-    /// sees no other. Of a rollup: all that it is computed from, beside the streamed datasets.
+    /// The snapshots of the day itself that it reads; it sees no other snapshot. Snapshots behind the
+    /// tables in `reads` are not listed. For a rollup: all its snapshots, beside the streamed datasets.
     pub snapshots: &'static [SnapshotId],
-    /// Optional exports without which the table is not written for the day.
+    /// The optional exports that it needs. Without one, the table is not written for the day.
     pub needs: &'static [SnapshotId],
-    /// Sums of every used row that the table must hold, added up apart from it.
+    /// The sums over all used rows that the table must add up to. They are computed independently.
     pub reconciled: &'static [Total],
-    /// Of its formulas. Raised when a formula changes, so that published files count as stale;
-    /// changed columns, settings and row rules are noticed without it.
+    /// The version of its formulas. Raise it when a formula changes, so that published files become
+    /// stale. Changes of columns, settings and row rules need no new version.
     pub version: u32,
 }
 
@@ -82,7 +82,7 @@ impl fmt::Debug for Table {
 }
 
 impl Table {
-    /// A table that reads and needs nothing, with formulas that never changed.
+    /// A table that reads and needs nothing, with the first version of its formulas.
     pub(super) const fn of(id: TableId) -> Table {
         Table {
             id,
@@ -107,17 +107,17 @@ impl Table {
     }
 
     /// # Panics
-    /// When the contract has no such column: a typing error in this program.
+    /// When the contract has no such column. This is a typo in this program.
     pub fn column(&self, name: &str) -> &'static Column {
         &self.columns[position(self.columns, name, self.name)]
     }
 
-    /// `<name>/dt=<day>`
+    /// The folder `<name>/dt=<day>`.
     pub fn partition(&self, day: NaiveDate) -> String {
         format!("{}/dt={day}", self.name)
     }
 
-    /// The columns that are null without an optional export, by export.
+    /// The columns that are null without an optional export, grouped by export.
     pub fn columns_that_need(&self) -> Vec<(SnapshotId, Vec<&'static str>)> {
         let mut by_export: Vec<(SnapshotId, Vec<&'static str>)> = Vec::new();
         for column in self.columns {
@@ -130,7 +130,7 @@ impl Table {
         by_export
     }
 
-    /// The columns of another table that the formulas of this one use, and that table's key.
+    /// The columns of another table that the formulas of this table use, and the other table's key.
     pub fn columns_read_of(&self, other: &Table) -> Vec<&'static str> {
         let mut read = other.key.to_vec();
         for column in self.columns {

@@ -1,4 +1,4 @@
-//! Rollups of several days at once, ahead of the windows, which need the days in order.
+//! Rolls several days up at the same time, ahead of the windows, which need the days in order.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Condvar, Mutex};
@@ -15,13 +15,13 @@ use crate::threads::{lock, wait};
 
 type Outcome = Result<Reading<RolledUp>>;
 
-/// Days whose rollups are computed by worker threads, in the order in which they are taken.
+/// Days whose rollups worker threads compute, in the order in which the walk takes them.
 pub(super) struct Ahead {
     days: Mutex<Days>,
     changed: Condvar,
-    /// Days that are rolled up, or wait to be taken, at a time.
+    /// The greatest number of days that are being rolled up or wait to be taken (backpressure).
     parallel: usize,
-    /// Of each of them, and of the windows.
+    /// The share of each of these days, and of the windows.
     pub resources: Resources,
 }
 
@@ -30,14 +30,14 @@ struct Days {
     waiting: VecDeque<ReadyDay>,
     running: BTreeSet<NaiveDate>,
     done: HashMap<NaiveDate, Outcome>,
-    /// The day that is to be taken next; it starts however many others are done, so that the work
-    /// goes on.
+    /// The day that the walk waits for. It starts even when `parallel` other days are done, so that the
+    /// walk cannot block forever.
     wanted: Option<NaiveDate>,
 }
 
 impl Ahead {
-    /// `days` in the order in which they will be taken; `parallel` of them and the windows share
-    /// the job's resources.
+    /// `days` are in the order in which the walk takes them. `parallel` days and the windows share the
+    /// job's resources.
     pub(super) fn new(
         days: impl IntoIterator<Item = ReadyDay>,
         parallel: usize,
@@ -55,7 +55,7 @@ impl Ahead {
         }
     }
 
-    /// What a worker thread does: rolls days up until none waits.
+    /// Runs one worker thread: rolls days up until no day waits.
     pub(super) fn work(&self, job: &Job) {
         while let Some(ready) = self.start_next() {
             let day = ready.exports.day;
@@ -79,7 +79,7 @@ impl Ahead {
         }
     }
 
-    /// The rollups of a day, as soon as they are there; `None` for a day that is not among these.
+    /// Waits for the rollups of a day; `None` for a day that is not rolled up ahead.
     pub(super) fn take(&self, day: NaiveDate) -> Option<Outcome> {
         let mut days = lock(&self.days);
         if !days.knows(day) {
@@ -97,7 +97,7 @@ impl Ahead {
         }
     }
 
-    /// When what is given back is dropped, no further day starts.
+    /// When the returned value is dropped, no further day starts.
     pub(super) fn cancel_when_dropped(&self) -> Cancel<'_> {
         Cancel(self)
     }

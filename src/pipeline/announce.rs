@@ -1,4 +1,4 @@
-//! Hands that announce: what a run would do, day by day, and why.
+//! Hands that announce: the work of the next run, day by day, with reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,14 @@ use crate::contracts::{SnapshotId, Table};
 use crate::days::readiness::{DayExports, Folder};
 use crate::plan::{Action, Facts, PlannedDay, ReadyDay, StandIn};
 
-/// Plans a run for days, which are given oldest first. `is_report_day` tells for which days a new
-/// stand-in would be published.
+/// Plans a run for `days`, which are oldest first. `is_report_day` says for which days a new stand-in
+/// would be published.
 ///
-/// Reads folders and manifests, never rows, so exports that turn out to be blocked are planned as
-/// computed. Gives every day that was asked for, and further days with work or a failure; oldest
-/// first.
+/// Reads folders and manifests, never rows. So exports that a run would find blocked are planned as
+/// computed. Returns all `days`, and further days with work or a failure; oldest first.
 ///
 /// # Errors
-/// Those that would end a run with all its days.
+/// Errors that would end a run with all its days.
 pub(crate) fn plan_days(
     facts: &Facts,
     days: impl Iterator<Item = NaiveDate>,
@@ -58,7 +57,7 @@ pub(super) fn announce(facts: &Facts, steps: &[Step]) -> Result<Vec<PlannedDay>>
         .collect())
 }
 
-/// Notes each decision, and marks each table that would be computed.
+/// Records each decision, and announces each table that would be computed.
 struct Announcer<'a> {
     facts: &'a Facts<'a>,
     planned: BTreeMap<NaiveDate, PlannedDay>,
@@ -76,7 +75,7 @@ impl Announcer<'_> {
         self.planned.entry(day).insert_entry(planned).into_mut()
     }
 
-    /// A table of a day would be computed.
+    /// Announces a table of a day.
     fn announce(&mut self, day: NaiveDate, table: &'static Table) {
         self.facts.state.announce(table.id, day);
         if let Some(planned) = self.planned.get_mut(&day) {
@@ -84,7 +83,7 @@ impl Announcer<'_> {
         }
     }
 
-    /// A table over the rollups would be computed; the first one says why the day is refreshed.
+    /// Announces a stale table over the rollups. The first one gives the reason of the refresh.
     fn announce_stale(&mut self, work: &mut DayWork, table: &'static Table, why: String) {
         let day = work.exports.day;
         if !self.planned.contains_key(&day) {

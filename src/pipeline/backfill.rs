@@ -1,5 +1,6 @@
-//! A range of days, and every later published day that they make stale; what fails does not stop
-//! the others.
+//! A backfill: a range of days, and every later published day that becomes stale.
+//!
+//! A day that fails does not stop the others.
 
 use std::collections::BTreeMap;
 
@@ -18,27 +19,26 @@ use crate::report::exit_code::{self, ExitCode, GRAVEST_FIRST};
 use crate::report::run::{FailedDay, RunReport, Strictness};
 use crate::threads::beside;
 
-/// The days asked for, and how to go through them.
+/// The range of days, and the order in which they are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
     pub first: NaiveDate,
     pub last: NaiveDate,
     pub latest_first: bool,
-    /// Days whose rollups are computed at the same time.
+    /// The number of days whose rollups are computed at the same time.
     pub parallel: usize,
 }
 
-/// How the days of a backfill ended.
+/// The outcome of each day of a backfill.
 #[derive(Debug, Serialize)]
 pub struct BackfillReport {
     pub from: NaiveDate,
     pub to: NaiveDate,
-    /// The days of the range, and later ones that changed or need a person; oldest first.
+    /// The days of the range, and later days that changed or need a person; oldest first.
     pub days: Vec<RunReport>,
-    /// Days at which something went wrong; they are as they were, or will be finished by the next
-    /// run.
+    /// Days that failed. They are unchanged, or the next run finishes them.
     pub failed: Vec<FailedDay>,
-    /// What ended it before its last day.
+    /// The error that ended the backfill before its last day.
     #[serde(flatten)]
     pub ended_by: Option<Ended>,
 }
@@ -54,7 +54,8 @@ pub struct Ended {
 }
 
 impl BackfillReport {
-    /// Of the range, and of every day that failed: later days are only renewed.
+    /// The gravest code of the days of the range and of every day that failed. Later days that did not
+    /// fail are only refreshed, and do not count.
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
         if let Some(ended) = &self.ended_by {
             return ended.code;
@@ -64,7 +65,7 @@ impl BackfillReport {
             .iter()
             .filter(|r| r.day <= self.to)
             .map(|r| r.exit_code(strictness));
-        // Of later days the ones that failed count too.
+        // Later days count only when they failed.
         let failed = self
             .failed
             .iter()
@@ -117,14 +118,15 @@ fn catch_up(day: NaiveDate) -> Step {
     Step { day, role }
 }
 
-/// Published days after the range: days that they read may change.
+/// Published days after the range. The days that they read may change.
 fn later_days(facts: &Facts, range: &Range) -> impl Iterator<Item = Step> {
     let last = range.last;
     let published = facts.state.days().into_iter();
     published.filter(move |day| *day > last).map(catch_up)
 }
 
-/// The steps of a backfill: the days of the range, then those that these may have made stale.
+/// The steps of a backfill: the days of the range, and then the later published days, which may have
+/// become stale.
 fn steps(facts: &Facts, range: &Range) -> Vec<Step> {
     let in_range = days(range.first, range.last);
     if !range.latest_first {
@@ -133,7 +135,7 @@ fn steps(facts: &Facts, range: &Range) -> Vec<Step> {
             .chain(later_days(facts, range))
             .collect();
     }
-    // What an older day changes in a later one is computed once, when all are there.
+    // Changes that older days make in later ones are computed once, after all days of the range.
     let newest_first = in_range.clone().rev().map(report_day);
     newest_first
         .chain(in_range.map(catch_up))
@@ -141,10 +143,10 @@ fn steps(facts: &Facts, range: &Range) -> Vec<Step> {
         .collect()
 }
 
-/// Each day of a range, and then every later published day that these made stale.
+/// Computes each day of a range, and then every later published day that became stale.
 ///
 /// # Errors
-/// Those that keep it from starting.
+/// Errors before the first day. Later errors are part of the report.
 pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     let facts = job.facts()?;
     facts.look_ahead(days(range.first, range.last));
@@ -157,7 +159,7 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
         .flat_map(|ahead| (0..range.parallel).map(move |_| || ahead.work(job)));
     beside(roll_up_ahead, || {
         job.progress.start(steps.len() as u64);
-        // Also when this thread panics: the others wait for days to be taken.
+        // The drop also runs when this thread panics. Otherwise the workers would wait forever.
         let _cancels = ahead.as_ref().map(Ahead::cancel_when_dropped);
         let reports = Reports::OfEachDay {
             days: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! One final day, from its rollups through the windows to a change that can be published.
+//! One final day: from its rollups through the windows to a change to publish.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -27,31 +27,31 @@ use crate::resources::Resources;
 use crate::rollups::tally::Tally;
 use crate::windows::{self, BenchmarkDay, DaySnapshots, WindowInputs};
 
-/// A day whose rollups are settled, while the tables over them are computed.
+/// A day with settled rollups, while the tables over them are computed.
 pub(super) struct DayWork<'a> {
     facts: &'a Facts<'a>,
     pub exports: DayExports,
     rollup_inputs: String,
-    /// The day as it is published.
+    /// The newest manifest of the day.
     newest: Option<Rc<Manifest>>,
-    /// With the tables of the day that are computed already.
+    /// Published tables, including the computed tables of the day.
     tables: DayTables<'a>,
-    /// `None`: not read yet, because nothing was stale.
+    /// `None`: not read yet, because no table was stale so far.
     snapshots: Option<Snapshots>,
     /// Tables and columns that lack an optional export, and tables with a sum that does not fit.
     skipped: Vec<Skipped>,
     unwritten: BTreeMap<&'static str, SkippedSum>,
     /// Fingerprint of the inputs of each settled table.
     inputs: BTreeMap<&'static str, String>,
-    /// Tables over the rollups that were stale.
+    /// The number of stale tables over the rollups that are computed.
     computed: usize,
-    /// Whether the day differs from what is published, apart from tables.
+    /// Whether the manifest changes although no table does.
     is_changed: bool,
-    /// `None` where the rollups stay.
+    /// `None` when the rollups stay.
     rolled_up: Option<RollUpRecord>,
 }
 
-/// What is published of a roll-up beside its tables.
+/// The parts of a roll-up that are published beside its tables.
 struct RollUpRecord {
     quarantine: Vec<(&'static Dataset, Option<SetAside>)>,
     accounts: Vec<Accounting>,
@@ -81,16 +81,16 @@ impl<'a> DayWork<'a> {
         Ok(work)
     }
 
-    /// A day whose rollups are published and fresh: it lacks what it lacked then.
+    /// A day whose rollups are published and fresh. The tables and columns that it lacks stay the same.
     pub(super) fn of_published(facts: &'a Facts<'a>, ready: ReadyDay) -> Result<Self> {
         let newest = facts.manifest(ready.exports.day)?;
         let mut skipped = newest.map(|m| m.skipped.clone()).unwrap_or_default();
-        // Whether a sum of a window fits is found out again.
+        // The sums of windows are checked again.
         skipped.retain(|skipped| skipped.sum.is_none() || is_rollup(&skipped.table));
         DayWork::new(facts, ready, skipped)
     }
 
-    /// A day whose rollups a run would compute; `absent`: tables that it would not write.
+    /// A day whose rollups a run would compute. `absent`: tables that the run would not write.
     pub(super) fn announced(
         facts: &'a Facts<'a>,
         ready: ReadyDay,
@@ -101,7 +101,7 @@ impl<'a> DayWork<'a> {
         Ok(work)
     }
 
-    /// A day whose rollups were computed just now.
+    /// A day with rollups that were just computed.
     pub(super) fn rolled_up(
         facts: &'a Facts<'a>,
         ready: ReadyDay,
@@ -133,7 +133,7 @@ impl<'a> DayWork<'a> {
         Ok(work)
     }
 
-    /// The day as it was when it was decided about.
+    /// The day as it was at its decision.
     pub(super) fn into_ready(self) -> ReadyDay {
         ReadyDay {
             exports: self.exports,
@@ -141,12 +141,12 @@ impl<'a> DayWork<'a> {
         }
     }
 
-    /// Tables that are computed so far.
+    /// The number of tables computed so far.
     pub(super) fn fresh_tables(&self) -> usize {
         self.tables.fresh.len()
     }
 
-    /// Tables over the rollups that were stale.
+    /// The number of stale tables over the rollups that are computed.
     pub(super) fn computed(&self) -> usize {
         self.computed
     }
@@ -155,7 +155,7 @@ impl<'a> DayWork<'a> {
         self.computed += 1;
     }
 
-    /// Whether the day has to be published anew.
+    /// Whether the day must be published again.
     pub(super) fn is_changed(&self) -> bool {
         self.computed > 0 || self.is_changed
     }
@@ -173,8 +173,8 @@ impl<'a> DayWork<'a> {
         self.snapshots = Some(snapshots);
     }
 
-    /// Decides about a table over the rollups. One that is fresh, or that reads a table which is not
-    /// written, is settled; a stale one has to be computed next.
+    /// Decides about a table over the rollups. A fresh table is settled, and so is a table that reads
+    /// an unwritten table. A stale table must be computed next.
     pub(super) fn settle(&mut self, table: &'static Table) -> Result<TableDecision> {
         let decision = plan::decide_table(
             table,
@@ -210,7 +210,7 @@ impl<'a> DayWork<'a> {
         Ok(decision)
     }
 
-    /// Computes a window table. Where a sum does not fit, the table is left out.
+    /// Computes a window table. If a sum does not fit, the table is left out.
     pub(super) fn compute_window(
         &mut self,
         id: WindowId,
@@ -242,7 +242,7 @@ impl<'a> DayWork<'a> {
         Ok(())
     }
 
-    /// Computes benchmark tables of the day itself, each with its inputs.
+    /// Computes benchmark tables of the day itself. Each comes with the fingerprint of its inputs.
     pub(super) fn compute_benchmarks(
         &mut self,
         stale: Vec<(&'static Table, String)>,
@@ -287,8 +287,8 @@ impl<'a> DayWork<'a> {
         change
     }
 
-    /// Of the day's oldest campaign; from the manifest until the snapshots are read, which are those
-    /// that it was written from.
+    /// The first day of the day's oldest campaign. Until the snapshots are read, it comes from the
+    /// manifest, which was written from the same snapshots.
     fn first_campaign_day(&self) -> Option<NaiveDate> {
         match &self.snapshots {
             Some(snapshots) => snapshots.first_campaign_day(),
@@ -296,12 +296,12 @@ impl<'a> DayWork<'a> {
         }
     }
 
-    /// A table as the published day lacks it because of a sum.
+    /// The entry of a table that the published day lacks because of a sum.
     fn skipped_before(&self, table: &Table) -> Option<Skipped> {
         self.newest.as_ref()?.skipped_sum(table).cloned()
     }
 
-    /// The table is not written, or its columns are null.
+    /// Records that the table is not written, or that its columns are null.
     fn leave_out(&mut self, skipped: Skipped) {
         if let (true, Some(table)) = (skipped.columns.is_empty(), tables::table(&skipped.table)) {
             self.tables.absent.insert(table.name);
@@ -331,7 +331,7 @@ fn left_out(day: NaiveDate, sum: &SumTooLarge, inputs: String) -> Skipped {
     }
 }
 
-/// Tables and columns that lack an optional export, and why it is absent.
+/// Tables and columns that lack an optional export, with the reason.
 fn skipped(exports: &DayExports, read: &DayRead) -> Vec<Skipped> {
     let mut skipped = Vec::new();
     for table in tables::all() {
@@ -341,7 +341,7 @@ fn skipped(exports: &DayExports, read: &DayRead) -> Vec<Skipped> {
             .chain(columns)
             .filter(|(export, _)| !read.snapshots.has(export.name()))
             .peekable();
-        // Of a table that is not written, its columns are not listed.
+        // The columns of an unwritten table are not listed.
         let is_whole = absent.peek().is_some_and(|(_, columns)| columns.is_empty());
         for (export, columns) in absent.take(if is_whole { 1 } else { usize::MAX }) {
             skipped.push(Skipped {
@@ -364,7 +364,7 @@ fn why_absent(dataset: &str, read: &DayRead) -> String {
     }
 }
 
-/// The quarantined rows of each dataset; `None` where all its rows are fine.
+/// The quarantined rows of each dataset; `None`: no row is quarantined.
 pub(super) fn quarantine(
     set_aside: &mut Vec<(&'static Dataset, SetAside)>,
     datasets: Vec<&'static Dataset>,

@@ -28,11 +28,11 @@ use crate::report::page;
 use crate::report::run::{DatasetRead, FailedDay, Missing, Outcome, RunReport, Written};
 use crate::resources::Resources;
 
-/// Where the reports of a walk go.
+/// The reports of a walk.
 pub(super) enum Reports {
-    /// One report for the whole walk: that of this day.
+    /// One report, of this day, for the whole walk.
     OfOneDay(NaiveDate),
-    /// A report for each day of a range, and the days of it that failed.
+    /// A report for each day of a range, and the days that failed.
     OfEachDay {
         days: BTreeMap<NaiveDate, RunReport>,
         failed: BTreeMap<NaiveDate, FailedDay>,
@@ -45,11 +45,11 @@ pub(super) struct Doing<'a> {
     facts: &'a Facts<'a>,
     /// `None`: nothing is to be written.
     writer: Option<&'a RefCell<Writer>>,
-    /// Rollups that are computed ahead.
+    /// The days that are rolled up ahead.
     ahead: Option<&'a Ahead>,
     pub reports: Reports,
     pub report: RunReport,
-    /// The report as it was before the current attempt.
+    /// A copy of the report from before the current attempt.
     before_attempt: RunReport,
 }
 
@@ -77,13 +77,13 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// The day's share of the machine: a part where other days are rolled up at the same time.
+    /// The day's share of the machine. It is a part when other days are rolled up at the same time.
     fn resources(&self) -> &'a Resources {
         self.ahead
             .map_or(&self.job.resources, |ahead| &ahead.resources)
     }
 
-    /// Nothing is published from exports that changed while they were read.
+    /// Warns that exports changed while they were read. Nothing is published from them.
     fn refuse_changed(&mut self, day: NaiveDate, datasets: &[&'static str]) {
         self.warn(format!(
             "{day}: {} changed while the run read it; nothing of the day is published, the next run reads it again",
@@ -91,12 +91,12 @@ impl<'a> Doing<'a> {
         ));
     }
 
-    /// Stages and commits a change; tells whether it touches tables.
+    /// Stages and commits a change. Returns whether it touches tables.
     fn publish_change(&mut self, change: Change) -> Result<bool> {
         let (job, day) = (self.job, change.manifest.day);
         let mut writer = self
             .writer
-            .context("nothing was to be written")?
+            .context("a run without work has no writer")?
             .borrow_mut();
         job.resources.stop.check()?;
         let staging = writer.next_staging(day)?;
@@ -119,7 +119,7 @@ impl<'a> Doing<'a> {
         Ok(change.touches_tables())
     }
 
-    /// Records that the exports are blocked; what was published of the day stays.
+    /// Publishes the verdict that the exports are blocked. The day's published tables stay.
     fn block(&mut self, ready: ReadyDay, mut read: DayRead) -> Result<BlockedExports> {
         let (job, day) = (self.job, ready.exports.day);
         let mut exports = Vec::new();
@@ -164,9 +164,9 @@ impl<'a> Doing<'a> {
     fn warn_of_optional(&mut self, ready: &ReadyDay, read: &DayRead) {
         let day = ready.exports.day;
         for (dataset, defect) in &read.defects {
-            let told = page::defect(day, dataset, defect, page::Role::Optional);
+            let text = page::defect(day, dataset, defect, page::Role::Optional);
             self.warn(format!(
-                "{told}\n  optional: tables and columns that need it are left out"
+                "{text}\n  optional: tables and columns that need it are left out"
             ));
         }
         self.warn_of_quarantine(day, read);
@@ -200,8 +200,8 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// Lists the tables and columns that a day lacks. A table that a person has to mend is reported
-    /// on every run.
+    /// Reports the tables and columns that a day lacks. A table that needs a person is reported on every
+    /// run.
     fn report_skipped(&mut self, day: NaiveDate, is_published: bool) -> Result<()> {
         let Some(manifest) = self.facts.manifest(day)? else {
             return Ok(());
@@ -242,8 +242,8 @@ impl<'a> Hands<'a> for Doing<'a> {
         Ok(())
     }
 
-    /// A run that was overtaken finds its staged files gone, or tables changed: that is the cause of
-    /// its failure.
+    /// A run that lost its lease finds its staged files gone, or tables changed. Then the lost lease is
+    /// the cause of its failure.
     fn check_after_failure(&mut self) -> Result<()> {
         match self.writer {
             Some(writer) => writer.borrow().check().map(drop),
@@ -450,7 +450,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         } else if !is_known {
             self.report.days_failed.push(FailedDay::new(day, &error));
         }
-        // A commit of the day is brought to its end, and known from then on.
+        // A commit of the day is finished first, and then the state is listed again.
         if let Some(writer) = self.writer {
             writer.borrow_mut().settle_doubts()?;
         }
@@ -462,10 +462,11 @@ impl<'a> Hands<'a> for Doing<'a> {
     }
 }
 
-/// An error that no run can have: only a plan announces tables.
+/// The text of an impossible error: only a plan announces tables.
 const ANNOUNCED: &str = "a table that is only announced";
 
-/// Whether a dataset is a snapshot that a window reads, or decides which of its rows are in scope.
+/// Whether a dataset is a snapshot that a window reads, or one that decides which rows of such a
+/// snapshot are in scope.
 fn is_behind_windows(dataset: &Dataset) -> bool {
     let mut behind = WINDOWS.into_iter().flat_map(plan::snapshots_behind);
     behind.any(|id| id.name() == dataset.name)

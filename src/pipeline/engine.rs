@@ -1,4 +1,6 @@
-//! The engine seam: a ready day's exports in, daily tables with accounts, quarantine and tally out.
+//! The engine: a ready day's exports in; daily tables, accounts, quarantine and tally out.
+//!
+//! [`Engine`] is the seam to another engine for rollups.
 
 use anyhow::{Context, Result};
 
@@ -12,7 +14,8 @@ use crate::resources::Resources;
 use crate::rollups::{self, Rows, tally::Tally};
 use crate::store::Store;
 
-/// Computes the daily tables of one day from its exports. It sees no path of a result and no clock.
+/// Computes the daily tables of one day from its exports. It sees neither paths of results nor the
+/// clock.
 pub trait Engine: Sync {
     /// # Errors
     /// When the store fails. A broken export is a defect of [`DayRead`].
@@ -24,13 +27,13 @@ pub trait Engine: Sync {
 pub struct RolledUp {
     /// Snapshots, accounts, quarantine and defects.
     pub read: DayRead,
-    /// The daily tables; none where the day is blocked.
+    /// The daily tables; none when the day is blocked.
     pub daily: Vec<TableFile>,
-    /// Sums that do not fit, of tables that are left out for that.
+    /// Sums that do not fit. Their tables are left out.
     pub too_large: Vec<SumTooLarge>,
     /// Totals over the used rows.
     pub tally: Tally,
-    /// Rows that did not fit into memory.
+    /// Bytes of rows that did not fit into memory.
     pub spilled_bytes: u64,
 }
 
@@ -81,14 +84,14 @@ impl Engine for LocalEngine<'_> {
     }
 }
 
-/// A reading is worth something only if the exports stayed as they were.
+/// The result of reading exports. It is valid only if the exports did not change meanwhile.
 pub enum Reading<T> {
     Whole(T),
-    /// Datasets that changed meanwhile, sorted.
+    /// The datasets that changed meanwhile, sorted.
     Changed(Vec<&'static str>),
 }
 
-/// Reads exports, and then looks whether they are still those that were listed before.
+/// Reads exports, and then checks that their files are still the listed ones.
 pub fn read_unchanged<T>(
     store: &Store,
     exports: &DayExports,
@@ -98,7 +101,7 @@ pub fn read_unchanged<T>(
     let read = read();
     resources.stop.check()?;
     let changed = changed_since(store, exports)?;
-    // A file that was replaced may also have failed to be read.
+    // The read may have failed because a file was replaced. So changes are checked before its error.
     Ok(if changed.is_empty() {
         Reading::Whole(read?)
     } else {

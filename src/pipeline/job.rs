@@ -1,4 +1,4 @@
-//! Everything that a command works with.
+//! The job of a command: its configuration, stores and share of the machine.
 
 use std::cell::RefCell;
 
@@ -65,8 +65,8 @@ impl Job {
         )
     }
 
-    /// The lease, if there is something to write: `has_work`, or an interrupted commit. Without
-    /// work, nothing is written.
+    /// Takes the lease if the run has work, or if a commit was interrupted. Otherwise nothing is
+    /// written, and there is no writer.
     pub(super) fn open_writer(
         &self,
         facts: &Facts,
@@ -85,7 +85,7 @@ impl Job {
         (self.clock)().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
-    /// The manifest that follows a day's newest, before anything changes.
+    /// The next manifest of a day: a copy of its newest one, under the id and time of this run.
     pub(super) fn next_manifest(&self, day: NaiveDate, newest: Option<&Manifest>) -> Manifest {
         Manifest {
             run_id: self.owner.run_id.clone(),

@@ -1,9 +1,9 @@
-//! One walk over days, whose hands announce or do.
+//! One walk over days: its hands announce a plan or do a run.
 //!
 //! ```text
 //!   night, backfill      which days, in which order
 //!         |
-//!       walk             each day once: decide (plan.rs), hand over, go on after a failure
+//!       walk             each day once: decide (plan.rs), hand over, continue after a failure
 //!         |
 //!     Hands ------------ announce: a plan         doing: a run
 //!                                                   |
@@ -12,8 +12,8 @@
 //!                                     publish
 //! ```
 //!
-//! `ahead` runs the engine for several days at once. `out_of_reach` looks at days before the
-//! lookback.
+//! `ahead` runs the engine for several days at once. `out_of_reach` checks the days before
+//! the lookback.
 
 mod ahead;
 pub(crate) mod announce;

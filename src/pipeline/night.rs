@@ -12,10 +12,10 @@ use crate::days::calendar::days;
 use crate::plan::PlannedDay;
 use crate::report::run::RunReport;
 
-/// Catches up, computes, publishes. A day that fails does not keep the run from the days after it.
+/// Catches up, computes and publishes. A day that fails does not stop the days after it.
 ///
 /// # Errors
-/// Those that keep the run from starting, or end it with all its days.
+/// Errors before the first day, and errors that would be the same for every day.
 pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     let first = day - Days::new(job.config.lookback_days.into());
     let steps = steps(first, day);
@@ -33,7 +33,7 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
             .into_iter()
             .for_each(|line| doing.warn(line)),
         Err(error) => doing.warn(format!(
-            "days before the lookback were not looked at: {error:#}"
+            "days before the lookback cannot be read: {error:#}"
         )),
     }
     Ok(doing.report)

@@ -1,4 +1,4 @@
-//! Days before the lookback that a person should know of: no nightly run reaches them.
+//! Warnings about days before the lookback, which no nightly run reaches.
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -14,17 +14,19 @@ use crate::plan::{Action, Facts, PlannedDay};
 pub(super) struct OutOfReach {
     /// Final and not published.
     unpublished: Vec<NaiveDate>,
-    /// Known to be blocked.
+    /// Known as blocked.
     blocked: Vec<NaiveDate>,
-    /// Published, and not what they would be now; with the reason of the oldest.
+    /// Published, but stale or lost.
     stale: Vec<NaiveDate>,
+    /// The reason of the oldest stale day.
     why_stale: Option<String>,
-    /// Cannot be looked at; with the reason of the oldest.
+    /// Cannot be read.
     failed: Vec<NaiveDate>,
+    /// The reason of the oldest failed day.
     why_failed: Option<String>,
 }
 
-/// Looks at the days from six months before `day` until `first`, excluded.
+/// Checks the days from six months before `day` until the day before `first`.
 pub(super) fn days_out_of_reach(
     facts: &Facts,
     day: NaiveDate,
@@ -35,7 +37,7 @@ pub(super) fn days_out_of_reach(
         let folders = facts.exports.list_folders(dataset)?;
         found.extend(folders.iter().filter_map(|folder| day_of(folder)));
     }
-    // A day that is left out is reported as failed already.
+    // A day that is left out was already reported as failed.
     found.retain(|found| {
         *found >= six_months_before(day) && *found < first && !facts.state.is_left_out(*found)
     });
@@ -44,7 +46,7 @@ pub(super) fn days_out_of_reach(
     facts.look_ahead(found.iter().copied());
     let mut out_of_reach = OutOfReach::default();
     for day in found {
-        // Each day by itself: a stale day would announce every later one as stale.
+        // Each day is checked by itself, because a stale day would announce every later day as stale.
         let step = Step {
             day,
             role: Role::CatchUp,
@@ -89,7 +91,7 @@ impl OutOfReach {
         Ok(())
     }
 
-    /// One line for each kind, with the command that mends it or tells more.
+    /// One warning for each kind, with the next command.
     pub(super) fn warnings(self) -> Vec<String> {
         let backfill = "run: campaign-etl backfill";
         let status = "see: campaign-etl status";
@@ -103,16 +105,16 @@ impl OutOfReach {
                 backfill,
             ),
             (self.blocked, "blocked".into(), status),
-            (
-                self.failed,
-                format!("not to be looked at ({why_failed})"),
-                status,
-            ),
+            (self.failed, format!("not readable ({why_failed})"), status),
         ];
-        let lines = kinds.into_iter().filter_map(|(days, how, command)| {
-            let (oldest, newest, count) = (days.first()?, days.last()?, days.len());
+        let lines = kinds.into_iter().filter_map(|(days, state, command)| {
+            let (oldest, newest) = (days.first()?, days.last()?);
+            let days_are = match days.len() {
+                1 => format!("{oldest} is"),
+                count => format!("{count} days from {oldest} to {newest} are"),
+            };
             Some(format!(
-                "before the lookback, {count} days from {oldest} to {newest} are {how}; {command} --from {oldest} --to {newest}"
+                "before the lookback, {days_are} {state}; {command} --from {oldest} --to {newest}"
             ))
         });
         lines.collect()

@@ -14,12 +14,12 @@ use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::plan::{self, Decision, Facts, ReadyDay, StandIn, TableDecision};
 use crate::report::exit_code::ends_all;
 
-/// Whether benchmarks of the day before may newly stand in for a day that is not ready.
+/// Decides whether the day before may newly stand in for a day that is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A day that was asked for.
+    /// A day that was asked for: a new stand-in may be published.
     ReportDay,
-    /// A day that is brought up to date on the way.
+    /// Another day that is brought up to date: only an existing stand-in is kept fresh.
     CatchUp,
 }
 
@@ -30,9 +30,9 @@ pub(super) struct Step {
     pub role: Role,
 }
 
-/// How a day's own tables ended.
+/// The outcome of a day's own tables.
 pub(super) enum Own {
-    /// They are published, or announced; whether any table was written.
+    /// They are published or announced. `wrote`: whether any table was written.
     Computed { wrote: bool },
     /// Nothing was stale.
     UpToDate,
@@ -40,22 +40,22 @@ pub(super) enum Own {
     NotFinal(Vec<&'static str>),
     /// The day is blocked.
     Blocked(BlockedExports),
-    /// Datasets that changed while they were read, sorted: of no single version of the exports, so
-    /// nothing is published from them.
+    /// Datasets that changed while they were read, sorted. The rows that were read belong to no single
+    /// version of the exports, so nothing is published from them.
     Changed(Vec<&'static str>),
 }
 
-/// The rollups of a day to compute.
+/// The outcome of a roll-up.
 pub(super) enum RollUp<'a> {
-    /// They are there; the tables over them follow.
+    /// The rollups are computed or announced. The tables over them follow.
     Ready(Box<DayWork<'a>>),
     Ended(Own),
 }
 
-/// The snapshots of a day whose rollups are fresh.
+/// The outcome of reading the snapshots of a day whose rollups are fresh.
 pub(super) enum Snapshots {
     Read,
-    /// Their contents are damaged now: every table of the day has to be decided from the exports.
+    /// The snapshots are damaged now. Every table of the day must be computed from the exports again.
     Broken,
     Changed(Vec<&'static str>),
 }
@@ -63,33 +63,33 @@ pub(super) enum Snapshots {
 /// A benchmark table to compute.
 pub(super) struct StaleBenchmark {
     pub table: &'static Table,
-    /// `None` where a table that it reads is only announced.
+    /// `None` when a table that it reads is only announced.
     pub inputs: Option<String>,
     pub why: String,
 }
 
 /// Carries out the decisions of a walk.
 pub(super) trait Hands<'a> {
-    /// A day begins.
+    /// Called when a day begins.
     fn begin(&mut self, step: Step) -> Result<()>;
 
-    /// An attempt at the day begins; there is another one when a published input turns out to be
-    /// spoilt.
+    /// Called when an attempt at the day begins. Another attempt follows when a published input turns
+    /// out to be spoilt.
     fn attempt(&mut self) -> Result<()>;
 
-    /// An attempt failed.
+    /// Called when an attempt failed.
     ///
     /// # Errors
-    /// When the failure has a cause that ends the walk: the lease is lost.
+    /// `LeaseLost` when the lost lease is the cause of the failure. It ends the walk.
     fn check_after_failure(&mut self) -> Result<()>;
 
-    /// The attempt is taken back: nothing of it is reported.
+    /// Discards the attempt. Nothing of it is reported.
     fn retract(&mut self, day: NaiveDate);
 
-    /// Required exports are not final.
+    /// Called when required exports are not final.
     fn wait(&mut self, day: NaiveDate, missing: &[&'static str]);
 
-    /// Exports are known to be blocked.
+    /// Called when an earlier run found the same exports blocked.
     fn known_blocked(&mut self, day: NaiveDate, blocked: &BlockedExports);
 
     /// Reads the exports and computes the rollups.
@@ -110,33 +110,33 @@ pub(super) trait Hands<'a> {
     /// Computes stale benchmark tables, at least one.
     fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()>;
 
-    /// All tables of the day are computed; tells whether any is written.
+    /// Publishes the day, after all its tables are computed. Returns whether any table is written.
     fn publish(&mut self, work: DayWork<'a>) -> Result<bool>;
 
-    /// The day's own tables ended so.
+    /// Called with the outcome of the day's own tables.
     fn own_ended(&mut self, step: Step, own: &Own) -> Result<()>;
 
-    /// Benchmarks of the day before stand in.
+    /// Publishes benchmarks of the day before as a stand-in.
     fn stand_in(&mut self, day: NaiveDate, stand_in: StandIn) -> Result<()>;
 
-    /// The day before is not ready either.
+    /// Called when the day before is not ready either.
     fn nothing_stands_in(&mut self, day: NaiveDate, before: NaiveDate) -> Result<()>;
 
-    /// The day is through.
+    /// Called when the day ended without an error.
     fn end(&mut self, step: Step) -> Result<()>;
 
-    /// The day failed, and the others go on.
+    /// Called when the day failed. The other days continue.
     fn failed(&mut self, day: NaiveDate, error: anyhow::Error) -> Result<()>;
 
-    /// Nothing follows for this step.
+    /// Called last for each step, also for a failed or omitted one.
     fn step_done(&mut self, step: Step);
 }
 
-/// Goes through days, in the order of `steps`. A day that fails does not keep the walk from the
-/// others; a day to catch up that failed before is not tried again.
+/// Walks over days in the order of `steps`. A day that fails does not stop the others. A day to catch
+/// up that failed before is not tried again.
 ///
 /// # Errors
-/// Those that would end every other day in the same way ([`ends_all`]).
+/// Errors that would end every other day in the same way ([`ends_all`]).
 pub(super) fn walk<'a>(
     facts: &'a Facts<'a>,
     steps: &[Step],
@@ -160,18 +160,18 @@ pub(super) fn walk<'a>(
     Ok(())
 }
 
-/// A walk on its way.
+/// The state of a walk.
 struct Walk<'a, 'h> {
     facts: &'a Facts<'a>,
     hands: &'h mut dyn Hands<'a>,
-    /// Days that were walked; whether they are final and not blocked.
+    /// The days that were walked, and whether each is final and not blocked.
     usable: BTreeMap<NaiveDate, bool>,
     failed: BTreeSet<NaiveDate>,
 }
 
 impl<'a> Walk<'a, '_> {
-    /// One day. Where a published input of another day cannot be read, the day is computed as if
-    /// that one were missing.
+    /// Walks one day. If a published input of another day cannot be read, the day is tried again as if
+    /// the other day were missing.
     fn step(&mut self, step: Step) -> Result<()> {
         loop {
             self.hands.attempt()?;
@@ -194,14 +194,15 @@ impl<'a> Walk<'a, '_> {
         let own = self.own(step.day)?;
         self.hands.own_ended(step, &own)?;
         match own {
-            // A stand-in may be out of date in a minute; the next run decides.
+            // Changing exports may be final in a minute, so no stand-in is published. The next run
+            // decides.
             Own::Computed { .. } | Own::UpToDate | Own::Changed(_) => Ok(()),
             Own::NotFinal(missing) => self.stand_in(step, missing.join(", ")),
             Own::Blocked(blocked) => self.stand_in(step, blocked.datasets().join(", ")),
         }
     }
 
-    /// The day's own tables, from its own exports.
+    /// Decides and hands over the day's own tables, from its own exports.
     fn own(&mut self, day: NaiveDate) -> Result<Own> {
         self.usable.insert(day, false);
         let own = match plan::decide(self.facts, day)? {
@@ -221,12 +222,12 @@ impl<'a> Walk<'a, '_> {
         Ok(own)
     }
 
-    /// Every table of the day.
+    /// Computes every table of the day.
     fn compute(&mut self, ready: ReadyDay, why: &'static str) -> Result<Own> {
         match self.hands.roll_up(ready, why)? {
             RollUp::Ended(own) => Ok(own),
             RollUp::Ready(mut work) => {
-                // Its snapshots are read, so nothing of the exports can change any more.
+                // The roll-up has read the snapshots, so later changes of the exports do not matter.
                 self.tables(&mut work)?;
                 let wrote = self.hands.publish(*work)?;
                 Ok(Own::Computed { wrote })
@@ -234,7 +235,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// The stale tables of a day whose rollups are fresh.
+    /// Computes the stale tables of a day whose rollups are fresh.
     fn refresh(&mut self, ready: ReadyDay) -> Result<Own> {
         let mut work = DayWork::of_published(self.facts, ready)?;
         match self.tables(&mut work)? {
@@ -250,7 +251,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// The tables over the rollups, in an order in which each reads only what is settled.
+    /// Computes the stale tables over the rollups. In this order, each table reads only settled tables.
     fn tables(&mut self, work: &mut DayWork<'a>) -> Result<Tables> {
         for table in WINDOWS {
             if work.is_absent(table) {
@@ -280,13 +281,13 @@ impl<'a> Walk<'a, '_> {
             }
         }
         if !stale.is_empty() {
-            // They come from the same cohorts.
+            // They are computed together, from the same cohorts.
             self.hands.benchmarks(work, stale)?;
         }
         Ok(Tables::Settled)
     }
 
-    /// Benchmarks of the day before for a day whose own exports cannot be used.
+    /// Lets the day before stand in for a day whose own exports cannot be used.
     fn stand_in(&mut self, step: Step, reason: String) -> Result<()> {
         let newest = self.facts.manifest(step.day)?;
         if !plan::wants_stand_in(newest.as_deref(), step.role == Role::ReportDay) {
@@ -313,7 +314,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// The day before failed, so nothing stands in; the day itself only waits.
+    /// Handles a failure of the day before: nothing stands in, and the day itself only waits.
     fn fail_before(&mut self, before: NaiveDate, error: anyhow::Error) -> Result<()> {
         if error.is::<SpoiltInput>() {
             return Err(error);
@@ -335,7 +336,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// How the tables over the rollups ended.
+/// The outcome of the tables over the rollups.
 enum Tables {
     Settled,
     SnapshotsBroken,
@@ -352,11 +353,11 @@ mod tests {
     use crate::messages;
     use crate::testing::{Memory, manifest, march};
 
-    /// Hands that do nothing but write down what they are asked for.
+    /// Hands that only record their calls.
     #[derive(Default)]
     struct Script {
         log: Vec<String>,
-        /// Errors of `roll_up`, by day; each is given once.
+        /// Errors of `roll_up`, by day. Each is returned once.
         errors: BTreeMap<NaiveDate, Vec<anyhow::Error>>,
         blocked: BTreeSet<NaiveDate>,
     }
@@ -536,7 +537,7 @@ mod tests {
                 "end 14"
             ]
         );
-        // Of the day itself, or twice of the same day: the day fails.
+        // The day fails when the spoilt input is its own, or when the same input is spoilt twice.
         let mut script = failing(14, spoilt(14).into());
         world.walk(&[14], &mut script).unwrap();
         assert_eq!(script.log, ["compute 14", "failed 14"]);
@@ -556,7 +557,7 @@ mod tests {
         world.walk(&[13, 14], &mut script).unwrap();
         let expected = ["compute 13", "end 13", "wait 14", "stand in 14", "end 14"];
         assert_eq!(script.log, expected);
-        // It is walked first where it is not among the days.
+        // The day before is walked first when it is not among the days.
         let mut script = Script::default();
         world.walk(&[14], &mut script).unwrap();
         let expected = ["wait 14", "compute 13", "stand in 14", "end 14"];

@@ -43,7 +43,7 @@ const IS_FALLBACK: Column = flag("is_fallback")
     .formula("benchmark_day is not the report day")
     .from(&[Run("benchmark day, report day")]);
 const SUPPRESSED: &str = "the row is suppressed";
-/// The values of all metrics, shop by shop.
+/// The values of all metrics of each shop.
 const VALUES: &[Source] = &[
     Metrics(Rollup(ShopDaily)),
     Metrics(Window(ShopPeriod)),
@@ -74,7 +74,7 @@ const OF_COHORT: &[Source] = &[
     Published(Window(ShopTier), &["tier"]),
 ];
 
-/// The tables behind every benchmark, of the benchmark day.
+/// The tables of the benchmark day that every benchmark reads.
 const READS: &[Read] = &[
     Read {
         table: &SHOP_DAILY,

@@ -60,7 +60,7 @@ pub fn benchmark(id: BenchmarkId) -> &'static Table {
     BENCHMARKS[id as usize]
 }
 
-/// Every table, in the order in which they are computed.
+/// All tables, in the order in which they are computed.
 pub fn all() -> impl Iterator<Item = &'static Table> + Clone {
     ROLLUPS.into_iter().chain(WINDOWS).chain(BENCHMARKS)
 }
@@ -70,7 +70,7 @@ pub fn over_published() -> impl Iterator<Item = &'static Table> + Clone {
     WINDOWS.into_iter().chain(BENCHMARKS)
 }
 
-/// The table of that name, if there is one.
+/// The table with this name; `None` when there is none.
 pub fn table(name: &str) -> Option<&'static Table> {
     all().find(|table| table.name == name)
 }
@@ -85,7 +85,7 @@ mod tests {
     use crate::contracts::table::Span;
 
     #[test]
-    fn tables_and_datasets_stand_in_the_order_of_their_ids() {
+    fn tables_and_datasets_are_in_the_order_of_their_ids() {
         let rollups = RollupId::ALL.iter().map(|id| TableId::Rollup(*id));
         let windows = WindowId::ALL.iter().map(|id| TableId::Window(*id));
         let benchmarks = BenchmarkId::ALL.iter().map(|id| TableId::Benchmark(*id));
@@ -114,7 +114,7 @@ mod tests {
                 assert!(is_before, "{} reads {}", table.name, read.table.name);
             }
             assert_eq!(table.reads.is_empty(), table.is_rollup(), "{}", table.name);
-            // The day before may stand in, and has no campaign of the report day.
+            // The day before may stand in. It does not know the campaigns of the report day.
             let is_of_the_day = table.reads.iter().all(|read| read.span == Span::Day);
             assert!(!table.is_benchmark() || is_of_the_day, "{}", table.name);
         }
@@ -153,8 +153,8 @@ mod tests {
         }
     }
 
-    /// The lineage of a column names only columns that exist, of tables and snapshots that the table
-    /// declares; and everything that it declares is in some lineage.
+    /// The lineage of a column names only existing columns of declared tables and snapshots. Every
+    /// declared table and snapshot is in the lineage of a column.
     #[test]
     fn lineage_and_declared_reads_are_the_same() {
         for table in all() {

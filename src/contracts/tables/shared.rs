@@ -16,8 +16,8 @@ pub(super) const fn percent(name: &'static str) -> Column {
 pub(super) const fn mean(name: &'static str, unit: &'static str) -> Column {
     Column::new(name, Kind::Double, unit)
 }
-/// The sum of a daily table's column over the published days of the period; null on a day leaves
-/// that day out.
+/// The sum of a daily table's column over the published days of the period. A day with null is left
+/// out.
 pub(super) const fn summed(daily: TableId, column: Column) -> Column {
     Column {
         formula: "sum of the daily values over the published days of the period",
@@ -108,7 +108,7 @@ pub(super) const ADD_TO_CART_RATE: Column = fraction("add_to_cart_rate")
     .formula("unique_cart_adders / unique_page_viewers")
     .null("no page viewers")
     .from(&[Own(&["unique_cart_adders", "unique_page_viewers"])]);
-/// From a daily table's columns, which are not columns of the period's table.
+/// The rate from columns of a daily table that the table of the period does not have.
 pub(super) const fn add_to_cart_rate_of_period(daily: &'static [Source]) -> Column {
     ADD_TO_CART_RATE
         .formula("sum of daily unique_cart_adders / sum of daily unique_page_viewers")
@@ -189,7 +189,7 @@ pub(super) const GMV_SHARE: Column = fraction("gmv_share")
     .null("the shop has no gmv");
 pub(super) const GMV_RANK: Column = count("gmv_rank", "rank").from(&[Own(&["gmv"])]);
 pub(super) const CAMPAIGN_ID: Column = id("campaign_id");
-/// Of a table with a row for each (shop, product).
+/// For a table with one row for each (shop, product).
 pub(super) const IS_CAMPAIGN_PRODUCT: Column = flag("is_campaign_product")
     .formula("shop and product in campaign_products of a campaign of the day")
     .needs(CampaignProducts, "the campaign_products export is absent")
