@@ -55,8 +55,8 @@ mod tests {
         for (code, remedy) in [
             (EPERM, "give the account of the job that right"),
             (EROFS, "give the account of the job that right"),
-            (ENOSPC, "make room there and run again"),
-            (EIO, "run again; if it stays so"),
+            (ENOSPC, "make room there, then run again"),
+            (EIO, "run again; if it fails again"),
         ] {
             let error = of_disk("create", "results/x", &io::Error::from_raw_os_error(code));
             let said = error.to_string();
