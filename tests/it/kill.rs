@@ -99,8 +99,7 @@ pub fn scene(desk: &Desk, kind: crate::stores::Kind, runtime: &Runtime) -> Objec
 
 #[test]
 fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
-    let asked = std::env::var("KILL_ROUNDS").map(|rounds| rounds.parse().unwrap());
-    let rounds = asked.unwrap_or_else(|_| sampling::rounds(6, 20));
+    let rounds = sampling::rounds("KILL_ROUNDS", 6, 20);
     let runtime = Runtime::new().unwrap();
     let mut random = Pcg64Mcg::new(sampling::seed().into());
     for kind in kinds() {

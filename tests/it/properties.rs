@@ -43,9 +43,8 @@ fn check_all<S: Strategy>(
     test: impl Fn(S::Value) -> Result<(), TestCaseError>,
 ) {
     let regressions = format!("tests/it/regressions/{name}.txt");
-    let asked = std::env::var("PROPTEST_CASES").map(|cases| cases.parse().unwrap());
     let config = ProptestConfig {
-        cases: asked.unwrap_or_else(|_| sampling::rounds(cases.sampled, cases.full)),
+        cases: sampling::rounds("PROPTEST_CASES", cases.sampled, cases.full),
         // Every step of shrinking runs the program for every day.
         max_shrink_iters: 300,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(regressions.leak()))),
@@ -53,6 +52,10 @@ fn check_all<S: Strategy>(
     };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&sampling::seed().to_le_bytes());
+    // Each property has worlds of its own.
+    for (place, byte) in seed[8..].iter_mut().zip(name.bytes()) {
+        *place = byte;
+    }
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     if let Err(failure) = TestRunner::new_with_rng(config, random).run(&inputs, test) {
         panic!("{failure}");

@@ -32,9 +32,13 @@ pub fn seed() -> u64 {
     })
 }
 
-/// How often something random is tried.
-pub fn rounds(sampled: u32, full: u32) -> u32 {
-    let rounds = if is_full() { full } else { sampled };
+/// How often something random is tried: as often as the variable `asked` says, if it is set.
+pub fn rounds(asked: &str, sampled: u32, full: u32) -> u32 {
+    let rounds = match std::env::var(asked) {
+        Ok(text) => text.parse().expect("a number of rounds"),
+        Err(_) if is_full() => full,
+        Err(_) => sampled,
+    };
     assert!(rounds > 0, "an empty sample shows nothing");
     println!(
         "{rounds} random rounds with CAMPAIGN_ETL_TESTS_SEED={}",
