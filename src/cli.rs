@@ -135,8 +135,8 @@ pub enum Command {
     /// The nightly job: catch up, compute the day, publish it
     ///
     /// Brings the days of the lookback up to date, oldest first, and then the day itself. If the
-    /// day's exports are not final or are blocked, the benchmarks of the day before stand in. Running
-    /// again is always safe: a run without work writes nothing.
+    /// day's exports are not final or are blocked, the benchmarks of the day before stand in.
+    /// Running again is always safe: a run without work writes nothing.
     Run(RunArgs),
     /// Compute a range of days, and the later published days that become stale
     ///

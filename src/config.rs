@@ -27,8 +27,8 @@ pub struct Config {
     pub single_writer: bool,
     /// The memory limit of the process; `None`: half of the machine's memory.
     pub memory_limit_bytes: Option<u64>,
-    /// A folder on a local disk for rows that do not fit into memory; `None`: the system's folder for
-    /// temporary files.
+    /// A folder on a local disk for rows that do not fit into memory; `None`: the system's folder
+    /// for temporary files.
     pub spill_folder: Option<PathBuf>,
     /// Names of datasets without which a day is not final.
     pub required: Vec<&'static str>,
@@ -50,8 +50,8 @@ pub struct QuarantineBudget {
 }
 
 impl QuarantineBudget {
-    /// Whether the quarantined rows exceed the greater of the two limits, or half of the rows. So an
-    /// export whose rows are all quarantined is always over the budget.
+    /// Whether the quarantined rows exceed the greater of the two limits, or half of the rows. So
+    /// an export whose rows are all quarantined is always over the budget.
     pub fn is_exceeded(&self, quarantined: u64, read: u64) -> bool {
         quarantined > self.most_allowed(read)
     }

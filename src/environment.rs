@@ -166,8 +166,8 @@ const CLIENT: [Setting; 20] = [
 ///
 /// Proxies: a proxy sees plain requests with their signatures, so it must be named explicitly, as
 /// `AWS_PROXY_URL` and the like. `GCE_METADATA_*` and `AZURITE_*`: they redirect credentials and
-/// requests. The others: threads and messages of polars, rayon and tokio, for which this program has
-/// `--threads` and `--quiet`.
+/// requests. The others: threads and messages of polars, rayon and tokio, for which this program
+/// has `--threads` and `--quiet`.
 const FOREIGN: [&str; 9] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -180,8 +180,8 @@ const FOREIGN: [&str; 9] = [
     "TOKIO_WORKER_THREADS",
 ];
 
-/// Whether a variable must be removed before a library reads it. Libraries read the names of proxies
-/// in lower case too.
+/// Whether a variable must be removed before a library reads it. Libraries read the names of
+/// proxies in lower case too.
 pub fn is_foreign(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     FOREIGN.iter().any(|start| upper.starts_with(start))

@@ -16,8 +16,8 @@
 //!   results/<table>/dt=D/part-0.parquet              catalog    what lies under the results
 //! ```
 //!
-//! `pipeline` walks over days and hands each to these stages; `plan` decides; `report` tells.
-//! A module uses the modules below it, never those above.
+//! `pipeline` walks over days and hands each to these stages; `plan` decides; `report` tells. A
+//! module uses the modules below it, never those above.
 
 pub mod cli;
 

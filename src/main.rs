@@ -190,8 +190,8 @@ fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     Answer { stdout, exit_code }
 }
 
-/// Starts structured logs on stderr. `RUST_LOG` changes their level, but a quiet run stays quiet. In
-/// text form, people get progress instead.
+/// Starts structured logs on stderr. `RUST_LOG` changes their level, but a quiet run stays quiet.
+/// In text form, people get progress instead.
 fn start_logs(global: &Global) {
     let filter = match (global.quiet, global.log_format) {
         (true, Format::Text) => EnvFilter::new("off"),

@@ -108,8 +108,8 @@ impl Display for Waiting {
     }
 }
 
-/// Makes a function of each message, and the list. A place that neither text names does not compile,
-/// nor does a name without a place.
+/// Makes a function of each message, and the list. A place that neither text names does not
+/// compile, nor does a name without a place.
 macro_rules! messages {
     ($(
         $name:ident($($place:ident),*) -> $error:ident {
@@ -762,8 +762,8 @@ mod tests {
         assert_eq!(blocked.to_do(), "have the export fixed, then run again");
     }
 
-    /// The compiler checks that every error is in the list. This test checks that every entry of the
-    /// list is used.
+    /// The compiler checks that every error is in the list. This test checks that every entry of
+    /// the list is used.
     #[test]
     fn every_message_is_used_somewhere() {
         let mut source = String::new();

@@ -1,8 +1,8 @@
 //! The decisions about a day and its tables: compute, refresh, stand in, wait, blocked.
 //!
-//! Each decision has a reason. It is made from folders, manifests and settings, never from rows. The
-//! walk over days (`pipeline/walk.rs`) asks for each decision once. A plan announces it, and a run
-//! carries it out.
+//! Each decision has a reason. It is made from folders, manifests and settings, never from rows.
+//! The walk over days (`pipeline/walk.rs`) asks for each decision once. A plan announces it, and a
+//! run carries it out.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -28,8 +28,8 @@ use crate::publish::reader::{DayTables, Version};
 use crate::store::Store;
 use crate::windows::{BenchmarkDay, PublishedTables};
 
-/// Identifies the code that reads exports (`build.rs`). Another program may accept exports that this
-/// one refuses. So a verdict is valid only for the program that gave it.
+/// Identifies the code that reads exports (`build.rs`). Another program may accept exports that
+/// this one refuses. So a verdict is valid only for the program that gave it.
 const READER: &str = env!("CAMPAIGN_ETL_READER");
 
 /// The facts behind every decision: settings, export folders (each listed once) and manifests.
@@ -43,8 +43,8 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// # Errors
-    /// `StoreFailed` when the location of the exports has no dataset. `ConfigWrong` when the results
-    /// are in another currency.
+    /// `StoreFailed` when the location of the exports has no dataset. `ConfigWrong` when the
+    /// results are in another currency.
     pub fn load(exports: &'a Store, results: &'a Store, config: &'a Config) -> Result<Facts<'a>> {
         check_location(exports)?;
         let facts = Facts {
@@ -274,8 +274,8 @@ fn rollup_inputs(exports: &DayExports, config: &Config) -> String {
     fingerprint.finish()
 }
 
-/// Fingerprint of a table: its contract, the contracts of the snapshots behind it, the settings, the
-/// exports of its own day, and every published file that it reads.
+/// Fingerprint of a table: its contract, the contracts of the snapshots behind it, the settings,
+/// the exports of its own day, and every published file that it reads.
 fn inputs_of(
     table: &Table,
     (day, first_campaign_day): (NaiveDate, Option<NaiveDate>),
@@ -308,7 +308,8 @@ fn inputs_of(
     Ok(Inputs::Known(fingerprint.finish()))
 }
 
-/// The snapshots that a table reads, and the snapshots that decide which rows of these are in scope.
+/// The snapshots that a table reads, and the snapshots that decide which rows of these are in
+/// scope.
 pub(crate) fn snapshots_behind(table: &Table) -> Vec<SnapshotId> {
     let mut behind: Vec<SnapshotId> = table.snapshots.to_vec();
     for dataset in table.snapshots.iter().filter_map(|id| dataset(id.name())) {
@@ -427,8 +428,8 @@ pub struct PlannedDay {
 }
 
 impl PlannedDay {
-    /// Whether a run would write tables, or the verdict that the exports are blocked. A day that cannot
-    /// be read may have work.
+    /// Whether a run would write tables, or the verdict that the exports are blocked. A day that
+    /// cannot be read may have work.
     pub fn has_work(&self) -> bool {
         matches!(self.action, Action::Compute | Action::Fail) || !self.tables.is_empty()
     }

@@ -1,9 +1,9 @@
 //! The commit log: numbered, immutable records that order all actions of writers.
 //!
-//! A record is a file such as `_runs/commit_log/0000000017.json`. It says either that a run took the
-//! lease, or that a day is published. Both kinds take the next free number with put-if-absent. If
-//! the number exists, another run took over. So a run that lost its lease cannot publish, even with
-//! a wrong clock.
+//! A record is a file such as `_runs/commit_log/0000000017.json`. It says either that a run took
+//! the lease, or that a day is published. Both kinds take the next free number with put-if-absent.
+//! If the number exists, another run took over. So a run that lost its lease cannot publish, even
+//! with a wrong clock.
 
 use anyhow::Result;
 use bytes::Bytes;

@@ -35,8 +35,9 @@ pub struct Manifest {
     pub blocked: Option<BlockedExports>,
     /// `None` when no benchmarks are published.
     pub benchmark: Option<PublishedBenchmark>,
-    /// Rows read = used + quarantined + out of scope, for each dataset that was read to its end when
-    /// the day was last computed or found blocked. `_quarantine` holds the rows of this account.
+    /// Rows read = used + quarantined + out of scope, for each dataset that was read to its end
+    /// when the day was last computed or found blocked. `_quarantine` holds the rows of this
+    /// account.
     pub datasets: Vec<Accounting>,
     /// Published tables whose files are gone or have another size. Found in the listing, never
     /// written.

@@ -83,8 +83,8 @@ impl State {
         self.spoilt.borrow_mut().insert(day)
     }
 
-    /// The newest manifest of a day. A table is lost when its file or `_SUCCESS` is missing, or when
-    /// its file has another size. A lost table counts as not published.
+    /// The newest manifest of a day. A table is lost when its file or `_SUCCESS` is missing, or
+    /// when its file has another size. A lost table counts as not published.
     ///
     /// # Errors
     /// `SpoiltInput` when the manifest cannot be read; names the file and the next step.

@@ -36,8 +36,8 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
     }
 }
 
-/// The JSON document of a command that ended with an error. A failed `run` has the same form as every
-/// report of a run.
+/// The JSON document of a command that ended with an error. A failed `run` has the same form as
+/// every report of a run.
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
     let exit_code = exit_code::of_error(error);
     let Command::Run(args) = &cli.command else {

@@ -69,8 +69,8 @@ pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     })
 }
 
-/// The resources that the arguments or the job file ask for. Defaults: all cores, half of the memory,
-/// the system's folder for temporary files.
+/// The resources that the arguments or the job file ask for. Defaults: all cores, half of the
+/// memory, the system's folder for temporary files.
 pub(super) fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resources {
     let memory_bytes = cli
         .global

@@ -17,8 +17,8 @@ pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) 
     let mut found = find_superfluous(&job.results, now, before)?;
     if !args.dry_run && !found.is_empty() {
         let writer = job.writer()?;
-        // Files that the writer itself has removed count as removed. A commit that the writer finished
-        // may have superseded more files.
+        // Files that the writer itself has removed count as removed. A commit that the writer
+        // finished may have superseded more files.
         for more in find_superfluous(&job.results, now, before)? {
             if !found.contains(&more) {
                 found.push(more);

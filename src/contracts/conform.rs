@@ -15,9 +15,9 @@ impl Table {
     /// The rows in contract form: the contract's columns in file order, sorted by the key.
     ///
     /// # Errors
-    /// When a column is missing, has another type or has a forbidden null, and when a key repeats. All
-    /// of these are bugs of this program. `SumTooLarge` when a sum of counts does not fit its column;
-    /// absurd exports are the cause.
+    /// When a column is missing, has another type or has a forbidden null, and when a key repeats.
+    /// All of these are bugs of this program. `SumTooLarge` when a sum of counts does not fit its
+    /// column; absurd exports are the cause.
     pub fn conform(&self, rows: DataFrame) -> Result<DataFrame> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for column in self.columns {

@@ -71,8 +71,8 @@ pub enum Rule {
     },
 }
 
-/// The greatest amount of money, views or stock in one row. Sentinels such as 2^63-1 are larger. Sums
-/// of fewer than 10 000 such rows fit their columns.
+/// The greatest amount of money, views or stock in one row. Sentinels such as 2^63-1 are larger.
+/// Sums of fewer than 10 000 such rows fit their columns.
 pub const MOST_AMOUNT: i64 = 1_000_000_000_000;
 
 impl Rule {

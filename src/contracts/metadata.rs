@@ -7,8 +7,8 @@ use serde_json::json;
 use super::column::Column;
 use super::table::Table;
 
-/// The keys `campaign_etl.table`, `.version`, `.grain`, `.day` and `.columns`. The values are the same
-/// in every run.
+/// The keys `campaign_etl.table`, `.version`, `.grain`, `.day` and `.columns`. The values are the
+/// same in every run.
 pub(crate) fn key_values(table: &Table, day: NaiveDate) -> Vec<KeyValue> {
     let columns: serde_json::Map<_, _> = table
         .columns

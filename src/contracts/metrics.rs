@@ -10,8 +10,8 @@ pub(crate) struct Metric {
     /// For a daily distinct count: the column of `funnel_period` with its mean over the days of a
     /// period.
     pub daily_average: Option<&'static str>,
-    /// Whether it is a quotient. Every other metric is a sum or a count: it can be subtracted, and one
-    /// peer can dominate it.
+    /// Whether it is a quotient. Every other metric is a sum or a count: it can be subtracted, and
+    /// one peer can dominate it.
     pub is_ratio: bool,
 }
 

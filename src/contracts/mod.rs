@@ -31,6 +31,6 @@ pub use table::{Read, Span, Table, Total};
 
 /// The file with a partition's rows. The name is fixed, so that a glob reads exactly one version.
 pub const PART_FILE: &str = "part-0.parquet";
-/// Hadoop's mark of a complete folder. In results it has zero bytes, because a folder scan of Polars
-/// fails on a longer one.
+/// Hadoop's mark of a complete folder. In results it has zero bytes, because a folder scan of
+/// Polars fails on a longer one.
 pub const SUCCESS_FILE: &str = "_SUCCESS";

@@ -40,8 +40,9 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// The tables that it reads. It sees no other table, and a change of one makes it stale.
     pub reads: &'static [Read],
-    /// The snapshots of the day itself that it reads; it sees no other snapshot. Snapshots behind the
-    /// tables in `reads` are not listed. For a rollup: all its snapshots, beside the streamed datasets.
+    /// The snapshots of the day itself that it reads; it sees no other snapshot. Snapshots behind
+    /// the tables in `reads` are not listed. For a rollup: all its snapshots, beside the streamed
+    /// datasets.
     pub snapshots: &'static [SnapshotId],
     /// The optional exports that it needs. Without one, the table is not written for the day.
     pub needs: &'static [SnapshotId],

@@ -30,14 +30,14 @@ struct Days {
     waiting: VecDeque<ReadyDay>,
     running: BTreeSet<NaiveDate>,
     done: HashMap<NaiveDate, Outcome>,
-    /// The day that the walk waits for. It starts even when `parallel` other days are done, so that the
-    /// walk cannot block forever.
+    /// The day that the walk waits for. It starts even when `parallel` other days are done, so that
+    /// the walk cannot block forever.
     wanted: Option<NaiveDate>,
 }
 
 impl Ahead {
-    /// `days` are in the order in which the walk takes them. `parallel` days and the windows share the
-    /// job's resources.
+    /// `days` are in the order in which the walk takes them. `parallel` days and the windows share
+    /// the job's resources.
     pub(super) fn new(
         days: impl IntoIterator<Item = ReadyDay>,
         parallel: usize,

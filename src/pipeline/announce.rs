@@ -13,8 +13,8 @@ use crate::contracts::{SnapshotId, Table};
 use crate::days::readiness::{DayExports, Folder};
 use crate::plan::{Action, Facts, PlannedDay, ReadyDay, StandIn};
 
-/// Plans a run for `days`, which are oldest first. `is_report_day` says for which days a new stand-in
-/// would be published.
+/// Plans a run for `days`, which are oldest first. `is_report_day` says for which days a new
+/// stand-in would be published.
 ///
 /// Reads folders and manifests, never rows. So exports that a run would find blocked are planned as
 /// computed. Returns all `days`, and further days with work or a failure; oldest first.

@@ -54,8 +54,8 @@ pub struct Ended {
 }
 
 impl BackfillReport {
-    /// The gravest code of the days of the range and of every day that failed. Later days that did not
-    /// fail are only refreshed, and do not count.
+    /// The gravest code of the days of the range and of every day that failed. Later days that did
+    /// not fail are only refreshed, and do not count.
     pub fn exit_code(&self, strictness: Strictness) -> ExitCode {
         if let Some(ended) = &self.ended_by {
             return ended.code;
@@ -125,8 +125,8 @@ fn later_days(facts: &Facts, range: &Range) -> impl Iterator<Item = Step> {
     published.filter(move |day| *day > last).map(catch_up)
 }
 
-/// The steps of a backfill: the days of the range, and then the later published days, which may have
-/// become stale.
+/// The steps of a backfill: the days of the range, and then the later published days, which may
+/// have become stale.
 fn steps(facts: &Facts, range: &Range) -> Vec<Step> {
     let in_range = days(range.first, range.last);
     if !range.latest_first {

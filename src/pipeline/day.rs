@@ -81,7 +81,8 @@ impl<'a> DayWork<'a> {
         Ok(work)
     }
 
-    /// A day whose rollups are published and fresh. The tables and columns that it lacks stay the same.
+    /// A day whose rollups are published and fresh. The tables and columns that it lacks stay the
+    /// same.
     pub(super) fn of_published(facts: &'a Facts<'a>, ready: ReadyDay) -> Result<Self> {
         let newest = facts.manifest(ready.exports.day)?;
         let mut skipped = newest.map(|m| m.skipped.clone()).unwrap_or_default();
@@ -173,8 +174,8 @@ impl<'a> DayWork<'a> {
         self.snapshots = Some(snapshots);
     }
 
-    /// Decides about a table over the rollups. A fresh table is settled, and so is a table that reads
-    /// an unwritten table. A stale table must be computed next.
+    /// Decides about a table over the rollups. A fresh table is settled, and so is a table that
+    /// reads an unwritten table. A stale table must be computed next.
     pub(super) fn settle(&mut self, table: &'static Table) -> Result<TableDecision> {
         let decision = plan::decide_table(
             table,

@@ -200,8 +200,8 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// Reports the tables and columns that a day lacks. A table that needs a person is reported on every
-    /// run.
+    /// Reports the tables and columns that a day lacks. A table that needs a person is reported on
+    /// every run.
     fn report_skipped(&mut self, day: NaiveDate, is_published: bool) -> Result<()> {
         let Some(manifest) = self.facts.manifest(day)? else {
             return Ok(());
@@ -242,8 +242,8 @@ impl<'a> Hands<'a> for Doing<'a> {
         Ok(())
     }
 
-    /// A run that lost its lease finds its staged files gone, or tables changed. Then the lost lease is
-    /// the cause of its failure.
+    /// A run that lost its lease finds its staged files gone, or tables changed. Then the lost
+    /// lease is the cause of its failure.
     fn check_after_failure(&mut self) -> Result<()> {
         match self.writer {
             Some(writer) => writer.borrow().check().map(drop),

@@ -101,7 +101,8 @@ pub fn read_unchanged<T>(
     let read = read();
     resources.stop.check()?;
     let changed = changed_since(store, exports)?;
-    // The read may have failed because a file was replaced. So changes are checked before its error.
+    // The read may have failed because a file was replaced. So changes are checked before its
+    // error.
     Ok(if changed.is_empty() {
         Reading::Whole(read?)
     } else {

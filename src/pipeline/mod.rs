@@ -12,8 +12,8 @@
 //!                                     publish
 //! ```
 //!
-//! `ahead` runs the engine for several days at once. `out_of_reach` checks the days before
-//! the lookback.
+//! `ahead` runs the engine for several days at once. `out_of_reach` checks the days before the
+//! lookback.
 
 mod ahead;
 pub(crate) mod announce;

@@ -46,7 +46,8 @@ pub(super) fn days_out_of_reach(
     facts.look_ahead(found.iter().copied());
     let mut out_of_reach = OutOfReach::default();
     for day in found {
-        // Each day is checked by itself, because a stale day would announce every later day as stale.
+        // Each day is checked by itself, because a stale day would announce every later day as
+        // stale.
         let step = Step {
             day,
             role: Role::CatchUp,

@@ -40,8 +40,8 @@ pub(super) enum Own {
     NotFinal(Vec<&'static str>),
     /// The day is blocked.
     Blocked(BlockedExports),
-    /// Datasets that changed while they were read, sorted. The rows that were read belong to no single
-    /// version of the exports, so nothing is published from them.
+    /// Datasets that changed while they were read, sorted. The rows that were read belong to no
+    /// single version of the exports, so nothing is published from them.
     Changed(Vec<&'static str>),
 }
 
@@ -55,7 +55,8 @@ pub(super) enum RollUp<'a> {
 /// The outcome of reading the snapshots of a day whose rollups are fresh.
 pub(super) enum Snapshots {
     Read,
-    /// The snapshots are damaged now. Every table of the day must be computed from the exports again.
+    /// The snapshots are damaged now. Every table of the day must be computed from the exports
+    /// again.
     Broken,
     Changed(Vec<&'static str>),
 }
@@ -73,8 +74,8 @@ pub(super) trait Hands<'a> {
     /// Called when a day begins.
     fn begin(&mut self, step: Step) -> Result<()>;
 
-    /// Called when an attempt at the day begins. Another attempt follows when a published input turns
-    /// out to be spoilt.
+    /// Called when an attempt at the day begins. Another attempt follows when a published input
+    /// turns out to be spoilt.
     fn attempt(&mut self) -> Result<()>;
 
     /// Called when an attempt failed.
@@ -132,8 +133,8 @@ pub(super) trait Hands<'a> {
     fn step_done(&mut self, step: Step);
 }
 
-/// Walks over days in the order of `steps`. A day that fails does not stop the others. A day to catch
-/// up that failed before is not tried again.
+/// Walks over days in the order of `steps`. A day that fails does not stop the others. A day to
+/// catch up that failed before is not tried again.
 ///
 /// # Errors
 /// Errors that would end every other day in the same way ([`ends_all`]).
@@ -170,8 +171,8 @@ struct Walk<'a, 'h> {
 }
 
 impl<'a> Walk<'a, '_> {
-    /// Walks one day. If a published input of another day cannot be read, the day is tried again as if
-    /// the other day were missing.
+    /// Walks one day. If a published input of another day cannot be read, the day is tried again as
+    /// if the other day were missing.
     fn step(&mut self, step: Step) -> Result<()> {
         loop {
             self.hands.attempt()?;
@@ -227,7 +228,8 @@ impl<'a> Walk<'a, '_> {
         match self.hands.roll_up(ready, why)? {
             RollUp::Ended(own) => Ok(own),
             RollUp::Ready(mut work) => {
-                // The roll-up has read the snapshots, so later changes of the exports do not matter.
+                // The roll-up has read the snapshots, so later changes of the exports do not
+                // matter.
                 self.tables(&mut work)?;
                 let wrote = self.hands.publish(*work)?;
                 Ok(Own::Computed { wrote })
@@ -251,7 +253,8 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// Computes the stale tables over the rollups. In this order, each table reads only settled tables.
+    /// Computes the stale tables over the rollups. In this order, each table reads only settled
+    /// tables.
     fn tables(&mut self, work: &mut DayWork<'a>) -> Result<Tables> {
         for table in WINDOWS {
             if work.is_absent(table) {

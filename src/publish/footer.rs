@@ -51,8 +51,8 @@ impl Footer {
             .and_then(|kv| kv.value.as_deref())
             .map(serde_json::from_str)
             .transpose()?;
-        // Parquet's own types are sufficient. An Arrow schema that a foreign writer may have embedded
-        // is ignored.
+        // Parquet's own types are sufficient. An Arrow schema that a foreign writer may have
+        // embedded is ignored.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
         Ok(Footer {
@@ -91,8 +91,8 @@ impl Footer {
             .collect()
     }
 
-    /// The byte ranges and hashes of the chunks of columns in a row group; a hash is `None` when the
-    /// file has none.
+    /// The byte ranges and hashes of the chunks of columns in a row group; a hash is `None` when
+    /// the file has none.
     pub fn chunks<'a>(
         &'a self,
         group: usize,

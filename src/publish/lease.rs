@@ -3,10 +3,10 @@
 //! | object | written by | meaning |
 //! | --- | --- | --- |
 //! | `_runs/commit_log/<n>.json` | put-if-absent | a run took the lease; `n` is its fencing token |
-//! | `_locks/<n>.json` | the holder of `n` only | the holder is alive (heartbeat), or done (released) |
+//! | `_locks/<n>.json` | the holder of `n` only | it is alive (heartbeat), or done (released) |
 //!
-//! Clocks decide whether a holder counts as alive, and clocks may be wrong. The commit log keeps the
-//! results correct even then.
+//! Clocks decide whether a holder counts as alive, and clocks may be wrong. The commit log keeps
+//! the results correct even then.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -149,9 +149,9 @@ impl Lease {
     ) -> Result<(Lease, Record)> {
         let mut is_probed = single_writer;
         loop {
-            // The order matters: every manifest in the listing has a record that the log shows. Only
-            // a manifest without a record (a lost log) may raise the number beyond the next one.
-            // Otherwise two runs could take the lease with different numbers.
+            // The order matters: every manifest in the listing has a record that the log shows.
+            // Only a manifest without a record (a lost log) may raise the number beyond the next
+            // one. Otherwise two runs could take the lease with different numbers.
             let greatest_manifest = commit_log::greatest_manifest(results)?;
             let head = commit_log::read_head(results)?;
             if let Some(holder) =
@@ -253,11 +253,11 @@ impl Pulse {
         Duration::from_secs(self.holder.owner.lease_seconds.into())
     }
 
-    /// Writes the heartbeat first, and then checks whether it was too late. So a run that looks for a
-    /// heartbeat after this check finds one.
+    /// Writes the heartbeat first, and then checks whether it was too late. So a run that looks for
+    /// a heartbeat after this check finds one.
     ///
-    /// The lease counts from before the heartbeat was sent, because other runs count from the time in
-    /// the heartbeat.
+    /// The lease counts from before the heartbeat was sent, because other runs count from the time
+    /// in the heartbeat.
     fn beat(&self) -> Result<bool> {
         let (now, wall_now) = (Instant::now(), (self.clock)());
         self.show(wall_now, None)?;

@@ -101,9 +101,9 @@ pub struct Change {
 }
 
 impl Change {
-    /// `manifest` lists the present files, under the id of this run. Only the `files` that differ from
-    /// it are written (early cutoff). The manifest gets the new `inputs` of every table, also of a
-    /// table whose bytes stay the same.
+    /// `manifest` lists the present files, under the id of this run. Only the `files` that differ
+    /// from it are written (early cutoff). The manifest gets the new `inputs` of every table, also
+    /// of a table whose bytes stay the same.
     pub fn new(
         mut manifest: Manifest,
         files: impl IntoIterator<Item = TableFile>,

@@ -35,8 +35,8 @@ const ZSTD_LEVEL: i32 = 3;
 /// more rows, footers are shorter and readers of whole tables have less work.
 const ROW_GROUP_ROWS: usize = 65_536;
 /// Rows that are encoded or decoded at a time. It divides the rows of a row group, and it is a
-/// multiple of 1024: the writer checks after every 1024 rows whether a page is full. So the pages do
-/// not depend on the sizes of the parts that are pushed.
+/// multiple of 1024: the writer checks after every 1024 rows whether a page is full. So the pages
+/// do not depend on the sizes of the parts that are pushed.
 const BATCH_ROWS: usize = 16_384;
 
 /// Writes a result table's file. Rows are pushed in parts, in the order of the key. Only their
@@ -76,8 +76,8 @@ impl TableWriter {
     /// Adds rows that are conformed to the contract.
     ///
     /// # Errors
-    /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`. `Stopped` when the run is
-    /// asked to stop; the next rows are not encoded. Rows out of order are a bug.
+    /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`. `Stopped` when the run
+    /// is asked to stop; the next rows are not encoded. Rows out of order are a bug.
     pub(crate) fn push(&mut self, rows: &DataFrame) -> Result<()> {
         if rows.height() == 0 {
             return Ok(());

@@ -31,8 +31,8 @@ use crate::messages;
 use crate::store::Store;
 use crate::windows::{PublishedTables, Rows};
 
-/// Bytes of chunks that are fetched with one request. Requests are few, and a large file is never in
-/// memory as a whole.
+/// Bytes of chunks that are fetched with one request. Requests are few, and a large file is never
+/// in memory as a whole.
 const FETCH_BYTES: u64 = 16 << 20;
 
 /// The version of a table's file of a day.
@@ -354,8 +354,8 @@ fn ints<'b>(batch: &'b RecordBatch, name: &str) -> Option<&'b [i64]> {
     Some(values.as_primitive::<Int64Type>().values())
 }
 
-/// Clears `wanted` for the rows of other shops. Rows of one shop are adjacent, shops ascend within a
-/// campaign, and `shops` ascend.
+/// Clears `wanted` for the rows of other shops. Rows of one shop are adjacent, shops ascend within
+/// a campaign, and `shops` ascend.
 fn keep_shops(wanted: &mut [bool], ids: &[i64], shops: &[i64]) {
     let mut next = 0;
     for (wanted, shop) in wanted.iter_mut().zip(ids) {

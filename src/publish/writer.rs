@@ -42,8 +42,8 @@ pub struct Writer {
     lease: Lease,
     /// The newest known record. As long as the lease is held, no other run has written a later one.
     head: Record,
-    /// A commit of this process may have been written, or its files may not be in place. This must be
-    /// checked before the next commit.
+    /// A commit of this process may have been written, or its files may not be in place. This must
+    /// be checked before the next commit.
     is_in_doubt: bool,
     single_writer: bool,
     clock: fn() -> DateTime<Utc>,
@@ -74,8 +74,8 @@ impl Writer {
             clock,
         };
         writer.settle(tell)?;
-        // The folders are listed before the log is checked. So they belong to runs that cannot commit
-        // any more.
+        // The folders are listed before the log is checked. So they belong to runs that cannot
+        // commit any more.
         let folders = results.list_folders(STAGING)?;
         if !writer.lease.renew()? {
             return Err(messages::lease_lost().into());
@@ -126,8 +126,8 @@ impl Writer {
             return Err(messages::commit_given_up(record.number).into());
         }
         self.head = record;
-        // Until all files are moved, a reader may find old files beside new ones. So failed moves are
-        // retried.
+        // Until all files are moved, a reader may find old files beside new ones. So failed moves
+        // are retried.
         let move_all = || self.move_into_place(&staged.commit);
         let may_succeed =
             |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.valid_until().is_some();
@@ -180,9 +180,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Checks that this process may still write. Returns the store, with the end of the lease as the
-    /// deadline of its calls. A process that was paused for longer than its lease may write if no
-    /// other run has written since.
+    /// Checks that this process may still write. Returns the store, with the end of the lease as
+    /// the deadline of its calls. A process that was paused for longer than its lease may write if
+    /// no other run has written since.
     ///
     /// # Errors
     /// `LeaseLost`.
@@ -197,11 +197,11 @@ impl Writer {
             .ok_or_else(|| messages::lease_lost().into())
     }
 
-    /// Continues a commit where another process stopped, or where this one failed. Returns the files
-    /// that are lost.
+    /// Continues a commit where another process stopped, or where this one failed. Returns the
+    /// files that are lost.
     fn finish(&self, commit: &Commit) -> Result<Vec<String>> {
-        // When a move is a copy and a deletion, the manifest may exist twice. Then all other files are
-        // in place.
+        // When a move is a copy and a deletion, the manifest may exist twice. Then all other files
+        // are in place.
         if commit_log::is_in_place(&self.results, &commit.manifest)? {
             self.check()?.remove_folder(&commit.staging)?;
             return Ok(vec![]);
@@ -220,8 +220,9 @@ impl Writer {
         self.move_into_place(commit)
     }
 
-    /// Moves every file of a commit into its place. Each step is idempotent, so this process or another
-    /// may repeat it. Returns the files that are lost; their tables stay without a `_SUCCESS`.
+    /// Moves every file of a commit into its place. Each step is idempotent, so this process or
+    /// another may repeat it. Returns the files that are lost; their tables stay without a
+    /// `_SUCCESS`.
     ///
     /// As long as some files are old and others new, no changed table has a `_SUCCESS`.
     fn move_into_place(&self, commit: &Commit) -> Result<Vec<String>> {
@@ -350,7 +351,8 @@ mod tests {
         assert_eq!(visible(&memory), PUBLISHED);
     }
 
-    /// The commit is interrupted after its record and a number of moves. The next writer finishes it.
+    /// The commit is interrupted after its record and a number of moves. The next writer finishes
+    /// it.
     #[test]
     fn an_interrupted_commit_is_rolled_forward_by_the_next_writer() {
         for moved in 0..=3 {

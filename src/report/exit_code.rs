@@ -55,8 +55,8 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// Whether an error ends a command with all its days, because every other day would fail in the same
-/// way.
+/// Whether an error ends a command with all its days, because every other day would fail in the
+/// same way.
 pub fn ends_all(error: &anyhow::Error) -> bool {
     error.is::<Stopped>()
         || error.is::<LeaseLost>()

@@ -208,7 +208,8 @@ impl RunReport {
         exit_code
     }
 
-    /// The reasons for which tables and columns of the day are left out, except sums that do not fit.
+    /// The reasons for which tables and columns of the day are left out, except sums that do not
+    /// fit.
     pub fn absent_exports(&self) -> Vec<&str> {
         let of_day = self
             .skipped
@@ -255,8 +256,8 @@ impl RunReport {
         }
     }
 
-    /// The benchmarks that stand in, or the reason why none do. The missing exports of the day before
-    /// do not delay the day itself: once the day is final, it does not need them.
+    /// The benchmarks that stand in, or the reason why none do. The missing exports of the day
+    /// before do not delay the day itself: once the day is final, it does not need them.
     fn stands_in(&self) -> String {
         let before = self.missing_on(|day| day != self.day);
         match self.benchmark_day {

@@ -35,8 +35,8 @@ pub(crate) struct DayStatus {
     pub state: String,
 }
 
-/// The states of the days of a plan. `unfinished_day` is the day of a commit whose files are not all
-/// in place.
+/// The states of the days of a plan. `unfinished_day` is the day of a commit whose files are not
+/// all in place.
 pub(crate) fn days_status(
     facts: &Facts,
     planned: &[PlannedDay],

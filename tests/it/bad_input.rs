@@ -255,7 +255,7 @@ fn rows_whose_scope_a_broken_export_decides_are_not_called_out_of_scope() {
         assert_eq!(text.code, 65);
         assert!(
             text.stdout
-                .contains("blocked; a run would publish nothing of its own"),
+                .contains("blocked; a run would publish no tables of the day itself"),
             "{}",
             text.stdout
         );

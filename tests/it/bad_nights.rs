@@ -651,7 +651,7 @@ fn days_beyond_the_lookback_that_are_lost_or_stale_are_told_with_the_backfill() 
     says(
         &ended,
         &[
-            "1 days from 2026-03-13 to 2026-03-13 are published and stale or lost",
+            "before the lookback, 2026-03-13 is published and stale or lost",
             "is gone or cut short",
             mends,
         ],
@@ -663,7 +663,7 @@ fn days_beyond_the_lookback_that_are_lost_or_stale_are_told_with_the_backfill() 
     let other = day.folder.path().join("other.toml");
     fs::write(&other, "lookback_days = 0\n[benchmark]\nmin_peers = 11\n").unwrap();
     let ended = day.run("run", &["--config", other.to_str().unwrap()]);
-    says(&ended, &["are published and stale or lost", mends]);
+    says(&ended, &["is published and stale or lost", mends]);
 }
 
 #[test]

@@ -48,31 +48,30 @@ fn help_of_the_program() {
 
     Commands:
       run       The nightly job: catch up, compute the day, publish it
-      backfill  Compute a range of days, and every later published day that this makes stale
-      plan      Say what a run would do, day by day, and why; writes nothing
-      status    Say what is final, published, stale, missing or blocked; writes nothing
-      unlock    End the lease of a run that died, once it has expired, so that the next run need not
-                wait
-      vacuum    Remove what lies beside the tables and nobody needs: staged leftovers, superseded
-                manifests, old quarantine
+      backfill  Compute a range of days, and the later published days that become stale
+      plan      Show the work of the next run, day by day, with reasons; writes nothing
+      status    Show the state of days: final, published, stale, missing or blocked; writes nothing
+      unlock    End the expired lease of a run that died
+      vacuum    Remove files that are no longer needed: staged leftovers, superseded manifests, old
+                quarantine
       validate  Check the exports of a day against their contracts, rows included; writes nothing
-      generate  Write a synthetic marketplace's exports, of any size, from a seed
+      generate  Write the exports of a synthetic marketplace, of any size, from a seed
       help      Print this message or the help of the given subcommand(s)
 
     Options:
           --config <FILE>            The job file [default: jobs/daily.toml]
           --exports <PATH|URL>       Where the exports are, instead of the job file's `exports`: a path
                                      or a file:, s3:, gs: or az: URL
-          --results <PATH|URL>       Where the results go, instead of the job file's `results`
-          --format <FORMAT>          What stdout gets: text for people, or one JSON document [default:
-                                     text] [possible values: text, json]
-      -q, --quiet                    Nothing on stderr but warnings and errors
-          --log-format <LOG_FORMAT>  What stderr gets: progress for people, or one JSON object a line
+          --results <PATH|URL>       Where the results are, instead of the job file's `results`
+          --format <FORMAT>          The format of stdout: text for people, or one JSON document
                                      [default: text] [possible values: text, json]
-          --threads <N>              Threads that work at once; the results are the same with any number
-                                     [default: all cores]
-          --memory-limit <SIZE>      Memory to stay within, such as 4GiB; what does not fit is spilled
-                                     to a local disk [default: half of what there is]
+      -q, --quiet                    Only warnings and errors on stderr
+          --log-format <LOG_FORMAT>  The format of stderr: progress for people, or one JSON object per
+                                     line [default: text] [possible values: text, json]
+          --threads <N>              Number of threads; it does not change the results [default: all
+                                     cores]
+          --memory-limit <SIZE>      Memory limit, such as 4GiB; rows that do not fit are spilled to a
+                                     local disk [default: half of the memory]
       -h, --help                     Print help
       -V, --version                  Print version
 
@@ -87,8 +86,8 @@ fn help_of_the_program() {
       130  interrupted (SIGINT)
       143  terminated (SIGTERM)
 
-    At 3 a.m.: `status` shows what is wrong, `plan` what a run would do about it, `run` does it. Running
-    again is always safe.
+    At 3 a.m.: `status` shows the problems, `plan` shows the work of the next run, `run` does it.
+    Running again is always safe.
     ");
 }
 
@@ -97,9 +96,9 @@ fn help_of_run() {
     insta::assert_snapshot!(help(&["run", "--help"]), @r"
     The nightly job: catch up, compute the day, publish it
 
-    First brings the days of the lookback up to date, oldest first, then the day itself. If the day's
-    exports are not final, or are blocked, the benchmarks of the day before stand in for it. Running
-    again is always safe: a run that finds nothing to do writes nothing.
+    Brings the days of the lookback up to date, oldest first, and then the day itself. If the day's
+    exports are not final or are blocked, the benchmarks of the day before stand in. Running again is
+    always safe: a run without work writes nothing.
 
     Usage: campaign-etl run [OPTIONS]
 
@@ -123,29 +122,29 @@ fn help_of_run() {
               az: URL
 
           --results <PATH|URL>
-              Where the results go, instead of the job file's `results`
+              Where the results are, instead of the job file's `results`
 
           --format <FORMAT>
-              What stdout gets: text for people, or one JSON document
+              The format of stdout: text for people, or one JSON document
 
               [default: text]
               [possible values: text, json]
 
       -q, --quiet
-              Nothing on stderr but warnings and errors
+              Only warnings and errors on stderr
 
           --log-format <LOG_FORMAT>
-              What stderr gets: progress for people, or one JSON object a line
+              The format of stderr: progress for people, or one JSON object per line
 
               [default: text]
               [possible values: text, json]
 
           --threads <N>
-              Threads that work at once; the results are the same with any number [default: all cores]
+              Number of threads; it does not change the results [default: all cores]
 
           --memory-limit <SIZE>
-              Memory to stay within, such as 4GiB; what does not fit is spilled to a local disk
-              [default: half of what there is]
+              Memory limit, such as 4GiB; rows that do not fit are spilled to a local disk [default:
+              half of the memory]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -300,7 +299,7 @@ fn more_bad_rows_than_the_budget() {
     day.replace_rows("order_lines", &rows(&lines.each_ref().map(String::as_str)));
     insta::assert_snapshot!(day.says(65, "[quarantine]\nmax_rows = 1\n"), @r"
     warning: 2026-03-10 blocked: order_lines is over its quarantine budget: 2 of 3 rows: BAD_QUANTITY 2 (quantity = 0 in row 1 of part-00000.parquet)
-      to do: have the export mended; the rows are in _quarantine/order_lines/dt=2026-03-10
+      to do: have the export fixed; the rows are in _quarantine/order_lines/dt=2026-03-10
     ");
 }
 
@@ -310,7 +309,7 @@ fn no_row_is_left() {
     day.replace_rows("campaigns", &rows(&["7|Spring|2026-03-12|2026-03-09"]));
     insta::assert_snapshot!(day.says(65, ""), @r"
     warning: 2026-03-10 blocked: campaigns has no row left to use: all 1 are quarantined: BAD_RANGE 1 (last_day = 2026-03-09 in row 0 of part-00000.parquet)
-      to do: have the export mended; the rows are in _quarantine/campaigns/dt=2026-03-10
+      to do: have the export fixed; the rows are in _quarantine/campaigns/dt=2026-03-10
     ");
 }
 
@@ -374,7 +373,7 @@ fn a_wrong_job_file() {
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; mend this line
+    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; correct this line
     ");
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);

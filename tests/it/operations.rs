@@ -432,9 +432,8 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
         (0, Some("up_to_date"))
     );
     assert!(
-        ended
-            .stderr
-            .contains("of 2026-03-14 was interrupted; it is brought to its end"),
+        ended.stderr.contains("finishing interrupted commit ")
+            && ended.stderr.contains(" of 2026-03-14"),
         "{}",
         ended.stderr
     );
@@ -454,7 +453,7 @@ fn an_interrupted_commit_is_shown_kept_by_vacuum_and_finished_by_the_next_run() 
         assert!(
             ended
                 .stderr
-                .contains("their tables are made again: shop_tier/"),
+                .contains("their tables are computed again: shop_tier/"),
             "{}",
             ended.stderr
         );

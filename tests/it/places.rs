@@ -521,13 +521,13 @@ fn a_file_system_without_hard_links_is_named_as_such() {
         let ended = run("");
         assert_eq!(ended.code, 78, "{answer}: {}", ended.stderr);
         for says in [
-            "is on a file system without hard links",
+            "its file system has no hard links",
             "set single_writer = true in the job file",
         ] {
             assert!(ended.stderr.contains(says), "{answer}: {}", ended.stderr);
         }
         assert!(
-            !ended.stderr.contains("be created twice"),
+            !ended.stderr.contains("the same object twice"),
             "{}",
             ended.stderr
         );

@@ -233,7 +233,7 @@ fn a_published_file_of_another_contract_is_named_with_what_to_do() {
     assert_eq!(ended.code, 74, "{}", ended.stderr);
     let says = [
         PART,
-        "is not as its contract says",
+        "does not match its contract",
         "backfill --from 2026-03-13 --to 2026-03-13",
     ];
     assert!(
