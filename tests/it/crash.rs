@@ -234,7 +234,7 @@ fn inject_faults(command: Command) {
     );
     let mut duckdb = Duckdb::start(&scene.before, &after);
     let mut count = Count::default();
-    for fault in sample(every_fault(calls), 48) {
+    for fault in sample(every_fault(calls), 36) {
         inject(&scene, fault, &after, &mut duckdb, &mut count);
     }
     println!("{command:?}: {calls} calls, {count:?}");
@@ -376,7 +376,7 @@ fn exports_that_change_while_they_are_read_are_never_published_half_old_and_half
     assert!(old != new && !old.is_empty());
 
     let (mut refused, mut read_old, mut read_new) = (0, 0, 0);
-    for call in sample((1..=calls).collect(), 32) {
+    for call in sample((1..=calls).collect(), 24) {
         let (code, found, healed) = run_while_exports_change(call, &anew);
         let found = of_the_third_day(&found);
         match code {
@@ -447,7 +447,7 @@ fn a_day_before_that_changes_while_it_is_read_is_waited_for() {
     let calls = faults.calls();
     assert!(calls > 100);
     let mut waited = 0;
-    for call in sample((1..=calls).collect(), 32) {
+    for call in sample((1..=calls).collect(), 24) {
         let scene = scene_of_a_day_that_waits();
         let faults = Faults::meanwhile(call, export_anew(&scene, &anew));
         waited += u64::from(!stands_in(&scene, &faults));
@@ -464,7 +464,7 @@ fn a_bug_on_one_day_does_not_keep_the_run_from_the_others() {
     let scene = Scene::new(Command::Run);
     let (_, calls) = undisturbed(&scene);
     let (mut of_another_day, mut of_the_day) = (0, 0);
-    for call in sample((1..=calls).collect(), 32) {
+    for call in sample((1..=calls).collect(), 24) {
         let faults = Faults::meanwhile(call, || resume_unwind(Box::new(BUG)));
         let job = scene.job(scene.results_before(), &faults, now);
         let run = AssertUnwindSafe(|| night::run(&job, day(DAYS[2])));

@@ -99,7 +99,7 @@ pub fn scene(desk: &Desk, kind: crate::stores::Kind, runtime: &Runtime) -> Objec
 
 #[test]
 fn a_killed_run_leaves_whole_days_and_the_next_run_heals_it() {
-    let rounds = sampling::rounds("KILL_ROUNDS", 6, 20);
+    let rounds = sampling::rounds("KILL_ROUNDS", 4, 20);
     let runtime = Runtime::new().unwrap();
     let mut random = Pcg64Mcg::new(sampling::seed().into());
     for kind in kinds() {

@@ -153,7 +153,7 @@ fn every_cell_equals_the_oracles() {
     check(
         "every_cell_equals_the_oracles",
         Cases {
-            sampled: 6,
+            sampled: 4,
             full: 48,
         },
         |case| compare_with_oracle(&case),
@@ -165,7 +165,7 @@ fn every_cell_of_a_crowded_marketplace_equals_the_oracles() {
     check_all(
         "every_cell_of_a_crowded_marketplace_equals_the_oracles",
         Cases {
-            sampled: 4,
+            sampled: 3,
             full: 24,
         },
         crowded_cases(),
@@ -455,7 +455,7 @@ fn order_of_rows_and_split_into_files_change_no_byte() {
     check(
         "order_of_rows_and_split_into_files_change_no_byte",
         Cases {
-            sampled: 2,
+            sampled: 1,
             full: 10,
         },
         |mut case| {
@@ -715,7 +715,7 @@ fn sums_over_shops_equal_those_of_the_used_rows() {
     check(
         "sums_over_shops_equal_those_of_the_used_rows",
         Cases {
-            sampled: 2,
+            sampled: 1,
             full: 10,
         },
         |case| {
