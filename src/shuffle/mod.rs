@@ -23,18 +23,10 @@ use anyhow::Result;
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::threads::lock;
-use packed::{PADDING, most_bytes, pack, unpack_each};
+use packed::{Chunk, PADDING, most_bytes, pack, unpack_each};
 pub(crate) use packed::{Row, named_row};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
-
-/// Packed rows of one partition, as many as fit. A chunk is filled before it is handed over, so
-/// threads seldom meet.
-struct Chunk {
-    bytes: Box<[u8]>,
-    used: usize,
-    rows: u64,
-}
 
 /// The most and the least that a chunk holds: less where partitions and threads are many, since
 /// each thread has an open one for every partition.
