@@ -99,21 +99,8 @@ impl<const N: usize> Shuffle<N> {
         let partitions = split.partitions();
         let chunk_bytes = (open_bytes / partitions as u64).saturating_sub(WAITING_BYTES as u64);
         let chunk_bytes = chunk_bytes.clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
-        let unread = match &split {
-            Split::Hash { .. } => vec![],
-            Split::Ranges { row_groups, .. } => {
-                let of = |partition| {
-                    row_groups
-                        .iter()
-                        .filter(|touched| touched.contains(&partition))
-                        .count()
-                };
-                (0..partitions)
-                    .map(|partition| AtomicUsize::new(of(partition)))
-                    .collect()
-            }
-        };
         Shuffle {
+            unread: split.touching().into_iter().map(AtomicUsize::new).collect(),
             split,
             chunk_bytes: chunk_bytes as usize,
             spill_at_bytes,
@@ -123,7 +110,6 @@ impl<const N: usize> Shuffle<N> {
                 free: vec![],
             }),
             spill: Mutex::new(Spill::new(resources, partitions)),
-            unread,
             stop: resources.stop.clone(),
         }
     }
