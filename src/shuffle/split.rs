@@ -120,9 +120,9 @@ impl Split {
         };
         let mut touching = vec![0; self.partitions()];
         for partitions in row_groups {
-            touching[partitions.clone()]
-                .iter_mut()
-                .for_each(|groups| *groups += 1);
+            for partition in partitions.clone() {
+                touching[partition] += 1;
+            }
         }
         touching
     }
