@@ -338,6 +338,10 @@ impl Config {
             .unwrap_or(0)
     }
 
+    pub(crate) fn tier_name(&self, position: usize) -> &str {
+        &self.tiers[position].name
+    }
+
     /// The position of a tier's name; `None` when the configuration no longer has it.
     pub fn tier_position(&self, name: &str) -> Option<usize> {
         self.tiers.iter().position(|t| t.name == name)

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 
-use super::World;
 use super::calendar::Day;
 use super::campaigns;
 use super::folder::{Cell, Folder};
 use super::market::{Market, Shop};
 use super::stream::Stream;
+use super::world::World;
 
 /// Ad spend per traffic row in cents: about a tenth of what a row sells.
 const SPEND_CENTS_PER_ROW: f64 = 7.0;

@@ -14,9 +14,9 @@
 
 use chrono::NaiveDate;
 
-use super::World;
 use super::calendar;
 use super::market::Shop;
+use super::world::World;
 use crate::contracts::datasets::{AD_HOURS, ORDER_LINES, PRODUCT_TRAFFIC};
 
 /// How one order line of a day is spoilt.

@@ -35,11 +35,9 @@ impl Day {
             ..
         } = CivilDay::new(date, zone);
         let hours = (end_us - first_us + HOUR_US - 1) / HOUR_US;
-        let local_hour = |h: i64| {
-            zone.timestamp_nanos((first_us + h * HOUR_US) * 1_000)
-                .hour() as usize
-        };
-        let hour_weights = (0..hours).map(|h| HOUR_WEIGHTS[local_hour(h)]).collect();
+        let hour_weights = (0..hours)
+            .map(|hour| HOUR_WEIGHTS[local_hour(first_us + hour * HOUR_US, zone)])
+            .collect();
         Day {
             date,
             first_us,
@@ -71,6 +69,10 @@ impl Day {
             .enumerate()
             .map(|(h, weight)| (self.first_us + h as i64 * HOUR_US, *weight))
     }
+}
+
+fn local_hour(instant_us: i64, zone: Tz) -> usize {
+    zone.timestamp_nanos(instant_us * 1_000).hour() as usize
 }
 
 /// Days since 1970-01-01.

@@ -5,10 +5,10 @@
 
 use chrono::{Days, NaiveDate};
 
-use super::World;
 use super::calendar;
 use super::market::{Product, Shop};
 use super::stream::Stream;
+use super::world::World;
 
 const CAMPAIGN_DAYS: u64 = 7;
 const WEEKS_APART: i64 = 4;

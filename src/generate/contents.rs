@@ -6,11 +6,11 @@
 use anyhow::Result;
 use chrono::{Days, NaiveDate};
 
-use super::World;
 use super::calendar::Day;
 use super::folder::{Cell, Folder};
 use super::market::{CHANNELS, LIVE, Market, Shop, VIDEO};
 use super::stream::Stream;
+use super::world::World;
 use crate::contracts::datasets::{AFFILIATE_ACCOUNTS, MARKETING_ACCOUNTS, OFFICIAL_ACCOUNTS};
 
 /// Days for which a video is watched; a LIVE is over on its day.

@@ -4,8 +4,8 @@
 //! a shop's channel mix follows its style. Products are functions of (seed, shop), made when they
 //! are needed, so that a market of any size needs memory for its list of shops only.
 
-use super::World;
 use super::stream::Stream;
+use super::world::World;
 use crate::contracts::datasets;
 
 /// The channels of the dashboard, and two of those that it counts under the product card.

@@ -14,12 +14,12 @@ mod market;
 mod snapshots;
 mod stream;
 mod visits;
+mod world;
 
 use std::path::Path;
 
 use anyhow::{Result, ensure};
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 
 use crate::contracts::Dataset;
 use crate::contracts::datasets::{
@@ -31,27 +31,13 @@ use calendar::Day;
 use folder::Folder;
 use market::Market;
 use visits::Folders;
+pub use world::World;
 
 /// Traffic rows per file of a large day.
 const ROWS_PER_FILE: u64 = 2_500_000;
 const MOST_FILES: u64 = 16;
 /// The ids of shops have room for so many.
 const MOST_SHOPS: u32 = 1_000_000;
-
-/// The properties of a marketplace; everything else follows from them.
-pub struct World {
-    pub shops: u32,
-    pub days: u32,
-    /// Rows of `product_traffic` on an average day without a campaign; order lines follow from
-    /// them.
-    pub rows_per_day: u64,
-    pub seed: u64,
-    pub first_day: NaiveDate,
-    /// Days are civil days of this zone.
-    pub time_zone: Tz,
-    /// Whether exports have the flaws of real ones (`awkward`).
-    pub awkward: bool,
-}
 
 /// Writes the exports of every day of `world` under `out`, and calls `on_day` after each.
 ///
@@ -145,22 +131,6 @@ fn open(world: &World, dataset: &'static Dataset, day: &Day, out: &Path) -> Resu
 
 fn close(world: &World, dataset: &'static Dataset, day: &Day, folder: Folder) -> Result<()> {
     folder.finish(awkward::lists_files(world, dataset.name, day.date))
-}
-
-#[cfg(test)]
-impl World {
-    /// The world of `sample_data/`.
-    fn sample() -> Self {
-        World {
-            shops: 60,
-            days: 14,
-            rows_per_day: 28_000,
-            seed: 7,
-            first_day: NaiveDate::from_ymd_opt(2026, 3, 1).unwrap(),
-            time_zone: Tz::America__Los_Angeles,
-            awkward: true,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::World;
 use super::awkward;
 use super::calendar::{self, Day};
 use super::campaigns::campaigns;
 use super::folder::{Cell, Folder};
 use super::market::{Market, Shop};
 use super::stream::Stream;
+use super::world::World;
 
 /// Items sold per traffic row, on average: sets how large stocks are.
 const ITEMS_PER_ROW: f64 = 0.026;

@@ -5,7 +5,6 @@
 
 use anyhow::Result;
 
-use super::World;
 use super::awkward::{self, OrderLineFault};
 use super::calendar::Day;
 use super::campaigns::{self, Campaign};
@@ -13,6 +12,7 @@ use super::contents::{Content, active_contents};
 use super::folder::{Cell, Folder};
 use super::market::{CHANNELS, LIVE, Market, PRODUCT_CARD, Product, Shop, VIDEO, user_id};
 use super::stream::Stream;
+use super::world::World;
 
 /// Order ids hold the day and a number below this.
 const ORDERS_PER_DAY: i64 = 1_000_000_000;

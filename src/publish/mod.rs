@@ -21,16 +21,13 @@ pub(crate) mod vacuum;
 pub(crate) mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use chrono::NaiveDate;
-use polars::prelude::DataFrame;
 use sha2::{Digest, Sha256};
 
 use crate::catalog::commit_log::{Commit, CommittedFile};
 use crate::catalog::layout::{manifest_path, part_path, quarantine_path, success_path};
-use crate::catalog::manifest::{FooterMark, Manifest, PublishedTable};
+use crate::catalog::manifest::Manifest;
 use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, Dataset, Table};
 use crate::exports::set_aside::SetAside;
@@ -40,47 +37,10 @@ use crate::rollups::tally::{Tally, Totals};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::windows::Rows;
-use footer::Footer;
-use parquet::TableWriter;
+pub use parquet::TableFile;
 
 /// Bytes of a written file that are read back at a time.
 const READ_BACK_BYTES: usize = 16 << 20;
-
-/// One table's file, ready to be published.
-pub struct TableFile {
-    pub table: &'static Table,
-    pub rows: u64,
-    pub bytes: bytes::Bytes,
-    pub sha256: String,
-    pub footer: Arc<Footer>,
-    footer_mark: FooterMark,
-}
-
-impl TableFile {
-    /// Encodes a conformed table as a file. Ends early when the run is asked to stop.
-    pub fn new(
-        table: &'static Table,
-        day: NaiveDate,
-        stop: &Stop,
-        rows: &DataFrame,
-    ) -> Result<TableFile> {
-        let mut writer = TableWriter::new(table, day, stop)?;
-        writer.push(rows)?;
-        writer.finish()
-    }
-
-    /// The entry in the manifest, still without the fingerprint of the inputs.
-    fn published(&self, run_id: &str) -> PublishedTable {
-        PublishedTable {
-            rows: self.rows,
-            bytes: self.bytes.len() as u64,
-            sha256: self.sha256.clone(),
-            footer: Some(self.footer_mark.clone()),
-            inputs: String::new(),
-            run_id: run_id.to_owned(),
-        }
-    }
-}
 
 /// The change of a day: the files that differ from the published ones, and the new manifest.
 pub struct Change {

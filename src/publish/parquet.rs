@@ -19,8 +19,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use polars::prelude::DataFrame;
 
-use super::TableFile;
 use super::footer::{Footer, column_sha256, footer_mark};
+use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::columns;
 use crate::contracts::arrow::{schema, to_batch};
 use crate::contracts::{Table, metadata};
@@ -129,6 +129,42 @@ impl TableWriter {
             footer_mark: footer_mark(&bytes)?,
             bytes,
         })
+    }
+}
+
+/// One table's file, ready to be published.
+pub struct TableFile {
+    pub table: &'static Table,
+    pub rows: u64,
+    pub bytes: Bytes,
+    pub sha256: String,
+    pub footer: Arc<Footer>,
+    footer_mark: FooterMark,
+}
+
+impl TableFile {
+    /// Encodes a conformed table as a file. Ends early when the run is asked to stop.
+    pub fn new(
+        table: &'static Table,
+        day: NaiveDate,
+        stop: &Stop,
+        rows: &DataFrame,
+    ) -> Result<TableFile> {
+        let mut writer = TableWriter::new(table, day, stop)?;
+        writer.push(rows)?;
+        writer.finish()
+    }
+
+    /// The entry in the manifest, still without the fingerprint of the inputs.
+    pub(super) fn published(&self, run_id: &str) -> PublishedTable {
+        PublishedTable {
+            rows: self.rows,
+            bytes: self.bytes.len() as u64,
+            sha256: self.sha256.clone(),
+            footer: Some(self.footer_mark.clone()),
+            inputs: String::new(),
+            run_id: run_id.to_owned(),
+        }
     }
 }
 

@@ -18,9 +18,8 @@ use bytes::Bytes;
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
-use super::TableFile;
 use super::footer::Footer;
-use super::parquet::{Chunks, decode};
+use super::parquet::{Chunks, TableFile, decode};
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::catalog::state::{SpoiltInput, State};

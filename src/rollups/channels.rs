@@ -37,6 +37,17 @@ impl Channels {
     }
 }
 
+/// A channel of a shop.
+pub(super) type Channel = (i64, String);
+
+/// The values of numbered channels, by the channels' names.
+pub(super) fn with_names<V>(numbered: Vec<((i64, u32), V)>, names: &[String]) -> Vec<(Channel, V)> {
+    numbered
+        .into_iter()
+        .map(|((shop_id, number), value)| ((shop_id, names[number as usize].clone()), value))
+        .collect()
+}
+
 /// The numbers behind one thread's dictionary.
 pub(super) struct ChannelNumbers<'a> {
     channels: &'a Channels,

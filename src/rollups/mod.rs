@@ -140,15 +140,19 @@ pub fn daily_tables<T: Send>(
         sums.tally.reconcile(table, &rows)?;
         finish(table, rows).map(Some)
     });
-    let sum_apart = |table: Result<T>| match table {
-        Ok(table) => Ok(Ok(table)),
-        Err(error) => error.downcast::<SumTooLarge>().map(Err),
-    };
     finished
         .into_iter()
         .filter_map(Result::transpose)
         .map(sum_apart)
         .collect()
+}
+
+/// A sum that does not fit is set apart from the other errors, which end the day.
+fn sum_apart<T>(table: Result<T>) -> Result<Result<T, SumTooLarge>> {
+    match table {
+        Ok(table) => Ok(Ok(table)),
+        Err(error) => error.downcast().map(Err),
+    }
 }
 
 /// The rows of one daily table; `None` where an export that it needs is absent.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use anyhow::Result;
 use arrow_array::Array;
 
-use super::channels::{ChannelNumbers, Channels};
+use super::channels::{Channel, ChannelNumbers, Channels, with_names};
 use super::groups::{Distinct, Groups, Sorted};
 use super::tally::Tally;
 use crate::exports::RowWriter;
@@ -15,9 +15,6 @@ use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
 use crate::shuffle::{Row, Shuffle, Writer, less, more, named_row};
 use crate::threads::{into_inner, lock};
-
-/// A channel of a shop.
-pub(super) type Channel = (i64, String);
 
 /// Order lines of one group added up; money in cents.
 #[derive(Clone, Copy, Default)]
@@ -161,15 +158,24 @@ impl Line {
 
 /// The order lines of a batch; channels by their numbers.
 fn lines<'a>(batch: &'a Batch, numbers: &'a [u32]) -> impl Iterator<Item = Line> + 'a {
-    let ints = |name| batch.ints(name).values();
-    let cents = |name| batch.money(name).values();
     let positions = batch.positions().values();
-    let (order_ids, sku_ids, product_ids) = (ints("order_id"), ints("sku_id"), ints("product_id"));
-    let (shop_ids, buyer_ids, quantities) = (ints("shop_id"), ints("buyer_id"), ints("quantity"));
-    let (sub_totals, shipping_fees) = (cents("sub_total"), cents("shipping_fee"));
+    let (order_ids, sku_ids, product_ids) = (
+        batch.ints("order_id").values(),
+        batch.ints("sku_id").values(),
+        batch.ints("product_id").values(),
+    );
+    let (shop_ids, buyer_ids, quantities) = (
+        batch.ints("shop_id").values(),
+        batch.ints("buyer_id").values(),
+        batch.ints("quantity").values(),
+    );
+    let (sub_totals, shipping_fees) = (
+        batch.money("sub_total").values(),
+        batch.money("shipping_fee").values(),
+    );
     let (discounts, shipping_discounts) = (
-        cents("platform_discount"),
-        cents("shipping_platform_discount"),
+        batch.money("platform_discount").values(),
+        batch.money("shipping_platform_discount").values(),
     );
     let channels = batch.codes("channel").keys();
     let (content_ids, sub_campaign_ids) = (batch.ints("content_id"), batch.ints("sub_campaign_id"));
@@ -208,7 +214,6 @@ impl Orders {
     /// Takes a quarter of the memory for lines and a quarter for sets; another quarter is for
     /// finding repeated keys.
     pub(super) fn new(export: &OpenExport, resources: &Resources) -> Orders {
-        let least = |column| export.least(column);
         Orders {
             shuffle: Shuffle::new(
                 &export.shops_of_row_groups(),
@@ -216,13 +221,13 @@ impl Orders {
                 resources,
             ),
             least: LeastIds {
-                shop: least("shop_id"),
-                order: least("order_id"),
-                buyer: least("buyer_id"),
-                product: least("product_id"),
-                sku: least("sku_id"),
-                content: least("content_id"),
-                sub_campaign: least("sub_campaign_id"),
+                shop: export.least("shop_id"),
+                order: export.least("order_id"),
+                buyer: export.least("buyer_id"),
+                product: export.least("product_id"),
+                sku: export.least("sku_id"),
+                content: export.least("content_id"),
+                sub_campaign: export.least("sub_campaign_id"),
             },
             channels: Channels::default(),
             sets: SetMemory::new(resources.memory_bytes / 4, SET_BYTES_PER_ROW, resources),
@@ -248,9 +253,6 @@ impl Orders {
         let adders = summing.add_all(|| OrderAdder::new(self.least, repeated), resources)?;
         drop(self.shuffle);
         let names = self.channels.into_names();
-        let named = |((shop_id, channel), sales): ((i64, u32), Sales)| {
-            ((shop_id, names[channel as usize].clone()), sales)
-        };
         let mut tally = into_inner(self.tally);
         let mut channels = Vec::new();
         let (mut shops, mut products, mut skus) = (Vec::new(), Vec::new(), Vec::new());
@@ -260,7 +262,7 @@ impl Orders {
             let out = done.left_out;
             tally.leave_out(out.gmv, out.sku_orders, out.items_sold);
             shops.push(done.shops);
-            channels.push(done.channels.into_iter().map(named).collect());
+            channels.push(with_names(done.channels, &names));
             products.push(done.products);
             skus.push(done.skus);
             contents.push(done.contents);

@@ -11,7 +11,7 @@ use super::traffic::{TrafficSums, Visits};
 use crate::columns;
 use crate::contracts::datasets::{AFFILIATE_ACCOUNTS, LIVE, VIDEO};
 use crate::days::calendar::CivilDay;
-use crate::exports::snapshots::{Content, Shop, Snapshots};
+use crate::exports::snapshots::{AdHour, Content, Shop, Snapshots};
 use crate::metrics;
 
 /// Contents published within the day, by account type and content type.
@@ -57,23 +57,7 @@ pub(super) fn shop_daily(
     let new_contents = snapshots
         .contents()
         .map(|contents| new_contents(contents, civil));
-    let ads = snapshots.ad_hours().map(|hours| {
-        let mut ads: HashMap<i64, Ads> = HashMap::new();
-        for hour in hours {
-            let shop = ads.entry(hour.shop_id).or_default();
-            shop.spend += hour.spend_cents;
-            shop.gross_revenue += hour.gross_revenue_cents;
-        }
-        ads
-    });
-    let gmv_of = |shop_id: i64, channel: &str| {
-        orders
-            .channels
-            .get(&(shop_id, channel.to_owned()))
-            .copied()
-            .unwrap_or_default()
-            .gmv
-    };
+    let ads = snapshots.ad_hours().map(ads);
     let active = union(orders.shops.keys(), traffic.shops.keys());
     let rows: Vec<Row> = union(active.iter(), shops.keys())
         .into_iter()
@@ -81,8 +65,8 @@ pub(super) fn shop_daily(
             shop_id,
             category: shops.get(&shop_id).and_then(|s| s.category.as_deref()),
             sales: orders.shops.get(&shop_id).copied().unwrap_or_default(),
-            gmv_live: gmv_of(shop_id, LIVE),
-            gmv_video: gmv_of(shop_id, VIDEO),
+            gmv_live: gmv_of(orders, shop_id, LIVE),
+            gmv_video: gmv_of(orders, shop_id, VIDEO),
             visits: traffic.shops.get(&shop_id).copied().unwrap_or_default(),
             new_contents: new_contents
                 .as_ref()
@@ -114,49 +98,62 @@ fn new_contents(contents: &[Content], civil: &CivilDay) -> HashMap<i64, NewConte
     new
 }
 
+fn ads(hours: &[AdHour]) -> HashMap<i64, Ads> {
+    let mut ads: HashMap<i64, Ads> = HashMap::new();
+    for hour in hours {
+        let shop = ads.entry(hour.shop_id).or_default();
+        shop.spend += hour.spend_cents;
+        shop.gross_revenue += hour.gross_revenue_cents;
+    }
+    ads
+}
+
+fn gmv_of(orders: &OrderSums, shop_id: i64, channel: &str) -> i128 {
+    let sales = orders.channels.get(&(shop_id, channel.to_owned()));
+    sales.map_or(0, |sales| sales.gmv)
+}
+
 fn lay_out(rows: &[Row]) -> Result<DataFrame> {
-    let ints = |name: &str, value: fn(&Row) -> i64| columns::ints(name, rows.iter().map(value));
-    let money = |name: &str, value: fn(&Row) -> i128| columns::money(name, rows.iter().map(value));
-    let contents = |name: &str, value: fn(NewContents) -> i64| {
-        columns::ints(name, rows.iter().map(|r| r.new_contents.map(value)))
-    };
-    let ads = |name: &str, value: fn(Ads) -> i128| {
-        columns::money(name, rows.iter().map(|r| r.ads.map(value)))
-    };
     let table = DataFrame::new(
         rows.len(),
         vec![
-            ints("shop_id", |r| r.shop_id),
+            ints("shop_id", rows, |r| r.shop_id),
             columns::texts("category", rows.iter().map(|r| r.category)),
-            money("gmv", |r| r.sales.sales.gmv),
-            money("gmv_live", |r| r.gmv_live),
-            money("gmv_video", |r| r.gmv_video),
-            money("gmv_product_card", |r| {
+            money("gmv", rows, |r| r.sales.sales.gmv),
+            money("gmv_live", rows, |r| r.gmv_live),
+            money("gmv_video", rows, |r| r.gmv_video),
+            money("gmv_product_card", rows, |r| {
                 r.sales.sales.gmv - r.gmv_live - r.gmv_video
             }),
-            ints("orders", |r| r.sales.sales.orders),
-            ints("sku_orders", |r| r.sales.sales.sku_orders),
-            ints("items_sold", |r| r.sales.sales.items_sold),
-            ints("customers", |r| r.sales.customers),
-            money("contribution_product", |r| r.sales.contribution_product),
-            money("contribution_shipping", |r| r.sales.contribution_shipping),
-            money("estimated_tiktok_contribution", |r| {
+            ints("orders", rows, |r| r.sales.sales.orders),
+            ints("sku_orders", rows, |r| r.sales.sales.sku_orders),
+            ints("items_sold", rows, |r| r.sales.sales.items_sold),
+            ints("customers", rows, |r| r.sales.customers),
+            money("contribution_product", rows, |r| {
+                r.sales.contribution_product
+            }),
+            money("contribution_shipping", rows, |r| {
+                r.sales.contribution_shipping
+            }),
+            money("estimated_tiktok_contribution", rows, |r| {
                 r.sales.contribution_product + r.sales.contribution_shipping
             }),
-            ints("product_impressions", |r| r.visits.counters.impressions),
-            ints("product_clicks", |r| r.visits.counters.clicks),
-            ints("page_views", |r| r.visits.counters.page_views),
-            ints("add_to_carts", |r| r.visits.counters.add_to_carts),
-            ints("unique_reach", |r| r.visits.users.reached),
-            ints("unique_clicks", |r| r.visits.users.clicked),
-            ints("unique_page_viewers", |r| r.visits.users.viewed),
-            ints("unique_cart_adders", |r| r.visits.users.added),
-            contents("creator_new_videos", |n| n.creator_videos),
-            contents("creator_new_lives", |n| n.creator_lives),
-            contents("seller_new_videos", |n| n.seller_videos),
-            contents("seller_new_lives", |n| n.seller_lives),
-            ads("ad_spend", |a| a.spend),
-            ads("ad_gross_revenue", |a| a.gross_revenue),
+            ints("product_impressions", rows, |r| {
+                r.visits.counters.impressions
+            }),
+            ints("product_clicks", rows, |r| r.visits.counters.clicks),
+            ints("page_views", rows, |r| r.visits.counters.page_views),
+            ints("add_to_carts", rows, |r| r.visits.counters.add_to_carts),
+            ints("unique_reach", rows, |r| r.visits.users.reached),
+            ints("unique_clicks", rows, |r| r.visits.users.clicked),
+            ints("unique_page_viewers", rows, |r| r.visits.users.viewed),
+            ints("unique_cart_adders", rows, |r| r.visits.users.added),
+            new_content_ints("creator_new_videos", rows, |n| n.creator_videos),
+            new_content_ints("creator_new_lives", rows, |n| n.creator_lives),
+            new_content_ints("seller_new_videos", rows, |n| n.seller_videos),
+            new_content_ints("seller_new_lives", rows, |n| n.seller_lives),
+            ad_money("ad_spend", rows, |a| a.spend),
+            ad_money("ad_gross_revenue", rows, |a| a.gross_revenue),
         ],
     )?;
     let ratios = [
@@ -167,4 +164,22 @@ fn lay_out(rows: &[Row]) -> Result<DataFrame> {
         metrics::AD_ROI,
     ];
     metrics::with_ratios(table, &ratios)
+}
+
+fn ints(name: &str, rows: &[Row], value: fn(&Row) -> i64) -> Column {
+    columns::ints(name, rows.iter().map(value))
+}
+
+fn money(name: &str, rows: &[Row], value: fn(&Row) -> i128) -> Column {
+    columns::money(name, rows.iter().map(value))
+}
+
+/// A number of new contents, null where the export is absent.
+fn new_content_ints(name: &str, rows: &[Row], value: fn(NewContents) -> i64) -> Column {
+    columns::ints(name, rows.iter().map(|r| r.new_contents.map(value)))
+}
+
+/// Money of ads, null where the export is absent or the shop is not in `shops`.
+fn ad_money(name: &str, rows: &[Row], value: fn(Ads) -> i128) -> Column {
+    columns::money(name, rows.iter().map(|r| r.ads.map(value)))
 }

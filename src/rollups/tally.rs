@@ -18,18 +18,15 @@ pub struct Tally {
 
 impl Tally {
     pub fn add(&mut self, batch: &Batch) {
-        // A batch has so few rows that the sum of its INT32 values fits 64 bits.
-        let sum = |name: &str| i128::from(batch.ints(name).values().iter().sum::<i64>());
-        let cents = |name: &str| batch.money(name).values().iter().sum::<i128>();
         match batch.dataset.id {
             DatasetId::Stream(StreamId::OrderLines) => {
-                self.gmv += cents("sub_total") + cents("shipping_fee");
+                self.gmv += cents(batch, "sub_total") + cents(batch, "shipping_fee");
                 self.sku_orders += batch.rows as i128;
-                self.items_sold += sum("quantity");
+                self.items_sold += sum(batch, "quantity");
             }
             DatasetId::Stream(StreamId::ProductTraffic) => {
-                self.product_impressions += sum("impressions");
-                self.product_clicks += sum("clicks");
+                self.product_impressions += sum(batch, "impressions");
+                self.product_clicks += sum(batch, "clicks");
             }
             DatasetId::Snapshot(_) => {}
         }
@@ -111,4 +108,13 @@ impl Totals {
         }
         Ok(())
     }
+}
+
+/// A batch has so few rows that the sum of its INT32 values fits 64 bits.
+fn sum(batch: &Batch, column: &str) -> i128 {
+    batch.ints(column).values().iter().sum::<i64>().into()
+}
+
+fn cents(batch: &Batch, column: &str) -> i128 {
+    batch.money(column).values().iter().sum()
 }

@@ -5,9 +5,8 @@ use std::sync::Mutex;
 use anyhow::Result;
 use arrow_array::Array;
 
-use super::channels::{ChannelNumbers, Channels};
+use super::channels::{Channel, ChannelNumbers, Channels, with_names};
 use super::groups::{Doings, Groups, Sorted};
-use super::orders::Channel;
 use super::tally::Tally;
 use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
@@ -77,11 +76,10 @@ impl Counters {
 
     #[inline]
     fn flags(&self) -> u8 {
-        let flag = |count: i64, flag: u8| if count > 0 { flag } else { 0 };
-        flag(self.impressions, REACHED)
-            | flag(self.clicks, CLICKED)
-            | flag(self.page_views, VIEWED)
-            | flag(self.add_to_carts, ADDED)
+        flag_of(self.impressions, REACHED)
+            | flag_of(self.clicks, CLICKED)
+            | flag_of(self.page_views, VIEWED)
+            | flag_of(self.add_to_carts, ADDED)
     }
 
     /// Four times four bits and 0 where all are small, as nearly all are; else four times 32 bits.
@@ -116,6 +114,11 @@ impl Counters {
             add_to_carts,
         }
     }
+}
+
+#[inline]
+fn flag_of(count: i64, flag: u8) -> u8 {
+    if count > 0 { flag } else { 0 }
 }
 
 /// The counts of one user, for each combination of flags.
@@ -198,7 +201,6 @@ const SET_BYTES_PER_ROW: u64 = 120;
 impl Traffic {
     /// Takes half of the memory for rows and a quarter for the sets of users.
     pub(super) fn new(export: &OpenExport, resources: &Resources) -> Traffic {
-        let least = |column| export.least(column);
         Traffic {
             shuffle: Shuffle::new(
                 &export.shops_of_row_groups(),
@@ -206,10 +208,10 @@ impl Traffic {
                 resources,
             ),
             least: LeastIds {
-                shop: least("shop_id"),
-                product: least("product_id"),
-                user: least("user_id"),
-                content: least("content_id"),
+                shop: export.least("shop_id"),
+                product: export.least("product_id"),
+                user: export.least("user_id"),
+                content: export.least("content_id"),
             },
             channels: Channels::default(),
             sets: SetMemory::new(resources.memory_bytes / 4, SET_BYTES_PER_ROW, resources),
@@ -246,13 +248,10 @@ impl Traffic {
         let mut all = into_inner(self.added);
         all.extend(rest.into_iter().map(|adder| adder.done));
         let names = self.channels.into_names();
-        let named = |((shop_id, channel), counters): ((i64, u32), Counters)| {
-            ((shop_id, names[channel as usize].clone()), counters)
-        };
         let mut channels = Vec::new();
         let (mut shops, mut products, mut contents) = (Vec::new(), Vec::new(), Vec::new());
         for done in all {
-            channels.push(done.channels.into_iter().map(named).collect());
+            channels.push(with_names(done.channels, &names));
             shops.push(done.shops);
             products.push(done.products);
             contents.push(done.contents);
@@ -281,11 +280,19 @@ pub(super) struct TrafficWriter<'a> {
 impl RowWriter for TrafficWriter<'_> {
     fn write(&mut self, batch: &Batch) -> Result<()> {
         self.tally.add(batch);
-        let ints = |name| batch.ints(name).values();
-        let (shop_ids, product_ids, user_ids) =
-            (ints("shop_id"), ints("product_id"), ints("user_id"));
-        let (impressions, clicks) = (ints("impressions"), ints("clicks"));
-        let (page_views, add_to_carts) = (ints("page_views"), ints("add_to_carts"));
+        let (shop_ids, product_ids, user_ids) = (
+            batch.ints("shop_id").values(),
+            batch.ints("product_id").values(),
+            batch.ints("user_id").values(),
+        );
+        let (impressions, clicks) = (
+            batch.ints("impressions").values(),
+            batch.ints("clicks").values(),
+        );
+        let (page_views, add_to_carts) = (
+            batch.ints("page_views").values(),
+            batch.ints("add_to_carts").values(),
+        );
         let (content_ids, channel) = (batch.ints("content_id"), batch.codes("channel"));
         let (channels, least) = (self.channels.of(channel), self.traffic.least);
         for row in 0..batch.rows {
@@ -359,6 +366,15 @@ struct ShopChannel {
     counters: Counters,
 }
 
+impl ShopChannel {
+    fn of(shop: u32) -> ShopChannel {
+        ShopChannel {
+            shop,
+            counters: Counters::default(),
+        }
+    }
+}
+
 /// Shops that are complete; keys start with the shop.
 #[derive(Default)]
 struct Done {
@@ -404,11 +420,10 @@ impl Adder<VALUES> for TrafficAdder {
         let counters = Counters::unpacked([low_counters, high_counters]);
         let (user_id, flags) = (more(user, self.least.user), counters.flags());
         let (shop_id, number) = (more(shop, self.least.shop), (channel >> 1) as u32);
-        let new = || ShopChannel {
-            shop: self.shops.slot(shop_id),
-            ..ShopChannel::default()
-        };
-        let slot = self.channels.slot_or((shop_id, number), new);
+        let shops = &mut self.shops;
+        let slot = self
+            .channels
+            .slot_or((shop_id, number), || ShopChannel::of(shops.slot(shop_id)));
         let shop_channel = self.channels.at(slot);
         let shop = shop_channel.shop;
         let product = self

@@ -23,18 +23,10 @@ use anyhow::Result;
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::threads::lock;
-use packed::{PADDING, most_bytes, pack, unpack_each};
+use packed::{Chunk, PADDING, most_bytes, pack, unpack_each};
 pub(crate) use packed::{Row, named_row};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
-
-/// Packed rows of one partition, as many as fit. A chunk is filled before it is handed over, so
-/// threads seldom meet.
-struct Chunk {
-    bytes: Box<[u8]>,
-    used: usize,
-    rows: u64,
-}
 
 /// The most and the least that a chunk holds: less where partitions and threads are many, since
 /// each thread has an open one for every partition.
@@ -107,21 +99,8 @@ impl<const N: usize> Shuffle<N> {
         let partitions = split.partitions();
         let chunk_bytes = (open_bytes / partitions as u64).saturating_sub(WAITING_BYTES as u64);
         let chunk_bytes = chunk_bytes.clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
-        let unread = match &split {
-            Split::Hash { .. } => vec![],
-            Split::Ranges { row_groups, .. } => {
-                let of = |partition| {
-                    row_groups
-                        .iter()
-                        .filter(|touched| touched.contains(&partition))
-                        .count()
-                };
-                (0..partitions)
-                    .map(|partition| AtomicUsize::new(of(partition)))
-                    .collect()
-            }
-        };
         Shuffle {
+            unread: split.touching().into_iter().map(AtomicUsize::new).collect(),
             split,
             chunk_bytes: chunk_bytes as usize,
             spill_at_bytes,
@@ -131,7 +110,6 @@ impl<const N: usize> Shuffle<N> {
                 free: vec![],
             }),
             spill: Mutex::new(Spill::new(resources, partitions)),
-            unread,
             stop: resources.stop.clone(),
         }
     }

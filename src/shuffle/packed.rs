@@ -24,12 +24,12 @@ macro_rules! named_row {
             const VALUES: usize = [$(stringify!($field)),*].len();
 
             #[inline]
-            fn to_row(self) -> $crate::shuffle::Row<{ $name::VALUES }> {
+            fn to_row(self) -> [u64; $name::VALUES] {
                 [$(self.$field),*]
             }
 
             #[inline]
-            fn of_row(row: &$crate::shuffle::Row<{ $name::VALUES }>) -> $name {
+            fn of_row(row: &[u64; $name::VALUES]) -> $name {
                 let [$($field),*] = *row;
                 $name { $($field),* }
             }
@@ -37,6 +37,14 @@ macro_rules! named_row {
     };
 }
 pub(crate) use named_row;
+
+/// Packed rows of one partition, as many as fit. A chunk is filled before it is handed over, so
+/// threads seldom meet.
+pub(super) struct Chunk {
+    pub bytes: Box<[u8]>,
+    pub used: usize,
+    pub rows: u64,
+}
 
 /// Bytes that the lengths of a row take.
 const fn head_bytes(values: usize) -> usize {

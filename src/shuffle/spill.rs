@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
-use super::Chunk;
+use super::packed::Chunk;
 use crate::messages;
 use crate::resources::Resources;
 

@@ -113,6 +113,20 @@ impl Split {
         }
     }
 
+    /// For each partition, the number of row groups that can hold its shops; empty for a hash.
+    pub(super) fn touching(&self) -> Vec<usize> {
+        let Split::Ranges { row_groups, .. } = self else {
+            return vec![];
+        };
+        let mut touching = vec![0; self.partitions()];
+        for partitions in row_groups {
+            for partition in partitions.clone() {
+                touching[partition] += 1;
+            }
+        }
+        touching
+    }
+
     /// `before`: the partition of the row before, which is often the same.
     #[inline]
     pub(crate) fn partition(&self, shop_id: i64, before: usize) -> usize {

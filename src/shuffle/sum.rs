@@ -160,22 +160,31 @@ impl<const N: usize> Summing<'_, N> {
         resources: &Resources,
     ) -> Result<Vec<A>> {
         let next = AtomicUsize::new(0);
-        let work = |()| -> Result<A> {
-            let (mut adder, mut buffer) = (new(), Vec::new());
-            loop {
-                let partition = next.fetch_add(1, Ordering::Relaxed);
-                if partition >= self.shuffle.partitions() {
-                    return Ok(adder);
-                }
-                let added = self.add(partition, &mut adder, &mut buffer, resources);
-                // The sums of the other threads are worthless now.
-                added.inspect_err(|_| next.store(self.shuffle.partitions(), Ordering::Relaxed))?;
-            }
-        };
+        let threads = vec![(); resources.threads];
         resources
-            .map(vec![(); resources.threads], work)
+            .map(threads, |()| self.add_remaining(&next, new(), resources))
             .into_iter()
             .collect()
+    }
+
+    /// Adds up one of the remaining partitions after the other, on one of several threads. `next`
+    /// is the first one that no thread has begun.
+    fn add_remaining<A: Adder<N>>(
+        &self,
+        next: &AtomicUsize,
+        mut adder: A,
+        resources: &Resources,
+    ) -> Result<A> {
+        let (partitions, mut buffer) = (self.shuffle.partitions(), Vec::new());
+        loop {
+            let partition = next.fetch_add(1, Ordering::Relaxed);
+            if partition >= partitions {
+                return Ok(adder);
+            }
+            let added = self.add(partition, &mut adder, &mut buffer, resources);
+            // The sums of the other threads are worthless now.
+            added.inspect_err(|_| next.store(partitions, Ordering::Relaxed))?;
+        }
     }
 }
 

@@ -46,14 +46,13 @@ pub(super) struct DailyRows<'a> {
 }
 
 impl DailyRows<'_> {
-    /// Adds up the rows of `shops`, which ascend, and gives `finish` the sums of as many shops as
-    /// fit, and these shops; then those of the next, to the last. Shops without any row are not
-    /// among the sums.
-    pub(super) fn add_up<'s>(
+    /// Adds up the rows of `shops`, which ascend. Gives `finish` the sums of as many shops as fit,
+    /// then those of the next ones, to the last. Shops without any row are not among the sums.
+    pub(super) fn add_up(
         &self,
         inputs: &WindowInputs,
-        mut shops: &'s [i64],
-        finish: &mut dyn FnMut(DataFrame, &'s [i64]) -> Result<()>,
+        mut shops: &[i64],
+        finish: &mut dyn FnMut(DataFrame) -> Result<()>,
     ) -> Result<()> {
         let read: Vec<&str> = self
             .key
@@ -75,7 +74,7 @@ impl DailyRows<'_> {
             sums.settle()?;
             let done = sums.shops;
             if let Some(sums) = sums.sums {
-                finish(sums, done)?;
+                finish(sums)?;
             }
             shops = &shops[done.len()..];
         }

@@ -57,6 +57,13 @@ impl Values {
         }
     }
 
+    pub(super) fn is_known(&self, shop: usize) -> bool {
+        match self {
+            Values::Whole { parts, .. } => parts[shop].is_some(),
+            Values::Double(values) => values[shop].is_some(),
+        }
+    }
+
     fn get(&self, shop: usize) -> Option<f64> {
         match self {
             Values::Whole { parts, per_unit } => {
@@ -68,8 +75,6 @@ impl Values {
 
     /// Adds those of some rows.
     fn extend(&mut self, column: &pl::Column, rows: &[usize]) -> Result<()> {
-        let in_64_bits =
-            |cents: i128| i64::try_from(cents).context("more than DECIMAL(18,2) holds");
         match self {
             Values::Whole { parts, .. } if *column.dtype() == pl::DataType::Int128 => {
                 let cents = column.i128()?;
@@ -105,6 +110,10 @@ impl Values {
     }
 }
 
+fn in_64_bits(cents: i128) -> Result<i64> {
+    i64::try_from(cents).context("more than DECIMAL(18,2) holds")
+}
+
 /// The candidates of a scope, column by column: they are all in memory at once.
 #[derive(Debug)]
 pub(crate) struct Candidates {
@@ -118,6 +127,8 @@ pub(crate) struct Candidates {
     tiers: Vec<u32>,
     /// In the order of `METRICS`.
     values: Vec<Values>,
+    /// The values of `gmv` in cents: a shop always has one.
+    gmv_cents: Vec<i64>,
 }
 
 impl Candidates {
@@ -143,12 +154,7 @@ impl Candidates {
     }
 
     pub(crate) fn gmv_cents(&self, shop: usize) -> i64 {
-        match &self.values[GMV] {
-            Values::Whole { parts, .. } => {
-                parts[shop].unwrap_or_else(|| unreachable!("gmv is never null"))
-            }
-            Values::Double(_) => unreachable!("gmv is money"),
-        }
+        self.gmv_cents[shop]
     }
 
     /// The positions of the shops of each category, in the order of the categories.
@@ -254,13 +260,13 @@ struct Gathered {
 impl Default for Gathered {
     fn default() -> Gathered {
         let values = METRICS.iter().map(Values::of).collect();
-        let (shop_ids, category_names, categories, tiers) = Default::default();
         let candidates = Candidates {
-            shop_ids,
-            category_names,
-            categories,
-            tiers,
+            shop_ids: Vec::new(),
+            category_names: Vec::new(),
+            categories: Vec::new(),
+            tiers: Vec::new(),
             values,
+            gmv_cents: Vec::new(),
         };
         Gathered {
             positions: HashMap::new(),
@@ -341,6 +347,7 @@ impl Gathered {
             rows.column("product_impressions")?.i64()?,
             rows.column("orders")?.i64()?,
         );
+        let gmv = rows.column("gmv")?.i128()?;
         let mut taken = Vec::new();
         for row in 0..rows.height() {
             let is_active = impressions.get(row) > Some(0) || orders.get(row) > Some(0);
@@ -354,6 +361,8 @@ impl Gathered {
             let category = self.category(category);
             self.candidates.categories.push(category);
             self.candidates.tiers.push(*tier);
+            let cents = gmv.get(row).context("gmv is never null")?;
+            self.candidates.gmv_cents.push(in_64_bits(cents)?);
             taken.push(row);
         }
         Ok(taken)

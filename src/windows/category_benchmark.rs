@@ -4,7 +4,7 @@ use anyhow::Result;
 use polars::prelude::*;
 
 use super::candidates::metrics_by_name;
-use super::cohorts::{BenchmarkDay, Cohort, Scope};
+use super::cohorts::{BenchmarkDay, Cohort, Scope, Statistic};
 use super::summary::Summary;
 use crate::columns;
 use crate::config::Config;
@@ -14,10 +14,32 @@ use crate::days::calendar::day_number;
 /// How the averages are made; changes when the method does.
 const METHOD: &str = "mean-v2";
 
+/// One row of the table.
+struct Row<'a> {
+    cohort: &'a Cohort,
+    metric: usize,
+    statistic: &'a Statistic,
+}
+
+impl Row<'_> {
+    fn new(cohort: &Cohort, metric: usize) -> Row<'_> {
+        Row {
+            cohort,
+            metric,
+            statistic: &cohort.statistics[metric],
+        }
+    }
+
+    /// `None` where it is suppressed.
+    fn summary(&self) -> Option<&Summary> {
+        self.statistic.as_deref().ok()
+    }
+}
+
 /// The cohorts of a scope in the order of the table: by category, then by the tier's name.
 pub(super) fn cohorts_by_key<'a>(scope: &'a Scope, config: &Config) -> Vec<&'a Cohort> {
     let mut cohorts: Vec<&Cohort> = scope.cohorts.all.iter().collect();
-    cohorts.sort_by_key(|cohort| (cohort.category, config.tiers[cohort.tier].name.as_str()));
+    cohorts.sort_by_key(|cohort| (cohort.category, config.tier_name(cohort.tier)));
     cohorts
 }
 
@@ -39,16 +61,10 @@ pub(super) fn category_benchmark(
     config: &Config,
 ) -> Result<DataFrame> {
     let metrics = metrics_by_name();
-    let rows: Vec<(&Cohort, usize)> = cohorts
+    let rows: Vec<Row> = cohorts
         .iter()
-        .flat_map(|cohort| metrics.iter().map(move |metric| (*cohort, *metric)))
+        .flat_map(|cohort| metrics.iter().map(|metric| Row::new(cohort, *metric)))
         .collect();
-    let published = |(cohort, metric): &(&'_ Cohort, usize)| cohort.published(*metric).copied();
-    let numbers = |name: &str, value: fn(Summary) -> f64| {
-        columns::doubles(name, rows.iter().map(|row| published(row).map(value)))
-    };
-    let suppression =
-        |(cohort, metric): &(&'_ Cohort, usize)| cohort.statistics[*metric].as_ref().err().copied();
     let reason = benchmark.fallback_reason.as_deref();
     Ok(DataFrame::new(
         rows.len(),
@@ -57,18 +73,10 @@ pub(super) fn category_benchmark(
             columns::ints("campaign_id", rows.iter().map(|_| scope.campaign_id)),
             columns::texts(
                 "category",
-                rows.iter()
-                    .map(|(cohort, _)| scope.category(cohort.category)),
+                rows.iter().map(|r| scope.category(r.cohort.category)),
             ),
-            columns::texts(
-                "tier",
-                rows.iter()
-                    .map(|(cohort, _)| config.tiers[cohort.tier].name.as_str()),
-            ),
-            columns::texts(
-                "metric",
-                rows.iter().map(|(_, metric)| METRICS[*metric].name),
-            ),
+            columns::texts("tier", rows.iter().map(|r| config.tier_name(r.cohort.tier))),
+            columns::texts("metric", rows.iter().map(|r| METRICS[r.metric].name)),
             columns::days(
                 "benchmark_day",
                 rows.iter().map(|_| day_number(benchmark.day)),
@@ -78,21 +86,23 @@ pub(super) fn category_benchmark(
             columns::ints("observed_days", rows.iter().map(|_| scope.observed_days)),
             columns::ints(
                 "peer_count",
-                rows.iter().map(|row| published(row).map(|s| s.peer_count)),
+                rows.iter().map(|r| r.summary().map(|s| s.peer_count)),
             ),
-            numbers("mean", |s| s.mean),
-            numbers("p25", |s| s.p25),
-            numbers("p50", |s| s.p50),
-            numbers("p75", |s| s.p75),
-            columns::flags(
-                "is_suppressed",
-                rows.iter().map(|row| suppression(row).is_some()),
-            ),
+            numbers("mean", &rows, |s| s.mean),
+            numbers("p25", &rows, |s| s.p25),
+            numbers("p50", &rows, |s| s.p50),
+            numbers("p75", &rows, |s| s.p75),
+            columns::flags("is_suppressed", rows.iter().map(|r| r.statistic.is_err())),
             columns::texts(
                 "suppression_reason",
-                rows.iter().map(|row| suppression(row).map(|s| s.code())),
+                rows.iter()
+                    .map(|r| r.statistic.as_ref().err().map(|s| s.code())),
             ),
             columns::texts("method", rows.iter().map(|_| METHOD)),
         ],
     )?)
+}
+
+fn numbers(name: &str, rows: &[Row], value: fn(&Summary) -> f64) -> Column {
+    columns::doubles(name, rows.iter().map(|r| r.summary().map(value)))
 }

@@ -23,6 +23,7 @@ use super::inputs::PublishedTables;
 use super::summary::{Sample, Summary};
 use crate::config::{BenchmarkRules, Config};
 use crate::contracts::metrics::{METRICS, Metric};
+use crate::stop::Stop;
 
 /// The day whose data a report day's benchmarks use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,12 +128,15 @@ impl Cohorts {
 }
 
 /// Gives `consume` one scope `CAMPAIGN_PERIOD` for each campaign, then the scope `DAILY`: one at a
-/// time in memory. `go_on` is asked again and again whether to go on.
+/// time in memory.
+///
+/// # Errors
+/// `Stopped` soon after the run was asked to stop.
 pub(crate) fn for_each_scope(
     day: NaiveDate,
     config: &Config,
     published: &dyn PublishedTables,
-    go_on: &dyn Fn() -> Result<()>,
+    stop: &Stop,
     consume: &mut dyn FnMut(&Scope) -> Result<()>,
 ) -> Result<()> {
     let tiers = candidates::tiers(day, config, published)?;
@@ -144,7 +148,7 @@ pub(crate) fn for_each_scope(
         &PublishedPeers::default(),
         rules,
         &mut of_the_day,
-        go_on,
+        stop,
     )?;
     drop(daily);
     for campaign_id in candidates::campaigns(day, published)? {
@@ -154,7 +158,7 @@ pub(crate) fn for_each_scope(
             &of_the_day,
             rules,
             &mut PublishedPeers::default(),
-            go_on,
+            stop,
         )?;
         consume(&Scope {
             name: "CAMPAIGN_PERIOD",
@@ -189,7 +193,7 @@ fn cohorts(
     others: &PublishedPeers,
     rules: &BenchmarkRules,
     peers: &mut PublishedPeers,
-    go_on: &dyn Fn() -> Result<()>,
+    stop: &Stop,
 ) -> Result<Cohorts> {
     let mut cohorts = Cohorts::default();
     let shops = candidates.by_category();
@@ -199,7 +203,7 @@ fn cohorts(
         let mut of_category = category_cohorts(candidates, shops, rules);
         let mut published = Vec::with_capacity(METRICS.len());
         for metric in 0..METRICS.len() {
-            go_on()?;
+            stop.check()?;
             let others = others
                 .get(name)
                 .map(|metrics| &metrics[metric][..])
@@ -236,25 +240,11 @@ fn category_cohorts(
     let mut tiers: Vec<usize> = shops.iter().map(|shop| candidates.tier(*shop)).collect();
     tiers.sort_unstable();
     tiers.dedup();
-    let members = |tier: usize| {
-        let shops = top_shops(candidates, shops, tier, rules);
-        let has_own = shops.iter().any(|shop| candidates.tier(*shop) == tier);
-        let category = candidates.category(shops[0]);
-        let cohort = Cohort {
-            category,
-            tier,
-            statistics: Vec::with_capacity(METRICS.len()),
-        };
-        has_own.then(|| Members {
-            cohort,
-            shop_ids: shops
-                .iter()
-                .map(|shop| candidates.shop_ids[*shop])
-                .collect(),
-            shops,
-        })
-    };
-    tiers.into_iter().filter_map(members).collect()
+    tiers
+        .into_iter()
+        .map(|tier| Members::of(tier, top_shops(candidates, shops, tier, rules), candidates))
+        .filter(|members| members.has_own_tier(candidates))
+        .collect()
 }
 
 /// The top shops by GMV (ties by smaller `shop_id`) of those with the tier or a higher one, by
@@ -306,6 +296,28 @@ fn decide(
 }
 
 impl Members {
+    /// `shops` are of one category, at least one.
+    fn of(tier: usize, shops: Vec<usize>, candidates: &Candidates) -> Members {
+        Members {
+            cohort: Cohort {
+                category: candidates.category(shops[0]),
+                tier,
+                statistics: Vec::with_capacity(METRICS.len()),
+            },
+            shop_ids: shops
+                .iter()
+                .map(|shop| candidates.shop_ids[*shop])
+                .collect(),
+            shops,
+        }
+    }
+
+    /// Whether a peer has exactly the tier of the cohort.
+    fn has_own_tier(&self, candidates: &Candidates) -> bool {
+        let tier = self.cohort.tier;
+        self.shops.iter().any(|shop| candidates.tier(*shop) == tier)
+    }
+
     /// The peers whose value is known, and these values.
     fn sample(&self, values: &Values) -> (Peers, Sample) {
         let sample = match values {
@@ -323,14 +335,10 @@ impl Members {
         if sample.count() == self.shops.len() {
             return (self.shop_ids.clone(), sample);
         }
-        let is_known = |shop: usize| match values {
-            Values::Whole { parts, .. } => parts[shop].is_some(),
-            Values::Double(values) => values[shop].is_some(),
-        };
         let shops = self.shops.iter().zip(self.shop_ids.iter());
         (
             shops
-                .filter(|(shop, _)| is_known(**shop))
+                .filter(|(shop, _)| values.is_known(**shop))
                 .map(|(_, id)| *id)
                 .collect(),
             sample,

@@ -81,7 +81,7 @@ fn shop_gmv(
         columns: gmv,
     };
     let mut all = HashMap::new();
-    daily.add_up(inputs, shops, &mut |sums, _| {
+    daily.add_up(inputs, shops, &mut |sums| {
         let gmv = sums.column("gmv")?.i128()?.iter().flatten();
         all.extend(shop_ids(&sums)?.into_iter().zip(gmv));
         Ok(())

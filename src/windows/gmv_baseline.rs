@@ -115,15 +115,34 @@ fn amounts(inputs: &WindowInputs, day: NaiveDate, shops: &[ShopGmv]) -> Result<V
 }
 
 fn read_gmv(rows: &DataFrame) -> Result<Vec<ShopGmv>> {
-    let (shops, amounts) = (
-        rows.column("shop_id")?.i64()?.iter(),
-        rows.column("gmv")?.i128()?.iter(),
-    );
-    let shop_gmv = |(shop, cents): (Option<i64>, Option<i128>)| {
+    let shops = rows.column("shop_id")?.i64()?.iter();
+    let amounts = rows.column("gmv")?.i128()?.iter();
+    let mut read = Vec::with_capacity(rows.height());
+    for (shop, cents) in shops.zip(amounts) {
+        let shop = shop.context("shop_id is never null")?;
         let cents = i64::try_from(cents.context("gmv is never null")?)?;
-        Ok((shop.context("shop_id is never null")?, cents))
-    };
-    shops.zip(amounts).map(shop_gmv).collect()
+        read.push((shop, cents));
+    }
+    Ok(read)
+}
+
+/// One row of the table; money in cents.
+struct Row {
+    shop_id: i64,
+    baseline_day: NaiveDate,
+    baseline_gmv: i128,
+    gmv: i128,
+}
+
+impl Row {
+    fn new((shop_id, gmv): ShopGmv, baseline_day: NaiveDate, baseline_gmv: i64) -> Row {
+        Row {
+            shop_id,
+            baseline_day,
+            baseline_gmv: baseline_gmv.into(),
+            gmv: gmv.into(),
+        }
+    }
 }
 
 /// The rows of some of the shops.
@@ -133,25 +152,26 @@ fn baselines(
     shops: &[ShopGmv],
     some: std::ops::Range<usize>,
 ) -> Result<DataFrame> {
-    let cells = || {
-        some.clone().flat_map(|shop| {
-            let of_day = days
-                .iter()
-                .zip(amounts)
-                .map(move |(day, amounts)| (shops[shop], *day, amounts[shop]));
-            of_day.filter(|(_, _, cents)| *cents != NO_ROW)
-        })
-    };
-    let shop_id = columns::ints("shop_id", cells().map(|((shop, _), ..)| shop));
-    let gmv = columns::money("gmv", cells().map(|((_, cents), ..)| i128::from(cents)));
-    let baseline_day = columns::days("baseline_day", cells().map(|(_, day, _)| day_number(day)));
-    let baseline_gmv = columns::money("baseline_gmv", cells().map(|(.., cents)| i128::from(cents)));
-    let difference =
-        cells().map(|((_, cents), _, baseline)| i128::from(cents) - i128::from(baseline));
-    let difference = columns::money("difference", difference);
+    let mut rows = Vec::new();
+    for shop in some {
+        for (day, amounts) in days.iter().zip(amounts) {
+            if amounts[shop] != NO_ROW {
+                rows.push(Row::new(shops[shop], *day, amounts[shop]));
+            }
+        }
+    }
     let table = DataFrame::new(
-        shop_id.len(),
-        vec![shop_id, baseline_day, baseline_gmv, gmv, difference],
+        rows.len(),
+        vec![
+            columns::ints("shop_id", rows.iter().map(|r| r.shop_id)),
+            columns::days(
+                "baseline_day",
+                rows.iter().map(|r| day_number(r.baseline_day)),
+            ),
+            columns::money("baseline_gmv", rows.iter().map(|r| r.baseline_gmv)),
+            columns::money("gmv", rows.iter().map(|r| r.gmv)),
+            columns::money("difference", rows.iter().map(|r| r.gmv - r.baseline_gmv)),
+        ],
     )?;
     metrics::with_ratios(table, &[DIFFERENCE_PCT])
 }

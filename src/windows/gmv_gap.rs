@@ -55,17 +55,16 @@ impl Row<'_> {
 /// The four factors of a shop's values, or of a cohort's means; `None` where one of them is unknown
 /// or a quotient by 0.
 fn factors(value: impl Fn(usize) -> Option<f64>) -> Option<[f64; 4]> {
-    let not_0 = |metric| value(metric).filter(|value| *value != 0.0);
-    let (impressions, clicks, sku_orders) = (
-        not_0(PRODUCT_IMPRESSIONS)?,
-        not_0(PRODUCT_CLICKS)?,
-        not_0(SKU_ORDERS)?,
-    );
+    let (impressions, clicks) = (value(PRODUCT_IMPRESSIONS)?, value(PRODUCT_CLICKS)?);
+    let (sku_orders, gmv) = (value(SKU_ORDERS)?, value(GMV)?);
+    if [impressions, clicks, sku_orders].contains(&0.0) {
+        return None;
+    }
     Some([
         impressions,
         clicks / impressions,
         sku_orders / clicks,
-        value(GMV)? / sku_orders,
+        gmv / sku_orders,
     ])
 }
 
@@ -120,7 +119,6 @@ pub(super) fn gmv_gap(
     config: &Config,
 ) -> Result<DataFrame> {
     let rows: Vec<Row> = shops.filter_map(|shop| Row::new(scope, shop)).collect();
-    let tier = |position: usize| config.tiers[position].name.as_str();
     let mut cells = vec![
         columns::texts("scope", rows.iter().map(|_| scope.name)),
         columns::ints("campaign_id", rows.iter().map(|_| scope.campaign_id)),
@@ -131,26 +129,28 @@ pub(super) fn gmv_gap(
         columns::texts("category", rows.iter().map(|r| scope.category_of(r.shop))),
         columns::texts(
             "tier",
-            rows.iter().map(|r| tier(scope.candidates.tier(r.shop))),
+            rows.iter()
+                .map(|r| config.tier_name(scope.candidates.tier(r.shop))),
         ),
         columns::days(
             "benchmark_day",
             rows.iter().map(|_| day_number(benchmark.day)),
         ),
         columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
-        columns::texts("benchmark_tier", rows.iter().map(|r| tier(r.cohort.tier))),
+        columns::texts(
+            "benchmark_tier",
+            rows.iter().map(|r| config.tier_name(r.cohort.tier)),
+        ),
         columns::doubles("gmv", rows.iter().map(|r| r.gmv)),
         columns::doubles("benchmark_gmv", rows.iter().map(|r| r.benchmark_gmv)),
         columns::doubles("gap", rows.iter().map(|r| r.gmv - r.benchmark_gmv)),
     ];
-    let effects = |(position, name): (usize, &&str)| {
-        columns::doubles(
-            name,
-            rows.iter()
-                .map(|r| r.effects.map(|effects| effects[position])),
-        )
-    };
-    cells.extend(FACTORS.iter().enumerate().map(effects));
+    for (factor, name) in FACTORS.iter().enumerate() {
+        let effects = rows
+            .iter()
+            .map(|r| r.effects.map(|effects| effects[factor]));
+        cells.push(columns::doubles(name, effects));
+    }
     Ok(DataFrame::new(rows.len(), cells)?)
 }
 

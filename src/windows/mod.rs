@@ -121,13 +121,12 @@ pub fn benchmark_tables(
         published: &declared,
         stop,
     };
-    let go_on = || Ok(stop.check()?);
     let at_once = (rows_at_once / METRICS.len()).clamp(1, SHOPS_AT_ONCE);
-    cohorts::for_each_scope(benchmark.day, config, published, &go_on, &mut |scope| {
+    cohorts::for_each_scope(benchmark.day, config, published, stop, &mut |scope| {
         for id in BenchmarkId::ALL {
             let table = tables::benchmark(*id);
             benchmark_table(*id, scope, benchmark, config, at_once, &mut |rows| {
-                go_on()?;
+                stop.check()?;
                 emit(table, table.conform(rows)?)
             })?;
         }

@@ -81,7 +81,7 @@ impl Period {
             key: sums.key,
             columns: sums.columns,
         };
-        daily.add_up(inputs, shops, &mut |mut rows, _| {
+        daily.add_up(inputs, shops, &mut |mut rows| {
             add_int(&mut rows, "campaign_id", self.campaign_id)?;
             add_day(&mut rows, "through_day", self.through_day)?;
             add_int(&mut rows, "days", counted as i64)?;

@@ -82,7 +82,6 @@ pub(super) fn shop_benchmark(
                 .map(move |metric| Row::new(scope, shop, *metric))
         })
         .collect();
-    let tier = |position: usize| config.tiers[position].name.as_str();
     Ok(DataFrame::new(
         rows.len(),
         vec![
@@ -96,7 +95,8 @@ pub(super) fn shop_benchmark(
             columns::texts("category", rows.iter().map(|r| scope.category_of(r.shop))),
             columns::texts(
                 "tier",
-                rows.iter().map(|r| tier(scope.candidates.tier(r.shop))),
+                rows.iter()
+                    .map(|r| config.tier_name(scope.candidates.tier(r.shop))),
             ),
             columns::days(
                 "benchmark_day",
@@ -107,7 +107,7 @@ pub(super) fn shop_benchmark(
             columns::texts(
                 "benchmark_tier",
                 rows.iter()
-                    .map(|r| r.benchmark.map(|(position, _)| tier(position))),
+                    .map(|r| r.benchmark.map(|(position, _)| config.tier_name(position))),
             ),
             columns::doubles(
                 "benchmark",

@@ -39,7 +39,7 @@ pub(super) fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let shops = shop_ids(&today)?;
     let of_shops = today.column("category")?.str()?.iter();
     let categories: HashMap<i64, Option<&str>> = shops.iter().copied().zip(of_shops).collect();
-    daily.add_up(inputs, &shops, &mut |sums, _| {
+    daily.add_up(inputs, &shops, &mut |sums| {
         let mut table = sums;
         table.rename("gmv", "trailing_gmv".into())?;
         let shops = shop_ids(&table)?;

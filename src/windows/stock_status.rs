@@ -70,51 +70,62 @@ fn statuses(
     in_campaign: Option<&HashSet<(i64, i64)>>,
     horizons: &HashMap<(i64, i64), i64>,
 ) -> Result<DataFrame> {
-    let pace = |i: &&InventoryItem| paces.of(&(i.shop_id, i.product_id, i.sku_id));
-    let horizon = |i: &&InventoryItem| {
-        horizons
-            .get(&(i.shop_id, i.product_id))
-            .copied()
-            .unwrap_or(HORIZON_DAYS)
-    };
-    let cover = |i: &&InventoryItem| {
-        let pace = pace(i);
-        (pace.items > 0)
-            .then(|| (i128::from(i.available_quantity) * pace.days) as f64 / pace.items as f64)
-    };
+    let rows: Vec<Row> = items
+        .iter()
+        .map(|item| Row {
+            item,
+            pace: paces.of(&(item.shop_id, item.product_id, item.sku_id)),
+            horizon_days: horizons
+                .get(&(item.shop_id, item.product_id))
+                .copied()
+                .unwrap_or(HORIZON_DAYS),
+            is_campaign_product: in_campaign
+                .map(|products| products.contains(&(item.shop_id, item.product_id))),
+        })
+        .collect();
     Ok(DataFrame::new(
-        items.len(),
+        rows.len(),
         vec![
-            columns::ints("shop_id", items.iter().map(|i| i.shop_id)),
-            columns::ints("product_id", items.iter().map(|i| i.product_id)),
-            columns::ints("sku_id", items.iter().map(|i| i.sku_id)),
+            columns::ints("shop_id", rows.iter().map(|r| r.item.shop_id)),
+            columns::ints("product_id", rows.iter().map(|r| r.item.product_id)),
+            columns::ints("sku_id", rows.iter().map(|r| r.item.sku_id)),
             columns::flags(
                 "is_campaign_product",
-                items
-                    .iter()
-                    .map(|i| in_campaign.map(|c| c.contains(&(i.shop_id, i.product_id)))),
+                rows.iter().map(|r| r.is_campaign_product),
             ),
             columns::ints(
                 "available_quantity",
-                items.iter().map(|i| i.available_quantity),
+                rows.iter().map(|r| r.item.available_quantity),
             ),
-            columns::doubles(
-                "daily_sales",
-                items
-                    .iter()
-                    .map(pace)
-                    .map(|p| p.items as f64 / p.days as f64),
-            ),
-            columns::doubles("days_of_cover", items.iter().map(cover)),
-            columns::ints("horizon_days", items.iter().map(horizon)),
-            columns::texts(
-                "stock_status",
-                items
-                    .iter()
-                    .map(|i| status(i.available_quantity, pace(i), horizon(i))),
-            ),
+            columns::doubles("daily_sales", rows.iter().map(Row::daily_sales)),
+            columns::doubles("days_of_cover", rows.iter().map(Row::days_of_cover)),
+            columns::ints("horizon_days", rows.iter().map(|r| r.horizon_days)),
+            columns::texts("stock_status", rows.iter().map(Row::status)),
         ],
     )?)
+}
+
+/// One row of the table.
+struct Row<'a> {
+    item: &'a InventoryItem,
+    pace: Pace,
+    horizon_days: i64,
+    is_campaign_product: Option<bool>,
+}
+
+impl Row<'_> {
+    fn daily_sales(&self) -> f64 {
+        self.pace.items as f64 / self.pace.days as f64
+    }
+
+    fn days_of_cover(&self) -> Option<f64> {
+        let stock = i128::from(self.item.available_quantity);
+        (self.pace.items > 0).then(|| (stock * self.pace.days) as f64 / self.pace.items as f64)
+    }
+
+    fn status(&self) -> &'static str {
+        status(self.item.available_quantity, self.pace, self.horizon_days)
+    }
 }
 
 fn status(available: i64, pace: Pace, horizon_days: i64) -> &'static str {
@@ -129,9 +140,39 @@ fn status(available: i64, pace: Pace, horizon_days: i64) -> &'static str {
     }
 }
 
-/// Items sold per (shop, product, SKU) in both windows.
+/// Items sold per (shop, product, SKU): in the short window, and in the long one.
+type Sold = HashMap<(i64, i64, i64), (i128, i128)>;
+
+/// The columns that [`add_sold`] reads.
+const SOLD_COLUMNS: [&str; 4] = ["shop_id", "product_id", "sku_id", "items_sold"];
+
+/// Adds the rows of one day, which lies in the long window, and in the short one too where
+/// `is_short`.
+fn add_sold(sold: &mut Sold, rows: &DataFrame, is_short: bool) -> Result<()> {
+    let [shops, products, skus, items] = SOLD_COLUMNS.map(|name| rows.column(name));
+    let (shops, products, skus, items) =
+        (shops?.i64()?, products?.i64()?, skus?.i64()?, items?.i64()?);
+    for row in 0..rows.height() {
+        let (Some(shop), Some(product), Some(sku), Some(items)) = (
+            shops.get(row),
+            products.get(row),
+            skus.get(row),
+            items.get(row),
+        ) else {
+            continue;
+        };
+        let (short, long) = sold.entry((shop, product, sku)).or_default();
+        *long += i128::from(items);
+        if is_short {
+            *short += i128::from(items);
+        }
+    }
+    Ok(())
+}
+
+/// The items sold in both windows, and the published days of each.
 struct Paces {
-    sold: HashMap<(i64, i64, i64), (i128, i128)>,
+    sold: Sold,
     short_days: i128,
     long_days: i128,
 }
@@ -164,37 +205,17 @@ fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
         .published
         .published_days(&SKU_DAILY, long_first, inputs.day)?;
     published.retain(|day| with_skus.contains(day));
-    let mut sold: HashMap<(i64, i64, i64), (i128, i128)> = HashMap::new();
+    let rows = Rows {
+        campaign_id: None,
+        shops: Some(&shops),
+    };
+    let mut sold = Sold::default();
     for day in &published {
-        let names = ["shop_id", "product_id", "sku_id", "items_sold"];
-        let rows = Rows {
-            campaign_id: None,
-            shops: Some(&shops),
-        };
+        let is_short = *day >= short_first;
         inputs
             .published
-            .read(&SKU_DAILY, *day, &names, rows, &mut |rows| {
-                let [shops, products, skus, items] = names.map(|name| rows.column(name));
-                let (shops, products, skus, items) =
-                    (shops?.i64()?, products?.i64()?, skus?.i64()?, items?.i64()?);
-                for (((shop, product), sku), items) in shops
-                    .iter()
-                    .zip(products.iter())
-                    .zip(skus.iter())
-                    .zip(items.iter())
-                {
-                    let (Some(shop), Some(product), Some(sku), Some(items)) =
-                        (shop, product, sku, items)
-                    else {
-                        continue;
-                    };
-                    let (short, long) = sold.entry((shop, product, sku)).or_default();
-                    *long += i128::from(items);
-                    if *day >= short_first {
-                        *short += i128::from(items);
-                    }
-                }
-                Ok(())
+            .read(&SKU_DAILY, *day, &SOLD_COLUMNS, rows, &mut |rows| {
+                add_sold(&mut sold, &rows, is_short)
             })?;
     }
     Ok(Paces {
