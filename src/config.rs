@@ -45,7 +45,7 @@ pub struct Config {
 #[derive(Clone, Copy, Debug)]
 pub struct QuarantineBudget {
     pub max_rows: u64,
-    /// Of the rows read.
+    /// A share of the rows read.
     pub max_ratio: Share,
 }
 

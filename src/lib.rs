@@ -13,11 +13,11 @@
 //!         |
 //!       publish     (6) one writer: stage, verify, commit, move into place
 //!         |
-//!   results/<table>/dt=D/part-0.parquet              catalog    what lies under the results
+//!   results/<table>/dt=D/part-0.parquet              catalog    the files under the results
 //! ```
 //!
-//! `pipeline` walks over days and hands each to these stages; `plan` decides; `report` tells. A
-//! module uses the modules below it, never those above.
+//! `pipeline` walks over days and hands each to these stages. `plan` decides. `report` describes
+//! the outcome. A module uses the modules below it, never those above.
 
 pub mod cli;
 

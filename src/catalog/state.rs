@@ -303,7 +303,7 @@ mod tests {
         assert!(state.leave_out(march(13)));
         assert!(!state.leave_out(march(13)), "twice");
         assert_eq!(shop_days(&state), [march(14)]);
-        // A run that publishes the day anew heals it.
+        // A run that publishes the day again repairs it.
         state.learn(manifest(march(13), 9));
         assert!(!state.is_left_out(march(13)));
     }
