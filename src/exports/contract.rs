@@ -1,5 +1,6 @@
-//! An export's files against its contract: the folder, footers, columns and types, the `_SUCCESS`
-//! list; no rows yet.
+//! Opens an export: its files checked against the contract, before any row is read.
+//!
+//! The check covers the folder, the footers, columns and types, and the `_SUCCESS` list.
 
 use super::defect::{Issue, ReadError};
 use super::open_export::{OpenExport, OpenFile};

@@ -1,5 +1,6 @@
-//! The rows of an export: row groups fetched ahead, decoded by several threads, cast to the
-//! contract.
+//! Reads the rows of an export: fetches row groups ahead, decodes them on several threads.
+//!
+//! Rows are cast to the contract.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
