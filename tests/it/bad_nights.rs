@@ -533,7 +533,7 @@ fn what_cannot_be_a_data_file_breaks_the_contract_by_name() {
     day.is_blocked(&[
         "part-2.parquet",
         "a link to nothing",
-        "put the file there, or remove the link",
+        "restore the linked file, or remove the link",
     ]);
     fs::remove_file(folder.join("part-2.parquet")).unwrap();
     fs::write(folder.join("README.txt"), "rows of the day").unwrap();
