@@ -397,7 +397,7 @@ fn a_table_folder_on_another_file_system_is_found_before_the_commit() {
     symlink(elsewhere.path(), &link).unwrap();
     let says = [
         "is on another file system than",
-        "keep all of the results on one file system",
+        "keep all results on one file system",
         "/shop_tier",
     ];
     day.is_seen_before_the_commit(&says, || fs::remove_file(&link).unwrap());
@@ -441,7 +441,7 @@ fn what_lies_where_a_table_belongs_is_found_before_the_commit() {
             }
         };
         day.is_seen_before_the_commit(
-            &[says, "move it away and run again", at.to_str().unwrap()],
+            &[says, "move it away, then run again", at.to_str().unwrap()],
             remove,
         );
     }
