@@ -1,4 +1,4 @@
-//! `backfill`: computes a range of days, and every later published day that becomes stale.
+//! `backfill`: arguments and answer of the command; the days are walked in `pipeline/backfill.rs`.
 
 use anyhow::Result;
 

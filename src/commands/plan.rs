@@ -1,4 +1,4 @@
-//! `plan`: shows the work of the next run, with reasons; writes nothing.
+//! `plan`: arguments and answer of the command; the plan is made in `pipeline/announce.rs`.
 
 use anyhow::Result;
 use chrono::Days;

@@ -1,4 +1,4 @@
-//! `run`: the nightly job of one report day.
+//! `run`: arguments and answer of the command; the days are walked in `pipeline/night.rs`.
 
 use anyhow::Result;
 

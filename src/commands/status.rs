@@ -1,4 +1,4 @@
-//! `status`: shows the state of days: final, published, stale, missing or blocked; writes nothing.
+//! `status`: arguments and answer of the command; the states come from `report/status.rs`.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The surroundings of a command (clock, environment, machine), and the job opened from them.
+//! The outside world (clock, environment, machine), and the job that a command opens from it.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `vacuum`: removes files beside the tables that are no longer needed.
+//! `vacuum`: removes the files that `publish/vacuum.rs` finds, under the lease.
 
 use anyhow::Result;
 use chrono::Days;

@@ -1,4 +1,4 @@
-//! Sums that do not fit their columns.
+//! The error of a sum that does not fit its column.
 
 use std::fmt;
 

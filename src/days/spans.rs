@@ -1,4 +1,4 @@
-//! The days of another table that a table of a day reads.
+//! Spans of the contracts as first and last day.
 
 use chrono::NaiveDate;
 

@@ -1,4 +1,4 @@
-//! Quarantined rows before they are written, compressed where they are many: memory is bounded.
+//! Quarantined rows in memory until they are written: a few as values, many compressed.
 //!
 //! 1. The bad rows of one row group arrive one after the other. Many of them are packed: encoded as
 //!    compressed Parquet. A few stay as they are.

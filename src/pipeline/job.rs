@@ -1,4 +1,4 @@
-//! The job of a command: its configuration, stores and share of the machine.
+//! A command's configuration, stores, lease and engine.
 
 use std::cell::RefCell;
 

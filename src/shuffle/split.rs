@@ -1,4 +1,4 @@
-//! The partition of each shop's rows.
+//! Chooses the partition of each shop: by a hash or by ranges of ids.
 
 use std::ops::RangeInclusive;
 

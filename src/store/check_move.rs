@@ -1,4 +1,4 @@
-//! Obstacles on a disk to a move in one step, found before anything is published.
+//! Checks before a commit that staged files can be moved into place in one step.
 
 use std::fs;
 use std::io::ErrorKind;
