@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use anyhow::Result;
 
+use crate::failure::Failure;
 use crate::messages;
 use crate::threads::lock;
 
@@ -38,11 +39,13 @@ impl std::error::Error for Bug {}
 const A_BUG: &str = "a bug in this program: ";
 const REPORT_IT: &str = "report it with this line";
 
-/// The text of an error that is a bug, because nothing else explains it.
-pub fn describe(error: &anyhow::Error) -> String {
-    match error.is::<Bug>() {
-        true => format!("{error:#}"),
-        false => format!("{A_BUG}{error:#}; {REPORT_IT}"),
+/// The text of an error for a person: the failed object, the reason and the next step. An error
+/// without a message is reported as a bug.
+pub fn text_of(error: &anyhow::Error) -> String {
+    if Failure::kind_of(error).is_some() || error.is::<Bug>() {
+        format!("{error:#}")
+    } else {
+        format!("{A_BUG}{error:#}; {REPORT_IT}")
     }
 }
 
@@ -123,6 +126,7 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     use super::*;
+    use crate::failure::FailureKind;
     use crate::threads::on_each;
 
     /// Notes panics, and prints them as before: other tests run beside this one.
@@ -156,7 +160,7 @@ mod tests {
 
         let with_context = Err::<(), _>(here).context("rolling up").unwrap_err();
         assert_eq!(
-            describe(&with_context),
+            text_of(&with_context),
             format!("rolling up: {expected}"),
             "said once"
         );
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn an_error_without_a_panic_is_a_bug_too_and_work_that_ends_well_gives_its_result() {
         assert_eq!(
-            describe(&anyhow!("no shop")),
+            text_of(&anyhow!("no shop")),
             "a bug in this program: no shop; report it with this line"
         );
         assert_eq!(catch(|| Ok(7)).unwrap(), 7);
@@ -182,7 +186,7 @@ mod tests {
         let panic = || panic!("failed to spawn thread: Os {{ code: 11, kind: WouldBlock }}");
         let error = catch::<()>(panic).unwrap_err();
         assert!(
-            error.is::<messages::StoreFailed>()
+            Failure::kind_of(&error) == Some(FailureKind::StoreFailed)
                 && error.to_string().contains("or give fewer --threads"),
             "{error}"
         );

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config;
-use crate::report::exit_code::ExitCode;
+use crate::exit_code::ExitCode;
 use crate::store::Access;
 
 /// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Dataset, WithoutRows};
 use crate::messages;
-pub use crate::messages::ConfigWrong;
 
 /// A checked job file.
 #[derive(Clone, Debug)]

@@ -56,6 +56,8 @@ pub mod generate;
 pub mod bug;
 mod columns;
 pub mod environment;
+pub mod exit_code;
+pub mod failure;
 pub mod fingerprint;
 pub mod messages;
 mod metrics;

@@ -14,10 +14,11 @@ use campaign_etl::bug;
 use campaign_etl::cli::{Cli, Format, Global};
 use campaign_etl::commands::{self, Answer, Surroundings, execute};
 use campaign_etl::environment;
+use campaign_etl::exit_code::ExitCode;
+use campaign_etl::failure::exit_code_of;
 use campaign_etl::messages;
 use campaign_etl::progress::say;
 use campaign_etl::redact::{self, redact};
-use campaign_etl::report::exit_code::{self, ExitCode};
 use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
 use campaign_etl::store::Access;
 use clap::error::ErrorKind;
@@ -169,7 +170,7 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
 }
 
 fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
-    let (exit_code, text) = (exit_code::of_error(error), exit_code::text_of(error));
+    let (exit_code, text) = (exit_code_of(error), bug::text_of(error));
     // Waiting needs no person, so `--quiet` prints nothing and cron sends no mail.
     let waits = exit_code == ExitCode::TryLater;
     if waits {

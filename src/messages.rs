@@ -6,12 +6,15 @@
 
 use std::fmt::{self, Debug, Display, Write};
 
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, FailureKind};
+
 /// One message, as `docs/messages.md` shows it.
 pub struct Message {
     /// The function that makes the error.
     pub name: &'static str,
     /// The exit code of a run that ends with this message.
-    pub code: u8,
+    pub code: ExitCode,
     /// The object that failed and the reason, with `{places}`.
     pub text: &'static str,
     /// The next step; printed after the text.
@@ -22,43 +25,6 @@ pub struct Message {
     pub meanwhile: &'static str,
 }
 
-/// An error that only a message can make.
-macro_rules! errors {
-    ($($(#[$doc:meta])* $error:ident = $code:literal;)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub struct $error(String);
-
-        impl $error {
-            /// Exit code.
-            pub const CODE: u8 = $code;
-
-            fn new(text: String, to_do: String) -> Self {
-                $error(format!("{text}; {to_do}"))
-            }
-        }
-
-        impl Display for $error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl std::error::Error for $error {}
-    )*};
-}
-
-errors! {
-    /// The store or the machine failed: 74.
-    StoreFailed = 74;
-    /// Another run holds the lease: 75.
-    Held = 75;
-    /// This run lost its lease: 75.
-    LeaseLost = 75;
-    /// The configuration is wrong: 78.
-    ConfigWrong = 78;
-}
-
 /// A defect of an export, with text and remedy apart: 65.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -67,9 +33,6 @@ pub struct Broken {
 }
 
 impl Broken {
-    /// Exit code.
-    pub const CODE: u8 = 65;
-
     fn new(text: String, to_do: String) -> Self {
         Broken { text, to_do }
     }
@@ -93,26 +56,48 @@ impl Display for Broken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting(String);
 
-impl Waiting {
-    /// Exit code.
-    pub const CODE: u8 = 75;
-
-    fn new(text: String, to_do: String) -> Self {
-        Waiting(format!("{text}; {to_do}"))
-    }
-}
-
 impl Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
+/// What a message makes: a defect, a reason to wait, or a failure of the named kind.
+macro_rules! made {
+    (@type Broken) => {
+        Broken
+    };
+    (@type Waiting) => {
+        Waiting
+    };
+    (@type $kind:ident) => {
+        Failure
+    };
+    (@code Broken) => {
+        ExitCode::Blocked
+    };
+    (@code Waiting) => {
+        ExitCode::TryLater
+    };
+    (@code $kind:ident) => {
+        FailureKind::$kind.exit_code()
+    };
+    (@value Broken, $text:expr, $to_do:expr) => {
+        Broken::new($text.to_owned(), $to_do.to_owned())
+    };
+    (@value Waiting, $text:expr, $to_do:expr) => {
+        Waiting(format!("{}; {}", $text, $to_do))
+    };
+    (@value $kind:ident, $text:expr, $to_do:expr) => {
+        Failure::new(FailureKind::$kind, format!("{}; {}", $text, $to_do))
+    };
+}
+
 /// Makes a function of each message, and the list. A place that neither text names does not
 /// compile, nor does a name without a place.
 macro_rules! messages {
     ($(
-        $name:ident($($place:ident),*) -> $error:ident {
+        $name:ident($($place:ident),*) -> $made:ident {
             text: $text:literal,
             to_do: $to_do:literal,
             means: $means:literal,
@@ -121,8 +106,12 @@ macro_rules! messages {
     )*) => {
         $(
             #[doc = $means]
-            pub fn $name($($place: impl Display + Debug),*) -> $error {
-                messages!(@split $error, $text, $to_do, $($place),*)
+            pub fn $name($($place: impl Display + Debug),*) -> made!(@type $made) {
+                // One format for both texts, so that each place may be in either of them. A NUL,
+                // which no text contains, separates them.
+                let both = format!(concat!($text, "\u{0}", $to_do), $($place = $place),*);
+                let (text, to_do) = both.split_once('\u{0}').unwrap_or((&both, ""));
+                made!(@value $made, text, to_do)
             }
         )*
 
@@ -130,7 +119,7 @@ macro_rules! messages {
         pub const MESSAGES: &[Message] = &[$(
             Message {
                 name: stringify!($name),
-                code: $error::CODE,
+                code: made!(@code $made),
                 text: $text,
                 to_do: $to_do,
                 means: $means,
@@ -138,13 +127,6 @@ macro_rules! messages {
             },
         )*];
     };
-    // One format for both texts, so that each place may be in either of them. A NUL, which no text
-    // contains, separates them.
-    (@split $error:ident, $text:literal, $to_do:literal, $($place:ident),*) => {{
-        let both = format!(concat!($text, "\u{0}", $to_do), $($place = $place),*);
-        let (text, to_do) = both.split_once('\u{0}').unwrap_or((&both, ""));
-        $error::new(text.to_owned(), to_do.to_owned())
-    }};
 }
 
 const BROKEN: &str = "required export: the day's earlier version or, if there is none, benchmarks of the day before; optional export: everything except the tables and columns that need it";
@@ -375,7 +357,7 @@ messages! {
     damaged_record(path, why) -> StoreFailed {
         text: "the commit record {path} {why}",
         to_do: "delete it and run again; tables that it left half published are computed again",
-        means: "A record of the commit log was removed or changed by somebody else.",
+        means: "A record of the commit log was changed by somebody else.",
         meanwhile: NOTHING,
     }
     damaged_manifest(path, why, day) -> StoreFailed {
@@ -635,24 +617,27 @@ messages! {
 }
 
 /// Exit codes with messages, in ascending order, and the meaning of each.
-const CODES: [(u8, &str); 4] = [
+const CODES: [(ExitCode, &str); 4] = [
     (
-        65,
+        ExitCode::Blocked,
         "an export is broken: a person is needed, a retry does not help",
     ),
     (
-        74,
+        ExitCode::StoreFailed,
         "the store or the machine failed: run again; if it fails again, a person is needed",
     ),
-    (75, "not yet: run again later"),
-    (78, "the configuration is wrong: a person is needed"),
+    (ExitCode::TryLater, "not yet: run again later"),
+    (
+        ExitCode::ConfigWrong,
+        "the configuration is wrong: a person is needed",
+    ),
 ];
 
 /// The page for operators.
 pub fn page() -> String {
     let mut page = String::from(HEAD);
     for (code, meaning) in CODES {
-        let _ = write!(page, "\n## {code}: {meaning}\n\n");
+        let _ = write!(page, "\n## {}: {meaning}\n\n", code as u8);
         page += "| message | explanation | readers see meanwhile | next step |\n| --- | --- | --- | --- |\n";
         for message in MESSAGES.iter().filter(|message| message.code == code) {
             let Message {
@@ -686,7 +671,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::report::exit_code::{ExitCode, of_error};
 
     #[test]
     fn the_page_for_operators_is_generated_from_the_messages() {
@@ -726,29 +710,11 @@ mod tests {
             );
             assert!(
                 CODES.iter().any(|(code, _)| *code == message.code),
-                "{} has code {}",
+                "{} has code {:?}",
                 message.name,
                 message.code
             );
         }
-    }
-
-    #[test]
-    fn the_codes_of_the_errors_are_exit_codes_of_a_run() {
-        assert_eq!(
-            of_error(&store_failed("read", "x", "y").into()) as u8,
-            StoreFailed::CODE
-        );
-        assert_eq!(of_error(&held("x").into()) as u8, Held::CODE);
-        assert_eq!(of_error(&lease_lost().into()) as u8, LeaseLost::CODE);
-        assert_eq!(
-            of_error(&empty_location("exports").into()) as u8,
-            ConfigWrong::CODE
-        );
-        assert_eq!(
-            (ExitCode::Blocked as u8, ExitCode::TryLater as u8),
-            (Broken::CODE, Waiting::CODE)
-        );
     }
 
     #[test]

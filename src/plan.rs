@@ -473,6 +473,7 @@ mod tests {
     use super::*;
     use crate::catalog::manifest::{Blocked, PublishedBenchmark, Skipped};
     use crate::contracts::tables::{SHOP_DAILY, SHOP_TIER};
+    use crate::failure::{Failure, FailureKind};
     use crate::testing::{Memory, manifest, march};
 
     /// Exports of 13 and 14 March, and empty results.
@@ -642,7 +643,7 @@ mod tests {
             ..manifest(march(14), 1)
         });
         let error = Facts::load(&world.exports.store, &world.results.store, &world.config);
-        assert!(error.err().unwrap().is::<messages::ConfigWrong>());
+        assert!(Failure::kind_of(&error.err().unwrap()) == Some(FailureKind::ConfigWrong));
     }
 
     /// shop_tier of 14 March over published shop_daily.

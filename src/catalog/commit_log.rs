@@ -5,7 +5,7 @@
 //! If the number exists, another run took over. So a run that lost its lease cannot publish, even
 //! with a wrong clock.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -82,25 +82,34 @@ impl Record {
 /// The record with the greatest number; `None` when nothing was ever written.
 pub fn read_head(results: &Store) -> Result<Option<Record>> {
     let listed = results.list_all(COMMIT_LOG)?;
-    match listed
-        .iter()
-        .filter_map(|entry| number_of(&entry.name))
-        .max()
-    {
-        Some(number) => read(results, number).map(Some),
-        None => Ok(None),
-    }
+    let numbers = listed.iter().filter_map(|entry| number_of(&entry.name));
+    let Some(number) = numbers.max() else {
+        return Ok(None);
+    };
+    let Some(head) = read(results, number)? else {
+        let path = results.show(&record_path(number));
+        bail!(messages::damaged_record(
+            path,
+            "was removed while it was read"
+        ));
+    };
+    Ok(Some(head))
 }
 
+/// `None` when the record is missing.
+///
 /// # Errors
-/// When the record is missing or cannot be read; names it.
-pub fn read(results: &Store, number: u64) -> Result<Record> {
+/// When the record is damaged; names it.
+pub fn read(results: &Store, number: u64) -> Result<Option<Record>> {
     let path = record_path(number);
-    let bad = |why: String| messages::damaged_record(results.show(&path), why);
-    let bytes = results
-        .read(&path)?
-        .ok_or_else(|| bad("is missing".into()))?;
-    parse(&bytes).map_err(|e| bad(format!("is not a commit record of this program: {e}")).into())
+    let Some(bytes) = results.read(&path)? else {
+        return Ok(None);
+    };
+    let record = parse(&bytes).map_err(|e| {
+        let why = format!("is not a commit record of this program: {e}");
+        messages::damaged_record(results.show(&path), why)
+    })?;
+    Ok(Some(record))
 }
 
 /// A record from its file.
@@ -125,14 +134,18 @@ pub fn append(results: &Store, record: &Record, single_writer: bool) -> Result<b
     Ok(results.create(&path, bytes)? == Creation::Created)
 }
 
-/// The newest commit, if its files are not all in place.
+/// The newest commit, if its files are not all in place. An operator may have deleted its damaged
+/// record: nothing is unfinished then, and tables that it left half published count as lost.
 pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<Record>> {
     let Some(number) = head.and_then(Record::newest_commit) else {
         return Ok(None);
     };
     let record = match head {
         Some(head) if head.number == number => head.clone(),
-        _ => read(results, number)?,
+        _ => match read(results, number)? {
+            Some(record) => record,
+            None => return Ok(None),
+        },
     };
     let Some(commit) = &record.commit else {
         return Ok(None);
@@ -198,7 +211,7 @@ mod tests {
             let (mine, other) = (record(3, None, None), record(3, Some(commit(3)), None));
             assert!(append(&memory.store, &mine, single_writer).unwrap());
             assert!(!append(&memory.store, &other, single_writer).unwrap());
-            assert_eq!(read(&memory.store, 3).unwrap(), mine);
+            assert_eq!(read(&memory.store, 3).unwrap(), Some(mine));
         }
     }
 
@@ -244,6 +257,16 @@ mod tests {
         let found = find_unfinished(&memory.store, Some(&head)).unwrap();
         assert_eq!(found.unwrap().number, 5);
         assert_eq!(find_unfinished(&memory.store, None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_record_behind_the_head_may_be_deleted() {
+        let memory = Memory::new("results");
+        let head = record(6, None, Some(5));
+        memory.put(&record_path(5), "{");
+        find_unfinished(&memory.store, Some(&head)).unwrap_err();
+        memory.store.remove(&record_path(5)).unwrap();
+        assert_eq!(find_unfinished(&memory.store, Some(&head)).unwrap(), None);
     }
 
     #[test]

@@ -12,23 +12,7 @@ use super::manifest::{Manifest, PublishedTable};
 use crate::contracts::tables;
 use crate::contracts::{PART_FILE, SUCCESS_FILE, Table, TableId};
 use crate::messages;
-use crate::store::{Store, StoreFailed};
-
-/// A published file or manifest of a day that is damaged or gone. Other days are computed without
-/// this day.
-#[derive(Debug)]
-pub struct SpoiltInput {
-    pub day: NaiveDate,
-    pub error: StoreFailed,
-}
-
-impl std::fmt::Display for SpoiltInput {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.error)
-    }
-}
-
-impl std::error::Error for SpoiltInput {}
+use crate::store::Store;
 
 /// The published state. Manifests and tables are listed once; a manifest is read on demand.
 pub struct State {
@@ -100,10 +84,7 @@ impl State {
         };
         let path = manifest_path(day, number);
         let shown = self.store.show(&path);
-        let damaged = |why: String| SpoiltInput {
-            day,
-            error: messages::damaged_manifest(&shown, why, day),
-        };
+        let damaged = |why: String| messages::damaged_manifest(&shown, why, day).spoils(day);
         let bytes = self
             .store
             .read(&path)?
@@ -223,6 +204,7 @@ fn is_there(
 mod tests {
     use super::*;
     use crate::contracts::tables::{SHOP_DAILY, SKU_DAILY};
+    use crate::failure::{Failure, FailureKind};
     use crate::testing::{Memory, manifest, march};
 
     /// Two tables of 13 March and one of 14 March.
@@ -294,7 +276,10 @@ mod tests {
         memory.put("_runs/dt=2026-03-13/0000000002.json", "{");
         let state = State::load(&memory.store).unwrap();
         let error = state.manifest(march(13)).unwrap_err();
-        assert_eq!(error.downcast_ref::<SpoiltInput>().unwrap().day, march(13));
+        assert_eq!(
+            Failure::kind_of(&error),
+            Some(FailureKind::SpoiltInput(march(13)))
+        );
         assert!(
             error
                 .to_string()

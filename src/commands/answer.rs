@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use crate::cli::{Cli, Format, StrictnessArgs};
+use crate::exit_code::ExitCode;
 use crate::pipeline::job::Job;
-use crate::report::exit_code::ExitCode;
 use crate::report::run::Strictness;
 
 /// The answer of a command.

@@ -9,6 +9,7 @@ use super::surroundings::{Surroundings, display};
 use crate::cli::{Cli, Format, GenerateArgs};
 use crate::messages;
 use crate::progress::Progress;
+use crate::report::counted;
 
 pub(super) fn generate(
     cli: &Cli,
@@ -42,7 +43,10 @@ pub(super) fn generate(
         Format::Json => {
             to_json(&json!({ "out": args.out, "first_day": args.first_day, "last_day": last_day }))?
         }
-        Format::Text => format!("{} days of exports in {}\n", args.days, args.out.display()),
+        Format::Text => {
+            let days = counted(args.days as usize, "day");
+            format!("{days} of exports in {}\n", args.out.display())
+        }
     };
     Ok(Answer::done(stdout))
 }

@@ -15,8 +15,10 @@ mod validate;
 use anyhow::Result;
 use serde_json::json;
 
+use crate::bug;
 use crate::cli::{Cli, Command};
-use crate::report::exit_code::{self, ExitCode};
+use crate::exit_code::ExitCode;
+use crate::failure::exit_code_of;
 use crate::report::run::RunReport;
 pub use answer::Answer;
 pub use surroundings::Surroundings;
@@ -39,9 +41,9 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
 /// The JSON document of a command that ended with an error. A failed `run` has the same form as
 /// every report of a run.
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
-    let exit_code = exit_code::of_error(error);
+    let exit_code = exit_code_of(error);
     let Command::Run(args) = &cli.command else {
-        return json!({ "error": exit_code::text_of(error), "exit_code": exit_code as u8 });
+        return json!({ "error": bug::text_of(error), "exit_code": exit_code as u8 });
     };
     let mut report = RunReport::new(args.day.unwrap_or_default());
     report.fail(error);

@@ -14,8 +14,9 @@ use super::doing::{Doing, Reports};
 use super::job::Job;
 use super::walk::{Role, Step, walk};
 use crate::days::calendar::days;
+use crate::exit_code::{ExitCode, GRAVEST_FIRST};
+use crate::failure::exit_code_of;
 use crate::plan::{Facts, PlannedDay, ReadyDay};
-use crate::report::exit_code::{self, ExitCode, GRAVEST_FIRST};
 use crate::report::run::{FailedDay, RunReport, Strictness};
 use crate::threads::beside;
 
@@ -192,7 +193,7 @@ fn report(job: &Job, range: &Range, reports: Reports, ended: Result<()>) -> Back
     let (done, all) = (days_of_range.len(), days(range.first, range.last).count());
     let ended = ended.with_context(|| format!("after {done} of {all} days"));
     let ended_by = ended.err().map(|error| {
-        let (code, error) = (exit_code::of_error(&error), format!("{error:#}"));
+        let (code, error) = (exit_code_of(&error), format!("{error:#}"));
         job.progress.failed(&error);
         Ended {
             error,

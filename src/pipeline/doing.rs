@@ -12,6 +12,7 @@ use super::day::{DayWork, benchmark_files, quarantine};
 use super::engine::{Reading, read_unchanged};
 use super::job::Job;
 use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step};
+use crate::bug;
 use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark};
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
@@ -23,7 +24,6 @@ use crate::exports::{DayRead, Unused, read_day};
 use crate::plan::{self, Facts, ReadyDay, StandIn};
 use crate::publish::writer::Writer;
 use crate::publish::{self, Change};
-use crate::report::exit_code;
 use crate::report::page;
 use crate::report::run::{DatasetRead, FailedDay, Missing, Outcome, RunReport, Written};
 use crate::resources::Resources;
@@ -438,7 +438,7 @@ impl<'a> Hands<'a> for Doing<'a> {
     fn failed(&mut self, day: NaiveDate, error: anyhow::Error) -> Result<()> {
         let is_known = self.has_failed(day);
         if !is_known {
-            let text = exit_code::text_of(&error);
+            let text = bug::text_of(&error);
             self.job.progress.failed(&format!("{day}: {text}"));
         }
         if day == self.report.day {

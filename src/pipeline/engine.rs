@@ -66,18 +66,11 @@ impl Engine for LocalEngine<'_> {
             .into_sums()
             .context("a day that is not blocked was read to its end")?;
         let file = |table, rows| TableFile::new(table, exports.day, &resources.stop, &rows);
-        let tables = rollups::daily_tables(&sums, &read.snapshots, &civil, &resources, file)?;
-        let (mut daily, mut too_large) = (Vec::new(), Vec::new());
-        for table in tables {
-            match table {
-                Ok(file) => daily.push(file),
-                Err(sum) => too_large.push(sum),
-            }
-        }
+        let daily = rollups::daily_tables(&sums, &read.snapshots, &civil, &resources, file)?;
         Ok(RolledUp {
             read,
-            daily,
-            too_large,
+            daily: daily.tables,
+            too_large: daily.too_large,
             tally: sums.tally,
             spilled_bytes: resources.spilled_bytes(),
         })

@@ -8,11 +8,10 @@ use chrono::NaiveDate;
 use super::day::DayWork;
 use crate::bug;
 use crate::catalog::manifest::BlockedExports;
-use crate::catalog::state::SpoiltInput;
 use crate::contracts::Table;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
+use crate::failure::{Failure, FailureKind, ends_all};
 use crate::plan::{self, Decision, Facts, ReadyDay, StandIn, TableDecision};
-use crate::report::exit_code::ends_all;
 
 /// Decides whether the day before may newly stand in for a day that is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,9 +179,10 @@ impl<'a> Walk<'a, '_> {
                 return self.hands.end(step);
             };
             self.hands.check_after_failure()?;
-            let spoilt = error.downcast_ref::<SpoiltInput>().map(|spoilt| spoilt.day);
-            match spoilt.filter(|spoilt| *spoilt != step.day) {
-                Some(spoilt) if self.facts.state.leave_out(spoilt) => {
+            match Failure::kind_of(&error) {
+                Some(FailureKind::SpoiltInput(spoilt))
+                    if spoilt != step.day && self.facts.state.leave_out(spoilt) =>
+                {
                     self.hands.retract(step.day);
                     self.report_failed(spoilt, error)?;
                 }
@@ -319,7 +319,7 @@ impl<'a> Walk<'a, '_> {
 
     /// Handles a failure of the day before: nothing stands in, and the day itself only waits.
     fn fail_before(&mut self, before: NaiveDate, error: anyhow::Error) -> Result<()> {
-        if error.is::<SpoiltInput>() {
+        if matches!(Failure::kind_of(&error), Some(FailureKind::SpoiltInput(_))) {
             return Err(error);
         }
         self.hands.check_after_failure()?;
@@ -517,17 +517,14 @@ mod tests {
         let world = World::new(&[12, 13]);
         let mut script = failing(12, messages::lease_lost().into());
         let error = world.walk(&[12, 13], &mut script).unwrap_err();
-        assert!(error.is::<messages::LeaseLost>());
+        assert!(Failure::kind_of(&error) == Some(FailureKind::LeaseLost));
         assert_eq!(script.log, ["compute 12"]);
     }
 
     #[test]
     fn a_spoilt_input_of_another_day_is_left_out_and_the_day_is_tried_again() {
         let world = World::new(&[14]);
-        let spoilt = |day| SpoiltInput {
-            day: march(day),
-            error: messages::store_failed("read", "x", "y"),
-        };
+        let spoilt = |day| messages::store_failed("read", "x", "y").spoils(march(day));
         let mut script = failing(14, spoilt(12).into());
         world.walk(&[14], &mut script).unwrap();
         assert_eq!(

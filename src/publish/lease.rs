@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::commit_log::{self, Owner, Record};
 use crate::catalog::layout::{LOCKS, lock_path, number_of};
 use crate::messages;
-pub use crate::messages::{Held, LeaseLost};
 use crate::store::{Creation, Store};
 use crate::threads::{Repeating, lock};
 
@@ -312,6 +311,7 @@ fn probe(results: &Store, owner: &Owner) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::{Failure, FailureKind};
     use crate::testing::{Memory, instant, manifest, march, noon, owner};
 
     fn a_minute_later_less_a_second() -> DateTime<Utc> {
@@ -344,7 +344,11 @@ mod tests {
         let first = acquire(&memory, "first", noon).unwrap();
         assert_eq!(first.fencing_number(), 1);
         let refused = acquire(&memory, "second", noon).err().unwrap();
-        assert!(refused.is::<Held>(), "{refused}");
+        assert_eq!(
+            Failure::kind_of(&refused),
+            Some(FailureKind::Held),
+            "{refused}"
+        );
         assert!(refused.to_string().contains("run first"), "{refused}");
         drop(first);
         let second = acquire(&memory, "second", noon).unwrap();
@@ -356,7 +360,10 @@ mod tests {
         let memory = Memory::new("results");
         assert!(commit_log::append(&memory.store, &died_at_noon(1), false).unwrap());
         let refused = acquire(&memory, "early", a_minute_later_less_a_second);
-        assert!(refused.err().unwrap().is::<Held>());
+        assert_eq!(
+            Failure::kind_of(&refused.err().unwrap()),
+            Some(FailureKind::Held)
+        );
         let taken = acquire(&memory, "late", a_minute_later).unwrap();
         assert_eq!(taken.fencing_number(), 2);
     }
@@ -397,7 +404,10 @@ mod tests {
         assert!(unlock(&memory.store, noon()).unwrap().is_none());
         commit_log::append(&memory.store, &died_at_noon(1), false).unwrap();
         let early = unlock(&memory.store, a_minute_later_less_a_second());
-        assert!(early.unwrap_err().is::<Held>());
+        assert_eq!(
+            Failure::kind_of(&early.unwrap_err()),
+            Some(FailureKind::Held)
+        );
         let ended = unlock(&memory.store, a_minute_later()).unwrap().unwrap();
         assert_eq!(ended.owner.run_id, "dead");
         assert!(unlock(&memory.store, a_minute_later()).unwrap().is_none());

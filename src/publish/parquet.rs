@@ -76,7 +76,7 @@ impl TableWriter {
     /// Adds rows that are conformed to the contract.
     ///
     /// # Errors
-    /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`. `Stopped` when the run
+    /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`. `Interrupted` or `Terminated` when the run
     /// is asked to stop; the next rows are not encoded. Rows out of order are a bug.
     pub(crate) fn push(&mut self, rows: &DataFrame) -> Result<()> {
         if rows.height() == 0 {

@@ -22,7 +22,7 @@ use super::footer::Footer;
 use super::parquet::{Chunks, TableFile, decode};
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
-use crate::catalog::state::{SpoiltInput, State};
+use crate::catalog::state::State;
 use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, Table};
 use crate::fingerprint::sha256;
@@ -283,23 +283,16 @@ impl<'a> PublishedFile<'a> {
     }
 
     fn spoilt(&self, how: &str) -> anyhow::Error {
-        let error = messages::spoilt_file(self.results.show(&self.path), how, self.day);
-        SpoiltInput {
-            day: self.day,
-            error,
-        }
-        .into()
+        messages::spoilt_file(self.results.show(&self.path), how, self.day)
+            .spoils(self.day)
+            .into()
     }
 
     /// The file matches its manifest, but not its contract.
     fn of_another_contract(&self, why: anyhow::Error) -> anyhow::Error {
-        let error =
-            messages::other_contract(self.results.show(&self.path), format!("{why:#}"), self.day);
-        SpoiltInput {
-            day: self.day,
-            error,
-        }
-        .into()
+        messages::other_contract(self.results.show(&self.path), format!("{why:#}"), self.day)
+            .spoils(self.day)
+            .into()
     }
 }
 

@@ -9,9 +9,10 @@ use super::{Staged, Staging};
 use crate::catalog::commit_log::{self, Commit, CommittedFile, Owner, Record};
 use crate::catalog::layout::{COMMIT_LOG, STAGING, staging_of_day, table_folder};
 use crate::contracts::SUCCESS_FILE;
+use crate::failure::{Failure, FailureKind};
 use crate::fingerprint::sha256;
 use crate::messages;
-use crate::store::{Store, StoreFailed};
+use crate::store::Store;
 
 /// The traces of writers in the results.
 pub(crate) struct Writers {
@@ -129,8 +130,10 @@ impl Writer {
         // Until all files are moved, a reader may find old files beside new ones. So failed moves
         // are retried.
         let move_all = || self.move_into_place(&staged.commit);
-        let may_succeed =
-            |error: &anyhow::Error| error.is::<StoreFailed>() && self.lease.valid_until().is_some();
+        let may_succeed = |error: &anyhow::Error| {
+            Failure::kind_of(error) == Some(FailureKind::StoreFailed)
+                && self.lease.valid_until().is_some()
+        };
         let lost = move_all
             .retry(self.results.retries)
             .when(may_succeed)
@@ -467,7 +470,11 @@ mod tests {
         };
         assert!(commit_log::append(&memory.store, &record, false).unwrap());
         let error = writer.commit(&staged).unwrap_err();
-        assert!(error.is::<lease::LeaseLost>(), "{error}");
+        assert_eq!(
+            Failure::kind_of(&error),
+            Some(FailureKind::LeaseLost),
+            "{error}"
+        );
         assert!(
             visible(&memory)
                 .iter()

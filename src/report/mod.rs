@@ -1,6 +1,11 @@
-//! Reports for people and programs: exit codes, JSON documents, text pages.
+//! Reports for people and programs: JSON documents, text pages.
 
-pub mod exit_code;
 pub(crate) mod page;
 pub mod run;
 pub(crate) mod status;
+
+/// A number with its noun: `1 table`, `2 tables`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
+use super::counted;
 use super::run::{DatasetRead, Written};
 use super::status::DayStatus;
 use crate::catalog::manifest::Blocked;
@@ -248,7 +249,7 @@ pub(crate) fn status(days: &[DayStatus]) -> String {
         let published = if d.tables == 0 {
             "no".into()
         } else {
-            format!("{} tables", d.tables)
+            counted(d.tables, "table")
         };
         let benchmarks = match d.benchmark_day {
             None => "none".into(),

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::exit_code::{self, ExitCode, GRAVEST_FIRST};
+use super::counted;
+use crate::bug;
 use crate::catalog::manifest::{Blocked, Skipped};
+use crate::exit_code::{ExitCode, GRAVEST_FIRST};
 use crate::exports::quarantine::Accounting;
+use crate::failure::exit_code_of;
 use crate::messages;
 
 /// How a day ended.
@@ -67,8 +70,8 @@ impl FailedDay {
     pub fn new(day: NaiveDate, error: &anyhow::Error) -> FailedDay {
         FailedDay {
             day,
-            exit_code: exit_code::of_error(error) as u8,
-            error: exit_code::text_of(error),
+            exit_code: exit_code_of(error) as u8,
+            error: bug::text_of(error),
         }
     }
 }
@@ -155,13 +158,13 @@ impl RunReport {
 
     /// Records that the day itself failed, or that the run could not begin.
     pub fn fail(&mut self, error: &anyhow::Error) {
-        let code = exit_code::of_error(error);
+        let code = exit_code_of(error);
         self.outcome = if code == ExitCode::TryLater {
             Outcome::Held
         } else {
             Outcome::Failed
         };
-        self.error = Some(exit_code::text_of(error));
+        self.error = Some(bug::text_of(error));
         self.exit_code = code as u8;
     }
 
@@ -225,10 +228,11 @@ impl RunReport {
     fn written(&self) -> String {
         let others: Vec<&Written> = self.tables.iter().filter(|w| w.day != self.day).collect();
         let days: BTreeSet<NaiveDate> = others.iter().map(|w| w.day).collect();
+        let days = counted(days.len(), "other day");
         match (self.tables.len() - others.len(), others.len()) {
-            (own, 0) => format!("{own} tables"),
-            (0, others) => format!("{others} tables of {} other days", days.len()),
-            (own, others) => format!("{own} tables, and {others} of {} other days", days.len()),
+            (own, 0) => counted(own, "table"),
+            (0, others) => format!("{} of {days}", counted(others, "table")),
+            (own, others) => format!("{}, and {others} of {days}", counted(own, "table")),
         }
     }
 

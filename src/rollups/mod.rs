@@ -120,16 +120,23 @@ impl OpenSink for ProductTraffic<'_> {
     }
 }
 
+/// The daily tables of one day, in the order of their contracts.
+pub struct DailyTables<T> {
+    pub tables: Vec<T>,
+    /// Sums that do not fit their column; their tables are left out.
+    pub too_large: Vec<SumTooLarge>,
+}
+
 /// Every daily table whose exports are there, conformed to its contract and reconciled with the
 /// used rows. `finish` turns each into its kept form, so that few tables are in memory uncompressed.
-/// A table with a sum that does not fit is an inner error: the others do not depend on it.
+/// A sum that does not fit leaves out its table only: the others do not depend on it.
 pub fn daily_tables<T: Send>(
     sums: &Sums,
     snapshots: &Snapshots,
     civil: &CivilDay,
     resources: &Resources,
     finish: impl Fn(&'static Table, DataFrame) -> Result<T> + Sync,
-) -> Result<Vec<Result<T, SumTooLarge>>> {
+) -> Result<DailyTables<T>> {
     let finished = resources.map(RollupId::ALL.to_vec(), |id| {
         resources.stop.check()?;
         let table = tables::rollup(id);
@@ -140,19 +147,17 @@ pub fn daily_tables<T: Send>(
         sums.tally.reconcile(table, &rows)?;
         finish(table, rows).map(Some)
     });
-    finished
-        .into_iter()
-        .filter_map(Result::transpose)
-        .map(sum_apart)
-        .collect()
-}
-
-/// A sum that does not fit is set apart from the other errors, which end the day.
-fn sum_apart<T>(table: Result<T>) -> Result<Result<T, SumTooLarge>> {
-    match table {
-        Ok(table) => Ok(Ok(table)),
-        Err(error) => error.downcast().map(Err),
+    let mut daily = DailyTables {
+        tables: Vec::new(),
+        too_large: Vec::new(),
+    };
+    for table in finished {
+        match table {
+            Ok(table) => daily.tables.extend(table),
+            Err(error) => daily.too_large.push(error.downcast()?),
+        }
     }
+    Ok(daily)
 }
 
 /// The rows of one daily table; `None` where an export that it needs is absent.

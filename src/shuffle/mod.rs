@@ -335,7 +335,8 @@ mod tests {
 
     use super::sum::{Adder, Pass, SetMemory, Summing};
     use super::*;
-    use crate::stop::{SIGTERM, Stopped};
+    use crate::failure::{Failure, FailureKind};
+    use crate::stop::SIGTERM;
     use crate::threads::on_each;
 
     fn resources(threads: usize) -> Resources {
@@ -477,7 +478,11 @@ mod tests {
             sets: SetMemory::new(1 << 30, 1, &resources),
         };
         let error = summing.add_all(ByShop::default, &resources).err().unwrap();
-        assert!(error.is::<Stopped>(), "{error}");
+        assert_eq!(
+            Failure::kind_of(&error),
+            Some(FailureKind::Terminated),
+            "{error}"
+        );
     }
 
     const SHOPS: u64 = 512;

@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use crate::messages::{self, StoreFailed};
+use crate::failure::Failure;
+use crate::messages;
 
 /// `operation`: `read`, `write` and so on. `shown`: the path as a person can paste it.
-pub(super) fn of_store(operation: &str, shown: &str, error: &object_store::Error) -> StoreFailed {
+pub(super) fn of_store(operation: &str, shown: &str, error: &object_store::Error) -> Failure {
     use object_store::Error::{PermissionDenied, Unauthenticated};
     let kind = match error {
         PermissionDenied { .. } | Unauthenticated { .. } => Some(ErrorKind::PermissionDenied),
@@ -15,11 +16,11 @@ pub(super) fn of_store(operation: &str, shown: &str, error: &object_store::Error
     explained(operation, shown, &cause(error), kind)
 }
 
-pub(super) fn of_disk(operation: &str, shown: &str, error: &io::Error) -> StoreFailed {
+pub(super) fn of_disk(operation: &str, shown: &str, error: &io::Error) -> Failure {
     explained(operation, shown, &error.to_string(), Some(error.kind()))
 }
 
-fn explained(operation: &str, shown: &str, why: &str, kind: Option<ErrorKind>) -> StoreFailed {
+fn explained(operation: &str, shown: &str, why: &str, kind: Option<ErrorKind>) -> Failure {
     use ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match kind {
         Some(PermissionDenied | ReadOnlyFilesystem) => {

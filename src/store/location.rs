@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use url::Url;
 
 use crate::environment::Cloud;
-use crate::messages::{self, ConfigWrong};
+use crate::failure::Failure;
+use crate::messages;
 use crate::redact::holds_secret;
 
 /// The path of a local folder; `None` for the URL of an object store. Every other text is a path,
@@ -13,7 +14,7 @@ use crate::redact::holds_secret;
 ///
 /// # Errors
 /// When a location is neither, or holds a secret.
-pub(super) fn local_path(location: &str) -> Result<Option<PathBuf>, ConfigWrong> {
+pub(super) fn local_path(location: &str) -> Result<Option<PathBuf>, Failure> {
     let wrong = |to_do: &str| Err(messages::not_a_location(location, to_do));
     if location.is_empty() {
         return wrong("give a path or a file:, s3:, gs: or az: URL");

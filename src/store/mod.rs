@@ -22,7 +22,6 @@ mod read;
 mod remove;
 mod write;
 
-pub use crate::messages::StoreFailed;
 pub use entry::{Entry, Listing, Stray, StrayKind};
 pub use open::{Access, Store};
 pub(crate) use parquet_object::ParquetObject;

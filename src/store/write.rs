@@ -11,7 +11,8 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
 use super::failure::io_error;
 use super::open::Store;
-use crate::messages::{self, StoreFailed};
+use crate::failure::{Failure, FailureKind};
+use crate::messages;
 
 /// The outcome of creating an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Store {
         let create = || self.try_create(path, &bytes);
         create
             .retry(self.retries)
-            .when(|error| error.is::<StoreFailed>())
+            .when(|error| Failure::kind_of(error) == Some(FailureKind::StoreFailed))
             .call()
     }
 

@@ -131,7 +131,7 @@ impl Cohorts {
 /// time in memory.
 ///
 /// # Errors
-/// `Stopped` soon after the run was asked to stop.
+/// `Interrupted` or `Terminated` soon after the run was asked to stop.
 pub(crate) fn for_each_scope(
     day: NaiveDate,
     config: &Config,

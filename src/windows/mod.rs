@@ -61,7 +61,7 @@ const SHOPS_AT_ONCE: usize = 8192;
 /// there.
 ///
 /// # Errors
-/// `Stopped`, a part of its rows after the run was asked to stop at the latest.
+/// `Interrupted` or `Terminated`, a part of its rows after the run was asked to stop at the latest.
 pub fn window_table(id: WindowId, inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let table = tables::window(id);
     let declared = Declared {

@@ -8,7 +8,7 @@ use super::inputs::{PublishedTables, Rows};
 use crate::contracts::Table;
 use crate::stop::Stop;
 
-/// The same tables; a read ends with `Stopped` before the next part of its rows.
+/// The same tables; a read ends with `Interrupted` or `Terminated` before the next part of its rows.
 pub(super) struct UntilStopped<'a> {
     pub published: &'a dyn PublishedTables,
     pub stop: &'a Stop,
@@ -55,7 +55,8 @@ mod tests {
     use crate::contracts::{Kind, TableId};
     use crate::days::calendar::days;
     use crate::exports::snapshots::{Campaign, CampaignShop, Snapshots};
-    use crate::stop::{SIGTERM, Stopped};
+    use crate::failure::{Failure, FailureKind};
+    use crate::stop::SIGTERM;
     use crate::windows::{
         BenchmarkDay, DaySnapshots, WindowInputs, benchmark_tables, window_table,
     };
@@ -193,7 +194,9 @@ mod tests {
             {
                 let (ended, seen) = computed(table, parts);
                 assert!(
-                    ended.is_err_and(|error| error.is::<Stopped>()),
+                    ended.is_err_and(
+                        |error| Failure::kind_of(&error) == Some(FailureKind::Terminated)
+                    ),
                     "{}, part {parts} of {all}",
                     table.name
                 );

@@ -11,11 +11,12 @@ use anyhow::Result;
 use backon::ExponentialBuilder;
 use campaign_etl::catalog::commit_log::Owner;
 use campaign_etl::config::Config;
+use campaign_etl::exit_code::ExitCode;
+use campaign_etl::failure::exit_code_of;
 use campaign_etl::pipeline::backfill::{Range, backfill};
 use campaign_etl::pipeline::job::Job;
 use campaign_etl::pipeline::night;
 use campaign_etl::progress::{Display, Progress};
-use campaign_etl::report::exit_code::{self, ExitCode};
 use campaign_etl::report::run::{Outcome, Strictness};
 use campaign_etl::resources::Resources;
 use campaign_etl::stop::Stop;
@@ -256,9 +257,7 @@ fn inject(
     let ended = scene.command(&scene.job(results.clone(), &faults, now));
     assert!(faults.calls() >= fault.call, "{fault:?} was not injected");
     count.faults += 1;
-    let code = ended
-        .as_ref()
-        .map_or_else(exit_code::of_error, |code| *code);
+    let code = ended.as_ref().map_or_else(exit_code_of, |code| *code);
     if code != ExitCode::Published {
         count.failed += 1;
         assert_eq!(code, ExitCode::StoreFailed, "{fault:?}: {ended:?}");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use campaign_etl::contracts::tables;
-use campaign_etl::report::exit_code::ExitCode;
+use campaign_etl::exit_code::ExitCode;
 
 use crate::world::{Cells, etl, read_table};
 

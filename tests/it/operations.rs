@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-use campaign_etl::report::exit_code::ExitCode;
+use campaign_etl::exit_code::ExitCode;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -627,7 +627,7 @@ fn every_exit_code_is_reached() {
     results.job = "lease_seconds = 0".into();
     note(results.etl("run --day 2026-03-12"));
 
-    // 70 is for bugs only; the unit tests of src/bug.rs and src/report/exit_code.rs show that a
+    // 70 is for bugs only; the unit tests of src/bug.rs and src/failure.rs show that a
     // panic ends with it.
     let all = ExitCode::ALL.iter().filter(|code| **code != ExitCode::Bug);
     assert_eq!(reached, all.map(|code| *code as i32).collect());

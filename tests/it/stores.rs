@@ -385,10 +385,7 @@ fn a_store_that_ignores_conditions_is_refused_unless_a_single_writer_is_promised
         )
     };
     let refused = acquire(false).unwrap_err();
-    assert_eq!(
-        campaign_etl::report::exit_code::of_error(&refused) as u8,
-        78
-    );
+    assert_eq!(campaign_etl::failure::exit_code_of(&refused) as u8, 78);
     let says = refused.to_string();
     assert!(
         says.contains("s3://lookalike/results") && says.contains("single_writer = true"),

@@ -1,10 +1,5 @@
 //! The exit codes and their meanings, for cron, Airflow and people.
 
-use crate::bug;
-use crate::catalog::state::SpoiltInput;
-use crate::messages::{ConfigWrong, Held, LeaseLost, StoreFailed};
-use crate::stop::{SIGINT, Stopped};
-
 /// Declares the exit codes: the enum, all of them, and the meaning of each.
 macro_rules! exit_codes {
     ($($code:ident = $number:literal, $meaning:literal;)*) => {
@@ -52,47 +47,5 @@ pub const GRAVEST_FIRST: [ExitCode; 4] = [
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         std::process::ExitCode::from(code as u8)
-    }
-}
-
-/// Whether an error ends a command with all its days, because every other day would fail in the
-/// same way.
-pub fn ends_all(error: &anyhow::Error) -> bool {
-    error.is::<Stopped>()
-        || error.is::<LeaseLost>()
-        || error.is::<Held>()
-        || error.is::<ConfigWrong>()
-}
-
-/// The code for an error that ended a command.
-pub fn of_error(error: &anyhow::Error) -> ExitCode {
-    if let Some(stopped) = error.downcast_ref::<Stopped>() {
-        return if stopped.signal == SIGINT {
-            ExitCode::Interrupted
-        } else {
-            ExitCode::Terminated
-        };
-    }
-    if error.is::<Held>() || error.is::<LeaseLost>() {
-        ExitCode::TryLater
-    } else if error.chain().any(|e| e.is::<ConfigWrong>()) {
-        ExitCode::ConfigWrong
-    } else if error
-        .chain()
-        .any(|e| e.is::<StoreFailed>() || e.is::<SpoiltInput>())
-    {
-        ExitCode::StoreFailed
-    } else {
-        ExitCode::Bug
-    }
-}
-
-/// The text of an error for a person: the failed object, the reason and the next step. An error
-/// without a message is reported as a bug.
-pub fn text_of(error: &anyhow::Error) -> String {
-    if of_error(error) == ExitCode::Bug {
-        bug::describe(error)
-    } else {
-        format!("{error:#}")
     }
 }
