@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config;
+use crate::config::EngineName;
 use crate::exit_code::ExitCode;
 use crate::store::Access;
 
@@ -106,6 +107,12 @@ pub struct Global {
     /// Where the results are, instead of the job file's `results`
     #[arg(long, global = true, value_name = "PATH|URL")]
     pub results: Option<String>,
+    /// The engine that computes the rollups, instead of the job file's `engine`
+    #[arg(long, global = true, value_enum)]
+    pub engine: Option<EngineName>,
+    /// The server of the engine spark, instead of the job file's `spark.remote`: sc://HOST:PORT
+    #[arg(long, global = true, value_name = "URL")]
+    pub spark_remote: Option<String>,
     /// The format of stdout: text for people, or one JSON document
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -16,6 +16,9 @@ use crate::messages;
 pub struct Config {
     pub exports: String,
     pub results: String,
+    pub engine: EngineName,
+    /// The server of the engine `spark`, such as `sc://host:15002`.
+    pub spark_remote: Option<String>,
     pub time_zone: Tz,
     /// ISO 4217.
     pub currency: String,
@@ -38,6 +41,17 @@ pub struct Config {
     pub benchmark: BenchmarkRules,
     /// Lowest first; the first has `min_gmv_cents` 0.
     pub tiers: Vec<Tier>,
+}
+
+/// The engine that computes the rollups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// This process.
+    #[default]
+    Local,
+    /// A cluster, over Spark Connect.
+    Spark,
 }
 
 /// An export is broken when it has more quarantined rows than the greater of the two limits.
@@ -125,6 +139,10 @@ struct JobFile {
     exports: String,
     #[serde(default = "default_results")]
     results: String,
+    #[serde(default)]
+    engine: EngineName,
+    #[serde(default)]
+    spark: SparkSection,
     #[serde(default = "default_time_zone")]
     time_zone: String,
     #[serde(default = "default_currency")]
@@ -148,6 +166,12 @@ struct JobFile {
     benchmark: BenchmarkSection,
     #[serde(default, rename = "tier")]
     tiers: Vec<TierSection>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SparkSection {
+    remote: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -289,6 +313,8 @@ impl Config {
         Ok(Config {
             exports: location("exports", file.exports)?,
             results: location("results", file.results)?,
+            engine: file.engine,
+            spark_remote: file.spark.remote,
             time_zone,
             currency: file.currency,
             lookback_days: file.lookback_days,
@@ -306,6 +332,28 @@ impl Config {
             baseline_shops: file.baseline.shops,
             benchmark,
             tiers: tiers(file.tiers)?,
+        })
+    }
+
+    /// Replaces the engine of the job file, and its server, by those of the command line.
+    ///
+    /// # Errors
+    /// `ConfigWrong` when this program or the job file lacks what the engine needs.
+    pub fn with_engine(
+        self,
+        engine: Option<EngineName>,
+        spark_remote: Option<String>,
+    ) -> Result<Config> {
+        let engine = engine.unwrap_or(self.engine);
+        let spark_remote = spark_remote.or(self.spark_remote);
+        if engine == EngineName::Spark {
+            ensure!(cfg!(feature = "spark"), messages::no_spark_here());
+            ensure!(spark_remote.is_some(), messages::no_spark_remote());
+        }
+        Ok(Config {
+            engine,
+            spark_remote,
+            ..self
         })
     }
 

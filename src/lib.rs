@@ -43,6 +43,9 @@ pub mod days;
 
 mod shuffle;
 
+#[cfg(feature = "spark")]
+mod spark;
+
 mod untrusted_parquet;
 
 pub mod store;

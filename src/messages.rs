@@ -354,6 +354,30 @@ messages! {
         means: "Something that this program did not create lies at the path of a published file.",
         meanwhile: KEPT,
     }
+    spark_failed(remote, why) -> StoreFailed {
+        text: "the Spark server {remote} failed: {why}",
+        to_do: "check the server, and run again; or run with --engine local",
+        means: "The server that computes the rollups cannot be reached, was stopped, or refused a query.",
+        meanwhile: NOTHING,
+    }
+    spark_cannot(path, why) -> ConfigWrong {
+        text: "the engine spark cannot read {path}: {why}",
+        to_do: "run with --engine local",
+        means: "A server would read such a file in another way than this program, so nothing is computed from it.",
+        meanwhile: NOTHING,
+    }
+    no_spark_remote() -> ConfigWrong {
+        text: "the engine spark has no server",
+        to_do: "name it as spark.remote in the job file or with --spark-remote: sc://HOST:15002",
+        means: "The setting `engine` or the flag `--engine` asks for a cluster that the job file does not name.",
+        meanwhile: NOTHING,
+    }
+    no_spark_here() -> ConfigWrong {
+        text: "this program was built without the engine spark",
+        to_do: "build it with: cargo build --release --locked --features spark; or run with --engine local",
+        means: "The engine is a feature of the build, because it needs protoc and more time.",
+        meanwhile: NOTHING,
+    }
     damaged_record(path, why) -> StoreFailed {
         text: "the commit record {path} {why}",
         to_do: "delete it and run again; tables that it left half published are computed again",

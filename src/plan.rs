@@ -337,6 +337,8 @@ fn settings(config: &Config) -> String {
         exports: _,
         results: _,
         currency: _,
+        engine: _,
+        spark_remote: _,
         lookback_days: _,
         lease_seconds: _,
         single_writer: _,

@@ -95,7 +95,9 @@ pub(super) fn load_config(cli: &Cli) -> Result<Config> {
         std::fs::read_to_string(file).map_err(|e| messages::no_job_file(file.display(), e))?;
     let config =
         Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
-    config.with_locations(cli.global.exports.clone(), cli.global.results.clone())
+    config
+        .with_locations(cli.global.exports.clone(), cli.global.results.clone())?
+        .with_engine(cli.global.engine, cli.global.spark_remote.clone())
 }
 
 pub(super) fn yesterday(config: &Config, surroundings: &Surroundings) -> NaiveDate {

@@ -8,7 +8,7 @@ use crate::untrusted_parquet::failure::FileError;
 
 /// Why an export was not read to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     /// The export breaks its contract; every breach that was found.
     #[error("{}", first_of(.0))]
     Broken(Vec<Issue>),

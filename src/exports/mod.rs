@@ -16,7 +16,7 @@ pub(crate) mod open_export;
 pub mod quarantine;
 mod read_rows;
 mod repeats;
-mod row_filter;
+pub(crate) mod row_filter;
 mod row_sink;
 mod rules;
 mod schema;
@@ -24,6 +24,7 @@ pub(crate) mod set_aside;
 mod show;
 pub(crate) mod snapshots;
 mod stream;
+pub(crate) mod stream_reader;
 mod success_list;
 
 use anyhow::Result;
@@ -38,11 +39,13 @@ use crate::store::Store;
 use defect::Defect;
 use open_export::OpenExport;
 use quarantine::Accounting;
-use read_rows::{read_large, read_snapshot};
+use read_rows::read_snapshot;
 use row_filter::{FilterReport, RowFilter};
 pub use row_sink::{OpenSink, RowSink, RowWriter, Unused};
 use set_aside::SetAside;
 use snapshots::{SnapshotRows, Snapshots};
+use stream_reader::InProcess;
+pub(crate) use stream_reader::StreamReader;
 
 /// The result of reading a day, without the rows of the two large datasets: these went to the
 /// caller's [`RowSink`].
@@ -101,19 +104,32 @@ pub fn read_day(
     wanted: &dyn Fn(&Dataset) -> bool,
     rows: &mut dyn RowSink,
 ) -> Result<DayRead> {
+    let mut streams = InProcess {
+        store,
+        resources,
+        rows,
+    };
+    read_day_with(store, exports, config, resources, wanted, &mut streams)
+}
+
+/// [`read_day`], with another reader for the two large datasets.
+pub(crate) fn read_day_with(
+    store: &Store,
+    exports: &DayExports,
+    config: &Config,
+    resources: &Resources,
+    wanted: &dyn Fn(&Dataset) -> bool,
+    streams: &mut dyn StreamReader,
+) -> Result<DayRead> {
     let mut read = DayRead::default();
     let opened = open_all(store, exports, wanted, &mut read)?;
     for export in &opened {
         // The rows of a blocked day are only checked.
         let is_blocked = read.blocking(config).next().is_some();
-        let mut unused = Unused;
-        let sink: &mut dyn RowSink = if is_blocked { &mut unused } else { &mut *rows };
         let civil = CivilDay::new(exports.day, config.time_zone);
         let filter = RowFilter::new(export, &civil, config.quarantine);
         let outcome = match export.dataset.id {
-            DatasetId::Stream(id) => {
-                read_large(store, export, filter, resources, sink.begin(id, export))
-            }
+            DatasetId::Stream(id) => streams.read(id, export, filter, is_blocked),
             DatasetId::Snapshot(id) => {
                 let into = SnapshotRows {
                     id,

@@ -55,7 +55,7 @@ impl OpenExport {
     }
 
     /// The path of a file in the store of the exports.
-    pub(super) fn path_of(&self, file: &OpenFile) -> String {
+    pub(crate) fn path_of(&self, file: &OpenFile) -> String {
         format!("{}/{}", self.dataset.partition(self.day), file.name)
     }
 

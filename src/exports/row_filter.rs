@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+#[cfg(feature = "spark")]
+use anyhow::{Context, bail};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array};
@@ -28,7 +30,7 @@ const KEPT_AT_LEAST: u64 = 100_000;
 /// Passes on the rows that keep the rules, and remembers the others. Each thread has its own. The
 /// repeated keys of a large dataset are found at its end (`repeats`).
 #[derive(Clone)]
-pub(super) struct RowFilter {
+pub(crate) struct RowFilter {
     civil: CivilDay,
     /// `None` in a large dataset and in one without a key.
     keys: Option<SeenKeys>,
@@ -70,6 +72,72 @@ impl RowFilter {
             })?;
         }
         used_rows(batch, &verdicts)
+    }
+}
+
+/// Rows that another engine did not use.
+#[cfg(feature = "spark")]
+impl RowFilter {
+    /// Sets rows aside, each with its file, its row number and the reason that the engine found.
+    ///
+    /// # Errors
+    /// When the row rules of this program find another reason.
+    pub(crate) fn set_aside(
+        &mut self,
+        batch: &Batch,
+        places: &[(u32, i64)],
+        reasons: &[Reason],
+    ) -> Result<()> {
+        let verdicts = judge(batch, &self.civil);
+        let mut breaches = vec![None; batch.rows];
+        for (row, breach) in verdicts.breaches() {
+            breaches[row] = Some(breach);
+        }
+        for (row, ((file, row_number), reason)) in places.iter().zip(reasons).enumerate() {
+            let column = match (breaches[row], reason) {
+                (None, Reason::DuplicateKey) => None,
+                (Some(breach), _) if breach.reason == *reason => breach.column,
+                (found, _) => bail!(
+                    "{}: row {row_number} of file {file} is {reason:?} to the engine, and {found:?} here",
+                    batch.dataset.name
+                ),
+            };
+            self.report.add(Quarantined {
+                reason: *reason,
+                column,
+                value: column.and_then(|column| show_value(batch, column, row)),
+                file: *file,
+                row_number: *row_number,
+                key: show_key(batch, row),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The report, with the number of all rows and of those with each reason. At least the first
+    /// row of each reason was set aside.
+    pub(crate) fn into_report(
+        self,
+        rows_read: u64,
+        reasons: &BTreeMap<Reason, u64>,
+    ) -> Result<FilterReport> {
+        let mut report = self.report;
+        report.rows_read = rows_read;
+        for (reason, rows) in reasons {
+            let found = report.reasons.get_mut(reason);
+            found.context("the first row of each reason")?.rows = *rows;
+        }
+        report.set_aside.keep_first()?;
+        Ok(report)
+    }
+
+    /// The most rows that are set aside.
+    pub(crate) fn most(&self) -> usize {
+        self.report.set_aside.most()
+    }
+
+    pub(crate) fn civil(&self) -> &CivilDay {
+        &self.civil
     }
 }
 
@@ -164,7 +232,7 @@ fn key<const N: usize>(columns: &[&Int64Array], row: usize) -> [i64; N] {
 
 /// The rows that were read, and those of them that were set aside.
 #[derive(Clone)]
-pub(super) struct FilterReport {
+pub(crate) struct FilterReport {
     dataset: &'static Dataset,
     pub(super) set_aside: SetAside,
     reasons: BTreeMap<Reason, RowsOfReason>,

@@ -262,6 +262,49 @@ fn cast(
         .collect()
 }
 
+#[cfg(feature = "spark")]
+impl OpenExport {
+    /// Rows that another engine returned, at these places, in the form of the contract.
+    pub(crate) fn batch_of(
+        &self,
+        columns: Vec<ArrayRef>,
+        places: &[(u32, i64)],
+    ) -> Result<Batch, ReadError> {
+        let contract = self.dataset.columns.iter().zip(columns);
+        let columns: Result<Vec<ArrayRef>, Issue> = contract
+            .map(|(column, array)| {
+                let array = plain_text(array);
+                cast_column(column.kind, &array).map_err(|Inexact { row, value }| {
+                    let (file, row_number) = places[row];
+                    let file = &self.files[file as usize];
+                    inexact(file, column, row_number as u64, &value)
+                })
+            })
+            .collect();
+        Ok(Batch {
+            dataset: self.dataset,
+            columns: columns?,
+            rows: places.len(),
+            positions: None,
+        })
+    }
+}
+
+/// Texts in the one form that a [`Batch`] holds.
+#[cfg(feature = "spark")]
+fn plain_text(array: ArrayRef) -> ArrayRef {
+    use arrow_array::StringArray;
+    use arrow_array::cast::AsArray;
+    use arrow_schema::DataType;
+    match array.data_type() {
+        DataType::LargeUtf8 => {
+            std::sync::Arc::new(StringArray::from_iter(array.as_string::<i64>()))
+        }
+        DataType::Utf8View => std::sync::Arc::new(StringArray::from_iter(array.as_string_view())),
+        _ => array,
+    }
+}
+
 /// A value of an accepted type that the contract's type cannot hold exactly.
 fn inexact(file: &OpenFile, column: &Column, row: u64, value: &str) -> Issue {
     let (expected, found) = match column.kind {

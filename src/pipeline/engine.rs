@@ -3,6 +3,7 @@
 //! [`Engine`] is the seam to another engine for rollups.
 
 use anyhow::{Context, Result};
+use chrono::NaiveDate;
 
 use crate::config::Config;
 use crate::contracts::sums::SumTooLarge;
@@ -11,7 +12,7 @@ use crate::days::readiness::{DayExports, changed_since};
 use crate::exports::{DayRead, read_day};
 use crate::publish::TableFile;
 use crate::resources::Resources;
-use crate::rollups::{self, Rows, tally::Tally};
+use crate::rollups::{self, Rows, Sums, tally::Tally};
 use crate::store::Store;
 
 /// Computes the daily tables of one day from its exports. It sees neither paths of results nor the
@@ -61,20 +62,31 @@ impl Engine for LocalEngine<'_> {
                 ..RolledUp::default()
             });
         }
-        let civil = CivilDay::new(exports.day, self.config.time_zone);
         let sums = rows
             .into_sums()
             .context("a day that is not blocked was read to its end")?;
-        let file = |table, rows| TableFile::new(table, exports.day, &resources.stop, &rows);
-        let daily = rollups::daily_tables(&sums, &read.snapshots, &civil, &resources, file)?;
-        Ok(RolledUp {
-            read,
-            daily: daily.tables,
-            too_large: daily.too_large,
-            tally: sums.tally,
-            spilled_bytes: resources.spilled_bytes(),
-        })
+        laid_out(read, &sums, exports.day, self.config, &resources)
     }
+}
+
+/// The daily tables from the sums of a day.
+pub(crate) fn laid_out(
+    read: DayRead,
+    sums: &Sums,
+    day: NaiveDate,
+    config: &Config,
+    resources: &Resources,
+) -> Result<RolledUp> {
+    let civil = CivilDay::new(day, config.time_zone);
+    let file = |table, rows| TableFile::new(table, day, &resources.stop, &rows);
+    let daily = rollups::daily_tables(sums, &read.snapshots, &civil, resources, file)?;
+    Ok(RolledUp {
+        read,
+        daily: daily.tables,
+        too_large: daily.too_large,
+        tally: sums.tally,
+        spilled_bytes: resources.spilled_bytes(),
+    })
 }
 
 /// The result of reading exports. It is valid only if the exports did not change meanwhile.

@@ -8,7 +8,8 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use super::engine::{Engine, LocalEngine, Reading, RolledUp, read_unchanged};
 use crate::catalog::commit_log::Owner;
 use crate::catalog::manifest::Manifest;
-use crate::config::Config;
+use crate::config::{Config, EngineName};
+use crate::messages;
 use crate::plan::{Facts, ReadyDay};
 use crate::progress::Progress;
 use crate::publish::writer::{Writer, Writers};
@@ -34,10 +35,22 @@ impl Job {
     }
 
     /// The engine that computes daily tables.
-    fn engine(&self) -> impl Engine {
-        LocalEngine {
-            exports: &self.exports,
-            config: &self.config,
+    fn engine(&self) -> Result<Box<dyn Engine + '_>> {
+        let (exports, config) = (&self.exports, &self.config);
+        match config.engine {
+            EngineName::Local => Ok(Box::new(LocalEngine { exports, config })),
+            #[cfg(feature = "spark")]
+            EngineName::Spark => {
+                let remote = config.spark_remote.as_deref();
+                let remote = remote.ok_or_else(messages::no_spark_remote)?;
+                Ok(Box::new(crate::spark::SparkEngine {
+                    exports,
+                    config,
+                    remote,
+                }))
+            }
+            #[cfg(not(feature = "spark"))]
+            EngineName::Spark => Err(messages::no_spark_here().into()),
         }
     }
 
@@ -48,7 +61,7 @@ impl Job {
         resources: &Resources,
     ) -> Result<Reading<RolledUp>> {
         read_unchanged(&self.exports, &ready.exports, resources, || {
-            self.engine().roll_up(&ready.exports, resources)
+            self.engine()?.roll_up(&ready.exports, resources)
         })
     }
 

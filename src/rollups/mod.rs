@@ -8,6 +8,8 @@ mod ad_hourly;
 mod channel_daily;
 mod channels;
 mod content_daily;
+#[cfg(feature = "spark")]
+mod given;
 mod groups;
 mod orders;
 mod product_daily;
@@ -28,6 +30,8 @@ use crate::exports::open_export::OpenExport;
 use crate::exports::snapshots::Snapshots;
 use crate::exports::{OpenSink, RowSink, RowWriter};
 use crate::resources::Resources;
+#[cfg(feature = "spark")]
+pub(crate) use given::GivenSums;
 use orders::{OrderSums, Orders};
 use tally::Tally;
 use traffic::{Traffic, TrafficSums};

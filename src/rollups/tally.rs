@@ -9,11 +9,11 @@ use crate::exports::batch::Batch;
 /// Sums over all used rows of a day; money in cents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    gmv: i128,
-    sku_orders: i128,
-    items_sold: i128,
-    product_impressions: i128,
-    product_clicks: i128,
+    pub(super) gmv: i128,
+    pub(super) sku_orders: i128,
+    pub(super) items_sold: i128,
+    pub(super) product_impressions: i128,
+    pub(super) product_clicks: i128,
 }
 
 impl Tally {

@@ -233,14 +233,14 @@ impl Outcome {
     }
 }
 
-/// Runs the real binary.
+/// Runs the real binary. Where `CAMPAIGN_ETL_TESTS_SPARK` names a server, that one computes the
+/// rollups (`tests/spark/run.sh`).
 pub fn etl(args: &[&str]) -> Outcome {
-    Outcome::of(
-        Command::new(env!("CARGO_BIN_EXE_campaign-etl"))
-            .args(args)
-            .output()
-            .unwrap(),
-    )
+    let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+    if let Ok(remote) = std::env::var("CAMPAIGN_ETL_TESTS_SPARK") {
+        program.args(["--engine", "spark", "--spark-remote", &remote]);
+    }
+    Outcome::of(program.args(args).output().unwrap())
 }
 
 /// `12.34`, `-0.5` or `7` in cents.

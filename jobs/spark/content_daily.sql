@@ -1,0 +1,38 @@
+-- Sums of content_daily. Grain: one (shop, content) with a used row in order_lines or product_traffic.
+-- The program takes the rows of contents, and adds their ratios.
+SELECT
+  shop_id,
+  content_id,
+  CAST(coalesce(gmv, 0) AS DECIMAL(38, 2)) AS gmv,
+  CAST(coalesce(orders, 0) AS BIGINT) AS orders,
+  CAST(coalesce(sku_orders, 0) AS BIGINT) AS sku_orders,
+  CAST(coalesce(items_sold, 0) AS BIGINT) AS items_sold,
+  CAST(coalesce(product_impressions, 0) AS BIGINT) AS product_impressions,
+  CAST(coalesce(product_clicks, 0) AS BIGINT) AS product_clicks,
+  CAST(coalesce(page_views, 0) AS BIGINT) AS page_views,
+  CAST(coalesce(add_to_carts, 0) AS BIGINT) AS add_to_carts
+FROM (
+  SELECT
+    shop_id,
+    content_id,
+    sum(sub_total + shipping_fee) AS gmv,
+    count(DISTINCT order_id) AS orders,
+    count(*) AS sku_orders,
+    sum(quantity) AS items_sold
+  FROM order_lines
+  WHERE content_id IS NOT NULL
+  GROUP BY shop_id, content_id
+) AS sales
+FULL OUTER JOIN (
+  SELECT
+    shop_id,
+    content_id,
+    sum(impressions) AS product_impressions,
+    sum(clicks) AS product_clicks,
+    sum(page_views) AS page_views,
+    sum(add_to_carts) AS add_to_carts
+  FROM product_traffic
+  WHERE content_id IS NOT NULL
+  GROUP BY shop_id, content_id
+) AS visits
+USING (shop_id, content_id)

@@ -1,0 +1,58 @@
+-- Sums of shop_daily. Grain: one shop with a used row in order_lines or product_traffic.
+-- The program adds category, GMV by channel, new contents, ads and ratios.
+SELECT
+  shop_id,
+  CAST(coalesce(gmv, 0) AS DECIMAL(38, 2)) AS gmv,
+  CAST(coalesce(orders, 0) AS BIGINT) AS orders,
+  CAST(coalesce(sku_orders, 0) AS BIGINT) AS sku_orders,
+  CAST(coalesce(items_sold, 0) AS BIGINT) AS items_sold,
+  CAST(coalesce(customers, 0) AS BIGINT) AS customers,
+  CAST(coalesce(contribution_product, 0) AS DECIMAL(38, 2)) AS contribution_product,
+  CAST(coalesce(contribution_shipping, 0) AS DECIMAL(38, 2)) AS contribution_shipping,
+  CAST(coalesce(product_impressions, 0) AS BIGINT) AS product_impressions,
+  CAST(coalesce(product_clicks, 0) AS BIGINT) AS product_clicks,
+  CAST(coalesce(page_views, 0) AS BIGINT) AS page_views,
+  CAST(coalesce(add_to_carts, 0) AS BIGINT) AS add_to_carts,
+  CAST(coalesce(unique_reach, 0) AS BIGINT) AS unique_reach,
+  CAST(coalesce(unique_clicks, 0) AS BIGINT) AS unique_clicks,
+  CAST(coalesce(unique_page_viewers, 0) AS BIGINT) AS unique_page_viewers,
+  CAST(coalesce(unique_cart_adders, 0) AS BIGINT) AS unique_cart_adders
+FROM (
+  SELECT
+    shop_id,
+    sum(sub_total + shipping_fee) AS gmv,
+    count(DISTINCT order_id) AS orders,
+    count(*) AS sku_orders,
+    sum(quantity) AS items_sold,
+    count(DISTINCT buyer_id) AS customers,
+    sum(platform_discount) AS contribution_product,
+    sum(shipping_platform_discount) AS contribution_shipping
+  FROM order_lines
+  GROUP BY shop_id
+) AS sales
+FULL OUTER JOIN (
+  -- A user's actions in the shop count together: a page view of one product and an add-to-cart of another.
+  SELECT
+    shop_id,
+    sum(impressions) AS product_impressions,
+    sum(clicks) AS product_clicks,
+    sum(page_views) AS page_views,
+    sum(add_to_carts) AS add_to_carts,
+    count(CASE WHEN impressions > 0 THEN 1 END) AS unique_reach,
+    count(CASE WHEN clicks > 0 THEN 1 END) AS unique_clicks,
+    count(CASE WHEN page_views > 0 THEN 1 END) AS unique_page_viewers,
+    count(CASE WHEN page_views > 0 AND add_to_carts > 0 THEN 1 END) AS unique_cart_adders
+  FROM (
+    SELECT
+      shop_id,
+      user_id,
+      sum(impressions) AS impressions,
+      sum(clicks) AS clicks,
+      sum(page_views) AS page_views,
+      sum(add_to_carts) AS add_to_carts
+    FROM product_traffic
+    GROUP BY shop_id, user_id
+  ) AS users
+  GROUP BY shop_id
+) AS visits
+USING (shop_id)

@@ -1,0 +1,275 @@
+//! The rows of a large export on the cluster: its files as a view, the account of its rows, and the
+//! rejected rows.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use anyhow::{Context, Result, bail, ensure};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Int64Array, RecordBatch};
+use arrow_schema::{DataType, TimeUnit};
+
+use super::client::{Argument, Arguments, Session};
+use crate::contracts::{Column, Kind, MOST_AMOUNT, Reason};
+use crate::exports::defect::ReadError;
+use crate::exports::open_export::{OpenExport, OpenFile};
+use crate::exports::row_filter::{FilterReport, RowFilter};
+use crate::messages;
+use crate::store::Store;
+
+/// Bits of a row's number in `monotonically_increasing_id()`; the bits above are its partition.
+const ROW_BITS: u32 = 33;
+
+/// Checks every row on the cluster, and names the view of the used rows like the dataset.
+pub(super) fn check(
+    session: &Session,
+    store: &Store,
+    export: &OpenExport,
+    query: &str,
+    mut filter: RowFilter,
+) -> Result<FilterReport, ReadError> {
+    let name = export.dataset.name;
+    let has_row_index = name_exported(session, store, export)?;
+    let mut arguments = Arguments::new();
+    if query.contains(":day_start") {
+        arguments.insert("day_start", Argument::Instant(filter.civil().start_us));
+        arguments.insert("day_end", Argument::Instant(filter.civil().end_us));
+        arguments.insert("most_amount", Argument::Int(MOST_AMOUNT));
+    }
+    let checked = format!("{name}_checked");
+    session.name_view(&checked, query, arguments)?;
+    let used = format!("SELECT * FROM {checked} WHERE reason IS NULL");
+    session.name_view(name, &used, Arguments::new())?;
+
+    let accounts = account(session, &checked)?;
+    let rows_read = accounts.values().sum::<u64>();
+    if rows_read != export.rows() {
+        let found = format!("{rows_read} rows where the footers say {}", export.rows());
+        let failed = messages::spark_failed(name, found);
+        return Err(ReadError::Failed(failed.into()));
+    }
+    let reasons: BTreeMap<Reason, u64> = accounts
+        .into_iter()
+        .filter_map(|(reason, rows)| Some((reason?, rows)))
+        .collect();
+    if !reasons.is_empty() {
+        let places = Places::of(session, name, has_row_index)?;
+        let first = format!("ORDER BY file_number, row_index LIMIT {}", filter.most());
+        let all = format!("SELECT * FROM {checked} WHERE reason IS NOT NULL {first}");
+        let mut found = reject(session, export, &all, &places, &mut filter)?;
+        for reason in reasons.keys().filter(|reason| !found.remove(*reason)) {
+            let (code, first) = (reason.code(), "ORDER BY file_number, row_index LIMIT 1");
+            let one = format!("SELECT * FROM {checked} WHERE reason = '{code}' {first}");
+            reject(session, export, &one, &places, &mut filter)?;
+        }
+    }
+    Ok(filter.into_report(rows_read, &reasons)?)
+}
+
+/// Names the view `<dataset>_read`: the contract's columns of every file, and each row's place.
+/// Returns whether `row_index` is the row's number in its file.
+fn name_exported(session: &Session, store: &Store, export: &OpenExport) -> Result<bool, ReadError> {
+    let tables: Vec<String> = export
+        .files
+        .iter()
+        .map(|file| table(store, export, file))
+        .collect::<Result<_>>()?;
+    let [first, ..] = tables.as_slice() else {
+        return Err(anyhow::anyhow!("an export without files is a defect").into());
+    };
+    // Apache Spark knows the row's number in its file. Sail does not.
+    let has_row_index =
+        session.understands(&format!("SELECT _metadata.row_index FROM {first} LIMIT 1"))?;
+    let row_index = if has_row_index {
+        "_metadata.row_index"
+    } else {
+        "monotonically_increasing_id()"
+    };
+    let columns: Vec<String> = export.dataset.columns.iter().map(cast).collect();
+    let columns = columns.join(", ");
+    let mut query = String::new();
+    for (number, table) in tables.iter().enumerate() {
+        let union = if number == 0 { "" } else { " UNION ALL " };
+        let _ = write!(
+            query,
+            "{union}SELECT {number} AS file_number, {row_index} AS row_index, {columns} FROM {table}"
+        );
+    }
+    let view = format!("{}_read", export.dataset.name);
+    session.name_view(&view, &query, Arguments::new())?;
+    Ok(has_row_index)
+}
+
+/// A file as a table of a query.
+///
+/// # Errors
+/// `ConfigWrong` for a file that this engine cannot read as the program does.
+fn table(store: &Store, export: &OpenExport, file: &OpenFile) -> Result<String> {
+    let path = store.show(&export.path_of(file));
+    let path = match path.contains("://") {
+        true => path,
+        false => std::path::absolute(&path)?.display().to_string(),
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._=-+@".contains(c);
+    ensure!(
+        path.chars().all(is_plain),
+        messages::spark_cannot(
+            path,
+            "its path has a character other than letters, digits and /:._=-+@"
+        )
+    );
+    for (column, field) in export.dataset.columns.iter().zip(&file.types) {
+        ensure!(
+            is_read_alike(column.kind, field.data_type()),
+            messages::spark_cannot(path, format!("{} is {}", column.name, field.data_type()))
+        );
+    }
+    Ok(format!("parquet.`{path}`"))
+}
+
+/// Whether the server reads values of a type as this program does, without rounding and overflow.
+fn is_read_alike(kind: Kind, found: &DataType) -> bool {
+    use DataType::{Decimal128, Int8, Int16, Int32, Int64, Timestamp};
+    match kind {
+        Kind::Int64 => matches!(found, Int8 | Int16 | Int32 | Int64),
+        Kind::Int32 => matches!(found, Int8 | Int16 | Int32),
+        Kind::Money => matches!(found, Decimal128(0..=18, 2)),
+        Kind::Instant => matches!(
+            found,
+            Timestamp(TimeUnit::Microsecond | TimeUnit::Millisecond, _)
+        ),
+        Kind::Double | Kind::Text | Kind::Boolean | Kind::Date => true,
+    }
+}
+
+/// A column in the type that all files of the export share.
+fn cast(column: &Column) -> String {
+    let sql = match column.kind {
+        Kind::Int64 | Kind::Int32 => "BIGINT",
+        Kind::Money => "DECIMAL(18, 2)",
+        Kind::Instant => "TIMESTAMP",
+        Kind::Text => "STRING",
+        Kind::Double => "DOUBLE",
+        Kind::Boolean => "BOOLEAN",
+        Kind::Date => "DATE",
+    };
+    format!("CAST({0} AS {sql}) AS {0}", column.name)
+}
+
+/// The number of rows with each reason; `None`: used.
+fn account(session: &Session, checked: &str) -> Result<BTreeMap<Option<Reason>, u64>> {
+    let query =
+        format!("SELECT reason, CAST(count(*) AS BIGINT) AS rows FROM {checked} GROUP BY reason");
+    let mut account = BTreeMap::new();
+    for batch in session.rows(&query, Arguments::new())? {
+        let rows = ints(&batch, "rows")?;
+        for (row, reason) in reasons(&batch)?.into_iter().enumerate() {
+            account.insert(reason, rows.value(row) as u64);
+        }
+    }
+    Ok(account)
+}
+
+/// Sets the rows of a query aside, and returns their reasons.
+fn reject(
+    session: &Session,
+    export: &OpenExport,
+    query: &str,
+    places: &Places,
+    filter: &mut RowFilter,
+) -> Result<std::collections::BTreeSet<Reason>, ReadError> {
+    let mut found = std::collections::BTreeSet::new();
+    for batch in session.rows(query, Arguments::new())? {
+        let places = places.of_rows(&batch)?;
+        let reasons: Vec<Reason> = reasons(&batch)?.into_iter().flatten().collect();
+        let columns = export.dataset.columns.iter();
+        let columns = columns.map(|column| batch.column_by_name(column.name).cloned());
+        let columns: Option<Vec<_>> = columns.collect();
+        let columns = columns.context("a rejected row has every column")?;
+        let batch = export.batch_of(columns, &places)?;
+        filter.set_aside(&batch, &places, &reasons)?;
+        found.extend(reasons);
+    }
+    Ok(found)
+}
+
+/// The rows of each partition of a file, where the server has no row numbers: `(file, partition)`
+/// to the number of its first row.
+struct Places(Option<BTreeMap<(i64, i64), i64>>);
+
+impl Places {
+    fn of(session: &Session, name: &str, has_row_index: bool) -> Result<Places> {
+        if has_row_index {
+            return Ok(Places(None));
+        }
+        let part = format!("shiftright(row_index, {ROW_BITS})");
+        let query = format!(
+            "SELECT CAST(file_number AS BIGINT) AS file_number, CAST({part} AS BIGINT) AS part, \
+             CAST(count(*) AS BIGINT) AS rows FROM {name}_read GROUP BY file_number, {part}"
+        );
+        let mut rows = BTreeMap::new();
+        for batch in session.rows(&query, Arguments::new())? {
+            let (files, parts) = (ints(&batch, "file_number")?, ints(&batch, "part")?);
+            let counts = ints(&batch, "rows")?;
+            for row in 0..batch.num_rows() {
+                rows.insert((files.value(row), parts.value(row)), counts.value(row));
+            }
+        }
+        let (mut file, mut first) = (-1, 0);
+        for ((of_file, _), rows) in &mut rows {
+            if *of_file != file {
+                (file, first) = (*of_file, 0);
+            }
+            first += std::mem::replace(rows, first);
+        }
+        Ok(Places(Some(rows)))
+    }
+
+    /// The file and the row number of each row.
+    fn of_rows(&self, batch: &RecordBatch) -> Result<Vec<(u32, i64)>> {
+        let files = batch.column_by_name("file_number").context("file_number")?;
+        let files: Vec<i64> = match files.data_type() {
+            DataType::Int32 => {
+                let files = files.as_primitive::<arrow_array::types::Int32Type>();
+                files.values().iter().map(|file| i64::from(*file)).collect()
+            }
+            _ => ints(batch, "file_number")?.values().to_vec(),
+        };
+        let rows = ints(batch, "row_index")?.values().iter();
+        let places = files.into_iter().zip(rows).map(|(file, row)| {
+            let first = match &self.0 {
+                None => return Ok((file as u32, *row)),
+                Some(first) => first.get(&(file, row >> ROW_BITS)),
+            };
+            let first = first.context("a row of a partition without rows")?;
+            Ok((file as u32, first + (row & ((1 << ROW_BITS) - 1))))
+        });
+        places.collect()
+    }
+}
+
+fn ints<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a Int64Array> {
+    let column = batch.column_by_name(name);
+    let values = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    values.with_context(|| format!("the server gave no BIGINT {name}"))
+}
+
+fn reasons(batch: &RecordBatch) -> Result<Vec<Option<Reason>>> {
+    let column = batch.column_by_name("reason").context("reason")?;
+    let texts: Vec<Option<&str>> = match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().collect(),
+        DataType::LargeUtf8 => column.as_string::<i64>().iter().collect(),
+        DataType::Utf8View => column.as_string_view().iter().collect(),
+        other => bail!("the server gave {other} as a reason"),
+    };
+    let reason = |code: &str| {
+        let mut all = Reason::ALL.iter().copied();
+        all.find(|reason| reason.code() == code)
+            .with_context(|| format!("the server gave {code} as a reason"))
+    };
+    texts
+        .into_iter()
+        .map(|text| text.map(reason).transpose())
+        .collect()
+}
