@@ -75,8 +75,14 @@ fn name_exported(session: &Session, store: &Store, export: &OpenExport) -> Resul
         .iter()
         .map(|file| table(store, export, file))
         .collect::<Result<_>>()?;
+    let view = format!("{}_read", export.dataset.name);
     let [first, ..] = tables.as_slice() else {
-        return Err(anyhow::anyhow!("an export without files is a defect").into());
+        let nulls: Vec<String> = export.dataset.columns.iter().map(null).collect();
+        let nulls = nulls.join(", ");
+        let place = "0 AS file_number, CAST(0 AS BIGINT) AS row_index";
+        let query = format!("SELECT {place}, {nulls} WHERE 1 = 0");
+        session.name_view(&view, &query, Arguments::new())?;
+        return Ok(true);
     };
     // Apache Spark knows the row's number in its file. Sail does not.
     let has_row_index =
@@ -96,7 +102,6 @@ fn name_exported(session: &Session, store: &Store, export: &OpenExport) -> Resul
             "{union}SELECT {number} AS file_number, {row_index} AS row_index, {columns} FROM {table}"
         );
     }
-    let view = format!("{}_read", export.dataset.name);
     session.name_view(&view, &query, Arguments::new())?;
     Ok(has_row_index)
 }
@@ -145,7 +150,16 @@ fn is_read_alike(kind: Kind, found: &DataType) -> bool {
 
 /// A column in the type that all files of the export share.
 fn cast(column: &Column) -> String {
-    let sql = match column.kind {
+    format!("CAST({0} AS {1}) AS {0}", column.name, sql_type(column))
+}
+
+/// A column of an export without files.
+fn null(column: &Column) -> String {
+    format!("CAST(NULL AS {}) AS {}", sql_type(column), column.name)
+}
+
+fn sql_type(column: &Column) -> &'static str {
+    match column.kind {
         Kind::Int64 | Kind::Int32 => "BIGINT",
         Kind::Money => "DECIMAL(18, 2)",
         Kind::Instant => "TIMESTAMP",
@@ -153,8 +167,7 @@ fn cast(column: &Column) -> String {
         Kind::Double => "DOUBLE",
         Kind::Boolean => "BOOLEAN",
         Kind::Date => "DATE",
-    };
-    format!("CAST({0} AS {sql}) AS {0}", column.name)
+    }
 }
 
 /// The number of rows with each reason; `None`: used.
