@@ -3,6 +3,7 @@
 Exit codes decide between retry and failure. While the task waits for its next try, it is `up_for_retry` and holds no worker slot.
 The task's XCom is the JSON document of the program. Each table that was written gets an asset event. Needs Linux (`setpriv`).
 """
+
 import json
 import os
 import subprocess

@@ -2,15 +2,28 @@
 
 They start Airflow's own commands, and read states, XComs and asset events from its SQLite file: the commands take seconds each.
 """
+
 import ast, contextlib, datetime, json, os, pathlib, re, shutil, signal, socket, sqlite3, subprocess, sys, time, tomllib
-import urllib.request
+import urllib.request, zoneinfo
 
 WORK, ROOT = pathlib.Path(os.environ["WORK"]), pathlib.Path(os.environ["ROOT"])
 HOME, PROGRAM = WORK / "home", WORK / "bin" / "campaign-etl"
 DAG_FILE = ROOT / "jobs" / "airflow_daily.py"
 DAG_ID = "campaign_etl_daily"
 BIG_DAYS = ("2026-04-10", "2026-04-11")  # of `generate`: a run takes seconds, so that it can be caught at work
-RUNNING = datetime.timedelta(seconds=120)
+
+
+def constants_of_the_dag():
+    constants = {}
+    for node in ast.parse(DAG_FILE.read_text()).body:
+        if isinstance(node, ast.Assign):
+            with contextlib.suppress(ValueError):
+                constants[node.targets[0].id] = ast.literal_eval(node.value)
+    return constants
+
+
+CONSTANTS = constants_of_the_dag()
+TABLES, ZONE = CONSTANTS["TABLES"], CONSTANTS["ZONE"]
 
 
 def main():
@@ -24,8 +37,10 @@ def main():
         four_backfill()
         five_two_runs_at_once()
         six_killed_task()
-        seven_task_marked_failed()
-    eight_days_at_clock_changes()
+        seven_terminated_task()
+        eight_task_marked_failed()
+        nine_run_without_interval()
+    ten_days_at_clock_changes()
     print("all checks passed")
 
 
@@ -33,9 +48,11 @@ def settings(port):
     url = f"http://127.0.0.1:{port}"
     return {
         "AIRFLOW_HOME": str(WORK / "airflow"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{WORK}/airflow/airflow.db?timeout=60",
         "AIRFLOW__CORE__DAGS_FOLDER": str(WORK / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",  # the checks set other retries
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",
@@ -54,22 +71,12 @@ def settings(port):
 def one_import():
     errors = command("airflow", "dags", "list-import-errors", "--local")
     check("1 import: no import errors", "No data found" in errors, errors)
-    constants = constants_of_the_dag()
     page = (ROOT / "docs" / "tables.md").read_text()
     results = page[page.index("\n## Results") : page.index("\n## Exports")]
     headings = re.findall(r"^### (\w+)$", results, re.M)
-    check("1 import: TABLES are the results of docs/tables.md", list(constants["TABLES"]) == headings, headings)
+    check("1 import: TABLES are the results of docs/tables.md", list(TABLES) == headings, headings)
     zone = tomllib.loads((ROOT / "jobs" / "daily.toml").read_text())["time_zone"]
-    check("1 import: ZONE is the time zone of the job file", constants["ZONE"] == zone, zone)
-
-
-def constants_of_the_dag():
-    constants = {}
-    for node in ast.parse(DAG_FILE.read_text()).body:
-        if isinstance(node, ast.Assign):
-            with contextlib.suppress(ValueError):
-                constants[node.targets[0].id] = ast.literal_eval(node.value)
-    return constants
+    check("1 import: ZONE is the time zone of the job file", ZONE == zone, zone)
 
 
 # 2
@@ -80,11 +87,19 @@ def two_dags_test():
     run = dags_test("2026-03-11T12:00:00+00:00")
     check("2 dags test, final day: succeeds at the first try", run.state == ("success", 1), run)
     check("2 dags test, final day: the day of the interval", run.xcom["day"] == "2026-03-10", run)
-    check("2 dags test, final day: XCom is the JSON document", (run.xcom["outcome"], run.xcom["exit_code"]) == ("published", 0), run)
-    check("2 dags test, final day: 19 asset events", run.events == set(constants_of_the_dag()["TABLES"]), run)
+    check(
+        "2 dags test, final day: XCom is the JSON document",
+        (run.xcom["outcome"], run.xcom["exit_code"]) == ("published", 0),
+        run,
+    )
+    check("2 dags test, final day: 19 asset events", run.events == set(TABLES), run)
 
     run = dags_test("2026-03-11T13:00:00+00:00")
-    check("2 dags test, the day again: up to date, and no asset event", (run.xcom["outcome"], run.events) == ("up_to_date", set()), run)
+    check(
+        "2 dags test, the day again: up to date, and no asset event",
+        (run.xcom["outcome"], run.events) == ("up_to_date", set()),
+        run,
+    )
 
     with export_moved_away("order_lines", "2026-03-11"):
         run = dags_test("2026-03-12T12:00:00+00:00")
@@ -124,7 +139,9 @@ def start_dags_test(logical_date, *more, **environment):
 def end_dags_test(process):
     code = process.wait(timeout=300)
     run = last_run()
-    check_quietly("`dags test` exits with 1 exactly when its run fails", (code == 0) == (run.state[0] == "success"), (code, run))
+    check_quietly(
+        "`dags test` exits with 1 exactly when its run fails", (code == 0) == (run.state[0] == "success"), (code, run)
+    )
     return run
 
 
@@ -161,7 +178,6 @@ def generate_big_days():
 
 
 def three_timeout():
-    started = time.monotonic()
     testing = start_dags_test(
         "2026-04-12T12:00:00+00:00", "-c", json.dumps({"run_date": BIG_DAYS[1]}),
         CAMPAIGN_ETL_RETRIES="0", CAMPAIGN_ETL_TIMEOUT_SECONDS="1",
@@ -175,14 +191,19 @@ def three_timeout():
     check("3 timeout: it released its lease", holder is None, holder)
 
 
-# 4 to 7
+# 4 to 9
 
 
 @contextlib.contextmanager
 def standalone():
     log = (WORK / "standalone.log").open("w")
     environment = {**os.environ, "CAMPAIGN_ETL_RETRIES": "4", "CAMPAIGN_ETL_RETRY_SECONDS": "5"}
-    process = subprocess.Popen(["airflow", "standalone"], stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+    # The database has the DAG with the retries of the check before.
+    command("airflow", "dags", "reserialize", env=environment)
+    create_backfill()
+    process = subprocess.Popen(
+        ["airflow", "standalone"], stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+    )
     try:
         wait_for("the API server", lambda: api("/api/v2/monitor/health")["scheduler"]["status"] == "healthy")
         for dag in (DAG_ID, "reader"):
@@ -199,33 +220,47 @@ def standalone():
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def four_backfill():
+def create_backfill():
+    """Before the scheduler starts: SQLite refuses now and then what two processes write at once."""
     shutil.rmtree(HOME / "results")
     # Logical dates are 02:00 in Los Angeles, and `--to-date` means 00:00: it is the day after the last one.
     command("airflow", "backfill", "create", "--dag-id", DAG_ID, "--from-date", "2026-03-12", "--to-date", "2026-03-15",
             "--max-active-runs", "3")  # fmt: skip
+
+
+def four_backfill():
     days = ["2026-03-12", "2026-03-13", "2026-03-14"]
     wait_for("the backfill", lambda: [run.state[0] for run in runs("backfill")] == ["success"] * 3)
     found = runs("backfill")
     check("4 backfill: three days, in two slots", [run.xcom["day"] for run in found] == days, found)
     check("4 backfill: `ds` is the day", [run.ds for run in found] == days, found)
     print("  tries:", [run.state[1] for run in found], "outcomes:", [run.xcom["outcome"] for run in found])
-    check("4 backfill: every table of every day", all(published(table, day) for table in TABLES() for day in days))
+    check("4 backfill: every table of every day", all(published(table, day) for table in TABLES for day in days))
     events = set().union(*(run.events for run in found))
-    check("4 backfill: asset events for the 19 tables", events == set(TABLES()), events)
+    check("4 backfill: asset events for the 19 tables", events == set(TABLES), events)
     wait_for("the reader", lambda: any(state == "success" for state, *_ in reader_runs()))
     written = [extra for _, extras in reader_runs() for extra in extras or []]
-    check("4 backfill: a DAG scheduled on shop_period ran, and knows the days", any(e["day"] in days and e["day"] in e["days_written"] for e in written), written)
+    check(
+        "4 backfill: a DAG scheduled on shop_period ran, and knows the days",
+        any(e["day"] in days and e["day"] in e["days_written"] for e in written),
+        written,
+    )
     screenshot(found[-1].run_id)
     # The nightly run of yesterday waits for exports that never come. No other run but a backfill's starts before it ends.
     wait_for("the nightly run's last try", lambda: [run.state[0] for run in runs("scheduled")] == ["failed"], seconds=240)
     nightly = runs("scheduled")[0]
     yesterday_or_before = nightly.xcom["day"] == nightly.ds and nightly.xcom["exit_code"] == 75
-    check("4 nightly run: one, of the last day only; without exports five tries exit with 75", yesterday_or_before and nightly.state == ("failed", 5), nightly)
+    check(
+        "4 nightly run: one, of the last day only; without exports five tries exit with 75",
+        yesterday_or_before and nightly.state == ("failed", 5),
+        nightly,
+    )
 
 
 def five_two_runs_at_once():
-    holder = subprocess.Popen([PROGRAM, "--quiet", "run", "--day", BIG_DAYS[0]], cwd=HOME, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    holder = subprocess.Popen(
+        [PROGRAM, "--quiet", "run", "--day", BIG_DAYS[0]], cwd=HOME, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     wait_for("the lease", lambda: status(BIG_DAYS[0]).get("holder"), pause=0.01)
     holder.send_signal(signal.SIGSTOP)
     check_quietly("the holder was stopped at work", holder.poll() is None and not published("shop_daily", BIG_DAYS[0]))
@@ -242,42 +277,88 @@ def five_two_runs_at_once():
 
 def six_killed_task():
     trigger("killed", BIG_DAYS[1])
-    program, task = wait_for("the program", program_and_its_task, pause=0.01)
-    wait_for("the lease", lambda: status(BIG_DAYS[1]).get("holder"), pause=0.01)
+    program, task = program_stopped_at_work(BIG_DAYS[1])
     os.kill(task, signal.SIGKILL)
-    wait_for("the end of the program", lambda: program not in programs(), seconds=30, pause=0.02)
-    check("6 killed task: the program is gone with it", not programs())
-    check("6 killed task: no torn day", not published("shop_daily", BIG_DAYS[1]) or status_is_whole(BIG_DAYS[1]))
+    wait_for("SIGTERM", lambda: has_pending_sigterm(program), seconds=10, pause=0.02)
+    end_stopped(program)
+    check("6 killed task: the program ends with it", not programs())
+    check("6 killed task: no torn day, it published nothing", not any(published(table, BIG_DAYS[1]) for table in TABLES))
     wait_for("the next try", lambda: by_id("killed").state[0] == "success")
     run = by_id("killed")
     check("6 killed task: the second try succeeds", run.state == ("success", 2), run)
     check("6 killed task: the day is whole", status_is_whole(BIG_DAYS[1]))
-    check("6 killed task: the second try reports every table", run.events == set(TABLES()), run)
+    check("6 killed task: the second try reports every table", run.events == set(TABLES), run)
 
 
-def seven_task_marked_failed():
-    for table in TABLES():
-        shutil.rmtree(HOME / "results" / table / f"dt={BIG_DAYS[1]}")
+def seven_terminated_task():
+    """As when a worker is shut down, or Airflow ends a task: SIGTERM to the task's process group."""
+    unpublish(BIG_DAYS[1])
+    trigger("terminated", BIG_DAYS[1])
+    program, task = program_stopped_at_work(BIG_DAYS[1])
+    os.kill(program, signal.SIGCONT)
+    os.killpg(task, signal.SIGTERM)
+    wait_for("the end of the program", lambda: program not in programs(), seconds=30, pause=0.02)
+    check("7 terminated task: no torn day, it published nothing", not any(published(table, BIG_DAYS[1]) for table in TABLES))
+    wait_for("the retry", lambda: by_id("terminated").state[0] == "up_for_retry", pause=0.2)
+    check("7 terminated task: XCom has exit code 143", by_id("terminated").xcom["exit_code"] == 143, by_id("terminated"))
+    wait_for("the next try", lambda: by_id("terminated").state[0] == "success")
+    # A program that got SIGTERM twice would not have released its lease, and the second try would exit with 75.
+    check("7 terminated task: the second try succeeds", by_id("terminated").state == ("success", 2), by_id("terminated"))
+    check("7 terminated task: the day is whole", status_is_whole(BIG_DAYS[1]))
+
+
+def eight_task_marked_failed():
+    unpublish(BIG_DAYS[1])
     trigger("marked", BIG_DAYS[1])
-    program, _ = wait_for("the program", program_and_its_task, pause=0.01)
-    wait_for("the lease", lambda: status(BIG_DAYS[1]).get("holder"), pause=0.01)
-    os.kill(program, signal.SIGSTOP)  # so that it is still at work when Airflow notices
+    program, _ = program_stopped_at_work(BIG_DAYS[1])
     api(f"/api/v2/dags/{DAG_ID}/dagRuns/marked/taskInstances/run", "PATCH", {"new_state": "failed"})
     wait_for("SIGTERM", lambda: has_pending_sigterm(program), seconds=60, pause=0.02)
-    os.kill(program, signal.SIGCONT)
-    wait_for("the end of the program", lambda: program not in programs(), seconds=30, pause=0.02)
-    time.sleep(8)
+    end_stopped(program)
+    time.sleep(8)  # longer than a retry would wait
     run = by_id("marked")
-    check("7 task marked as failed: the program is gone, no retry", run.state == ("failed", 1) and not programs(), run)
+    check("8 task marked as failed: the program is gone, no retry", run.state == ("failed", 1) and not programs(), run)
     holder = status(BIG_DAYS[1]).get("holder")
-    check("7 task marked as failed: it released its lease", holder is None, holder)
+    check("8 task marked as failed: it released its lease", holder is None, holder)
     trigger("after-marked", BIG_DAYS[1])
     wait_for("the next run", lambda: by_id("after-marked").state[0] == "success")
-    check("7 task marked as failed: the next run heals the day", status_is_whole(BIG_DAYS[1]) and published("shop_daily", BIG_DAYS[1]))
+    check(
+        "8 task marked as failed: the next run heals the day",
+        status_is_whole(BIG_DAYS[1]) and published("shop_daily", BIG_DAYS[1]),
+    )
+
+
+def unpublish(day):
+    for table in TABLES:
+        shutil.rmtree(HOME / "results" / table / f"dt={day}")
+
+
+def program_stopped_at_work(day):
+    """The pids of the program, stopped while it holds the lease, and of its task."""
+    program, task = wait_for("the program", program_and_its_task, pause=0.01)
+    wait_for("the lease", lambda: status(day).get("holder"), pause=0.01)
+    os.kill(program, signal.SIGSTOP)
+    check_quietly("the program was stopped at work", not published("shop_daily", day))
+    return program, task
+
+
+def end_stopped(program):
+    os.kill(program, signal.SIGCONT)
+    wait_for("the end of the program", lambda: program not in programs(), seconds=30, pause=0.02)
+
+
+def nine_run_without_interval():
+    trigger("no-interval", None)
+    wait_for("the first try", lambda: by_id("no-interval").state[0] == "up_for_retry")
+    zone = zoneinfo.ZoneInfo(ZONE)
+    yesterday = datetime.datetime.now(zone).date() - datetime.timedelta(days=1)
+    run = by_id("no-interval")
+    check("9 run without interval and run_date: the day before it, in the zone", run.xcom["day"] == str(yesterday), run)
 
 
 def trigger(run_id, day):
-    api(f"/api/v2/dags/{DAG_ID}/dagRuns", "POST", {"dag_run_id": run_id, "logical_date": None, "conf": {"run_date": day}})
+    """A manual run, without a logical date."""
+    conf = {} if day is None else {"run_date": day}
+    api(f"/api/v2/dags/{DAG_ID}/dagRuns", "POST", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
 
 
 def screenshot(run_id):
@@ -291,32 +372,33 @@ def screenshot(run_id):
                     f"--screenshot={file}", url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)  # fmt: skip
 
 
-# 8
+# 10
 
 
-def eight_days_at_clock_changes():
+def ten_days_at_clock_changes():
     from airflow.timetables.base import TimeRestriction
     from airflow.timetables.interval import CronDataIntervalTimetable
     import pendulum
 
-    zone = constants_of_the_dag()["ZONE"]
     for first, last in (("2026-03-05", "2026-03-11"), ("2026-10-29", "2026-11-04")):
-        timetable = CronDataIntervalTimetable("0 2 * * *", timezone=zone)
-        restriction = TimeRestriction(earliest=pendulum.parse(first, tz=zone), latest=None, catchup=True)
+        timetable = CronDataIntervalTimetable("0 2 * * *", timezone=ZONE)
+        restriction = TimeRestriction(earliest=pendulum.parse(first, tz=ZONE), latest=None, catchup=True)
         interval, days = None, []
         while not days or days[-1][0] < last:
             interval = timetable.next_dagrun_info(last_automated_data_interval=interval, restriction=restriction).data_interval
-            start, end = (instant.in_timezone(zone) for instant in interval)
+            start, end = (instant.in_timezone(ZONE) for instant in interval)
             days.append((start.to_date_string(), interval.start.in_timezone("UTC").to_date_string(), end.to_date_string()))
         expected = [pendulum.parse(first).add(days=n).to_date_string() for n in range(len(days))]
-        check(f"8 clock change: one run for each civil day from {first} to {last}", [day for day, _, _ in days] == expected, days)
-        check("8 clock change: `ds` is the same day", all(day == ds for day, ds, _ in days), days)
-        check("8 clock change: the day is over when its run starts", all(day < end for day, _, end in days), days)
+        check(
+            f"10 clock change: one run for each civil day from {first} to {last}", [day for day, _, _ in days] == expected, days
+        )
+        check("10 clock change: `ds` is the same day", all(day == ds for day, ds, _ in days), days)
+        check("10 clock change: the day is over when its run starts", all(day < end for day, _, end in days), days)
     tokyo = CronDataIntervalTimetable("0 2 * * *", timezone="Asia/Tokyo").infer_manual_data_interval(
         run_after=pendulum.datetime(2026, 3, 14, 12, tz="Asia/Tokyo")
     )
     days = (tokyo.start.in_timezone("Asia/Tokyo").to_date_string(), tokyo.start.in_timezone("UTC").to_date_string())
-    check("8 east of UTC, `ds` is the day before", days == ("2026-03-13", "2026-03-12"), days)
+    check("10 east of UTC, `ds` is the day before", days == ("2026-03-13", "2026-03-12"), days)
 
 
 # What Airflow and the program say
@@ -377,10 +459,6 @@ def reader_runs():
         return [(state, value and decoded(value)) for state, value in db.execute(query).fetchall()]
 
 
-def TABLES():
-    return constants_of_the_dag()["TABLES"]
-
-
 def published(table, day):
     return (HOME / "results" / table / f"dt={day}" / "_SUCCESS").exists()
 
@@ -392,7 +470,9 @@ def status(day):
 def status_is_whole(day):
     document = status(day)
     state = document["days"][-1]
-    return state["day"] == day and state["state"] == "up to date" and not state["lost"] and not document.get("unfinished_commit")
+    return (
+        state["day"] == day and state["state"] == "up to date" and not state["lost"] and not document.get("unfinished_commit")
+    )
 
 
 def programs():
@@ -415,7 +495,9 @@ def program_and_its_task():
 def has_pending_sigterm(pid):
     with contextlib.suppress(OSError):
         lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-        return any(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1 for line in lines if line.startswith(("SigPnd", "ShdPnd")))
+        return any(
+            int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1 for line in lines if line.startswith(("SigPnd", "ShdPnd"))
+        )
     return True
 
 

@@ -1,4 +1,5 @@
 """A DAG of somebody else: it runs when `shop_period` was written, and keeps the events in its XCom."""
+
 from airflow.sdk import DAG, Asset, task
 
 SHOP_PERIOD = Asset(name="shop_period", uri="campaign-etl://results/shop_period")

@@ -1,4 +1,5 @@
 """The checks of run.sh, in order. The first one that fails ends the run."""
+
 import copy, json, pathlib, re, subprocess, sys, tempfile, tomllib
 
 import kubernetes_validate
@@ -12,7 +13,11 @@ def main():
     job_file, cronjob = yaml.safe_load_all((ROOT / "jobs" / "kubernetes" / "cronjob.yaml").read_text())
     for version in VERSIONS:
         for manifest in (job_file, cronjob):
-            check(f"{manifest['kind']} is valid in Kubernetes {version}", errors(manifest, version) is None, errors(manifest, version))
+            check(
+                f"{manifest['kind']} is valid in Kubernetes {version}",
+                errors(manifest, version) is None,
+                errors(manifest, version),
+            )
     misspelt_keys_are_found(cronjob)
     job = cronjob["spec"]["jobTemplate"]["spec"]
     pod = job["template"]["spec"]
@@ -88,7 +93,9 @@ def the_program_accepts_the_job_file(text, command):
         file.write_text(text)
         arguments = [str(file) if a == "/etc/campaign-etl/job.toml" else a for a in command[1:]]
         places = ["--exports", str(ROOT / "sample_data" / "exports"), "--results", f"{work}/results", "--day", "2026-03-14"]
-        done = subprocess.run([PROGRAM, *arguments, *places], cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [PROGRAM, *arguments, *places], cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         check("the program takes the command and the job file", done.returncode == 0, done.stderr)
         document = json.loads(done.stdout)
         check("it prints one JSON document", document["outcome"] == "published", document)
