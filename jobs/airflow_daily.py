@@ -32,8 +32,8 @@ TABLES = (
 class CampaignEtlRun(BaseOperator):
     """Exit 0 is success. 74, 75 and a stopped run are retried. Any other code needs a person."""
 
-    # The program gets a session of its own: Airflow signals the task's group, and a second SIGTERM would end the program without
-    # releasing its lease. If the task itself is killed, the kernel sends SIGTERM to the program.
+    # The program gets a session of its own: Airflow signals the task's process group, and a second SIGTERM would end the program
+    # without releasing its lease. If the task itself is killed, the kernel sends SIGTERM to the program.
     COMMAND = ("setpriv", "--pdeathsig", "TERM", "campaign-etl", "--quiet", "run", "--format", "json", "--day")
     STOP_SECONDS = 60
 
@@ -89,8 +89,7 @@ def day_to_compute(context):
         return context["params"]["run_date"]
     run = context["dag_run"]
     if run.data_interval_start:
-        instant = run.data_interval_start
-        return pendulum.instance(instant).in_timezone(ZONE).to_date_string()
+        return pendulum.instance(run.data_interval_start).in_timezone(ZONE).to_date_string()
     return pendulum.instance(run.run_after).in_timezone(ZONE).subtract(days=1).to_date_string()
 
 

@@ -236,6 +236,12 @@ def four_backfill():
     check("4 backfill: `ds` is the day", [run.ds for run in found] == days, found)
     print("  tries:", [run.state[1] for run in found], "outcomes:", [run.xcom["outcome"] for run in found])
     check("4 backfill: every table of every day", all(published(table, day) for table in TABLES for day in days))
+    logs = [file.read_text() for file in (WORK / "airflow" / "logs" / f"dag_id={DAG_ID}").rglob("*.log")]
+    check(
+        "4 backfill: warnings of the program are in the log of its task",
+        any("rows quarantined" in log for log in logs),
+        len(logs),
+    )
     events = set().union(*(run.events for run in found))
     check("4 backfill: asset events for the 19 tables", events == set(TABLES), events)
     wait_for("the reader", lambda: any(state == "success" for state, *_ in reader_runs()))
