@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs jobs/airflow_daily.py with Airflow 3.3.2: `dags test`, then `standalone` with a backfill, a held lease and killed tasks.
-# Needs a built campaign-etl (CAMPAIGN_ETL, default target/release/campaign-etl), Linux and Python 3.11 or later. Takes about three
+# Needs a built campaign-etl (CAMPAIGN_ETL, default target/release/campaign-etl), Linux and Python 3.11 or later. Takes about four
 # minutes. The virtual environment is kept in target/airflow. SCREENSHOT=FILE saves a run's page, if there is a chromium.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
