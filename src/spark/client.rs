@@ -77,6 +77,11 @@ impl Session {
         Ok(session)
     }
 
+    /// The server failed in a way that it does not tell.
+    pub(super) fn failed(&self, why: String) -> anyhow::Error {
+        messages::spark_failed(&self.server.location, why).into()
+    }
+
     /// Gives the rows of a query a name.
     pub(super) fn name_view(&self, name: &str, query: &str, arguments: Arguments) -> Result<()> {
         let (name, query) = (name.to_owned(), query.to_owned());

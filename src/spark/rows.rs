@@ -45,9 +45,9 @@ pub(super) fn check(
     let accounts = account(session, &checked)?;
     let rows_read = accounts.values().sum::<u64>();
     if rows_read != export.rows() {
-        let found = format!("{rows_read} rows where the footers say {}", export.rows());
-        let failed = messages::spark_failed(name, found);
-        return Err(ReadError::Failed(failed.into()));
+        let expected = export.rows();
+        let why = format!("it read {rows_read} rows of {name}, and the footers say {expected}");
+        return Err(session.failed(why).into());
     }
     let reasons: BTreeMap<Reason, u64> = accounts
         .into_iter()
