@@ -43,14 +43,12 @@ pub struct Config {
     pub tiers: Vec<Tier>,
 }
 
-/// The engine that computes the rollups.
+/// The engine that computes the rollups: this process, or a cluster over Spark Connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
-    /// This process.
     #[default]
     Local,
-    /// A cluster, over Spark Connect.
     Spark,
 }
 

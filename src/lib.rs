@@ -43,9 +43,6 @@ pub mod days;
 
 mod shuffle;
 
-#[cfg(feature = "spark")]
-mod spark;
-
 mod untrusted_parquet;
 
 pub mod store;

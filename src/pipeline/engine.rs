@@ -70,7 +70,7 @@ impl Engine for LocalEngine<'_> {
 }
 
 /// The daily tables from the sums of a day.
-pub(crate) fn laid_out(
+pub(super) fn laid_out(
     read: DayRead,
     sums: &Sums,
     day: NaiveDate,

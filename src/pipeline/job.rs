@@ -43,7 +43,7 @@ impl Job {
             EngineName::Spark => {
                 let remote = config.spark_remote.as_deref();
                 let remote = remote.ok_or_else(messages::no_spark_remote)?;
-                Ok(Box::new(crate::spark::SparkEngine {
+                Ok(Box::new(super::spark::SparkEngine {
                     exports,
                     config,
                     remote,

@@ -24,4 +24,6 @@ pub mod engine;
 pub mod job;
 pub mod night;
 mod out_of_reach;
+#[cfg(feature = "spark")]
+mod spark;
 mod walk;

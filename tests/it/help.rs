@@ -63,6 +63,10 @@ fn help_of_the_program() {
           --exports <PATH|URL>       Where the exports are, instead of the job file's `exports`: a path
                                      or a file:, s3:, gs: or az: URL
           --results <PATH|URL>       Where the results are, instead of the job file's `results`
+          --engine <ENGINE>          The engine that computes the rollups, instead of the job file's
+                                     `engine` [possible values: local, spark]
+          --spark-remote <URL>       The server of the engine spark, instead of the job file's
+                                     `spark.remote`: sc://HOST:PORT
           --format <FORMAT>          The format of stdout: text for people, or one JSON document
                                      [default: text] [possible values: text, json]
       -q, --quiet                    Only warnings and errors on stderr
@@ -123,6 +127,14 @@ fn help_of_run() {
 
           --results <PATH|URL>
               Where the results are, instead of the job file's `results`
+
+          --engine <ENGINE>
+              The engine that computes the rollups, instead of the job file's `engine`
+
+              [possible values: local, spark]
+
+          --spark-remote <URL>
+              The server of the engine spark, instead of the job file's `spark.remote`: sc://HOST:PORT
 
           --format <FORMAT>
               The format of stdout: text for people, or one JSON document
@@ -373,7 +385,7 @@ fn a_wrong_job_file() {
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; correct this line
+    unknown field `lokback_days`, expected one of `exports`, `results`, `engine`, `spark`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; correct this line
     ");
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::engine::{Engine, RolledUp, laid_out};
 use crate::config::Config;
 use crate::contracts::StreamId;
 use crate::days::readiness::DayExports;
@@ -25,7 +26,6 @@ use crate::exports::defect::ReadError;
 use crate::exports::open_export::OpenExport;
 use crate::exports::row_filter::{FilterReport, RowFilter};
 use crate::exports::{StreamReader, read_day_with};
-use crate::pipeline::engine::{Engine, RolledUp, laid_out};
 use crate::resources::Resources;
 use crate::rollups::{GivenSums, Sums};
 use crate::stop::Stop;
@@ -85,8 +85,10 @@ impl StreamReader for OnCluster<'_> {
         _is_only_checked: bool,
     ) -> Result<FilterReport, ReadError> {
         let query = match id {
-            StreamId::OrderLines => include_str!("../../jobs/spark/rows/order_lines.sql"),
-            StreamId::ProductTraffic => include_str!("../../jobs/spark/rows/product_traffic.sql"),
+            StreamId::OrderLines => include_str!("../../../jobs/spark/rows/order_lines.sql"),
+            StreamId::ProductTraffic => {
+                include_str!("../../../jobs/spark/rows/product_traffic.sql")
+            }
         };
         rows::check(&self.session, self.exports, export, query, filter)
     }
@@ -98,13 +100,13 @@ impl OnCluster<'_> {
         let sum = |query| self.session.rows(query, BTreeMap::new());
         self.stop.check()?;
         let given = GivenSums {
-            shops: sum(include_str!("../../jobs/spark/shop_daily.sql"))?,
-            channels: sum(include_str!("../../jobs/spark/channel_daily.sql"))?,
-            products: sum(include_str!("../../jobs/spark/product_daily.sql"))?,
-            skus: sum(include_str!("../../jobs/spark/sku_daily.sql"))?,
-            contents: sum(include_str!("../../jobs/spark/content_daily.sql"))?,
-            sub_campaigns: sum(include_str!("../../jobs/spark/sub_campaign_daily.sql"))?,
-            tally: sum(include_str!("../../jobs/spark/tally.sql"))?,
+            shops: sum(include_str!("../../../jobs/spark/shop_daily.sql"))?,
+            channels: sum(include_str!("../../../jobs/spark/channel_daily.sql"))?,
+            products: sum(include_str!("../../../jobs/spark/product_daily.sql"))?,
+            skus: sum(include_str!("../../../jobs/spark/sku_daily.sql"))?,
+            contents: sum(include_str!("../../../jobs/spark/content_daily.sql"))?,
+            sub_campaigns: sum(include_str!("../../../jobs/spark/sub_campaign_daily.sql"))?,
+            tally: sum(include_str!("../../../jobs/spark/tally.sql"))?,
         };
         given.into_sums()
     }
