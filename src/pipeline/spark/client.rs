@@ -1,6 +1,9 @@
 //! One session of a Spark Connect server: views and queries, given up when the run is asked to stop
 //! or the server is gone.
 
+// The error is the client's own type; calls are few.
+#![allow(clippy::result_large_err)]
+
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::net::{TcpStream, ToSocketAddrs};
