@@ -58,10 +58,9 @@ etl=$root/target/release/campaign-etl
 
 # The same days by both engines: $1 exports, $2 job file, $3 first day, $4 last day.
 compare() {
-    rm -rf "$work/local" "$work/cluster"
     for engine in local spark; do
         "$etl" backfill --from "$3" --to "$4" --config "$2" --exports "$1" --results "$work/$engine" --quiet \
-            --engine "$engine" --spark-remote "sc://127.0.0.1:$port" > /dev/null
+            --engine "$engine" --spark-remote "sc://127.0.0.1:$port" > /dev/null 2> "$work/$engine.log" || { cat "$work/$engine.log"; exit 1; }
     done
     for engine in local spark; do
         (cd "$work/$engine" && find . -name '*.parquet' -not -path './_staging/*' | sort | xargs sha256sum) > "$work/$engine.sums"
