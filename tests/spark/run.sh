@@ -60,7 +60,8 @@ etl=$root/target/release/campaign-etl
 compare() {
     for engine in local spark; do
         "$etl" backfill --from "$3" --to "$4" --config "$2" --exports "$1" --results "$work/$engine" --quiet \
-            --engine "$engine" --spark-remote "sc://127.0.0.1:$port" > /dev/null 2> "$work/$engine.log" || { cat "$work/$engine.log"; exit 1; }
+            --engine "$engine" --spark-remote "sc://127.0.0.1:$port" \
+            > /dev/null 2> "$work/$engine.log" || { cat "$work/$engine.log" && exit 1; }
     done
     for engine in local spark; do
         (cd "$work/$engine" && find . -name '*.parquet' -not -path './_staging/*' | sort | xargs sha256sum) > "$work/$engine.sums"
@@ -81,7 +82,8 @@ for name in "$@"; do
     esac
     wait_for_server
     compare sample_data/exports jobs/daily.toml 2026-03-01 2026-03-14
-    # Hand-worked cases, without those of column types that this engine refuses by name, and random worlds with bad rows against the plain-loop calculation.
+    # Hand-worked cases, without those of column types that this engine refuses by name; and random worlds with bad rows
+    # against the plain-loop calculation.
     CAMPAIGN_ETL_TESTS_SPARK=sc://127.0.0.1:$port PROPTEST_CASES=10 \
         cargo test --release --locked --features spark --test it -- \
             cases:: properties::every_cell --skip cases::types_that_are

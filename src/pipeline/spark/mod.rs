@@ -14,8 +14,6 @@
 mod client;
 mod rows;
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
 use super::engine::{Engine, RolledUp, laid_out};
@@ -30,7 +28,7 @@ use crate::resources::Resources;
 use crate::rollups::{GivenSums, Sums};
 use crate::stop::Stop;
 use crate::store::Store;
-use client::Session;
+use client::{Arguments, Session};
 
 /// Computes the sums of a day on a cluster.
 pub(crate) struct SparkEngine<'a> {
@@ -97,7 +95,7 @@ impl StreamReader for OnCluster<'_> {
 impl OnCluster<'_> {
     /// The sums over the used rows of both exports.
     fn sums(&self) -> Result<Sums> {
-        let sum = |query| self.session.rows(query, BTreeMap::new());
+        let sum = |query| self.session.rows(query, Arguments::new());
         self.stop.check()?;
         let given = GivenSums {
             shops: sum(include_str!("../../../jobs/spark/shop_daily.sql"))?,

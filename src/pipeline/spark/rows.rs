@@ -1,7 +1,7 @@
 //! The rows of a large export on the cluster: its files as a view, the account of its rows, and the
 //! rejected rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,7 +11,7 @@ use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::client::{Argument, Arguments, Session};
-use crate::contracts::{Column, Kind, MOST_AMOUNT, Reason};
+use crate::contracts::{Column, DatasetId, Kind, MOST_AMOUNT, Reason, StreamId};
 use crate::exports::defect::ReadError;
 use crate::exports::open_export::{OpenExport, OpenFile};
 use crate::exports::row_filter::{FilterReport, RowFilter};
@@ -31,12 +31,14 @@ pub(super) fn check(
 ) -> Result<FilterReport, ReadError> {
     let name = export.dataset.name;
     let has_row_index = name_exported(session, store, export)?;
-    let mut arguments = Arguments::new();
-    if query.contains(":day_start") {
-        arguments.insert("day_start", Argument::Instant(filter.civil().start_us));
-        arguments.insert("day_end", Argument::Instant(filter.civil().end_us));
-        arguments.insert("most_amount", Argument::Int(MOST_AMOUNT));
-    }
+    let arguments = match export.dataset.id {
+        DatasetId::Stream(StreamId::OrderLines) => Arguments::from([
+            ("day_start", Argument::Instant(filter.civil().start_us)),
+            ("day_end", Argument::Instant(filter.civil().end_us)),
+            ("most_amount", Argument::Int(MOST_AMOUNT)),
+        ]),
+        DatasetId::Stream(StreamId::ProductTraffic) | DatasetId::Snapshot(_) => Arguments::new(),
+    };
     let checked = format!("{name}_checked");
     session.name_view(&checked, query, arguments)?;
     let used = format!("SELECT * FROM {checked} WHERE reason IS NULL");
@@ -57,8 +59,8 @@ pub(super) fn check(
         let places = Places::of(session, name, has_row_index)?;
         let first = format!("ORDER BY file_number, row_index LIMIT {}", filter.most());
         let all = format!("SELECT * FROM {checked} WHERE reason IS NOT NULL {first}");
-        let mut found = reject(session, export, &all, &places, &mut filter)?;
-        for reason in reasons.keys().filter(|reason| !found.remove(*reason)) {
+        let found = reject(session, export, &all, &places, &mut filter)?;
+        for reason in reasons.keys().filter(|reason| !found.contains(*reason)) {
             let (code, first) = (reason.code(), "ORDER BY file_number, row_index LIMIT 1");
             let one = format!("SELECT * FROM {checked} WHERE reason = '{code}' {first}");
             reject(session, export, &one, &places, &mut filter)?;
@@ -191,8 +193,8 @@ fn reject(
     query: &str,
     places: &Places,
     filter: &mut RowFilter,
-) -> Result<std::collections::BTreeSet<Reason>, ReadError> {
-    let mut found = std::collections::BTreeSet::new();
+) -> Result<BTreeSet<Reason>, ReadError> {
+    let mut found = BTreeSet::new();
     for batch in session.rows(query, Arguments::new())? {
         let places = places.of_rows(&batch)?;
         let reasons: Vec<Reason> = reasons(&batch)?.into_iter().flatten().collect();
