@@ -336,7 +336,8 @@ impl Config {
     /// Replaces the engine of the job file, and its server, by those of the command line.
     ///
     /// # Errors
-    /// `ConfigWrong` when this program or the job file lacks what the engine needs.
+    /// `ConfigWrong` when this program or the job file lacks what the engine needs, and when the
+    /// engine cannot read the exports' location.
     pub fn with_engine(
         self,
         engine: Option<EngineName>,
@@ -346,7 +347,9 @@ impl Config {
         let spark_remote = spark_remote.or(self.spark_remote);
         if engine == EngineName::Spark {
             ensure!(cfg!(feature = "spark"), messages::no_spark_here());
-            ensure!(spark_remote.is_some(), messages::no_spark_remote());
+            let remote = spark_remote.as_deref().unwrap_or_default();
+            ensure!(remote.starts_with("sc://"), messages::no_spark_remote());
+            check_cluster_path(&self.exports)?;
         }
         Ok(Config {
             engine,
@@ -405,6 +408,18 @@ pub fn bytes(key: &str, text: &str) -> Result<u64> {
         .map_err(|_| messages::not_a_size(key, text))?;
     ensure!(parsed.as_u64() > 0, messages::no_memory(key, text));
     Ok(parsed.as_u64())
+}
+
+/// # Errors
+/// `ConfigWrong` for a path that a server of the engine `spark` may take for a pattern.
+pub(crate) fn check_cluster_path(path: &str) -> Result<()> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._=-+@".contains(c);
+    let why = "its path has a character other than letters, digits and /:._=-+@";
+    ensure!(
+        path.chars().all(is_plain),
+        messages::spark_cannot(path, why)
+    );
+    Ok(())
 }
 
 fn share(key: &str, value: f64) -> Result<Share> {

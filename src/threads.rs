@@ -65,37 +65,6 @@ pub(crate) fn beside<B: FnOnce() + Send, R>(
     })
 }
 
-/// Runs `work` on a thread of its own. After each pause, `check` may give it up: the thread is then
-/// left alone, and its result is dropped.
-///
-/// # Errors
-/// That of `check`.
-///
-/// # Panics
-/// When the work panics.
-#[cfg(feature = "spark")]
-pub(crate) fn watched<T: Send + 'static, E>(
-    pause: Duration,
-    work: impl FnOnce() -> T + Send + 'static,
-    mut check: impl FnMut() -> Result<(), E>,
-) -> Result<T, E> {
-    let (sender, receiver) = channel();
-    let worker = thread::spawn(move || {
-        // Nobody listens any more once the work was given up.
-        let _ = sender.send(work());
-    });
-    loop {
-        match receiver.recv_timeout(pause) {
-            Ok(result) => return Ok(result),
-            Err(RecvTimeoutError::Timeout) => check()?,
-            Err(RecvTimeoutError::Disconnected) => match worker.join() {
-                Err(panic) => resume_unwind(panic),
-                Ok(()) => panic!("a thread ended without its result"),
-            },
-        }
-    }
-}
-
 fn join<R>(thread: ScopedJoinHandle<'_, R>) -> R {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }

@@ -25,21 +25,17 @@ environment() {
     "$tools/$venv/bin/pip" install -q "$@"
 }
 
-start_spark() {
-    environment apache-spark "pyspark[connect]==4.3.0"
-    home=$("$tools/apache-spark/bin/python" -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')
-    SPARK_HOME=$home SPARK_NO_DAEMONIZE=1 SPARK_LOG_DIR=$work SPARK_PID_DIR=$work "$home/sbin/start-connect-server.sh" \
-        --master "${SPARK_MASTER:-local[2]}" --driver-memory 2g \
-        --conf spark.connect.grpc.binding.address=127.0.0.1 --conf "spark.connect.grpc.binding.port=$port" \
-        --conf spark.driver.host=127.0.0.1 --conf spark.driver.bindAddress=127.0.0.1 --conf spark.ui.enabled=false \
-        --conf spark.sql.shuffle.partitions=2 > "$work/server.log" 2>&1 &
+# Starts a server, named as in server.py, on a free port.
+start_server() {
+    case $1 in
+        spark) environment apache-spark "pyspark[connect]==4.3.0" && server_python=$tools/apache-spark/bin/python ;;
+        sail | sail-cluster) environment sail pysail==0.7.2 "pyspark-client==4.2.*" && server_python=$tools/sail/bin/python ;;
+        *) echo "no such server: $1" && exit 2 ;;
+    esac
+    port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    "$server_python" "$here/server.py" "$1" "$port" > "$work/server.log" 2>&1 &
     server=$!
-}
-
-start_sail() {
-    environment sail pysail==0.7.2 "pyspark-client==4.2.*"
-    SAIL_MODE=$1 "$tools/sail/bin/sail" spark server --ip 127.0.0.1 --port "$port" > "$work/server.log" 2>&1 &
-    server=$!
+    wait_for_server
 }
 
 wait_for_server() {
@@ -73,14 +69,7 @@ compare() {
 }
 
 for name in "$@"; do
-    port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    case $name in
-        spark) start_spark ;;
-        sail) start_sail local ;;
-        sail-cluster) start_sail local-cluster ;;
-        *) echo "no such server: $name" && exit 2 ;;
-    esac
-    wait_for_server
+    start_server "$name"
     compare sample_data/exports jobs/daily.toml 2026-03-01 2026-03-14
     # Hand-worked cases, without those of column types that this engine refuses by name; and random worlds with bad rows
     # against the plain-loop calculation.
@@ -90,4 +79,9 @@ for name in "$@"; do
     [ ! -e target/real-year/campaign_products/dt=2017-11-30/_SUCCESS ] \
         || compare target/real-year tests/real/job.toml 2017-11-01 2017-11-30
     stop_server
+    "$python" "$here/faults.py" "$etl" "$name" "$server_python"
+    if [ "$name" = sail ]; then
+        environment seaweedfs -r "$root/tests/stores/requirements.txt"
+        "$python" "$here/s3.py" "$etl" sail "$server_python" "$tools/seaweedfs/bin"
+    fi
 done

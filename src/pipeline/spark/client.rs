@@ -1,36 +1,44 @@
 //! One session of a Spark Connect server: views and queries, given up when the run is asked to stop
 //! or the server is gone.
+//!
+//! A server ends the answer to a long query after a while (Apache Spark: two minutes, or a
+//! gigabyte), and a connection may break. The query goes on, and this client attaches to it again.
+//! That is why it is built on the transport of Apache's client: the library above it takes such an
+//! end for the end of the result.
 
 // The error is the client's own type; calls are few.
 #![allow(clippy::result_large_err)]
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::error::Error;
+use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::FileReader;
-use spark_connect::expression::{Expression, LiteralExpression};
-use spark_connect::{DataFrame, SparkError, SparkSession};
-use url::Url;
+use arrow_ipc::reader::StreamReader;
+use futures::future::{Either, select};
+use spark_connect_core::{
+    ChannelBuilder, ExecutePlanResponseReattachableIterator as Operation, RetryPolicy,
+    SparkConnectClient, SparkError,
+};
+use spark_connect_proto as proto;
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
 
 use crate::messages;
 use crate::stop::Stop;
-use crate::threads::watched;
 
-/// How often a query in progress looks at the request to stop.
+/// How often a query in progress looks at the request to stop, and how long it waits before it
+/// attaches to a query again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often the server's port is tried while a query is in progress.
-const PROBE_EVERY: Duration = Duration::from_secs(2);
-/// How long the port may be closed. The client reattaches to its query where it opens again.
-const MOST_CLOSED: Duration = Duration::from_secs(15);
+/// How often the server is asked for a sign of life while a query is in progress.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// How long the server may give no sign of life.
+const MOST_SILENT: Duration = Duration::from_secs(20);
 /// How long the server may take to interrupt queries and forget the session.
 const MOST_CLOSING: Duration = Duration::from_secs(5);
-
-/// The port of Spark Connect, where the location names none.
-const DEFAULT_PORT: u16 = 15002;
 
 /// Settings of the session on which the queries rely.
 const SETTINGS: [(&str, &str); 2] = [
@@ -51,8 +59,10 @@ pub(super) enum Argument {
 
 /// A session. When it is dropped, its queries are interrupted and the server forgets it.
 pub(super) struct Session {
-    spark: SparkSession,
-    server: Server,
+    client: SparkConnectClient,
+    /// As messages name the server: without tokens.
+    location: String,
+    runtime: Handle,
     stop: Stop,
 }
 
@@ -60,149 +70,265 @@ impl Session {
     /// # Errors
     /// `StoreFailed` when the server cannot be reached; `ConfigWrong` when `remote` is no location
     /// of one.
-    pub(super) fn open(remote: &str, stop: &Stop) -> Result<Session> {
-        let server = Server::parse(remote)?;
-        server
-            .probe()
-            .map_err(|error| messages::spark_failed(remote, error))?;
-        let location = remote.to_owned();
-        let open = move || SparkSession::builder().remote(&location).get_or_create();
-        let spark = watched(PAUSE, open, server.watch(stop))?
-            .map_err(|error| messages::spark_failed(remote, line(&error)))?;
+    pub(super) fn open(remote: &str, runtime: &Handle, stop: &Stop) -> Result<Session> {
+        let server = ChannelBuilder::parse(remote).map_err(|_| messages::no_spark_remote())?;
+        let location = format!("sc://{}", server.endpoint());
+        let mut client = runtime
+            .block_on(SparkConnectClient::connect(&server))
+            .map_err(|error| messages::spark_failed(&location, line(&error)))?;
+        // How long a failed call is repeated is decided here, by `silent`.
+        client.set_retry_policy(RetryPolicy::no_retries());
         let session = Session {
-            spark,
-            server,
+            client,
+            location,
+            runtime: runtime.clone(),
             stop: stop.clone(),
         };
         for (key, value) in SETTINGS {
-            session.ask(move |spark| spark.conf().set(key, value))?;
+            session.wait(answered(|| session.client.set_config(key, value)))?;
         }
         Ok(session)
     }
 
     /// The server failed in a way that it does not tell.
     pub(super) fn failed(&self, why: String) -> anyhow::Error {
-        messages::spark_failed(&self.server.location, why).into()
+        messages::spark_failed(&self.location, why).into()
     }
 
     /// Gives the rows of a query a name.
     pub(super) fn name_view(&self, name: &str, query: &str, arguments: Arguments) -> Result<()> {
-        let (name, query) = (name.to_owned(), query.to_owned());
-        self.ask(move |spark| sql(spark, &query, &arguments)?.create_or_replace_temp_view(&name))
+        let view = proto::CreateDataFrameViewCommand {
+            input: Some(relation(query, arguments)),
+            name: name.to_owned(),
+            is_global: false,
+            replace: true,
+        };
+        let command = proto::command::CommandType::CreateDataframeView(view);
+        let command = proto::Command {
+            command_type: Some(command),
+        };
+        let plan = proto::plan::OpType::Command(command);
+        self.wait(self.execute(plan)).map(drop)
     }
 
     /// The rows of a query.
     pub(super) fn rows(&self, query: &str, arguments: Arguments) -> Result<Vec<RecordBatch>> {
-        let query = query.to_owned();
-        let bytes = self.ask(move |spark| sql(spark, &query, &arguments)?.to_arrow())?;
-        let reader = FileReader::try_new(Cursor::new(bytes), None)?;
-        reader
-            .collect::<Result<_, _>>()
-            .context("a result of the server")
+        let plan = proto::plan::OpType::Root(relation(query, arguments));
+        let answers = self.wait(self.execute(plan))?;
+        let batches = answers.iter().map(rows_of);
+        Ok(batches.collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// Whether the server understands a query.
     pub(super) fn understands(&self, query: &str) -> Result<bool> {
-        let query = query.to_owned();
-        self.ask(move |spark| Ok(sql(spark, &query, &Arguments::new())?.collect().is_ok()))
+        let plan = proto::plan::OpType::Root(relation(query, Arguments::new()));
+        let schema = proto::analyze_plan_request::Schema {
+            plan: Some(proto::Plan {
+                op_type: Some(plan),
+            }),
+        };
+        let asked = proto::analyze_plan_request::Analyze::Schema(schema);
+        self.wait(async {
+            match answered(|| self.analyze(asked.clone())).await {
+                Err(error) if !is_answer(&error) => Err(error),
+                answer => Ok(answer.is_ok()),
+            }
+        })
     }
 
-    /// Asks the server, until the run is asked to stop or the server is gone.
-    fn ask<T: Send + 'static>(
+    /// The user that the location names. A session belongs to its user.
+    fn user(&self) -> proto::UserContext {
+        proto::UserContext {
+            user_id: self.client.user_id().unwrap_or_default().to_owned(),
+            ..proto::UserContext::default()
+        }
+    }
+
+    /// Waits for an answer, until the run is asked to stop or the server is gone.
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, SparkError>>) -> Result<T> {
+        self.runtime.block_on(async {
+            let (stopped, silent) = (pin!(self.stopped()), pin!(self.silent()));
+            match select(pin!(answer), select(stopped, silent)).await {
+                Either::Left((answer, _)) => answer.map_err(|error| self.failed(line(&error))),
+                Either::Right((Either::Left((why, _)) | Either::Right((why, _)), _)) => Err(why),
+            }
+        })
+    }
+
+    /// Ends when the run is asked to stop.
+    async fn stopped(&self) -> anyhow::Error {
+        loop {
+            sleep(PAUSE).await;
+            if let Err(stopped) = self.stop.check() {
+                return stopped.into();
+            }
+        }
+    }
+
+    /// Ends when the server has given no sign of life for long.
+    async fn silent(&self) -> anyhow::Error {
+        let mut answered = Instant::now();
+        loop {
+            sleep(ASK_EVERY).await;
+            let version = proto::analyze_plan_request::SparkVersion {};
+            let asked = proto::analyze_plan_request::Analyze::SparkVersion(version);
+            let why = match timeout(MOST_SILENT, self.analyze(asked)).await {
+                Ok(Err(error)) if !is_answer(&error) => line(&error),
+                Ok(_) => {
+                    answered = Instant::now();
+                    continue;
+                }
+                Err(_) => "it does not answer".to_owned(),
+            };
+            if answered.elapsed() >= MOST_SILENT {
+                return self.failed(why);
+            }
+        }
+    }
+
+    async fn analyze(
         &self,
-        ask: impl FnOnce(&SparkSession) -> Result<T, SparkError> + Send + 'static,
-    ) -> Result<T> {
-        let spark = self.spark.clone();
-        watched(PAUSE, move || ask(&spark), self.server.watch(&self.stop))?
-            .map_err(|error| messages::spark_failed(&self.server.location, line(&error)).into())
+        asked: proto::analyze_plan_request::Analyze,
+    ) -> Result<proto::AnalyzePlanResponse, SparkError> {
+        let request = proto::AnalyzePlanRequest {
+            session_id: self.client.session_id().to_owned(),
+            user_context: Some(self.user()),
+            analyze: Some(asked),
+            ..proto::AnalyzePlanRequest::default()
+        };
+        self.client.analyze_plan(request).await
+    }
+
+    /// Runs a plan to its end, however often its answer is cut.
+    async fn execute(
+        &self,
+        plan: proto::plan::OpType,
+    ) -> Result<Vec<proto::execute_plan_response::ArrowBatch>, SparkError> {
+        let request = proto::ExecutePlanRequest {
+            session_id: self.client.session_id().to_owned(),
+            user_context: Some(self.user()),
+            plan: Some(proto::Plan {
+                op_type: Some(plan),
+            }),
+            ..proto::ExecutePlanRequest::default()
+        };
+        // A call whose answer was lost may have begun the query, so the next one has another id.
+        let begin = async || {
+            let operation = Operation::new(request.clone());
+            let stream = self
+                .client
+                .execute_plan(operation.request().clone())
+                .await?;
+            Ok((operation, stream))
+        };
+        let (operation, mut stream) = answered(begin).await?;
+        let attach = async || {
+            let again = operation.create_reattach_request().await;
+            self.client.reattach_execute(again).await
+        };
+        let mut answers = Vec::new();
+        while !operation.is_completed().await {
+            match stream.message().await {
+                Ok(Some(response)) => {
+                    operation.set_last_response_id(&response).await;
+                    if let Some(proto::execute_plan_response::ResponseType::ArrowBatch(batch)) =
+                        response.response_type
+                    {
+                        answers.push(batch);
+                    }
+                }
+                // Of the client's own errors, those of the connection have a source.
+                Err(status) if status.source().is_none() => {
+                    return Err(SparkError::from_grpc_status(status));
+                }
+                Ok(None) | Err(_) => {
+                    sleep(PAUSE).await;
+                    stream = answered(attach).await?;
+                }
+            }
+        }
+        let release = operation.create_release_request(true).await;
+        // The server forgets a finished query by itself after a while.
+        drop(self.client.release_execute(release).await);
+        Ok(answers)
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.server.probe().is_err() {
-            return;
-        }
-        let spark = self.spark.clone();
-        let begun = Instant::now();
-        let close = move || {
-            // The server forgets the session by itself after a while.
-            drop(spark.interrupt_all());
-            drop(spark.stop());
+        // The server forgets a session by itself after a while.
+        let close = async {
+            drop(self.client.interrupt_all().await);
+            drop(self.client.release_session().await);
         };
-        let in_time = || {
-            if begun.elapsed() < MOST_CLOSING {
-                Ok(())
-            } else {
-                Err(())
-            }
-        };
-        let _ = watched(PAUSE, close, in_time);
+        let in_time = async { timeout(MOST_CLOSING, close).await };
+        drop(self.runtime.block_on(in_time));
     }
 }
 
-/// The server of a session.
-struct Server {
-    /// As the job file names it.
-    location: String,
-    host: String,
-    port: u16,
+/// A query as a part of a plan.
+fn relation(query: &str, arguments: Arguments) -> proto::Relation {
+    let named = arguments
+        .into_iter()
+        .map(|(name, argument)| (name.to_owned(), literal(argument)));
+    let sql = proto::Sql {
+        query: query.to_owned(),
+        named_arguments: named.collect(),
+        ..proto::Sql::default()
+    };
+    proto::Relation {
+        common: None,
+        rel_type: Some(proto::relation::RelType::Sql(sql)),
+    }
 }
 
-impl Server {
-    fn parse(location: &str) -> Result<Server> {
-        let url = Url::parse(location).ok().filter(|url| url.scheme() == "sc");
-        let url = url.ok_or_else(messages::no_spark_remote)?;
-        let host = url.host_str().ok_or_else(messages::no_spark_remote)?;
-        Ok(Server {
-            location: format!("sc://{host}:{}", url.port().unwrap_or(DEFAULT_PORT)),
-            host: host.to_owned(),
-            port: url.port().unwrap_or(DEFAULT_PORT),
-        })
+fn literal(argument: Argument) -> proto::Expression {
+    use proto::expression::literal::LiteralType;
+    let literal = match argument {
+        Argument::Int(value) => LiteralType::Long(value),
+        Argument::Instant(us) => LiteralType::Timestamp(us),
+    };
+    let literal = proto::expression::Literal {
+        literal_type: Some(literal),
+        ..proto::expression::Literal::default()
+    };
+    proto::Expression {
+        expr_type: Some(proto::expression::ExprType::Literal(literal)),
+        ..proto::Expression::default()
     }
+}
 
-    /// Whether the port is open.
-    fn probe(&self) -> std::io::Result<()> {
-        let mut last = std::io::Error::other("the host has no address");
-        for address in (self.host.as_str(), self.port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, PROBE_EVERY) {
-                Ok(_) => return Ok(()),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
+/// The rows of one message.
+fn rows_of(message: &proto::execute_plan_response::ArrowBatch) -> Result<Vec<RecordBatch>> {
+    let reader = StreamReader::try_new(message.data.as_ref(), None);
+    let batches: Result<Vec<RecordBatch>, _> = reader.and_then(Iterator::collect);
+    let batches = batches.context("a result of the server")?;
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    ensure!(
+        i64::try_from(rows)? == message.row_count,
+        "a message of the server holds {rows} rows, and says {}",
+        message.row_count
+    );
+    Ok(batches)
+}
 
-    /// A check that fails when the run is asked to stop, or when the port has been closed for long.
-    fn watch<'a>(&'a self, stop: &'a Stop) -> impl FnMut() -> Result<()> + 'a {
-        let (mut probed, mut open) = (Instant::now(), Instant::now());
-        move || {
-            stop.check()?;
-            if probed.elapsed() < PROBE_EVERY {
-                return Ok(());
-            }
-            probed = Instant::now();
-            match self.probe() {
-                Ok(()) => open = Instant::now(),
-                Err(error) if open.elapsed() > MOST_CLOSED => {
-                    return Err(messages::spark_failed(&self.location, error).into());
-                }
-                Err(_) => {}
-            }
-            Ok(())
+/// Repeats a call until the server answers it, for a while.
+async fn answered<T, F: Future<Output = Result<T, SparkError>>>(
+    call: impl Fn() -> F,
+) -> Result<T, SparkError> {
+    let begun = Instant::now();
+    loop {
+        match call().await {
+            Err(error) if !is_answer(&error) && begun.elapsed() < MOST_SILENT => sleep(PAUSE).await,
+            answer => return answer,
         }
     }
 }
 
-fn sql(spark: &SparkSession, query: &str, arguments: &Arguments) -> Result<DataFrame, SparkError> {
-    let named = arguments.iter().map(|(name, argument)| {
-        let value = match argument {
-            Argument::Int(value) => LiteralExpression::Long(*value),
-            Argument::Instant(us) => LiteralExpression::Timestamp(*us),
-        };
-        ((*name).to_owned(), Expression::Literal(value))
-    });
-    spark.sql_with_args(query, vec![], named.collect())
+/// Whether an error is the server's answer; otherwise the call did not reach it, or its answer was
+/// lost.
+fn is_answer(error: &SparkError) -> bool {
+    error.grpc_details().is_some()
 }
 
 /// The first line of a server's message.

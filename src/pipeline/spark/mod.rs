@@ -44,7 +44,7 @@ impl Engine for SparkEngine<'_> {
     fn roll_up(&self, exports: &DayExports, resources: &Resources) -> Result<RolledUp> {
         let mut streams = OnCluster {
             exports: self.exports,
-            session: Session::open(self.remote, &resources.stop)?,
+            session: Session::open(self.remote, self.exports.runtime(), &resources.stop)?,
             stop: &resources.stop,
         };
         let read = read_day_with(

@@ -11,6 +11,7 @@ use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::client::{Argument, Arguments, Session};
+use crate::config::check_cluster_path;
 use crate::contracts::{Column, DatasetId, Kind, MOST_AMOUNT, Reason, StreamId};
 use crate::exports::defect::ReadError;
 use crate::exports::open_export::{OpenExport, OpenFile};
@@ -118,14 +119,7 @@ fn table(store: &Store, export: &OpenExport, file: &OpenFile) -> Result<String> 
         true => path,
         false => std::path::absolute(&path)?.display().to_string(),
     };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._=-+@".contains(c);
-    ensure!(
-        path.chars().all(is_plain),
-        messages::spark_cannot(
-            path,
-            "its path has a character other than letters, digits and /:._=-+@"
-        )
-    );
+    check_cluster_path(&path)?;
     for (column, field) in export.dataset.columns.iter().zip(&file.types) {
         ensure!(
             is_read_alike(column.kind, field.data_type()),
