@@ -5,6 +5,7 @@ import os, pathlib, sys
 
 
 def main(name, port, *settings):
+    os.environ["TZ"] = "Asia/Tokyo"
     if name == "spark":
         import pyspark
 
@@ -16,6 +17,9 @@ def main(name, port, *settings):
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "2",
+            # What the queries rely on is set by the session, not by the server.
+            "spark.sql.session.timeZone": "Asia/Tokyo",
+            "spark.sql.ansi.enabled": "false",
         }
         settings = [f"{key}={value}" for key, value in fixed.items()] + list(settings)
         arguments = ["--master", os.environ.get("SPARK_MASTER", "local[2]"), "--driver-memory", "2g"]

@@ -41,9 +41,10 @@ const MOST_SILENT: Duration = Duration::from_secs(20);
 const MOST_CLOSING: Duration = Duration::from_secs(5);
 
 /// Settings of the session on which the queries rely.
-const SETTINGS: [(&str, &str); 2] = [
+const SETTINGS: [(&str, &str); 3] = [
     ("spark.sql.session.timeZone", "UTC"),
     ("spark.sql.ansi.enabled", "true"),
+    ("spark.sql.legacy.parquet.nanosAsLong", "true"),
 ];
 
 /// The values of the named arguments of a query.

@@ -23,10 +23,10 @@ use crate::days::readiness::DayExports;
 use crate::exports::defect::ReadError;
 use crate::exports::open_export::OpenExport;
 use crate::exports::row_filter::{FilterReport, RowFilter};
-use crate::exports::{StreamReader, read_day_with};
+use crate::exports::stream_reader::InProcess;
+use crate::exports::{StreamReader, Unused, read_day_with};
 use crate::resources::Resources;
 use crate::rollups::{GivenSums, Sums};
-use crate::stop::Stop;
 use crate::store::Store;
 use client::{Arguments, Session};
 
@@ -45,7 +45,7 @@ impl Engine for SparkEngine<'_> {
         let mut streams = OnCluster {
             exports: self.exports,
             session: Session::open(self.remote, self.exports.runtime(), &resources.stop)?,
-            stop: &resources.stop,
+            resources,
         };
         let read = read_day_with(
             self.exports,
@@ -71,7 +71,7 @@ impl Engine for SparkEngine<'_> {
 struct OnCluster<'a> {
     exports: &'a Store,
     session: Session,
-    stop: &'a Stop,
+    resources: &'a Resources,
 }
 
 impl StreamReader for OnCluster<'_> {
@@ -88,7 +88,22 @@ impl StreamReader for OnCluster<'_> {
                 include_str!("../../../jobs/spark/rows/product_traffic.sql")
             }
         };
-        rows::check(&self.session, self.exports, export, query, filter)
+        let session = &self.session;
+        let server = rows::server(session, self.exports, export)?;
+        let tables = rows::tables(self.exports, server, export)?;
+        if rows::has_inexact(session, &tables)? {
+            // This process finds it too, and names it.
+            let rows = &mut Unused;
+            let mut here = InProcess {
+                store: self.exports,
+                resources: self.resources,
+                rows,
+            };
+            here.read(id, export, filter, true)?;
+            let why = "it finds a value that is not of its column's type, and this program none";
+            return Err(session.failed(why.into()).into());
+        }
+        rows::check(session, server, export, &tables, query, filter)
     }
 }
 
@@ -96,7 +111,7 @@ impl OnCluster<'_> {
     /// The sums over the used rows of both exports.
     fn sums(&self) -> Result<Sums> {
         let sum = |query| self.session.rows(query, Arguments::new());
-        self.stop.check()?;
+        self.resources.stop.check()?;
         let given = GivenSums {
             shops: sum(include_str!("../../../jobs/spark/shop_daily.sql"))?,
             channels: sum(include_str!("../../../jobs/spark/channel_daily.sql"))?,

@@ -2,9 +2,8 @@
 //! rejected rows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Int64Array, RecordBatch};
@@ -12,7 +11,7 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::client::{Argument, Arguments, Session};
 use crate::config::check_cluster_path;
-use crate::contracts::{Column, DatasetId, Kind, MOST_AMOUNT, Reason, StreamId};
+use crate::contracts::{Column, Dataset, DatasetId, Kind, MOST_AMOUNT, Reason, StreamId};
 use crate::exports::defect::ReadError;
 use crate::exports::open_export::{OpenExport, OpenFile};
 use crate::exports::row_filter::{FilterReport, RowFilter};
@@ -22,16 +21,26 @@ use crate::store::Store;
 /// Bits of a row's number in `monotonically_increasing_id()`; the bits above are its partition.
 const ROW_BITS: u32 = 33;
 
+/// The servers that differ in what they tell of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    /// Knows a row's number in its file; gives nanoseconds as whole numbers.
+    Spark,
+    /// Numbers the rows of each partition of a file; gives nanoseconds as instants.
+    Sail,
+}
+
 /// Checks every row on the cluster, and names the view of the used rows like the dataset.
 pub(super) fn check(
     session: &Session,
-    store: &Store,
+    server: Server,
     export: &OpenExport,
+    tables: &[Table],
     query: &str,
     mut filter: RowFilter,
 ) -> Result<FilterReport, ReadError> {
     let name = export.dataset.name;
-    let has_row_index = name_exported(session, store, export)?;
+    name_exported(session, server, export, tables)?;
     let arguments = match export.dataset.id {
         DatasetId::Stream(StreamId::OrderLines) => Arguments::from([
             ("day_start", Argument::Instant(filter.civil().start_us)),
@@ -57,7 +66,7 @@ pub(super) fn check(
         .filter_map(|(reason, rows)| Some((reason?, rows)))
         .collect();
     if !reasons.is_empty() {
-        let places = Places::of(session, name, has_row_index)?;
+        let places = Places::of(session, server, name)?;
         let first = format!("ORDER BY file_number, row_index LIMIT {}", filter.most());
         let all = format!("SELECT * FROM {checked} WHERE reason IS NOT NULL {first}");
         let found = reject(session, export, &all, &places, &mut filter)?;
@@ -70,83 +79,154 @@ pub(super) fn check(
     Ok(filter.into_report(rows_read, &reasons)?)
 }
 
-/// Names the view `<dataset>_read`: the contract's columns of every file, and each row's place.
-/// Returns whether `row_index` is the row's number in its file.
-fn name_exported(session: &Session, store: &Store, export: &OpenExport) -> Result<bool, ReadError> {
-    let tables: Vec<String> = export
-        .files
-        .iter()
-        .map(|file| table(store, export, file))
-        .collect::<Result<_>>()?;
-    let view = format!("{}_read", export.dataset.name);
-    let [first, ..] = tables.as_slice() else {
-        let nulls: Vec<String> = export.dataset.columns.iter().map(null).collect();
-        let nulls = nulls.join(", ");
-        let place = "0 AS file_number, CAST(0 AS BIGINT) AS row_index";
-        let query = format!("SELECT {place}, {nulls} WHERE 1 = 0");
-        session.name_view(&view, &query, Arguments::new())?;
-        return Ok(true);
-    };
-    // Apache Spark knows the row's number in its file. Sail does not.
-    let has_row_index =
-        session.understands(&format!("SELECT _metadata.row_index FROM {first} LIMIT 1"))?;
-    let row_index = if has_row_index {
-        "_metadata.row_index"
-    } else {
-        "monotonically_increasing_id()"
-    };
-    let columns: Vec<String> = export.dataset.columns.iter().map(cast).collect();
-    let columns = columns.join(", ");
-    let mut query = String::new();
-    for (number, table) in tables.iter().enumerate() {
-        let union = if number == 0 { "" } else { " UNION ALL " };
-        let _ = write!(
-            query,
-            "{union}SELECT {number} AS file_number, {row_index} AS row_index, {columns} FROM {table}"
-        );
-    }
-    session.name_view(&view, &query, Arguments::new())?;
-    Ok(has_row_index)
+/// A file as a table of a query.
+pub(super) struct Table {
+    /// As a query names it.
+    name: String,
+    /// The contract's columns, in the types that all files of the export share.
+    columns: String,
+    /// The conditions of rows with a value that is not exactly one of the contract's type.
+    inexact: Vec<String>,
 }
 
-/// A file as a table of a query.
+/// The files of an export.
 ///
 /// # Errors
 /// `ConfigWrong` for a file that this engine cannot read as the program does.
-fn table(store: &Store, export: &OpenExport, file: &OpenFile) -> Result<String> {
+pub(super) fn tables(store: &Store, server: Server, export: &OpenExport) -> Result<Vec<Table>> {
+    let table = |file| table(&path_of(store, export, file)?, server, export.dataset, file);
+    export.files.iter().map(table).collect()
+}
+
+/// The server of a session, by how it answers a query over a file.
+pub(super) fn server(session: &Session, store: &Store, export: &OpenExport) -> Result<Server> {
+    let Some(file) = export.files.first() else {
+        return Ok(Server::Spark);
+    };
+    let path = path_of(store, export, file)?;
+    let asked = format!("SELECT _metadata.row_index FROM parquet.`{path}`");
+    Ok(match session.understands(&asked)? {
+        true => Server::Spark,
+        false => Server::Sail,
+    })
+}
+
+/// A file's path, as a server finds it.
+fn path_of(store: &Store, export: &OpenExport, file: &OpenFile) -> Result<String> {
     let path = store.show(&export.path_of(file));
     let path = match path.contains("://") {
         true => path,
         false => std::path::absolute(&path)?.display().to_string(),
     };
     check_cluster_path(&path)?;
-    for (column, field) in export.dataset.columns.iter().zip(&file.types) {
-        ensure!(
-            is_read_alike(column.kind, field.data_type()),
-            messages::spark_cannot(path, format!("{} is {}", column.name, field.data_type()))
-        );
-    }
-    Ok(format!("parquet.`{path}`"))
+    Ok(path)
 }
 
-/// Whether the server reads values of a type as this program does, without rounding and overflow.
-fn is_read_alike(kind: Kind, found: &DataType) -> bool {
-    use DataType::{Decimal128, Int8, Int16, Int32, Int64, Timestamp};
-    match kind {
-        Kind::Int64 => matches!(found, Int8 | Int16 | Int32 | Int64),
-        Kind::Int32 => matches!(found, Int8 | Int16 | Int32),
-        Kind::Money => matches!(found, Decimal128(0..=18, 2)),
-        Kind::Instant => matches!(
-            found,
-            Timestamp(TimeUnit::Microsecond | TimeUnit::Millisecond, _)
-        ),
-        Kind::Double | Kind::Text | Kind::Boolean | Kind::Date => true,
+fn table(path: &str, server: Server, dataset: &Dataset, file: &OpenFile) -> Result<Table> {
+    let mut table = Table {
+        name: format!("parquet.`{path}`"),
+        columns: String::new(),
+        inexact: Vec::new(),
+    };
+    for (column, field) in dataset.columns.iter().zip(&file.types) {
+        let found = field.data_type();
+        let reading = reading(server, column, found);
+        let reading = reading
+            .ok_or_else(|| messages::spark_cannot(path, format!("{} is {found}", column.name)))?;
+        if !table.columns.is_empty() {
+            table.columns.push_str(", ");
+        }
+        let (value, sql_type) = (reading.value, sql_type(column));
+        table.columns += &format!("CAST({value} AS {sql_type}) AS {}", column.name);
+        table.inexact.extend(reading.inexact);
     }
+    Ok(table)
 }
 
-/// A column in the type that all files of the export share.
-fn cast(column: &Column) -> String {
-    format!("CAST({0} AS {1}) AS {0}", column.name, sql_type(column))
+/// How a server reads a file's column as this program does.
+struct Reading {
+    value: String,
+    /// The rows whose value the contract's type does not hold.
+    inexact: Option<String>,
+}
+
+/// `None`: the server reads values of this type in another way.
+fn reading(server: Server, column: &Column, found: &DataType) -> Option<Reading> {
+    use DataType::{
+        Decimal128, Int8, Int16, Int32, Int64, Timestamp, UInt8, UInt16, UInt32, UInt64,
+    };
+    use TimeUnit::{Microsecond, Millisecond, Nanosecond};
+    let name = column.name;
+    let exact = |value: String| Reading {
+        value,
+        inexact: None,
+    };
+    let checked = |inexact: String| Reading {
+        value: name.to_owned(),
+        inexact: Some(inexact),
+    };
+    Some(match (column.kind, found) {
+        (Kind::Int64 | Kind::Int32, Int8 | Int16 | Int32 | UInt8 | UInt16)
+        | (Kind::Int64, Int64 | UInt32)
+        | (Kind::Money, Decimal128(0..=18, 2))
+        | (Kind::Instant, Timestamp(Microsecond | Millisecond, _))
+        | (Kind::Double | Kind::Text | Kind::Boolean | Kind::Date, _) => exact(name.to_owned()),
+        (Kind::Int64, UInt64) => checked(format!("{name} > {}", i64::MAX)),
+        (Kind::Int32, UInt32 | UInt64 | Int64) => {
+            let (least, most) = (i32::MIN, i32::MAX);
+            checked(format!("{name} NOT BETWEEN {least} AND {most}"))
+        }
+        (Kind::Money, Decimal128(precision, scale)) => checked(format!(
+            "NOT ({name} <=> try_cast(try_cast({name} AS DECIMAL(18, 2)) AS DECIMAL({precision}, {scale})))"
+        )),
+        (Kind::Instant, Timestamp(Nanosecond, _)) => exact(match server {
+            Server::Spark => format!("timestamp_micros(({name} - pmod({name}, 1000)) DIV 1000)"),
+            Server::Sail => format!("date_trunc('MICROSECOND', {name})"),
+        }),
+        (Kind::Int64 | Kind::Int32 | Kind::Money | Kind::Instant, _) => return None,
+    })
+}
+
+/// Whether a file has a value that is not exactly one of the contract's type.
+pub(super) fn has_inexact(session: &Session, tables: &[Table]) -> Result<bool> {
+    let of_table = |table: &Table| {
+        let conditions = table.inexact.join(" OR ");
+        format!("SELECT 1 AS one FROM {} WHERE {conditions}", table.name)
+    };
+    let checked = tables.iter().filter(|table| !table.inexact.is_empty());
+    let queries: Vec<String> = checked.map(of_table).collect();
+    if queries.is_empty() {
+        return Ok(false);
+    }
+    let query = format!("SELECT * FROM ({}) LIMIT 1", queries.join(" UNION ALL "));
+    let found = session.rows(&query, Arguments::new())?;
+    Ok(found.iter().any(|batch| batch.num_rows() > 0))
+}
+
+/// Names the view `<dataset>_read`: the contract's columns of every file, and each row's place.
+fn name_exported(
+    session: &Session,
+    server: Server,
+    export: &OpenExport,
+    tables: &[Table],
+) -> Result<()> {
+    let row_index = match server {
+        Server::Spark => "_metadata.row_index",
+        Server::Sail => "monotonically_increasing_id()",
+    };
+    let rows_of = |(number, table): (usize, &Table)| {
+        let Table { name, columns, .. } = table;
+        format!("SELECT {number} AS file_number, {row_index} AS row_index, {columns} FROM {name}")
+    };
+    let mut queries: Vec<String> = tables.iter().enumerate().map(rows_of).collect();
+    if queries.is_empty() {
+        let nulls: Vec<String> = export.dataset.columns.iter().map(null).collect();
+        let nulls = nulls.join(", ");
+        let place = "0 AS file_number, CAST(0 AS BIGINT) AS row_index";
+        queries.push(format!("SELECT {place}, {nulls} WHERE 1 = 0"));
+    }
+    let view = format!("{}_read", export.dataset.name);
+    session.name_view(&view, &queries.join(" UNION ALL "), Arguments::new())
 }
 
 /// A column of an export without files.
@@ -208,8 +288,8 @@ fn reject(
 struct Places(Option<BTreeMap<(i64, i64), i64>>);
 
 impl Places {
-    fn of(session: &Session, name: &str, has_row_index: bool) -> Result<Places> {
-        if has_row_index {
+    fn of(session: &Session, server: Server, name: &str) -> Result<Places> {
+        if server == Server::Spark {
             return Ok(Places(None));
         }
         let part = format!("shiftright(row_index, {ROW_BITS})");
