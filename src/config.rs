@@ -27,6 +27,9 @@ pub struct Config {
     pub lease_seconds: u32,
     /// The operator makes sure that one run writes at a time, because the store cannot.
     pub single_writer: bool,
+    /// For how many days `vacuum` leaves a file that a later commit replaced or removed; 0: such a
+    /// file is not kept.
+    pub history_days: u32,
     /// The memory limit of the process; `None`: half of the machine's memory.
     pub memory_limit_bytes: Option<u64>,
     /// A folder on a local disk for rows that do not fit into memory; `None`: the system's folder
@@ -153,6 +156,8 @@ struct JobFile {
     single_writer: bool,
     memory_limit: Option<String>,
     spill_folder: Option<PathBuf>,
+    #[serde(default)]
+    history: HistorySection,
     required: Option<Vec<String>>,
     #[serde(default)]
     may_be_empty: Vec<String>,
@@ -170,6 +175,18 @@ struct JobFile {
 #[serde(deny_unknown_fields, default)]
 struct SparkSection {
     remote: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HistorySection {
+    keep_days: u32,
+}
+
+impl Default for HistorySection {
+    fn default() -> Self {
+        HistorySection { keep_days: 35 }
+    }
 }
 
 #[derive(Deserialize)]
@@ -318,6 +335,7 @@ impl Config {
             lookback_days: file.lookback_days,
             lease_seconds: file.lease_seconds,
             single_writer: file.single_writer,
+            history_days: file.history.keep_days,
             memory_limit_bytes: file
                 .memory_limit
                 .as_deref()

@@ -342,6 +342,7 @@ fn settings(config: &Config) -> String {
         lookback_days: _,
         lease_seconds: _,
         single_writer: _,
+        history_days: _,
         memory_limit_bytes: _,
         spill_folder: _,
         time_zone,

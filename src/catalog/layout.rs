@@ -7,6 +7,7 @@
 //! _locks/<number>.json                               leases, by fencing number
 //! _staging/<run id>/<day>/<path>                     files of a commit that is not in place yet
 //! _quarantine/<dataset>/dt=YYYY-MM-DD/part-0.parquet quarantined rows
+//! _history/<table>/dt=YYYY-MM-DD/<number>.parquet    what a commit replaced or removed
 //! ```
 
 use chrono::NaiveDate;
@@ -24,6 +25,9 @@ pub(crate) const STAGING: &str = "_staging";
 /// The folder of quarantined rows.
 pub(crate) const QUARANTINE: &str = "_quarantine";
 
+/// The folder of files that later commits replaced or removed.
+pub(crate) const HISTORY: &str = "_history";
+
 /// The published file of a table.
 pub(crate) fn part_path(table: &Table, day: NaiveDate) -> String {
     format!("{}/{PART_FILE}", table.partition(day))
@@ -37,6 +41,22 @@ pub(crate) fn success_path(table: &Table, day: NaiveDate) -> String {
 /// The quarantined rows of a dataset.
 pub(crate) fn quarantine_path(dataset: &Dataset, day: NaiveDate) -> String {
     format!("{QUARANTINE}/{}/{PART_FILE}", dataset.partition(day))
+}
+
+/// The file of a table that a commit replaced or removed.
+pub(crate) fn history_path(table: &Table, day: NaiveDate, commit_number: u64) -> String {
+    format!(
+        "{HISTORY}/{}/{commit_number:010}.parquet",
+        table.partition(day)
+    )
+}
+
+/// The table, day and commit number of `<table>/dt=YYYY-MM-DD/<number>.parquet`, a path below [`HISTORY`].
+pub(crate) fn history_of(path: &str) -> Option<(&str, NaiveDate, u64)> {
+    let (table, rest) = path.split_once('/')?;
+    let (folder, file) = rest.split_once('/')?;
+    let number = number_before(file, ".parquet")?;
+    Some((table, day_of(folder)?, number))
 }
 
 /// The manifest of a commit.
@@ -78,7 +98,11 @@ fn numbered(number: u64) -> String {
 
 /// The number in the name of a record, lease or manifest.
 pub(crate) fn number_of(file_name: &str) -> Option<u64> {
-    let digits = file_name.strip_suffix(".json")?;
+    number_before(file_name, ".json")
+}
+
+fn number_before(file_name: &str, ending: &str) -> Option<u64> {
+    let digits = file_name.strip_suffix(ending)?;
     (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit()))
         .then(|| digits.parse().ok())
         .flatten()
@@ -98,6 +122,7 @@ pub(crate) fn day_of(folder: &str) -> Option<NaiveDate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contracts::tables::SHOP_TIER;
 
     #[test]
     fn names_with_numbers_survive_a_round_trip() {
@@ -115,6 +140,11 @@ mod tests {
             assert_eq!(number_of(other), None, "{other}");
         }
         assert_eq!(manifest_of("commit_log/0000000017.json"), None);
+        let kept = history_path(&SHOP_TIER, day, 17);
+        assert_eq!(kept, "_history/shop_tier/dt=2026-03-14/0000000017.parquet");
+        let below = kept.strip_prefix("_history/").unwrap();
+        assert_eq!(history_of(below), Some(("shop_tier", day, 17)));
+        assert_eq!(history_of("shop_tier/dt=2026-03-14/part-0.parquet"), None);
     }
 
     #[test]

@@ -14,12 +14,14 @@ pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) 
     let job = open_job(cli, surroundings)?;
     let now = (surroundings.clock)();
     let before = now - Days::new(args.older_than_days.into());
-    let mut found = find_superfluous(&job.results, now, before)?;
+    let history_before = now - Days::new(job.config.history_days.into());
+    let find = || find_superfluous(&job.results, now, before, history_before);
+    let mut found = find()?;
     if !args.dry_run && !found.is_empty() {
         let writer = job.writer()?;
         // Files that the writer itself has removed count as removed. A commit that the writer
         // finished may have superseded more files.
-        for more in find_superfluous(&job.results, now, before)? {
+        for more in find()? {
             if !found.contains(&more) {
                 found.push(more);
             }

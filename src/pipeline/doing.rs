@@ -99,7 +99,8 @@ impl<'a> Doing<'a> {
             .context("a run without work has no writer")?
             .borrow_mut();
         job.resources.stop.check()?;
-        let staging = writer.next_staging(day)?;
+        let keeps_history = job.config.history_days > 0;
+        let staging = writer.next_staging(day)?.keeping_history(keeps_history);
         let staged = publish::stage(staging, &change, &job.resources.stop, || job.now())?;
         job.resources.stop.check()?;
         writer.commit(&staged)?;

@@ -23,10 +23,13 @@ pub(crate) mod writer;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
 use crate::catalog::commit_log::{Commit, CommittedFile};
-use crate::catalog::layout::{manifest_path, part_path, quarantine_path, success_path};
+use crate::catalog::layout::{
+    history_path, manifest_path, part_path, quarantine_path, success_path,
+};
 use crate::catalog::manifest::Manifest;
 use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, Dataset, Table};
@@ -127,6 +130,8 @@ pub struct Staging {
     folder: String,
     /// The number that the commit will have.
     commit_number: u64,
+    /// Whether files that the commit replaces or removes are kept.
+    keeps_history: bool,
 }
 
 /// A verified day that readers do not see yet.
@@ -158,6 +163,11 @@ pub fn stage(
         staging.results.check_move(&staging.folder, path)?;
     }
     let mut files = Vec::new();
+    let replaced = change.files.iter().map(|file| file.table);
+    for table in replaced.chain(change.absent.iter().copied()) {
+        stop.check()?;
+        files.extend(staging.keep(table, day)?);
+    }
     for file in &change.files {
         let path = part_path(file.table, day);
         stop.check()?;
@@ -205,6 +215,14 @@ pub fn stage(
 }
 
 impl Staging {
+    /// Whether files that the commit replaces or removes are kept under `_history/`.
+    pub fn keeping_history(self, keeps_history: bool) -> Staging {
+        Staging {
+            keeps_history,
+            ..self
+        }
+    }
+
     /// A present file of the results.
     fn find(&self, path: String) -> Result<Option<CommittedFile>> {
         let found = self.results.read(&path)?;
@@ -213,6 +231,19 @@ impl Staging {
             bytes: bytes.len() as u64,
             sha256: sha256(&bytes),
         }))
+    }
+
+    /// Copies the present file of a table, if there is one and history is kept, to where the commit
+    /// moves it into the history.
+    fn keep(&self, table: &Table, day: NaiveDate) -> Result<Option<CommittedFile>> {
+        let path = history_path(table, day, self.commit_number);
+        let staged = format!("{}/{path}", self.folder);
+        if !self.keeps_history || !self.results.copy(&part_path(table, day), &staged)? {
+            return Ok(None);
+        }
+        self.results.check_move(&self.folder, &path)?;
+        let copied = self.find(staged)?;
+        Ok(copied.map(|copied| CommittedFile { path, ..copied }))
     }
 
     /// Writes a file and reads it back, in parts.

@@ -1,17 +1,19 @@
 //! Finds files beside the tables that are no longer needed.
 //!
-//! These are leftovers of staging, superseded manifests, and old records, leases and quarantine.
+//! These are leftovers of staging, superseded manifests, old history, and old records, leases and
+//! quarantine.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::Serialize;
 
 use super::writer::Writers;
 use crate::catalog::commit_log::Record;
 use crate::catalog::layout::{
-    COMMIT_LOG, LOCKS, QUARANTINE, RUNS, STAGING, number_of, staging_of_run,
+    COMMIT_LOG, HISTORY, LOCKS, QUARANTINE, RUNS, STAGING, history_of, manifest_of, number_of,
+    staging_of_run,
 };
 use crate::store::{Entry, Store};
 
@@ -30,19 +32,28 @@ pub(crate) struct Superfluous {
 /// The newest manifest of a day, the newest records of the commit log, and the staged files of a
 /// live run or an interrupted commit always stay. Tables are never listed.
 ///
+/// Files that commits replaced or removed before `history_before` are listed too. As long as they are
+/// kept, the manifests that tell of them stay.
+///
 /// A number of the commit log that a process may still try to take must not become free again. So
 /// `before` must lie much more than a lease in the past.
 pub(crate) fn find_superfluous(
     results: &Store,
     now: DateTime<Utc>,
     before: DateTime<Utc>,
+    history_before: DateTime<Utc>,
 ) -> Result<Vec<Superfluous>> {
     let writers = Writers::find(results)?;
     let head = writers.head.as_ref();
     let mut found = staged_leftovers(results, &writers, now)?;
     let runs = results.list_all(RUNS)?;
     found.extend(old_records(&runs, head, before));
-    found.extend(superseded_manifests(&runs, before));
+    found.extend(superseded_manifests(&runs, before.min(history_before)));
+    found.extend(old_history(
+        &results.list_all(HISTORY)?,
+        &runs,
+        history_before,
+    ));
     found.extend(old_leases(&results.list_all(LOCKS)?, head, before));
     let quarantined = results.list_all(QUARANTINE)?;
     let old_quarantine = quarantined
@@ -120,6 +131,23 @@ fn superseded_manifests(runs: &[Entry], before: DateTime<Utc>) -> Vec<Superfluou
         }
     }
     superseded
+}
+
+/// Files that a commit replaced or removed before `before`. Its time is that of its manifest: a copied
+/// file may be as old as the file itself.
+fn old_history(history: &[Entry], runs: &[Entry], before: DateTime<Utc>) -> Vec<Superfluous> {
+    let committed_at: BTreeMap<(NaiveDate, u64), DateTime<Utc>> = runs
+        .iter()
+        .filter_map(|entry| Some((manifest_of(&entry.name)?, entry.modified_at)))
+        .collect();
+    let old = history.iter().filter(|entry| {
+        history_of(&entry.name).is_some_and(|(_, day, number)| {
+            let replaced_at = committed_at.get(&(day, number));
+            replaced_at.unwrap_or(&entry.modified_at) < &before
+        })
+    });
+    old.map(|entry| superfluous(HISTORY, entry, "old history"))
+        .collect()
 }
 
 fn old_records(runs: &[Entry], head: Option<&Record>, before: DateTime<Utc>) -> Vec<Superfluous> {
@@ -200,6 +228,7 @@ mod tests {
             "_staging/gone/2026-03-14/x",
             "_quarantine/shops/dt=2026-03-14/part-0.parquet",
             "shop_daily/dt=2026-03-14/part-0.parquet",
+            "_history/shop_daily/dt=2026-03-14/0000000002.parquet",
         ] {
             memory.put(path, "x");
         }
@@ -223,7 +252,7 @@ mod tests {
 
     fn found(memory: &Memory, before: DateTime<Utc>) -> Vec<(String, &'static str)> {
         let now = Utc::now();
-        let found = find_superfluous(&memory.store, now, before).unwrap();
+        let found = find_superfluous(&memory.store, now, before, before).unwrap();
         let mut found: Vec<_> = found.into_iter().map(|f| (f.path, f.why)).collect();
         found.sort();
         found
@@ -235,6 +264,10 @@ mod tests {
         // Objects in memory are as old as this test.
         let tomorrow = Utc::now() + TimeDelta::days(1);
         let expected = [
+            (
+                "_history/shop_daily/dt=2026-03-14/0000000002.parquet",
+                "old history",
+            ),
             ("_locks/0000000001.json", "an old lease"),
             (
                 "_quarantine/shops/dt=2026-03-14/part-0.parquet",
@@ -267,6 +300,16 @@ mod tests {
             "staged and never committed",
         )];
         assert_eq!(found(&memory, yesterday), expected);
+    }
+
+    #[test]
+    fn as_long_as_history_is_kept_the_manifests_that_tell_of_it_stay() {
+        let memory = results();
+        let (now, day) = (Utc::now(), TimeDelta::days(1));
+        let found = find_superfluous(&memory.store, now, now + day, now - day).unwrap();
+        let of_history =
+            |found: &Superfluous| found.why.contains("manifest") || found.why.contains("history");
+        assert!(!found.iter().any(of_history), "{found:?}");
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Writer {
             results: self.results.clone(),
             folder,
             commit_number: self.head.number + 1,
+            keeps_history: false,
         })
     }
 
@@ -453,6 +454,34 @@ mod tests {
             PUBLISHED[4],
         ];
         assert_eq!(visible(&memory), expected);
+    }
+
+    /// The commit removes one table and leaves the other.
+    fn removed_with_history(keeps_history: bool) -> Memory {
+        let memory = Memory::new("results");
+        let mut writer = open(&memory, "a", &|_| {});
+        let first = staged(&mut writer);
+        writer.commit(&first).unwrap();
+        let absent = [&SHOP_TIER];
+        let change = Change::new(first.manifest.clone(), [], absent, &BTreeMap::new());
+        let staging = writer.next_staging(march(14)).unwrap();
+        let staging = staging.keeping_history(keeps_history);
+        let second = stage(staging, &change, &Stop::default(), || "now".into()).unwrap();
+        writer.commit(&second).unwrap();
+        memory
+    }
+
+    #[test]
+    fn a_file_that_a_commit_removes_is_kept_under_the_number_of_that_commit() {
+        let kept = "_history/shop_tier/dt=2026-03-14/0000000003.parquet";
+        let memory = removed_with_history(true);
+        let found = memory.store.read(kept).unwrap();
+        assert_eq!(found, Some(file(&SHOP_TIER).bytes));
+        let history = visible(&memory);
+        let history = history.iter().filter(|path| path.starts_with("_history"));
+        assert_eq!(history.count(), 1, "nothing else was replaced");
+        let memory = removed_with_history(false);
+        assert_eq!(memory.store.read(kept).unwrap(), None);
     }
 
     #[test]

@@ -97,6 +97,22 @@ impl Store {
         is_link_refused(refused, &ordinary)
     }
 
+    /// Copies an object within the store, and replaces an object at `to`. `false`: there is no
+    /// object at `from`.
+    pub fn copy(&self, from: &str, to: &str) -> Result<bool> {
+        let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
+        match self.wait(self.inner.copy(&full_from, &full_to)) {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            // A disk makes a copy by a hard link.
+            Err(error) if self.lacks_hard_links(to, &error) => match self.read(from)? {
+                Some(bytes) => self.write(to, bytes).map(|()| true),
+                None => Ok(false),
+            },
+            Err(error) => Err(self.failed("write", to, &error)),
+        }
+    }
+
     /// Moves an object within the store, and replaces an object at `to`. Readers of `to` see the
     /// old object or the new one. `false`: there is no object at `from`.
     pub fn rename(&self, from: &str, to: &str) -> Result<bool> {

@@ -11,8 +11,10 @@ use anyhow::Result;
 use backon::ExponentialBuilder;
 use campaign_etl::catalog::commit_log::Owner;
 use campaign_etl::config::Config;
+use campaign_etl::contracts::PART_FILE;
 use campaign_etl::exit_code::ExitCode;
 use campaign_etl::failure::exit_code_of;
+use campaign_etl::fingerprint::sha256;
 use campaign_etl::pipeline::backfill::{Range, backfill};
 use campaign_etl::pipeline::job::Job;
 use campaign_etl::pipeline::night;
@@ -230,7 +232,9 @@ fn inject_faults(command: Command) {
     let scene = Scene::new(command);
     let (after, calls) = undisturbed(&scene);
     assert!(
-        lasting(&after) != lasting(&scene.before) && calls > 300,
+        lasting(&after) != lasting(&scene.before)
+            && kept_versions(&after).len() > 10
+            && calls > 300,
         "{calls} calls"
     );
     let mut duckdb = Duckdb::start(&scene.before, &after);
@@ -298,6 +302,7 @@ fn inject(
         !healed.keys().any(|path| path.starts_with("_staging/")),
         "{fault:?}: leftovers"
     );
+    assert_no_version_lost_or_doubled(scene, fault, &healed);
     if fault.call.is_multiple_of(16) {
         let third = scene.command(&scene.job(results.clone(), &Faults::new(None), an_hour_later));
         assert_eq!(third.unwrap(), ExitCode::Published);
@@ -306,6 +311,36 @@ fn inject(
             "{fault:?}: a run with nothing to do wrote something"
         );
     }
+}
+
+/// Every file that was published before the command, and is not any more, is kept; and no version of
+/// a table is kept twice.
+fn assert_no_version_lost_or_doubled(scene: &Scene, fault: Fault, healed: &Objects) {
+    let kept: Vec<(&str, String)> = kept_versions(healed);
+    for (path, bytes) in &scene.before {
+        let is_table = !path.starts_with('_') && path.ends_with(PART_FILE);
+        if is_table && healed.get(path) != Some(bytes) {
+            let (folder, _) = path.rsplit_once('/').unwrap();
+            let version = (folder, sha256(bytes));
+            assert!(kept.contains(&version), "{fault:?}: {path} is lost");
+        }
+    }
+    let mut once = kept.clone();
+    once.dedup();
+    assert!(once.len() == kept.len(), "{fault:?}: {kept:?}");
+}
+
+/// The versions of tables in the history: a table's folder and the hash of a file; sorted.
+fn kept_versions(objects: &Objects) -> Vec<(&str, String)> {
+    let mut kept: Vec<(&str, String)> = objects
+        .iter()
+        .filter_map(|(path, bytes)| {
+            let (folder, _) = path.strip_prefix("_history/")?.rsplit_once('/')?;
+            Some((folder, sha256(bytes)))
+        })
+        .collect();
+    kept.sort();
+    kept
 }
 
 /// The objects of a world's exports.
