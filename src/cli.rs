@@ -53,6 +53,7 @@ impl Command {
             Command::Run(_)
             | Command::Unlock
             | Command::Vacuum(_)
+            | Command::Diff(_)
             | Command::Generate(_)
             | Command::Docs(_) => None,
         }
@@ -73,6 +74,7 @@ impl Command {
             | Command::Vacuum(VacuumArgs { dry_run: true, .. })
             | Command::Plan(_)
             | Command::Status(_)
+            | Command::Diff(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => Access::ReadIfThere,
@@ -154,10 +156,15 @@ pub enum Command {
     Plan(DaysArgs),
     /// Show the state of days: final, published, stale, missing or blocked; writes nothing
     Status(DaysArgs),
+    /// Show what changed between two publications of a day, and why; writes nothing
+    ///
+    /// Rows are matched by key. A file that a run replaced or removed is kept for `history.keep_days`
+    /// of the job file.
+    Diff(DiffArgs),
     /// End the expired lease of a run that died
     Unlock,
     /// Remove files that are no longer needed: staged leftovers, superseded manifests, old
-    /// quarantine
+    /// quarantine, old history
     Vacuum(VacuumArgs),
     /// Check the exports of a day against their contracts, rows included; writes nothing
     Validate(ValidateArgs),
@@ -232,6 +239,22 @@ pub struct DaysArgs {
     /// Last day of a range
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
     pub to: Option<NaiveDate>,
+}
+
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// The day of the tables, `dt`
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub day: NaiveDate,
+    /// The earlier commit [default: the day's commit before the later one]
+    #[arg(long, value_name = "COMMIT")]
+    pub from: Option<u64>,
+    /// The later commit [default: the newest of the day]
+    #[arg(long, value_name = "COMMIT")]
+    pub to: Option<u64>,
+    /// Only the rows of this shop, cell by cell
+    #[arg(long, value_name = "SHOP")]
+    pub shop: Option<i64>,
 }
 
 #[derive(Args, Debug)]

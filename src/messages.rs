@@ -390,6 +390,18 @@ messages! {
         means: "The manifest, which lists the published files of a day, was removed or changed by somebody else.",
         meanwhile: AS_IF_MISSING,
     }
+    no_version(table, day, commit, path) -> StoreFailed {
+        text: "{table} of {day} is not known as it was after commit {commit}: {path} is gone or holds other bytes",
+        to_do: "compare commits that are still kept; history.keep_days in the job file says for how long",
+        means: "A file that a commit replaced is kept until `vacuum` removes it. This one was removed, was never kept, or was changed by somebody else.",
+        meanwhile: NOTHING,
+    }
+    no_commits(day, found) -> ConfigWrong {
+        text: "{day} has no two commits to compare: {found}",
+        to_do: "give --from and --to from this list, or another day",
+        means: "A day that was published once has nothing to compare with.",
+        meanwhile: NOTHING,
+    }
     log_gone(folder) -> StoreFailed {
         text: "the commit log {folder} was removed while this run was writing",
         to_do: "run again",

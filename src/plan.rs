@@ -11,7 +11,7 @@ use std::rc::Rc;
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use crate::catalog::manifest::{BlockedExports, Manifest, SkippedSum};
+use crate::catalog::manifest::{BlockedExports, Manifest, SkippedSum, Sources};
 use crate::catalog::state::State;
 use crate::config::Config;
 use crate::contracts::datasets::{DATASETS, dataset};
@@ -327,11 +327,31 @@ fn names_behind(table: &Table) -> Vec<&'static str> {
     behind.into_iter().map(SnapshotId::name).collect()
 }
 
+/// The exports and settings behind the tables of a day.
+pub(crate) fn sources(exports: &DayExports, config: &Config) -> Sources {
+    let not_final = exports.not_final();
+    let names = DATASETS.map(|dataset| dataset.name).into_iter();
+    let final_exports = names.filter(|name| !not_final.contains(name));
+    let of_dataset = |name: &str| (name.to_owned(), exports.fingerprint(&[name]));
+    let settings = named_settings(config).into_iter();
+    Sources {
+        exports: final_exports.map(of_dataset).collect(),
+        settings: settings
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    }
+}
+
 /// The settings that change the meaning of results.
 ///
 /// All of them count for every table. For example, the budget decides whether an optional export
 /// counts as absent, and so whether a window sees its rows.
 fn settings(config: &Config) -> String {
+    named_settings(config).map(|(_, value)| value).join(" ")
+}
+
+/// The same, by their names in the job file.
+fn named_settings(config: &Config) -> [(&'static str, String); 7] {
     // Every setting is named, so the compiler asks for a decision about each new one.
     let Config {
         exports: _,
@@ -353,11 +373,15 @@ fn settings(config: &Config) -> String {
         benchmark,
         tiers,
     } = config;
-    let of_rows = format!(
-        "{} {required:?} {may_be_empty:?} {quarantine:?}",
-        time_zone.name()
-    );
-    format!("{of_rows} {baseline_shops:?} {benchmark:?} {tiers:?}")
+    [
+        ("time_zone", time_zone.name().to_owned()),
+        ("required", format!("{required:?}")),
+        ("may_be_empty", format!("{may_be_empty:?}")),
+        ("quarantine", format!("{quarantine:?}")),
+        ("baseline", format!("{baseline_shops:?}")),
+        ("benchmark", format!("{benchmark:?}")),
+        ("tier", format!("{tiers:?}")),
+    ]
 }
 
 /// Benchmarks of the day before for a day whose own exports cannot be used.

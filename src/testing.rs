@@ -70,6 +70,8 @@ impl Memory {
             footer: None,
             inputs: inputs.into(),
             run_id: "before".into(),
+            commit_number: None,
+            contract: None,
         };
         manifest.tables.insert(table.name.into(), published);
     }

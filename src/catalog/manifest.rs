@@ -28,6 +28,10 @@ pub struct Manifest {
     pub first_campaign_day: Option<NaiveDate>,
     /// The published files of the day, by table.
     pub tables: BTreeMap<String, PublishedTable>,
+    /// What the day's own tables were last computed from; `None`: only benchmarks of the day before
+    /// are published, or version 0.2.0 published them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Sources>,
     /// Tables and columns that lack an optional export.
     pub skipped: Vec<Skipped>,
     /// Set when the last run found the exports blocked. The published files are then from earlier
@@ -77,6 +81,16 @@ impl Manifest {
     }
 }
 
+/// The exports and settings behind the tables of a day. A difference between two publications is a
+/// cause of the difference between their tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    /// Fingerprint of the files of each final export, by dataset.
+    pub exports: BTreeMap<String, String>,
+    /// The settings that change the meaning of results, by their names in the job file.
+    pub settings: BTreeMap<String, String>,
+}
+
 /// One published file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedTable {
@@ -90,6 +104,12 @@ pub struct PublishedTable {
     pub inputs: String,
     /// The run that wrote it.
     pub run_id: String,
+    /// The commit that published it; `None`: version 0.2.0 did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_number: Option<u64>,
+    /// Fingerprint of the table's contract; `None`: version 0.2.0 wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
 }
 
 /// The end of a published file, which holds the hashes of its columns. After a check of the footer,

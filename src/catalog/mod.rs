@@ -6,6 +6,7 @@
 //! 4. `state`: the newest manifest of each day, less the files that are lost.
 
 pub mod commit_log;
+pub(crate) mod history;
 pub(crate) mod layout;
 pub mod manifest;
 pub mod state;

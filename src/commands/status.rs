@@ -6,6 +6,7 @@ use serde_json::json;
 use super::answer::{Answer, to_json};
 use super::plan::planned;
 use super::surroundings::{Surroundings, open_job};
+use crate::catalog::history::History;
 use crate::cli::{Cli, DaysArgs, Format};
 use crate::publish::writer::Writers;
 use crate::report::{page, status};
@@ -17,8 +18,14 @@ pub(super) fn status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) ->
         .unfinished
         .as_ref()
         .and_then(|record| record.commit.as_ref());
+    let history = History::load(&job.results)?;
     let planned = planned(&job, &facts, args, surroundings)?;
-    let days = status::days_status(&facts, &planned, unfinished.map(|commit| commit.day))?;
+    let days = status::days_status(
+        &facts,
+        &history,
+        &planned,
+        unfinished.map(|commit| commit.day),
+    )?;
     let now = (surroundings.clock)();
     let stdout = match cli.global.format {
         Format::Json => to_json(&json!({

@@ -16,6 +16,13 @@ pub fn add_table(fingerprint: &mut Fingerprint, table: &Table) {
     fingerprint.field(&table.key.join(" "));
 }
 
+/// Fingerprint of a table's form and the version of its formulas.
+pub(crate) fn table_fingerprint(table: &Table) -> String {
+    let mut fingerprint = Fingerprint::new("contract");
+    add_table(&mut fingerprint, table);
+    fingerprint.finish()
+}
+
 /// Adds a dataset's form, and the rules that decide which of its rows are used.
 pub fn add_dataset(fingerprint: &mut Fingerprint, dataset: &Dataset) {
     let Dataset {

@@ -21,7 +21,7 @@ mod row_sink;
 mod rules;
 mod schema;
 pub(crate) mod set_aside;
-mod show;
+pub(crate) mod show;
 pub(crate) mod snapshots;
 mod stream;
 pub(crate) mod stream_reader;

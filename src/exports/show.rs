@@ -36,7 +36,7 @@ pub(super) fn show_value(batch: &Batch, column: &str, row: usize) -> Option<Stri
 }
 
 /// RFC 3339 in UTC with as many decimals as needed; the number itself where the calendar ends.
-pub(super) fn show_instant(us: i64) -> String {
+pub(crate) fn show_instant(us: i64) -> String {
     let Some(at) = chrono::DateTime::from_timestamp_micros(us) else {
         return us.to_string();
     };
@@ -48,7 +48,7 @@ pub(super) fn show_instant(us: i64) -> String {
 }
 
 /// A day number as a date; the number itself where the calendar ends.
-pub(super) fn show_day(number: i32) -> String {
+pub(crate) fn show_day(number: i32) -> String {
     let days = chrono::TimeDelta::try_days(number.into());
     let day = days.and_then(|days| chrono::NaiveDate::default().checked_add_signed(days));
     day.map_or_else(|| number.to_string(), |day| day.to_string())

@@ -268,6 +268,7 @@ impl<'a> DayWork<'a> {
     pub(super) fn into_change(mut self, job: &Job) -> Change {
         let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
         manifest.first_campaign_day = self.first_campaign_day();
+        manifest.sources = Some(plan::sources(&self.exports, self.facts.config));
         manifest.rollup_inputs = Some(self.rollup_inputs);
         manifest.skipped = self.skipped;
         manifest.blocked = None;

@@ -192,11 +192,16 @@ pub fn stage(
         }
     }
     let commit_number = staging.commit_number;
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         commit_number,
         finished_at: finished_at(),
         ..change.manifest.clone()
     };
+    for file in &change.files {
+        if let Some(published) = manifest.tables.get_mut(file.table.name) {
+            published.commit_number = Some(commit_number);
+        }
+    }
     let bytes = bytes::Bytes::from(serde_json::to_vec_pretty(&manifest)?);
     let hash = sha256(&bytes);
     let of_manifest = staging.write(manifest_path(day, commit_number), bytes, &hash)?;

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::coalesce::BatchCoalescer;
+use arrow_select::concat::concat_batches;
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use chrono::NaiveDate;
@@ -23,6 +24,7 @@ use super::footer::{Footer, column_sha256, footer_mark};
 use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::columns;
 use crate::contracts::arrow::{schema, to_batch};
+use crate::contracts::fingerprint::table_fingerprint;
 use crate::contracts::{Table, metadata};
 use crate::exports::quarantine;
 use crate::exports::set_aside::SetAside;
@@ -155,7 +157,7 @@ impl TableFile {
         writer.finish()
     }
 
-    /// The entry in the manifest, still without the fingerprint of the inputs.
+    /// The entry in the manifest, still without the fingerprint of the inputs and the commit.
     pub(super) fn published(&self, run_id: &str) -> PublishedTable {
         PublishedTable {
             rows: self.rows,
@@ -164,6 +166,8 @@ impl TableFile {
             footer: Some(self.footer_mark.clone()),
             inputs: String::new(),
             run_id: run_id.to_owned(),
+            commit_number: None,
+            contract: Some(table_fingerprint(self.table)),
         }
     }
 }
@@ -217,6 +221,14 @@ pub(crate) fn decode<F: ChunkReader + 'static>(
         consume(batch?)?;
     }
     Ok(())
+}
+
+/// Decodes a whole file, of this or an earlier version of its table.
+pub(crate) fn decode_all(file: Bytes) -> Result<RecordBatch> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    let schema = builder.schema().clone();
+    let batches = builder.build()?.collect::<Result<Vec<_>, _>>()?;
+    Ok(concat_batches(&schema, &batches)?)
 }
 
 /// Some column chunks of a file, with their positions.

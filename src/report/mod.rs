@@ -1,8 +1,10 @@
 //! Reports for people and programs: JSON documents, text pages.
 
+pub(crate) mod diff;
 pub(crate) mod page;
 pub mod run;
 pub(crate) mod status;
+pub(crate) mod versions;
 
 /// A number with its noun: `1 table`, `2 tables`.
 pub(crate) fn counted(number: usize, noun: &str) -> String {

@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use super::counted;
 use super::run::{DatasetRead, Written};
 use super::status::DayStatus;
+use super::versions::{CellDifference, ColumnDifference};
 use crate::catalog::manifest::Blocked;
 use crate::contracts::Dataset;
 use crate::exports::defect::Defect;
@@ -234,6 +235,38 @@ pub(crate) fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
     }
 }
 
+/// The columns of a table that differ between two versions.
+pub(crate) fn columns(columns: &[ColumnDifference]) -> String {
+    let mut table = page(&["column", "rows changed", "total before", "total after"]);
+    for column in columns {
+        table.add_row([
+            column.column.to_owned(),
+            column.rows_changed.to_string(),
+            column.total_before.clone().unwrap_or_default(),
+            column.total_after.clone().unwrap_or_default(),
+        ]);
+    }
+    align_right(&mut table, &[1, 2, 3]);
+    table.to_string()
+}
+
+/// The cells of a shop that differ between two versions; an empty cell is null.
+pub(crate) fn cells(cells: &[CellDifference]) -> String {
+    let mut table = page(&["row", "column", "before", "after"]);
+    for cell in cells {
+        let key = cell.key.iter().filter(|(name, _)| **name != "shop_id");
+        let key = key.map(|(name, value)| format!("{name} {}", value.clone().unwrap_or_default()));
+        table.add_row([
+            key.collect::<Vec<_>>().join(", "),
+            cell.column.to_owned(),
+            cell.before.clone().unwrap_or_default(),
+            cell.after.clone().unwrap_or_default(),
+        ]);
+    }
+    align_right(&mut table, &[2, 3]);
+    table.to_string()
+}
+
 /// The states of days.
 pub(crate) fn status(days: &[DayStatus]) -> String {
     let mut table = wrapping_page(
@@ -256,12 +289,17 @@ pub(crate) fn status(days: &[DayStatus]) -> String {
             Some(b) if b == d.day => "own".into(),
             Some(b) => format!("of {b}"),
         };
+        let restated: Vec<String> = d.restated_by.iter().map(u64::to_string).collect();
+        let restated = match restated.as_slice() {
+            [] => String::new(),
+            commits => format!("; restated by commit {}", commits.join(", ")),
+        };
         table.add_row([
             d.day.to_string(),
             exports,
             published,
             benchmarks,
-            d.state.clone(),
+            d.state.clone() + &restated,
         ]);
     }
     table.to_string()

@@ -4,6 +4,7 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use crate::catalog::history::History;
 use crate::catalog::manifest::Skipped;
 use crate::days::readiness::Readiness;
 use crate::plan::{Action, Facts, PlannedDay};
@@ -29,6 +30,9 @@ pub(crate) struct DayStatus {
     pub lost: Vec<String>,
     /// Tables and columns that lack an optional export.
     pub skipped: Vec<Skipped>,
+    /// The commits that replaced or removed tables of the day that are not benchmarks, as far as
+    /// they are kept; oldest first.
+    pub restated_by: Vec<u64>,
     /// The last run that wrote the day.
     pub run_id: Option<String>,
     /// The state in words.
@@ -39,12 +43,19 @@ pub(crate) struct DayStatus {
 /// all in place.
 pub(crate) fn days_status(
     facts: &Facts,
+    history: &History,
     planned: &[PlannedDay],
     unfinished_day: Option<NaiveDate>,
 ) -> Result<Vec<DayStatus>> {
     planned
         .iter()
-        .map(|planned| day_status(facts, planned, unfinished_day == Some(planned.day)))
+        .map(|planned| {
+            let status = day_status(facts, planned, unfinished_day == Some(planned.day))?;
+            Ok(DayStatus {
+                restated_by: history.restated_by(planned.day),
+                ..status
+            })
+        })
         .collect()
 }
 
@@ -61,6 +72,7 @@ fn failed(planned: &PlannedDay) -> DayStatus {
         benchmark_day: None,
         lost: vec![],
         skipped: vec![],
+        restated_by: vec![],
         run_id: None,
         state: format!("cannot be read: {}", planned.why),
     }
@@ -125,6 +137,7 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_unfinished: bool) -> Resul
         benchmark_day: benchmark.map(|b| b.benchmark_day),
         lost,
         skipped: manifest.map(|m| m.skipped.clone()).unwrap_or_default(),
+        restated_by: vec![],
         run_id: manifest.map(|m| m.run_id.clone()),
         state,
     })

@@ -1,0 +1,200 @@
+//! The tables of a day as they were at an earlier commit.
+//!
+//! A published file stays at its place until a commit replaces or removes it. That commit keeps it in
+//! the history, under the commit's own number. So the file that readers saw after commit 17 is the
+//! one in the history with the smallest number above 17, and otherwise the published file.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use chrono::NaiveDate;
+
+use super::layout::{
+    HISTORY, RUNS, history_of, history_path, manifest_of, manifest_path, part_path,
+};
+use super::manifest::{Manifest, PublishedTable};
+use crate::contracts::{Table, TableId, tables};
+use crate::fingerprint::sha256;
+use crate::messages;
+use crate::store::Store;
+
+/// The commits of each day that still have a manifest, and the files that commits have kept.
+pub(crate) struct History {
+    results: Store,
+    /// Oldest first.
+    commits: BTreeMap<NaiveDate, Vec<u64>>,
+    /// Numbers of the commits that replaced or removed a table's file; oldest first.
+    kept: BTreeMap<(String, NaiveDate), Vec<u64>>,
+    /// Manifests that were read, by their numbers.
+    read: RefCell<HashMap<u64, Rc<Manifest>>>,
+}
+
+impl History {
+    pub(crate) fn load(results: &Store) -> Result<History> {
+        let mut commits: BTreeMap<NaiveDate, Vec<u64>> = BTreeMap::new();
+        for entry in results.list_all(RUNS)? {
+            if let Some((day, number)) = manifest_of(&entry.name) {
+                commits.entry(day).or_default().push(number);
+            }
+        }
+        let mut kept: BTreeMap<(String, NaiveDate), Vec<u64>> = BTreeMap::new();
+        for entry in results.list_all(HISTORY)? {
+            if let Some((table, day, number)) = history_of(&entry.name) {
+                kept.entry((table.to_owned(), day))
+                    .or_default()
+                    .push(number);
+            }
+        }
+        commits
+            .values_mut()
+            .for_each(|numbers| numbers.sort_unstable());
+        kept.values_mut()
+            .for_each(|numbers| numbers.sort_unstable());
+        Ok(History {
+            results: results.clone(),
+            commits,
+            kept,
+            read: RefCell::default(),
+        })
+    }
+
+    /// The commits of a day, oldest first.
+    pub(crate) fn commits(&self, day: NaiveDate) -> &[u64] {
+        self.commits.get(&day).map_or(&[], Vec::as_slice)
+    }
+
+    /// The commits that replaced or removed a file of the table on the day; oldest first.
+    pub(crate) fn replaced_by(&self, table: &Table, day: NaiveDate) -> &[u64] {
+        let kept = self.kept.get(&(table.name.to_owned(), day));
+        kept.map_or(&[], Vec::as_slice)
+    }
+
+    /// The commits that replaced or removed tables of a day that are not benchmarks; oldest first.
+    /// The benchmarks of a day that stood in are replaced every time.
+    pub(crate) fn restated_by(&self, day: NaiveDate) -> Vec<u64> {
+        let is_own = |table: &&Table| !matches!(table.id, TableId::Benchmark(_));
+        let own = tables::all().filter(is_own);
+        let commits: BTreeSet<u64> = own
+            .flat_map(|table| self.replaced_by(table, day).iter().copied())
+            .collect();
+        commits.into_iter().collect()
+    }
+
+    /// The manifest of a day after a commit, of any day; `None`: nothing of the day was published.
+    ///
+    /// # Errors
+    /// When the manifest is damaged.
+    pub(crate) fn manifest(&self, day: NaiveDate, commit: u64) -> Result<Option<Rc<Manifest>>> {
+        let numbers = self.commits(day);
+        let until = numbers.partition_point(|number| *number <= commit);
+        let Some(number) = numbers[..until].last() else {
+            return Ok(None);
+        };
+        if let Some(manifest) = self.read.borrow().get(number) {
+            return Ok(Some(manifest.clone()));
+        }
+        let path = manifest_path(day, *number);
+        let shown = self.results.show(&path);
+        let damaged = |why: String| messages::damaged_manifest(&shown, why, day);
+        let bytes = self.results.read(&path)?;
+        let bytes = bytes.ok_or_else(|| damaged("is missing".into()))?;
+        let read = serde_json::from_slice(&bytes);
+        let manifest: Manifest =
+            read.map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
+        let manifest = Rc::new(manifest);
+        self.read.borrow_mut().insert(*number, manifest.clone());
+        Ok(Some(manifest))
+    }
+
+    /// The path of a table's file after a commit.
+    pub(crate) fn path(&self, table: &Table, day: NaiveDate, commit: u64) -> String {
+        let replaced_by = self.replaced_by(table, day);
+        let next = replaced_by.partition_point(|number| *number <= commit);
+        match replaced_by.get(next) {
+            Some(number) => history_path(table, day, *number),
+            None => part_path(table, day),
+        }
+    }
+
+    /// The file of a table after a commit, with the bytes that were published.
+    ///
+    /// # Errors
+    /// When the file was not kept, or is not the one that was published.
+    pub(crate) fn read(
+        &self,
+        table: &Table,
+        day: NaiveDate,
+        commit: u64,
+        published: &PublishedTable,
+    ) -> Result<Bytes> {
+        let path = self.path(table, day, commit);
+        let found = self.results.read(&path)?;
+        let is_same = |bytes: &Bytes| sha256(bytes) == published.sha256;
+        let found = found.filter(is_same);
+        ensure!(
+            found.is_some(),
+            messages::no_version(table.name, day, commit, self.results.show(&path))
+        );
+        Ok(found.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::tables::SHOP_TIER;
+    use crate::testing::{Memory, manifest, march};
+
+    /// Commits 3, 5 and 8 published the day; 5 and 8 replaced a file of the commit before.
+    fn history() -> (Memory, History) {
+        let memory = Memory::new("results");
+        for number in [3, 5, 8] {
+            memory.put_manifest(&manifest(march(14), number));
+        }
+        for number in [5, 8] {
+            memory.put(&history_path(&SHOP_TIER, march(14), number), "x");
+        }
+        let history = History::load(&memory.store).unwrap();
+        (memory, history)
+    }
+
+    #[test]
+    fn a_file_is_in_the_history_under_the_commit_that_replaced_it() {
+        let (_memory, history) = history();
+        let path = |commit| history.path(&SHOP_TIER, march(14), commit);
+        let first = "_history/shop_tier/dt=2026-03-14/0000000005.parquet";
+        let second = "_history/shop_tier/dt=2026-03-14/0000000008.parquet";
+        for (commit, expected) in [(3, first), (4, first), (5, second), (7, second)] {
+            assert_eq!(path(commit), expected, "{commit}");
+        }
+        assert_eq!(path(8), "shop_tier/dt=2026-03-14/part-0.parquet");
+    }
+
+    #[test]
+    fn the_manifest_after_a_commit_is_the_newest_up_to_it() {
+        let (_memory, history) = history();
+        let number = |commit| {
+            let manifest = history.manifest(march(14), commit).unwrap();
+            manifest.map(|manifest| manifest.commit_number)
+        };
+        assert_eq!([2, 3, 4, 9].map(number), [None, Some(3), Some(3), Some(8)]);
+        assert_eq!(history.commits(march(14)), [3, 5, 8]);
+        assert_eq!(history.commits(march(15)), [0; 0]);
+    }
+
+    #[test]
+    fn a_file_of_other_bytes_is_not_taken_for_the_published_one() {
+        let (_memory, history) = history();
+        let published = |bytes: &[u8]| PublishedTable {
+            sha256: sha256(bytes),
+            ..manifest(march(14), 3).tables["shop_tier"].clone()
+        };
+        let read = |bytes| history.read(&SHOP_TIER, march(14), 3, &published(bytes));
+        assert_eq!(read(b"x").unwrap().as_ref(), b"x");
+        let said = read(b"y").unwrap_err().to_string();
+        assert!(said.contains("shop_tier of 2026-03-14"), "{said}");
+    }
+}
