@@ -1,5 +1,6 @@
 //! The job file (TOML): parsed, and every value checked before any data is read.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
@@ -86,6 +87,16 @@ pub enum BaselineShops {
     All,
 }
 
+impl BaselineShops {
+    /// As the job file names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            BaselineShops::Campaign => "campaign",
+            BaselineShops::All => "all",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct BenchmarkRules {
     pub min_peers: u64,
@@ -129,6 +140,20 @@ impl Share {
     pub fn ceil_of(self, count: usize) -> usize {
         let exact = self.numerator * count as i128;
         ((exact + self.denominator - 1) / self.denominator) as usize
+    }
+}
+
+/// As a decimal, such as `0.001`.
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (
+            self.numerator / self.denominator,
+            self.numerator % self.denominator,
+        );
+        match self.denominator.ilog10() as usize {
+            0 => write!(f, "{whole}"),
+            places => write!(f, "{whole}.{rest:0places$}"),
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use chrono::NaiveDate;
 
 use crate::catalog::manifest::{BlockedExports, Manifest, SkippedSum, Sources};
 use crate::catalog::state::State;
-use crate::config::Config;
+use crate::config::{Config, Tier};
+use crate::contracts::arrow::show_cents;
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::fingerprint::{add_dataset, add_table};
 use crate::contracts::tables::{BENCHMARKS, ROLLUPS};
@@ -333,7 +334,7 @@ pub(crate) fn sources(exports: &DayExports, config: &Config) -> Sources {
     let names = DATASETS.map(|dataset| dataset.name).into_iter();
     let final_exports = names.filter(|name| !not_final.contains(name));
     let of_dataset = |name: &str| (name.to_owned(), exports.fingerprint(&[name]));
-    let settings = named_settings(config).into_iter();
+    let settings = shown_settings(config).into_iter();
     Sources {
         exports: final_exports.map(of_dataset).collect(),
         settings: settings
@@ -347,12 +348,8 @@ pub(crate) fn sources(exports: &DayExports, config: &Config) -> Sources {
 /// All of them count for every table. For example, the budget decides whether an optional export
 /// counts as absent, and so whether a window sees its rows.
 fn settings(config: &Config) -> String {
-    named_settings(config).map(|(_, value)| value).join(" ")
-}
-
-/// The same, by their names in the job file.
-fn named_settings(config: &Config) -> [(&'static str, String); 7] {
-    // Every setting is named, so the compiler asks for a decision about each new one.
+    // Every setting is named, so the compiler asks for a decision about each new one. One that
+    // matters is also shown by `shown_settings`.
     let Config {
         exports: _,
         results: _,
@@ -373,14 +370,32 @@ fn named_settings(config: &Config) -> [(&'static str, String); 7] {
         benchmark,
         tiers,
     } = config;
+    let of_rows = format!(
+        "{} {required:?} {may_be_empty:?} {quarantine:?}",
+        time_zone.name()
+    );
+    format!("{of_rows} {baseline_shops:?} {benchmark:?} {tiers:?}")
+}
+
+/// The same settings for people, by their names in the job file.
+fn shown_settings(config: &Config) -> [(&'static str, String); 10] {
+    let (quarantine, benchmark) = (&config.quarantine, &config.benchmark);
+    let tier = |tier: &Tier| format!("{} {}", tier.name, show_cents(tier.min_gmv_cents));
+    let tiers: Vec<String> = config.tiers.iter().map(tier).collect();
     [
-        ("time_zone", time_zone.name().to_owned()),
-        ("required", format!("{required:?}")),
-        ("may_be_empty", format!("{may_be_empty:?}")),
-        ("quarantine", format!("{quarantine:?}")),
-        ("baseline", format!("{baseline_shops:?}")),
-        ("benchmark", format!("{benchmark:?}")),
-        ("tier", format!("{tiers:?}")),
+        ("time_zone", config.time_zone.name().to_owned()),
+        ("required", config.required.join(", ")),
+        ("may_be_empty", config.may_be_empty.join(", ")),
+        ("quarantine.max_rows", quarantine.max_rows.to_string()),
+        ("quarantine.max_ratio", quarantine.max_ratio.to_string()),
+        ("baseline.shops", config.baseline_shops.name().to_owned()),
+        ("benchmark.min_peers", benchmark.min_peers.to_string()),
+        ("benchmark.top_share", benchmark.top_share.to_string()),
+        (
+            "benchmark.max_peer_share",
+            benchmark.max_peer_share.to_string(),
+        ),
+        ("tier", tiers.join(", ")),
     ]
 }
 

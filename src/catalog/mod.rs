@@ -3,7 +3,8 @@
 //! 1. `layout`: every path and file name beside and inside the tables.
 //! 2. `manifest`: the published files of one day, and their inputs.
 //! 3. `commit_log`: the numbered records that order all actions of writers.
-//! 4. `state`: the newest manifest of each day, less the files that are lost.
+//! 4. `history`: the tables of a day as they were at an earlier commit.
+//! 5. `state`: the newest manifest of each day, less the files that are lost.
 
 pub mod commit_log;
 pub(crate) mod history;

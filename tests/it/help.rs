@@ -51,9 +51,10 @@ fn help_of_the_program() {
       backfill  Compute a range of days, and the later published days that become stale
       plan      Show the work of the next run, day by day, with reasons; writes nothing
       status    Show the state of days: final, published, stale, missing or blocked; writes nothing
+      diff      Show what changed between two publications of a day, and why; writes nothing
       unlock    End the expired lease of a run that died
       vacuum    Remove files that are no longer needed: staged leftovers, superseded manifests, old
-                quarantine
+                quarantine, old history
       validate  Check the exports of a day against their contracts, rows included; writes nothing
       generate  Write the exports of a synthetic marketplace, of any size, from a seed
       help      Print this message or the help of the given subcommand(s)
@@ -385,7 +386,7 @@ fn a_wrong_job_file() {
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `engine`, `spark`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; correct this line
+    unknown field `lokback_days`, expected one of `exports`, `results`, `engine`, `spark`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `history`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; correct this line
     ");
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);
@@ -439,23 +440,26 @@ fn a_manifest() {
       {"day":"2026-03-10","reason":"ad_hours is not final","table":"ad_hourly"}
       {"columns":["is_campaign_product"],"day":"2026-03-10","reason":"campaign_products is not final","table":"product_period"}
       {"day":"2026-03-10","reason":"inventory is not final","table":"stock_status"}
+    sources:
+      exports: "[exports]"
+      settings: {"baseline.shops":"campaign","benchmark.max_peer_share":"0.5","benchmark.min_peers":"10","benchmark.top_share":"1","may_be_empty":"","quarantine.max_ratio":"0.001","quarantine.max_rows":"10","required":"order_lines, product_traffic, shops, campaigns, campaign_shops","tier":"T1 0.00, T2 1000.00, T3 6000.00, T4 30000.00, T5 150000.00, T6 750000.00","time_zone":"America/Los_Angeles"}
     started_at: "[started_at]"
     tables:
-      category_benchmark: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
-      channel_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
-      channel_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
-      content_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
-      funnel_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      gmv_baseline: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
-      gmv_gap: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
-      product_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      product_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      shop_benchmark: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
-      shop_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      shop_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      shop_tier: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      sku_daily: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
-      sub_campaign_period: {"bytes":"[bytes]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      category_benchmark: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
+      channel_daily: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
+      channel_period: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":2,"run_id":"[run_id]","sha256":"[sha256]"}
+      content_period: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      funnel_period: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      gmv_baseline: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      gmv_gap: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
+      product_daily: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      product_period: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_benchmark: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_daily: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_period: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      shop_tier: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      sku_daily: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":1,"run_id":"[run_id]","sha256":"[sha256]"}
+      sub_campaign_period: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":0,"run_id":"[run_id]","sha256":"[sha256]"}
     time_zone: "America/Los_Angeles"
     version: "[version]"
     "#);
@@ -468,7 +472,9 @@ fn redact(value: &mut Value) {
             for (name, entry) in entries {
                 match name.as_str() {
                     "run_id" | "version" | "started_at" | "finished_at" | "rollup_inputs"
-                    | "inputs" | "sha256" | "bytes" => *entry = format!("[{name}]").into(),
+                    | "inputs" | "sha256" | "bytes" | "contract" | "exports" => {
+                        *entry = format!("[{name}]").into()
+                    }
                     _ => redact(entry),
                 }
             }

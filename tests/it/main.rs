@@ -14,6 +14,7 @@ mod duckdb;
 mod faults;
 mod fuzzed;
 mod help;
+mod history;
 mod int96;
 mod kill;
 mod operations;

@@ -140,12 +140,7 @@ fn check_case(name: &str) {
     let mut days = BTreeSet::new();
     let mut wrong = Vec::new();
     for (step, number) in case.step.iter().zip(1..) {
-        let input = if number == 1 {
-            "input".to_owned()
-        } else {
-            format!("input.{number}")
-        };
-        write_exports(&desk.path("exports"), &folder.join(input), step, &mut days);
+        arrive(name, number, &desk.path("exports"), &mut days);
         let mut expected = vec![folder.join(format!("expected.{number}"))];
         if number == case.step.len() {
             expected.push(folder.join("expected"));
@@ -167,6 +162,17 @@ fn check_case(name: &str) {
         "\ntests/cases/{name}, {}",
         wrong.join("\n")
     );
+}
+
+/// Writes the exports that arrive with a step of a case. `days` are those that have exports, and grow.
+pub fn arrive(name: &str, number: usize, exports: &Path, days: &mut BTreeSet<NaiveDate>) {
+    let folder = cases_root().join(name);
+    let step = &Case::read(&folder).step[number - 1];
+    let input = match number {
+        1 => "input".to_owned(),
+        number => format!("input.{number}"),
+    };
+    write_exports(exports, &folder.join(input), step, days);
 }
 
 /// The exports and results of one case, with its job file.
