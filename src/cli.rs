@@ -54,6 +54,7 @@ impl Command {
             | Command::Unlock
             | Command::Vacuum(_)
             | Command::Diff(_)
+            | Command::Explain(_)
             | Command::Generate(_)
             | Command::Docs(_) => None,
         }
@@ -75,6 +76,7 @@ impl Command {
             | Command::Plan(_)
             | Command::Status(_)
             | Command::Diff(_)
+            | Command::Explain(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => Access::ReadIfThere,
@@ -156,6 +158,11 @@ pub enum Command {
     Plan(DaysArgs),
     /// Show the state of days: final, published, stale, missing or blocked; writes nothing
     Status(DaysArgs),
+    /// Show where one published number comes from; writes nothing
+    ///
+    /// Its formula with the values behind it, the meaning of null that holds, the commit that published
+    /// it, and what it was before, with causes.
+    Explain(ExplainArgs),
     /// Show what changed between two publications of a day, and why; writes nothing
     ///
     /// Rows are matched by key. A file that a run replaced or removed is kept for `history.keep_days`
@@ -239,6 +246,47 @@ pub struct DaysArgs {
     /// Last day of a range
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
     pub to: Option<NaiveDate>,
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// The shop
+    #[arg(long, value_name = "SHOP")]
+    pub shop: i64,
+    /// The day of the table, `dt`
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub day: NaiveDate,
+    /// A column of a table, or a metric of the benchmarks
+    #[arg(long, value_name = "COLUMN")]
+    pub metric: String,
+    /// The table [default: the first one with this column whose key is given]
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// DAILY or CAMPAIGN_PERIOD, of a benchmark
+    #[arg(long)]
+    pub scope: Option<String>,
+    #[arg(
+        long,
+        value_name = "CAMPAIGN",
+        help = "The campaign; 0 for the scope DAILY"
+    )]
+    pub campaign: Option<i64>,
+    #[arg(long, value_name = "PRODUCT")]
+    pub product: Option<i64>,
+    #[arg(long)]
+    pub channel: Option<String>,
+    #[arg(long, value_name = "CONTENT")]
+    pub content: Option<i64>,
+    #[arg(long, value_name = "SKU")]
+    pub sku: Option<i64>,
+    #[arg(long, value_name = "SUB_CAMPAIGN")]
+    pub sub_campaign: Option<i64>,
+    /// The hour's start in UTC, such as 2026-03-14T07:00:00Z, of ad_hourly
+    #[arg(long, value_name = "INSTANT")]
+    pub hour: Option<String>,
+    /// The day that a campaign day is compared with, of gmv_baseline
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub baseline_day: Option<NaiveDate>,
 }
 
 #[derive(Args, Debug)]

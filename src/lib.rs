@@ -17,13 +17,15 @@
 //! ```
 //!
 //! `pipeline` walks over days and hands each to these stages. `plan` decides. `report` describes
-//! the outcome. A module uses the modules below it, never those above.
+//! the outcome, and `explain` one number of it. A module uses the modules below it, never those above.
 
 pub mod cli;
 
 pub mod commands;
 
 pub mod pipeline;
+
+mod explain;
 
 pub mod report;
 

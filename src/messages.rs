@@ -396,6 +396,24 @@ messages! {
         means: "A file that a commit replaced is kept until `vacuum` removes it. This one was removed, was never kept, or was changed by somebody else.",
         meanwhile: NOTHING,
     }
+    no_metric(metric, tables) -> ConfigWrong {
+        text: "no table of shops has a column {metric:?}",
+        to_do: "see docs/tables.md; with --table, one of {tables}",
+        means: "`explain` asks for a column that no table has, or that the named table has not.",
+        meanwhile: NOTHING,
+    }
+    not_published(table, day, why) -> ConfigWrong {
+        text: "{table} of {day} is not published: {why}",
+        to_do: "campaign-etl status --day {day} shows what is missing",
+        means: "`explain` tells about published numbers, and this table has none for the day.",
+        meanwhile: NOTHING,
+    }
+    several_rows(table, rows, choices) -> ConfigWrong {
+        text: "{rows} rows of {table} fit",
+        to_do: "choose one with {choices}",
+        means: "The key of the table has more columns than the question names.",
+        meanwhile: NOTHING,
+    }
     no_commits(day, found) -> ConfigWrong {
         text: "{day} has no two commits to compare: {found}",
         to_do: "give --from and --to from this list, or another day",

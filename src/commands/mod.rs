@@ -4,6 +4,7 @@ mod answer;
 mod backfill;
 mod diff;
 mod docs;
+mod explain;
 mod generate;
 mod plan;
 mod run;
@@ -31,6 +32,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Backfill(args) => backfill::backfill(cli, args, surroundings),
         Command::Plan(args) => plan::plan(cli, args, surroundings),
         Command::Status(args) => status::status(cli, args, surroundings),
+        Command::Explain(args) => explain::explain(cli, args, surroundings),
         Command::Diff(args) => diff::diff(cli, args, surroundings),
         Command::Unlock => unlock::unlock(cli, surroundings),
         Command::Vacuum(args) => vacuum::vacuum(cli, args, surroundings),

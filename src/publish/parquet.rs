@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::coalesce::BatchCoalescer;
 use arrow_select::concat::concat_batches;
+use arrow_select::filter::filter_record_batch;
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use chrono::NaiveDate;
@@ -223,11 +226,26 @@ pub(crate) fn decode<F: ChunkReader + 'static>(
     Ok(())
 }
 
-/// Decodes a whole file, of this or an earlier version of its table.
-pub(crate) fn decode_all(file: Bytes) -> Result<RecordBatch> {
+/// Decodes every column of a file, of this or an earlier version of its table. `shop_id`: only the
+/// rows of this shop, of a table that has shops.
+pub(crate) fn decode_all(file: Bytes, shop_id: Option<i64>) -> Result<RecordBatch> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let schema = builder.schema().clone();
-    let batches = builder.build()?.collect::<Result<Vec<_>, _>>()?;
+    let mut batches = Vec::new();
+    for batch in builder.with_batch_size(BATCH_ROWS).build()? {
+        let batch = batch?;
+        let shops = batch
+            .column_by_name("shop_id")
+            .map(|ids| ids.as_primitive::<Int64Type>());
+        batches.push(match shop_id.zip(shops) {
+            None => batch,
+            Some((shop, shops)) => {
+                let is_wanted: BooleanArray =
+                    shops.iter().map(|id| Some(id == Some(shop))).collect();
+                filter_record_batch(&batch, &is_wanted)?
+            }
+        });
+    }
     Ok(concat_batches(&schema, &batches)?)
 }
 

@@ -74,27 +74,24 @@ pub(crate) fn diff(
         }
         let read = |published: Option<&PublishedTable>, manifest: &Manifest| {
             let read = |published| history.read(table, day, manifest.commit_number, published);
-            published.map(read).transpose()?.map(decode).transpose()
+            published
+                .map(read)
+                .transpose()?
+                .map(|file| decode(file, shop_id))
+                .transpose()
         };
         let (old_rows, new_rows) = (read(old, &before)?, read(new, &after)?);
         let has_shops = table.key.contains(&"shop_id");
         let differences = match shop_id {
             Some(_) if !has_shops => continue,
-            _ => compare(table, old_rows.as_ref(), new_rows.as_ref(), shop_id)?,
+            _ => compare(table, old_rows, new_rows, shop_id)?,
         };
         let is_other = !differences.columns.is_empty()
             || differences.rows_added + differences.rows_removed + differences.rows_changed > 0;
         if is_other || (shop_id.is_none() && old.is_some() != new.is_some()) {
-            let change = Change {
-                history,
-                table,
-                day,
-                before: &before,
-                after: &after,
-            };
             found.push(TableDifference {
                 table: table.name,
-                causes: change.causes()?,
+                causes: causes_of(history, table, day, &before, &after)?,
                 differences,
             });
         }
@@ -134,7 +131,7 @@ fn manifests(
     Ok((manifest(from)?, manifest(to)?))
 }
 
-fn publication(manifest: &Manifest) -> Publication {
+pub(crate) fn publication(manifest: &Manifest) -> Publication {
     Publication {
         commit: manifest.commit_number,
         run_id: manifest.run_id.clone(),
@@ -143,8 +140,8 @@ fn publication(manifest: &Manifest) -> Publication {
     }
 }
 
-fn decode(file: Bytes) -> Result<RecordBatch> {
-    decode_all(file).context("a published file cannot be read")
+fn decode(file: Bytes, shop_id: Option<i64>) -> Result<RecordBatch> {
+    decode_all(file, shop_id).context("a published file cannot be read")
 }
 
 /// The differences for people.
@@ -188,6 +185,24 @@ pub(crate) fn page(found: &DayDifference) -> String {
         }
     }
     text
+}
+
+/// Why a table differs between two publications of a day, in words.
+pub(crate) fn causes_of(
+    history: &History,
+    table: &'static Table,
+    day: NaiveDate,
+    before: &Manifest,
+    after: &Manifest,
+) -> Result<Vec<String>> {
+    let change = Change {
+        history,
+        table,
+        day,
+        before,
+        after,
+    };
+    change.causes()
 }
 
 /// A table that differs between two publications of a day.

@@ -61,13 +61,13 @@ pub(crate) struct Differences {
 ///
 /// `shop_id`: only the rows of this shop, cell by cell.
 pub(crate) fn compare(
-    table: &Table,
-    before: Option<&RecordBatch>,
-    after: Option<&RecordBatch>,
+    table: &'static Table,
+    before: Option<RecordBatch>,
+    after: Option<RecordBatch>,
     shop_id: Option<i64>,
 ) -> Result<Differences> {
-    let before = Version::new(table, before, shop_id)?;
-    let after = Version::new(table, after, shop_id)?;
+    let before = TableRows::new(table, before, shop_id)?;
+    let after = TableRows::new(table, after, shop_id)?;
     let values: Vec<&Column> = table
         .columns
         .iter()
@@ -129,7 +129,7 @@ pub(crate) fn compare(
 }
 
 /// The rows of two versions side by side, in the order of their keys; `None`: only the other has it.
-fn pairs(before: &Version, after: &Version) -> Vec<(Option<usize>, Option<usize>)> {
+fn pairs(before: &TableRows, after: &TableRows) -> Vec<(Option<usize>, Option<usize>)> {
     let (mut old, mut new) = (before.rows.iter().peekable(), after.rows.iter().peekable());
     let mut pairs = Vec::new();
     loop {
@@ -193,46 +193,61 @@ impl Cell<'_> {
     }
 }
 
-/// The rows of one version that are compared.
-struct Version<'a> {
-    table: &'a Table,
-    columns: BTreeMap<&'static str, &'a ArrayRef>,
+/// Rows of one version of a table.
+pub(crate) struct TableRows {
+    table: &'static Table,
+    columns: BTreeMap<&'static str, ArrayRef>,
+    /// The positions of the wanted rows.
     rows: Vec<usize>,
 }
 
-impl<'a> Version<'a> {
-    fn new(
-        table: &'a Table,
-        rows: Option<&'a RecordBatch>,
+impl TableRows {
+    /// `rows`: `None` where there is no file. `shop_id`: only the rows of this shop.
+    ///
+    /// # Errors
+    /// When a column of the key is missing.
+    pub(crate) fn new(
+        table: &'static Table,
+        rows: Option<RecordBatch>,
         shop_id: Option<i64>,
-    ) -> Result<Version<'a>> {
+    ) -> Result<TableRows> {
         let Some(batch) = rows else {
-            return Ok(Version {
+            return Ok(TableRows {
                 table,
                 columns: BTreeMap::new(),
                 rows: vec![],
             });
         };
         let names = table.columns.iter().map(|column| column.name);
-        let columns: BTreeMap<&str, &ArrayRef> = names
-            .filter_map(|name| Some((name, batch.column_by_name(name)?)))
+        let columns: BTreeMap<&str, ArrayRef> = names
+            .filter_map(|name| Some((name, batch.column_by_name(name)?.clone())))
             .collect();
         for name in table.key {
             columns
                 .get(name)
                 .with_context(|| format!("{} has no column {name}", table.name))?;
         }
-        let mut version = Version {
+        let mut found = TableRows {
             table,
             columns,
             rows: vec![],
         };
         let is_wanted = |row: &usize| match shop_id {
-            Some(shop) => version.cell("shop_id", Some(*row)) == Cell::Whole(shop.into()),
+            Some(shop) => found.cell("shop_id", Some(*row)) == Cell::Whole(shop.into()),
             None => true,
         };
-        version.rows = (0..batch.num_rows()).filter(is_wanted).collect();
-        Ok(version)
+        found.rows = (0..batch.num_rows()).filter(is_wanted).collect();
+        Ok(found)
+    }
+
+    /// The positions of the rows.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().copied()
+    }
+
+    /// A cell as text; `None`: null.
+    pub(crate) fn shown(&self, column: &Column, row: usize) -> Option<String> {
+        self.cell(column.name, Some(row)).shown(column)
     }
 
     /// Null where the version has no such row or column.
@@ -262,7 +277,7 @@ impl<'a> Version<'a> {
         }
     }
 
-    fn compare_keys(&self, row: usize, other: &Version, other_row: usize) -> Ordering {
+    fn compare_keys(&self, row: usize, other: &TableRows, other_row: usize) -> Ordering {
         let of_column = |name: &&str| {
             let (mine, theirs) = (
                 self.cell(name, Some(row)),
@@ -276,7 +291,8 @@ impl<'a> Version<'a> {
             .unwrap_or(Ordering::Equal)
     }
 
-    fn key(&self, row: Option<usize>) -> BTreeMap<&'static str, Option<String>> {
+    /// The key's columns of a row, as text.
+    pub(crate) fn key(&self, row: Option<usize>) -> BTreeMap<&'static str, Option<String>> {
         let columns = self.table.key.iter().map(|name| self.table.column(name));
         columns
             .map(|column| (column.name, self.cell(column.name, row).shown(column)))
@@ -345,7 +361,7 @@ mod tests {
             (7, 2, 551, Some(1)),
             (8, 5, 1, Some(1)),
         ]);
-        let found = compare(&SKU_DAILY, Some(&before), Some(&after), None).unwrap();
+        let found = compare(&SKU_DAILY, Some(before), Some(after), None).unwrap();
         let counts = (found.rows_added, found.rows_removed, found.rows_changed);
         assert_eq!(counts, (1, 1, 1));
         // 10.00 + 5.50 + 0.10 = 15.60; 10.00 + 5.51 + 0.01 = 15.52. The counts add up to 4 in both.
@@ -362,21 +378,33 @@ mod tests {
     fn the_cells_of_a_shop_tell_null_from_zero() {
         let before = rows(&[(7, 1, 1000, None)]);
         let after = rows(&[(7, 1, 1000, Some(0))]);
-        let found = compare(&SKU_DAILY, Some(&before), Some(&after), Some(1)).unwrap();
+        let found = compare(
+            &SKU_DAILY,
+            Some(before.clone()),
+            Some(after.clone()),
+            Some(1),
+        )
+        .unwrap();
         let [cell] = &found.cells[..] else {
             panic!("{:?}", found.cells);
         };
         let shown = (cell.column, cell.before.as_deref(), cell.after.as_deref());
         assert_eq!(shown, ("sku_orders", None, Some("0")));
         assert_eq!(cell.key["product_id"].as_deref(), Some("7"));
-        let other = compare(&SKU_DAILY, Some(&before), Some(&after), Some(2)).unwrap();
+        let other = compare(
+            &SKU_DAILY,
+            Some(before.clone()),
+            Some(after.clone()),
+            Some(2),
+        )
+        .unwrap();
         assert_eq!(other, Differences::default());
     }
 
     #[test]
     fn a_table_that_is_not_there_has_no_rows() {
         let after = rows(&[(7, 1, 1000, Some(2))]);
-        let found = compare(&SKU_DAILY, None, Some(&after), None).unwrap();
+        let found = compare(&SKU_DAILY, None, Some(after), None).unwrap();
         assert_eq!((found.rows_before, found.rows_added), (0, 1));
         assert_eq!(found.columns[0].total_before.as_deref(), Some("0.00"));
     }

@@ -18,14 +18,14 @@ use crate::world::{Outcome, etl};
 const CASE: &str = "a_changed_day_is_computed_again";
 
 /// The case after some of its steps, each with a run for the 10th.
-struct Nights {
+pub struct Nights {
     folder: TempDir,
     days: BTreeSet<NaiveDate>,
     steps: usize,
 }
 
 impl Nights {
-    fn new(job: &str) -> Nights {
+    pub fn new(job: &str) -> Nights {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("job.toml"), job).unwrap();
         Nights {
@@ -35,12 +35,12 @@ impl Nights {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The exports of the next step arrive, and a run follows.
-    fn night(&mut self) -> Outcome {
+    pub fn night(&mut self) -> Outcome {
         self.steps += 1;
         arrive(CASE, self.steps, &self.path("exports"), &mut self.days);
         let outcome = self.etl(&["run", "--day", "2026-03-10"]);
@@ -48,14 +48,14 @@ impl Nights {
         outcome
     }
 
-    fn etl(&self, command: &[&str]) -> Outcome {
+    pub fn etl(&self, command: &[&str]) -> Outcome {
         let paths = ["job.toml", "exports", "results"].map(|name| self.path(name));
         let [job, exports, results] = paths.each_ref().map(|path| path.to_str().unwrap());
         let folders = ["--config", job, "--exports", exports, "--results", results];
         etl(&[command, &folders].concat())
     }
 
-    fn json(&self, command: &[&str]) -> Value {
+    pub fn json(&self, command: &[&str]) -> Value {
         let outcome = self.etl(&[command, &["--format", "json"]].concat());
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         serde_json::from_str(&outcome.stdout).unwrap()

@@ -11,6 +11,7 @@ mod cases;
 mod crash;
 mod docs;
 mod duckdb;
+mod explain;
 mod faults;
 mod fuzzed;
 mod help;

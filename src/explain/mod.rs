@@ -1,0 +1,272 @@
+//! `explain`: where one published number comes from.
+//!
+//! Everything is read from published files, manifests and the history, and told in the words of the
+//! contracts. Nothing is computed: a cohort's peers are never looked at.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `row` | the row that a question is about |
+//! | `value` | a value with its formula, its inputs and the meaning of null |
+//! | `page` | the explanation for people |
+
+mod page;
+mod row;
+mod value;
+
+use anyhow::Result;
+use chrono::NaiveDate;
+use serde::Serialize;
+
+pub(crate) use page::page;
+use row::{Found, find};
+pub(crate) use row::{Question, RowKey};
+use value::{Teller, Value};
+
+use crate::catalog::history::History;
+use crate::catalog::manifest::{Manifest, Skipped};
+use crate::contracts::column::{Lineage, Source};
+use crate::contracts::{Column, Table};
+use crate::days::readiness::{DayExports, Readiness};
+use crate::exports::quarantine::Accounting;
+use crate::plan::Facts;
+use crate::report::diff::{Publication, causes_of, publication};
+
+/// Where a number comes from.
+#[derive(Debug, Serialize)]
+pub(crate) struct Explanation {
+    pub shop_id: i64,
+    pub day: NaiveDate,
+    pub table: &'static str,
+    pub column: &'static str,
+    /// The key's columns of the row, as text.
+    pub key: RowKey,
+    pub grain: &'static str,
+    /// The commit that published the file, and the file.
+    pub published: PublishedFile,
+    /// `None`: the table has no such row.
+    pub value: Option<Value>,
+    /// Every publication that gave this cell another value, as far as files are kept; oldest first.
+    pub publications: Vec<CellPublication>,
+    /// The exports of the day that the value is computed from.
+    pub exports: Vec<ExportState>,
+    /// Common confusions about this number.
+    pub notes: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PublishedFile {
+    #[serde(flatten)]
+    pub by: Publication,
+    pub path: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// One publication of a cell.
+#[derive(Debug, Serialize)]
+pub(crate) struct CellPublication {
+    #[serde(flatten)]
+    pub by: Publication,
+    /// `None`: null, or no row.
+    pub value: Option<String>,
+    /// Why the file differs from the one before; empty for the first.
+    pub causes: Vec<String>,
+}
+
+/// An export behind the value.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExportState {
+    pub dataset: &'static str,
+    /// Whether its files are those that the day was published from; `None`: not recorded.
+    pub is_unchanged: Option<bool>,
+    pub files: Vec<ExportFile>,
+    /// Where each of its rows went, over all shops; `None`: not read for this publication.
+    pub account: Option<Accounting>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ExportFile {
+    pub name: String,
+    pub bytes: u64,
+}
+
+/// # Errors
+/// `ConfigWrong` when the question names no published table or more than one row; `StoreFailed` when
+/// a file is gone or has other bytes than were published.
+pub(crate) fn explain(
+    facts: &Facts,
+    history: &History,
+    question: &Question,
+) -> Result<Explanation> {
+    let Found {
+        table,
+        column,
+        manifest,
+        row,
+    } = find(facts, history, question)?;
+    let entry = &manifest.tables[table.name];
+    let commit = entry.commit_number.unwrap_or(manifest.commit_number);
+    let by = history.manifest(question.day, commit)?;
+    let published = PublishedFile {
+        by: publication(by.as_deref().unwrap_or(&manifest)),
+        path: facts
+            .results
+            .show(&history.path(table, question.day, manifest.commit_number)),
+        bytes: entry.bytes,
+        sha256: entry.sha256.clone(),
+    };
+    let teller = Teller {
+        facts,
+        history,
+        day: question.day,
+        manifest: &manifest,
+    };
+    let value = row.as_ref().map(|row| teller.value(table, column, row));
+    Ok(Explanation {
+        shop_id: question.shop_id,
+        day: question.day,
+        table: table.name,
+        column: column.name,
+        key: row.map_or_else(|| question.key(table), |row| row.key()),
+        grain: table.grain,
+        published,
+        value: value.transpose()?,
+        publications: publications(history, question, table, column)?,
+        exports: exports(facts, question.day, &manifest, column)?,
+        notes: notes(column),
+    })
+}
+
+/// Every publication that gave the cell another value than the one before.
+fn publications(
+    history: &History,
+    question: &Question,
+    table: &'static Table,
+    column: &Column,
+) -> Result<Vec<CellPublication>> {
+    let mut found = Vec::new();
+    let mut before: Option<(std::rc::Rc<Manifest>, Option<String>)> = None;
+    for commit in history.commits(question.day) {
+        let Some(manifest) = history.manifest(question.day, *commit)? else {
+            continue;
+        };
+        let sha256 = manifest.tables.get(table.name).map(|t| t.sha256.clone());
+        if before.as_ref().map(|(_, sha256)| sha256) == Some(&sha256) {
+            continue;
+        }
+        if let Some(entry) = manifest.tables.get(table.name) {
+            let value = match history.read(table, question.day, *commit, entry) {
+                Ok(file) => question.value(table, column, file)?,
+                // An older version than the history keeps.
+                Err(_) => {
+                    before = None;
+                    continue;
+                }
+            };
+            let is_same = found
+                .last()
+                .is_some_and(|last: &CellPublication| last.value == value);
+            if is_same && before.is_some() {
+                before = Some((manifest, sha256));
+                continue;
+            }
+            let causes = match &before {
+                Some((before, _)) => causes_of(history, table, question.day, before, &manifest)?,
+                None => vec![],
+            };
+            found.push(CellPublication {
+                by: publication(&manifest),
+                value,
+                causes,
+            });
+        }
+        before = Some((manifest, sha256));
+    }
+    Ok(found)
+}
+
+/// The exports of the day in a column's lineage.
+fn exports(
+    facts: &Facts,
+    day: NaiveDate,
+    manifest: &Manifest,
+    column: &Column,
+) -> Result<Vec<ExportState>> {
+    let Lineage::From(sources) = column.lineage else {
+        return Ok(vec![]);
+    };
+    let present = match facts.readiness(day)? {
+        Readiness::Ready(exports) => Some(exports),
+        Readiness::NotYet(_) => None,
+    };
+    let mut found: Vec<ExportState> = Vec::new();
+    for source in sources {
+        if let Source::Export(id, _) = source
+            && !found.iter().any(|export| export.dataset == id.name())
+        {
+            found.push(export(id.name(), present.as_ref(), manifest));
+        }
+    }
+    Ok(found)
+}
+
+fn export(dataset: &'static str, present: Option<&DayExports>, manifest: &Manifest) -> ExportState {
+    let recorded = manifest
+        .sources
+        .as_ref()
+        .map(|sources| sources.exports.get(dataset));
+    let now = present.map(|exports| exports.fingerprint(&[dataset]));
+    let folder = present.and_then(|exports| exports.folder(dataset));
+    let files = folder.into_iter().flat_map(|folder| &folder.files);
+    let mut accounts = manifest.datasets.iter();
+    ExportState {
+        dataset,
+        is_unchanged: recorded.map(|recorded| recorded == now.as_ref()),
+        files: files
+            .map(|file| ExportFile {
+                name: file.name.clone(),
+                bytes: file.size_bytes,
+            })
+            .collect(),
+        account: accounts.find(|account| account.dataset == dataset).cloned(),
+    }
+}
+
+/// Why a table is not there: the reason in the manifest.
+pub(super) fn why_skipped<'a>(manifest: &'a Manifest, table: &Table) -> Option<&'a Skipped> {
+    let mut skipped = manifest.skipped.iter();
+    skipped.find(|skipped| skipped.table == table.name && skipped.columns.is_empty())
+}
+
+/// Columns that are often misread, and what to know about them.
+const NOTES: [(&[&str], &str); 4] = [
+    (
+        &[
+            "gmv",
+            "gmv_live",
+            "gmv_video",
+            "gmv_product_card",
+            "trailing_gmv",
+        ],
+        "GMV keeps orders that were cancelled or refunded later, and dates them by their payment.",
+    ),
+    (
+        &["ad_gross_revenue", "ad_roi"],
+        "Ad revenue is a part of GMV; never add the two.",
+    ),
+    (
+        &["avg_customers", "avg_unique_reach", "avg_unique_clicks"],
+        "An average of daily distinct users is not the number of distinct users of the period.",
+    ),
+    (
+        &["benchmark", "mean", "difference_pct"],
+        "The mean gives every peer the same weight. A mean of ratios is not the ratio of sums.",
+    ),
+];
+
+fn notes(column: &Column) -> Vec<&'static str> {
+    let about = NOTES
+        .iter()
+        .filter(|(columns, _)| columns.contains(&column.name));
+    about.map(|(_, note)| *note).collect()
+}

@@ -1,0 +1,213 @@
+//! `explain`: the published cell, its inputs, the meaning of null, and what it was before.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use campaign_etl::contracts::{Kind, tables};
+use campaign_etl::exit_code::ExitCode;
+use serde_json::{Value, json};
+
+use crate::history::Nights;
+use crate::scene::day;
+use crate::world::{etl, parse_micros, read_table};
+
+fn explained(nights: &Nights, question: &str) -> Value {
+    nights.json(&[&["explain"], &question.split(' ').collect::<Vec<_>>()[..]].concat())
+}
+
+#[test]
+fn a_sum_over_a_period_is_told_day_by_day_and_with_what_it_was_before() {
+    let mut nights = Nights::new("");
+    (0..3).for_each(|_| drop(nights.night()));
+    let question = "--shop 1 --day 2026-03-10 --metric gmv --table shop_period --campaign 1";
+    let told = explained(&nights, question);
+    // 4 on the 9th and 1 on the 10th.
+    assert_eq!(told["value"]["value"], "5.00");
+    let [days] = &told["value"]["days"].as_array().unwrap()[..] else {
+        panic!("{told}");
+    };
+    assert_eq!([&days["table"], &days["column"]], ["shop_daily", "gmv"]);
+    let expected = json!([
+        { "day": "2026-03-09", "value": "4.00", "missing": null },
+        { "day": "2026-03-10", "value": "1.00", "missing": null },
+    ]);
+    assert_eq!(days["days"], expected);
+    let before = told["publications"].as_array().unwrap();
+    let values: Vec<&Value> = before
+        .iter()
+        .map(|publication| &publication["value"])
+        .collect();
+    assert_eq!(values, ["1.00", "3.00", "5.00"]);
+    let cause = "shop_daily of 2026-03-09, which it reads";
+    assert_eq!(before[2]["causes"], json!([cause]));
+}
+
+#[test]
+fn a_day_of_the_period_without_a_table_says_why() {
+    let mut nights = Nights::new("");
+    nights.night();
+    let question = "--shop 1 --day 2026-03-10 --metric gmv --table shop_period --campaign 1";
+    let told = explained(&nights, question);
+    let first = &told["value"]["days"][0]["days"][0];
+    let expected =
+        json!({ "day": "2026-03-09", "value": null, "missing": "the day is not published" });
+    assert_eq!(*first, expected);
+}
+
+#[test]
+fn a_ratio_is_told_with_both_terms_and_the_reason_of_a_null() {
+    let mut nights = Nights::new("");
+    nights.night();
+    let told = explained(
+        &nights,
+        "--shop 1 --day 2026-03-10 --metric avg_order_value",
+    );
+    assert_eq!(told["value"]["value"], "1");
+    let terms = told["value"]["inputs"].as_array().unwrap();
+    let terms: Vec<_> = terms
+        .iter()
+        .map(|term| (&term["column"], &term["value"]))
+        .collect();
+    assert_eq!(
+        terms,
+        [
+            (&json!("gmv"), &json!("1.00")),
+            (&json!("orders"), &json!("1"))
+        ]
+    );
+    // Shop 1 has no traffic.
+    let told = explained(&nights, "--shop 1 --day 2026-03-10 --metric ctr");
+    assert_eq!(told["value"]["value"], Value::Null);
+    let why = "the denominator product_impressions is 0";
+    assert_eq!(told["value"]["null_because"], why);
+}
+
+#[test]
+fn an_export_that_changed_since_is_said_to_have_changed() {
+    let mut nights = Nights::new("");
+    nights.night();
+    let state = |nights: &Nights| {
+        let told = explained(nights, "--shop 1 --day 2026-03-10 --metric gmv");
+        let export = told["exports"][0].clone();
+        assert_eq!(export["dataset"], "order_lines");
+        assert_eq!(export["account"]["rows_used"], 1);
+        export["is_unchanged"].clone()
+    };
+    assert_eq!(state(&nights), true);
+    let folder = nights.path("exports/order_lines/dt=2026-03-10");
+    let mut files = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|ending| ending == "parquet"));
+    fs::copy(file.unwrap(), folder.join("again.parquet")).unwrap();
+    assert_eq!(state(&nights), false);
+}
+
+#[test]
+fn a_question_without_one_answer_says_what_to_choose_by() {
+    let mut nights = Nights::new("");
+    nights.night();
+    for (question, said) in [
+        (
+            "--metric no_such",
+            "no table of shops has a column \"no_such\"",
+        ),
+        (
+            "--metric gmv --day 2026-03-09",
+            "shop_daily of 2026-03-09 is not published",
+        ),
+    ] {
+        let words: Vec<&str> = question.split(' ').collect();
+        let mut command = vec!["explain", "--shop", "1"];
+        if !question.contains("--day") {
+            command.extend(["--day", "2026-03-10"]);
+        }
+        let outcome = nights.etl(&[&command[..], &words[..]].concat());
+        let found = (outcome.code, outcome.stderr.contains(said));
+        let expected = (i32::from(ExitCode::ConfigWrong as u8), true);
+        assert_eq!(found, expected, "{question}: {}", outcome.stderr);
+    }
+}
+
+/// The flag that gives a column of a key.
+fn flag(column: &str) -> Option<&'static str> {
+    Some(match column {
+        "scope" => "--scope",
+        "campaign_id" => "--campaign",
+        "product_id" => "--product",
+        "channel" => "--channel",
+        "content_id" => "--content",
+        "sku_id" => "--sku",
+        "sub_campaign_id" => "--sub-campaign",
+        "baseline_day" => "--baseline-day",
+        "hour_start" => "--hour",
+        _ => return None,
+    })
+}
+
+/// The last row of each table of a sample's day, and every column of it.
+#[test]
+fn every_column_of_every_table_is_explained_with_its_published_value() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (exports, folder) = (
+        repository.join("sample_data/exports"),
+        tempfile::TempDir::new().unwrap(),
+    );
+    let results = folder.path().join("results");
+    let paths = [&exports, &results].map(|path| path.to_str().unwrap());
+    let folders = ["--exports", paths[0], "--results", paths[1]];
+    let backfill = ["backfill", "--from", "2026-03-10", "--to", "2026-03-12"];
+    let run = etl(&[&backfill[..], &folders[..]].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let (mut tables_told, mut cells) = (BTreeSet::new(), 0);
+    for table in tables::all().filter(|table| table.key.contains(&"shop_id")) {
+        let rows = read_table(&results, table.name, day("2026-03-12")).unwrap();
+        let Some(row) = rows.last() else { continue };
+        let position = |name: &str| table.columns.iter().position(|c| c.name == name).unwrap();
+        let cell = |name: &str| row[position(name)].clone();
+        let mut question = vec!["--shop".to_owned(), cell("shop_id").unwrap()];
+        for name in table.key {
+            let given = flag(name).map(|flag| [flag.to_owned(), cell(name).unwrap()]);
+            question.extend(given.into_iter().flatten());
+        }
+        // Of a table with a metric in its key, the difference from the benchmark is told.
+        let metric = table
+            .key
+            .contains(&"metric")
+            .then(|| cell("metric").unwrap());
+        for column in table.columns {
+            let is_asked = match metric {
+                Some(_) => column.name == "difference_pct",
+                None => !table.key.contains(&column.name),
+            };
+            if !is_asked {
+                continue;
+            }
+            let asked = metric.as_deref().unwrap_or(column.name);
+            let mut command = vec!["explain", "--day", "2026-03-12", "--table", table.name];
+            command.extend(["--metric", asked, "--format", "json"]);
+            command.extend(question.iter().map(String::as_str));
+            let outcome = etl(&[&command[..], &folders[..]].concat());
+            assert_eq!(outcome.code, 0, "{command:?}: {}", outcome.stderr);
+            let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+            let told = told["value"]["value"].as_str().map(str::to_owned);
+            let published = cell(column.name);
+            let double = |text: &Option<String>| text.as_ref().map(|t| t.parse::<f64>().unwrap());
+            let is_same = match column.kind {
+                Kind::Double => double(&told) == double(&published),
+                Kind::Instant => {
+                    told.map(|at| parse_micros(&at)) == published.map(|at| parse_micros(&at))
+                }
+                _ => told == published,
+            };
+            assert!(is_same, "{command:?}: {}", outcome.stdout);
+            tables_told.insert(table.name);
+            cells += 1;
+        }
+    }
+    assert!(
+        tables_told.len() >= 15 && cells > 150,
+        "{cells} cells of {tables_told:?}"
+    );
+}
