@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use arrow_array::RecordBatch;
 use campaign_etl::contracts::{Kind, tables};
 use campaign_etl::exit_code::ExitCode;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
 use crate::history::Nights;
-use crate::scene::day;
+use crate::scene::{day, walk};
 use crate::world::{etl, parse_micros, read_table};
 
 fn explained(nights: &Nights, question: &str) -> Value {
@@ -210,4 +213,76 @@ fn every_column_of_every_table_is_explained_with_its_published_value() {
         tables_told.len() >= 15 && cells > 150,
         "{cells} cells of {tables_told:?}"
     );
+}
+
+/// Drops every fiftieth row of an export, beginning with the fourth.
+fn drop_rows(file: &Path) {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file).unwrap()).unwrap();
+    let schema = builder.schema().clone();
+    let batches: Result<Vec<RecordBatch>, _> = builder.build().unwrap().collect();
+    let mut writer = ArrowWriter::try_new(fs::File::create(file).unwrap(), schema, None).unwrap();
+    let mut row = 0;
+    for batch in batches.unwrap() {
+        for offset in 0..batch.num_rows() {
+            if row % 50 != 3 {
+                writer.write(&batch.slice(offset, 1)).unwrap();
+            }
+            row += 1;
+        }
+    }
+    writer.close().unwrap();
+}
+
+/// Whether a line has the parts of a pattern in their order; `...` stands for anything.
+fn fits(line: &str, pattern: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (line, mut rest) = (words(line), String::new());
+    rest.push_str(&line);
+    pattern
+        .split("...")
+        .map(words)
+        .all(|part| match rest.find(&part) {
+            None => false,
+            Some(at) => {
+                rest = rest[at + part.len()..].to_owned();
+                true
+            }
+        })
+}
+
+#[test]
+fn the_worked_example_of_the_page_is_what_the_commands_say() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::TempDir::new().unwrap();
+    let [exports, results] = ["exports", "results"].map(|name| folder.path().join(name));
+    for path in walk(&repository.join("sample_data/exports")) {
+        let to = exports.join(&path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(repository.join("sample_data/exports").join(&path), to).unwrap();
+    }
+    let paths = [&exports, &results].map(|path| path.to_str().unwrap());
+    let run = |command: &str| {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let outcome = etl(&[&words[..], &["--exports", paths[0], "--results", paths[1]]].concat());
+        assert_eq!(outcome.code, 0, "{command}: {}", outcome.stderr);
+        outcome.stdout
+    };
+    run("backfill --from 2026-03-01 --to 2026-03-06");
+    drop_rows(&exports.join("order_lines/dt=2026-03-05/part-0.parquet"));
+    run("run --day 2026-03-06");
+
+    let page = fs::read_to_string(repository.join("docs/explain.md")).unwrap();
+    let (mut said, mut command, mut lines) = (String::new(), String::new(), 0);
+    let blocks = page.split("```console\n").skip(1);
+    for line in blocks.flat_map(|block| block.split("```").next().unwrap().lines()) {
+        match line.strip_prefix("$ campaign-etl ") {
+            Some(next) => (command, said) = (next.to_owned(), run(next)),
+            None => {
+                let is_said = said.lines().any(|of_output| fits(of_output, line));
+                assert!(is_said, "{command} does not say {line:?}:\n{said}");
+                lines += 1;
+            }
+        }
+    }
+    assert!(lines > 15, "{lines} lines of output");
 }
