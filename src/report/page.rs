@@ -237,8 +237,15 @@ pub(crate) fn vacuumed(found: &[Superfluous], dry_run: bool) -> String {
 /// The states of days.
 pub(crate) fn status(days: &[DayStatus]) -> String {
     let mut table = wrapping_page(
-        &["day", "exports", "published", "benchmarks", "state"],
-        &[1, 4],
+        &[
+            "day",
+            "exports",
+            "published",
+            "benchmarks",
+            "checks",
+            "state",
+        ],
+        &[1, 4, 5],
     );
     for d in days {
         let exports = if d.missing.is_empty() {
@@ -256,11 +263,16 @@ pub(crate) fn status(days: &[DayStatus]) -> String {
             Some(b) if b == d.day => "own".into(),
             Some(b) => format!("of {b}"),
         };
+        let checks = match &d.checks {
+            None => "none".into(),
+            Some(counts) => counts.checks.told(),
+        };
         table.add_row([
             d.day.to_string(),
             exports,
             published,
             benchmarks,
+            checks,
             d.state.clone(),
         ]);
     }

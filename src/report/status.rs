@@ -4,6 +4,7 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::run::CheckCounts;
 use crate::catalog::manifest::Skipped;
 use crate::days::readiness::Readiness;
 use crate::plan::{Action, Facts, PlannedDay};
@@ -29,6 +30,8 @@ pub(crate) struct DayStatus {
     pub lost: Vec<String>,
     /// Tables and columns that lack an optional export.
     pub skipped: Vec<Skipped>,
+    /// The checks of the rollups that were computed last; `None`: none were made.
+    pub checks: Option<CheckCounts>,
     /// The last run that wrote the day.
     pub run_id: Option<String>,
     /// The state in words.
@@ -61,6 +64,7 @@ fn failed(planned: &PlannedDay) -> DayStatus {
         benchmark_day: None,
         lost: vec![],
         skipped: vec![],
+        checks: None,
         run_id: None,
         state: format!("cannot be read: {}", planned.why),
     }
@@ -125,6 +129,9 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_unfinished: bool) -> Resul
         benchmark_day: benchmark.map(|b| b.benchmark_day),
         lost,
         skipped: manifest.map(|m| m.skipped.clone()).unwrap_or_default(),
+        checks: manifest
+            .and_then(|m| m.checks.as_ref())
+            .map(CheckCounts::new),
         run_id: manifest.map(|m| m.run_id.clone()),
         state,
     })
