@@ -115,15 +115,18 @@ impl RowFilter {
         Ok(())
     }
 
-    /// The report, with the number of all rows and of those with each reason. At least the first
+    /// The report, with the number of all rows, of those with each reason, and of nulls by column. At
+    /// least the first
     /// row of each reason was set aside.
     pub(crate) fn into_report(
         self,
         rows_read: u64,
         reasons: &BTreeMap<Reason, u64>,
+        nulls: BTreeMap<&'static str, u64>,
     ) -> Result<FilterReport> {
         let mut report = self.report;
         report.rows_read = rows_read;
+        report.nulls = nulls;
         for (reason, rows) in reasons {
             let found = report.reasons.get_mut(reason);
             found.context("the first row of each reason")?.rows = *rows;

@@ -264,8 +264,8 @@ pub(crate) fn status(days: &[DayStatus]) -> String {
             Some(b) => format!("of {b}"),
         };
         let checks = match &d.checks {
-            None => "none".into(),
-            Some(counts) => counts.checks.told(),
+            Some(counts) if !counts.checks.checks.is_empty() => counts.checks.told(),
+            _ => "none".into(),
         };
         table.add_row([
             d.day.to_string(),
