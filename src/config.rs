@@ -1,12 +1,13 @@
 //! The job file (TOML): parsed, and every value checked before any data is read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 use chrono_tz::Tz;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Dataset, WithoutRows};
@@ -43,6 +44,7 @@ pub struct Config {
     pub quarantine: QuarantineBudget,
     pub baseline_shops: BaselineShops,
     pub benchmark: BenchmarkRules,
+    pub checks: CheckRules,
     /// Lowest first; the first has `min_gmv_cents` 0.
     pub tiers: Vec<Tier>,
 }
@@ -102,6 +104,78 @@ pub struct BenchmarkRules {
     pub min_peers: u64,
     pub top_share: Share,
     pub max_peer_share: Share,
+}
+
+/// The checks before publishing. No table depends on them.
+#[derive(Clone, Debug)]
+pub struct CheckRules {
+    /// The severity of each group.
+    severities: BTreeMap<CheckGroup, Severity>,
+    /// How far back ordinary days are compared.
+    pub weeks: u32,
+    /// Fewer days are nothing to compare with.
+    pub min_days: u32,
+    /// How far a number may be from the expected one, in median absolute deviations.
+    pub max_mads: Share,
+    /// A smaller change passes, as a share of the expected number.
+    pub min_change: Share,
+    /// A smaller change of a share passes; 0.05 is 5 percentage points.
+    pub min_share_change: Share,
+    /// The share of shops that may be out of range.
+    pub max_shops: Share,
+    /// Failed checks with severity `block` let the day be published: `--accept-checks`.
+    pub are_accepted: bool,
+}
+
+impl CheckRules {
+    pub fn severity(&self, group: CheckGroup) -> Severity {
+        self.severities.get(&group).copied().unwrap_or_default()
+    }
+}
+
+/// The effect of a failed check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    #[default]
+    Warn,
+    /// Nothing of the day is published, and the run exits with 65.
+    Block,
+    /// The check is not made.
+    Off,
+}
+
+/// Declares the groups of checks: the enum, all of them, and the word of each in the job file.
+macro_rules! check_groups {
+    ($($group:ident = $word:literal),* $(,)?) => {
+        /// Checks that have one severity.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum CheckGroup {
+            $($group),*
+        }
+
+        impl CheckGroup {
+            pub const ALL: &'static [CheckGroup] = &[$(CheckGroup::$group),*];
+
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(CheckGroup::$group => $word),*
+                }
+            }
+        }
+    };
+}
+
+check_groups! {
+    Rows = "rows",
+    Files = "files",
+    Gmv = "gmv",
+    Orders = "orders",
+    Customers = "customers",
+    Impressions = "impressions",
+    Nulls = "nulls",
+    Channels = "channels",
+    Shops = "shops",
 }
 
 #[derive(Clone, Debug)]
@@ -192,6 +266,8 @@ struct JobFile {
     baseline: BaselineSection,
     #[serde(default)]
     benchmark: BenchmarkSection,
+    #[serde(default)]
+    checks: ChecksSection,
     #[serde(default, rename = "tier")]
     tiers: Vec<TierSection>,
 }
@@ -258,6 +334,34 @@ impl Default for BenchmarkSection {
             min_peers: 10,
             top_share: 1.0,
             max_peer_share: 0.5,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ChecksSection {
+    severity: Severity,
+    severities: BTreeMap<String, Severity>,
+    weeks: u32,
+    min_days: u32,
+    max_mads: f64,
+    min_change: f64,
+    min_share_change: f64,
+    max_shops: f64,
+}
+
+impl Default for ChecksSection {
+    fn default() -> Self {
+        ChecksSection {
+            severity: Severity::Warn,
+            severities: BTreeMap::new(),
+            weeks: 8,
+            min_days: 7,
+            max_mads: 5.0,
+            min_change: 0.1,
+            min_share_change: 0.05,
+            max_shops: 0.1,
         }
     }
 }
@@ -372,6 +476,7 @@ impl Config {
             quarantine,
             baseline_shops: file.baseline.shops,
             benchmark,
+            checks: check_rules(file.checks)?,
             tiers: tiers(file.tiers)?,
         })
     }
@@ -419,6 +524,12 @@ impl Config {
             results,
             ..self
         })
+    }
+
+    /// Whether failed checks let a day be published, from the command line.
+    pub fn with_accepted_checks(mut self, are_accepted: bool) -> Config {
+        self.checks.are_accepted = are_accepted;
+        self
     }
 
     /// The position of the highest tier that an amount of trailing GMV reaches.
@@ -469,6 +580,55 @@ fn share(key: &str, value: f64) -> Result<Share> {
     // The shortest text that parses to the same float is the decimal in the file.
     let parsed = Share::parse(&value.to_string()).filter(|s| s.numerator <= s.denominator);
     Ok(parsed.ok_or_else(|| messages::not_a_share(key, value))?)
+}
+
+/// The greatest number of weeks whose ordinary days are compared: those for which the manifests are
+/// read anyway.
+const MAX_CHECK_WEEKS: u32 = 26;
+
+/// Decimal places of the numbers that decide a check, so that whole numbers of 128 bits hold them.
+const CHECK_DECIMALS: i128 = 10_000;
+
+fn check_rules(section: ChecksSection) -> Result<CheckRules> {
+    let word = |group: &CheckGroup| group.word();
+    let mut severities = BTreeMap::new();
+    for group in CheckGroup::ALL {
+        let of_group = section.severities.get(group.word());
+        severities.insert(*group, of_group.copied().unwrap_or(section.severity));
+    }
+    for name in section.severities.keys() {
+        let words: Vec<&str> = CheckGroup::ALL.iter().map(word).collect();
+        ensure!(
+            words.contains(&name.as_str()),
+            messages::unknown_check(name, words.join(", "))
+        );
+    }
+    let (weeks, min_days) = (section.weeks, section.min_days);
+    ensure!(
+        (1..=MAX_CHECK_WEEKS).contains(&weeks),
+        messages::bad_check_number("weeks", weeks, 1, MAX_CHECK_WEEKS)
+    );
+    ensure!(
+        (3..=7 * weeks).contains(&min_days),
+        messages::bad_check_number("min_days", min_days, 3, 7 * weeks)
+    );
+    let decimal = |key, value: f64, most: u32| {
+        let parsed = Share::parse(&value.to_string());
+        let is_short = |share: &Share| share.denominator <= CHECK_DECIMALS;
+        let is_small = |share: &Share| share.numerator <= i128::from(most) * share.denominator;
+        let fits = parsed.filter(is_short).filter(is_small);
+        fits.ok_or_else(|| messages::bad_check_decimal(key, value, most))
+    };
+    Ok(CheckRules {
+        severities,
+        weeks,
+        min_days,
+        max_mads: decimal("max_mads", section.max_mads, 1000)?,
+        min_change: decimal("min_change", section.min_change, 1)?,
+        min_share_change: decimal("min_share_change", section.min_share_change, 1)?,
+        max_shops: decimal("max_shops", section.max_shops, 1)?,
+        are_accepted: false,
+    })
 }
 
 fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
@@ -653,6 +813,28 @@ mod tests {
                 && all.is_exceeded(1, 1)
                 && !all.is_exceeded(0, 0)
         );
+    }
+
+    #[test]
+    fn checks_warn_and_single_ones_can_block_or_be_off() {
+        let rules = Config::parse("").unwrap().checks;
+        let words = CheckGroup::ALL.iter().map(|group| rules.severity(*group));
+        assert!(words.clone().all(|severity| severity == Severity::Warn));
+        let text = "[checks]\nseverity = \"off\"\nseverities = { gmv = \"block\" }";
+        let rules = Config::parse(text).unwrap().checks;
+        assert_eq!(rules.severity(CheckGroup::Gmv), Severity::Block);
+        assert_eq!(rules.severity(CheckGroup::Nulls), Severity::Off);
+    }
+
+    #[test]
+    fn every_wrong_value_of_the_checks_is_named_with_its_remedy() {
+        let of_checks = |text: &str| error(&format!("[checks]\n{text}"));
+        assert!(of_checks("severities = { gvm = \"warn\" }").contains("knows no check `gvm`"));
+        assert!(of_checks("severity = \"loud\"").contains("unknown variant `loud`"));
+        assert!(of_checks("weeks = 27").contains("checks.weeks = 27 is not from 1 to 26"));
+        assert!(of_checks("min_days = 2").contains("checks.min_days = 2 is not from 3 to 56"));
+        assert!(of_checks("min_change = 1.5").contains("checks.min_change = 1.5"));
+        assert!(of_checks("max_mads = 0.00001").contains("at most 4 decimal places"));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub mod report;
 
 mod plan;
 
+mod checks;
+
 pub mod publish;
 
 pub mod windows;

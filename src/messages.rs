@@ -185,6 +185,12 @@ messages! {
         means: "The export is incomplete, or the day had no sales or no visits.",
         meanwhile: BROKEN,
     }
+    checks_failed(checks, day) -> Broken {
+        text: "is not like earlier days: {checks}",
+        to_do: "have the export checked; if it is right, run: campaign-etl backfill --from {day} --to {day} --accept-checks",
+        means: "A check before publishing failed, and its severity in the job file is \"block\" (docs/checks.md). The message shows the numbers of the day and the ranges in which they were expected.",
+        meanwhile: "the day's earlier version or, if there is none, benchmarks of the day before",
+    }
     sum_too_large(sum) -> Broken {
         text: "{sum}",
         to_do: "have the amounts of the shop checked and exported again",
@@ -606,6 +612,24 @@ messages! {
         text: "{key} = {value} is not a decimal from 0 to 1",
         to_do: "write 10 % as 0.1",
         means: "Shares and ratios are fractions.",
+        meanwhile: NOTHING,
+    }
+    unknown_check(name, all) -> ConfigWrong {
+        text: "checks.severities knows no check `{name}`",
+        to_do: "name one of {all}",
+        means: "A single severity is given to a check that does not exist.",
+        meanwhile: NOTHING,
+    }
+    bad_check_number(key, value, least, most) -> ConfigWrong {
+        text: "checks.{key} = {value} is not from {least} to {most}",
+        to_do: "give a number in that range",
+        means: "The number decides which earlier days a day is compared with.",
+        meanwhile: NOTHING,
+    }
+    bad_check_decimal(key, value, most) -> ConfigWrong {
+        text: "checks.{key} = {value} is not a decimal from 0 to {most} with at most 4 decimal places",
+        to_do: "write one such as 0.05",
+        means: "The number decides whether a check fails, and it is compared exactly.",
         meanwhile: NOTHING,
     }
     not_a_size(key, value) -> ConfigWrong {

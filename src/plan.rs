@@ -13,6 +13,7 @@ use chrono::NaiveDate;
 
 use crate::catalog::manifest::{BlockedExports, Manifest, SkippedSum, Sources};
 use crate::catalog::state::State;
+use crate::checks::history;
 use crate::config::{Config, Tier};
 use crate::contracts::arrow::show_cents;
 use crate::contracts::datasets::{DATASETS, dataset};
@@ -109,7 +110,7 @@ impl<'a> Facts<'a> {
 pub(crate) enum Decision {
     /// Required exports are not final; sorted.
     Wait(Vec<&'static str>),
-    /// An earlier run of this program found the same exports blocked.
+    /// An earlier run of this program found the same exports blocked, or their checks failed.
     Blocked(BlockedExports),
     /// Read the exports and compute every table.
     Compute(ReadyDay, &'static str),
@@ -134,10 +135,13 @@ pub(crate) fn decide(facts: &Facts, day: NaiveDate) -> Result<Decision> {
     let inputs = rollup_inputs(&exports, facts.config);
     let manifest = facts.manifest(day)?;
     let manifest = manifest.as_deref();
+    let mut why = manifest.map_or(Some(NOT_PUBLISHED), |m| why_compute(m, &inputs));
     if let Some(blocked) = manifest.and_then(|m| known_blocked(m, &inputs)) {
-        return Ok(Decision::Blocked(blocked.clone()));
+        match why_check_again(facts, day, blocked)? {
+            None => return Ok(Decision::Blocked(blocked.clone())),
+            changed => why = changed,
+        }
     }
-    let why = manifest.map_or(Some(NOT_PUBLISHED), |m| why_compute(m, &inputs));
     let ready = ReadyDay { exports, inputs };
     Ok(match why {
         Some(why) => Decision::Compute(ready, why),
@@ -171,14 +175,35 @@ fn known_blocked<'m>(manifest: &'m Manifest, inputs: &str) -> Option<&'m Blocked
     verdict.filter(|blocked| blocked.inputs == inputs && blocked.reader == READER)
 }
 
-/// A verdict of this program.
+/// Why the checks that block a day must be made again; `None`: their verdict holds, or a broken
+/// export blocks the day.
+fn why_check_again(
+    facts: &Facts,
+    day: NaiveDate,
+    blocked: &BlockedExports,
+) -> Result<Option<&'static str>> {
+    let Some(compared_with) = &blocked.compared_with else {
+        return Ok(None);
+    };
+    let rules = &facts.config.checks;
+    if rules.are_accepted {
+        return Ok(Some("its failed checks are accepted"));
+    }
+    let present = history::compared_with(&facts.state, day, rules)?;
+    Ok((*compared_with != present).then_some("its checks have other days or settings"))
+}
+
+/// A verdict of this program. `compared_with`: of checks, the fingerprint of the days that the day
+/// was compared with.
 pub(crate) fn blocked_by(
     inputs: String,
+    compared_with: Option<String>,
     exports: Vec<crate::catalog::manifest::Blocked>,
 ) -> BlockedExports {
     BlockedExports {
         inputs,
         reader: READER.into(),
+        compared_with,
         exports,
     }
 }
@@ -362,6 +387,7 @@ fn settings(config: &Config) -> String {
         history_days: _,
         memory_limit_bytes: _,
         spill_folder: _,
+        checks: _,
         time_zone,
         required,
         may_be_empty,
@@ -589,6 +615,7 @@ mod tests {
         let blocked = BlockedExports {
             inputs: "others".into(),
             reader: READER.into(),
+            compared_with: None,
             exports: vec![],
         };
         let cases = [
@@ -638,6 +665,7 @@ mod tests {
         let verdict = |inputs: &str, reader: &str| BlockedExports {
             inputs: inputs.into(),
             reader: reader.into(),
+            compared_with: None,
             exports: vec![Blocked {
                 dataset: "shops".into(),
                 day: march(14),

@@ -189,8 +189,14 @@ mod tests {
     fn a_file_of_other_bytes_is_not_taken_for_the_published_one() {
         let (_memory, history) = history();
         let published = |bytes: &[u8]| PublishedTable {
+            rows: 0,
+            bytes: bytes.len() as u64,
             sha256: sha256(bytes),
-            ..manifest(march(14), 3).tables["shop_tier"].clone()
+            footer: None,
+            inputs: String::new(),
+            run_id: "a".into(),
+            commit_number: Some(3),
+            contract: None,
         };
         let read = |bytes| history.read(&SHOP_TIER, march(14), 3, &published(bytes));
         assert_eq!(read(b"x").unwrap().as_ref(), b"x");

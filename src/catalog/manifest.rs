@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use super::checked::{DayChecks, Measures};
 use crate::contracts::{Table, tables::ROLLUPS};
 use crate::exports::quarantine::Accounting;
 
@@ -43,6 +44,14 @@ pub struct Manifest {
     /// when the day was last computed or found blocked. `_quarantine` holds the rows of this
     /// account.
     pub datasets: Vec<Accounting>,
+    /// The numbers of the published rollups that the checks of later days compare with. `None`: none
+    /// are published, or by an earlier version of this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Measures>,
+    /// The checks of the rollups that were computed last; where they block the day, these are not
+    /// the published ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<DayChecks>,
     /// Published tables whose files are gone or have another size. Found in the listing, never
     /// written.
     #[serde(skip)]
@@ -153,6 +162,10 @@ pub struct BlockedExports {
     /// 0.2.0 or older.
     #[serde(default)]
     pub reader: String,
+    /// Set when checks block the day, not a broken export: fingerprint of what the day was compared
+    /// with. After a change of it, the checks are made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_with: Option<String>,
     /// Sorted by dataset.
     pub exports: Vec<Blocked>,
 }

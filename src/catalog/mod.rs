@@ -2,10 +2,12 @@
 //!
 //! 1. `layout`: every path and file name beside and inside the tables.
 //! 2. `manifest`: the published files of one day, and their inputs.
-//! 3. `commit_log`: the numbered records that order all actions of writers.
-//! 4. `history`: the tables of a day as they were at an earlier commit.
-//! 5. `state`: the newest manifest of each day, less the files that are lost.
+//! 3. `checked`: the checks of one day, as its manifest keeps them.
+//! 4. `commit_log`: the numbered records that order all actions of writers.
+//! 5. `history`: the tables of a day as they were at an earlier commit.
+//! 6. `state`: the newest manifest of each day, less the files that are lost.
 
+pub mod checked;
 pub mod commit_log;
 pub(crate) mod history;
 pub(crate) mod layout;

@@ -96,6 +96,7 @@ pub(super) fn load_config(cli: &Cli) -> Result<Config> {
     let config =
         Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
     config
+        .with_accepted_checks(cli.command.accepts_checks())
         .with_locations(cli.global.exports.clone(), cli.global.results.clone())?
         .with_engine(cli.global.engine, cli.global.spark_remote.clone())
 }

@@ -99,6 +99,17 @@ pub enum WithoutRows {
     Blocks,
 }
 
+/// What the size of an export follows, so that a day is compared with days that are like it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// How much is bought and looked at: it rises on days of a campaign.
+    Demand,
+    /// Which campaigns the day has.
+    Campaigns,
+    /// Neither: the same on every day, or nearly.
+    Neither,
+}
+
 /// One input dataset: `<exports>/<name>/dt=YYYY-MM-DD/*`.
 #[derive(Debug)]
 pub struct Dataset {
@@ -118,6 +129,8 @@ pub struct Dataset {
     pub without_rows: WithoutRows,
     /// The dataset that decides which rows of this one are in scope. It is read first.
     pub scoped_by: Option<SnapshotId>,
+    /// What its number of rows follows. Only checks before publishing use it.
+    pub follows: Follows,
 }
 
 impl Dataset {
@@ -133,6 +146,7 @@ impl Dataset {
             always_required: false,
             without_rows: WithoutRows::Fine,
             scoped_by: None,
+            follows: Follows::Demand,
         }
     }
 

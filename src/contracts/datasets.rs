@@ -1,7 +1,7 @@
 //! The ten export datasets (SPEC.md section 2).
 
 use super::column::{Column, Kind, count, day, flag, id, instant, money, text};
-use super::dataset::{Dataset, Reason, Rule, WithoutRows};
+use super::dataset::{Dataset, Follows, Reason, Rule, WithoutRows};
 use super::ids::{DatasetId, SnapshotId, StreamId};
 
 const ABSENT: &str = "none or unknown";
@@ -171,6 +171,7 @@ pub static SHOPS: Dataset = Dataset {
     key: &["shop_id"],
     always_required: true,
     without_rows: WithoutRows::Blocks,
+    follows: Follows::Neither,
     ..Dataset::of(DatasetId::Snapshot(SnapshotId::Shops))
 };
 
@@ -193,6 +194,7 @@ pub static INVENTORY: Dataset = Dataset {
             reason: Reason::NegativeCount,
         },
     ],
+    follows: Follows::Neither,
     ..Dataset::of(DatasetId::Snapshot(SnapshotId::Inventory))
 };
 
@@ -210,6 +212,7 @@ pub static CAMPAIGNS: Dataset = Dataset {
         last: "last_day",
     }],
     always_required: true,
+    follows: Follows::Neither,
     ..Dataset::of(DatasetId::Snapshot(SnapshotId::Campaigns))
 };
 
@@ -233,6 +236,7 @@ pub static CAMPAIGN_SHOPS: Dataset = Dataset {
     ],
     always_required: true,
     scoped_by: Some(SnapshotId::Campaigns),
+    follows: Follows::Campaigns,
     ..Dataset::of(DatasetId::Snapshot(SnapshotId::CampaignShops))
 };
 
@@ -241,6 +245,7 @@ pub static CAMPAIGN_PRODUCTS: Dataset = Dataset {
     columns: &[id("campaign_id"), id("shop_id"), id("product_id")],
     key: &["campaign_id", "shop_id", "product_id"],
     scoped_by: Some(SnapshotId::Campaigns),
+    follows: Follows::Campaigns,
     ..Dataset::of(DatasetId::Snapshot(SnapshotId::CampaignProducts))
 };
 
@@ -252,6 +257,7 @@ pub static SUB_CAMPAIGNS: Dataset = Dataset {
         text("sub_campaign_name"),
     ],
     key: &["sub_campaign_id"],
+    follows: Follows::Campaigns,
     ..Dataset::of(DatasetId::Snapshot(SnapshotId::SubCampaigns))
 };
 

@@ -25,7 +25,7 @@ pub mod table;
 pub mod tables;
 
 pub use column::{Column, Kind};
-pub use dataset::{Dataset, MOST_AMOUNT, Reason, Rule, WithoutRows};
+pub use dataset::{Dataset, Follows, MOST_AMOUNT, Reason, Rule, WithoutRows};
 pub use ids::{BenchmarkId, DatasetId, RollupId, SnapshotId, StreamId, TableId, WindowId};
 pub use table::{Read, Span, Table, Total};
 

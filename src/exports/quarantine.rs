@@ -80,6 +80,10 @@ pub struct Accounting {
     pub rows_out_of_scope: u64,
     /// Quarantined rows by reason.
     pub reasons: BTreeMap<String, u64>,
+    /// Of all rows read, those with null in each column that may be null. Empty: such a column does
+    /// not exist, or they were not counted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nulls: BTreeMap<String, u64>,
     /// The first row of each reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<Example>,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use anyhow::{Context, bail};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, BooleanArray, Int64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array};
 use arrow_select::filter::FilterBuilder;
 use hashbrown::HashSet;
 
@@ -60,6 +60,7 @@ impl RowFilter {
             keys.mark_repeats(&batch, &mut verdicts);
         }
         self.report.rows_read += batch.rows as u64;
+        self.report.count_nulls(&batch);
         for (row, breach) in verdicts.breaches() {
             let value = |column| show_value(&batch, column, row);
             self.report.add(Quarantined {
@@ -114,15 +115,18 @@ impl RowFilter {
         Ok(())
     }
 
-    /// The report, with the number of all rows and of those with each reason. At least the first
+    /// The report, with the number of all rows, of those with each reason, and of nulls by column. At
+    /// least the first
     /// row of each reason was set aside.
     pub(crate) fn into_report(
         self,
         rows_read: u64,
         reasons: &BTreeMap<Reason, u64>,
+        nulls: BTreeMap<&'static str, u64>,
     ) -> Result<FilterReport> {
         let mut report = self.report;
         report.rows_read = rows_read;
+        report.nulls = nulls;
         for (reason, rows) in reasons {
             let found = report.reasons.get_mut(reason);
             found.context("the first row of each reason")?.rows = *rows;
@@ -236,6 +240,8 @@ pub(crate) struct FilterReport {
     dataset: &'static Dataset,
     pub(super) set_aside: SetAside,
     reasons: BTreeMap<Reason, RowsOfReason>,
+    /// Of all rows read, by column that may be null.
+    nulls: BTreeMap<&'static str, u64>,
     rows_read: u64,
     /// Rows that keep the rules, but are used in no table.
     pub(super) rows_out_of_scope: u64,
@@ -257,8 +263,17 @@ impl FilterReport {
             dataset: export.dataset,
             set_aside: SetAside::new(export.dataset, names, most),
             reasons: BTreeMap::new(),
+            nulls: BTreeMap::new(),
             rows_read: 0,
             rows_out_of_scope: 0,
+        }
+    }
+
+    /// Counts the nulls of each column that may be null.
+    fn count_nulls(&mut self, batch: &Batch) {
+        let columns = batch.dataset.columns.iter().zip(&batch.columns);
+        for (column, values) in columns.filter(|(column, _)| column.null.is_some()) {
+            *self.nulls.entry(column.name).or_default() += values.null_count() as u64;
         }
     }
 
@@ -287,6 +302,9 @@ impl FilterReport {
         for found in other.reasons.values() {
             self.count(&found.first, found.rows);
         }
+        for (column, rows) in other.nulls {
+            *self.nulls.entry(column).or_default() += rows;
+        }
         self.rows_read += other.rows_read;
         self.rows_out_of_scope += other.rows_out_of_scope;
         self.set_aside.merge(other.set_aside)
@@ -314,6 +332,11 @@ impl FilterReport {
             rows_out_of_scope: self.rows_out_of_scope,
             reasons: reasons
                 .map(|(reason, found)| (reason.code().into(), found.rows))
+                .collect(),
+            nulls: self
+                .nulls
+                .iter()
+                .map(|(column, rows)| ((*column).into(), *rows))
                 .collect(),
             examples: self
                 .reasons

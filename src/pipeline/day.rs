@@ -8,7 +8,11 @@ use chrono::NaiveDate;
 
 use super::engine::RolledUp;
 use super::job::Job;
-use crate::catalog::manifest::{Manifest, PublishedBenchmark, Skipped, SkippedSum};
+use crate::catalog::checked::{DayChecks, Measures};
+use crate::catalog::manifest::{
+    Blocked, BlockedExports, Manifest, PublishedBenchmark, Skipped, SkippedSum,
+};
+use crate::checks::{self, CheckInputs, history, measures};
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::sums::SumTooLarge;
 use crate::contracts::tables::{self, BENCHMARKS};
@@ -49,6 +53,8 @@ pub(super) struct DayWork<'a> {
     is_changed: bool,
     /// `None` when the rollups stay.
     rolled_up: Option<RollUpRecord>,
+    /// `None` when the rollups stay.
+    checked: Option<(Measures, DayChecks)>,
 }
 
 /// The parts of a roll-up that are published beside its tables.
@@ -74,6 +80,7 @@ impl<'a> DayWork<'a> {
             computed: 0,
             is_changed: false,
             rolled_up: None,
+            checked: None,
         };
         skipped
             .into_iter()
@@ -132,6 +139,103 @@ impl<'a> DayWork<'a> {
             work.leave_out(left_out(work.exports.day, sum, work.rollup_inputs.clone()));
         }
         Ok(work)
+    }
+
+    /// Compares the numbers of the new rollups with those of earlier days.
+    ///
+    /// # Errors
+    /// When a published table or manifest of an earlier day cannot be read.
+    pub(super) fn check(&mut self, resources: &Resources) -> Result<&DayChecks> {
+        let (day, rules) = (self.exports.day, &self.facts.config.checks);
+        let none = Snapshots::default();
+        let snapshots = self.snapshots.as_ref().unwrap_or(&none);
+        let accounts = self.rolled_up.iter().flat_map(|record| &record.accounts);
+        let accounts: Vec<&Accounting> = accounts
+            .filter(|account| snapshots.has(&account.dataset))
+            .collect();
+        let measures =
+            measures::measures(&self.exports, &accounts, &snapshots.campaigns, &self.tables)?;
+        let made = checks::check_day(&CheckInputs {
+            day,
+            measures: &measures,
+            past: &history::past_days(&self.facts.state, day)?,
+            rules,
+            published: &self.tables,
+            rows_at_once: windows::rows_at_once(resources),
+            stop: &resources.stop,
+        })?;
+        let mut checks = DayChecks {
+            checks: made,
+            ..DayChecks::default()
+        };
+        self.accept(&mut checks);
+        let (_, checks) = self.checked.insert((measures, checks));
+        Ok(checks)
+    }
+
+    /// Accepts failed checks: all of them with `--accept-checks`, and those that a person accepted
+    /// for these same exports before.
+    fn accept(&self, checks: &mut DayChecks) {
+        let exports = self
+            .exports
+            .fingerprint(&DATASETS.map(|dataset| dataset.name));
+        let before = self
+            .newest
+            .as_ref()
+            .and_then(|newest| newest.checks.as_ref());
+        let before = before.filter(|before| before.accepted_exports.as_ref() == Some(&exports));
+        let before = before
+            .map(|before| before.accepted.as_slice())
+            .unwrap_or_default();
+        let are_all = self.facts.config.checks.are_accepted;
+        let blocking = checks.blocking().map(|check| check.name.clone());
+        checks.accepted = blocking
+            .filter(|name| are_all || before.contains(name))
+            .collect();
+        checks.accepted_exports = (!checks.accepted.is_empty()).then_some(exports);
+    }
+
+    /// The exports whose failed checks keep the day from being published; none: it may be.
+    pub(super) fn held_exports(&self) -> Vec<Blocked> {
+        let day = self.exports.day;
+        let blocking = self
+            .checked
+            .iter()
+            .flat_map(|(_, checks)| checks.blocking());
+        let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for check in blocking {
+            told.entry(&check.dataset).or_default().push(check.told());
+        }
+        let blocked = |(dataset, told): (&str, Vec<String>)| {
+            let message = messages::checks_failed(told.join("; "), day);
+            Blocked {
+                dataset: dataset.into(),
+                day,
+                reason: message.text().into(),
+                remedy: message.to_do().into(),
+            }
+        };
+        told.into_iter().map(blocked).collect()
+    }
+
+    /// The change that publishes a failed check as the verdict of the day. No table changes.
+    pub(super) fn into_held_change(
+        self,
+        job: &Job,
+        exports: Vec<Blocked>,
+    ) -> Result<(Change, BlockedExports)> {
+        let (state, rules) = (&self.facts.state, &self.facts.config.checks);
+        let compared_with = history::compared_with(state, self.exports.day, rules)?;
+        let blocked = plan::blocked_by(self.rollup_inputs, Some(compared_with), exports);
+        let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
+        manifest.blocked = Some(blocked.clone());
+        manifest.checks = self.checked.map(|(_, checks)| checks);
+        let mut change = Change::new(manifest, [], [], &BTreeMap::new());
+        if let Some(record) = self.rolled_up {
+            change.quarantine = record.quarantine;
+            change.manifest.datasets = record.accounts;
+        }
+        Ok((change, blocked))
     }
 
     /// The day as it was at its decision.
@@ -285,6 +389,10 @@ impl<'a> DayWork<'a> {
             change.quarantine = record.quarantine;
             change.manifest.datasets = record.accounts;
             change.tally = Some(record.tally);
+        }
+        if let Some((measures, checks)) = self.checked {
+            change.manifest.measures = Some(measures);
+            change.manifest.checks = Some(checks);
         }
         change
     }

@@ -13,6 +13,7 @@ use super::engine::{Reading, read_unchanged};
 use super::job::Job;
 use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step};
 use crate::bug;
+use crate::catalog::checked::Check;
 use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark};
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
@@ -25,7 +26,9 @@ use crate::plan::{self, Facts, ReadyDay, StandIn};
 use crate::publish::writer::Writer;
 use crate::publish::{self, Change};
 use crate::report::page;
-use crate::report::run::{DatasetRead, FailedDay, Missing, Outcome, RunReport, Written};
+use crate::report::run::{
+    CheckedDay, DatasetRead, FailedDay, Missing, Outcome, RunReport, Written,
+};
 use crate::resources::Resources;
 
 /// The reports of a walk.
@@ -135,7 +138,7 @@ impl<'a> Doing<'a> {
         }
         exports.sort_by(|a, b| a.dataset.cmp(&b.dataset));
         let mut manifest = job.next_manifest(day, self.facts.manifest(day)?.as_deref());
-        let blocked = plan::blocked_by(ready.inputs, exports);
+        let blocked = plan::blocked_by(ready.inputs, None, exports);
         manifest.blocked = Some(blocked.clone());
         manifest.datasets = read.scoped_accounts().cloned().collect();
         let mut change = Change::new(manifest, [], [], &BTreeMap::new());
@@ -145,6 +148,62 @@ impl<'a> Doing<'a> {
         self.publish_change(change)?;
         self.report.blocked.extend(blocked.exports.iter().cloned());
         Ok(blocked)
+    }
+
+    /// Makes the checks of a day whose rollups were just computed. One warning names all that failed.
+    fn check(&mut self, day: NaiveDate, work: &mut DayWork) -> Result<()> {
+        let checks = work.check(self.resources())?;
+        if checks.checks.is_empty() {
+            return Ok(());
+        }
+        let told = checks.told();
+        let failed: Vec<String> = checks.failed().map(Check::told).collect();
+        let of = checks.checks.len();
+        let accepted = match checks.accepted.as_slice() {
+            [] => String::new(),
+            names => format!("; accepted: {}", names.join(", ")),
+        };
+        self.job.progress.stage(day, "checks", &told);
+        if !failed.is_empty() {
+            self.warn(format!(
+                "{day}: {} of {of} checks failed: {}{accepted}",
+                failed.len(),
+                failed.join("; ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// Publishes the verdict that checks block the day. The day's published tables stay.
+    fn hold(&mut self, work: DayWork, exports: Vec<Blocked>) -> Result<BlockedExports> {
+        for export in &exports {
+            self.warn(page::still_blocked(export));
+        }
+        let (change, blocked) = work.into_held_change(self.job, exports)?;
+        self.publish_change(change)?;
+        self.report.blocked.extend(blocked.exports.iter().cloned());
+        Ok(blocked)
+    }
+
+    /// Reports the checks of a day: those of the report day, also from an earlier run, and those that
+    /// this run made.
+    fn report_checks(&mut self, day: NaiveDate, outcome: Outcome) -> Result<()> {
+        let Some(manifest) = self.facts.manifest(day)? else {
+            return Ok(());
+        };
+        let is_told = match outcome {
+            Outcome::Published => true,
+            Outcome::UpToDate => day == self.report.day,
+            Outcome::Blocked => manifest
+                .blocked
+                .as_ref()
+                .is_some_and(|blocked| blocked.compared_with.is_some()),
+            _ => false,
+        };
+        if let (true, Some(checks)) = (is_told, &manifest.checks) {
+            self.report.checks.push(CheckedDay::new(day, checks));
+        }
+        Ok(())
     }
 
     fn report_read(&mut self, day: NaiveDate, read: &DayRead) {
@@ -297,11 +356,15 @@ impl<'a> Hands<'a> for Doing<'a> {
                 job.resources.spill_folder.display()
             ),
         };
-        let work = DayWork::rolled_up(self.facts, ready, rolled_up)?;
+        let mut work = DayWork::rolled_up(self.facts, ready, rolled_up)?;
         let tables = work.fresh_tables();
         job.progress
             .stage(day, "rollups", &format!("{tables} tables{spilled}"));
-        Ok(RollUp::Ready(Box::new(work)))
+        self.check(day, &mut work)?;
+        match work.held_exports() {
+            exports if exports.is_empty() => Ok(RollUp::Ready(Box::new(work))),
+            exports => Ok(RollUp::Ended(Own::Blocked(self.hold(work, exports)?))),
+        }
     }
 
     fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots> {
@@ -375,6 +438,7 @@ impl<'a> Hands<'a> for Doing<'a> {
                 self.report_missing(day, missing);
             }
         }
+        self.report_checks(day, outcome)?;
         match outcome {
             Outcome::Published | Outcome::UpToDate => {
                 self.report_skipped(day, outcome == Outcome::Published)

@@ -397,7 +397,7 @@ mod tests {
                 return Err(error);
             }
             if self.blocked.contains(&day) {
-                let blocked = plan::blocked_by(ready.inputs, vec![]);
+                let blocked = plan::blocked_by(ready.inputs, None, vec![]);
                 return Ok(RollUp::Ended(Own::Blocked(blocked)));
             }
             Ok(RollUp::Ended(Own::Computed { wrote: true }))

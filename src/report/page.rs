@@ -270,8 +270,15 @@ pub(crate) fn cells(cells: &[CellDifference]) -> String {
 /// The states of days.
 pub(crate) fn status(days: &[DayStatus]) -> String {
     let mut table = wrapping_page(
-        &["day", "exports", "published", "benchmarks", "state"],
-        &[1, 4],
+        &[
+            "day",
+            "exports",
+            "published",
+            "benchmarks",
+            "checks",
+            "state",
+        ],
+        &[1, 4, 5],
     );
     for d in days {
         let exports = if d.missing.is_empty() {
@@ -294,11 +301,16 @@ pub(crate) fn status(days: &[DayStatus]) -> String {
             [] => String::new(),
             commits => format!("; restated by commit {}", commits.join(", ")),
         };
+        let checks = match &d.checks {
+            Some(counts) if !counts.checks.checks.is_empty() => counts.checks.told(),
+            _ => "none".into(),
+        };
         table.add_row([
             d.day.to_string(),
             exports,
             published,
             benchmarks,
+            checks,
             d.state.clone() + &restated,
         ]);
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::counted;
 use crate::bug;
+use crate::catalog::checked::{CheckOutcome, DayChecks};
 use crate::catalog::manifest::{Blocked, Skipped};
 use crate::exit_code::{ExitCode, GRAVEST_FIRST};
 use crate::exports::quarantine::Accounting;
@@ -55,6 +56,8 @@ pub struct RunReport {
     pub skipped: Vec<Skipped>,
     pub tables: Vec<Written>,
     pub datasets: Vec<DatasetRead>,
+    /// The checks of the day, and of other days that this run computed.
+    pub checks: Vec<CheckedDay>,
     pub warnings: Vec<String>,
 }
 
@@ -101,6 +104,42 @@ pub struct DatasetRead {
     pub account: Accounting,
 }
 
+/// The outcomes of a day's checks.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckedDay {
+    pub day: NaiveDate,
+    #[serde(flatten)]
+    pub counts: CheckCounts,
+}
+
+/// The checks of one day, counted by outcome.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckCounts {
+    pub passed: usize,
+    pub failed: usize,
+    pub nothing_to_compare_with: usize,
+    #[serde(flatten)]
+    pub checks: DayChecks,
+}
+
+impl CheckCounts {
+    pub fn new(checks: &DayChecks) -> CheckCounts {
+        CheckCounts {
+            passed: checks.count(CheckOutcome::Passed),
+            failed: checks.count(CheckOutcome::Failed),
+            nothing_to_compare_with: checks.count(CheckOutcome::NothingToCompareWith),
+            checks: checks.clone(),
+        }
+    }
+}
+
+impl CheckedDay {
+    pub fn new(day: NaiveDate, checks: &DayChecks) -> CheckedDay {
+        let counts = CheckCounts::new(checks);
+        CheckedDay { day, counts }
+    }
+}
+
 /// Options that decide which outcomes count as success.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Strictness {
@@ -126,6 +165,7 @@ impl RunReport {
             skipped: vec![],
             tables: vec![],
             datasets: vec![],
+            checks: vec![],
             warnings: vec![],
         }
     }
@@ -147,6 +187,9 @@ impl RunReport {
         };
         self.tables.retain(|written| !is_replaced(written));
         self.tables.extend(later.tables);
+        let is_checked = |c: &CheckedDay| later.checks.iter().any(|l| l.day == c.day);
+        self.checks.retain(|checked| !is_checked(checked));
+        self.checks.extend(later.checks);
         self.benchmark_day = later.benchmark_day;
         self.is_fallback = later.is_fallback;
         self.skipped = later.skipped;

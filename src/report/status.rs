@@ -4,6 +4,7 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::run::CheckCounts;
 use crate::catalog::history::History;
 use crate::catalog::manifest::Skipped;
 use crate::days::readiness::Readiness;
@@ -33,6 +34,8 @@ pub(crate) struct DayStatus {
     /// The commits that replaced or removed tables of the day that are not benchmarks, as far as
     /// they are kept; oldest first.
     pub restated_by: Vec<u64>,
+    /// The checks of the rollups that were computed last; `None`: none were made.
+    pub checks: Option<CheckCounts>,
     /// The last run that wrote the day.
     pub run_id: Option<String>,
     /// The state in words.
@@ -73,6 +76,7 @@ fn failed(planned: &PlannedDay) -> DayStatus {
         lost: vec![],
         skipped: vec![],
         restated_by: vec![],
+        checks: None,
         run_id: None,
         state: format!("cannot be read: {}", planned.why),
     }
@@ -138,6 +142,9 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_unfinished: bool) -> Resul
         lost,
         skipped: manifest.map(|m| m.skipped.clone()).unwrap_or_default(),
         restated_by: vec![],
+        checks: manifest
+            .and_then(|m| m.checks.as_ref())
+            .map(CheckCounts::new),
         run_id: manifest.map(|m| m.run_id.clone()),
         state,
     })

@@ -329,7 +329,7 @@ mod tests {
     use super::*;
     use crate::contracts::tables::SKU_DAILY;
 
-    /// Rows of sku_daily: product, SKU, GMV in cents, orders.
+    /// Rows of sku_daily: product, SKU, GMV in cents, items.
     fn rows(rows: &[(i64, i64, i128, Option<i64>)]) -> RecordBatch {
         let ints = |values: Vec<Option<i64>>| Arc::new(Int64Array::from(values)) as ArrayRef;
         let gmv = Decimal128Array::from_iter_values(rows.iter().map(|row| row.2));
@@ -344,7 +344,7 @@ mod tests {
                 "gmv",
                 Arc::new(gmv.with_precision_and_scale(18, 2).unwrap()) as ArrayRef,
             ),
-            ("sku_orders", ints(rows.iter().map(|row| row.3).collect())),
+            ("items_sold", ints(rows.iter().map(|row| row.3).collect())),
         ])
         .unwrap()
     }
@@ -364,7 +364,7 @@ mod tests {
         let found = compare(&SKU_DAILY, Some(before), Some(after), None).unwrap();
         let counts = (found.rows_added, found.rows_removed, found.rows_changed);
         assert_eq!(counts, (1, 1, 1));
-        // 10.00 + 5.50 + 0.10 = 15.60; 10.00 + 5.51 + 0.01 = 15.52. The counts add up to 4 in both.
+        // 10.00 + 5.50 + 0.10 = 15.60; 10.00 + 5.51 + 0.01 = 15.52. The items add up to 4 in both.
         let [gmv] = &found.columns[..] else {
             panic!("{:?}", found.columns);
         };
@@ -389,7 +389,7 @@ mod tests {
             panic!("{:?}", found.cells);
         };
         let shown = (cell.column, cell.before.as_deref(), cell.after.as_deref());
-        assert_eq!(shown, ("sku_orders", None, Some("0")));
+        assert_eq!(shown, ("items_sold", None, Some("0")));
         assert_eq!(cell.key["product_id"].as_deref(), Some("7"));
         let other = compare(
             &SKU_DAILY,

@@ -118,6 +118,9 @@ fn help_of_run() {
           --accept-fallback
               Exit 0 instead of 75 when the day is not final and benchmarks of the day before stand in
 
+          --accept-checks
+              Publish days whose checks failed and would block them; the manifest names these checks
+
           --config <FILE>
               The job file
 
@@ -387,7 +390,7 @@ fn a_wrong_job_file() {
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `engine`, `spark`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `history`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `tier`; correct this line
+    unknown field `lokback_days`, expected one of `exports`, `results`, `engine`, `spark`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `history`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `checks`, `tier`; correct this line
     ");
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);
@@ -398,7 +401,9 @@ fn a_wrong_job_file() {
 #[test]
 fn a_manifest() {
     let day = Day::new();
-    assert_eq!(day.run("").code, 0);
+    // One check stands for all.
+    let job = "[checks]\nseverity = \"off\"\nseverities = { gmv = \"block\" }\n";
+    assert_eq!(day.run(job).code, 0);
     let runs = day
         .folder
         .path()
@@ -419,17 +424,24 @@ fn a_manifest() {
       benchmark_day: "2026-03-10"
       fallback_reason: null
     blocked: null
+    checks:
+      checks: [{"compared_days":0,"dataset":"order_lines","judged":0,"name":"gmv","out_of_range":0,"outcome":"nothing_to_compare_with","severity":"block","unit":"money","why":"0 of 7 published days like it"}]
     commit_number: 2
     currency: "USD"
     datasets:
-      {"dataset":"order_lines","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":2,"rows_used":2}
-      {"dataset":"product_traffic","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
-      {"dataset":"shops","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
+      {"dataset":"order_lines","nulls":{"content_id":2,"sub_campaign_id":2},"reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":2,"rows_used":2}
+      {"dataset":"product_traffic","nulls":{"content_id":1},"reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
+      {"dataset":"shops","nulls":{"category":0,"primary_ad_account_id":1},"reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
       {"dataset":"campaigns","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
-      {"dataset":"campaign_shops","reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
+      {"dataset":"campaign_shops","nulls":{"target_gmv":0},"reasons":{},"rows_out_of_scope":0,"rows_quarantined":0,"rows_read":1,"rows_used":1}
     day: "2026-03-10"
     finished_at: "[finished_at]"
     first_campaign_day: "2026-03-09"
+    measures:
+      campaign_ids: [7]
+      channels: {"channels.order_lines":{"LIVE":500000,"VIDEO":500000},"channels.product_traffic":{"LIVE":1000000}}
+      kind: "campaign"
+      values: {"customers":2,"files.campaign_shops":1,"files.campaigns":1,"files.order_lines":1,"files.product_traffic":1,"files.shops":1,"gmv":1650,"impressions":9,"nulls.campaign_shops.target_gmv":0,"nulls.order_lines.content_id":1000000,"nulls.order_lines.sub_campaign_id":1000000,"nulls.product_traffic.content_id":1000000,"nulls.shops.category":0,"nulls.shops.primary_ad_account_id":1000000,"orders":2,"rows.campaign_shops":1,"rows.campaigns":1,"rows.order_lines":2,"rows.product_traffic":1,"rows.shops":1}
     rollup_inputs: "[rollup_inputs]"
     run_id: "[run_id]"
     skipped:

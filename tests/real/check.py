@@ -87,6 +87,7 @@ def check(con, results, report):
     found = con.execute(f"select {TOTALS} from found_shop_daily").fetchdf().to_dict("records")[0]
     problems += differences("shop_daily against expected_totals.json", {k: recorded[k] for k in found}, found)
     problems += check_row_counts(con, report)
+    problems += check_warnings(report)
     for table, key in {**KEYS, **KEYS_CHOSEN}.items():
         problems += check_table(con, table, key)
     return problems
@@ -178,6 +179,14 @@ def check_row_counts(con, report):
     problems += [f"{key}: {counts} do not add up" for key, counts in found.items() if counts[0] != sum(counts[1:])]
     print(f"row counts: {len(found)} exports compared")
     return problems
+
+
+def check_warnings(report):
+    """Nothing of the year is wrong, so every failed check is a false warning: at most one day in 20 may have one."""
+    failed = [day["day"] for day in report["days"] for checked in day["checks"]
+              if checked["day"] == day["day"] and checked["failed"]]
+    print(f"checks: failed on {len(failed)} of {len(report['days'])} days: {', '.join(failed)}")
+    return [] if 20 * len(failed) <= len(report["days"]) else ["checks fail on more than one day in 20"]
 
 
 def objects_with(node, name):

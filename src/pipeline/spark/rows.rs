@@ -54,7 +54,7 @@ pub(super) fn check(
     let used = format!("SELECT * FROM {checked} WHERE reason IS NULL");
     session.name_view(name, &used, Arguments::new())?;
 
-    let accounts = account(session, &checked)?;
+    let (accounts, nulls) = account(session, export.dataset, &checked)?;
     let rows_read = accounts.values().sum::<u64>();
     if rows_read != export.rows() {
         let expected = export.rows();
@@ -76,8 +76,11 @@ pub(super) fn check(
             reject(session, export, &one, &places, &mut filter)?;
         }
     }
-    Ok(filter.into_report(rows_read, &reasons)?)
+    Ok(filter.into_report(rows_read, &reasons, nulls)?)
 }
+
+/// The number of rows by reason, and the nulls of each column that may be null among all rows.
+type Account = (BTreeMap<Option<Reason>, u64>, BTreeMap<&'static str, u64>);
 
 /// A file as a table of a query.
 pub(super) struct Table {
@@ -246,18 +249,30 @@ fn sql_type(column: &Column) -> &'static str {
     }
 }
 
-/// The number of rows with each reason; `None`: used.
-fn account(session: &Session, checked: &str) -> Result<BTreeMap<Option<Reason>, u64>> {
-    let query =
-        format!("SELECT reason, CAST(count(*) AS BIGINT) AS rows FROM {checked} GROUP BY reason");
-    let mut account = BTreeMap::new();
+/// The number of rows with each reason (`None`: used), and the nulls among them.
+fn account(session: &Session, dataset: &Dataset, checked: &str) -> Result<Account> {
+    let nullable = dataset
+        .columns
+        .iter()
+        .filter(|column| column.null.is_some());
+    let nullable: Vec<&'static str> = nullable.map(|column| column.name).collect();
+    let mut counts = "CAST(count(*) AS BIGINT) AS rows".to_owned();
+    for name in &nullable {
+        counts += &format!(", CAST(count(*) - count({name}) AS BIGINT) AS {name}_nulls");
+    }
+    let query = format!("SELECT reason, {counts} FROM {checked} GROUP BY reason");
+    let (mut account, mut nulls) = (BTreeMap::new(), BTreeMap::new());
     for batch in session.rows(&query, Arguments::new())? {
         let rows = ints(&batch, "rows")?;
         for (row, reason) in reasons(&batch)?.into_iter().enumerate() {
             account.insert(reason, rows.value(row) as u64);
         }
+        for name in &nullable {
+            let found = ints(&batch, &format!("{name}_nulls"))?;
+            *nulls.entry(*name).or_default() += found.values().iter().sum::<i64>() as u64;
+        }
     }
-    Ok(account)
+    Ok((account, nulls))
 }
 
 /// Sets the rows of a query aside, and returns their reasons.
