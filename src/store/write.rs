@@ -104,11 +104,15 @@ impl Store {
         match self.wait(self.inner.copy(&full_from, &full_to)) {
             Ok(()) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            // A disk makes a copy by a hard link.
-            Err(error) if self.lacks_hard_links(to, &error) => match self.read(from)? {
-                Some(bytes) => self.write(to, bytes).map(|()| true),
-                None => Ok(false),
-            },
+            // A disk makes a copy by a hard link. Where it has none, the bytes are written.
+            Err(error)
+                if self.local_root.is_some() && io_error(&error).is_some_and(may_refuse_links) =>
+            {
+                match self.read(from)? {
+                    Some(bytes) => self.write(to, bytes).map(|()| true),
+                    None => Ok(false),
+                }
+            }
             Err(error) => Err(self.failed("write", to, &error)),
         }
     }
