@@ -182,7 +182,7 @@ pub(super) fn find(facts: &Facts, history: &History, question: &Question) -> Res
         let rows = matches.len();
         return Err(messages::several_rows(table.name, rows, choices.join(", ")).into());
     }
-    let row = matches.first().map(|number| *number);
+    let row = matches.first().copied();
     Ok(Found {
         table,
         column,

@@ -162,8 +162,7 @@ impl Teller<'_> {
         if is_daily && other.key.contains(&"campaign_id") && !other.is_benchmark() {
             return Ok(vec![]);
         }
-        let is_own_row =
-            other.key.contains(&"shop_id") && other.key.iter().all(|name| known(&name));
+        let is_own_row = other.key.contains(&"shop_id") && other.key.iter().all(known);
         if !is_own_row {
             return Ok(vec![]);
         }

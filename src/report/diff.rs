@@ -272,7 +272,7 @@ impl Change<'_> {
             return vec![];
         };
         let streams = match self.table.id {
-            TableId::Rollup(_) => &StreamId::ALL[..],
+            TableId::Rollup(_) => StreamId::ALL,
             TableId::Window(_) | TableId::Benchmark(_) => &[],
         };
         let snapshots = snapshots_behind(self.table).into_iter();
