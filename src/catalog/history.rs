@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use bytes::Bytes;
 use chrono::NaiveDate;
 
@@ -130,15 +130,21 @@ impl History {
         commit: u64,
         published: &PublishedTable,
     ) -> Result<Bytes> {
-        let path = self.path(table, day, commit);
-        let found = self.results.read(&path)?;
-        let is_same = |bytes: &Bytes| sha256(bytes) == published.sha256;
-        let found = found.filter(is_same);
-        ensure!(
-            found.is_some(),
-            messages::no_version(table.name, day, commit, self.results.show(&path))
-        );
-        Ok(found.unwrap_or_default())
+        let found = self.find(table, day, commit, published)?;
+        let path = self.results.show(&self.path(table, day, commit));
+        Ok(found.ok_or_else(|| messages::no_version(table.name, day, commit, path))?)
+    }
+
+    /// The same; `None`: the file was not kept, or is not the one that was published.
+    pub(crate) fn find(
+        &self,
+        table: &Table,
+        day: NaiveDate,
+        commit: u64,
+        published: &PublishedTable,
+    ) -> Result<Option<Bytes>> {
+        let found = self.results.read(&self.path(table, day, commit))?;
+        Ok(found.filter(|bytes| sha256(bytes) == published.sha256))
     }
 }
 

@@ -13,6 +13,8 @@ mod page;
 mod row;
 mod value;
 
+use std::rc::Rc;
+
 use anyhow::Result;
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -145,7 +147,7 @@ fn publications(
     column: &Column,
 ) -> Result<Vec<CellPublication>> {
     let mut found = Vec::new();
-    let mut before: Option<(std::rc::Rc<Manifest>, Option<String>)> = None;
+    let mut before: Option<(Rc<Manifest>, Option<String>)> = None;
     for commit in history.commits(question.day) {
         let Some(manifest) = history.manifest(question.day, *commit)? else {
             continue;
@@ -155,14 +157,12 @@ fn publications(
             continue;
         }
         if let Some(entry) = manifest.tables.get(table.name) {
-            let value = match history.read(table, question.day, *commit, entry) {
-                Ok(file) => question.value(table, column, file)?,
-                // An older version than the history keeps.
-                Err(_) => {
-                    before = None;
-                    continue;
-                }
+            let Some(file) = history.find(table, question.day, *commit, entry)? else {
+                // It is older than the history.
+                before = None;
+                continue;
             };
+            let value = question.value(table, column, file)?;
             let is_same = found
                 .last()
                 .is_some_and(|last: &CellPublication| last.value == value);
