@@ -406,6 +406,10 @@ const DEFAULT_TIERS: [(&str, i128); 6] = [
 /// The greatest number of days that a run looks back. Older days need a backfill.
 const MAX_LOOKBACK_DAYS: u32 = 366;
 
+/// The greatest number of days for which history is kept: a century. `vacuum` subtracts it from
+/// the present instant; 4 billion days would lie before the first year of the calendar.
+const MAX_HISTORY_DAYS: u32 = 36_500;
+
 /// `vacuum` relies on a lease being much shorter than a day.
 const MAX_LEASE_SECONDS: u32 = 3600;
 
@@ -436,6 +440,10 @@ impl Config {
         ensure!(
             (1..=MAX_LEASE_SECONDS).contains(&file.lease_seconds),
             messages::bad_lease(file.lease_seconds, MAX_LEASE_SECONDS)
+        );
+        ensure!(
+            file.history.keep_days <= MAX_HISTORY_DAYS,
+            messages::long_history(file.history.keep_days, MAX_HISTORY_DAYS)
         );
         let quarantine = QuarantineBudget {
             max_rows: file.quarantine.max_rows,
@@ -778,6 +786,10 @@ mod tests {
             );
         }
         assert!(error("lease_seconds = 0").contains("lease_seconds = 0 is not from 1 to 3600"));
+        assert!(error("lookback_days = 367").contains("lookback_days = 367 is more than 366"));
+        assert!(
+            error("history.keep_days = 36501").contains("history.keep_days = 36501 is more than 36500")
+        );
         assert!(
             error("memory_limit = \"much\"")
                 .contains("memory_limit = \"much\" is not a size such as \"4GiB\"")

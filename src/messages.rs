@@ -596,6 +596,12 @@ messages! {
         means: "A run without a heartbeat holds the results for this long.",
         meanwhile: NOTHING,
     }
+    long_history(days, most) -> ConfigWrong {
+        text: "history.keep_days = {days} is more than {most}",
+        to_do: "give a number from 0 to {most}, such as 35; 0 keeps no history",
+        means: "Files that a later run replaced or removed are kept for this long.",
+        meanwhile: NOTHING,
+    }
     no_peers(value) -> ConfigWrong {
         text: "benchmark.min_peers = {value} is less than 1",
         to_do: "give 1 or more",
