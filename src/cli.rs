@@ -180,7 +180,7 @@ pub enum Command {
     /// It prints the formula with the values behind it, the reason of a null, the commit that published
     /// the number, and its earlier values with their causes.
     Explain(ExplainArgs),
-    /// Show what changed between two publications of a day, and why; writes nothing
+    /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
     /// Rows are matched by key. A file that a run replaced or removed is kept for `history.keep_days`
     /// of the job file.

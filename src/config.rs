@@ -492,8 +492,8 @@ impl Config {
     /// Replaces the engine of the job file, and its server, by those of the command line.
     ///
     /// # Errors
-    /// `ConfigWrong` when this program or the job file lacks what the engine needs, and when the
-    /// engine cannot read the exports' location.
+    /// `ConfigWrong` when this program was built without the engine, when no server is named, and when
+    /// the engine cannot read the exports' location.
     pub fn with_engine(
         self,
         engine: Option<EngineName>,
@@ -841,7 +841,7 @@ mod tests {
     #[test]
     fn every_wrong_value_of_the_checks_is_named_with_its_remedy() {
         let of_checks = |text: &str| error(&format!("[checks]\n{text}"));
-        assert!(of_checks("severities = { gvm = \"warn\" }").contains("knows no check `gvm`"));
+        assert!(of_checks("severities = { gvm = \"warn\" }").contains("there is no check \"gvm\""));
         assert!(of_checks("severity = \"loud\"").contains("unknown variant `loud`"));
         assert!(of_checks("weeks = 27").contains("checks.weeks = 27 is not from 1 to 26"));
         assert!(of_checks("min_days = 2").contains("checks.min_days = 2 is not from 3 to 56"));

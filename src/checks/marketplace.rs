@@ -11,8 +11,8 @@ use crate::config::{CheckGroup, CheckRules, Severity, Share};
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::{Dataset, Follows};
 
-/// Counts may change by this much whatever their size: of 3 campaigns, one may end. Too large a
-/// number hides trouble in small exports only.
+/// A count may always change by this much: of 3 campaigns, one may end. A greater number would hide
+/// trouble in small exports.
 pub(super) const LEAST_COUNT: i64 = 10;
 
 pub(super) fn marketplace(inputs: &CheckInputs) -> Vec<Check> {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! expected = the median of the days with the same weekday; of all days where there are fewer than 2
-//! spread   = the median, over all days, of the distance of each day's number from the number that
-//!            the other days let expect for it
+//! spread   = the median, over all days, of the distance between a day's number and its expected
+//!            number, computed from the other days
 //! allowed  = the greatest of: max_mads * spread * (days + 14) / days, min_change * expected, least
 //! range    = expected - allowed to expected + allowed, both included
 //! ```
@@ -19,7 +19,7 @@ use chrono::Weekday;
 
 use crate::config::Share;
 
-/// Fewer days of a weekday do not let its number be expected.
+/// With fewer days of the weekday, the expected number is the median of all days.
 const MIN_SAME_WEEKDAY: usize = 2;
 
 /// The spread of so many days counts double. Chosen by the factor by which Student's t exceeds the
@@ -129,7 +129,7 @@ fn clamped(value: i128) -> i64 {
     value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
-/// Twice the number that the days let expect on a weekday, without the day at a position.
+/// Twice the expected number of a weekday, without the day at a position.
 fn twice_expected(past: &[Past], weekday: Weekday, without: Option<usize>) -> i128 {
     let others = || {
         let all = past.iter().enumerate();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn one_monday_is_too_few_so_all_days_let_expect() {
+    fn one_monday_is_too_few_so_the_median_of_all_days_is_expected() {
         let mut past = days(Mon, &[10]);
         past.extend(days(Tue, &[100, 100, 100, 100]));
         assert_eq!(bounds(&past, 0), (100, Some(90), Some(110)));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_is_the_farthest_in_relation_to_what_was_expected() {
+    fn the_worst_is_the_farthest_relative_to_the_expected_number() {
         let judged = |value, expected| Judged {
             value,
             range: Range {

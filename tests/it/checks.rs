@@ -1,4 +1,4 @@
-//! Checks before publishing: real kinds of trouble in generated exports, what blocks, what is told.
+//! Checks before publishing: real kinds of trouble in generated exports; a failed check warns or blocks.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -216,7 +216,7 @@ fn names(failed: &BTreeMap<String, Value>) -> Vec<&str> {
 }
 
 #[test]
-fn an_ordinary_day_passes_and_what_had_nothing_to_look_at_is_not_green() {
+fn an_ordinary_day_passes_and_a_check_of_an_absent_export_does_not() {
     let marketplace = Marketplace::new();
     for dataset in ["contents", "ad_hours"] {
         fs::remove_dir_all(marketplace.export(dataset)).unwrap();

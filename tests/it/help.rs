@@ -52,7 +52,7 @@ fn help_of_the_program() {
       plan      Show the work of the next run, day by day, with reasons; writes nothing
       status    Show the state of days: final, published, stale, missing or blocked; writes nothing
       explain   Show where one published number comes from; writes nothing
-      diff      Show what changed between two publications of a day, and why; writes nothing
+      diff      Show the changes between two publications of a day, and their causes; writes nothing
       unlock    End the expired lease of a run that died
       vacuum    Remove files that are no longer needed: staged leftovers, superseded manifests, old
                 quarantine, old history

@@ -197,14 +197,14 @@ fn an_ordinary_night_keeps_nothing_and_a_restated_day_is_marked() {
 }
 
 #[test]
-fn history_is_off_with_zero_days_and_vacuum_removes_what_is_older() {
+fn history_is_off_with_zero_days_and_vacuum_removes_older_files() {
     let mut nights = Nights::new("history.keep_days = 0\n");
     (0..3).for_each(|_| drop(nights.night()));
     assert_eq!(nights.history(), [""; 0]);
     let outcome = nights.etl(&["diff", "--day", "2026-03-09"]);
     assert_eq!(outcome.code, i32::from(ExitCode::StoreFailed as u8));
     assert!(
-        outcome.stderr.contains("is not known as it was"),
+        outcome.stderr.contains("was not kept"),
         "{}",
         outcome.stderr
     );
