@@ -18,9 +18,10 @@ use crate::messages;
 pub struct Config {
     pub exports: String,
     pub results: String,
-    pub engine: EngineName,
-    /// The server of the engine `spark`, such as `sc://host:15002`.
-    pub spark_remote: Option<String>,
+    /// The engine of the job file, for [`Config::with_engine`].
+    pub(crate) engine_of_file: EngineOfFile,
+    /// `Local` until [`Config::with_engine`] chooses.
+    pub engine: ChosenEngine,
     pub time_zone: Tz,
     /// ISO 4217.
     pub currency: String,
@@ -56,6 +57,23 @@ pub enum EngineName {
     #[default]
     Local,
     Spark,
+}
+
+/// The engine as the job file has it, not checked yet: the command line may replace it.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineOfFile {
+    name: EngineName,
+    remote: Option<String>,
+}
+
+/// An engine that this program can use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChosenEngine {
+    Local,
+    /// On a server such as `sc://host:15002`.
+    Spark {
+        remote: String,
+    },
 }
 
 /// An export is broken when it has more quarantined rows than the greater of the two limits.
@@ -465,8 +483,11 @@ impl Config {
         Ok(Config {
             exports: location("exports", file.exports)?,
             results: location("results", file.results)?,
-            engine: file.engine,
-            spark_remote: file.spark.remote,
+            engine_of_file: EngineOfFile {
+                name: file.engine,
+                remote: file.spark.remote,
+            },
+            engine: ChosenEngine::Local,
             time_zone,
             currency: file.currency,
             lookback_days: file.lookback_days,
@@ -489,7 +510,7 @@ impl Config {
         })
     }
 
-    /// Replaces the engine of the job file, and its server, by those of the command line.
+    /// Chooses the engine: that of the command line, with its server, or else that of the job file.
     ///
     /// # Errors
     /// `ConfigWrong` when this program was built without the engine, when no server is named, and when
@@ -499,19 +520,19 @@ impl Config {
         engine: Option<EngineName>,
         spark_remote: Option<String>,
     ) -> Result<Config> {
-        let engine = engine.unwrap_or(self.engine);
-        let spark_remote = spark_remote.or(self.spark_remote);
-        if engine == EngineName::Spark {
-            ensure!(cfg!(feature = "spark"), messages::no_spark_here());
-            let remote = spark_remote.as_deref().unwrap_or_default();
-            ensure!(remote.starts_with("sc://"), messages::no_spark_remote());
-            check_cluster_path(&self.exports)?;
-        }
-        Ok(Config {
-            engine,
-            spark_remote,
-            ..self
-        })
+        let of_file = &self.engine_of_file;
+        let engine = match engine.unwrap_or(of_file.name) {
+            EngineName::Local => ChosenEngine::Local,
+            EngineName::Spark => {
+                ensure!(cfg!(feature = "spark"), messages::no_spark_here());
+                let remote = spark_remote.or(of_file.remote.clone());
+                let remote = remote.filter(|remote| remote.starts_with("sc://"));
+                let remote = remote.ok_or_else(messages::no_spark_remote)?;
+                check_cluster_path(&self.exports)?;
+                ChosenEngine::Spark { remote }
+            }
+        };
+        Ok(Config { engine, ..self })
     }
 
     /// Replaces the locations of the job file by those of the command line. They are checked in the
@@ -788,7 +809,8 @@ mod tests {
         assert!(error("lease_seconds = 0").contains("lease_seconds = 0 is not from 1 to 3600"));
         assert!(error("lookback_days = 367").contains("lookback_days = 367 is more than 366"));
         assert!(
-            error("history.keep_days = 36501").contains("history.keep_days = 36501 is more than 36500")
+            error("history.keep_days = 36501")
+                .contains("history.keep_days = 36501 is more than 36500")
         );
         assert!(
             error("memory_limit = \"much\"")
