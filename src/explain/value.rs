@@ -137,7 +137,10 @@ impl Teller<'_> {
                 Some(_) => {}
             }
         }
-        column.null.unwrap_or("the contract gives no reason").to_owned()
+        column
+            .null
+            .unwrap_or("the contract gives no reason")
+            .to_owned()
     }
 
     /// The values of another table's columns on each day of its span. A row is shown where the row of

@@ -14,8 +14,8 @@ use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::show::{show_day, show_instant};
-use crate::contracts::{Column, Kind};
 use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
+use crate::contracts::{Column, Kind};
 
 /// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results
 /// can hold (the range of Spark, Python and SQL). With other dates, such as DuckDB's infinity, some

@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::world::{Outcome, etl};
+use crate::world::{Outcome, etl, etl_in};
 
 const FIRST_DAY: &str = "2026-03-01";
 /// The last day before the trouble.
@@ -70,21 +70,8 @@ impl Marketplace {
     }
 
     fn etl(&self, command: &str, job: &str) -> Outcome {
-        let config = self.folder.path().join("job.toml");
-        fs::write(&config, job).unwrap();
-        let paths = [config, self.path("exports"), self.path("results")];
-        let [config, exports, results] = paths.each_ref().map(|p| p.to_str().unwrap());
-        let mut args: Vec<&str> = command.split(' ').collect();
-        args.extend([
-            "--config",
-            config,
-            "--exports",
-            exports,
-            "--results",
-            results,
-        ]);
-        args.extend(["--format", "json", "--quiet"]);
-        etl(&args)
+        let command = format!("{command} --quiet");
+        etl_in(self.folder.path(), &command, "results", job)
     }
 
     fn run(&self, job: &str) -> Outcome {

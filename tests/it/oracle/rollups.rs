@@ -250,7 +250,9 @@ fn shop_daily(exports: &DayExports, lines: &[Row], traffic: &[Row]) -> BTreeMap<
     let mut categories = BTreeMap::new();
     for shop in exports.required_rows("shops") {
         // An empty category is null.
-        let category = shop.cell("category").filter(|category| !category.is_empty());
+        let category = shop
+            .cell("category")
+            .filter(|category| !category.is_empty());
         categories.insert(shop.int("shop_id"), category.map(String::from));
     }
     let mut ids: BTreeSet<i64> = categories.keys().copied().collect();
