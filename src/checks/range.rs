@@ -65,6 +65,17 @@ pub(super) struct Range {
     pub highest: Option<i64>,
 }
 
+impl Range {
+    /// The numbers that are in both ranges.
+    pub(super) fn within(&self, other: &Range) -> Range {
+        Range {
+            expected: self.expected,
+            lowest: self.lowest.max(other.lowest),
+            highest: self.highest.into_iter().chain(other.highest).min(),
+        }
+    }
+}
+
 /// A number and its range.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged {
@@ -250,6 +261,21 @@ mod tests {
         let range = range(&past, Mon, Sides::Both, &tolerance);
         // Widened 16/2 times: 1.5 - 20 to 1.5 + 20.
         assert_eq!((range.lowest, range.highest), (Some(0), Some(21)));
+    }
+
+    #[test]
+    fn a_range_within_another_has_the_closer_bounds() {
+        let range = |lowest, highest| Range {
+            expected: 5,
+            lowest,
+            highest,
+        };
+        let within = |one: Range, other| (one.within(&other).lowest, one.within(&other).highest);
+        let one = range(Some(1), Some(9));
+        assert_eq!(within(one, range(Some(2), Some(8))), (Some(2), Some(8)));
+        assert_eq!(within(one, range(Some(0), Some(10))), (Some(1), Some(9)));
+        assert_eq!(within(one, range(None, None)), (Some(1), Some(9)));
+        assert_eq!(within(range(None, None), one), (Some(1), Some(9)));
     }
 
     #[test]
