@@ -414,6 +414,12 @@ messages! {
         means: "`explain` tells about published numbers, and this table has none for the day.",
         meanwhile: NOTHING,
     }
+    no_exports_for_sql(day, missing) -> ConfigWrong {
+        text: "the exports of {day} are not there: {missing}",
+        to_do: "bring them back, or ask `explain` without --sql",
+        means: "The query of `explain --sql` reads the exports of the day, and required ones are no longer final.",
+        meanwhile: NOTHING,
+    }
     several_rows(table, rows, choices) -> ConfigWrong {
         text: "{rows} rows of {table} fit",
         to_do: "choose one with {choices}",

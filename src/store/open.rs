@@ -141,6 +141,28 @@ impl Store {
         format!("{}/{path}", self.location.trim_end_matches('/'))
     }
 
+    /// A path for another program that runs in any folder: absolute on a disk, otherwise a URL.
+    pub(crate) fn path_for_readers(&self, path: &str) -> String {
+        if let Some(root) = &self.local_root {
+            let path = root.join(path);
+            return std::path::absolute(&path).unwrap_or(path).display().to_string();
+        }
+        let Ok(url) = Url::parse(&self.location) else {
+            return self.show(path);
+        };
+        let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
+        // az://container@account.blob.core.windows.net/folder
+        let container = match url.username() {
+            "" => String::new(),
+            container => format!("{container}/"),
+        };
+        let below = match self.root.as_ref() {
+            "" => path.to_owned(),
+            root => format!("{root}/{path}"),
+        };
+        format!("{scheme}://{host}/{container}{below}")
+    }
+
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }
