@@ -73,7 +73,11 @@ impl Asked<'_> {
     fn row_key(&self) -> Option<Vec<(&'static str, String)>> {
         self.row?;
         let of_table = self.table.key.iter();
-        let literals = of_table.map(|name| Some((*name, literal(self.table.column(name), &self.key(name)?))));
+        let literals = of_table.map(|name| {
+            let column = self.table.column(name);
+            let literal = literal(column, &self.key(name)?);
+            Some((*name, format!("CAST({literal} AS {})", sql_type(column.kind))))
+        });
         literals.collect()
     }
 
@@ -186,7 +190,10 @@ fn last_select(mut query: Query, manifest: &Manifest, asked: &Asked) -> Query {
             Some(_) => "NULL".to_owned(),
             None => expression(column.name),
         };
-        let value = format!("CAST({value} AS {})", sql_type(column.kind));
+        let value = match column.kind == Kind::Double && value.starts_with(QUOTIENT) {
+            true => value,
+            false => format!("CAST({value} AS {})", sql_type(column.kind)),
+        };
         query.last.columns.push((column.name.to_owned(), value));
     }
     let is_row_given = asked.row_key().is_some() && query.last.from == "found";
@@ -225,7 +232,7 @@ fn why_skipped_column<'a>(manifest: &'a Manifest, table: &Table, column: &Column
 /// A value of the key as a literal.
 fn literal(column: &Column, value: &str) -> String {
     match column.kind {
-        Kind::Int64 | Kind::Int32 => format!("CAST({value} AS BIGINT)"),
+        Kind::Int64 | Kind::Int32 => value.to_owned(),
         Kind::Date => format!("DATE {}", text(value)),
         Kind::Instant => format!("TIMESTAMPTZ {}", text(&value.replace('T', " ").replace('Z', "+00"))),
         Kind::Money | Kind::Double | Kind::Text | Kind::Boolean => text(value),
@@ -273,5 +280,8 @@ fn print(query: &Query, files: &Files, asked: &Asked) -> Result<String> {
 
 /// A quotient; null where the denominator is 0 or either is null.
 fn ratio(numerator: &str, denominator: &str) -> String {
-    format!("CAST({numerator} AS DOUBLE) / nullif({denominator}, 0)")
+    format!("{QUOTIENT}{numerator} AS DOUBLE) / nullif({denominator}, 0)")
 }
+
+/// The begin of [`ratio`], which is a DOUBLE.
+const QUOTIENT: &str = "CAST(";

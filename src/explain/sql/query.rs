@@ -47,7 +47,7 @@ impl Select {
     fn pruned(mut self, wanted: Option<&BTreeSet<String>>) -> Select {
         if let Some(wanted) = wanted {
             let first = self.columns.first().cloned();
-            self.columns.retain(|(name, _)| wanted.contains(name));
+            self.columns.retain(|(name, _)| name == "*" || wanted.contains(name));
             if self.columns.is_empty() {
                 self.columns.extend(first);
             }
@@ -80,8 +80,9 @@ impl Select {
 
     fn print(&self, indent: &str) -> String {
         let columns = self.columns.iter().map(|(name, expression)| {
-            let is_plain = name == expression || (name == "*" || expression.ends_with(".*"));
-            match is_plain {
+            let last = expression.rsplit_once('.').map(|(alias, last)| (words(alias).len(), last));
+            let is_qualified = last == Some((1, name)) && words(expression).len() <= 2;
+            match name == expression || is_qualified {
                 true => expression.clone(),
                 false => format!("{expression} AS {name}"),
             }
@@ -324,7 +325,7 @@ sums AS (
     FROM lines
     WHERE c > 0
 )
-SELECT sums.x AS x
+SELECT sums.x
 FROM (SELECT 1)
 CROSS JOIN sums;
 ";
@@ -339,7 +340,7 @@ CROSS JOIN sums;
         let printed = select.pruned(None).print("");
         assert_eq!(
             printed,
-            "SELECT c.x AS x\nFROM a\nJOIN b ON b.id = a.id\nJOIN c ON c.id = b.other"
+            "SELECT c.x\nFROM a\nJOIN b ON b.id = a.id\nJOIN c ON c.id = b.other"
         );
     }
 
