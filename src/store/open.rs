@@ -145,7 +145,10 @@ impl Store {
     pub(crate) fn path_for_readers(&self, path: &str) -> String {
         if let Some(root) = &self.local_root {
             let path = root.join(path);
-            return std::path::absolute(&path).unwrap_or(path).display().to_string();
+            return std::path::absolute(&path)
+                .unwrap_or(path)
+                .display()
+                .to_string();
         }
         let Ok(url) = Url::parse(&self.location) else {
             return self.show(path);

@@ -66,12 +66,18 @@ impl<'a> Benchmark<'a> {
             _ => metric.as_deref().is_none_or(|metric| metric == name),
         };
         let tiers = &files.facts.config.tiers;
-        let tier = asked.tier.as_ref().and_then(|tier| files.facts.config.tier_position(tier));
+        let tier = asked
+            .tier
+            .as_ref()
+            .and_then(|tier| files.facts.config.tier_position(tier));
         debug_assert!(!tiers.is_empty());
         Benchmark {
             files,
             asked,
-            metrics: METRICS.iter().filter(|metric| is_asked(metric.name)).collect(),
+            metrics: METRICS
+                .iter()
+                .filter(|metric| is_asked(metric.name))
+                .collect(),
             has_daily: scope.as_deref() != Some(CAMPAIGN_PERIOD),
             has_periods: scope.as_deref() != Some(DAILY),
             lowest: tier.map_or(1, |position| position + 1),
@@ -118,9 +124,11 @@ impl<'a> Benchmark<'a> {
             _ => vec![],
         };
         let positions = files.facts.config.tiers.iter().enumerate();
-        let tiers = positions.map(|(position, tier)| format!("({}, {})", text(&tier.name), position + 1));
+        let tiers =
+            positions.map(|(position, tier)| format!("({}, {})", text(&tier.name), position + 1));
         let mut steps = vec![
-            Step::values("tiers", &["tier", "tier_rank"], tiers.collect()).about("of the job file, lowest first"),
+            Step::values("tiers", &["tier", "tier_rank"], tiers.collect())
+                .about("of the job file, lowest first"),
             files.published("shop_tier", &SHOP_TIER, &[day], &[])?,
             files.published("shop_daily", &SHOP_DAILY, &[day], &[])?,
         ];
@@ -134,10 +142,15 @@ impl<'a> Benchmark<'a> {
     /// The categories of the cohorts that are asked for.
     fn categories(&self) -> Step {
         if let Some(category) = self.asked.key("category") {
-            return Step::values("categories", &["category"], vec![format!("({})", text(&category))]);
+            return Step::values(
+                "categories",
+                &["category"],
+                vec![format!("({})", text(&category))],
+            );
         }
         let of_shop = format!("WHERE {}", self.files.of_shop());
-        let of = |table: &str| Select::new(&[("category", "category")], table).rest(of_shop.clone());
+        let of =
+            |table: &str| Select::new(&[("category", "category")], table).rest(of_shop.clone());
         let mut tables = vec![of("shop_daily")];
         if self.has_periods {
             tables.push(of("shop_period"));
@@ -146,7 +159,8 @@ impl<'a> Benchmark<'a> {
     }
 
     fn candidates(&self) -> Step {
-        let mut selects = vec![self.candidates_of(TableId::Rollup(crate::contracts::RollupId::ShopDaily))];
+        let mut selects =
+            vec![self.candidates_of(TableId::Rollup(crate::contracts::RollupId::ShopDaily))];
         if self.has_periods {
             selects.push(self.candidates_of(TableId::Window(WindowId::ShopPeriod)));
         }
@@ -160,7 +174,11 @@ impl<'a> Benchmark<'a> {
         let table = id.name();
         let (scope, campaign, days) = match is_daily {
             true => (DAILY, "CAST(0 AS BIGINT)".to_owned(), "CAST(1 AS BIGINT)"),
-            false => (CAMPAIGN_PERIOD, "shop_period.campaign_id".to_owned(), "funnel_period.days"),
+            false => (
+                CAMPAIGN_PERIOD,
+                "shop_period.campaign_id".to_owned(),
+                "funnel_period.days",
+            ),
         };
         let mut select = Select::new(&[], table)
             .column("scope", format!("'{scope}'"))
@@ -183,7 +201,10 @@ impl<'a> Benchmark<'a> {
             select = select.column(&value_column(name), value);
         }
         let mut select = select
-            .join("shop_tier", format!("JOIN shop_tier ON shop_tier.shop_id = {table}.shop_id"))
+            .join(
+                "shop_tier",
+                format!("JOIN shop_tier ON shop_tier.shop_id = {table}.shop_id"),
+            )
             .join("tiers", "JOIN tiers ON tiers.tier = shop_tier.tier");
         if !is_daily {
             select = select.join(
@@ -193,8 +214,12 @@ impl<'a> Benchmark<'a> {
             );
         }
         select
-            .rest(format!("WHERE {table}.category IN (SELECT category FROM categories)"))
-            .rest(format!("    AND ({table}.product_impressions > 0 OR {table}.orders > 0)"))
+            .rest(format!(
+                "WHERE {table}.category IN (SELECT category FROM categories)"
+            ))
+            .rest(format!(
+                "    AND ({table}.product_impressions > 0 OR {table}.orders > 0)"
+            ))
     }
 
     /// One row for each candidate and metric.
@@ -202,7 +227,11 @@ impl<'a> Benchmark<'a> {
         let of_metric = |metric: &&&'static Metric| {
             let name = value_column(metric.name);
             let (parts, per_unit, value) = match unit(metric) {
-                None => ("CAST(NULL AS HUGEINT)".to_owned(), "CAST(NULL AS BIGINT)".to_owned(), name),
+                None => (
+                    "CAST(NULL AS HUGEINT)".to_owned(),
+                    "CAST(NULL AS BIGINT)".to_owned(),
+                    name,
+                ),
                 Some(unit) => {
                     let value = format!("CAST({name} AS DOUBLE) / {unit}");
                     (name, format!("CAST({unit} AS BIGINT)"), value)
@@ -233,7 +262,10 @@ impl<'a> Benchmark<'a> {
 
     /// The candidates of each cohort: those of its tier or a higher one.
     fn members(&self) -> Step {
-        let mut select = Select::new(&[], "candidates\nJOIN tiers ON candidates.tier_rank >= tiers.tier_rank");
+        let mut select = Select::new(
+            &[],
+            "candidates\nJOIN tiers ON candidates.tier_rank >= tiers.tier_rank",
+        );
         for name in ["scope", "campaign_id", "category", "shop_id", "tier_rank"] {
             select = select.column(name, format!("candidates.{name}"));
         }
@@ -263,7 +295,8 @@ impl<'a> Benchmark<'a> {
             _ => ratio,
         };
         let mean = of(
-            "CAST(sum(peers.parts) AS DOUBLE) / (count(peers.shop_id) * any_value(peers.per_unit))".to_owned(),
+            "CAST(sum(peers.parts) AS DOUBLE) / (count(peers.shop_id) * any_value(peers.per_unit))"
+                .to_owned(),
             "sum(peers.value ORDER BY peers.shop_id) / count(peers.shop_id)".to_owned(),
         );
         let quartile = |quarters: u32| {
@@ -271,10 +304,14 @@ impl<'a> Benchmark<'a> {
                 1 => "(peers.known - 1)".to_owned(),
                 n => format!("(peers.known - 1) * {n}"),
             };
-            let around = format!("FILTER (WHERE peers.place BETWEEN {four_h} // 4 - 1 AND ({four_h} + 3) // 4 + 1)");
+            let around = format!(
+                "FILTER (WHERE peers.place BETWEEN {four_h} // 4 - 1 AND ({four_h} + 3) // 4 + 1)"
+            );
             let count = format!("count(peers.shop_id) {around}");
             of(
-                format!("CAST(sum(peers.parts) {around} AS DOUBLE)\n    / ({count} * any_value(peers.per_unit))"),
+                format!(
+                    "CAST(sum(peers.parts) {around} AS DOUBLE)\n    / ({count} * any_value(peers.per_unit))"
+                ),
                 // The mean of equal doubles may miss them by a rounding.
                 format!(
                     "greatest(\n    min(peers.value) {around},\n    least(\n        max(peers.value) {around},\n        \
@@ -326,7 +363,8 @@ impl<'a> Benchmark<'a> {
             )
         };
         let above = format!("{name}_{}", position + 1);
-        let mut reason = format!("CASE\n    WHEN statistics.peer_count < {enough} THEN 'TOO_FEW_PEERS'");
+        let mut reason =
+            format!("CASE\n    WHEN statistics.peer_count < {enough} THEN 'TOO_FEW_PEERS'");
         let mut add = |condition: String, word: &str| {
             reason.push_str(&format!("\n    WHEN {condition} THEN '{word}'"));
         };
@@ -336,9 +374,15 @@ impl<'a> Benchmark<'a> {
         }
         if scope == CAMPAIGN_PERIOD {
             let daily = few("daily_1", "");
-            add(format!("NOT statistics.is_ratio AND {daily}"), "DIFFERENCING");
+            add(
+                format!("NOT statistics.is_ratio AND {daily}"),
+                "DIFFERENCING",
+            );
         }
-        let Share { numerator, denominator } = rules.max_peer_share;
+        let Share {
+            numerator,
+            denominator,
+        } = rules.max_peer_share;
         let dominant = format!(
             "NOT statistics.is_ratio AND statistics.total > 0\n        AND statistics.greatest_part * CAST({denominator} AS \
              HUGEINT) > statistics.total * CAST({numerator} AS HUGEINT)"
@@ -358,7 +402,9 @@ impl<'a> Benchmark<'a> {
             true => format!("{scope}: the cohorts of higher tiers, then that of {tier}"),
             false => format!("{scope}: the cohort of {tier}"),
         };
-        Step::union(&format!("{name}_{position}"), selects).about(about).materialized()
+        Step::union(&format!("{name}_{position}"), selects)
+            .about(about)
+            .materialized()
     }
 
     /// The columns that say which day's data stand behind the row.
@@ -371,17 +417,29 @@ impl<'a> Benchmark<'a> {
 
     fn category_benchmark(&self) -> Result<Query> {
         let steps = self.steps()?;
-        let published = |name: &str| format!("CASE WHEN decided.reason IS NULL THEN decided.{name} END");
-        let mut last = Select::new(&[], "decided\nJOIN tiers ON tiers.tier_rank = decided.cohort_rank");
+        let published =
+            |name: &str| format!("CASE WHEN decided.reason IS NULL THEN decided.{name} END");
+        let mut last = Select::new(
+            &[],
+            "decided\nJOIN tiers ON tiers.tier_rank = decided.cohort_rank",
+        );
         for name in ["scope", "campaign_id", "category"] {
             last = last.column(name, format!("decided.{name}"));
         }
-        last = last.column("tier", "tiers.tier").column("metric", "decided.metric");
+        last = last
+            .column("tier", "tiers.tier")
+            .column("metric", "decided.metric");
         let reason = self.asked.fallback_reason.as_ref();
         last = self
             .with_day(last)
-            .column("fallback_reason", reason.map_or("NULL".to_owned(), |reason| text(reason)))
-            .column("observed_days", "coalesce((SELECT max(observed_days) FROM shop_tier), 0)")
+            .column(
+                "fallback_reason",
+                reason.map_or("NULL".to_owned(), |reason| text(reason)),
+            )
+            .column(
+                "observed_days",
+                "coalesce((SELECT max(observed_days) FROM shop_tier), 0)",
+            )
             .column("peer_count", published("peer_count"))
             .column("mean", published("mean"))
             .column("p25", published("p25"))
@@ -399,9 +457,13 @@ impl<'a> Benchmark<'a> {
     /// The values of the shop, and for each metric the nearest published cohort.
     fn steps_of_shop(&self) -> Result<Vec<Step>> {
         let mut steps = self.steps()?;
-        let of_shop = Select::new(&[("*", "*")], "shop_values").rest(format!("WHERE {}", self.files.of_shop()));
+        let of_shop = Select::new(&[("*", "*")], "shop_values")
+            .rest(format!("WHERE {}", self.files.of_shop()));
         steps.push(Step::of("own", of_shop).about("the shop's own values"));
-        let same: Vec<String> = OF_METRIC.iter().map(|name| format!("decided.{name} = own.{name}")).collect();
+        let same: Vec<String> = OF_METRIC
+            .iter()
+            .map(|name| format!("decided.{name} = own.{name}"))
+            .collect();
         let nearest = Select::new(
             &[("*", "decided.*")],
             &format!(
@@ -413,7 +475,10 @@ impl<'a> Benchmark<'a> {
             "QUALIFY row_number() OVER (\n    PARTITION BY decided.scope, decided.campaign_id, decided.metric\n    ORDER BY \
              decided.cohort_rank\n) = 1",
         );
-        steps.push(Step::of("nearest", nearest).about("the published cohort of the category with the nearest tier"));
+        steps.push(
+            Step::of("nearest", nearest)
+                .about("the published cohort of the category with the nearest tier"),
+        );
         Ok(steps)
     }
 
@@ -443,7 +508,10 @@ impl<'a> Benchmark<'a> {
             .column("benchmark", "nearest.mean")
             .column(
                 "difference_pct",
-                format!("{} * 100", ratio("(own.value - nearest.mean)", "nearest.mean")),
+                format!(
+                    "{} * 100",
+                    ratio("(own.value - nearest.mean)", "nearest.mean")
+                ),
             )
             .column("position", position);
         Ok(Query { steps, last })
@@ -452,7 +520,11 @@ impl<'a> Benchmark<'a> {
     fn gmv_gap(&self) -> Result<Query> {
         let mut steps = self.steps_of_shop()?;
         let mut own = Select::new(
-            &[("scope", "scope"), ("campaign_id", "campaign_id"), ("shop_id", "shop_id")],
+            &[
+                ("scope", "scope"),
+                ("campaign_id", "campaign_id"),
+                ("shop_id", "shop_id"),
+            ],
             "own",
         )
         .column("category", "category")
@@ -465,7 +537,10 @@ impl<'a> Benchmark<'a> {
         )
         .column("cohort_rank", "nearest.cohort_rank");
         for name in FACTORS {
-            own = own.column(&format!("own_{name}"), format!("max(value) FILTER (WHERE metric = '{name}')"));
+            own = own.column(
+                &format!("own_{name}"),
+                format!("max(value) FILTER (WHERE metric = '{name}')"),
+            );
             means = means.column(
                 &format!("mean_{name}"),
                 format!("max(decided.mean) FILTER (WHERE decided.metric = '{name}')"),
@@ -482,7 +557,8 @@ impl<'a> Benchmark<'a> {
                 .rest("GROUP BY nearest.scope, nearest.campaign_id, nearest.cohort_rank"),
         ));
         let chain = |prefix: &str, gmv: &str| {
-            let [impressions, clicks, sku_orders, _] = FACTORS.map(|name| format!("{prefix}_{name}"));
+            let [impressions, clicks, sku_orders, _] =
+                FACTORS.map(|name| format!("{prefix}_{name}"));
             [
                 format!("nullif({impressions}, 0)"),
                 format!("{clicks} / nullif({impressions}, 0)"),
@@ -522,7 +598,12 @@ impl<'a> Benchmark<'a> {
             .column("gmv", "factors.own_gmv")
             .column("benchmark_gmv", "factors.mean_gmv")
             .column("gap", "factors.own_gmv - factors.mean_gmv");
-        let names = ["from_impressions", "from_ctr", "from_ctor", "from_gmv_per_sku_order"];
+        let names = [
+            "from_impressions",
+            "from_ctr",
+            "from_ctor",
+            "from_gmv_per_sku_order",
+        ];
         for (factor, name) in names.into_iter().enumerate() {
             last = last.column(name, effect(factor + 1));
         }
@@ -553,7 +634,9 @@ fn peers() -> Step {
         .column("known", format!("count(*) OVER ({within})"))
         .column(
             "place",
-            format!("row_number() OVER ({within} ORDER BY shop_values.parts, shop_values.value) - 1"),
+            format!(
+                "row_number() OVER ({within} ORDER BY shop_values.parts, shop_values.value) - 1"
+            ),
         )
         .rest("WHERE shop_values.value IS NOT NULL");
     Step::of("peers", select).about("members whose value is known")
@@ -577,7 +660,11 @@ fn effect(factor: usize) -> String {
     let others: Vec<usize> = (1..=4).filter(|other| *other != factor).collect();
     let product = |changed: u32| {
         let factors = others.iter().enumerate().map(|(bit, other)| {
-            let side = if changed >> bit & 1 == 1 { "own" } else { "mean" };
+            let side = if changed >> bit & 1 == 1 {
+                "own"
+            } else {
+                "mean"
+            };
             format!("{side}_{other}")
         });
         factors.collect::<Vec<_>>().join(" * ")

@@ -122,7 +122,10 @@ impl<'a> Files<'a> {
                 return false;
             };
             let is_column = |(needed, columns): (SnapshotId, Vec<&str>)| {
-                needed == id && columns.iter().any(|name| skipped.columns.iter().any(|c| c == name))
+                needed == id
+                    && columns
+                        .iter()
+                        .any(|name| skipped.columns.iter().any(|c| c == name))
             };
             match skipped.columns.is_empty() {
                 true => table.needs == [id],
@@ -155,7 +158,10 @@ impl<'a> Files<'a> {
         let rejected = self.rejected(dataset)?;
         let mut select = Select::default();
         for column in dataset.columns {
-            select = select.column(column.name, used_value(dataset, column.name, column.kind, has_files));
+            select = select.column(
+                column.name,
+                used_value(dataset, column.name, column.kind, has_files),
+            );
         }
         if !has_files {
             select.from = "(SELECT 1)".to_owned();
@@ -172,9 +178,15 @@ impl<'a> Files<'a> {
             Some(_) => ", filename = 'exported_file', file_row_number = true",
         };
         let list = list(&paths);
-        select.from = format!("read_parquet({list}, hive_partitioning = false{several}{numbered}) AS exported");
+        select.from = format!(
+            "read_parquet({list}, hive_partitioning = false{several}{numbered}) AS exported"
+        );
         let mut conditions = Vec::new();
-        if dataset.columns.iter().any(|column| column.name == "shop_id") {
+        if dataset
+            .columns
+            .iter()
+            .any(|column| column.name == "shop_id")
+        {
             conditions.push(one_of("exported.shop_id", &[self.shop_id]));
         }
         conditions.extend(self.scope(dataset));
@@ -185,7 +197,9 @@ impl<'a> Files<'a> {
                 &[("file", "file"), ("row_number", "row_number")],
                 &format!("read_parquet({}, hive_partitioning = false)", text(&path)),
             );
-            steps.push(Step::of(&name, read).about("rows that break a rule of the export (quarantine)"));
+            steps.push(
+                Step::of(&name, read).about("rows that break a rule of the export (quarantine)"),
+            );
             select.from.push_str(&format!(
                 "\nANTI JOIN {name} AS rejected\n    ON rejected.file = parse_filename(exported.exported_file, false, \
                  'forward_slash')\n    AND rejected.row_number = exported.file_row_number"
@@ -193,7 +207,9 @@ impl<'a> Files<'a> {
             about.push("less the rejected rows");
         }
         if !conditions.is_empty() {
-            select.rest.push(format!("WHERE {}", conditions.join("\n    AND ")));
+            select
+                .rest
+                .push(format!("WHERE {}", conditions.join("\n    AND ")));
         }
         let mut step = Step::of(dataset.name, select);
         step.about = about.into_iter().map(str::to_owned).collect();
@@ -205,7 +221,9 @@ impl<'a> Files<'a> {
     fn scope(&self, dataset: &Dataset) -> Option<String> {
         let day = date(self.day);
         if dataset.id == DatasetId::Snapshot(SnapshotId::Campaigns) {
-            return Some(format!("{day} BETWEEN exported.first_day AND exported.last_day"));
+            return Some(format!(
+                "{day} BETWEEN exported.first_day AND exported.last_day"
+            ));
         }
         Some(match dataset.scoped_by? {
             SnapshotId::Campaigns => {
@@ -268,14 +286,23 @@ impl<'a> Files<'a> {
     }
 
     /// The days on which a table and the day's rollups are published.
-    pub(super) fn days(&self, table: &Table, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>> {
+    pub(super) fn days(
+        &self,
+        table: &Table,
+        first: NaiveDate,
+        last: NaiveDate,
+    ) -> Result<Vec<NaiveDate>> {
         let mut days = self.facts.state.published_days(table, first, last)?;
         let all = self.facts.state.published_days(&SHOP_DAILY, first, last)?;
         days.retain(|day| all.contains(day));
         for day in calendar::days(first, last).filter(|day| !days.contains(day)) {
             let manifest = self.facts.manifest(day)?;
-            let why = manifest.as_deref().and_then(|manifest| why_skipped(manifest, table));
-            let why = why.map_or("the day is not published".to_owned(), |why| why.reason.clone());
+            let why = manifest
+                .as_deref()
+                .and_then(|manifest| why_skipped(manifest, table));
+            let why = why.map_or("the day is not published".to_owned(), |why| {
+                why.reason.clone()
+            });
             self.note(format!("{} of {day} is missing: {why}", table.name));
         }
         Ok(days)
@@ -312,9 +339,12 @@ impl<'a> Files<'a> {
             return Ok(Step::of(name, select).about(none));
         }
         let list = list(&paths);
-        select.from = format!("read_parquet({list}, hive_partitioning = true, hive_types = {{'dt': DATE}})");
+        select.from =
+            format!("read_parquet({list}, hive_partitioning = true, hive_types = {{'dt': DATE}})");
         if !conditions.is_empty() {
-            select.rest.push(format!("WHERE {}", conditions.join(" AND ")));
+            select
+                .rest
+                .push(format!("WHERE {}", conditions.join(" AND ")));
         }
         Ok(Step::of(name, select))
     }
@@ -358,8 +388,14 @@ mod tests {
 
     #[test]
     fn literals_are_read_alike_in_every_time_zone() {
-        assert_eq!(instant(1_772_956_800_000_000), "TIMESTAMPTZ '2026-03-08 08:00:00+00'");
-        assert_eq!(instant(1_772_956_800_000_001), "TIMESTAMPTZ '2026-03-08 08:00:00.000001+00'");
+        assert_eq!(
+            instant(1_772_956_800_000_000),
+            "TIMESTAMPTZ '2026-03-08 08:00:00+00'"
+        );
+        assert_eq!(
+            instant(1_772_956_800_000_001),
+            "TIMESTAMPTZ '2026-03-08 08:00:00.000001+00'"
+        );
         assert_eq!(one_of("a", &[7]), "a = 7");
         assert_eq!(one_of("a", &[7, -8]), "a IN (7, -8)");
     }

@@ -76,7 +76,10 @@ impl Asked<'_> {
         let literals = of_table.map(|name| {
             let column = self.table.column(name);
             let literal = literal(column, &self.key(name)?);
-            Some((*name, format!("CAST({literal} AS {})", sql_type(column.kind))))
+            Some((
+                *name,
+                format!("CAST({literal} AS {})", sql_type(column.kind)),
+            ))
         });
         literals.collect()
     }
@@ -166,7 +169,10 @@ fn first_day(
         let found = rows.numbers().find(is_own);
         found.and_then(|number| rows.shown(SHOP_PERIOD.column("first_day"), number))
     });
-    Ok(of_campaign.into_iter().next().and_then(|day| day.parse().ok()))
+    Ok(of_campaign
+        .into_iter()
+        .next()
+        .and_then(|day| day.parse().ok()))
 }
 
 /// The shop's tier on the benchmark day.
@@ -183,7 +189,9 @@ fn last_select(mut query: Query, manifest: &Manifest, asked: &Asked) -> Query {
     let all = std::mem::take(&mut query.last.columns);
     let expression = |name: &str| {
         let found = all.iter().find(|(column, _)| column == name);
-        found.map_or("NULL", |(_, expression)| expression.as_str()).to_owned()
+        found
+            .map_or("NULL", |(_, expression)| expression.as_str())
+            .to_owned()
     };
     for column in asked.columns() {
         let value = match why_skipped_column(manifest, asked.table, column) {
@@ -213,7 +221,10 @@ fn last_select(mut query: Query, manifest: &Manifest, asked: &Asked) -> Query {
         query.last.rest.push(clause);
     }
     if asked.column.is_none() {
-        query.last.rest.push(format!("ORDER BY {}", asked.table.key.join(", ")));
+        query
+            .last
+            .rest
+            .push(format!("ORDER BY {}", asked.table.key.join(", ")));
     }
     let mut names = std::collections::BTreeSet::new();
     query.steps.retain(|step| names.insert(step.name.clone()));
@@ -221,7 +232,11 @@ fn last_select(mut query: Query, manifest: &Manifest, asked: &Asked) -> Query {
 }
 
 /// Why a column is null on the day: an optional export is absent.
-fn why_skipped_column<'a>(manifest: &'a Manifest, table: &Table, column: &Column) -> Option<&'a str> {
+fn why_skipped_column<'a>(
+    manifest: &'a Manifest,
+    table: &Table,
+    column: &Column,
+) -> Option<&'a str> {
     let mut skipped = manifest.skipped.iter();
     let found = skipped.find(|skipped| {
         skipped.table == table.name && skipped.columns.iter().any(|name| name == column.name)
@@ -234,7 +249,10 @@ fn literal(column: &Column, value: &str) -> String {
     match column.kind {
         Kind::Int64 | Kind::Int32 => value.to_owned(),
         Kind::Date => format!("DATE {}", text(value)),
-        Kind::Instant => format!("TIMESTAMPTZ {}", text(&value.replace('T', " ").replace('Z', "+00"))),
+        Kind::Instant => format!(
+            "TIMESTAMPTZ {}",
+            text(&value.replace('T', " ").replace('Z', "+00"))
+        ),
         Kind::Money | Kind::Double | Kind::Text | Kind::Boolean => text(value),
     }
 }
@@ -243,13 +261,20 @@ fn literal(column: &Column, value: &str) -> String {
 fn print(query: &Query, files: &Files, asked: &Asked) -> Result<String> {
     let (table, day, manifest) = (asked.table, files.day, &files.manifest);
     let mut lines = Vec::new();
-    let known = asked.key.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+    let known = asked
+        .key
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
     let mut known: Vec<String> = known.collect();
     if !asked.key.contains_key("shop_id") {
         known.push(format!("the cohort of shop {}", files.shop_id));
     }
     let column = asked.column.map_or("all columns", |column| column.name);
-    lines.push(format!("{column} of {} of {day}: {}", table.name, known.join(", ")));
+    lines.push(format!(
+        "{column} of {} of {day}: {}",
+        table.name,
+        known.join(", ")
+    ));
     for column in asked.columns() {
         if !column.formula.is_empty() && asked.column.is_some() {
             lines.push(format!("{} = {}", column.name, column.formula));

@@ -47,7 +47,8 @@ impl Select {
     fn pruned(mut self, wanted: Option<&BTreeSet<String>>) -> Select {
         if let Some(wanted) = wanted {
             let first = self.columns.first().cloned();
-            self.columns.retain(|(name, _)| name == "*" || wanted.contains(name));
+            self.columns
+                .retain(|(name, _)| name == "*" || wanted.contains(name));
             if self.columns.is_empty() {
                 self.columns.extend(first);
             }
@@ -80,7 +81,9 @@ impl Select {
 
     fn print(&self, indent: &str) -> String {
         let columns = self.columns.iter().map(|(name, expression)| {
-            let last = expression.rsplit_once('.').map(|(alias, last)| (words(alias).len(), last));
+            let last = expression
+                .rsplit_once('.')
+                .map(|(alias, last)| (words(alias).len(), last));
             let is_qualified = last == Some((1, name)) && words(expression).len() <= 2;
             match name == expression || is_qualified {
                 true => expression.clone(),
@@ -266,7 +269,13 @@ pub(super) fn text(value: &str) -> String {
 pub(super) fn comment(line: &str) -> String {
     let shown: String = line
         .chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+                ' '
+            } else {
+                c
+            }
+        })
         .collect();
     format!("-- {shown}").trim_end().to_owned()
 }
@@ -302,7 +311,10 @@ mod tests {
 
     #[test]
     fn only_what_the_last_select_needs_is_printed() {
-        let read = Select::new(&[("a", "a"), ("b", "b"), ("c", "c")], "read_parquet('b.parquet')");
+        let read = Select::new(
+            &[("a", "a"), ("b", "b"), ("c", "c")],
+            "read_parquet('b.parquet')",
+        );
         let sums = Select::new(&[("x", "sum(a)"), ("y", "sum(b)")], "lines").rest("WHERE c > 0");
         let last = Select::new(&[("x", "sums.x")], "(SELECT 1)")
             .join("sums", "CROSS JOIN sums")

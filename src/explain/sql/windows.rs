@@ -9,8 +9,8 @@ use super::{Asked, ratio};
 use crate::config::BaselineShops;
 use crate::contracts::arrow::show_cents;
 use crate::contracts::tables::{
-    CHANNEL_DAILY, CONTENT_DAILY, AD_HOURLY, LONG_WINDOW_DAYS, PRODUCT_DAILY, SHOP_DAILY, SHOP_PERIOD,
-    SHORT_WINDOW_DAYS, SKU_DAILY, SUB_CAMPAIGN_DAILY,
+    AD_HOURLY, CHANNEL_DAILY, CONTENT_DAILY, LONG_WINDOW_DAYS, PRODUCT_DAILY, SHOP_DAILY,
+    SHOP_PERIOD, SHORT_WINDOW_DAYS, SKU_DAILY, SUB_CAMPAIGN_DAILY,
 };
 use crate::contracts::{SnapshotId, Table, WindowId};
 use crate::days::calendar::{six_months_before, trailing};
@@ -41,7 +41,14 @@ const PRODUCT_SUMS: [&str; 8] = [
     "items_sold",
     "gmv",
 ];
-const CONTENT_SUMS: [&str; 6] = ["product_impressions", "product_clicks", "orders", "sku_orders", "items_sold", "gmv"];
+const CONTENT_SUMS: [&str; 6] = [
+    "product_impressions",
+    "product_clicks",
+    "orders",
+    "sku_orders",
+    "items_sold",
+    "gmv",
+];
 const SUB_CAMPAIGN_SUMS: [&str; 4] = ["orders", "sku_orders", "items_sold", "gmv"];
 const SHOP_SUMS: [&str; 20] = [
     "gmv",
@@ -128,7 +135,8 @@ fn period_sums(table: &Table, by: &[&str], sums: &[&str]) -> Select {
     for name in sums {
         select = select.column(name, format!("sum({daily}.{name})"));
     }
-    let of_period = ["campaign_id", "shop_id", "first_day"].map(|name| format!("shop_period.{name}"));
+    let of_period =
+        ["campaign_id", "shop_id", "first_day"].map(|name| format!("shop_period.{name}"));
     let by = by.iter().map(|name| format!("{daily}.{name}"));
     let group: Vec<String> = of_period.into_iter().chain(by).collect();
     select.rest(format!("GROUP BY {}", group.join(", ")))
@@ -158,8 +166,11 @@ fn with_sums(mut last: Select, names: &[&str]) -> Select {
 }
 
 fn with_rates(last: Select) -> Select {
-    last.column("ctr", ratio("sums.product_clicks", "sums.product_impressions"))
-        .column("ctor", ratio("sums.sku_orders", "sums.product_clicks"))
+    last.column(
+        "ctr",
+        ratio("sums.product_clicks", "sums.product_impressions"),
+    )
+    .column("ctor", ratio("sums.sku_orders", "sums.product_clicks"))
 }
 
 fn shop_period(files: &Files, asked: &Asked) -> Result<Query> {
@@ -167,8 +178,14 @@ fn shop_period(files: &Files, asked: &Asked) -> Result<Query> {
     let days = files.days(&SHOP_DAILY, first, files.day)?;
     let mut steps = files.snapshot(SnapshotId::CampaignShops)?;
     steps.push(published_days(&days));
-    steps.push(days_step("days_with_contents", &files.days(&CONTENT_DAILY, first, files.day)?));
-    steps.push(days_step("days_with_ads", &files.days(&AD_HOURLY, first, files.day)?));
+    steps.push(days_step(
+        "days_with_contents",
+        &files.days(&CONTENT_DAILY, first, files.day)?,
+    ));
+    steps.push(days_step(
+        "days_with_ads",
+        &files.days(&AD_HOURLY, first, files.day)?,
+    ));
     steps.push(files.published("shop_daily", &SHOP_DAILY, &days, &[files.of_shop()])?);
     let from = "campaigns\nJOIN campaign_shops ON campaign_shops.campaign_id = campaigns.campaign_id\nJOIN shop_daily\n    \
                 ON shop_daily.shop_id = campaign_shops.shop_id\n    AND shop_daily.dt >= campaigns.first_day";
@@ -177,12 +194,18 @@ fn shop_period(files: &Files, asked: &Asked) -> Result<Query> {
         .column("shop_id", "campaign_shops.shop_id")
         .column("first_day", "campaigns.first_day")
         .column("target_gmv", "campaign_shops.target_gmv");
-    for name in SHOP_SUMS.into_iter().chain(["unique_page_viewers", "unique_cart_adders"]) {
+    for name in SHOP_SUMS
+        .into_iter()
+        .chain(["unique_page_viewers", "unique_cart_adders"])
+    {
         sums = sums.column(name, format!("sum(shop_daily.{name})"));
     }
     sums = sums.column(
         "category",
-        format!("{} FILTER (WHERE shop_daily.category IS NOT NULL)", latest("category", &SHOP_DAILY)),
+        format!(
+            "{} FILTER (WHERE shop_daily.category IS NOT NULL)",
+            latest("category", &SHOP_DAILY)
+        ),
     );
     let group = "GROUP BY campaigns.campaign_id, campaign_shops.shop_id, campaigns.first_day, campaign_shops.target_gmv";
     if let Some(id) = asked.campaign_id {
@@ -201,14 +224,22 @@ fn shop_period(files: &Files, asked: &Asked) -> Result<Query> {
         .column("through_day", date(files.day))
         .column("days", count_of_days("published_days", "sums.first_day"))
         .column("missing_days", missing)
-        .column("content_days", count_of_days("days_with_contents", "sums.first_day"))
+        .column(
+            "content_days",
+            count_of_days("days_with_contents", "sums.first_day"),
+        )
         .column("ad_days", count_of_days("days_with_ads", "sums.first_day"))
         .column("category", "sums.category");
-    let last = with_rates(with_sums(last, &SHOP_SUMS).column("avg_order_value", ratio("sums.gmv", "sums.orders")))
-        .column("ad_roi", ratio("sums.ad_gross_revenue", "sums.ad_spend"))
-        .column("add_to_cart_rate", ratio("sums.unique_cart_adders", "sums.unique_page_viewers"))
-        .column("target_gmv", "sums.target_gmv")
-        .column("target_progress", ratio("sums.gmv", "sums.target_gmv"));
+    let last = with_rates(
+        with_sums(last, &SHOP_SUMS).column("avg_order_value", ratio("sums.gmv", "sums.orders")),
+    )
+    .column("ad_roi", ratio("sums.ad_gross_revenue", "sums.ad_spend"))
+    .column(
+        "add_to_cart_rate",
+        ratio("sums.unique_cart_adders", "sums.unique_page_viewers"),
+    )
+    .column("target_gmv", "sums.target_gmv")
+    .column("target_progress", ratio("sums.gmv", "sums.target_gmv"));
     Ok(Query { steps, last })
 }
 
@@ -221,30 +252,63 @@ fn funnel_period(files: &Files, asked: &Asked) -> Result<Query> {
         .column("avg_unique_reach", ratio("sums.unique_reach", &days))
         .column("avg_unique_clicks", ratio("sums.unique_clicks", &days))
         .column("avg_daily_customers", ratio("sums.customers", &days))
-        .column("click_rate", ratio("sums.unique_clicks", "sums.unique_reach"))
-        .column("customer_rate", ratio("sums.customers", "sums.unique_clicks"));
+        .column(
+            "click_rate",
+            ratio("sums.unique_clicks", "sums.unique_reach"),
+        )
+        .column(
+            "customer_rate",
+            ratio("sums.customers", "sums.unique_clicks"),
+        );
     Ok(Query { steps, last })
 }
 
 fn channel_period(files: &Files, asked: &Asked) -> Result<Query> {
     let mut steps = daily(files, asked, &CHANNEL_DAILY)?;
-    steps.push(Step::of("sums", period_sums(&CHANNEL_DAILY, &["channel"], &CHANNEL_SUMS)));
+    steps.push(Step::of(
+        "sums",
+        period_sums(&CHANNEL_DAILY, &["channel"], &CHANNEL_SUMS),
+    ));
     let of_shop = Select::new(
-        &[("campaign_id", "campaign_id"), ("impressions_of_shop", "sum(product_impressions)")],
+        &[
+            ("campaign_id", "campaign_id"),
+            ("impressions_of_shop", "sum(product_impressions)"),
+        ],
         "sums",
     );
-    steps.push(Step::of("all_channels", of_shop.rest("GROUP BY campaign_id")));
-    let last = with_sums(of_period(files, &["campaign_id", "shop_id", "channel"]), &CHANNEL_SUMS)
-        .join("all_channels", "JOIN all_channels ON all_channels.campaign_id = sums.campaign_id")
-        .column("impression_share", ratio("sums.product_impressions", "all_channels.impressions_of_shop"));
-    Ok(Query { steps, last: with_rates(last) })
+    steps.push(Step::of(
+        "all_channels",
+        of_shop.rest("GROUP BY campaign_id"),
+    ));
+    let last = with_sums(
+        of_period(files, &["campaign_id", "shop_id", "channel"]),
+        &CHANNEL_SUMS,
+    )
+    .join(
+        "all_channels",
+        "JOIN all_channels ON all_channels.campaign_id = sums.campaign_id",
+    )
+    .column(
+        "impression_share",
+        ratio(
+            "sums.product_impressions",
+            "all_channels.impressions_of_shop",
+        ),
+    );
+    Ok(Query {
+        steps,
+        last: with_rates(last),
+    })
 }
 
 fn product_period(files: &Files, asked: &Asked) -> Result<Query> {
     let mut steps = daily(files, asked, &PRODUCT_DAILY)?;
     let users = ["unique_page_viewers", "unique_cart_adders"];
     let summed: Vec<&str> = PRODUCT_SUMS.into_iter().chain(users).collect();
-    steps.push(Step::of("sums", period_sums(&PRODUCT_DAILY, &["product_id"], &summed)));
+    steps.push(Step::of(
+        "sums",
+        period_sums(&PRODUCT_DAILY, &["product_id"], &summed),
+    ));
     if files.is_used(SnapshotId::CampaignProducts) {
         steps.extend(files.snapshot(SnapshotId::CampaignProducts)?);
     }
@@ -252,7 +316,10 @@ fn product_period(files: &Files, asked: &Asked) -> Result<Query> {
                                sums.campaign_id\n        AND campaign_products.product_id = sums.product_id\n)";
     let last = of_period(files, &["campaign_id", "shop_id", "product_id"])
         .column("is_campaign_product", is_campaign_product)
-        .column("add_to_cart_rate", ratio("sums.unique_cart_adders", "sums.unique_page_viewers"));
+        .column(
+            "add_to_cart_rate",
+            ratio("sums.unique_cart_adders", "sums.unique_page_viewers"),
+        );
     let last = with_rates(with_sums(last, &PRODUCT_SUMS));
     Ok(Query { steps, last })
 }
@@ -288,8 +355,14 @@ fn content_period(files: &Files, asked: &Asked) -> Result<Query> {
         Step::of("all_sales", of_shop),
         Step::of(
             "ranked",
-            Select::new(&[("campaign_id", "sums.campaign_id"), ("content_id", "sums.content_id")], "sums")
-                .column("gmv_rank", rank),
+            Select::new(
+                &[
+                    ("campaign_id", "sums.campaign_id"),
+                    ("content_id", "sums.content_id"),
+                ],
+                "sums",
+            )
+            .column("gmv_rank", rank),
         ),
     ];
     let last = with_sums(of_period(files, &["campaign_id", "shop_id", "content_id"]), &attributes)
@@ -309,20 +382,35 @@ fn content_period(files: &Files, asked: &Asked) -> Result<Query> {
 fn sub_campaign_period(files: &Files, asked: &Asked) -> Result<Query> {
     let first = first_day(files, asked);
     let days = files.days(&SUB_CAMPAIGN_DAILY, first, files.day)?;
-    let mut sums = period_sums(&SUB_CAMPAIGN_DAILY, &["sub_campaign_id"], &SUB_CAMPAIGN_SUMS)
-        .column("sub_campaign_name", latest("sub_campaign_name", &SUB_CAMPAIGN_DAILY));
+    let mut sums = period_sums(
+        &SUB_CAMPAIGN_DAILY,
+        &["sub_campaign_id"],
+        &SUB_CAMPAIGN_SUMS,
+    )
+    .column(
+        "sub_campaign_name",
+        latest("sub_campaign_name", &SUB_CAMPAIGN_DAILY),
+    );
     sums.from
         .push_str("\n    AND sub_campaign_daily.campaign_id = shop_period.campaign_id");
     let rank = "row_number() OVER (\n    PARTITION BY sums.campaign_id\n    ORDER BY sums.gmv DESC, sums.sub_campaign_id\n)";
     let steps = vec![
         periods(files, asked)?,
         published_days(&days).about("days with sub_campaign_daily"),
-        files.published("sub_campaign_daily", &SUB_CAMPAIGN_DAILY, &days, &[files.of_shop()])?,
+        files.published(
+            "sub_campaign_daily",
+            &SUB_CAMPAIGN_DAILY,
+            &days,
+            &[files.of_shop()],
+        )?,
         Step::of("sums", sums),
         Step::of(
             "ranked",
             Select::new(
-                &[("campaign_id", "sums.campaign_id"), ("sub_campaign_id", "sums.sub_campaign_id")],
+                &[
+                    ("campaign_id", "sums.campaign_id"),
+                    ("sub_campaign_id", "sums.sub_campaign_id"),
+                ],
                 "sums",
             )
             .column("gmv_rank", rank),
@@ -339,10 +427,16 @@ fn sub_campaign_period(files: &Files, asked: &Asked) -> Result<Query> {
 }
 
 fn gmv_baseline(files: &Files, asked: &Asked) -> Result<Query> {
-    let (first, before) = (six_months_before(files.day), files.day.pred_opt().unwrap_or(files.day));
+    let (first, before) = (
+        six_months_before(files.day),
+        files.day.pred_opt().unwrap_or(files.day),
+    );
     let days = match asked.baseline_day {
         Some(day) => vec![day],
-        None => files.facts.state.published_days(&SHOP_DAILY, first, before)?,
+        None => files
+            .facts
+            .state
+            .published_days(&SHOP_DAILY, first, before)?,
     };
     let mut steps = vec![
         files.published("today", &SHOP_DAILY, &[files.day], &[files.of_shop()])?,
@@ -358,7 +452,13 @@ fn gmv_baseline(files: &Files, asked: &Asked) -> Result<Query> {
         ],
         "today\nJOIN earlier ON earlier.shop_id = today.shop_id",
     )
-    .column("difference_pct", format!("{} * 100", ratio("(today.gmv - earlier.gmv)", "earlier.gmv")));
+    .column(
+        "difference_pct",
+        format!(
+            "{} * 100",
+            ratio("(today.gmv - earlier.gmv)", "earlier.gmv")
+        ),
+    );
     let is_of_campaigns = files.facts.config.baseline_shops == BaselineShops::Campaign;
     if is_of_campaigns && asked.row_key().is_none() {
         steps.extend(files.snapshot(SnapshotId::CampaignShops)?);
@@ -384,11 +484,16 @@ fn stock_status(files: &Files) -> Result<Query> {
         ],
         "sku_daily",
     )
-    .column("short_items", format!("sum(items_sold) FILTER (WHERE dt >= {short})"))
+    .column(
+        "short_items",
+        format!("sum(items_sold) FILTER (WHERE dt >= {short})"),
+    )
     .rest("GROUP BY product_id, sku_id");
     steps.push(Step::of("sold", sold));
-    let windows = Select::new(&[("long_days", "count(*)")], "published_days")
-        .column("short_days", format!("count(*) FILTER (WHERE day >= {short})"));
+    let windows = Select::new(&[("long_days", "count(*)")], "published_days").column(
+        "short_days",
+        format!("count(*) FILTER (WHERE day >= {short})"),
+    );
     steps.push(Step::of("windows", windows));
     let paces = Select::new(
         &[
@@ -402,11 +507,22 @@ fn stock_status(files: &Files) -> Result<Query> {
         "inventory\nCROSS JOIN windows\nLEFT JOIN sold\n    ON sold.product_id = inventory.product_id\n    AND sold.sku_id = \
          inventory.sku_id",
     );
-    steps.push(Step::of("paces", paces).about("items sold per published day: over 30 days, and over 7"));
+    steps.push(
+        Step::of("paces", paces).about("items sold per published day: over 30 days, and over 7"),
+    );
     let is_long = "long_items * short_days > short_items * long_days";
-    let pace = Select::new(&[("product_id", "product_id"), ("sku_id", "sku_id")], "paces")
-        .column("items", format!("CASE WHEN {is_long} THEN long_items ELSE short_items END"))
-        .column("days", format!("CASE WHEN {is_long} THEN long_days ELSE short_days END"));
+    let pace = Select::new(
+        &[("product_id", "product_id"), ("sku_id", "sku_id")],
+        "paces",
+    )
+    .column(
+        "items",
+        format!("CASE WHEN {is_long} THEN long_items ELSE short_items END"),
+    )
+    .column(
+        "days",
+        format!("CASE WHEN {is_long} THEN long_days ELSE short_days END"),
+    );
     steps.push(Step::of("pace", pace).about("the greater one, as an exact fraction"));
     let horizon = match files.is_used(SnapshotId::CampaignProducts) {
         false => "7".to_owned(),
@@ -419,7 +535,10 @@ fn stock_status(files: &Files) -> Result<Query> {
             )
             .rest(format!("WHERE campaigns.last_day > {}", date(files.day)))
             .rest("GROUP BY campaign_products.product_id");
-            steps.push(Step::of("horizons", horizons).about("days that campaigns of the products still last"));
+            steps.push(
+                Step::of("horizons", horizons)
+                    .about("days that campaigns of the products still last"),
+            );
             "least(7, coalesce(horizons.days_left, 7))".to_owned()
         }
     };
@@ -433,7 +552,10 @@ fn stock_status(files: &Files) -> Result<Query> {
             ("shop_id", "inventory.shop_id"),
             ("product_id", "inventory.product_id"),
             ("sku_id", "inventory.sku_id"),
-            ("is_campaign_product", "inventory.product_id IN (SELECT product_id FROM campaign_products)"),
+            (
+                "is_campaign_product",
+                "inventory.product_id IN (SELECT product_id FROM campaign_products)",
+            ),
             ("available_quantity", "inventory.available_quantity"),
         ],
         "inventory",
@@ -442,7 +564,10 @@ fn stock_status(files: &Files) -> Result<Query> {
         "pace",
         "JOIN pace ON pace.product_id = inventory.product_id AND pace.sku_id = inventory.sku_id",
     )
-    .join("horizons", "LEFT JOIN horizons ON horizons.product_id = inventory.product_id")
+    .join(
+        "horizons",
+        "LEFT JOIN horizons ON horizons.product_id = inventory.product_id",
+    )
     .column("daily_sales", ratio("pace.items", "pace.days"))
     .column("days_of_cover", ratio(&format!("({stock})"), "pace.items"))
     .column("horizon_days", horizon)
@@ -467,17 +592,23 @@ fn shop_tier(files: &Files) -> Result<Query> {
         1 => tier = text(lowest),
         _ => tier.push_str(&format!("\n    ELSE {}\nEND", text(lowest))),
     }
-    let sums = Select::new(&[("shop_id", "shop_id"), ("trailing_gmv", "sum(gmv)")], "shop_daily");
+    let sums = Select::new(
+        &[("shop_id", "shop_id"), ("trailing_gmv", "sum(gmv)")],
+        "shop_daily",
+    );
     let steps = vec![
         files.published("today", &SHOP_DAILY, &[files.day], &[files.of_shop()])?,
         published_days(&days),
         files.published("shop_daily", &SHOP_DAILY, &days, &[files.of_shop()])?,
         Step::of("sums", sums.rest("GROUP BY shop_id")),
     ];
-    let last = Select::new(&[("shop_id", "today.shop_id"), ("category", "today.category")], "today")
-        .join("sums", "JOIN sums ON sums.shop_id = today.shop_id")
-        .column("trailing_gmv", "sums.trailing_gmv")
-        .column("observed_days", "(SELECT count(*) FROM published_days)")
-        .column("tier", tier);
+    let last = Select::new(
+        &[("shop_id", "today.shop_id"), ("category", "today.category")],
+        "today",
+    )
+    .join("sums", "JOIN sums ON sums.shop_id = today.shop_id")
+    .column("trailing_gmv", "sums.trailing_gmv")
+    .column("observed_days", "(SELECT count(*) FROM published_days)")
+    .column("tier", tier);
     Ok(Query { steps, last })
 }
