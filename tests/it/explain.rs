@@ -278,7 +278,7 @@ fn a_query_has_an_expression_for_every_column_of_every_table() {
 fn a_query_holds_only_the_steps_and_columns_of_its_cell() {
     let mut nights = Nights::new("");
     nights.night();
-    let question = "--sql --shop 1 --day 2026-03-10 --metric gmv --format json";
+    let question = "--sql --shop 1 --day 2026-03-10 --metric gmv";
     let told = explained(&nights, question);
     assert_eq!(
         (&told["table"], &told["column"]),
