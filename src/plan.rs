@@ -404,7 +404,7 @@ fn settings(config: &Config) -> String {
 }
 
 /// The same settings for people, by their names in the job file.
-fn shown_settings(config: &Config) -> [(&'static str, String); 10] {
+pub(crate) fn shown_settings(config: &Config) -> [(&'static str, String); 10] {
     let (quarantine, benchmark) = (&config.quarantine, &config.benchmark);
     let tier = |tier: &Tier| format!("{} {}", tier.name, show_cents(tier.min_gmv_cents));
     let tiers: Vec<String> = config.tiers.iter().map(tier).collect();

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::failure::{self, cause};
-use super::location::local_path;
+use super::location::{local_path, url_of};
 use crate::environment::Cloud;
 use crate::messages;
 
@@ -150,20 +150,11 @@ impl Store {
                 .display()
                 .to_string();
         }
-        let Ok(url) = Url::parse(&self.location) else {
-            return self.show(path);
-        };
-        let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
-        // az://container@account.blob.core.windows.net/folder
-        let container = match url.username() {
-            "" => String::new(),
-            container => format!("{container}/"),
-        };
         let below = match self.root.as_ref() {
             "" => path.to_owned(),
             root => format!("{root}/{path}"),
         };
-        format!("{scheme}://{host}/{container}{below}")
+        url_of(&self.location, &below).unwrap_or_else(|| self.show(path))
     }
 
     pub fn runtime(&self) -> &Handle {

@@ -269,10 +269,21 @@ impl<'a> Files<'a> {
     /// A path for DuckDB, in which no character is a pattern.
     fn path(&self, store: &Store, path: &str) -> String {
         let shown = store.path_for_readers(path);
-        if let Some((scheme, _)) = shown.split_once("://") {
+        let secret = match shown.split_once("://") {
+            Some(("s3", _)) => {
+                Some("INSTALL httpfs; CREATE SECRET (TYPE s3, PROVIDER credential_chain)")
+            }
+            Some(("gs", _)) => {
+                Some("INSTALL httpfs; CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...')")
+            }
+            Some(("az", _)) => {
+                Some("INSTALL azure; CREATE SECRET (TYPE azure, PROVIDER credential_chain)")
+            }
+            _ => None,
+        };
+        if let Some(secret) = secret {
             self.note(format!(
-                "{scheme}:// needs httpfs (az://: azure) and a secret: CREATE SECRET (TYPE {scheme}, PROVIDER \
-                 credential_chain)"
+                "DuckDB needs an extension and a secret, once in a session: {secret}"
             ));
         }
         let mut escaped = String::with_capacity(shown.len());

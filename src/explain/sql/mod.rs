@@ -26,7 +26,7 @@ use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
 use crate::contracts::tables::{SHOP_PERIOD, SHOP_TIER};
 use crate::contracts::{Column, Kind, Table, TableId};
-use crate::plan::Facts;
+use crate::plan::{Facts, shown_settings};
 use files::{Files, sql_type};
 use query::{Query, comment, text};
 
@@ -294,6 +294,7 @@ fn print(query: &Query, files: &Files, asked: &Asked) -> Result<String> {
     }
     let path = files.history.path(table, day, manifest.commit_number);
     lines.push(format!("published in {}", files.facts.results.show(&path)));
+    lines.extend(changed_settings(files));
     lines.extend(files.notes.take());
     let mut sql: String = lines.iter().map(|line| comment(line) + "\n").collect();
     let printed = query.print();
@@ -301,6 +302,21 @@ fn print(query: &Query, files: &Files, asked: &Asked) -> Result<String> {
         sql.push_str("SET TimeZone = 'UTC';\n");
     }
     Ok(sql + &printed)
+}
+
+/// Settings that are no longer those that the table was published with.
+fn changed_settings(files: &Files) -> Vec<String> {
+    let Some(sources) = &files.manifest.sources else {
+        return vec![];
+    };
+    let now = shown_settings(files.facts.config).into_iter();
+    let changed = now.filter_map(|(name, now)| {
+        let then = sources.settings.get(name).filter(|then| **then != now)?;
+        Some(format!(
+            "{name} was {then} when the table was published; the query has {now}"
+        ))
+    });
+    changed.collect()
 }
 
 /// A quotient; null where the denominator is 0 or either is null.
