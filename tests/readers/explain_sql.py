@@ -99,7 +99,7 @@ def describe(args, tables):
 
 
 def explain(args, table, shop, day, *more):
-    command = [args.bin, "explain", "--sql", "--table", table, "--shop", str(shop), "--day", day, *more]
+    command = [args.bin, "explain", "--sql", "--table", table, f"--shop={shop}", "--day", day, *more]
     command += ["--config", args.config, "--exports", args.exports, "--results", str(args.results), "--quiet"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:

@@ -33,18 +33,18 @@ compare sample "$root/sample_data/exports" "$work/sample" "$root/jobs/daily.toml
     --results "$work/odd" > "$work/backfill.txt" 2>&1 || [ $? -eq 75 ]
 compare "files of other types and names" "$work/odd-exports" "$work/odd" "$root/jobs/daily.toml" --shops 8 --cells 100
 
-# A day of 23 or 25 hours is among the days; few peers are enough for a benchmark, and only the top half of them count.
-for world in "America/Santiago 2026-04-01" "Australia/Lord_Howe 2026-04-01" "Asia/Kathmandu 2026-01-30"; do
+# In a campaign, and with a day of other than 24 hours in the first two zones; few peers are enough for a benchmark, and only the top half of them count.
+for world in "America/Santiago 2026-03-26" "Australia/Lord_Howe 2026-03-26" "Asia/Kathmandu 2026-01-22"; do
     zone=${world% *} first=${world#* }
     name=$(basename "$zone")
     sed -e "s|^time_zone = .*|time_zone = \"$zone\"|" -e "s|^min_peers = .*|min_peers = 3|" -e "s|^top_share = .*|top_share = 0.55|" \
         -e "s|^shops = .*|shops = \"all\"|" "$root/jobs/daily.toml" > "$work/$name.toml"
-    "$bin" generate --quiet --shops 90 --days 6 --rows-per-day 3000 --seed 11 --awkward --first-day "$first" --time-zone "$zone" \
+    "$bin" generate --quiet --shops 90 --days 12 --rows-per-day 3000 --seed 11 --awkward --first-day "$first" --time-zone "$zone" \
         --out "$work/$name-exports"
     last=$(ls "$work/$name-exports/order_lines" | tail -1)
     "$bin" backfill --quiet --from "$first" --to "${last#dt=}" --config "$work/$name.toml" --exports "$work/$name-exports" \
         --results "$work/$name" > "$work/backfill.txt" 2>&1 || cat "$work/backfill.txt"
-    compare "$zone" "$work/$name-exports" "$work/$name" "$work/$name.toml" --shops 12 --cells 100
+    compare "$zone" "$work/$name-exports" "$work/$name" "$work/$name.toml" --days 3 --shops 12 --cells 100
 done
 
 for world in ${WORLDS:+"$WORLDS"/*}; do

@@ -187,12 +187,12 @@ impl<'a> Benchmark<'a> {
             .column("category", format!("{table}.category"))
             .column("tier_rank", "tiers.tier_rank")
             .column("days", days)
-            .column("gmv_cents", format!("CAST({table}.gmv * 100 AS HUGEINT)"));
+            .column("gmv_cents", cents(&format!("{table}.gmv")));
         for metric in &self.metrics {
             let name = metric.name;
             let value = match (unit(metric), metric.daily_average, is_daily) {
                 (None, ..) => format!("{table}.{name}"),
-                (Some("100"), ..) => format!("CAST({table}.{name} * 100 AS HUGEINT)"),
+                (Some("100"), ..) => cents(&format!("{table}.{name}")),
                 (Some(_), Some(average), false) => {
                     format!("CAST(round(funnel_period.{average} * funnel_period.days) AS HUGEINT)")
                 }
@@ -609,6 +609,11 @@ impl<'a> Benchmark<'a> {
         }
         Ok(Query { steps, last })
     }
+}
+
+/// Money in cents. In DECIMAL(18, 2) itself, the product could overflow.
+fn cents(money: &str) -> String {
+    format!("CAST(CAST({money} AS DECIMAL(38, 2)) * 100 AS HUGEINT)")
 }
 
 /// A name that no other column has, so that only the asked metrics are printed.
