@@ -184,7 +184,7 @@ pub enum Command {
     /// Show where one published number comes from; writes nothing
     ///
     /// Its formula with the values behind it, the meaning of null that holds, the commit that published
-    /// it, and what it was before, with causes.
+    /// it, and what it was before, with causes. With --sql: a query for DuckDB that computes it again.
     Explain(ExplainArgs),
     /// Show what changed between two publications of a day, and why; writes nothing
     ///

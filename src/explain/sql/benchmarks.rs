@@ -11,9 +11,9 @@
 
 use anyhow::Result;
 
+use super::asked::Asked;
 use super::files::{Files, date, one_of};
-use super::query::{Query, Select, Step, text};
-use super::{Asked, ratio};
+use super::query::{Query, Select, Step, ratio, text};
 use crate::config::Share;
 use crate::contracts::metrics::{METRICS, Metric};
 use crate::contracts::tables::{FUNNEL_PERIOD, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};

@@ -6,10 +6,12 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `asked` | what is asked for, with what is known of the row |
 //! | `query` | a query, and how it is printed |
 //! | `files` | the files behind it: exports less their rejected rows, published tables |
 //! | `rollups`, `windows`, `benchmarks` | the tables |
 
+mod asked;
 mod benchmarks;
 mod files;
 mod query;
@@ -27,8 +29,9 @@ use crate::catalog::manifest::Manifest;
 use crate::contracts::tables::{SHOP_PERIOD, SHOP_TIER};
 use crate::contracts::{Column, Kind, Table, TableId};
 use crate::plan::{Facts, shown_settings};
+use asked::{Asked, literal};
 use files::{Files, sql_type};
-use query::{Query, comment, text};
+use query::{QUOTIENT, Query, comment};
 
 /// The answer to `explain --sql`.
 #[derive(Debug, Serialize)]
@@ -42,53 +45,6 @@ pub(crate) struct SqlAnswer {
     pub key: RowKey,
     /// One query for DuckDB, after the setting of the time zone where instants are read.
     pub sql: String,
-}
-
-/// What is asked for, with what is known of the row.
-struct Asked<'a> {
-    table: &'static Table,
-    /// `None`: every column of the shop's rows.
-    column: Option<&'static Column>,
-    /// The known columns of the key, as text.
-    key: RowKey,
-    /// `None`: the table has no such row, or rows are asked for.
-    row: Option<&'a Row>,
-    campaign_id: Option<i64>,
-    /// The first day of the campaign, where the question names one.
-    first_day: Option<NaiveDate>,
-    baseline_day: Option<NaiveDate>,
-    /// The day whose data the benchmarks use.
-    benchmark_day: NaiveDate,
-    fallback_reason: Option<String>,
-    /// The tier of the shop, or of the cohort that is asked for.
-    tier: Option<String>,
-}
-
-impl Asked<'_> {
-    fn key(&self, name: &str) -> Option<String> {
-        self.key.get(name).cloned().flatten()
-    }
-
-    /// The key of the row as literals; `None`: the query has to find the rows.
-    fn row_key(&self) -> Option<Vec<(&'static str, String)>> {
-        self.row?;
-        let of_table = self.table.key.iter();
-        let literals = of_table.map(|name| {
-            let column = self.table.column(name);
-            let literal = literal(column, &self.key(name)?);
-            Some((
-                *name,
-                format!("CAST({literal} AS {})", sql_type(column.kind)),
-            ))
-        });
-        literals.collect()
-    }
-
-    fn columns(&self) -> impl Iterator<Item = &'static Column> {
-        let asked = self.column.map(|column| column.name);
-        let columns = self.table.columns.iter();
-        columns.filter(move |column| asked.is_none_or(|asked| column.name == asked))
-    }
 }
 
 /// The query that gives the cell of the question, or every row and column of the shop where the
@@ -244,19 +200,6 @@ fn why_skipped_column<'a>(
     found.map(|skipped| skipped.reason.as_str())
 }
 
-/// A value of the key as a literal.
-fn literal(column: &Column, value: &str) -> String {
-    match column.kind {
-        Kind::Int64 | Kind::Int32 => value.to_owned(),
-        Kind::Date => format!("DATE {}", text(value)),
-        Kind::Instant => format!(
-            "TIMESTAMPTZ {}",
-            text(&value.replace('T', " ").replace('Z', "+00"))
-        ),
-        Kind::Money | Kind::Double | Kind::Text | Kind::Boolean => text(value),
-    }
-}
-
 /// The query below comments: the question, formulas, files.
 fn print(query: &Query, files: &Files, asked: &Asked) -> Result<String> {
     let (table, day, manifest) = (asked.table, files.day, &files.manifest);
@@ -318,11 +261,3 @@ fn changed_settings(files: &Files) -> Vec<String> {
     });
     changed.collect()
 }
-
-/// A quotient; null where the denominator is 0 or either is null.
-fn ratio(numerator: &str, denominator: &str) -> String {
-    format!("{QUOTIENT}{numerator} AS DOUBLE) / nullif({denominator}, 0)")
-}
-
-/// The begin of [`ratio`], which is a DOUBLE.
-const QUOTIENT: &str = "CAST(";

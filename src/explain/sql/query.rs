@@ -260,6 +260,14 @@ pub(super) fn owned(columns: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
+/// A quotient; null where the denominator is 0 or either is null.
+pub(super) fn ratio(numerator: &str, denominator: &str) -> String {
+    format!("{QUOTIENT}{numerator} AS DOUBLE) / nullif({denominator}, 0)")
+}
+
+/// The begin of [`ratio`], which is a DOUBLE.
+pub(super) const QUOTIENT: &str = "CAST(";
+
 /// A text literal.
 pub(super) fn text(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
+use super::asked::Asked;
 use super::files::{Files, instant};
-use super::query::{Query, Select, Step, owned};
-use super::{Asked, ratio};
+use super::query::{Query, Select, Step, owned, ratio};
 use crate::contracts::datasets::{AFFILIATE_ACCOUNTS, LIVE, VIDEO};
 use crate::contracts::{RollupId, SnapshotId, StreamId};
 use crate::days::calendar::HOUR_US;

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use chrono::NaiveDate;
 
+use super::asked::Asked;
 use super::files::{Files, date, one_of};
-use super::query::{Query, Select, Step, text};
-use super::{Asked, ratio};
+use super::query::{Query, Select, Step, ratio, text};
 use crate::config::BaselineShops;
 use crate::contracts::arrow::show_cents;
 use crate::contracts::tables::{
