@@ -6,7 +6,7 @@ use std::rc::Rc;
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 
-use super::query::{Select, Step, text};
+use super::query::{Query, Select, Step, text};
 use crate::catalog::history::History;
 use crate::catalog::layout::quarantine_path;
 use crate::catalog::manifest::Manifest;
@@ -27,9 +27,15 @@ pub(super) struct Files<'a> {
     pub day: NaiveDate,
     pub manifest: Rc<Manifest>,
     pub shop_id: i64,
-    /// What a reader of the query has to know about its files.
-    pub notes: RefCell<Vec<String>>,
+    notes: RefCell<Vec<Note>>,
     exports: RefCell<Option<Rc<DayExports>>>,
+}
+
+/// What a reader of a query has to know about its files.
+struct Note {
+    /// The steps that it is about; none: about every query.
+    steps: Vec<&'static str>,
+    line: String,
 }
 
 /// The type of a column, as DuckDB writes it.
@@ -91,11 +97,24 @@ impl<'a> Files<'a> {
         CivilDay::new(self.day, self.facts.config.time_zone)
     }
 
-    pub(super) fn note(&self, line: String) {
-        let mut notes = self.notes.borrow_mut();
-        if !notes.contains(&line) {
-            notes.push(line);
+    fn note(&self, steps: &[&'static str], line: String) {
+        self.notes.borrow_mut().push(Note {
+            steps: steps.to_vec(),
+            line,
+        });
+    }
+
+    /// The notes about the steps of a query, each once.
+    pub(super) fn notes(&self, query: &Query) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for note in &*self.notes.borrow() {
+            let mut steps = query.steps.iter();
+            let is_printed = steps.any(|step| note.steps.iter().any(|name| *name == step.name));
+            if (is_printed || note.steps.is_empty()) && !lines.contains(&note.line) {
+                lines.push(note.line.clone());
+            }
         }
+        lines
     }
 
     fn exports(&self) -> Result<Rc<DayExports>> {
@@ -240,14 +259,20 @@ impl<'a> Files<'a> {
         let day = self.day;
         match state.is_unchanged {
             Some(true) => {}
-            Some(false) => self.note(format!(
-                "{} of {day} changed since the table was published; its value may differ",
-                dataset.name
-            )),
-            None => self.note(format!(
-                "it is not recorded whether {} of {day} changed since the table was published",
-                dataset.name
-            )),
+            Some(false) => self.note(
+                &[dataset.name],
+                format!(
+                    "{} of {day} changed since the table was published; its value may differ",
+                    dataset.name
+                ),
+            ),
+            None => self.note(
+                &[dataset.name],
+                format!(
+                    "it is not recorded whether {} of {day} changed since the table was published",
+                    dataset.name
+                ),
+            ),
         }
         let folder = dataset.partition(self.day);
         let store = self.facts.exports;
@@ -282,9 +307,10 @@ impl<'a> Files<'a> {
             _ => None,
         };
         if let Some(secret) = secret {
-            self.note(format!(
-                "DuckDB needs an extension and a secret, once in a session: {secret}"
-            ));
+            self.note(
+                &[],
+                format!("DuckDB needs an extension and a secret, once in a session: {secret}"),
+            );
         }
         let mut escaped = String::with_capacity(shown.len());
         for character in shown.chars() {
@@ -296,9 +322,11 @@ impl<'a> Files<'a> {
         escaped
     }
 
-    /// The days on which a table and the day's rollups are published.
+    /// The days on which a table and the day's rollups are published. Other days are told with the
+    /// steps that lack them.
     pub(super) fn days(
         &self,
+        steps: &[&'static str],
         table: &Table,
         first: NaiveDate,
         last: NaiveDate,
@@ -314,7 +342,7 @@ impl<'a> Files<'a> {
             let why = why.map_or("the day is not published".to_owned(), |why| {
                 why.reason.clone()
             });
-            self.note(format!("{} of {day} is missing: {why}", table.name));
+            self.note(steps, format!("{} of {day} is missing: {why}", table.name));
         }
         Ok(days)
     }

@@ -238,7 +238,7 @@ fn print(query: &Query, files: &Files, asked: &Asked) -> Result<String> {
     let path = files.history.path(table, day, manifest.commit_number);
     lines.push(format!("published in {}", files.facts.results.show(&path)));
     lines.extend(changed_settings(files));
-    lines.extend(files.notes.take());
+    lines.extend(files.notes(query));
     let mut sql: String = lines.iter().map(|line| comment(line) + "\n").collect();
     let printed = query.print();
     if printed.contains("TIMESTAMPTZ") {

@@ -108,12 +108,13 @@ fn periods(files: &Files, asked: &Asked) -> Result<Step> {
 }
 
 /// The daily table of a period, and the days that `days` counts: those with the day's rollups.
-fn daily(files: &Files, asked: &Asked, table: &Table) -> Result<Vec<Step>> {
+fn daily(files: &Files, asked: &Asked, table: &'static Table) -> Result<Vec<Step>> {
     let first = first_day(files, asked);
-    let days = files.days(table, first, files.day)?;
+    let days = files.days(&[table.name], table, first, files.day)?;
+    let all_days = files.days(&["published_days"], &SHOP_DAILY, first, files.day)?;
     Ok(vec![
         periods(files, asked)?,
-        published_days(&files.days(&SHOP_DAILY, first, files.day)?),
+        published_days(&all_days),
         files.published(table.name, table, &days, &[files.of_shop()])?,
     ])
 }
@@ -175,16 +176,21 @@ fn with_rates(last: Select) -> Select {
 
 fn shop_period(files: &Files, asked: &Asked) -> Result<Query> {
     let first = first_day(files, asked);
-    let days = files.days(&SHOP_DAILY, first, files.day)?;
+    let days = files.days(
+        &["published_days", "shop_daily"],
+        &SHOP_DAILY,
+        first,
+        files.day,
+    )?;
     let mut steps = files.snapshot(SnapshotId::CampaignShops)?;
     steps.push(published_days(&days));
     steps.push(days_step(
         "days_with_contents",
-        &files.days(&CONTENT_DAILY, first, files.day)?,
+        &files.days(&["days_with_contents"], &CONTENT_DAILY, first, files.day)?,
     ));
     steps.push(days_step(
         "days_with_ads",
-        &files.days(&AD_HOURLY, first, files.day)?,
+        &files.days(&["days_with_ads"], &AD_HOURLY, first, files.day)?,
     ));
     steps.push(files.published("shop_daily", &SHOP_DAILY, &days, &[files.of_shop()])?);
     let from = "campaigns\nJOIN campaign_shops ON campaign_shops.campaign_id = campaigns.campaign_id\nJOIN shop_daily\n    \
@@ -326,7 +332,12 @@ fn product_period(files: &Files, asked: &Asked) -> Result<Query> {
 
 fn content_period(files: &Files, asked: &Asked) -> Result<Query> {
     let first = first_day(files, asked);
-    let days = files.days(&CONTENT_DAILY, first, files.day)?;
+    let days = files.days(
+        &["published_days", "content_daily"],
+        &CONTENT_DAILY,
+        first,
+        files.day,
+    )?;
     let attributes = [
         "content_type",
         "account_type",
@@ -381,7 +392,12 @@ fn content_period(files: &Files, asked: &Asked) -> Result<Query> {
 
 fn sub_campaign_period(files: &Files, asked: &Asked) -> Result<Query> {
     let first = first_day(files, asked);
-    let days = files.days(&SUB_CAMPAIGN_DAILY, first, files.day)?;
+    let days = files.days(
+        &["published_days", "sub_campaign_daily"],
+        &SUB_CAMPAIGN_DAILY,
+        first,
+        files.day,
+    )?;
     let mut sums = period_sums(
         &SUB_CAMPAIGN_DAILY,
         &["sub_campaign_id"],
@@ -472,7 +488,12 @@ fn stock_status(files: &Files) -> Result<Query> {
         trailing(files.day, LONG_WINDOW_DAYS),
         date(trailing(files.day, SHORT_WINDOW_DAYS)),
     );
-    let days = files.days(&SKU_DAILY, long, files.day)?;
+    let days = files.days(
+        &["published_days", "sku_daily"],
+        &SKU_DAILY,
+        long,
+        files.day,
+    )?;
     let mut steps = files.snapshot(SnapshotId::Inventory)?;
     steps.push(published_days(&days));
     steps.push(files.published("sku_daily", &SKU_DAILY, &days, &[files.of_shop()])?);
@@ -577,7 +598,12 @@ fn stock_status(files: &Files) -> Result<Query> {
 
 fn shop_tier(files: &Files) -> Result<Query> {
     let first = trailing(files.day, LONG_WINDOW_DAYS);
-    let days = files.days(&SHOP_DAILY, first, files.day)?;
+    let days = files.days(
+        &["published_days", "shop_daily"],
+        &SHOP_DAILY,
+        first,
+        files.day,
+    )?;
     let mut tier = "CASE".to_owned();
     let tiers = &files.facts.config.tiers;
     for tier_above in tiers.iter().skip(1).rev() {
