@@ -79,11 +79,12 @@ def tables_of(args, day):
 
 
 def some_shops(args):
-    """Shops of any day; the first ones, the last ones and some between."""
+    """Shops of any day: half of them those that sell most, and others by chance."""
     pattern = str(args.results / "shop_daily" / "*" / "*.parquet")
-    shops = [shop for (shop,) in duckdb.sql(f"SELECT DISTINCT shop_id FROM '{pattern}' ORDER BY 1").fetchall()]
-    few = random.Random(args.seed).sample(shops, min(args.shops, len(shops)))
-    return sorted(set(few))
+    query = f"SELECT shop_id FROM '{pattern}' GROUP BY shop_id ORDER BY sum(gmv) DESC, shop_id"
+    shops = [shop for (shop,) in duckdb.sql(query).fetchall()]
+    first, rest = shops[: (args.shops + 1) // 2], shops[(args.shops + 1) // 2 :]
+    return sorted(first + random.Random(args.seed).sample(rest, min(args.shops // 2, len(rest))))
 
 
 def describe(args, tables):
