@@ -38,7 +38,13 @@ impl Cli {
                 );
                 Err(Cli::command().error(ErrorKind::ValueValidation, message))
             }
-            _ => Ok(cli),
+            _ => match &cli.command {
+                Command::Explain(args) if args.metric.is_none() && args.table.is_none() => {
+                    let message = "--sql needs --metric, or --table for every column of its rows";
+                    Err(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
+                }
+                _ => Ok(cli),
+            },
         }
     }
 }
@@ -178,7 +184,8 @@ pub enum Command {
     /// Show where one published number comes from; writes nothing
     ///
     /// It prints the formula with the values behind it, the reason of a null, the commit that published
-    /// the number, and its earlier values with their causes.
+    /// the number, and its earlier values with their causes. With --sql: a query
+    /// for DuckDB that computes it again.
     Explain(ExplainArgs),
     /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
@@ -277,8 +284,12 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub day: NaiveDate,
     /// A column of a table, or a metric of the benchmarks
-    #[arg(long, value_name = "COLUMN")]
-    pub metric: String,
+    #[arg(long, value_name = "COLUMN", required_unless_present = "sql")]
+    pub metric: Option<String>,
+    /// Print a query for DuckDB that gives the same value from the files; without --metric, every
+    /// column of the shop's rows of --table
+    #[arg(long)]
+    pub sql: bool,
     /// The table [default: the first one with this column whose key is given]
     #[arg(long, value_name = "TABLE")]
     pub table: Option<String>,

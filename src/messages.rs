@@ -414,6 +414,12 @@ messages! {
         means: "No run published this table for the day: its exports were not final or are blocked, or the table was skipped.",
         meanwhile: NOTHING,
     }
+    no_exports_for_sql(day, missing) -> ConfigWrong {
+        text: "the exports of {day} are not there: {missing}",
+        to_do: "bring them back, or ask `explain` without --sql",
+        means: "The query of `explain --sql` reads the exports of the day, and required ones are no longer final.",
+        meanwhile: NOTHING,
+    }
     several_rows(table, rows, choices) -> ConfigWrong {
         text: "{rows} rows of {table} match",
         to_do: "choose one with {choices}",

@@ -379,7 +379,7 @@ fn add_settings(fingerprint: &mut Fingerprint, config: &Config) {
 ///
 /// All of them count for every table. For example, the budget decides whether an optional export
 /// counts as absent, and so whether a window sees its rows. Different settings have different texts.
-fn settings(config: &Config) -> [(&'static str, String); 10] {
+pub(crate) fn settings(config: &Config) -> [(&'static str, String); 10] {
     // Every setting is named, so the compiler asks for a decision about each new one.
     let Config {
         exports: _,

@@ -16,6 +16,13 @@ pub(super) fn explain(
     let job = open_job(cli, surroundings)?;
     let facts = job.facts()?;
     let history = History::load(&facts.state)?;
+    if args.sql {
+        let found = explain::sql(&facts, &history, &question(args))?;
+        return Ok(Answer::done(match cli.global.format {
+            Format::Json => to_json(&found)?,
+            Format::Text => found.sql,
+        }));
+    }
     let found = explain::explain(&facts, &history, &question(args))?;
     let stdout = match cli.global.format {
         Format::Json => to_json(&found)?,

@@ -8,9 +8,11 @@
 //! | `row` | the row that a question is about |
 //! | `value` | a value with its formula, its inputs and the meaning of null |
 //! | `page` | the explanation for people |
+//! | `sql/` | the same number as a query for DuckDB |
 
 mod page;
 mod row;
+mod sql;
 mod value;
 
 use std::rc::Rc;
@@ -22,6 +24,7 @@ use serde::Serialize;
 pub(crate) use page::page;
 use row::{Found, find};
 pub(crate) use row::{Question, RowKey};
+pub(crate) use sql::sql;
 use value::{Teller, Value};
 
 use crate::catalog::history::History;
@@ -105,7 +108,9 @@ pub(crate) fn explain(
         column,
         manifest,
         row,
+        question,
     } = find(facts, history, question)?;
+    let question = &question;
     let entry = &manifest.tables[table.name];
     let commit = entry.commit_number.unwrap_or(manifest.commit_number);
     let by = history.manifest(question.day, commit)?;

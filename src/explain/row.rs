@@ -11,7 +11,7 @@ use super::why_skipped;
 use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
 use crate::contracts::metrics::METRICS;
-use crate::contracts::tables;
+use crate::contracts::tables::{self, SHOP_TIER};
 use crate::contracts::{Column, Table};
 use crate::messages;
 use crate::plan::Facts;
@@ -26,8 +26,8 @@ pub(crate) type RowKey = BTreeMap<&'static str, Option<String>>;
 pub(crate) struct Question {
     pub shop_id: i64,
     pub day: NaiveDate,
-    /// A column of a table, or a metric of the benchmarks.
-    pub metric: String,
+    /// A column of a table, or a metric of the benchmarks; `None`: every column (`--sql`).
+    pub metric: Option<String>,
     /// `None`: the first table with this column whose key is known.
     pub table: Option<String>,
     /// Values of other columns of the key.
@@ -71,6 +71,8 @@ pub(super) struct Found {
     pub manifest: Rc<Manifest>,
     /// `None`: the table has no row of this key.
     pub row: Option<Row>,
+    /// The question, with the cohort of the shop where the table has no shops.
+    pub question: Question,
 }
 
 impl Question {
@@ -86,18 +88,14 @@ impl Question {
     fn known(&self, name: &str) -> Option<String> {
         match name {
             "shop_id" => Some(self.shop_id.to_string()),
-            "metric" => Some(self.metric.clone()),
+            "metric" => self.metric.clone(),
             name => self.others.get(name).cloned(),
         }
     }
 
     /// The rows of the file with this key.
     fn rows(&self, table: &'static Table, file: Bytes) -> Result<(TableRows, Vec<usize>)> {
-        let rows = TableRows::new(
-            table,
-            Some(decode_all(file, Some(self.shop_id))?),
-            Some(self.shop_id),
-        )?;
+        let rows = rows_of(table, file, self.shop_id)?;
         let key = self.key(table);
         let matches = rows.numbers().filter(|number| {
             let found = rows.key(Some(*number));
@@ -127,19 +125,20 @@ impl Question {
             Some(name) => table.name == name,
             None => true,
         };
-        let with_shop = |table: &&'static Table| table.key.contains(&"shop_id");
-        let is_metric = METRICS.iter().any(|metric| metric.name == self.metric);
+        let asked = self.metric.as_deref().unwrap_or_default();
+        let is_metric = METRICS.iter().any(|metric| metric.name == asked);
         let column_of = |table: &'static Table| {
+            let is_of_shop = table.key.contains(&"shop_id");
             let name = match table.key.contains(&"metric") {
-                true if is_metric => "difference_pct",
+                true if is_metric && is_of_shop => "difference_pct",
+                true if is_metric => "mean",
                 true => return None,
-                false => self.metric.as_str(),
+                false => asked,
             };
             table.columns.iter().find(|column| column.name == name)
         };
         let candidates: Vec<_> = tables::all()
             .filter(wanted)
-            .filter(with_shop)
             .filter_map(|table| Some((table, column_of(table)?)))
             .collect();
         let key_is_known = |(table, _): &&(&'static Table, &'static Column)| {
@@ -147,15 +146,78 @@ impl Question {
         };
         let chosen = candidates.iter().find(key_is_known).or(candidates.first());
         let names: Vec<&str> = tables::all().map(|table| table.name).collect();
-        let metric = &self.metric;
-        Ok(*chosen.ok_or_else(|| messages::no_metric(metric, names.join(", ")))?)
+        Ok(*chosen.ok_or_else(|| messages::no_metric(asked, names.join(", ")))?)
+    }
+
+    /// The table of `--table`.
+    fn named_table(&self) -> Result<&'static Table> {
+        let name = self.table.as_deref().unwrap_or_default();
+        let names: Vec<&str> = tables::all().map(|table| table.name).collect();
+        Ok(tables::table(name).ok_or_else(|| messages::no_metric(name, names.join(", ")))?)
+    }
+
+    /// The question, with the shop's category and tier where the key of the table has no shop: it is
+    /// about the cohort of the shop on the benchmark day.
+    fn with_cohort(
+        &self,
+        facts: &Facts,
+        history: &History,
+        table: &Table,
+        manifest: &Manifest,
+    ) -> Result<Question> {
+        let mut question = self.clone();
+        let benchmark = manifest.benchmark.as_ref();
+        let Some(benchmark) = benchmark.filter(|_| !table.key.contains(&"shop_id")) else {
+            return Ok(question);
+        };
+        let day = benchmark.benchmark_day;
+        let rows = rows_of_shop(facts, history, &SHOP_TIER, day, self.shop_id)?;
+        for name in ["category", "tier"] {
+            let shown = rows.iter().find_map(|rows| {
+                let number = rows.numbers().next()?;
+                rows.shown(SHOP_TIER.column(name), number)
+            });
+            // No cohort has an empty category or tier: the question finds no row.
+            question
+                .others
+                .entry(name)
+                .or_insert(shown.unwrap_or_default());
+        }
+        Ok(question)
     }
 }
 
-/// Finds the row.
-pub(super) fn find(facts: &Facts, history: &History, question: &Question) -> Result<Found> {
-    let (table, column) = question.subject()?;
-    let day = question.day;
+/// The shop's rows of a published table; `None`: it is not published for the day.
+pub(super) fn rows_of_shop(
+    facts: &Facts,
+    history: &History,
+    table: &'static Table,
+    day: NaiveDate,
+    shop_id: i64,
+) -> Result<Option<TableRows>> {
+    let Some(manifest) = facts.manifest(day)? else {
+        return Ok(None);
+    };
+    let Some(entry) = manifest.tables.get(table.name) else {
+        return Ok(None);
+    };
+    let file = history.read(table, day, manifest.commit_number, entry)?;
+    Ok(Some(rows_of(table, file, shop_id)?))
+}
+
+/// The shop's rows of a file; of a table without shops, all of them.
+fn rows_of(table: &'static Table, file: Bytes, shop_id: i64) -> Result<TableRows> {
+    let shop_id = Some(shop_id).filter(|_| table.key.contains(&"shop_id"));
+    TableRows::new(table, Some(decode_all(file, shop_id)?), shop_id)
+}
+
+/// The manifest and the file of the table of a question, or why there is none.
+fn published(
+    facts: &Facts,
+    history: &History,
+    table: &'static Table,
+    day: NaiveDate,
+) -> Result<(Rc<Manifest>, Bytes)> {
     let manifest = facts.manifest(day)?;
     let manifest = manifest
         .ok_or_else(|| messages::not_published(table.name, day, "no run published the day"))?;
@@ -165,6 +227,14 @@ pub(super) fn find(facts: &Facts, history: &History, question: &Question) -> Res
         return Err(messages::not_published(table.name, day, why).into());
     };
     let file = history.read(table, day, manifest.commit_number, entry)?;
+    Ok((manifest, file))
+}
+
+/// Finds the row.
+pub(super) fn find(facts: &Facts, history: &History, question: &Question) -> Result<Found> {
+    let (table, column) = question.subject()?;
+    let (manifest, file) = published(facts, history, table, question.day)?;
+    let question = question.with_cohort(facts, history, table, &manifest)?;
     let (rows, matches) = question.rows(table, file)?;
     if matches.len() > 1 {
         let flags = FLAGS
@@ -188,5 +258,20 @@ pub(super) fn find(facts: &Facts, history: &History, question: &Question) -> Res
         column,
         manifest,
         row: row.map(|number| Row { rows, number }),
+        question,
+    })
+}
+
+/// Finds the table of `--table`, without choosing one of the shop's rows; the column is its first.
+pub(super) fn find_rows(facts: &Facts, history: &History, question: &Question) -> Result<Found> {
+    let table = question.named_table()?;
+    let (manifest, _) = published(facts, history, table, question.day)?;
+    let question = question.with_cohort(facts, history, table, &manifest)?;
+    Ok(Found {
+        table,
+        column: &table.columns[0],
+        manifest,
+        row: None,
+        question,
     })
 }

@@ -57,6 +57,19 @@ pub(super) fn local_path(location: &str) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
+/// An object of the bucket of a location, in the form that most readers know. `path` starts at the
+/// bucket. `None`: the location is no URL.
+pub(super) fn url_of(location: &str, path: &str) -> Option<String> {
+    let url = Url::parse(location).ok()?;
+    let host = url.host_str()?;
+    // az://container@account.blob.core.windows.net/folder
+    let container = match url.username() {
+        "" => String::new(),
+        container => format!("{container}/"),
+    };
+    Some(format!("{}://{host}/{container}{path}", url.scheme()))
+}
+
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text
@@ -132,6 +145,24 @@ mod tests {
             Some("exports/token=1/x".into()),
             "a path of a disk"
         );
+    }
+
+    #[test]
+    fn an_object_has_a_url_that_other_programs_read() {
+        let of = |location: &str| url_of(location, "a/b=1/c d.parquet");
+        for (location, expected) in [
+            ("s3://bucket/a", Some("s3://bucket/a/b=1/c d.parquet")),
+            ("S3://bucket", Some("s3://bucket/a/b=1/c d.parquet")),
+            ("gs://bucket/a/", Some("gs://bucket/a/b=1/c d.parquet")),
+            ("az://container/a", Some("az://container/a/b=1/c d.parquet")),
+            (
+                "az://container@account.blob.core.windows.net/a",
+                Some("az://account.blob.core.windows.net/container/a/b=1/c d.parquet"),
+            ),
+            ("results", None),
+        ] {
+            assert_eq!(of(location).as_deref(), expected, "{location}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::failure::{self, cause};
-use super::location::local_path;
+use super::location::{local_path, url_of};
 use crate::environment::Cloud;
 use crate::messages;
 
@@ -139,6 +139,22 @@ impl Store {
     /// A path as a person can paste it.
     pub fn show(&self, path: &str) -> String {
         format!("{}/{path}", self.location.trim_end_matches('/'))
+    }
+
+    /// A path for another program that runs in any folder: absolute on a disk, otherwise a URL.
+    pub(crate) fn path_for_readers(&self, path: &str) -> String {
+        if let Some(root) = &self.local_root {
+            let path = root.join(path);
+            return std::path::absolute(&path)
+                .unwrap_or(path)
+                .display()
+                .to_string();
+        }
+        let below = match self.root.as_ref() {
+            "" => path.to_owned(),
+            root => format!("{root}/{path}"),
+        };
+        url_of(&self.location, &below).unwrap_or_else(|| self.show(path))
     }
 
     pub fn runtime(&self) -> &Handle {

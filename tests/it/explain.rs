@@ -215,6 +215,94 @@ fn every_column_of_every_table_is_explained_with_its_published_value() {
     );
 }
 
+/// The text after the last SELECT that is not inside of parentheses.
+fn last_select(sql: &str) -> &str {
+    let at = sql.rfind("\nSELECT").unwrap_or_default();
+    &sql[at..]
+}
+
+#[test]
+fn a_query_has_an_expression_for_every_column_of_every_table() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (exports, folder) = (
+        repository.join("sample_data/exports"),
+        tempfile::TempDir::new().unwrap(),
+    );
+    let results = folder.path().join("results");
+    let paths = [&exports, &results].map(|path| path.to_str().unwrap());
+    let folders = ["--exports", paths[0], "--results", paths[1]];
+    let backfill = ["backfill", "--from", "2026-03-10", "--to", "2026-03-12"];
+    let run = etl(&[&backfill[..], &folders[..]].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    for table in tables::all() {
+        let command = [
+            "explain",
+            "--sql",
+            "--shop",
+            "1000008",
+            "--day",
+            "2026-03-12",
+        ];
+        let of_table = ["--table", table.name];
+        let outcome = etl(&[&command[..], &of_table[..], &folders[..]].concat());
+        assert_eq!(outcome.code, 0, "{}: {}", table.name, outcome.stderr);
+        let mut rest = last_select(&outcome.stdout);
+        for column in table.columns {
+            // A column is named by its alias, or is the last part of a plain `step.column`.
+            let names = [format!(" AS {}", column.name), format!(".{}", column.name)];
+            let ends =
+                |at: usize, name: &str| rest[at + name.len()..].starts_with([',', '\n', ' ']);
+            let places = names.iter().flat_map(|name| {
+                let found = rest.match_indices(name.as_str());
+                found
+                    .filter(|(at, name)| ends(*at, name))
+                    .map(|(at, name)| at + name.len())
+            });
+            let at = places.min();
+            let what = format!("{}.{}: {}", table.name, column.name, outcome.stdout);
+            let found = &rest[..at.expect(&what)];
+            let is_missing = found.contains("CAST(NULL") && column.name != "fallback_reason";
+            assert!(!is_missing, "{what}");
+            rest = &rest[at.unwrap()..];
+        }
+        let of_key = format!("ORDER BY {};", table.key.join(", "));
+        assert!(
+            outcome.stdout.trim_end().ends_with(&of_key),
+            "{}",
+            outcome.stdout
+        );
+    }
+}
+
+#[test]
+fn a_query_holds_only_the_steps_and_columns_of_its_cell() {
+    let mut nights = Nights::new("");
+    nights.night();
+    let question = "--sql --shop 1 --day 2026-03-10 --metric gmv";
+    let told = explained(&nights, question);
+    assert_eq!(
+        (&told["table"], &told["column"]),
+        (&json!("shop_daily"), &json!("gmv"))
+    );
+    let sql = told["sql"].as_str().unwrap();
+    assert_eq!(sql.matches("read_parquet").count(), 1, "{sql}");
+    for needed in [
+        "/order_lines/dt=2026-03-10/",
+        "exported.shop_id = 1",
+        "sum(sub_total + shipping_fee)",
+    ] {
+        assert!(sql.contains(needed), "{needed}: {sql}");
+    }
+    assert!(
+        !sql.contains("quantity") && !sql.contains("buyer_id"),
+        "{sql}"
+    );
+    let outcome = nights.etl(&["explain", "--sql", "--shop", "1", "--day", "2026-03-10"]);
+    let said = "--sql needs --metric, or --table for every column of its rows";
+    let found = (outcome.code, outcome.stderr.contains(said));
+    assert_eq!(found, (2, true), "{}", outcome.stderr);
+}
+
 /// Drops every fiftieth row of an export, beginning with the fourth.
 fn drop_rows(file: &Path) {
     let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file).unwrap()).unwrap();

@@ -11,7 +11,8 @@
 //! 2. A column that is left out has the value of `default_cell`.
 //!
 //! With `CASES_KEEP=DIR` in the environment, the tables and the quarantine of each case's last step
-//! are copied to `DIR/<case>/`, so that the bytes of two versions of the program can be compared.
+//! are copied to `DIR/<case>/`, so that the bytes of two versions of the program can be compared. With
+//! `CASES_KEEP_WORLDS=DIR`, its exports, results and job file are.
 
 mod case_csv;
 mod case_toml;
@@ -158,6 +159,9 @@ fn check_case(name: &str) {
     if let Some(kept) = std::env::var_os("CASES_KEEP") {
         keep_results(&desk.path("results"), &Path::new(&kept).join(name));
     }
+    if let Some(kept) = std::env::var_os("CASES_KEEP_WORLDS") {
+        keep_world(desk.dir.path(), &Path::new(&kept).join(name));
+    }
     assert!(
         wrong.is_empty(),
         "\ntests/cases/{name}, {}",
@@ -265,6 +269,18 @@ impl Desk {
 
 fn as_str(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
+}
+
+/// Copies everything.
+fn keep_world(desk: &Path, kept: &Path) {
+    if kept.exists() {
+        fs::remove_dir_all(kept).unwrap();
+    }
+    for path in walk(desk) {
+        let copy = kept.join(&path);
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(desk.join(&path), copy).unwrap();
+    }
 }
 
 /// Copies the tables and the quarantine. Manifests and the commit log differ in every run.
