@@ -55,6 +55,7 @@ impl Command {
             | Command::Vacuum(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Describe(_)
             | Command::Generate(_)
             | Command::Docs(_) => None,
         }
@@ -73,6 +74,7 @@ impl Command {
             | Command::Vacuum(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Describe(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => false,
@@ -94,6 +96,7 @@ impl Command {
             | Command::Status(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Describe(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => Access::ReadIfThere,
@@ -185,6 +188,10 @@ pub enum Command {
     /// Rows are matched by key. A file that a run replaced or removed is kept for `history.keep_days`
     /// of the job file.
     Diff(DiffArgs),
+    /// Describe a table, an export or a column: type, unit, formula, null, lineage
+    ///
+    /// Without a name: every table and export. Nothing is read but the contracts in this program.
+    Describe(DescribeArgs),
     /// End the expired lease of a run that died
     Unlock,
     /// Remove files that are no longer needed: staged leftovers, superseded manifests, old
@@ -323,6 +330,13 @@ pub struct DiffArgs {
     /// Only the rows of this shop, cell by cell
     #[arg(long, value_name = "SHOP")]
     pub shop: Option<i64>,
+}
+
+#[derive(Args, Debug)]
+pub struct DescribeArgs {
+    /// A table or an export, such as shop_daily, or one of their columns, such as shop_daily.gmv
+    #[arg(value_name = "TABLE[.COLUMN]")]
+    pub name: Option<String>,
 }
 
 #[derive(Args, Debug)]

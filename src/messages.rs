@@ -408,6 +408,18 @@ messages! {
         means: "`explain` asks for a column that no table has, or that the named table has not.",
         meanwhile: NOTHING,
     }
+    no_such_table(name, hint) -> ConfigWrong {
+        text: "there is no table or export {name:?}",
+        to_do: "{hint}`campaign-etl describe` lists all",
+        means: "`describe` is asked about a name that no table and no export has.",
+        meanwhile: NOTHING,
+    }
+    no_such_column(table, column, hint) -> ConfigWrong {
+        text: "{table} has no column {column:?}",
+        to_do: "{hint}`campaign-etl describe {table}` lists its columns",
+        means: "`describe` is asked about a column that the table or export has not.",
+        meanwhile: NOTHING,
+    }
     not_published(table, day, why) -> ConfigWrong {
         text: "{table} of {day} is not published: {why}",
         to_do: "campaign-etl status --day {day} shows what is missing",

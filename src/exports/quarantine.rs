@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::defect::{Defect, OverBudget};
 use crate::config::Config;
+use crate::contracts::arrow;
+use crate::contracts::quarantine::QUARANTINE;
 use crate::contracts::{Dataset, Reason, WithoutRows};
 
 /// One row that is used in no table.
@@ -143,17 +145,9 @@ impl Accounting {
     }
 }
 
-/// The columns of a quarantine file.
+/// The file schema of quarantined rows.
 pub(crate) fn schema() -> SchemaRef {
-    let field = |name, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
-    Arc::new(Schema::new(vec![
-        field("reason", false),
-        field("column", true),
-        field("value", true),
-        field("file", false),
-        Field::new("row_number", DataType::Int64, false),
-        field("key", true),
-    ]))
+    arrow::schema(&QUARANTINE)
 }
 
 /// Quarantined rows as a batch of the quarantine file; `files` are the names of the export's files.
