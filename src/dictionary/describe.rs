@@ -345,5 +345,82 @@ fn exports_of(table: &Table) -> Vec<&'static str> {
 
 fn readers_of(table: &Table) -> Vec<&'static str> {
     let reads = |other: &&Table| other.reads.iter().any(|read| read.table.id == table.id);
-    tables::all().filter(reads).map(|other| other.name).collect()
+    tables::all()
+        .filter(reads)
+        .map(|other| other.name)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_column(name: &str) -> ColumnDescription {
+        let Description::Column(column) = describe(Some(name)).unwrap() else {
+            panic!("{name} is no column");
+        };
+        *column
+    }
+
+    #[test]
+    fn every_table_export_and_column_is_described() {
+        let Description::All(all) = describe(None).unwrap() else {
+            panic!("no list");
+        };
+        // 19 tables, 10 exports, the quarantine.
+        assert_eq!(all.tables.len(), 30);
+        for summary in &all.tables {
+            let Description::Table(table) = describe(Some(summary.name)).unwrap() else {
+                panic!("{} is no table", summary.name);
+            };
+            assert!(!table.columns.is_empty());
+            for column in &table.columns {
+                let name = format!("{}.{}", summary.name, column.column);
+                let described = of_column(&name);
+                assert_eq!(described.upstream[0].column, name);
+                let is_computed =
+                    !matches!(summary.kind, TableKind::Export | TableKind::Quarantine);
+                assert_eq!(
+                    !described.upstream[0].from.is_empty(),
+                    is_computed,
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_column_of_an_export_names_its_users() {
+        let described = of_column("shops.primary_ad_account_id");
+        assert_eq!(described.exports, [""; 0]);
+        let used_by = [
+            "shop_daily.ad_spend",
+            "shop_daily.ad_gross_revenue",
+            "ad_hourly.shop_id",
+        ];
+        assert_eq!(described.used_by, used_by);
+        let below = |name: &str| described.downstream.iter().any(|column| column == name);
+        assert!(below("shop_daily.ad_roi") && below("shop_period.ad_spend"));
+        assert!(below("category_benchmark.mean") && !below("shop_daily.gmv"));
+    }
+
+    #[test]
+    fn a_mistyped_name_is_answered_with_the_nearest_one() {
+        let said = |name| describe(Some(name)).unwrap_err().to_string();
+        let hints = [
+            ("shop_dayly", "did you mean shop_daily? "),
+            (
+                "target_progress",
+                "did you mean shop_period.target_progress? ",
+            ),
+            ("shop_tier.teir", "did you mean shop_tier.tier? "),
+            (
+                "zzz",
+                "there is no table or export \"zzz\"; `campaign-etl describe`",
+            ),
+        ];
+        for (name, hint) in hints {
+            assert!(said(name).contains(hint), "{}", said(name));
+        }
+    }
 }

@@ -16,7 +16,7 @@ pub(crate) fn page(description: &Description) -> String {
 }
 
 fn of_all(tables: &[TableSummary]) -> String {
-    let mut page = wrapping_page(&["name", "kind", "one row for", "key"], &[2, 3]);
+    let mut page = wrapping_page(&["name", "kind", "grain", "key"], &[2, 3]);
     for table in tables {
         page.add_row([
             table.name.to_owned(),
@@ -48,7 +48,7 @@ fn of_table(table: &TableDescription) -> String {
             let _ = writeln!(text, "{label}: {value}");
         }
     };
-    line("one row for", (*grain).to_owned());
+    line("grain", (*grain).to_owned());
     line("key", table.summary.key.join(", "));
     let required = table.is_required.map(|is_required| match is_required {
         true => "every day needs it",
@@ -67,7 +67,10 @@ fn of_table(table: &TableDescription) -> String {
     let rules: Vec<String> = rules
         .map(|rule| format!("{} ({})", rule.breaks, rule.reason))
         .collect();
-    line("rows to quarantine, beside nulls and repeated keys", rules.join("; "));
+    line(
+        "rows to quarantine, beside nulls and repeated keys",
+        rules.join("; "),
+    );
     let mut page = wrapping_page(
         &["column", "type", "unit", "formula", "null means"],
         &[2, 3, 4],
@@ -106,7 +109,8 @@ fn of_column(column: &ColumnDescription) -> String {
     text += "\n";
     let mut line = |label: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(text, "{label}: {value}");
+            let space = if value.starts_with('\n') { "" } else { " " };
+            let _ = writeln!(text, "{label}:{space}{value}");
         }
     };
     line("unit", unit);
@@ -115,15 +119,33 @@ fn of_column(column: &ColumnDescription) -> String {
     line("null without the export", needs.unwrap_or_default());
     let derived = column.upstream.iter().filter(|one| !one.from.is_empty());
     let derived: Vec<String> = derived
-        .map(|one| format!("\n  {} <- {}", one.column, one.from.join(", ")))
+        .map(|one| format!("\n  {} <- {}", one.column, folded(&one.from)))
         .collect();
     line("comes from", &derived.concat());
     line("columns of exports behind it", &column.exports.join(", "));
-    line("used by", &column.used_by.join(", "));
+    line("used by", &by_table(column.used_by.iter()));
     let further = column.downstream.iter();
     let further = further.filter(|name| !column.used_by.contains(name));
     line("further columns that change with it", &by_table(further));
     text
+}
+
+/// More columns of one table than this are counted.
+const MOST_NAMED: usize = 8;
+
+/// The inputs of a formula; those of a table with many of them are counted.
+fn folded(inputs: &[String]) -> String {
+    let owner = |input: &String| input.split_once('.').map(|(owner, _)| owner.to_owned());
+    let of_owner = inputs.chunk_by(|a, b| owner(a) == owner(b));
+    let shown: Vec<String> = of_owner
+        .map(|chunk| match owner(&chunk[0]) {
+            Some(owner) if chunk.len() > MOST_NAMED => {
+                format!("{} columns of {owner}", chunk.len())
+            }
+            _ => chunk.join(", "),
+        })
+        .collect();
+    shown.join(", ")
 }
 
 /// One line for each table, with its columns.

@@ -10,6 +10,7 @@ mod bad_nights;
 mod cases;
 mod checks;
 mod crash;
+mod describe;
 mod docs;
 mod duckdb;
 mod explain;
