@@ -56,6 +56,7 @@ impl Command {
             | Command::Diff(_)
             | Command::Explain(_)
             | Command::Describe(_)
+            | Command::Catalog(_)
             | Command::Generate(_)
             | Command::Docs(_) => None,
         }
@@ -75,6 +76,7 @@ impl Command {
             | Command::Diff(_)
             | Command::Explain(_)
             | Command::Describe(_)
+            | Command::Catalog(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => false,
@@ -97,6 +99,7 @@ impl Command {
             | Command::Diff(_)
             | Command::Explain(_)
             | Command::Describe(_)
+            | Command::Catalog(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => Access::ReadIfThere,
@@ -192,6 +195,10 @@ pub enum Command {
     ///
     /// Without a name: every table and export. Nothing is read but the contracts in this program.
     Describe(DescribeArgs),
+    /// Print views of all result tables for DuckDB, with types and comments
+    ///
+    /// With --as-of, the views read the very files that readers saw after one commit, of all tables.
+    Catalog(CatalogArgs),
     /// End the expired lease of a run that died
     Unlock,
     /// Remove files that are no longer needed: staged leftovers, superseded manifests, old
@@ -337,6 +344,16 @@ pub struct DescribeArgs {
     /// A table or an export, such as shop_daily, or one of their columns, such as shop_daily.gmv
     #[arg(value_name = "TABLE[.COLUMN]")]
     pub name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct CatalogArgs {
+    /// The commit, as `diff`, `explain` and the manifests number it [default: the published files]
+    #[arg(long, value_name = "COMMIT")]
+    pub as_of: Option<u64>,
+    /// Write the statements to this file, such as views.sql, instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -402,6 +402,30 @@ messages! {
         means: "A file that a commit replaced is kept until `vacuum` removes it. This one was removed, was never kept, or was changed by somebody else.",
         meanwhile: NOTHING,
     }
+    no_such_commit(commit, newest) -> ConfigWrong {
+        text: "there is no commit {commit} yet",
+        to_do: "give --as-of from 1 to {newest}, the newest commit",
+        means: "`catalog --as-of` names a commit that no run has written. Later commits could still change its files.",
+        meanwhile: NOTHING,
+    }
+    commit_not_in_place(commit) -> ConfigWrong {
+        text: "commit {commit} was interrupted, and its files are not all in place",
+        to_do: "let the next run finish it, or give an earlier commit",
+        means: "`catalog --as-of` names a commit of a run that died. The next run finishes it.",
+        meanwhile: WHOLE,
+    }
+    before_history(commit, day, oldest) -> StoreFailed {
+        text: "the results are not known as they were after commit {commit}: the oldest manifest of {day} is that of commit {oldest}, and earlier ones may have been removed",
+        to_do: "give a commit that is still kept; history.keep_days in the job file says for how long",
+        means: "`vacuum` removes manifests and files that were replaced longer ago than the history is kept. The commit is older.",
+        meanwhile: NOTHING,
+    }
+    cannot_write(path, why) -> StoreFailed {
+        text: "cannot write {path}: {why}",
+        to_do: "check the path of --out",
+        means: "`catalog` cannot write its file.",
+        meanwhile: NOTHING,
+    }
     no_metric(metric, tables) -> ConfigWrong {
         text: "no table of shops has a column {metric:?}",
         to_do: "see docs/tables.md; with --table, one of {tables}",

@@ -5,10 +5,12 @@
 //! 3. `checked`: the checks of one day, as its manifest keeps them.
 //! 4. `commit_log`: the numbered records that order all actions of writers.
 //! 5. `history`: the tables of a day as they were at an earlier commit.
-//! 6. `state`: the newest manifest of each day, less the files that are lost.
+//! 6. `files`: the files of all tables that readers see now, or saw after a commit.
+//! 7. `state`: the newest manifest of each day, less the files that are lost.
 
 pub mod checked;
 pub mod commit_log;
+pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod layout;
 pub mod manifest;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod backfill;
+mod catalog;
 mod describe;
 mod diff;
 mod docs;
@@ -35,6 +36,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Status(args) => status::status(cli, args, surroundings),
         Command::Explain(args) => explain::explain(cli, args, surroundings),
         Command::Diff(args) => diff::diff(cli, args, surroundings),
+        Command::Catalog(args) => catalog::catalog(cli, args, surroundings),
         Command::Describe(args) => describe::describe(cli, args),
         Command::Unlock => unlock::unlock(cli, surroundings),
         Command::Vacuum(args) => vacuum::vacuum(cli, args, surroundings),

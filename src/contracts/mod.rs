@@ -5,6 +5,7 @@
 //! | `ids` | the ids of datasets and tables |
 //! | `column`, `dataset`, `table` | the form of a contract |
 //! | `datasets`, `tables/` | the contracts |
+//! | `field_ids` | the Parquet field id of each column |
 //! | `quarantine` | the columns of quarantined rows |
 //! | `metrics` | the metrics of the benchmarks |
 //! | `lineage` | the inputs of a column, up to the exports, and its users |
@@ -17,6 +18,7 @@ pub mod column;
 pub(crate) mod conform;
 pub mod dataset;
 pub mod datasets;
+pub mod field_ids;
 pub mod fingerprint;
 pub mod ids;
 pub(crate) mod lineage;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::close::nearest;
 use crate::contracts::datasets::{DATASETS, dataset};
+use crate::contracts::field_ids::{QUARANTINE_FILES, field_id};
 use crate::contracts::lineage::{ColumnOf, Input, downstream, inputs, upstream, users};
 use crate::contracts::markdown::{describe_rule, span};
 use crate::contracts::quarantine::{self, QUARANTINE};
@@ -101,6 +102,8 @@ pub(crate) struct ColumnSummary {
     /// `None`: never null.
     pub null_means: Option<&'static str>,
     pub is_key: bool,
+    /// The Parquet field id in published files; `None`: a column of an export.
+    pub field_id: Option<i32>,
     /// The optional export without which the column is null.
     pub needs: Option<&'static str>,
 }
@@ -172,8 +175,6 @@ enum Described {
     Quarantine,
 }
 
-const QUARANTINE_NAME: &str = "quarantine";
-
 fn described() -> impl Iterator<Item = Described> {
     let tables = tables::all().map(Described::Table);
     let exports = DATASETS.into_iter().map(Described::Export);
@@ -185,7 +186,7 @@ impl Described {
         match self {
             Described::Table(table) => table.name,
             Described::Export(dataset) => dataset.name,
-            Described::Quarantine => QUARANTINE_NAME,
+            Described::Quarantine => QUARANTINE_FILES,
         }
     }
 
@@ -280,6 +281,12 @@ impl Described {
             formula: column.formula,
             null_means: column.null,
             is_key: self.key().contains(&column.name),
+            field_id: match self {
+                Described::Export(_) => None,
+                Described::Table(_) | Described::Quarantine => {
+                    Some(field_id(self.name(), column.name))
+                }
+            },
             needs: column.needs.map(SnapshotId::name),
         }
     }

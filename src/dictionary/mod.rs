@@ -1,14 +1,18 @@
-//! The contracts for people and programs outside: the dictionary that `describe` prints.
+//! The contracts for people and programs outside: the dictionary, and views of the results.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `describe` | one table, export or column, with lineage in both directions |
 //! | `page` | the same for people |
+//! | `views` | views of the results for DuckDB |
+//! | `columns` | a column in one line |
 //! | `close` | the nearest name to a mistyped one |
 
 mod close;
+mod columns;
 mod describe;
 mod page;
+pub(crate) mod views;
 
 pub(crate) use describe::describe;
 pub(crate) use page::page;

@@ -100,6 +100,7 @@ fn of_column(column: &ColumnDescription) -> String {
         formula,
         null_means,
         is_key,
+        field_id,
         needs,
     } = &column.summary;
     let mut text = format!("{}.{name}: {sql_type}", column.table);
@@ -116,6 +117,10 @@ fn of_column(column: &ColumnDescription) -> String {
     line("unit", unit);
     line("formula", formula);
     line("null means", null_means.unwrap_or("never null"));
+    line(
+        "field id",
+        &field_id.map(|id| id.to_string()).unwrap_or_default(),
+    );
     line("null without the export", needs.unwrap_or_default());
     let derived = column.upstream.iter().filter(|one| !one.from.is_empty());
     let derived: Vec<String> = derived

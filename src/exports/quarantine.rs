@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::defect::{Defect, OverBudget};
 use crate::config::Config;
 use crate::contracts::arrow;
+use crate::contracts::field_ids::QUARANTINE_FILES;
 use crate::contracts::quarantine::QUARANTINE;
 use crate::contracts::{Dataset, Reason, WithoutRows};
 
@@ -147,7 +148,7 @@ impl Accounting {
 
 /// The file schema of quarantined rows.
 pub(crate) fn schema() -> SchemaRef {
-    arrow::schema(&QUARANTINE)
+    arrow::published_schema(QUARANTINE_FILES, &QUARANTINE)
 }
 
 /// Quarantined rows as a batch of the quarantine file; `files` are the names of the export's files.

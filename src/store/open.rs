@@ -141,6 +141,19 @@ impl Store {
         format!("{}/{path}", self.location.trim_end_matches('/'))
     }
 
+    /// The location as another program finds it: an absolute path, or the URL of an object store.
+    pub(crate) fn address(&self) -> Result<String> {
+        let address = match local_path(&self.location)? {
+            None => self.location.clone(),
+            Some(path) => {
+                let absolute = std::path::absolute(&path);
+                let absolute = absolute.map_err(|e| messages::cannot_open(&self.location, e))?;
+                absolute.display().to_string()
+            }
+        };
+        Ok(address.trim_end_matches('/').to_owned())
+    }
+
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }

@@ -19,12 +19,49 @@ fn document(arguments: &[&str]) -> Value {
 
 #[test]
 fn a_table_for_people() {
-    insta::assert_snapshot!(text("shop_tier"), @"");
+    insta::assert_snapshot!(text("shop_tier"), @r"
+    shop_tier: window, shop_tier/dt=YYYY-MM-DD/part-0.parquet
+    grain: each shop of shop_daily at D
+    key: shop_id
+    reads: shop_daily (30 days to D)
+    read by: category_benchmark, shop_benchmark, gmv_gap
+    ┌───────────────┬───────────────┬───────┬─────────────────────────────┬────────────────────────────┐
+    │ column        ┆ type          ┆ unit  ┆ formula                     ┆ null means                 │
+    ╞═══════════════╪═══════════════╪═══════╪═════════════════════════════╪════════════════════════════╡
+    │ shop_id *     ┆ INT64         ┆       ┆                             ┆ never null                 │
+    │ category      ┆ STRING        ┆       ┆ of shops                    ┆ the shop has no category,  │
+    │               ┆               ┆       ┆                             ┆ or is not in shops         │
+    │ trailing_gmv  ┆ DECIMAL(18,2) ┆ money ┆ sum of gmv over [D-29, D]   ┆ never null                 │
+    │ observed_days ┆ INT64         ┆ days  ┆ published days in [D-29, D] ┆ never null                 │
+    │ tier          ┆ STRING        ┆       ┆ the highest configured tier ┆ never null                 │
+    │               ┆               ┆       ┆ whose min_gmv <=            ┆                            │
+    │               ┆               ┆       ┆ trailing_gmv                ┆                            │
+    └───────────────┴───────────────┴───────┴─────────────────────────────┴────────────────────────────┘
+    * part of the key
+    ");
 }
 
 #[test]
 fn a_column_for_people() {
-    insta::assert_snapshot!(text("shop_period.add_to_cart_rate"), @"");
+    insta::assert_snapshot!(text("shop_period.add_to_cart_rate"), @r"
+    shop_period.add_to_cart_rate: DOUBLE
+    unit: fraction (0.25 is 25 %)
+    formula: sum of daily unique_cart_adders / sum of daily unique_page_viewers
+    null means: no page viewers
+    field id: 34
+    comes from:
+      shop_period.add_to_cart_rate <- shop_daily.unique_cart_adders, shop_daily.unique_page_viewers
+      shop_daily.unique_cart_adders <- product_traffic.user_id, product_traffic.page_views, product_traffic.add_to_carts
+      shop_daily.unique_page_viewers <- product_traffic.user_id, product_traffic.page_views
+    columns of exports behind it: product_traffic.add_to_carts, product_traffic.page_views, product_traffic.user_id
+    used by:
+      category_benchmark: peer_count, mean, p25, p50, p75, suppression_reason
+      shop_benchmark: value
+    further columns that change with it:
+      category_benchmark: is_suppressed
+      shop_benchmark: benchmark_tier, benchmark, difference_pct, position
+      gmv_gap: benchmark_tier, benchmark_gmv, gap, from_impressions, from_ctr, from_ctor, from_gmv_per_sku_order
+    ");
 }
 
 #[test]

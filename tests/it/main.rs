@@ -15,6 +15,7 @@ mod docs;
 mod duckdb;
 mod explain;
 mod faults;
+mod field_ids;
 mod fuzzed;
 mod help;
 mod history;
