@@ -408,10 +408,10 @@ messages! {
         means: "`catalog --as-of` names a commit that no run has written. Later commits could still change its files.",
         meanwhile: NOTHING,
     }
-    commit_not_in_place(commit) -> ConfigWrong {
-        text: "commit {commit} was interrupted, and its files are not all in place",
-        to_do: "let the next run finish it, or give an earlier commit",
-        means: "`catalog --as-of` names a commit of a run that died. The next run finishes it.",
+    commit_not_in_place(commit) -> Held {
+        text: "the files of commit {commit} are not all in place",
+        to_do: "try again later; if no run is at work, the next run moves them",
+        means: "`catalog --as-of` is asked while a run moves files, or after one was interrupted. It would name files of two commits.",
         meanwhile: WHOLE,
     }
     before_history(commit, day, oldest) -> StoreFailed {

@@ -14,6 +14,7 @@ use campaign_etl::contracts::tables;
 use campaign_etl::fingerprint::sha256;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::schema::types::Type;
 use serde_json::Value;
 
 use crate::world::{Outcome, etl};
@@ -42,12 +43,16 @@ fn sample(command: &[&str], results: &Path) -> Outcome {
     ended
 }
 
-/// The ids and names of a file's columns, as Parquet holds them.
+/// The ids and names of a file's columns, as Parquet holds them; 0: no id.
 fn ids_of(file: &Path) -> Vec<(i32, String)> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap();
     let columns = reader.parquet_schema().root_schema().get_fields().iter();
-    let id = |info: &parquet::schema::types::BasicTypeInfo| (info.id(), info.name().to_owned());
-    columns.map(|column| id(column.get_basic_info())).collect()
+    let id = |column: &Type| {
+        let info = column.get_basic_info();
+        let id = info.has_id().then(|| info.id());
+        (id.unwrap_or_default(), info.name().to_owned())
+    };
+    columns.map(|column| id(column)).collect()
 }
 
 type Ids = BTreeMap<(String, i32), String>;

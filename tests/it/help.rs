@@ -54,6 +54,7 @@ fn help_of_the_program() {
       explain   Show where one published number comes from; writes nothing
       diff      Show what changed between two publications of a day, and why; writes nothing
       describe  Describe a table, an export or a column: type, unit, formula, null, lineage
+      catalog   Print views of all result tables for DuckDB, with types and comments
       unlock    End the expired lease of a run that died
       vacuum    Remove files that are no longer needed: staged leftovers, superseded manifests, old
                 quarantine, old history

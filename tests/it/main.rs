@@ -8,6 +8,7 @@
 mod bad_input;
 mod bad_nights;
 mod cases;
+mod catalog;
 mod checks;
 mod crash;
 mod describe;

@@ -17,3 +17,4 @@ venv=${VENV:-$work/venv}
     --results "$work/results" --format json > "$work/backfill.json"
 cd "$work"
 "$venv/bin/python" "$here/agree.py"
+"$venv/bin/python" "$here/views.py" "$bin" "$root"
