@@ -57,6 +57,7 @@ impl Command {
             | Command::Explain(_)
             | Command::Describe(_)
             | Command::Catalog(_)
+            | Command::Schema(_)
             | Command::Generate(_)
             | Command::Docs(_) => None,
         }
@@ -77,6 +78,7 @@ impl Command {
             | Command::Explain(_)
             | Command::Describe(_)
             | Command::Catalog(_)
+            | Command::Schema(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => false,
@@ -100,6 +102,7 @@ impl Command {
             | Command::Explain(_)
             | Command::Describe(_)
             | Command::Catalog(_)
+            | Command::Schema(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => Access::ReadIfThere,
@@ -199,6 +202,8 @@ pub enum Command {
     ///
     /// With --as-of, the views read the very files that readers saw after one commit, of all tables.
     Catalog(CatalogArgs),
+    /// Print the JSON Schema of a document of --format json or of the job file; without a name: list them
+    Schema(SchemaArgs),
     /// End the expired lease of a run that died
     Unlock,
     /// Remove files that are no longer needed: staged leftovers, superseded manifests, old
@@ -357,6 +362,53 @@ pub struct CatalogArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct SchemaArgs {
+    /// The command that prints the document, `job` for the job file, or `error` for the document of a
+    /// command that failed
+    #[arg(value_enum, hide_possible_values = true)]
+    pub name: Option<SchemaName>,
+}
+
+/// Declares the schemas: the enum, all of them, and the word of each.
+macro_rules! schema_names {
+    ($($name:ident = $word:literal),* $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+        pub enum SchemaName {
+            $($name),*
+        }
+
+        impl SchemaName {
+            pub const ALL: &'static [SchemaName] = &[$(SchemaName::$name),*];
+
+            /// The name on the command line, and of the file under docs/schemas/.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(SchemaName::$name => $word),*
+                }
+            }
+        }
+    };
+}
+
+schema_names! {
+    Backfill = "backfill",
+    Catalog = "catalog",
+    Describe = "describe",
+    Diff = "diff",
+    Error = "error",
+    Explain = "explain",
+    Generate = "generate",
+    Job = "job",
+    Plan = "plan",
+    Run = "run",
+    Schema = "schema",
+    Status = "status",
+    Unlock = "unlock",
+    Vacuum = "vacuum",
+    Validate = "validate",
+}
+
+#[derive(Args, Debug)]
 pub struct ValidateArgs {
     #[command(flatten)]
     pub days: DaysArgs,
@@ -405,6 +457,10 @@ pub enum DocsPage {
     Tables,
     /// docs/messages.md, from the list of messages
     Messages,
+    /// docs/contracts/results.odcs.json, from the contracts
+    ResultsContract,
+    /// docs/contracts/exports.odcs.json, from the contracts
+    ExportsContract,
 }
 
 fn memory_limit(text: &str) -> Result<u64, String> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::close::nearest;
@@ -15,7 +16,7 @@ use crate::contracts::{Column, Dataset, PART_FILE, SnapshotId, Table, TableId, t
 use crate::messages;
 
 /// The answer to `describe`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Description {
     All(AllTables),
@@ -24,12 +25,12 @@ pub(crate) enum Description {
 }
 
 /// Every table, export and the quarantine.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AllTables {
     pub tables: Vec<TableSummary>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TableKind {
     /// Computed from the exports of one day.
@@ -44,7 +45,7 @@ pub(crate) enum TableKind {
     Quarantine,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TableSummary {
     pub name: &'static str,
     pub kind: TableKind,
@@ -56,7 +57,7 @@ pub(crate) struct TableSummary {
 }
 
 /// One table or export.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TableDescription {
     #[serde(flatten)]
     pub summary: TableSummary,
@@ -75,14 +76,14 @@ pub(crate) struct TableDescription {
     pub columns: Vec<ColumnSummary>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ReadDescription {
     pub table: &'static str,
     /// D is the day of the partition.
     pub days: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RuleDescription {
     /// The reason of a quarantined row.
     pub reason: &'static str,
@@ -90,7 +91,7 @@ pub(crate) struct RuleDescription {
     pub breaks: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ColumnSummary {
     pub column: &'static str,
     #[serde(rename = "type")]
@@ -109,7 +110,7 @@ pub(crate) struct ColumnSummary {
 }
 
 /// One column with its lineage.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ColumnDescription {
     pub table: &'static str,
     #[serde(flatten)]
@@ -124,7 +125,7 @@ pub(crate) struct ColumnDescription {
     pub downstream: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct DerivedColumn {
     pub column: String,
     /// The inputs of its formula; empty for a column of an export.

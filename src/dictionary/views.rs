@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::columns::says;
@@ -12,7 +13,7 @@ use crate::contracts::quarantine::{self, QUARANTINE};
 use crate::contracts::{Column, Kind, PART_FILE, tables};
 
 /// The views over the results.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Catalog {
     /// The results, as other programs find them.
     pub location: String,
@@ -23,7 +24,7 @@ pub(crate) struct Catalog {
     pub sql: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct View {
     pub name: String,
     /// Patterns or paths of the files that it reads; empty: it has no rows.

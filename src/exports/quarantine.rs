@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::defect::{Defect, OverBudget};
@@ -32,7 +33,7 @@ pub(crate) struct Quarantined {
 }
 
 /// The first row with a reason, for a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Example {
     pub reason: String,
     pub column: Option<String>,
@@ -74,7 +75,7 @@ fn shortened(value: &str) -> String {
 }
 
 /// The account of one dataset and day: read = used + quarantined + out of scope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accounting {
     pub dataset: String,
     pub rows_read: u64,

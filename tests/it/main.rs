@@ -31,6 +31,7 @@ mod reads;
 mod resources;
 mod sampling;
 mod scene;
+mod schemas;
 mod secrets;
 mod staleness;
 mod stores;
