@@ -272,6 +272,7 @@ pub(crate) struct JobFile {
     #[serde(default)]
     history: HistorySection,
     /// Datasets that every day needs, the five that are always required among them.
+    #[serde(default)]
     #[schemars(schema_with = "dataset_names")]
     required: Option<Vec<String>>,
     /// Datasets that may have no row to use on a day.

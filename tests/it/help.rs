@@ -55,6 +55,8 @@ fn help_of_the_program() {
       diff      Show what changed between two publications of a day, and why; writes nothing
       describe  Describe a table, an export or a column: type, unit, formula, null, lineage
       catalog   Print views of all result tables for DuckDB, with types and comments
+      schema    Print the JSON Schema of a document of --format json or of the job file; without a name:
+                list them
       unlock    End the expired lease of a run that died
       vacuum    Remove files that are no longer needed: staged leftovers, superseded manifests, old
                 quarantine, old history
