@@ -52,21 +52,25 @@ def schema_of(command, arguments, document):
 
 
 def documents_of_the_sample():
-    places = ["--config", str(ROOT / "jobs/daily.toml"), "--exports", str(ROOT / "sample_data/exports")]
+    places = ["--exports", str(ROOT / "sample_data/exports"), "--results", "documents"]
+    # Other tiers make tables stale, so that a day has two publications to compare.
+    pathlib.Path("one_tier.toml").write_text('[[tier]]\nname = "ALL"\nmin_gmv = "0"\n')
     day = ["--day", "2026-03-14"]
     shop = ["--shop", "1000008", "--metric"]
     commands = [
         ["run", *day], ["backfill", "--from", "2026-03-13", "--to", "2026-03-14"],
         ["backfill", "--from", "2026-03-13", "--to", "2026-03-14", "--dry-run"], ["plan", *day], ["status", *day],
         ["validate", "--from", "2026-03-13", "--to", "2026-03-15"], ["explain", *day, *shop, "gmv"],
-        ["explain", *day, *shop, "ad_roi", "--table", "shop_period"], ["diff", *day], ["diff", "--day", "2026-03-06"],
+        ["explain", *day, *shop, "ad_roi", "--table", "shop_period"], ["run", *day, "--config", "one_tier.toml"],
+        ["diff", *day], ["diff", *day, "--shop", "1000008"], ["diff", "--day", "2026-03-06"],
         ["describe"], ["describe", "shop_daily"], ["describe", "order_lines"], ["describe", "quarantine"],
         ["describe", "shop_benchmark.position"], ["describe", "nothing"], ["catalog"], ["schema"], ["unlock"],
         ["vacuum", "--dry-run"], ["generate", "--days", "1", "--shops", "5", "--rows-per-day", "50", "--out", "generated"],
         ["run"], ["no-such-command"],
     ]
     for command in commands:
-        of_place = [] if command[0] in ("generate", "no-such-command") else [*places, "--results", "documents"]
+        config = [] if "--config" in command else ["--config", str(ROOT / "jobs/daily.toml")]
+        of_place = [] if command[0] in ("generate", "no-such-command") else [*config, *places]
         arguments = [*command, "--format", "json", *of_place]
         ended = subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         document = json.loads(ended.stdout)
