@@ -186,10 +186,10 @@ pub enum Command {
     Status(DaysArgs),
     /// Show where one published number comes from; writes nothing
     ///
-    /// Its formula with the values behind it, the meaning of null that holds, the commit that published
-    /// it, and what it was before, with causes.
+    /// It prints the formula with the values behind it, the reason of a null, the commit that published
+    /// the number, and its earlier values with their causes.
     Explain(ExplainArgs),
-    /// Show what changed between two publications of a day, and why; writes nothing
+    /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
     /// Rows are matched by key. A file that a run replaced or removed is kept for `history.keep_days`
     /// of the job file.

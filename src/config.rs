@@ -19,9 +19,10 @@ use crate::messages;
 pub struct Config {
     pub exports: String,
     pub results: String,
-    pub engine: EngineName,
-    /// The server of the engine `spark`, such as `sc://host:15002`.
-    pub spark_remote: Option<String>,
+    /// The engine of the job file, for [`Config::with_engine`].
+    pub(crate) engine_of_file: EngineOfFile,
+    /// `Local` until [`Config::with_engine`] chooses.
+    pub engine: ChosenEngine,
     pub time_zone: Tz,
     /// ISO 4217.
     pub currency: String,
@@ -57,6 +58,23 @@ pub enum EngineName {
     #[default]
     Local,
     Spark,
+}
+
+/// The engine as the job file has it, not checked yet: the command line may replace it.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineOfFile {
+    name: EngineName,
+    remote: Option<String>,
+}
+
+/// An engine that this program can use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChosenEngine {
+    Local,
+    /// On a server such as `sc://host:15002`.
+    Spark {
+        remote: String,
+    },
 }
 
 /// An export is broken when it has more quarantined rows than the greater of the two limits.
@@ -468,6 +486,10 @@ const DEFAULT_TIERS: [(&str, i128); 6] = [
 /// The greatest number of days that a run looks back. Older days need a backfill.
 const MAX_LOOKBACK_DAYS: u32 = 366;
 
+/// The greatest number of days for which history is kept: a century. `vacuum` subtracts it from
+/// the present instant; 4 billion days would lie before the first year of the calendar.
+const MAX_HISTORY_DAYS: u32 = 36_500;
+
 /// `vacuum` relies on a lease being much shorter than a day.
 const MAX_LEASE_SECONDS: u32 = 3600;
 
@@ -499,6 +521,10 @@ impl Config {
             (1..=MAX_LEASE_SECONDS).contains(&file.lease_seconds),
             messages::bad_lease(file.lease_seconds, MAX_LEASE_SECONDS)
         );
+        ensure!(
+            file.history.keep_days <= MAX_HISTORY_DAYS,
+            messages::long_history(file.history.keep_days, MAX_HISTORY_DAYS)
+        );
         let quarantine = QuarantineBudget {
             max_rows: file.quarantine.max_rows,
             max_ratio: share("quarantine.max_ratio", file.quarantine.max_ratio)?,
@@ -519,8 +545,11 @@ impl Config {
         Ok(Config {
             exports: location("exports", file.exports)?,
             results: location("results", file.results)?,
-            engine: file.engine,
-            spark_remote: file.spark.remote,
+            engine_of_file: EngineOfFile {
+                name: file.engine,
+                remote: file.spark.remote,
+            },
+            engine: ChosenEngine::Local,
             time_zone,
             currency: file.currency,
             lookback_days: file.lookback_days,
@@ -543,29 +572,29 @@ impl Config {
         })
     }
 
-    /// Replaces the engine of the job file, and its server, by those of the command line.
+    /// Chooses the engine: that of the command line, with its server, or else that of the job file.
     ///
     /// # Errors
-    /// `ConfigWrong` when this program or the job file lacks what the engine needs, and when the
-    /// engine cannot read the exports' location.
+    /// `ConfigWrong` when this program was built without the engine, when no server is named, and when
+    /// the engine cannot read the exports' location.
     pub fn with_engine(
         self,
         engine: Option<EngineName>,
         spark_remote: Option<String>,
     ) -> Result<Config> {
-        let engine = engine.unwrap_or(self.engine);
-        let spark_remote = spark_remote.or(self.spark_remote);
-        if engine == EngineName::Spark {
-            ensure!(cfg!(feature = "spark"), messages::no_spark_here());
-            let remote = spark_remote.as_deref().unwrap_or_default();
-            ensure!(remote.starts_with("sc://"), messages::no_spark_remote());
-            check_cluster_path(&self.exports)?;
-        }
-        Ok(Config {
-            engine,
-            spark_remote,
-            ..self
-        })
+        let of_file = &self.engine_of_file;
+        let engine = match engine.unwrap_or(of_file.name) {
+            EngineName::Local => ChosenEngine::Local,
+            EngineName::Spark => {
+                ensure!(cfg!(feature = "spark"), messages::no_spark_here());
+                let remote = spark_remote.or(of_file.remote.clone());
+                let remote = remote.filter(|remote| remote.starts_with("sc://"));
+                let remote = remote.ok_or_else(messages::no_spark_remote)?;
+                check_cluster_path(&self.exports)?;
+                ChosenEngine::Spark { remote }
+            }
+        };
+        Ok(Config { engine, ..self })
     }
 
     /// Replaces the locations of the job file by those of the command line. They are checked in the
@@ -840,6 +869,11 @@ mod tests {
             );
         }
         assert!(error("lease_seconds = 0").contains("lease_seconds = 0 is not from 1 to 3600"));
+        assert!(error("lookback_days = 367").contains("lookback_days = 367 is more than 366"));
+        assert!(
+            error("history.keep_days = 36501")
+                .contains("history.keep_days = 36501 is more than 36500")
+        );
         assert!(
             error("memory_limit = \"much\"")
                 .contains("memory_limit = \"much\" is not a size such as \"4GiB\"")
@@ -891,7 +925,7 @@ mod tests {
     #[test]
     fn every_wrong_value_of_the_checks_is_named_with_its_remedy() {
         let of_checks = |text: &str| error(&format!("[checks]\n{text}"));
-        assert!(of_checks("severities = { gvm = \"warn\" }").contains("knows no check `gvm`"));
+        assert!(of_checks("severities = { gvm = \"warn\" }").contains("there is no check \"gvm\""));
         assert!(of_checks("severity = \"loud\"").contains("unknown variant `loud`"));
         assert!(of_checks("weeks = 27").contains("checks.weeks = 27 is not from 1 to 26"));
         assert!(of_checks("min_days = 2").contains("checks.min_days = 2 is not from 3 to 56"));

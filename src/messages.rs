@@ -397,8 +397,8 @@ messages! {
         meanwhile: AS_IF_MISSING,
     }
     no_version(table, day, commit, path) -> StoreFailed {
-        text: "{table} of {day} is not known as it was after commit {commit}: {path} is gone or holds other bytes",
-        to_do: "compare commits that are still kept; history.keep_days in the job file says for how long",
+        text: "the version of {table} of {day} after commit {commit} was not kept: {path} is gone or holds other bytes",
+        to_do: "compare later commits; replaced files are kept for history.keep_days of the job file",
         means: "A file that a commit replaced is kept until `vacuum` removes it. This one was removed, was never kept, or was changed by somebody else.",
         meanwhile: NOTHING,
     }
@@ -428,8 +428,8 @@ messages! {
     }
     no_metric(metric, tables) -> ConfigWrong {
         text: "no table of shops has a column {metric:?}",
-        to_do: "see docs/tables.md; with --table, one of {tables}",
-        means: "`explain` asks for a column that no table has, or that the named table has not.",
+        to_do: "give a column of docs/tables.md; --table takes one of {tables}",
+        means: "The name is neither a column of a table with shops nor a metric of the benchmarks, or the table of --table does not have it.",
         meanwhile: NOTHING,
     }
     no_such_table(name, hint) -> ConfigWrong {
@@ -446,20 +446,20 @@ messages! {
     }
     not_published(table, day, why) -> ConfigWrong {
         text: "{table} of {day} is not published: {why}",
-        to_do: "campaign-etl status --day {day} shows what is missing",
-        means: "`explain` tells about published numbers, and this table has none for the day.",
+        to_do: "run campaign-etl status --day {day}, which lists missing exports and tables",
+        means: "No run published this table for the day: its exports were not final or are blocked, or the table was skipped.",
         meanwhile: NOTHING,
     }
     several_rows(table, rows, choices) -> ConfigWrong {
-        text: "{rows} rows of {table} fit",
+        text: "{rows} rows of {table} match",
         to_do: "choose one with {choices}",
-        means: "The key of the table has more columns than the question names.",
+        means: "The key of the table has more columns than the command gives.",
         meanwhile: NOTHING,
     }
     no_commits(day, found) -> ConfigWrong {
         text: "{day} has no two commits to compare: {found}",
         to_do: "give --from and --to from this list, or another day",
-        means: "A day that was published once has nothing to compare with.",
+        means: "A comparison needs two publications of the day. It was published once, or never.",
         meanwhile: NOTHING,
     }
     log_gone(folder) -> StoreFailed {
@@ -632,6 +632,12 @@ messages! {
         means: "A run without a heartbeat holds the results for this long.",
         meanwhile: NOTHING,
     }
+    long_history(days, most) -> ConfigWrong {
+        text: "history.keep_days = {days} is more than {most}",
+        to_do: "give a number from 0 to {most}, such as 35; 0 keeps no history",
+        means: "Files that a later run replaced or removed are kept for this long.",
+        meanwhile: NOTHING,
+    }
     no_peers(value) -> ConfigWrong {
         text: "benchmark.min_peers = {value} is less than 1",
         to_do: "give 1 or more",
@@ -651,7 +657,7 @@ messages! {
         meanwhile: NOTHING,
     }
     unknown_check(name, all) -> ConfigWrong {
-        text: "checks.severities knows no check `{name}`",
+        text: "checks.severities: there is no check {name:?}",
         to_do: "name one of {all}",
         means: "A single severity is given to a check that does not exist.",
         meanwhile: NOTHING,

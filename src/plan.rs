@@ -289,7 +289,7 @@ enum Inputs {
 /// and datasets.
 fn rollup_inputs(exports: &DayExports, config: &Config) -> String {
     let mut fingerprint = Fingerprint::new("rollups");
-    fingerprint.field(&settings(config));
+    add_settings(&mut fingerprint, config);
     ROLLUPS
         .iter()
         .for_each(|table| add_table(&mut fingerprint, table));
@@ -314,7 +314,7 @@ fn inputs_of(
     for dataset in names_behind(table).into_iter().filter_map(dataset) {
         add_dataset(&mut fingerprint, dataset);
     }
-    fingerprint.field(&settings(config));
+    add_settings(&mut fingerprint, config);
     fingerprint.field(of_the_day);
     for read in table.reads {
         let (first, last) = days_of(read.span, day, first_campaign_day);
@@ -359,7 +359,7 @@ pub(crate) fn sources(exports: &DayExports, config: &Config) -> Sources {
     let names = DATASETS.map(|dataset| dataset.name).into_iter();
     let final_exports = names.filter(|name| !not_final.contains(name));
     let of_dataset = |name: &str| (name.to_owned(), exports.fingerprint(&[name]));
-    let settings = shown_settings(config).into_iter();
+    let settings = settings(config).into_iter();
     Sources {
         exports: final_exports.map(of_dataset).collect(),
         settings: settings
@@ -368,19 +368,25 @@ pub(crate) fn sources(exports: &DayExports, config: &Config) -> Sources {
     }
 }
 
-/// The settings that change the meaning of results.
+fn add_settings(fingerprint: &mut Fingerprint, config: &Config) {
+    for (name, value) in settings(config) {
+        fingerprint.field(name);
+        fingerprint.field(&value);
+    }
+}
+
+/// The settings that change the meaning of results, by their names in the job file.
 ///
 /// All of them count for every table. For example, the budget decides whether an optional export
-/// counts as absent, and so whether a window sees its rows.
-fn settings(config: &Config) -> String {
-    // Every setting is named, so the compiler asks for a decision about each new one. One that
-    // matters is also shown by `shown_settings`.
+/// counts as absent, and so whether a window sees its rows. Different settings have different texts.
+fn settings(config: &Config) -> [(&'static str, String); 10] {
+    // Every setting is named, so the compiler asks for a decision about each new one.
     let Config {
         exports: _,
         results: _,
         currency: _,
+        engine_of_file: _,
         engine: _,
-        spark_remote: _,
         lookback_days: _,
         lease_seconds: _,
         single_writer: _,
@@ -396,25 +402,15 @@ fn settings(config: &Config) -> String {
         benchmark,
         tiers,
     } = config;
-    let of_rows = format!(
-        "{} {required:?} {may_be_empty:?} {quarantine:?}",
-        time_zone.name()
-    );
-    format!("{of_rows} {baseline_shops:?} {benchmark:?} {tiers:?}")
-}
-
-/// The same settings for people, by their names in the job file.
-fn shown_settings(config: &Config) -> [(&'static str, String); 10] {
-    let (quarantine, benchmark) = (&config.quarantine, &config.benchmark);
-    let tier = |tier: &Tier| format!("{} {}", tier.name, show_cents(tier.min_gmv_cents));
-    let tiers: Vec<String> = config.tiers.iter().map(tier).collect();
+    let tier = |tier: &Tier| format!("{:?} {}", tier.name, show_cents(tier.min_gmv_cents));
+    let tiers: Vec<String> = tiers.iter().map(tier).collect();
     [
-        ("time_zone", config.time_zone.name().to_owned()),
-        ("required", config.required.join(", ")),
-        ("may_be_empty", config.may_be_empty.join(", ")),
+        ("time_zone", time_zone.name().to_owned()),
+        ("required", required.join(", ")),
+        ("may_be_empty", may_be_empty.join(", ")),
         ("quarantine.max_rows", quarantine.max_rows.to_string()),
         ("quarantine.max_ratio", quarantine.max_ratio.to_string()),
-        ("baseline.shops", config.baseline_shops.name().to_owned()),
+        ("baseline.shops", baseline_shops.name().to_owned()),
         ("benchmark.min_peers", benchmark.min_peers.to_string()),
         ("benchmark.top_share", benchmark.top_share.to_string()),
         (

@@ -176,7 +176,7 @@ impl DayChecks {
             .filter(|check| !self.accepted.contains(&check.name))
     }
 
-    /// `31 passed, 1 failed (gmv), 4 nothing to compare with`; only what there is.
+    /// `31 passed, 1 failed (gmv), 4 nothing to compare with`; an outcome of no check is left out.
     pub fn told(&self) -> String {
         let mut parts = Vec::new();
         let names: Vec<String> = self.failed().map(|check| self.name_told(check)).collect();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_had_nothing_to_compare_with_is_counted_apart_from_what_passed() {
+    fn checks_without_a_comparison_are_counted_apart_from_passed_ones() {
         let check = |name: &str, outcome| Check {
             name: name.into(),
             dataset: "shops".into(),

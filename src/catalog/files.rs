@@ -12,6 +12,7 @@ use super::commit_log::{Record, find_unfinished, greatest_manifest, read_head};
 use super::history::History;
 use super::layout::{COMMIT_LOG, HISTORY, QUARANTINE, day_of, number_of};
 use super::manifest::PublishedTable;
+use super::state::State;
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::{PART_FILE, Table, tables};
 use crate::messages;
@@ -67,7 +68,7 @@ pub(crate) fn files_as_of(
 }
 
 fn find_files(results: &Store, commit: u64, kept_since: DateTime<Utc>) -> Result<Files> {
-    let history = &History::load(results)?;
+    let history = &History::load(&State::load(results)?)?;
     let sizes = sizes(results)?;
     let is_complete = is_complete(results, history, commit)?;
     let mut files = Files::new();

@@ -12,10 +12,9 @@ use anyhow::Result;
 use bytes::Bytes;
 use chrono::NaiveDate;
 
-use super::layout::{
-    HISTORY, RUNS, history_of, history_path, manifest_of, manifest_path, part_path,
-};
+use super::layout::{HISTORY, history_of, history_path, part_path};
 use super::manifest::{Manifest, PublishedTable};
+use super::state::{State, read_manifest};
 use crate::contracts::{Table, TableId, tables};
 use crate::fingerprint::sha256;
 use crate::messages;
@@ -33,13 +32,9 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn load(results: &Store) -> Result<History> {
-        let mut commits: BTreeMap<NaiveDate, Vec<u64>> = BTreeMap::new();
-        for entry in results.list_all(RUNS)? {
-            if let Some((day, number)) = manifest_of(&entry.name) {
-                commits.entry(day).or_default().push(number);
-            }
-        }
+    /// Lists the kept files. The commits are those that the state has listed.
+    pub(crate) fn load(state: &State) -> Result<History> {
+        let results = &state.store;
         let mut kept: BTreeMap<(String, NaiveDate), Vec<u64>> = BTreeMap::new();
         for entry in results.list_all(HISTORY)? {
             if let Some((table, day, number)) = history_of(&entry.name) {
@@ -48,14 +43,11 @@ impl History {
                     .push(number);
             }
         }
-        commits
-            .values_mut()
-            .for_each(|numbers| numbers.sort_unstable());
         kept.values_mut()
             .for_each(|numbers| numbers.sort_unstable());
         Ok(History {
             results: results.clone(),
-            commits,
+            commits: state.commits(),
             kept,
             read: RefCell::default(),
         })
@@ -101,15 +93,7 @@ impl History {
         if let Some(manifest) = self.read.borrow().get(number) {
             return Ok(Some(manifest.clone()));
         }
-        let path = manifest_path(day, *number);
-        let shown = self.results.show(&path);
-        let damaged = |why: String| messages::damaged_manifest(&shown, why, day);
-        let bytes = self.results.read(&path)?;
-        let bytes = bytes.ok_or_else(|| damaged("is missing".into()))?;
-        let read = serde_json::from_slice(&bytes);
-        let manifest: Manifest =
-            read.map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
-        let manifest = Rc::new(manifest);
+        let manifest = Rc::new(read_manifest(&self.results, day, *number)?);
         self.read.borrow_mut().insert(*number, manifest.clone());
         Ok(Some(manifest))
     }
@@ -168,7 +152,8 @@ mod tests {
         for number in [5, 8] {
             memory.put(&history_path(&SHOP_TIER, march(14), number), "x");
         }
-        let history = History::load(&memory.store).unwrap();
+        let state = State::load(&memory.store).unwrap();
+        let history = History::load(&state).unwrap();
         (memory, history)
     }
 

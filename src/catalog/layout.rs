@@ -7,7 +7,7 @@
 //! _locks/<number>.json                               leases, by fencing number
 //! _staging/<run id>/<day>/<path>                     files of a commit that is not in place yet
 //! _quarantine/<dataset>/dt=YYYY-MM-DD/part-0.parquet quarantined rows
-//! _history/<table>/dt=YYYY-MM-DD/<number>.parquet    what a commit replaced or removed
+//! _history/<table>/dt=YYYY-MM-DD/<number>.parquet    a file that a commit replaced or removed
 //! ```
 
 use chrono::NaiveDate;

@@ -30,8 +30,8 @@ pub struct Manifest {
     pub first_campaign_day: Option<NaiveDate>,
     /// The published files of the day, by table.
     pub tables: BTreeMap<String, PublishedTable>,
-    /// What the day's own tables were last computed from; `None`: only benchmarks of the day before
-    /// are published, or version 0.2.0 published them.
+    /// The exports and settings behind the day's own tables; `None`: only benchmarks of the day before
+    /// are published, or an early build of 0.2.0 published the tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<Sources>,
     /// Tables and columns that lack an optional export.
@@ -114,10 +114,10 @@ pub struct PublishedTable {
     pub inputs: String,
     /// The run that wrote it.
     pub run_id: String,
-    /// The commit that published it; `None`: version 0.2.0 did.
+    /// The commit that published it; `None`: an early build of 0.2.0 did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_number: Option<u64>,
-    /// Fingerprint of the table's contract; `None`: version 0.2.0 wrote the file.
+    /// Fingerprint of the table's contract; `None`: an early build of 0.2.0 wrote the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<String>,
 }
@@ -163,8 +163,8 @@ pub struct BlockedExports {
     /// 0.2.0 or older.
     #[serde(default)]
     pub reader: String,
-    /// Set when checks block the day, not a broken export: fingerprint of what the day was compared
-    /// with. After a change of it, the checks are made again.
+    /// Fingerprint of the days and settings that the checks compared the day with. After a change of
+    /// it, they are made again. `None`: a broken export blocks the day, not a check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_with: Option<String>,
     /// Sorted by dataset.

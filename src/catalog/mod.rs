@@ -4,9 +4,9 @@
 //! 2. `manifest`: the published files of one day, and their inputs.
 //! 3. `checked`: the checks of one day, as its manifest keeps them.
 //! 4. `commit_log`: the numbered records that order all actions of writers.
-//! 5. `history`: the tables of a day as they were at an earlier commit.
-//! 6. `files`: the files of all tables that readers see now, or saw after a commit.
-//! 7. `state`: the newest manifest of each day, less the files that are lost.
+//! 5. `state`: the commits of each day, and its newest manifest less the files that are lost.
+//! 6. `history`: the tables of a day as they were at an earlier commit.
+//! 7. `files`: the files of all tables that readers see now, or saw after a commit.
 
 pub mod checked;
 pub mod commit_log;

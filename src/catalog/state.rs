@@ -1,4 +1,4 @@
-//! The published state of each day: its newest manifest, without lost files.
+//! The published state of each day: its commits, and its newest manifest without lost files.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,8 +16,9 @@ use crate::store::Store;
 
 /// The published state. Manifests and tables are listed once; a manifest is read on demand.
 pub struct State {
-    store: Store,
-    newest: RefCell<BTreeMap<NaiveDate, u64>>,
+    pub(super) store: Store,
+    /// Numbers of the manifests of each day, oldest first; never empty.
+    commits: RefCell<BTreeMap<NaiveDate, Vec<u64>>>,
     read: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
     /// Sizes of the files of tables, by path.
     sizes: RefCell<Option<Rc<HashMap<String, u64>>>>,
@@ -29,10 +30,10 @@ pub struct State {
 
 impl State {
     pub fn load(results: &Store) -> Result<State> {
-        let (newest, read, sizes, spoilt, announced) = Default::default();
+        let (commits, read, sizes, spoilt, announced) = Default::default();
         let state = State {
             store: results.clone(),
-            newest,
+            commits,
             read,
             sizes,
             spoilt,
@@ -44,14 +45,14 @@ impl State {
 
     /// Lists everything again. Spoilt days stay spoilt.
     pub fn renew(&self) -> Result<()> {
-        let mut newest = BTreeMap::new();
-        // Sorted, so the greatest number of a day comes last and stays.
+        let mut commits: BTreeMap<NaiveDate, Vec<u64>> = BTreeMap::new();
+        // Sorted, so the numbers of a day ascend.
         for entry in self.store.list_all(RUNS)? {
             if let Some((day, number)) = manifest_of(&entry.name) {
-                newest.insert(day, number);
+                commits.entry(day).or_default().push(number);
             }
         }
-        self.newest.replace(newest);
+        self.commits.replace(commits);
         self.read.take();
         self.sizes.take();
         Ok(())
@@ -79,18 +80,15 @@ impl State {
         if let Some(manifest) = self.read.borrow().get(&day) {
             return Ok(Some(manifest.clone()));
         }
-        let Some(number) = self.newest.borrow().get(&day).copied() else {
+        let newest = self
+            .commits
+            .borrow()
+            .get(&day)
+            .and_then(|c| c.last().copied());
+        let Some(number) = newest else {
             return Ok(None);
         };
-        let path = manifest_path(day, number);
-        let shown = self.store.show(&path);
-        let damaged = |why: String| messages::damaged_manifest(&shown, why, day).spoils(day);
-        let bytes = self
-            .store
-            .read(&path)?
-            .ok_or_else(|| damaged("is missing".into()))?;
-        let mut manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?;
+        let mut manifest = read_manifest(&self.store, day, number)?;
         let sizes = self.sizes()?;
         let lost = manifest.tables.extract_if(.., |table, published| {
             !is_there(&sizes, table, day, published)
@@ -119,7 +117,12 @@ impl State {
 
     /// The days that have a manifest, oldest first.
     pub fn days(&self) -> Vec<NaiveDate> {
-        self.newest.borrow().keys().copied().collect()
+        self.commits.borrow().keys().copied().collect()
+    }
+
+    /// Numbers of the manifests of each day, oldest first.
+    pub(super) fn commits(&self) -> BTreeMap<NaiveDate, Vec<u64>> {
+        self.commits.borrow().clone()
     }
 
     /// Adds a manifest that was just published.
@@ -128,9 +131,11 @@ impl State {
             .lost
             .retain(|table| !manifest.tables.contains_key(table));
         self.spoilt.borrow_mut().remove(&manifest.day);
-        self.newest
-            .borrow_mut()
-            .insert(manifest.day, manifest.commit_number);
+        let mut commits = self.commits.borrow_mut();
+        commits
+            .entry(manifest.day)
+            .or_default()
+            .push(manifest.commit_number);
         self.read
             .borrow_mut()
             .insert(manifest.day, Rc::new(manifest));
@@ -188,6 +193,18 @@ impl State {
         days.sort_unstable();
         Ok(days)
     }
+}
+
+/// # Errors
+/// `SpoiltInput` when the manifest cannot be read; names the file and the next step.
+pub(super) fn read_manifest(store: &Store, day: NaiveDate, number: u64) -> Result<Manifest> {
+    let path = manifest_path(day, number);
+    let shown = store.show(&path);
+    let damaged = |why: String| messages::damaged_manifest(&shown, why, day).spoils(day);
+    let bytes = store.read(&path)?;
+    let bytes = bytes.ok_or_else(|| damaged("is missing".into()))?;
+    let read = serde_json::from_slice(&bytes);
+    Ok(read.map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?)
 }
 
 fn is_there(

@@ -1,4 +1,4 @@
-//! The check of the channels: their shares, and which there are. It finds a renamed channel.
+//! The check of the channels: their shares, new channels and lost ones. It finds a renamed channel.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ fn channels_of(inputs: &CheckInputs, severity: Severity, dataset: &'static Datas
         let of_day = (inputs.day, inputs.measures);
         days_like(past.clone(), of_day, (follows, false), inputs.rules)
     };
-    // Shares depend on the kind of the day; which channels there are does not.
+    // Shares depend on the kind of the day; the set of channels does not.
     let (recent, same_kind) = match (like(Follows::Neither), like(Follows::Demand)) {
         (Ok(recent), same_kind) => (recent.days, same_kind.ok()),
         (Err(_), Ok(same_kind)) => (same_kind.days.clone(), Some(same_kind)),

@@ -11,8 +11,8 @@ use crate::config::{CheckGroup, CheckRules, Severity, Share};
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::{Dataset, Follows};
 
-/// Counts may change by this much whatever their size: of 3 campaigns, one may end. Too large a
-/// number hides trouble in small exports only.
+/// A count may always change by this much: of 3 campaigns, one may end. A greater number would hide
+/// trouble in small exports.
 pub(super) const LEAST_COUNT: i64 = 10;
 
 pub(super) fn marketplace(inputs: &CheckInputs) -> Vec<Check> {
@@ -119,8 +119,8 @@ fn judge(
     Ok((Judged { value, range }, numbers.len()))
 }
 
-/// Whether an export has fewer files than usual. One file of many holds fewer rows than the range of
-/// the rows allows for, so that range would not tell that it is missing.
+/// Whether an export has fewer files than usual, and may lack their rows. One file of many holds fewer
+/// rows than the range of the rows allows for, so that range would not tell that it is missing.
 ///
 /// Only the latest days like it are compared: a new number of files is known after a few days.
 fn files(inputs: &CheckInputs, severity: Severity, dataset: &'static Dataset) -> Check {
@@ -141,15 +141,36 @@ fn files(inputs: &CheckInputs, severity: Severity, dataset: &'static Dataset) ->
         Err(Nothing { days, why }) => head.nothing(days, why),
         Ok((files, compared_days)) => {
             let files = files.only_low();
+            let is_passed = !files.is_out() || has_all_rows(inputs, dataset, &files);
             Check {
                 compared_days,
                 judged: 1,
                 out_of_range: files.is_out().into(),
                 found: vec![head.found(None, &files)],
-                ..head.check(passed_if(!files.is_out()))
+                ..head.check(passed_if(is_passed))
             }
         }
     }
+}
+
+/// Whether an export with fewer files has more rows than the remaining files can hold: then its rows
+/// were written into fewer files, and none is missing.
+///
+/// Example: 4 files of 8 hold 500 of the expected 1000 rows. The range is 1000 ± 250, so theirs ends at
+/// 750. With more rows than that, the export is whole.
+fn has_all_rows(inputs: &CheckInputs, dataset: &'static Dataset, files: &Judged) -> bool {
+    let tolerance = tolerance(inputs.rules, Unit::Count);
+    let (name, follows) = (rows_name(dataset), (dataset.follows, true));
+    let Ok((rows, _)) = judge(inputs, &name, follows, &tolerance, usize::MAX) else {
+        return false;
+    };
+    let (Some(highest), 1..) = (rows.range.highest, files.range.expected) else {
+        return false;
+    };
+    let expected = i128::from(rows.range.expected);
+    let allowed = i128::from(highest) - expected;
+    let (files, all_files) = (i128::from(files.value), i128::from(files.range.expected));
+    (i128::from(rows.value) - allowed) * all_files > expected * files
 }
 
 /// No share of a number.
@@ -169,5 +190,43 @@ pub(super) fn tolerance(rules: &CheckRules, unit: Unit) -> Tolerance {
         max_mads: rules.max_mads,
         min_change,
         least,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Weekday;
+
+    use super::*;
+    use crate::checks::range::Sides;
+
+    /// The number of files is compared with seven days, so each weekday is there once.
+    #[test]
+    fn fewer_files_for_good_fail_on_three_days() {
+        let exactly = Tolerance {
+            max_mads: Share {
+                numerator: 5,
+                denominator: 1,
+            },
+            min_change: NONE,
+            least: 0,
+        };
+        let fails = |days_of_seven_files: usize| {
+            let mut weekday = Weekday::Mon;
+            let past: Vec<Past> = (0..7)
+                .map(|day| {
+                    weekday = weekday.succ();
+                    let value = if day < 7 - days_of_seven_files { 8 } else { 7 };
+                    Past { weekday, value }
+                })
+                .collect();
+            let range = range(&past, weekday.succ(), Sides::Both, &exactly);
+            let files = Judged { value: 7, range };
+            files.only_low().is_out()
+        };
+        assert_eq!(
+            [0, 1, 2, 3, 4, 7].map(fails),
+            [true, true, true, false, false, false]
+        );
     }
 }

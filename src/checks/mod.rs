@@ -39,7 +39,7 @@ pub(crate) struct CheckInputs<'a> {
     pub stop: &'a Stop,
 }
 
-/// Every check of a day that is not off, in the order of the documentation.
+/// The checks of a day, in the order of the documentation; none with severity `off`.
 ///
 /// # Errors
 /// When an earlier day's `shop_daily` cannot be read, and when the run is asked to stop.

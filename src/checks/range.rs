@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! expected = the median of the days with the same weekday; of all days where there are fewer than 2
-//! spread   = the median, over all days, of the distance of each day's number from the number that
-//!            the other days let expect for it
+//! spread   = the median, over all days, of the distance between a day's number and its expected
+//!            number, computed from the other days
 //! allowed  = the greatest of: max_mads * spread * (days + 14) / days, min_change * expected, least
 //! range    = expected - allowed to expected + allowed, both included
 //! ```
@@ -19,7 +19,7 @@ use chrono::Weekday;
 
 use crate::config::Share;
 
-/// Fewer days of a weekday do not let its number be expected.
+/// With fewer days of the weekday, the expected number is the median of all days.
 const MIN_SAME_WEEKDAY: usize = 2;
 
 /// The spread of so many days counts double. Chosen by the factor by which Student's t exceeds the
@@ -63,6 +63,17 @@ pub(super) struct Range {
     pub lowest: Option<i64>,
     /// The greatest number in range; `None`: no number is too high.
     pub highest: Option<i64>,
+}
+
+impl Range {
+    /// The numbers that are in both ranges.
+    pub(super) fn within(&self, other: &Range) -> Range {
+        Range {
+            expected: self.expected,
+            lowest: self.lowest.max(other.lowest),
+            highest: self.highest.into_iter().chain(other.highest).min(),
+        }
+    }
 }
 
 /// A number and its range.
@@ -129,7 +140,7 @@ fn clamped(value: i128) -> i64 {
     value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
-/// Twice the number that the days let expect on a weekday, without the day at a position.
+/// Twice the expected number of a weekday, without the day at a position.
 fn twice_expected(past: &[Past], weekday: Weekday, without: Option<usize>) -> i128 {
     let others = || {
         let all = past.iter().enumerate();
@@ -213,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn one_monday_is_too_few_so_all_days_let_expect() {
+    fn one_monday_is_too_few_so_the_median_of_all_days_is_expected() {
         let mut past = days(Mon, &[10]);
         past.extend(days(Tue, &[100, 100, 100, 100]));
         assert_eq!(bounds(&past, 0), (100, Some(90), Some(110)));
@@ -253,6 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn a_range_within_another_has_the_closer_bounds() {
+        let range = |lowest, highest| Range {
+            expected: 5,
+            lowest,
+            highest,
+        };
+        let within = |one: Range, other| (one.within(&other).lowest, one.within(&other).highest);
+        let one = range(Some(1), Some(9));
+        assert_eq!(within(one, range(Some(2), Some(8))), (Some(2), Some(8)));
+        assert_eq!(within(one, range(Some(0), Some(10))), (Some(1), Some(9)));
+        assert_eq!(within(one, range(None, None)), (Some(1), Some(9)));
+        assert_eq!(within(range(None, None), one), (Some(1), Some(9)));
+    }
+
+    #[test]
     fn one_side_may_be_open() {
         let past = days(Mon, &[100; 3]);
         let low = range(&past, Mon, Sides::Low, &tolerance(0));
@@ -262,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_is_the_farthest_in_relation_to_what_was_expected() {
+    fn the_worst_is_the_farthest_relative_to_the_expected_number() {
         let judged = |value, expected| Judged {
             value,
             range: Range {

@@ -1,11 +1,12 @@
-//! The checks of the shops: which there are, and the numbers of each shop with enough history.
+//! The checks of the shops: new and lost ones, and the numbers of each shop with enough history.
 //!
 //! 1. `Presence`: one pass over the `shop_daily` of the last weeks, two columns. It counts the shops
 //!    that vanished or appeared from day to day, and finds the shops with enough history.
 //! 2. `values`: the numbers of these shops, as many shops at a time as fit into memory.
 //!
-//! One shop that sells three times as much as usual is good news. So its number alone fails no
-//! check: many shops out of range do, or one that is far beyond everything a campaign can do.
+//! One shop that sells three times as much as usual is good news. So a check fails when many shops
+//! are out of range. One shop alone fails it far beyond its range ([`Alone`]). The money of an order
+//! and the orders of a customer hardly follow the success of a shop, so their bounds are close.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +21,9 @@ use super::range::{Judged, Past, Range, Sides, Tolerance, range};
 use super::{CheckInputs, FOUND_KEPT, Head, passed_if};
 use crate::catalog::checked::{Check, Found, Unit};
 use crate::config::{CheckGroup, Severity, Share};
-use crate::contracts::Follows;
 use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC, SHOPS};
 use crate::contracts::tables::SHOP_DAILY;
+use crate::contracts::{Dataset, Follows};
 use crate::windows::Rows;
 
 /// The days of `shop_daily` that are read. `shop_tier` reads the gmv of as many.
@@ -31,43 +32,128 @@ const SHOP_DAYS: u64 = 28;
 const MIN_ORDERS: i128 = 10;
 /// Up to this number of shops may be out of range in any marketplace.
 const MIN_SHOPS_OUT: u64 = 3;
-/// One shop alone fails a check when its number is this many times the expected one. Amounts in cents
-/// are 100 times too large; the greatest jump in nine months of a real retailer was 8 times.
-const ALONE_TIMES: i128 = 20;
 /// Shops that may vanish or appear, as a share of all: a hundredth.
 const MOVED: Share = Share {
     numerator: 1,
     denominator: 100,
 };
 
-/// A number of each shop: the check's name, the column, the export behind it, the unit.
-type OfShop = (&'static str, &'static str, &'static str, Unit);
+/// The columns that are read for each shop.
+const COLUMNS: [&str; 5] = [
+    "gmv",
+    "orders",
+    "customers",
+    "sku_orders",
+    "product_impressions",
+];
 
-static OF_SHOPS: [OfShop; 5] = [
-    ("shops.gmv", "gmv", ORDER_LINES.name, Unit::Money),
-    ("shops.orders", "orders", ORDER_LINES.name, Unit::Count),
-    (
-        "shops.customers",
-        "customers",
-        ORDER_LINES.name,
-        Unit::Count,
-    ),
-    (
-        "shops.rows.order_lines",
-        "sku_orders",
-        ORDER_LINES.name,
-        Unit::Count,
-    ),
-    (
+/// The numbers of a shop on a day, in the order of [`COLUMNS`].
+type Numbers = [i128; COLUMNS.len()];
+
+/// One shop alone fails a check when its number is at this multiple of the expected number, also where
+/// its numbers vary so much that its range is wider.
+///
+/// Each bound lies beyond all 10 000 shop-days of a real year (docs/checks.md). A smaller one fails on
+/// single large orders, and the more often, the more shops there are.
+#[derive(Clone, Copy, Debug)]
+struct Alone {
+    times: Share,
+    /// Whether a number that is so many times smaller fails the check too.
+    is_two_sided: bool,
+}
+
+/// Of a total. Cents are 100 times as much; the greatest of the year was 8.0 times the expected one.
+const ALONE_TOTAL: Alone = Alone {
+    times: Share {
+        numerator: 20,
+        denominator: 1,
+    },
+    is_two_sided: false,
+};
+/// Of the money of an order: the year had 8.3 times, by one order, and then 3.5; downwards a third.
+const ALONE_AMOUNT: Alone = Alone {
+    times: Share {
+        numerator: 10,
+        denominator: 1,
+    },
+    is_two_sided: true,
+};
+/// Of the orders of a customer: twice as many in a shop that is exported twice under other order ids.
+/// The year had 1.4 times.
+const ALONE_REPEATS: Alone = Alone {
+    times: Share {
+        numerator: 7,
+        denominator: 4,
+    },
+    is_two_sided: false,
+};
+
+/// A number of each shop.
+struct OfShop {
+    /// The check.
+    name: &'static str,
+    dataset: &'static Dataset,
+    unit: Unit,
+    alone: Alone,
+    /// `None`: the shop has no such number on the day.
+    value: fn(&Numbers) -> Option<i128>,
+}
+
+/// Totals, which are compared with days of the same kind.
+static TOTALS_OF_SHOPS: [OfShop; 5] = [
+    OfShop {
+        unit: Unit::Money,
+        ..total("shops.gmv", &ORDER_LINES, |[gmv, ..]| Some(*gmv))
+    },
+    total("shops.orders", &ORDER_LINES, |[_, orders, ..]| {
+        Some(*orders)
+    }),
+    total("shops.customers", &ORDER_LINES, |[_, _, customers, ..]| {
+        Some(*customers)
+    }),
+    total("shops.rows.order_lines", &ORDER_LINES, |[.., lines, _]| {
+        Some(*lines)
+    }),
+    total(
         "shops.impressions",
-        "product_impressions",
-        PRODUCT_TRAFFIC.name,
-        Unit::Count,
+        &PRODUCT_TRAFFIC,
+        |[.., impressions]| Some(*impressions),
     ),
 ];
 
-/// The numbers of a shop on a day, in the order of [`OF_SHOPS`].
-type Numbers = [i128; OF_SHOPS.len()];
+const fn total(
+    name: &'static str,
+    dataset: &'static Dataset,
+    value: fn(&Numbers) -> Option<i128>,
+) -> OfShop {
+    OfShop {
+        name,
+        dataset,
+        unit: Unit::Count,
+        alone: ALONE_TOTAL,
+        value,
+    }
+}
+
+/// Ratios, which are compared with all days of the last weeks. Each is rounded down.
+static RATIOS_OF_SHOPS: [OfShop; 2] = [
+    OfShop {
+        name: "shops.gmv_per_order",
+        dataset: &ORDER_LINES,
+        unit: Unit::Money,
+        alone: ALONE_AMOUNT,
+        value: |[gmv, orders, ..]| (*orders >= MIN_ORDERS).then(|| gmv / orders),
+    },
+    OfShop {
+        name: "shops.orders_per_100_customers",
+        dataset: &ORDER_LINES,
+        unit: Unit::Count,
+        alone: ALONE_REPEATS,
+        value: |[_, orders, customers, ..]| {
+            (*orders >= MIN_ORDERS && *customers > 0).then(|| 100 * orders / customers)
+        },
+    },
+];
 
 fn present_head(severity: Severity) -> Head {
     Head {
@@ -78,13 +164,20 @@ fn present_head(severity: Severity) -> Head {
     }
 }
 
-fn head((name, _, dataset, unit): &OfShop, severity: Severity) -> Head {
+fn head(of: &OfShop, severity: Severity) -> Head {
     Head {
-        name: (*name).into(),
-        dataset,
+        name: of.name.into(),
+        dataset: of.dataset.name,
         severity,
-        unit: *unit,
+        unit: of.unit,
     }
+}
+
+/// The checks of these numbers, which have nothing to compare with.
+fn nothing(of: &[OfShop], severity: Severity, days: usize, why: &str) -> Vec<Check> {
+    of.iter()
+        .map(|of| head(of, severity).nothing(days, why))
+        .collect()
 }
 
 /// # Errors
@@ -94,18 +187,17 @@ pub(super) fn shops(inputs: &CheckInputs) -> Result<Vec<Check>> {
     if severity == Severity::Off {
         return Ok(vec![]);
     }
-    let nothing = |days: usize, why: &str| {
-        let of_shops = OF_SHOPS
-            .iter()
-            .map(|of| head(of, severity).nothing(days, why));
-        let present = present_head(severity).nothing(days, why);
-        std::iter::once(present).chain(of_shops).collect()
+    let all_nothing = |days: usize, why: &str| {
+        let mut checks = vec![present_head(severity).nothing(days, why)];
+        checks.extend(nothing(&TOTALS_OF_SHOPS, severity, days, why));
+        checks.extend(nothing(&RATIOS_OF_SHOPS, severity, days, why));
+        checks
     };
     let is_written = inputs
         .published
         .published_days(&SHOP_DAILY, inputs.day, inputs.day)?;
     if is_written.is_empty() {
-        return Ok(nothing(0, "shop_daily is not written"));
+        return Ok(all_nothing(0, "shop_daily is not written"));
     }
     let first = inputs.day - Days::new(SHOP_DAYS);
     let past: Vec<&PastDay> = inputs
@@ -120,21 +212,22 @@ pub(super) fn shops(inputs: &CheckInputs) -> Result<Vec<Check>> {
         (Follows::Neither, false),
         inputs.rules,
     ) {
-        Ok(recent) => recent.days,
-        Err(too_few) => return Ok(nothing(too_few.days, &too_few.told())),
+        Ok(recent) => recent,
+        Err(too_few) => return Ok(all_nothing(too_few.days, &too_few.told())),
     };
     let like = days_like(past, of_day, (Follows::Demand, true), inputs.rules);
     let compared = like.as_ref().map(|like| like.days.as_slice());
-    let presence = Presence::read(inputs, &recent, compared.unwrap_or_default())?;
+    let presence = Presence::read(inputs, &recent.days, compared.unwrap_or_default())?;
     let mut checks = vec![presence.check(severity, inputs)];
-    match like {
-        Err(too_few) => checks.extend(
-            OF_SHOPS
-                .iter()
-                .map(|of| head(of, severity).nothing(too_few.days, too_few.told())),
-        ),
-        Ok(like) => checks.extend(each_shop(inputs, severity, &like, &presence)?),
-    }
+    checks.extend(match like {
+        Err(too_few) => nothing(&TOTALS_OF_SHOPS, severity, too_few.days, &too_few.told()),
+        Ok(like) => {
+            let shops = (presence.judged.as_slice(), &like);
+            each_shop(inputs, severity, &TOTALS_OF_SHOPS, shops)?
+        }
+    });
+    let shops = (presence.known.as_slice(), &recent);
+    checks.extend(each_shop(inputs, severity, &RATIOS_OF_SHOPS, shops)?);
     Ok(checks)
 }
 
@@ -151,9 +244,14 @@ struct Presence {
     appeared: Seen,
     /// The shops of the day before.
     shops: u64,
-    /// The shops with enough orders, ascending.
+    /// The shops with enough orders on the compared days, ascending.
     judged: Vec<i64>,
+    /// The shops with enough orders on all days, ascending.
+    known: Vec<i64>,
 }
+
+/// The days and the orders of each shop.
+type Orders = BTreeMap<i64, (usize, i128)>;
 
 impl Presence {
     /// `days`: all that are looked at; `compared`: those of them with which numbers are compared.
@@ -164,18 +262,19 @@ impl Presence {
             appeared: vec![],
             shops: 0,
             judged: vec![],
+            known: vec![],
         };
         let is_compared = |day| compared.iter().any(|past| past.day == day);
-        let mut orders: BTreeMap<i64, (usize, i128)> = BTreeMap::new();
+        let (mut on_compared, mut on_all) = (Orders::new(), Orders::new());
         let mut before: Option<Seen> = None;
         for day in days.iter().map(|past| past.day).chain([inputs.day]) {
             inputs.stop.check()?;
             let seen = seen(inputs, day)?;
             if is_compared(day) {
-                for (shop, sold) in &seen {
-                    let of_shop = orders.entry(*shop).or_default();
-                    *of_shop = (of_shop.0 + 1, of_shop.1 + sold);
-                }
+                add_orders(&mut on_compared, &seen);
+            }
+            if day != inputs.day {
+                add_orders(&mut on_all, &seen);
             }
             if let Some(before) = &before {
                 presence.shops = before.len() as u64;
@@ -188,14 +287,8 @@ impl Presence {
             }
             before = Some(seen);
         }
-        let has_enough = |(days, sold): &(usize, i128)| {
-            *days >= inputs.rules.min_days as usize && *sold >= MIN_ORDERS * *days as i128
-        };
-        presence.judged = orders
-            .into_iter()
-            .filter(|(_, of_shop)| has_enough(of_shop))
-            .map(|(shop, _)| shop)
-            .collect();
+        presence.judged = with_enough(on_compared, inputs.rules.min_days);
+        presence.known = with_enough(on_all, inputs.rules.min_days);
         Ok(presence)
     }
 
@@ -249,6 +342,22 @@ impl Presence {
     }
 }
 
+fn add_orders(orders: &mut Orders, seen: &Seen) {
+    for (shop, sold) in seen {
+        let of_shop = orders.entry(*shop).or_default();
+        *of_shop = (of_shop.0 + 1, of_shop.1 + sold);
+    }
+}
+
+/// The shops with enough days and orders, ascending.
+fn with_enough(orders: Orders, min_days: u32) -> Vec<i64> {
+    let has_enough = |(_, (days, sold)): &(i64, (usize, i128))| {
+        *days >= min_days as usize && *sold >= MIN_ORDERS * *days as i128
+    };
+    let shops = orders.into_iter().filter(has_enough);
+    shops.map(|(shop, _)| shop).collect()
+}
+
 /// ` (1000008, 1000013, ...)`: those with the most orders first.
 fn named(shops: &Seen) -> String {
     let mut shops: Vec<&(i64, i128)> = shops.iter().collect();
@@ -286,40 +395,46 @@ fn without(shops: &Seen, others: &Seen) -> Seen {
     only.copied().collect()
 }
 
-/// One check for each number, over all shops with enough history.
+/// One check for each number, over these shops, which ascend. A shop is judged where enough of the
+/// compared days have its number.
 fn each_shop(
     inputs: &CheckInputs,
     severity: Severity,
-    like: &Compared,
-    presence: &Presence,
+    numbers: &[OfShop],
+    (shops, like): (&[i64], &Compared),
 ) -> Result<Vec<Check>> {
-    let mut tried: [Tried; OF_SHOPS.len()] = Default::default();
+    let mut tried: Vec<Tried> = numbers.iter().map(|of| Tried::new(of.alone)).collect();
     let days: Vec<NaiveDate> = like.days.iter().map(|past| past.day).collect();
     let at_once = (inputs.rows_at_once / (days.len() + 1)).max(1);
-    for shops in presence.judged.chunks(at_once) {
+    for shops in shops.chunks(at_once) {
         let today = values(inputs, inputs.day, shops)?;
         let mut before = Vec::with_capacity(days.len());
         for day in &days {
             before.push((day.weekday(), values(inputs, *day, shops)?));
         }
         for (of_shop, shop) in shops.iter().enumerate() {
-            for (number, tried) in tried.iter_mut().enumerate() {
+            // A shop without a row sold nothing and was not seen.
+            let today = today[of_shop].unwrap_or_default();
+            for (of, tried) in numbers.iter().zip(&mut tried) {
                 let past = before.iter().filter_map(|(weekday, values)| {
                     Some(Past {
                         weekday: *weekday,
-                        value: clamped(values[of_shop]?[number]),
+                        value: clamped((of.value)(&values[of_shop]?)?),
                     })
                 });
                 let past: Vec<Past> = past.collect();
-                let tolerance = tolerance(inputs.rules, OF_SHOPS[number].3);
-                let range = range(&past, inputs.day.weekday(), like.sides, &tolerance);
-                // A shop without a row sold nothing and was not seen.
-                let value = today[of_shop].map_or(0, |numbers| clamped(numbers[number]));
-                tried.add(*shop, Judged { value, range });
+                let Some(value) = (of.value)(&today).map(clamped) else {
+                    continue;
+                };
+                if past.len() >= inputs.rules.min_days as usize {
+                    let tolerance = tolerance(inputs.rules, of.unit);
+                    let range = range(&past, inputs.day.weekday(), like.sides, &tolerance);
+                    tried.add(*shop, Judged { value, range });
+                }
             }
         }
     }
-    let checks = OF_SHOPS.iter().zip(tried);
+    let checks = numbers.iter().zip(tried);
     Ok(checks
         .map(|(of, tried)| tried.check(head(of, severity), days.len(), inputs.rules.max_shops))
         .collect())
@@ -328,9 +443,7 @@ fn each_shop(
 /// The numbers of shops, which ascend, on a day; `None`: no row.
 fn values(inputs: &CheckInputs, day: NaiveDate, shops: &[i64]) -> Result<Vec<Option<Numbers>>> {
     let mut values = vec![None; shops.len()];
-    let columns: Vec<&str> = std::iter::once("shop_id")
-        .chain(OF_SHOPS.iter().map(|(_, column, ..)| *column))
-        .collect();
+    let columns = [&["shop_id"], &COLUMNS[..]].concat();
     let rows = Rows {
         shops: Some(shops),
         ..Rows::default()
@@ -338,7 +451,7 @@ fn values(inputs: &CheckInputs, day: NaiveDate, shops: &[i64]) -> Result<Vec<Opt
     let mut add = |rows: DataFrame| {
         inputs.stop.check()?;
         let mut numbers = Vec::new();
-        for column in &columns[1..] {
+        for column in COLUMNS {
             numbers.push(whole_numbers(&rows, column)?);
         }
         let ids = rows.column("shop_id")?.i64()?;
@@ -359,30 +472,58 @@ fn clamped(value: i128) -> i64 {
     value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
+impl Alone {
+    /// The numbers with which a shop does not fail alone, on the sides of its range.
+    fn bounds(&self, range: &Range) -> Range {
+        let Share {
+            numerator,
+            denominator,
+        } = self.times;
+        let expected = i128::from(range.expected);
+        let is_known = expected > 0;
+        let has_lowest = range.lowest.is_some() && self.is_two_sided && is_known;
+        let has_highest = range.highest.is_some() && is_known;
+        Range {
+            expected: range.expected,
+            lowest: has_lowest.then(|| clamped(denominator * expected / numerator + 1)),
+            highest: has_highest.then(|| clamped((numerator * expected - 1) / denominator)),
+        }
+    }
+}
+
 /// The shops whose number was tried.
-#[derive(Default)]
 struct Tried {
+    alone: Alone,
     judged: u64,
     out: u64,
     /// Whether one shop alone fails the check.
-    is_absurd: bool,
+    fails_alone: bool,
     /// The worst so far, worst first.
     worst: Vec<(i64, Judged)>,
 }
 
 impl Tried {
-    fn add(&mut self, shop: i64, judged: Judged) {
+    fn new(alone: Alone) -> Tried {
+        Tried {
+            alone,
+            judged: 0,
+            out: 0,
+            fails_alone: false,
+            worst: vec![],
+        }
+    }
+
+    fn add(&mut self, shop: i64, Judged { value, range }: Judged) {
         self.judged += 1;
+        let bounds = self.alone.bounds(&range);
+        let range = range.within(&bounds);
+        let judged = Judged { value, range };
         if !judged.is_out() {
             return;
         }
         self.out += 1;
-        let Range {
-            expected, highest, ..
-        } = judged.range;
-        self.is_absurd |= highest.is_some()
-            && expected > 0
-            && i128::from(judged.value) >= ALONE_TIMES * i128::from(expected);
+        let range = bounds;
+        self.fails_alone |= Judged { value, range }.is_out();
         self.worst.push((shop, judged));
         self.worst
             .sort_by(|(a, one), (b, other)| one.worst_first(other).then(a.cmp(b)));
@@ -406,7 +547,7 @@ impl Tried {
             judged: self.judged,
             out_of_range: self.out,
             found,
-            ..head.check(passed_if(!are_many && !self.is_absurd))
+            ..head.check(passed_if(!are_many && !self.fails_alone))
         }
     }
 }
@@ -418,7 +559,7 @@ mod tests {
 
     /// A hundred shops of which the first few have these numbers, where 10 are expected.
     fn outcome(values: &[i64]) -> (CheckOutcome, u64, Vec<String>) {
-        let mut tried = Tried::default();
+        let mut tried = Tried::new(ALONE_TOTAL);
         for shop in 0..100 {
             let value = values.get(shop).copied().unwrap_or(10);
             let range = Range {
@@ -432,7 +573,7 @@ mod tests {
             numerator: 1,
             denominator: 10,
         };
-        let check = tried.check(head(&OF_SHOPS[1], Severity::Warn), 20, tenth);
+        let check = tried.check(head(&TOTALS_OF_SHOPS[1], Severity::Warn), 20, tenth);
         let named = check.found.into_iter().filter_map(|found| found.of);
         (check.outcome, check.out_of_range, named.collect())
     }
@@ -460,8 +601,37 @@ mod tests {
     }
 
     #[test]
+    fn a_ratio_of_one_shop_has_close_bounds_and_that_of_money_two() {
+        // Also where the numbers of the shop vary much.
+        let range = Range {
+            expected: 100,
+            lowest: Some(0),
+            highest: Some(2_000),
+        };
+        let is_beyond = |alone: Alone, value| {
+            let range = alone.bounds(&range);
+            Judged { value, range }.is_out()
+        };
+        let beyond = |alone, values: [i64; 4]| values.map(|value| is_beyond(alone, value));
+        let amounts = beyond(ALONE_AMOUNT, [10, 11, 999, 1_000]);
+        assert_eq!(amounts, [true, false, false, true]);
+        let repeats = beyond(ALONE_REPEATS, [0, 50, 174, 175]);
+        assert_eq!(repeats, [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_ratio_of_few_orders_is_not_known() {
+        // Gmv in cents, orders, customers, lines, impressions.
+        let ratios = |numbers: Numbers| RATIOS_OF_SHOPS.each_ref().map(|of| (of.value)(&numbers));
+        assert_eq!(ratios([9_000, 9, 9, 9, 0]), [None, None]);
+        assert_eq!(ratios([10_005, 10, 8, 12, 0]), [Some(1_000), Some(125)]);
+        assert_eq!(ratios(Numbers::default()), [None, None]);
+    }
+
+    #[test]
     fn no_shop_with_enough_orders_is_nothing_to_compare_with() {
-        let check = Tried::default().check(head(&OF_SHOPS[0], Severity::Warn), 20, Share::ONE);
+        let head = head(&TOTALS_OF_SHOPS[0], Severity::Warn);
+        let check = Tried::new(ALONE_TOTAL).check(head, 20, Share::ONE);
         assert_eq!(check.outcome, CheckOutcome::NothingToCompareWith);
     }
 

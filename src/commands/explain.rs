@@ -14,7 +14,8 @@ pub(super) fn explain(
     surroundings: &Surroundings,
 ) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
-    let (facts, history) = (job.facts()?, History::load(&job.results)?);
+    let facts = job.facts()?;
+    let history = History::load(&facts.state)?;
     let found = explain::explain(&facts, &history, &question(args))?;
     let stdout = match cli.global.format {
         Format::Json => to_json(&found)?,

@@ -18,7 +18,7 @@ pub(super) fn status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) ->
         .unfinished
         .as_ref()
         .and_then(|record| record.commit.as_ref());
-    let history = History::load(&job.results)?;
+    let history = History::load(&facts.state)?;
     let planned = planned(&job, &facts, args, surroundings)?;
     let days = status::days_status(
         &facts,

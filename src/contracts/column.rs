@@ -78,6 +78,8 @@ pub struct Column {
     pub formula: &'static str,
     /// The meaning of null; `None`: the column is never null.
     pub null: Option<&'static str>,
+    /// Whether an empty text of an export is read as null. Only in the small datasets.
+    pub empty_is_null: bool,
     /// The optional export that the column needs. Without it, the column is null.
     pub needs: Option<SnapshotId>,
     /// The inputs of a column of a result. A column of an export has no source.
@@ -92,6 +94,7 @@ impl Column {
             unit,
             formula: "",
             null: None,
+            empty_is_null: false,
             needs: None,
             lineage: Lineage::From(&[]),
         }
@@ -104,6 +107,13 @@ impl Column {
     pub const fn null(self, meaning: &'static str) -> Self {
         Column {
             null: Some(meaning),
+            ..self
+        }
+    }
+
+    pub const fn empty_is_null(self) -> Self {
+        Column {
+            empty_is_null: true,
             ..self
         }
     }

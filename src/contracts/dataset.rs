@@ -99,14 +99,14 @@ pub enum WithoutRows {
     Blocks,
 }
 
-/// What the size of an export follows, so that a day is compared with days that are like it.
+/// The cause of changes in the size of an export. It decides with which days a day is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follows {
-    /// How much is bought and looked at: it rises on days of a campaign.
+    /// Sales and visits, which rise on days of a campaign.
     Demand,
-    /// Which campaigns the day has.
+    /// The campaigns of the day.
     Campaigns,
-    /// Neither: the same on every day, or nearly.
+    /// None: nearly the same size on every day.
     Neither,
 }
 
@@ -129,7 +129,7 @@ pub struct Dataset {
     pub without_rows: WithoutRows,
     /// The dataset that decides which rows of this one are in scope. It is read first.
     pub scoped_by: Option<SnapshotId>,
-    /// What its number of rows follows. Only checks before publishing use it.
+    /// The cause of changes in its number of rows. Only the checks before publishing use it.
     pub follows: Follows,
 }
 

@@ -165,7 +165,9 @@ pub static SHOPS: Dataset = Dataset {
     columns: &[
         id("shop_id"),
         text("shop_name"),
-        text("category").null("not categorised"),
+        text("category")
+            .null("not categorised; an empty text is read as null")
+            .empty_is_null(),
         id("primary_ad_account_id").null("has no ad account"),
     ],
     key: &["shop_id"],

@@ -50,10 +50,10 @@ pub fn add_dataset(fingerprint: &mut Fingerprint, dataset: &Dataset) {
 fn add_columns(fingerprint: &mut Fingerprint, columns: &[Column]) {
     fingerprint.field(&columns.len().to_string());
     for column in columns {
-        let nulls = if column.null.is_some() {
-            "null"
-        } else {
-            "never null"
+        let nulls = match (column.null, column.empty_is_null) {
+            (None, _) => "never null",
+            (Some(_), false) => "null",
+            (Some(_), true) => "null or empty",
         };
         fingerprint.field(&format!("{} {} {nulls}", column.name, column.kind.sql()));
     }

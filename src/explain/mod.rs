@@ -83,7 +83,7 @@ pub(crate) struct ExportState {
     /// Whether its files are those that the day was published from; `None`: not recorded.
     pub is_unchanged: Option<bool>,
     pub files: Vec<ExportFile>,
-    /// Where each of its rows went, over all shops; `None`: not read for this publication.
+    /// How its rows were counted, over all shops; `None`: not read for this publication.
     pub account: Option<Accounting>,
 }
 
@@ -239,7 +239,7 @@ pub(super) fn why_skipped<'a>(manifest: &'a Manifest, table: &Table) -> Option<&
     skipped.find(|skipped| skipped.table == table.name && skipped.columns.is_empty())
 }
 
-/// Columns that are often misread, and what to know about them.
+/// Notes about columns that are often misread.
 const NOTES: [(&[&str], &str); 4] = [
     (
         &[

@@ -88,7 +88,7 @@ fn tell_publications(text: &mut String, publications: &[CellPublication]) {
     if publications.len() < 2 {
         return;
     }
-    text.push_str("\nwhat it was before:\n");
+    text.push_str("\npublished values, oldest first:\n");
     for publication in publications {
         let by = &publication.by;
         let value = publication.value.as_deref().unwrap_or("null");

@@ -21,7 +21,7 @@ use crate::report::versions::TableRows;
 /// The key's columns, as text.
 pub(crate) type RowKey = BTreeMap<&'static str, Option<String>>;
 
-/// What is asked.
+/// The cell that a person asks about.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub shop_id: i64,
@@ -64,7 +64,7 @@ impl Row {
     }
 }
 
-/// The answer's place.
+/// The table, column and row of a question.
 pub(super) struct Found {
     pub table: &'static Table,
     pub column: &'static Column,
@@ -121,7 +121,7 @@ impl Question {
             .and_then(|number| rows.shown(column, *number)))
     }
 
-    /// The table and column that are meant.
+    /// The table and the column of the question.
     fn subject(&self) -> Result<(&'static Table, &'static Column)> {
         let wanted = |table: &&'static Table| match &self.table {
             Some(name) => table.name == name,

@@ -26,7 +26,7 @@ pub(crate) struct Value {
     /// `""` for names and identifiers.
     pub unit: &'static str,
     pub formula: &'static str,
-    /// Which reason holds here; `None`: the value is not null.
+    /// The reason of this null; `None`: the value is not null.
     pub null_because: Option<String>,
     /// The values of the same row that the formula uses.
     pub inputs: Vec<Value>,
@@ -138,7 +138,10 @@ impl Teller<'_> {
                 Some(_) => {}
             }
         }
-        column.null.unwrap_or("not told by the contract").to_owned()
+        column
+            .null
+            .unwrap_or("the contract gives no reason")
+            .to_owned()
     }
 
     /// The values of another table's columns on each day of its span. A row is shown where the row of

@@ -10,12 +10,12 @@ use arrow_array::types::{
     Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::show::{show_day, show_instant};
-use crate::contracts::Kind;
 use crate::contracts::arrow::{MONEY_MAX_CENTS, MONEY_SCALE};
+use crate::contracts::{Column, Kind};
 
 /// 0001-01-01 to 9999-12-31 in days since 1970-01-01: the dates that every reader of the results
 /// can hold (the range of Spark, Python and SQL). With other dates, such as DuckDB's infinity, some
@@ -34,7 +34,8 @@ pub(super) struct Inexact {
 
 /// Casts values to the form that a [`Batch`](super::batch::Batch) holds. Their type is one that the
 /// contract check (`schema`) accepts.
-pub(super) fn cast_column(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
+pub(super) fn cast_column(column: &Column, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
+    let kind = column.kind;
     match (kind, array.data_type()) {
         (Kind::Int64 | Kind::Int32, _) => cast_whole(kind, array),
         (Kind::Instant, DataType::Timestamp(unit, _)) => cast_instants(*unit, array),
@@ -43,8 +44,15 @@ pub(super) fn cast_column(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inex
         }
         (Kind::Money, DataType::Decimal256(_, scale)) => cast_wide_money(*scale, array),
         (Kind::Date, _) => cast_days(array),
+        (Kind::Text, _) if column.empty_is_null => Ok(null_where_empty(array)),
         _ => Ok(array.clone()),
     }
+}
+
+fn null_where_empty(texts: &ArrayRef) -> ArrayRef {
+    let texts = texts.as_string::<i32>().iter();
+    let known = texts.map(|text| text.filter(|text| !text.is_empty()));
+    Arc::new(StringArray::from_iter(known))
 }
 
 fn cast_days(array: &ArrayRef) -> Result<ArrayRef, Inexact> {
@@ -214,9 +222,14 @@ mod tests {
     };
 
     use super::*;
+    use crate::contracts::datasets::DATASETS;
+
+    fn column_of(kind: Kind) -> Column {
+        Column::new("x", kind, "")
+    }
 
     fn inexact(kind: Kind, array: impl Array + 'static) -> (usize, String) {
-        let error = cast_column(kind, &(Arc::new(array) as ArrayRef)).unwrap_err();
+        let error = cast_column(&column_of(kind), &(Arc::new(array) as ArrayRef)).unwrap_err();
         (error.row, error.value)
     }
 
@@ -229,6 +242,25 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_text_is_null_only_where_the_column_says_so() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some(""), None]));
+        let nulls = |column: &Column| cast_column(column, &texts).unwrap().null_count();
+        let column = column_of(Kind::Text).null("unknown");
+        assert_eq!((nulls(&column), nulls(&column.empty_is_null())), (1, 2));
+    }
+
+    /// Texts of the large datasets are dictionaries, which `null_where_empty` does not take.
+    #[test]
+    fn only_texts_of_small_datasets_are_null_where_they_are_empty() {
+        for dataset in DATASETS {
+            for column in dataset.columns.iter().filter(|column| column.empty_is_null) {
+                let is_small = column.kind == Kind::Text && !dataset.is_streamed();
+                assert!(is_small && column.null.is_some(), "{}", column.name);
+            }
+        }
+    }
+
+    #[test]
     fn money_of_any_scale_is_whole_cents_or_an_error() {
         let of = |values: Vec<i128>, precision, scale| {
             Decimal128Array::from(values)
@@ -236,7 +268,7 @@ mod tests {
                 .unwrap()
         };
         let cents = |array: ArrayRef| {
-            let cast = cast_column(Kind::Money, &array).unwrap();
+            let cast = cast_column(&column_of(Kind::Money), &array).unwrap();
             cast.as_primitive::<Decimal128Type>().values().to_vec()
         };
         assert_eq!(
@@ -274,7 +306,7 @@ mod tests {
             (0, "5000000000".into())
         );
         let kept: ArrayRef = Arc::new(UInt64Array::from(vec![Some(7), None]));
-        let cast = cast_column(Kind::Int32, &kept).unwrap();
+        let cast = cast_column(&column_of(Kind::Int32), &kept).unwrap();
         assert_eq!(
             cast.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(),
             [Some(7), None]
@@ -294,9 +326,9 @@ mod tests {
             "+10000-01-01T00:00:00Z"
         );
         let ends: ArrayRef = Arc::new(instants(vec![*INSTANTS_US.start(), *INSTANTS_US.end()]));
-        assert!(cast_column(Kind::Instant, &ends).is_ok());
+        assert!(cast_column(&column_of(Kind::Instant), &ends).is_ok());
         assert_eq!(inexact(Kind::Date, Date32Array::from(vec![i32::MAX])).0, 0);
         let ends: ArrayRef = Arc::new(Date32Array::from(vec![*DAYS.start(), *DAYS.end()]));
-        assert!(cast_column(Kind::Date, &ends).is_ok());
+        assert!(cast_column(&column_of(Kind::Date), &ends).is_ok());
     }
 }

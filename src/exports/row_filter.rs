@@ -116,8 +116,7 @@ impl RowFilter {
     }
 
     /// The report, with the number of all rows, of those with each reason, and of nulls by column. At
-    /// least the first
-    /// row of each reason was set aside.
+    /// least the first row of each reason was set aside.
     pub(crate) fn into_report(
         self,
         rows_read: u64,

@@ -255,7 +255,7 @@ fn cast(
     let columns = export.dataset.columns.iter().zip(batch.columns());
     columns
         .map(|(column, array)| {
-            cast_column(column.kind, array).map_err(|Inexact { row, value }| {
+            cast_column(column, array).map_err(|Inexact { row, value }| {
                 inexact(file, column, first_row + row as u64, &value)
             })
         })
@@ -274,7 +274,7 @@ impl OpenExport {
         let columns: Result<Vec<ArrayRef>, Issue> = contract
             .map(|(column, array)| {
                 let array = plain_text(array);
-                cast_column(column.kind, &array).map_err(|Inexact { row, value }| {
+                cast_column(column, &array).map_err(|Inexact { row, value }| {
                     let (file, row_number) = places[row];
                     let file = &self.files[file as usize];
                     inexact(file, column, row_number as u64, &value)

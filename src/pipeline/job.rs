@@ -8,8 +8,7 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use super::engine::{Engine, LocalEngine, Reading, RolledUp, read_unchanged};
 use crate::catalog::commit_log::Owner;
 use crate::catalog::manifest::Manifest;
-use crate::config::{Config, EngineName};
-use crate::messages;
+use crate::config::{ChosenEngine, Config};
 use crate::plan::{Facts, ReadyDay};
 use crate::progress::Progress;
 use crate::publish::writer::{Writer, Writers};
@@ -37,20 +36,16 @@ impl Job {
     /// The engine that computes daily tables.
     fn engine(&self) -> Result<Box<dyn Engine + '_>> {
         let (exports, config) = (&self.exports, &self.config);
-        match config.engine {
-            EngineName::Local => Ok(Box::new(LocalEngine { exports, config })),
+        match &config.engine {
+            ChosenEngine::Local => Ok(Box::new(LocalEngine { exports, config })),
             #[cfg(feature = "spark")]
-            EngineName::Spark => {
-                let remote = config.spark_remote.as_deref();
-                let remote = remote.ok_or_else(messages::no_spark_remote)?;
-                Ok(Box::new(super::spark::SparkEngine {
-                    exports,
-                    config,
-                    remote,
-                }))
-            }
+            ChosenEngine::Spark { remote } => Ok(Box::new(super::spark::SparkEngine {
+                exports,
+                config,
+                remote,
+            })),
             #[cfg(not(feature = "spark"))]
-            EngineName::Spark => Err(messages::no_spark_here().into()),
+            ChosenEngine::Spark { .. } => Err(crate::messages::no_spark_here().into()),
         }
     }
 

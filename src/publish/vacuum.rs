@@ -34,7 +34,7 @@ pub(crate) struct Superfluous {
 /// live run or an interrupted commit always stay. Tables are never listed.
 ///
 /// Files that commits replaced or removed before `history_before` are listed too. As long as they are
-/// kept, the manifests that tell of them stay.
+/// kept, the manifests that list them stay.
 ///
 /// A number of the commit log that a process may still try to take must not become free again. So
 /// `before` must lie much more than a lease in the past.
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn as_long_as_history_is_kept_the_manifests_that_tell_of_it_stay() {
+    fn as_long_as_history_is_kept_the_manifests_that_list_it_stay() {
         let memory = results();
         let (now, day) = (Utc::now(), TimeDelta::days(1));
         let found = find_superfluous(&memory.store, now, now + day, now - day).unwrap();

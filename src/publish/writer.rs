@@ -437,16 +437,7 @@ mod tests {
 
     #[test]
     fn a_table_that_does_not_exist_any_more_is_removed_with_its_mark() {
-        let memory = Memory::new("results");
-        let mut writer = open(&memory, "a", &|_| {});
-        let first = staged(&mut writer);
-        writer.commit(&first).unwrap();
-        let absent = [&SHOP_TIER];
-        let change = Change::new(first.manifest.clone(), [], absent, &BTreeMap::new());
-        assert_eq!(change.removed, 1);
-        let staging = writer.next_staging(march(14)).unwrap();
-        let second = stage(staging, &change, &Stop::default(), || "now".into()).unwrap();
-        writer.commit(&second).unwrap();
+        let memory = with_a_table_removed(false);
         let expected = [
             PUBLISHED[0],
             "_runs/dt=2026-03-14/0000000003.json",
@@ -456,14 +447,15 @@ mod tests {
         assert_eq!(visible(&memory), expected);
     }
 
-    /// The commit removes one table and leaves the other.
-    fn removed_with_history(keeps_history: bool) -> Memory {
+    /// A second commit removes one table of the first and leaves the other.
+    fn with_a_table_removed(keeps_history: bool) -> Memory {
         let memory = Memory::new("results");
         let mut writer = open(&memory, "a", &|_| {});
         let first = staged(&mut writer);
         writer.commit(&first).unwrap();
         let absent = [&SHOP_TIER];
         let change = Change::new(first.manifest.clone(), [], absent, &BTreeMap::new());
+        assert_eq!(change.removed, 1);
         let staging = writer.next_staging(march(14)).unwrap();
         let staging = staging.keeping_history(keeps_history);
         let second = stage(staging, &change, &Stop::default(), || "now".into()).unwrap();
@@ -474,13 +466,13 @@ mod tests {
     #[test]
     fn a_file_that_a_commit_removes_is_kept_under_the_number_of_that_commit() {
         let kept = "_history/shop_tier/dt=2026-03-14/0000000003.parquet";
-        let memory = removed_with_history(true);
+        let memory = with_a_table_removed(true);
         let found = memory.store.read(kept).unwrap();
         assert_eq!(found, Some(file(&SHOP_TIER).bytes));
         let history = visible(&memory);
         let history = history.iter().filter(|path| path.starts_with("_history"));
         assert_eq!(history.count(), 1, "nothing else was replaced");
-        let memory = removed_with_history(false);
+        let memory = with_a_table_removed(false);
         assert_eq!(memory.store.read(kept).unwrap(), None);
     }
 

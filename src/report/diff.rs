@@ -1,4 +1,4 @@
-//! `diff`: what changed between two publications of a day, and why.
+//! `diff`: the changes between two publications of a day, and their causes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -222,7 +222,7 @@ impl Change<'_> {
             self.before.tables.get(self.table.name),
             self.after.tables.get(self.table.name),
         ) else {
-            return Ok(vec![self.why_it_came_or_went()]);
+            return Ok(vec![self.why_added_or_removed()]);
         };
         let (old_commit, new_commit) =
             (self.commit(old, self.before), self.commit(new, self.after));
@@ -253,7 +253,7 @@ impl Change<'_> {
         published.commit_number.unwrap_or(manifest.commit_number)
     }
 
-    fn why_it_came_or_went(&self) -> String {
+    fn why_added_or_removed(&self) -> String {
         let has_it_now = self.after.has(self.table);
         let without = if has_it_now { self.before } else { self.after };
         let skipped = without
@@ -362,8 +362,8 @@ fn export_changed(name: &str, old: &Manifest, new: &Manifest) -> String {
         sources.is_some_and(|sources| sources.exports.contains_key(name))
     };
     match (is_final(old), is_final(new)) {
-        (false, true) => return format!("the export {name}, which came"),
-        (true, false) => return format!("the export {name}, which went"),
+        (false, true) => return format!("the export {name}, which was added"),
+        (true, false) => return format!("the export {name}, which was removed"),
         _ => {}
     }
     match (account(old), account(new)) {

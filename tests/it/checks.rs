@@ -1,4 +1,4 @@
-//! Checks before publishing: real kinds of trouble in generated exports, what blocks, what is told.
+//! Checks before publishing: real kinds of trouble in generated exports; a failed check warns or blocks.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::world::{Outcome, etl};
+use crate::world::{Outcome, etl, etl_in};
 
 const FIRST_DAY: &str = "2026-03-01";
 /// The last day before the trouble.
@@ -70,21 +70,8 @@ impl Marketplace {
     }
 
     fn etl(&self, command: &str, job: &str) -> Outcome {
-        let config = self.folder.path().join("job.toml");
-        fs::write(&config, job).unwrap();
-        let paths = [config, self.path("exports"), self.path("results")];
-        let [config, exports, results] = paths.each_ref().map(|p| p.to_str().unwrap());
-        let mut args: Vec<&str> = command.split(' ').collect();
-        args.extend([
-            "--config",
-            config,
-            "--exports",
-            exports,
-            "--results",
-            results,
-        ]);
-        args.extend(["--format", "json", "--quiet"]);
-        etl(&args)
+        let command = format!("{command} --quiet");
+        etl_in(self.folder.path(), &command, "results", job)
     }
 
     fn run(&self, job: &str) -> Outcome {
@@ -216,7 +203,7 @@ fn names(failed: &BTreeMap<String, Value>) -> Vec<&str> {
 }
 
 #[test]
-fn an_ordinary_day_passes_and_what_had_nothing_to_look_at_is_not_green() {
+fn an_ordinary_day_passes_and_a_check_of_an_absent_export_does_not() {
     let marketplace = Marketplace::new();
     for dataset in ["contents", "ad_hours"] {
         fs::remove_dir_all(marketplace.export(dataset)).unwrap();
@@ -300,19 +287,11 @@ fn more_files_are_no_trouble() {
 #[test]
 fn a_day_exported_twice_under_other_order_ids_is_found() {
     let marketplace = Marketplace::new();
-    marketplace.change("order_lines", |rows| {
-        let ids = rows
-            .column_by_name("order_id")
-            .unwrap()
-            .as_primitive::<Int64Type>();
-        let others =
-            Int64Array::from_iter_values(ids.values().iter().map(|id| id + 1_000_000_000_000));
-        let again = with_column(&rows, "order_id", Arc::new(others));
-        arrow_select::concat::concat_batches(&rows.schema(), [&rows, &again]).unwrap()
-    });
+    marketplace.change("order_lines", |rows| with_other_orders(&rows, &rows));
     let ended = marketplace.run("");
     let failed = failed(&ended.json);
-    for name in ["gmv", "orders", "rows.order_lines"] {
+    let of_shops = "shops.orders_per_100_customers";
+    for name in ["gmv", "orders", "rows.order_lines", of_shops] {
         assert!(failed.contains_key(name), "{name}: {failed:?}");
     }
     // Each buyer bought twice.
@@ -324,7 +303,68 @@ fn amounts_in_cents_instead_of_units_are_found() {
     let marketplace = Marketplace::new();
     write_cents(&marketplace);
     let ended = marketplace.run("");
-    assert_eq!(names(&failed(&ended.json)), ["gmv", "shops.gmv"]);
+    assert_eq!(names(&failed(&ended.json)), IN_CENTS);
+}
+
+/// The checks that fail on amounts in cents.
+const IN_CENTS: [&str; 3] = ["gmv", "shops.gmv", "shops.gmv_per_order"];
+
+/// The shop with most lines on the day; it has more than ten orders on every day.
+fn largest_shop(marketplace: &Marketplace) -> i64 {
+    let mut lines: BTreeMap<i64, usize> = BTreeMap::new();
+    for file in data_files(&marketplace.export("order_lines")) {
+        for shop in ints(&read(&file), "shop_id") {
+            *lines.entry(shop).or_default() += 1;
+        }
+    }
+    lines.into_iter().max_by_key(|(_, lines)| *lines).unwrap().0
+}
+
+#[test]
+fn one_shop_whose_orders_are_exported_twice_is_found_and_named() {
+    let marketplace = Marketplace::new();
+    let shop = largest_shop(&marketplace);
+    marketplace.change("order_lines", |rows| {
+        let is_own = ints(&rows, "shop_id").map(|id| Some(id == shop)).collect();
+        let own = arrow_select::filter::filter_record_batch(&rows, &is_own).unwrap();
+        with_other_orders(&rows, &own)
+    });
+    let failed = failed(&marketplace.run("").json);
+    let found = &failed["shops.orders_per_100_customers"];
+    assert_eq!(found["of"], format!("shop {shop}"), "{failed:?}");
+}
+
+#[test]
+fn one_shop_with_amounts_in_another_unit_is_found_and_named() {
+    for by_100 in [|cents: i128| cents * 100, |cents: i128| cents / 100] {
+        let marketplace = Marketplace::new();
+        let shop = largest_shop(&marketplace);
+        change_amounts(&marketplace, |id, cents| match id == shop {
+            true => by_100(cents),
+            false => cents,
+        });
+        let failed = failed(&marketplace.run("").json);
+        let found = &failed["shops.gmv_per_order"];
+        assert_eq!(found["of"], format!("shop {shop}"), "{failed:?}");
+    }
+}
+
+#[test]
+fn an_export_that_is_whole_in_fewer_files_is_no_trouble() {
+    let marketplace = Marketplace::new();
+    let files = data_files(&marketplace.export("order_lines"));
+    let parts: Vec<RecordBatch> = files.iter().map(|file| read(file)).collect();
+    let whole = arrow_select::concat::concat_batches(&parts[0].schema(), &parts).unwrap();
+    files[1..]
+        .iter()
+        .for_each(|file| fs::remove_file(file).unwrap());
+    write(&files[0], &whole);
+    let ended = marketplace.run("");
+    assert_eq!(failed(&ended.json), BTreeMap::new());
+    let checks = ended.json["checks"][0]["checks"].as_array().unwrap().iter();
+    let mut of_files = checks.filter(|check| check["name"] == "files.order_lines");
+    let found = &of_files.next().unwrap()["found"][0];
+    assert_eq!([&found["value"], &found["lowest"]], ["1", "8"]);
 }
 
 #[test]
@@ -355,13 +395,40 @@ fn a_renamed_channel_is_found_and_named() {
 
 /// Multiplies the amounts of the day by 100.
 fn write_cents(marketplace: &Marketplace) {
+    change_amounts(marketplace, |_, cents| cents * 100);
+}
+
+/// Changes each `sub_total` of the day, in cents, of a shop.
+fn change_amounts(marketplace: &Marketplace, change: impl Fn(i64, i128) -> i128) {
     marketplace.change("order_lines", |rows| {
         let amounts = rows.column_by_name("sub_total").unwrap();
         let amounts = amounts.as_primitive::<Decimal128Type>().values().iter();
-        let cents = Decimal128Array::from_iter_values(amounts.map(|amount| amount * 100));
-        let cents = cents.with_precision_and_scale(18, 2).unwrap();
-        with_column(&rows, "sub_total", Arc::new(cents))
+        let changed = ints(&rows, "shop_id").zip(amounts);
+        let changed = changed.map(|(shop, cents)| change(shop, *cents));
+        let changed = Decimal128Array::from_iter_values(changed);
+        let changed = changed.with_precision_and_scale(18, 2).unwrap();
+        with_column(&rows, "sub_total", Arc::new(changed))
     });
+}
+
+fn ints(rows: &RecordBatch, column: &str) -> impl Iterator<Item = i64> {
+    let column = rows.column_by_name(column).unwrap();
+    column
+        .as_primitive::<Int64Type>()
+        .values()
+        .to_vec()
+        .into_iter()
+}
+
+/// The rows, and these lines again under other order ids.
+fn with_other_orders(rows: &RecordBatch, again: &RecordBatch) -> RecordBatch {
+    let ids = ints(again, "order_id").map(|id| id + 1_000_000_000_000);
+    let again = with_column(
+        again,
+        "order_id",
+        Arc::new(Int64Array::from_iter_values(ids)),
+    );
+    arrow_select::concat::concat_batches(&rows.schema(), [rows, &again]).unwrap()
 }
 
 /// The bytes of every table, by path.
@@ -419,7 +486,7 @@ fn a_check_that_blocks_leaves_the_tables_and_accept_checks_publishes_with_its_na
         (again.code, &again.json["datasets"]),
         (65, &serde_json::json!([]))
     );
-    assert_eq!(names(&failed(&again.json)), ["gmv", "shops.gmv"]);
+    assert_eq!(names(&failed(&again.json)), IN_CENTS);
     let plan = marketplace.etl(&format!("plan --day {DAY}"), BLOCK);
     let planned = plan.json["days"].as_array().unwrap().last().unwrap();
     assert_eq!(
@@ -430,7 +497,7 @@ fn a_check_that_blocks_leaves_the_tables_and_accept_checks_publishes_with_its_na
     let day = status.json["days"].as_array().unwrap().last().unwrap();
     assert_eq!(
         (&day["is_blocked"], &day["checks"]["failed"]),
-        (&true.into(), &2.into())
+        (&true.into(), &IN_CENTS.len().into())
     );
 
     let backfill = format!("backfill --from {DAY} --to {DAY} --accept-checks");
@@ -498,6 +565,23 @@ fn a_day_that_a_check_blocks_is_checked_again_when_the_settings_change() {
         (ended.code, ended.json["outcome"].as_str()),
         (0, Some("published"))
     );
+}
+
+#[test]
+fn a_day_that_a_check_blocks_is_checked_again_when_a_compared_day_changes() {
+    let marketplace = Marketplace::new();
+    write_cents(&marketplace);
+    assert_eq!(marketplace.run(BLOCK).code, 65);
+    let before = marketplace.export("order_lines");
+    let before = before.with_file_name(format!("dt={DAY_BEFORE}"));
+    fs::remove_file(data_files(&before).remove(0)).unwrap();
+    let plan = marketplace.etl(&format!("plan --day {DAY}"), BLOCK);
+    let planned = plan.json["days"].as_array().unwrap().last().unwrap();
+    assert_eq!(planned["why"], "its checks have other days or settings");
+    let again = marketplace.run(BLOCK);
+    let is_read = |read: &Value| read["day"] == DAY && read["dataset"] == "order_lines";
+    let read = again.json["datasets"].as_array().unwrap();
+    assert_eq!((again.code, read.iter().any(is_read)), (65, true));
 }
 
 #[test]
@@ -572,13 +656,7 @@ fn the_manifest_keeps_the_outcomes_and_the_numbers_that_later_days_compare_with(
 fn shops_that_vanish_are_counted_and_named() {
     let marketplace = Marketplace::new();
     let shops = data_files(&marketplace.export("shops")).remove(0);
-    let ids = read(&shops);
-    let ids = ids
-        .column_by_name("shop_id")
-        .unwrap()
-        .as_primitive::<Int64Type>()
-        .values()
-        .to_vec();
+    let ids: Vec<i64> = ints(&read(&shops), "shop_id").collect();
     let least_kept = ids[20.min(ids.len() - 1)];
     for dataset in [
         "shops",
@@ -589,11 +667,7 @@ fn shops_that_vanish_are_counted_and_named() {
         "inventory",
     ] {
         marketplace.change(dataset, |rows| {
-            let ids = rows
-                .column_by_name("shop_id")
-                .unwrap()
-                .as_primitive::<Int64Type>();
-            let kept = ids.values().iter().map(|id| Some(*id >= least_kept));
+            let kept = ints(&rows, "shop_id").map(|id| Some(id >= least_kept));
             arrow_select::filter::filter_record_batch(&rows, &kept.collect()).unwrap()
         });
     }
@@ -612,15 +686,17 @@ fn shops_that_vanish_are_counted_and_named() {
 
 #[test]
 fn a_column_that_becomes_null_is_found() {
-    let marketplace = Marketplace::new();
-    marketplace.change("shops", |rows| {
-        let none = StringArray::new_null(rows.num_rows());
-        with_column(&rows, "category", Arc::new(none))
-    });
-    let ended = marketplace.run("");
-    let failed = failed(&ended.json);
-    assert_eq!(
-        failed["nulls.shops.category"]["value"], "100.0000 %",
-        "{failed:?}"
-    );
+    // An empty category is null.
+    for category in [None, Some("")] {
+        let marketplace = Marketplace::new();
+        marketplace.change("shops", |rows| {
+            let same = StringArray::from(vec![category; rows.num_rows()]);
+            with_column(&rows, "category", Arc::new(same))
+        });
+        let failed = failed(&marketplace.run("").json);
+        assert_eq!(
+            failed["nulls.shops.category"]["value"], "100.0000 %",
+            "{category:?}: {failed:?}"
+        );
+    }
 }

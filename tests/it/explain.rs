@@ -1,4 +1,4 @@
-//! `explain`: the published cell, its inputs, the meaning of null, and what it was before.
+//! `explain`: the published cell, its inputs, the meaning of null, and earlier values.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ fn explained(nights: &Nights, question: &str) -> Value {
 }
 
 #[test]
-fn a_sum_over_a_period_is_told_day_by_day_and_with_what_it_was_before() {
+fn a_sum_over_a_period_is_told_day_by_day_and_with_its_earlier_values() {
     let mut nights = Nights::new("");
     (0..3).for_each(|_| drop(nights.night()));
     let question = "--shop 1 --day 2026-03-10 --metric gmv --table shop_period --campaign 1";
@@ -108,7 +108,7 @@ fn an_export_that_changed_since_is_said_to_have_changed() {
 }
 
 #[test]
-fn a_question_without_one_answer_says_what_to_choose_by() {
+fn a_question_about_no_published_number_is_refused_with_its_reason() {
     let mut nights = Nights::new("");
     nights.night();
     for (question, said) in [
@@ -251,7 +251,7 @@ fn fits(line: &str, pattern: &str) -> bool {
 }
 
 #[test]
-fn the_worked_example_of_the_page_is_what_the_commands_say() {
+fn the_commands_print_the_worked_example_of_the_page() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::TempDir::new().unwrap();
     let [exports, results] = ["exports", "results"].map(|name| folder.path().join(name));

@@ -52,7 +52,7 @@ fn help_of_the_program() {
       plan      Show the work of the next run, day by day, with reasons; writes nothing
       status    Show the state of days: final, published, stale, missing or blocked; writes nothing
       explain   Show where one published number comes from; writes nothing
-      diff      Show what changed between two publications of a day, and why; writes nothing
+      diff      Show the changes between two publications of a day, and their causes; writes nothing
       describe  Describe a table, an export or a column: type, unit, formula, null, lineage
       catalog   Print views of all result tables for DuckDB, with types and comments
       schema    Print the JSON Schema of a document of --format json or of the job file; without a name:
@@ -459,7 +459,7 @@ fn a_manifest() {
       {"day":"2026-03-10","reason":"inventory is not final","table":"stock_status"}
     sources:
       exports: "[exports]"
-      settings: {"baseline.shops":"campaign","benchmark.max_peer_share":"0.5","benchmark.min_peers":"10","benchmark.top_share":"1","may_be_empty":"","quarantine.max_ratio":"0.001","quarantine.max_rows":"10","required":"order_lines, product_traffic, shops, campaigns, campaign_shops","tier":"T1 0.00, T2 1000.00, T3 6000.00, T4 30000.00, T5 150000.00, T6 750000.00","time_zone":"America/Los_Angeles"}
+      settings: {"baseline.shops":"campaign","benchmark.max_peer_share":"0.5","benchmark.min_peers":"10","benchmark.top_share":"1","may_be_empty":"","quarantine.max_ratio":"0.001","quarantine.max_rows":"10","required":"order_lines, product_traffic, shops, campaigns, campaign_shops","tier":"\"T1\" 0.00, \"T2\" 1000.00, \"T3\" 6000.00, \"T4\" 30000.00, \"T5\" 150000.00, \"T6\" 750000.00","time_zone":"America/Los_Angeles"}
     started_at: "[started_at]"
     tables:
       category_benchmark: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}

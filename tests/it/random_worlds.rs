@@ -430,7 +430,7 @@ fn ad_hour((first, next): (i64, i64)) -> BoxedStrategy<Cells> {
 
 fn shop(id: i64) -> BoxedStrategy<Cells> {
     let usual = if id % 3 == 0 { "books" } else { "toys" };
-    let category = mostly(usual, maybe(pick(&["books", "toys", "Zoo"])));
+    let category = mostly(usual, maybe(pick(&["books", "toys", "Zoo", ""])));
     let account = mostly(&(10 + id).to_string(), maybe(int(11..=14)));
     row(vec![
         int(id..=id),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::world::{Outcome, etl};
+use crate::world::{Outcome, etl_in};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -48,26 +48,7 @@ impl Sample {
     }
 
     fn etl(&self, command: &str, results: &str, job: &str) -> Outcome {
-        let config = self.folder.path().join("job.toml");
-        fs::write(&config, job).unwrap();
-        let paths = [
-            config,
-            self.folder.path().join("exports"),
-            self.folder.path().join(results),
-        ];
-        let [config, exports, results] = paths.each_ref().map(|p| p.to_str().unwrap());
-        let mut args: Vec<&str> = command.split(' ').collect();
-        args.extend([
-            "--config",
-            config,
-            "--exports",
-            exports,
-            "--results",
-            results,
-            "--format",
-            "json",
-        ]);
-        etl(&args)
+        etl_in(self.folder.path(), command, results, job)
     }
 
     /// Every file of every table, by its path in the results.

@@ -271,6 +271,18 @@ fn keep_document(args: &[&str], outcome: &Outcome) {
     fs::write(Path::new(&folder).join(name), kept.to_string()).unwrap();
 }
 
+/// Runs a command in words over the exports of a folder, with this job file, for its JSON.
+pub fn etl_in(folder: &Path, command: &str, results: &str, job: &str) -> Outcome {
+    let config = folder.join("job.toml");
+    fs::write(&config, job).unwrap();
+    let paths = [config, folder.join("exports"), folder.join(results)];
+    let [config, exports, results] = paths.each_ref().map(|p| p.to_str().unwrap());
+    let mut args: Vec<&str> = command.split(' ').collect();
+    args.extend(["--config", config, "--exports", exports]);
+    args.extend(["--results", results, "--format", "json"]);
+    etl(&args)
+}
+
 /// `12.34`, `-0.5` or `7` in cents.
 pub fn parse_cents(cell: &str) -> i128 {
     let (sign, digits) = cell.strip_prefix('-').map_or((1, cell), |rest| (-1, rest));

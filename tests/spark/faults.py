@@ -1,4 +1,4 @@
-"""What a run does when its server is stopped, killed, frozen or not reached, and what is left on the server. Arguments: the
+"""The end of a run whose server is stopped, killed, frozen or not reached, and the work left on the server. Arguments: the
 program, the server (spark, sail, sail-cluster), and the Python that has it. The first check that fails ends the run."""
 
 import shutil, signal, time

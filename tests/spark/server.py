@@ -17,7 +17,7 @@ def main(name, port, *settings):
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "2",
-            # What the queries rely on is set by the session, not by the server.
+            # The session, not the server, sets everything that the queries rely on.
             "spark.sql.session.timeZone": "Asia/Tokyo",
             "spark.sql.ansi.enabled": "false",
         }

@@ -2,9 +2,9 @@
 //! or the server is gone.
 //!
 //! A server ends the answer to a long query after a while (Apache Spark: two minutes, or a
-//! gigabyte), and a connection may break. The query goes on, and this client attaches to it again.
-//! That is why it is built on the transport of Apache's client: the library above it takes such an
-//! end for the end of the result.
+//! gigabyte), and a connection may break. The query continues, and this client attaches to it
+//! again. So it is built on the transport of Apache's client: the library above it takes such an end
+//! for the end of the result.
 
 // The error is the client's own type; calls are few.
 #![allow(clippy::result_large_err)]

@@ -100,7 +100,7 @@ impl StreamReader for OnCluster<'_> {
                 rows,
             };
             here.read(id, export, filter, true)?;
-            let why = "it finds a value that is not of its column's type, and this program none";
+            let why = "it finds a value that does not fit its column, and this program finds none";
             return Err(session.failed(why.into()).into());
         }
         rows::check(session, server, export, &tables, query, filter)

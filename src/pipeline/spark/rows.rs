@@ -21,7 +21,7 @@ use crate::store::Store;
 /// Bits of a row's number in `monotonically_increasing_id()`; the bits above are its partition.
 const ROW_BITS: u32 = 33;
 
-/// The servers that differ in what they tell of a file.
+/// Servers, by the facts that they give about the rows of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Server {
     /// Knows a row's number in its file; gives nanoseconds as whole numbers.

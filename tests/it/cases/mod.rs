@@ -67,6 +67,7 @@ cases! {
     cart_adders_of_shop_and_product
     content_share_of_the_days_with_contents
     contents_of_a_day
+    empty_category_is_null
     every_reason_of_quarantine
     export_required_by_configuration
     export_without_a_row_to_use_blocks

@@ -249,7 +249,11 @@ fn both_by<K: Ord>(
 fn shop_daily(exports: &DayExports, lines: &[Row], traffic: &[Row]) -> BTreeMap<i64, ShopDay> {
     let mut categories = BTreeMap::new();
     for shop in exports.required_rows("shops") {
-        categories.insert(shop.int("shop_id"), shop.cell("category").map(String::from));
+        // An empty category is null.
+        let category = shop
+            .cell("category")
+            .filter(|category| !category.is_empty());
+        categories.insert(shop.int("shop_id"), category.map(String::from));
     }
     let mut ids: BTreeSet<i64> = categories.keys().copied().collect();
     ids.extend(lines.iter().chain(traffic).map(|r| r.int("shop_id")));
