@@ -61,6 +61,9 @@ impl Command {
             | Command::Vacuum(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Describe(_)
+            | Command::Catalog(_)
+            | Command::Schema(_)
             | Command::Generate(_)
             | Command::Docs(_) => None,
         }
@@ -79,6 +82,9 @@ impl Command {
             | Command::Vacuum(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Describe(_)
+            | Command::Catalog(_)
+            | Command::Schema(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => false,
@@ -100,6 +106,9 @@ impl Command {
             | Command::Status(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Describe(_)
+            | Command::Catalog(_)
+            | Command::Schema(_)
             | Command::Validate(_)
             | Command::Generate(_)
             | Command::Docs(_) => Access::ReadIfThere,
@@ -192,6 +201,16 @@ pub enum Command {
     /// Rows are matched by key. A file that a run replaced or removed is kept for `history.keep_days`
     /// of the job file.
     Diff(DiffArgs),
+    /// Describe a table, an export or a column: type, unit, formula, null, lineage
+    ///
+    /// Without a name: every table and export. Nothing is read but the contracts in this program.
+    Describe(DescribeArgs),
+    /// Print views of all result tables for DuckDB, with types and comments
+    ///
+    /// With --as-of, the views read the very files that readers saw after one commit, of all tables.
+    Catalog(CatalogArgs),
+    /// Print the JSON Schema of a document of --format json or of the job file; without a name: list them
+    Schema(SchemaArgs),
     /// End the expired lease of a run that died
     Unlock,
     /// Remove files that are no longer needed: staged leftovers, superseded manifests, old
@@ -337,6 +356,70 @@ pub struct DiffArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct DescribeArgs {
+    /// A table or an export, such as shop_daily, or one of their columns, such as shop_daily.gmv
+    #[arg(value_name = "TABLE[.COLUMN]")]
+    pub name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct CatalogArgs {
+    /// The commit, as `diff`, `explain` and the manifests number it [default: the published files]
+    #[arg(long, value_name = "COMMIT")]
+    pub as_of: Option<u64>,
+    /// Write the statements to this file, such as views.sql, instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct SchemaArgs {
+    /// The command that prints the document, `job` for the job file, or `error` for the document of a
+    /// command that failed
+    #[arg(value_enum, hide_possible_values = true)]
+    pub name: Option<SchemaName>,
+}
+
+/// Declares the schemas: the enum, all of them, and the word of each.
+macro_rules! schema_names {
+    ($($name:ident = $word:literal),* $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+        pub enum SchemaName {
+            $($name),*
+        }
+
+        impl SchemaName {
+            pub const ALL: &'static [SchemaName] = &[$(SchemaName::$name),*];
+
+            /// The name on the command line, and of the file under docs/schemas/.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(SchemaName::$name => $word),*
+                }
+            }
+        }
+    };
+}
+
+schema_names! {
+    Backfill = "backfill",
+    Catalog = "catalog",
+    Describe = "describe",
+    Diff = "diff",
+    Error = "error",
+    Explain = "explain",
+    Generate = "generate",
+    Job = "job",
+    Plan = "plan",
+    Run = "run",
+    Schema = "schema",
+    Status = "status",
+    Unlock = "unlock",
+    Vacuum = "vacuum",
+    Validate = "validate",
+}
+
+#[derive(Args, Debug)]
 pub struct ValidateArgs {
     #[command(flatten)]
     pub days: DaysArgs,
@@ -385,6 +468,10 @@ pub enum DocsPage {
     Tables,
     /// docs/messages.md, from the list of messages
     Messages,
+    /// docs/contracts/results.odcs.json, from the contracts
+    ResultsContract,
+    /// docs/contracts/exports.odcs.json, from the contracts
+    ExportsContract,
 }
 
 fn memory_limit(text: &str) -> Result<u64, String> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 use chrono_tz::Tz;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::datasets::{DATASETS, dataset};
@@ -51,7 +52,7 @@ pub struct Config {
 }
 
 /// The engine that computes the rollups: this process, or a cluster over Spark Connect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
     #[default]
@@ -100,7 +101,7 @@ impl QuarantineBudget {
 }
 
 /// The shops of `gmv_baseline`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BaselineShops {
     Campaign,
@@ -152,7 +153,7 @@ impl CheckRules {
 }
 
 /// The effect of a failed check.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     #[default]
@@ -250,32 +251,50 @@ impl fmt::Display for Share {
 }
 
 /// The file as written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct JobFile {
+pub(crate) struct JobFile {
+    /// Where the exports are: a path, or a file:, s3:, gs: or az: URL.
     #[serde(default = "default_exports")]
     exports: String,
+    /// Where the results are: a path or URL.
     #[serde(default = "default_results")]
     results: String,
+    /// The engine that computes the rollups.
     #[serde(default)]
     engine: EngineName,
     #[serde(default)]
     spark: SparkSection,
+    /// IANA name of the time zone of days.
     #[serde(default = "default_time_zone")]
     time_zone: String,
+    /// ISO 4217 code of all amounts.
+    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
     #[serde(default = "default_currency")]
     currency: String,
+    /// Days before the report day that a run catches up.
+    #[schemars(range(max = 366))]
     #[serde(default = "default_lookback_days")]
     lookback_days: u32,
+    /// A run without a heartbeat holds the results for this long.
+    #[schemars(range(min = 1, max = 3600))]
     #[serde(default = "default_lease_seconds")]
     lease_seconds: u32,
+    /// The store has no put-if-absent; a person makes sure that one run writes at a time.
     #[serde(default)]
     single_writer: bool,
+    /// Memory limit of the process, such as "4GiB".
     memory_limit: Option<String>,
+    /// Folder of a local disk for rows that do not fit into memory.
     spill_folder: Option<PathBuf>,
     #[serde(default)]
     history: HistorySection,
+    /// Datasets that every day needs, the five that are always required among them.
+    #[serde(default)]
+    #[schemars(schema_with = "dataset_names")]
     required: Option<Vec<String>>,
+    /// Datasets that may have no row to use on a day.
+    #[schemars(schema_with = "dataset_names_that_may_be_empty")]
     #[serde(default)]
     may_be_empty: Vec<String>,
     #[serde(default)]
@@ -286,19 +305,22 @@ struct JobFile {
     benchmark: BenchmarkSection,
     #[serde(default)]
     checks: ChecksSection,
+    /// The tiers, lowest first; the first has min_gmv "0".
     #[serde(default, rename = "tier")]
     tiers: Vec<TierSection>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct SparkSection {
+    /// The server of the engine spark: sc://HOST:PORT.
     remote: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct HistorySection {
+    /// How long a replaced file is kept; 0: not at all.
     keep_days: u32,
 }
 
@@ -308,10 +330,13 @@ impl Default for HistorySection {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct QuarantineSection {
+    /// Quarantined rows that an export may have.
     max_rows: u64,
+    /// The same as a share of the rows read; the greater limit counts.
+    #[schemars(range(min = 0, max = 1))]
     max_ratio: f64,
 }
 
@@ -324,9 +349,10 @@ impl Default for QuarantineSection {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct BaselineSection {
+    /// The shops of gmv_baseline.
     shops: BaselineShops,
 }
 
@@ -338,11 +364,17 @@ impl Default for BaselineSection {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct BenchmarkSection {
+    /// Averages of fewer shops are suppressed.
+    #[schemars(range(min = 1))]
     min_peers: u64,
+    /// The part of a cohort that counts, ordered by GMV.
+    #[schemars(range(min = 0, max = 1))]
     top_share: f64,
+    /// A sum of which one peer holds more is suppressed.
+    #[schemars(range(min = 0, max = 1))]
     max_peer_share: f64,
 }
 
@@ -356,11 +388,15 @@ impl Default for BenchmarkSection {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct ChecksSection {
+    /// The effect of a failed check.
     severity: Severity,
+    /// The effect of single checks.
+    #[schemars(extend("propertyNames" = check_words()))]
     severities: BTreeMap<String, Severity>,
+    /// How far back ordinary days are compared.
     weeks: u32,
     min_days: u32,
     max_mads: f64,
@@ -384,12 +420,38 @@ impl Default for ChecksSection {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TierSection {
+    /// Unique.
     name: String,
     /// Text, or a whole number; a float could not hold cents exactly.
+    #[schemars(schema_with = "amount")]
     min_gmv: toml::Value,
+}
+
+/// The schema of a list of datasets.
+fn dataset_names(_: &mut SchemaGenerator) -> Schema {
+    let names = DATASETS.map(|dataset| dataset.name);
+    json_schema!({ "type": ["array", "null"], "items": { "enum": names } })
+}
+
+fn dataset_names_that_may_be_empty(_: &mut SchemaGenerator) -> Schema {
+    let allowed = DATASETS
+        .into_iter()
+        .filter(|dataset| dataset.without_rows == WithoutRows::BlocksUnlessAllowed);
+    let names: Vec<&str> = allowed.map(|dataset| dataset.name).collect();
+    json_schema!({ "type": "array", "items": { "enum": names }, "default": [] })
+}
+
+fn check_words() -> serde_json::Value {
+    let words: Vec<&str> = CheckGroup::ALL.iter().map(|group| group.word()).collect();
+    serde_json::json!({ "enum": words })
+}
+
+/// An amount of money: text, or a whole number.
+fn amount(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "integer"], "description": "An amount, such as \"1000.50\"." })
 }
 
 fn default_exports() -> String {

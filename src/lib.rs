@@ -17,7 +17,7 @@
 //! ```
 //!
 //! `pipeline` walks over days and hands each to these stages. `plan` decides. `report` describes
-//! the outcome, and `explain` one number of it. A module uses the modules below it, never those above.
+//! the outcome, `explain` one number of it, and `dictionary` the contracts. A module uses the modules below it, never those above.
 
 pub mod cli;
 
@@ -26,6 +26,8 @@ pub mod commands;
 pub mod pipeline;
 
 mod explain;
+
+mod dictionary;
 
 pub mod report;
 

@@ -19,6 +19,7 @@ use campaign_etl::failure::exit_code_of;
 use campaign_etl::messages;
 use campaign_etl::progress::say;
 use campaign_etl::redact::{self, redact};
+use campaign_etl::report::documents::Failed;
 use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
 use campaign_etl::store::Access;
 use clap::error::ErrorKind;
@@ -160,8 +161,7 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
         || arguments.windows(2).any(|w| w == ["--format", "json"])
     {
         let first_line = text.lines().next().unwrap_or_default();
-        let document =
-            json!({ "error": first_line, "exit_code": ExitCode::Usage as u8 }).to_string();
+        let document = json!(Failed::new(first_line, ExitCode::Usage)).to_string();
         return answer_on_stdout(ExitCode::Usage, |stdout| {
             writeln!(stdout, "{}", redact(&document))
         });

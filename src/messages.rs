@@ -402,10 +402,46 @@ messages! {
         means: "A file that a commit replaced is kept until `vacuum` removes it. This one was removed, was never kept, or was changed by somebody else.",
         meanwhile: NOTHING,
     }
+    no_such_commit(commit, newest) -> ConfigWrong {
+        text: "there is no commit {commit} yet",
+        to_do: "give --as-of from 1 to {newest}, the newest commit",
+        means: "`catalog --as-of` names a commit that no run has written. Later commits could still change its files.",
+        meanwhile: NOTHING,
+    }
+    commit_not_in_place(commit) -> Held {
+        text: "the files of commit {commit} are not all in place",
+        to_do: "try again later; if no run is at work, the next run moves them",
+        means: "`catalog --as-of` is asked while a run moves files, or after one was interrupted. It would name files of two commits.",
+        meanwhile: WHOLE,
+    }
+    before_history(commit, day, oldest) -> StoreFailed {
+        text: "the results are not known as they were after commit {commit}: the oldest manifest of {day} is that of commit {oldest}, and earlier ones may have been removed",
+        to_do: "give a commit that is still kept; history.keep_days in the job file says for how long",
+        means: "`vacuum` removes manifests and files that were replaced longer ago than the history is kept. The commit is older.",
+        meanwhile: NOTHING,
+    }
+    cannot_write(path, why) -> StoreFailed {
+        text: "cannot write {path}: {why}",
+        to_do: "check the path of --out",
+        means: "`catalog` cannot write its file.",
+        meanwhile: NOTHING,
+    }
     no_metric(metric, tables) -> ConfigWrong {
         text: "no table of shops has a column {metric:?}",
         to_do: "give a column of docs/tables.md; --table takes one of {tables}",
         means: "The name is neither a column of a table with shops nor a metric of the benchmarks, or the table of --table does not have it.",
+        meanwhile: NOTHING,
+    }
+    no_such_table(name, hint) -> ConfigWrong {
+        text: "there is no table or export {name:?}",
+        to_do: "{hint}`campaign-etl describe` lists all",
+        means: "`describe` is asked about a name that no table and no export has.",
+        meanwhile: NOTHING,
+    }
+    no_such_column(table, column, hint) -> ConfigWrong {
+        text: "{table} has no column {column:?}",
+        to_do: "{hint}`campaign-etl describe {table}` lists its columns",
+        means: "`describe` is asked about a column that the table or export has not.",
         meanwhile: NOTHING,
     }
     not_published(table, day, why) -> ConfigWrong {

@@ -478,7 +478,7 @@ pub(crate) fn resolve_stand_in(
 }
 
 /// The work of the next run for one day.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct PlannedDay {
     pub day: NaiveDate,
     pub action: Action,
@@ -499,7 +499,7 @@ impl PlannedDay {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Read the exports, compute every table.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Severity;
@@ -34,7 +35,7 @@ pub enum DayKind {
 }
 
 /// The checks of one day.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DayChecks {
     pub checks: Vec<Check>,
     /// The names of the failed checks with which a person let the day be published.
@@ -46,7 +47,7 @@ pub struct DayChecks {
 }
 
 /// One check and its outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// Such as `gmv`, `rows.order_lines`, `nulls.shops.category`, `shops.gmv`.
     pub name: String,
@@ -69,7 +70,7 @@ pub struct Check {
     pub why: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
     Passed,
@@ -79,7 +80,7 @@ pub enum CheckOutcome {
 }
 
 /// The unit of the numbers of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
     Count,
@@ -109,7 +110,7 @@ impl Unit {
 }
 
 /// A number and the range in which it was expected.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
     /// The shop or the channel; `None`: the marketplace.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{COMMIT_LOG, RUNS, manifest_of, number_of, record_path};
@@ -16,7 +17,7 @@ use crate::messages;
 use crate::store::{Creation, Store};
 
 /// A run that writes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// Unique among all runs.
     pub run_id: String,
@@ -27,7 +28,7 @@ pub struct Owner {
 }
 
 /// One record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     pub number: u64,
     /// The fencing token: the number of the record with which the writer took the lease.
@@ -41,7 +42,7 @@ pub struct Record {
 }
 
 /// The changed files of a day, which this record publishes. They were staged and verified before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Commit {
     pub day: NaiveDate,
     /// The folder of the staged files. Each file has its own path below it.
@@ -55,7 +56,7 @@ pub struct Commit {
 }
 
 /// A file of a commit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommittedFile {
     pub path: String,
     pub bytes: u64,

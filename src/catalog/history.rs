@@ -53,6 +53,11 @@ impl History {
         })
     }
 
+    /// The days with a manifest, in order.
+    pub(crate) fn days(&self) -> impl Iterator<Item = NaiveDate> {
+        self.commits.keys().copied()
+    }
+
     /// The commits of a day, oldest first.
     pub(crate) fn commits(&self, day: NaiveDate) -> &[u64] {
         self.commits.get(&day).map_or(&[], Vec::as_slice)

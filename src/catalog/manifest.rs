@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::checked::{DayChecks, Measures};
@@ -131,7 +132,7 @@ pub struct FooterMark {
 }
 
 /// A table that is not written for a day, or columns of a table that are null.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Skipped {
     pub table: String,
     pub day: NaiveDate,
@@ -145,7 +146,7 @@ pub struct Skipped {
 }
 
 /// The sum that does not fit, in the table itself or in a table that it reads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SkippedSum {
     pub column: String,
     pub shop_id: Option<i64>,
@@ -178,7 +179,7 @@ impl BlockedExports {
 }
 
 /// One export that blocks a day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blocked {
     pub dataset: String,
     pub day: NaiveDate,

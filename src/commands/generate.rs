@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use chrono::Days;
-use serde_json::json;
 
 use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, display};
@@ -10,6 +9,7 @@ use crate::cli::{Cli, Format, GenerateArgs};
 use crate::messages;
 use crate::progress::Progress;
 use crate::report::counted;
+use crate::report::documents::Generated;
 
 pub(super) fn generate(
     cli: &Cli,
@@ -40,9 +40,11 @@ pub(super) fn generate(
     progress.finish();
     let last_day = args.first_day + Days::new(u64::from(args.days) - 1);
     let stdout = match cli.global.format {
-        Format::Json => {
-            to_json(&json!({ "out": args.out, "first_day": args.first_day, "last_day": last_day }))?
-        }
+        Format::Json => to_json(&Generated {
+            out: &args.out,
+            first_day: args.first_day,
+            last_day,
+        })?,
         Format::Text => {
             let days = counted(args.days as usize, "day");
             format!("{days} of exports in {}\n", args.out.display())

@@ -2,12 +2,15 @@
 
 mod answer;
 mod backfill;
+mod catalog;
+mod describe;
 mod diff;
 mod docs;
 mod explain;
 mod generate;
 mod plan;
 mod run;
+mod schema;
 mod status;
 mod surroundings;
 mod unlock;
@@ -21,6 +24,7 @@ use crate::bug;
 use crate::cli::{Cli, Command};
 use crate::exit_code::ExitCode;
 use crate::failure::exit_code_of;
+use crate::report::documents::Failed;
 use crate::report::run::RunReport;
 pub use answer::Answer;
 pub use surroundings::Surroundings;
@@ -34,10 +38,13 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Status(args) => status::status(cli, args, surroundings),
         Command::Explain(args) => explain::explain(cli, args, surroundings),
         Command::Diff(args) => diff::diff(cli, args, surroundings),
+        Command::Catalog(args) => catalog::catalog(cli, args, surroundings),
+        Command::Describe(args) => describe::describe(cli, args),
         Command::Unlock => unlock::unlock(cli, surroundings),
         Command::Vacuum(args) => vacuum::vacuum(cli, args, surroundings),
         Command::Validate(args) => validate::validate(cli, args, surroundings),
         Command::Generate(args) => generate::generate(cli, args, surroundings),
+        Command::Schema(args) => schema::schema(cli, args),
         Command::Docs(args) => Ok(docs::docs(args)),
     }
 }
@@ -47,7 +54,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
     let exit_code = exit_code_of(error);
     let Command::Run(args) = &cli.command else {
-        return json!({ "error": bug::text_of(error), "exit_code": exit_code as u8 });
+        return json!(Failed::new(bug::text_of(error), exit_code));
     };
     let mut report = RunReport::new(args.day.unwrap_or_default());
     report.fail(error);

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use chrono::Days;
-use serde_json::json;
 
 use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, open_job, yesterday};
@@ -12,6 +11,7 @@ use crate::pipeline::announce::plan_days;
 use crate::pipeline::job::Job;
 use crate::plan::{Facts, PlannedDay};
 use crate::publish::writer::Writers;
+use crate::report::documents::Plan;
 use crate::report::page;
 
 pub(super) fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -26,9 +26,10 @@ pub(super) fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> R
 pub(super) fn show_plan(cli: &Cli, job: &Job, planned: &[PlannedDay]) -> Result<Answer> {
     let writers = Writers::find(&job.results)?;
     let stdout = match cli.global.format {
-        Format::Json => {
-            to_json(&json!({ "days": planned, "unfinished_commit": writers.unfinished }))?
-        }
+        Format::Json => to_json(&Plan {
+            days: planned,
+            unfinished_commit: writers.unfinished.as_ref(),
+        })?,
         Format::Text => page::unfinished(&writers) + &page::plan(planned) + "\n",
     };
     Ok(Answer::done(stdout))

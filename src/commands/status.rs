@@ -1,7 +1,6 @@
 //! `status`: arguments and answer of the command; the states come from `report/status.rs`.
 
 use anyhow::Result;
-use serde_json::json;
 
 use super::answer::{Answer, to_json};
 use super::plan::planned;
@@ -9,6 +8,7 @@ use super::surroundings::{Surroundings, open_job};
 use crate::catalog::history::History;
 use crate::cli::{Cli, DaysArgs, Format};
 use crate::publish::writer::Writers;
+use crate::report::documents::Status;
 use crate::report::{page, status};
 
 pub(super) fn status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -28,12 +28,18 @@ pub(super) fn status(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) ->
     )?;
     let now = (surroundings.clock)();
     let stdout = match cli.global.format {
-        Format::Json => to_json(&json!({
-            "days": days,
-            "holder": writers.holder.as_ref().filter(|holder| holder.released_at.is_none()),
-            "holder_is_live": writers.holder.as_ref().is_some_and(|holder| holder.is_live(now)),
-            "unfinished_commit": writers.unfinished,
-        }))?,
+        Format::Json => to_json(&Status {
+            days: &days,
+            holder: writers
+                .holder
+                .as_ref()
+                .filter(|holder| holder.released_at.is_none()),
+            holder_is_live: writers
+                .holder
+                .as_ref()
+                .is_some_and(|holder| holder.is_live(now)),
+            unfinished_commit: writers.unfinished.as_ref(),
+        })?,
         Format::Text => {
             page::holder(&writers, now) + &page::unfinished(&writers) + &page::status(&days) + "\n"
         }

@@ -69,6 +69,18 @@ pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     })
 }
 
+/// The job file and the results, for a command that reads no exports.
+pub(super) fn open_results(cli: &Cli, surroundings: &Surroundings) -> Result<(Config, Store)> {
+    let config = load_config(cli)?;
+    let results = Store::open(
+        &config.results,
+        cli.command.access(),
+        &surroundings.environment,
+        surroundings.runtime.clone(),
+    )?;
+    Ok((config, results))
+}
+
 /// The resources that the arguments or the job file ask for. Defaults: all cores, half of the
 /// memory, the system's folder for temporary files.
 pub(super) fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings) -> Resources {

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use chrono::Days;
-use serde_json::json;
 
 use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, open_job};
 use crate::cli::{Cli, Format, VacuumArgs};
 use crate::publish::vacuum::find_superfluous;
+use crate::report::documents::Vacuumed;
 use crate::report::page;
 
 pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -32,7 +32,10 @@ pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) 
         }
     }
     let stdout = match cli.global.format {
-        Format::Json => to_json(&json!({ "dry_run": args.dry_run, "removed": found }))?,
+        Format::Json => to_json(&Vacuumed {
+            dry_run: args.dry_run,
+            removed: &found,
+        })?,
         Format::Text => page::vacuumed(&found, args.dry_run),
     };
     Ok(Answer::done(stdout))

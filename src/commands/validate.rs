@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use chrono::NaiveDate;
-use serde_json::json;
 
 use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, load_config, resources, yesterday};
@@ -13,6 +12,7 @@ use crate::days::readiness::{Readiness, check_day, check_location};
 use crate::exit_code::ExitCode;
 use crate::exports::defect::Defect;
 use crate::exports::{Unused, read_day};
+use crate::report::documents::{DefectFound, Validated, ValidatedDay, Validity};
 use crate::report::page;
 use crate::report::run::DatasetRead;
 use crate::resources::Resources;
@@ -50,19 +50,19 @@ pub(super) fn validate(
             exit_code = found.exit_code;
         }
         text += &found.text;
-        checked.push(found.json);
+        checked.push(found.document);
     }
     let stdout = match cli.global.format {
-        Format::Json => to_json(&json!({ "days": checked }))?,
+        Format::Json => to_json(&Validated { days: checked })?,
         Format::Text => text,
     };
     Ok(Answer { stdout, exit_code })
 }
 
 /// The result of checking one day's exports.
-struct Validated {
+struct Checked {
     exit_code: ExitCode,
-    json: serde_json::Value,
+    document: ValidatedDay,
     text: String,
 }
 
@@ -72,15 +72,22 @@ fn validate_day(
     resources: &Resources,
     day: NaiveDate,
     strict: bool,
-) -> Result<Validated> {
+) -> Result<Checked> {
     let exports = match check_day(store, day, &config.required)? {
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => {
             let text = format!("{day}: not final yet, waiting for {}\n", missing.join(", "));
-            let json = json!({ "day": day, "outcome": "not_final", "missing": missing });
-            return Ok(Validated {
+            let document = ValidatedDay {
+                day,
+                outcome: Validity::NotFinal,
+                missing: Some(missing),
+                datasets: None,
+                defects: None,
+                not_final: None,
+            };
+            return Ok(Checked {
                 exit_code: ExitCode::TryLater,
-                json,
+                document,
                 text,
             });
         }
@@ -119,20 +126,30 @@ fn validate_day(
             "valid; a run can use its exports"
         }
     );
-    let defects: Vec<_> = read
-        .defects
-        .iter()
-        .map(|(dataset, defect)| {
-            let issues =
-                if let Defect::Contract(issues) = defect { issues.as_slice() } else { &[] };
-            json!({ "dataset": dataset.name, "day": day, "reason": defect.reason(), "issues": issues })
-        })
-        .collect();
-    let outcome = if blocked { "blocked" } else { "valid" };
-    let json = json!({ "day": day, "outcome": outcome, "datasets": datasets, "defects": defects, "not_final": absent });
-    Ok(Validated {
+    let defects = read.defects.iter().map(|(dataset, defect)| DefectFound {
+        dataset: dataset.name,
+        day,
+        reason: defect.reason(),
+        issues: match defect {
+            Defect::Contract(issues) => issues.clone(),
+            Defect::OverBudget(_) | Defect::NoRows { .. } => vec![],
+        },
+    });
+    let document = ValidatedDay {
+        day,
+        outcome: if blocked {
+            Validity::Blocked
+        } else {
+            Validity::Valid
+        },
+        missing: None,
+        datasets: Some(datasets),
+        defects: Some(defects.collect()),
+        not_final: Some(absent),
+    };
+    Ok(Checked {
         exit_code,
-        json,
+        document,
         text,
     })
 }

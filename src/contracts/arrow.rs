@@ -2,6 +2,7 @@
 //!
 //! The Arrow form decides the Parquet form.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -14,9 +15,11 @@ use arrow_array::{
     StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use polars::prelude as pl;
 
 use super::column::{Column, Kind};
+use super::field_ids::field_id;
 use super::sums::SumTooLarge;
 use super::table::Table;
 
@@ -46,6 +49,18 @@ pub fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
+/// The schema of a file that this program publishes: each column has its field id. `owner`: the table,
+/// or [`QUARANTINE_FILES`](super::field_ids::QUARANTINE_FILES).
+pub fn published_schema(owner: &str, columns: &[Column]) -> SchemaRef {
+    let field = |column: &Column| {
+        let id = field_id(owner, column.name).to_string();
+        let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id)]);
+        let field = Field::new(column.name, data_type(column.kind), column.null.is_some());
+        field.with_metadata(metadata)
+    };
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
 /// The file form of a conformed table, as one batch.
 ///
 /// # Errors
@@ -56,7 +71,8 @@ pub fn to_batch(table: &Table, rows: &pl::DataFrame) -> Result<RecordBatch> {
         .iter()
         .map(|column| to_array(table, column, rows))
         .collect::<Result<Vec<_>>>()?;
-    Ok(RecordBatch::try_new(schema(table.columns), arrays)?)
+    let schema = published_schema(table.name, table.columns);
+    Ok(RecordBatch::try_new(schema, arrays)?)
 }
 
 fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<ArrayRef> {

@@ -1,10 +1,11 @@
 //! The part of a contract that decides whether published files are stale.
 //!
-//! It is names, types and nulls of columns, keys, row rules and the version of the formulas. Units,
+//! It is names, types, nulls and field ids of columns, keys, row rules and the version of the formulas. Units,
 //! texts of formulas and meanings of null can change without a recomputation.
 
 use super::column::Column;
 use super::dataset::{Dataset, MOST_AMOUNT};
+use super::field_ids::field_ids;
 use super::table::Table;
 use crate::fingerprint::Fingerprint;
 
@@ -13,6 +14,9 @@ pub fn add_table(fingerprint: &mut Fingerprint, table: &Table) {
     fingerprint.field(table.name);
     fingerprint.field(&table.version.to_string());
     add_columns(fingerprint, table.columns);
+    for (_, id) in field_ids(table) {
+        fingerprint.field(&id.to_string());
+    }
     fingerprint.field(&table.key.join(" "));
 }
 

@@ -87,7 +87,7 @@ fn of_dataset(dataset: &Dataset) -> String {
     }
     text.push_str("\nRow rules, in this order: a null in a column that is never null (NULL_VALUE)");
     for rule in dataset.rules {
-        let _ = write!(text, "; {} ({})", describe(rule), rule.reason().code());
+        let _ = write!(text, "; {} ({})", describe_rule(rule), rule.reason().code());
     }
     if !dataset.key.is_empty() {
         text.push_str("; a repeated key (DUPLICATE_KEY)");
@@ -113,7 +113,8 @@ fn names(datasets: &[SnapshotId]) -> String {
     names.join(", ")
 }
 
-fn span(span: Span) -> String {
+/// The days that are read, in words.
+pub(crate) fn span(span: Span) -> String {
     match span {
         Span::Day => "D".into(),
         Span::Period => "first day of the oldest campaign to D".into(),
@@ -153,7 +154,8 @@ fn columns_of(owner: &str, columns: &[&str], without: &str) -> String {
     }
 }
 
-fn describe(rule: &Rule) -> String {
+/// The rows that break a rule.
+pub(crate) fn describe_rule(rule: &Rule) -> String {
     match rule {
         Rule::NotTooLarge { columns } => format!("{} > 10^12", columns.join(" or ")),
         Rule::AtLeast { columns, least, .. } => format!("{} < {least}", columns.join(" or ")),

@@ -5,7 +5,10 @@
 //! | `ids` | the ids of datasets and tables |
 //! | `column`, `dataset`, `table` | the form of a contract |
 //! | `datasets`, `tables/` | the contracts |
+//! | `field_ids` | the Parquet field id of each column |
+//! | `quarantine` | the columns of quarantined rows |
 //! | `metrics` | the metrics of the benchmarks |
+//! | `lineage` | the inputs of a column, up to the exports, and its users |
 //! | `arrow`, `conform`, `sums` | tables in memory and in files, in the contract's form |
 //! | `fingerprint` | the part of a contract that decides whether published files are stale |
 //! | `metadata`, `markdown` | contracts as metadata of a file, and as `docs/tables.md` |
@@ -15,11 +18,14 @@ pub mod column;
 pub(crate) mod conform;
 pub mod dataset;
 pub mod datasets;
+pub mod field_ids;
 pub mod fingerprint;
 pub mod ids;
+pub(crate) mod lineage;
 pub(crate) mod markdown;
 pub(crate) mod metadata;
 pub(crate) mod metrics;
+pub mod quarantine;
 pub(crate) mod sums;
 pub mod table;
 pub mod tables;

@@ -19,6 +19,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use page::page;
@@ -37,7 +38,7 @@ use crate::plan::Facts;
 use crate::report::diff::{Publication, causes_of, publication};
 
 /// Where a number comes from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Explanation {
     pub shop_id: i64,
     pub day: NaiveDate,
@@ -58,7 +59,7 @@ pub(crate) struct Explanation {
     pub notes: Vec<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct PublishedFile {
     #[serde(flatten)]
     pub by: Publication,
@@ -68,7 +69,7 @@ pub(crate) struct PublishedFile {
 }
 
 /// One publication of a cell.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CellPublication {
     #[serde(flatten)]
     pub by: Publication,
@@ -79,7 +80,7 @@ pub(crate) struct CellPublication {
 }
 
 /// An export behind the value.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ExportState {
     pub dataset: &'static str,
     /// Whether its files are those that the day was published from; `None`: not recorded.
@@ -89,7 +90,7 @@ pub(crate) struct ExportState {
     pub account: Option<Accounting>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ExportFile {
     pub name: String,
     pub bytes: u64,

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::row::Row;
@@ -17,7 +18,7 @@ use crate::publish::parquet::decode_all;
 use crate::report::versions::TableRows;
 
 /// One value of a row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Value {
     pub column: &'static str,
     /// Money as a decimal, instants as RFC 3339 in UTC; `None`: null.
@@ -34,14 +35,14 @@ pub(crate) struct Value {
 }
 
 /// The values of another table that a value is computed from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct DaysOfTable {
     pub table: &'static str,
     pub column: &'static str,
     pub days: Vec<DayValue>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct DayValue {
     pub day: NaiveDate,
     /// `None`: null, or missing.

@@ -1,5 +1,6 @@
 //! Why nothing may be computed from an export, and what to do about it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::Column;
@@ -45,7 +46,7 @@ impl From<Issue> for ReadError {
 }
 
 /// One way in which an export breaks its contract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Issue {
     /// Its name in the folder.
     pub file: String,

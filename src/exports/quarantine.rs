@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::defect::{Defect, OverBudget};
 use crate::config::Config;
+use crate::contracts::arrow;
+use crate::contracts::field_ids::QUARANTINE_FILES;
+use crate::contracts::quarantine::QUARANTINE;
 use crate::contracts::{Dataset, Reason, WithoutRows};
 
 /// One row that is used in no table.
@@ -29,7 +33,7 @@ pub(crate) struct Quarantined {
 }
 
 /// The first row with a reason, for a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Example {
     pub reason: String,
     pub column: Option<String>,
@@ -71,7 +75,7 @@ fn shortened(value: &str) -> String {
 }
 
 /// The account of one dataset and day: read = used + quarantined + out of scope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accounting {
     pub dataset: String,
     pub rows_read: u64,
@@ -143,17 +147,9 @@ impl Accounting {
     }
 }
 
-/// The columns of a quarantine file.
+/// The file schema of quarantined rows.
 pub(crate) fn schema() -> SchemaRef {
-    let field = |name, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
-    Arc::new(Schema::new(vec![
-        field("reason", false),
-        field("column", true),
-        field("value", true),
-        field("file", false),
-        Field::new("row_number", DataType::Int64, false),
-        field("key", true),
-    ]))
+    arrow::published_schema(QUARANTINE_FILES, &QUARANTINE)
 }
 
 /// Quarantined rows as a batch of the quarantine file; `files` are the names of the export's files.

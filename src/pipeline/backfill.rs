@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ahead::Ahead;
@@ -31,7 +32,7 @@ pub struct Range {
 }
 
 /// The outcome of each day of a backfill.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct BackfillReport {
     pub from: NaiveDate,
     pub to: NaiveDate,
@@ -46,7 +47,7 @@ pub struct BackfillReport {
 
 /// An error that ends all days at once: the lease is lost, the command is asked to stop, the
 /// configuration is wrong.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Ended {
     pub error: String,
     pub exit_code: u8,

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::commit_log::{self, Owner, Record};
@@ -27,7 +28,7 @@ use crate::threads::{Repeating, lock};
 const HEARTBEATS: u32 = 3;
 
 /// The holder of the lease, or its last holder: a file under `_locks/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Holder {
     pub fencing_number: u64,
     #[serde(flatten)]

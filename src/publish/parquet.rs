@@ -26,7 +26,7 @@ use polars::prelude::DataFrame;
 use super::footer::{Footer, column_sha256, footer_mark};
 use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::columns;
-use crate::contracts::arrow::{schema, to_batch};
+use crate::contracts::arrow::{published_schema, to_batch};
 use crate::contracts::fingerprint::table_fingerprint;
 use crate::contracts::{Table, metadata};
 use crate::exports::quarantine;
@@ -67,7 +67,7 @@ impl TableWriter {
         stop: &Stop,
         group_rows: usize,
     ) -> Result<TableWriter> {
-        let schema = schema(table.columns);
+        let schema = published_schema(table.name, table.columns);
         Ok(TableWriter {
             table,
             batches: BatchCoalescer::new(schema.clone(), BATCH_ROWS.min(group_rows)),

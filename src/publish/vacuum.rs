@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::writer::Writers;
@@ -18,7 +19,7 @@ use crate::catalog::layout::{
 use crate::store::{Entry, Store};
 
 /// A file that can be removed, and the reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Superfluous {
     /// The path in the results.
     pub path: String,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::versions::{Differences, compare};
@@ -23,7 +24,7 @@ use crate::plan::snapshots_behind;
 use crate::publish::parquet::decode_all;
 
 /// One publication of a day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Publication {
     pub commit: u64,
     pub run_id: String,
@@ -33,7 +34,7 @@ pub(crate) struct Publication {
 }
 
 /// The differences of one table, and their causes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct TableDifference {
     pub table: &'static str,
     pub causes: Vec<String>,
@@ -42,7 +43,7 @@ pub(crate) struct TableDifference {
 }
 
 /// The differences between two publications of a day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct DayDifference {
     pub day: NaiveDate,
     pub shop_id: Option<i64>,

@@ -1,6 +1,7 @@
 //! Reports for people and programs: JSON documents, text pages.
 
 pub(crate) mod diff;
+pub mod documents;
 pub(crate) mod page;
 pub mod run;
 pub(crate) mod status;

@@ -33,7 +33,7 @@ fn page(header: &[&str]) -> Table {
 }
 
 /// A page that fits a terminal: its text columns wrap.
-fn wrapping_page(header: &[&str], text_columns: &[usize]) -> Table {
+pub(crate) fn wrapping_page(header: &[&str], text_columns: &[usize]) -> Table {
     let mut table = page(header);
     table
         .set_content_arrangement(ContentArrangement::Dynamic)

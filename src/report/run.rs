@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::counted;
@@ -15,7 +16,7 @@ use crate::failure::exit_code_of;
 use crate::messages;
 
 /// How a day ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Tables of the day were written.
@@ -35,8 +36,10 @@ pub enum Outcome {
 }
 
 /// The report of a run for one day.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunReport {
+    /// Null where the run failed before it knew the day.
+    #[schemars(with = "Option<NaiveDate>")]
     pub day: NaiveDate,
     pub outcome: Outcome,
     /// The exit code of the process; set when the run is over.
@@ -62,7 +65,7 @@ pub struct RunReport {
 }
 
 /// A day that failed. It is unchanged, or the next run finishes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FailedDay {
     pub day: NaiveDate,
     pub exit_code: u8,
@@ -80,14 +83,14 @@ impl FailedDay {
 }
 
 /// A required export that is not final.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Missing {
     pub dataset: String,
     pub day: NaiveDate,
 }
 
 /// A table that this run wrote.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Written {
     pub day: NaiveDate,
     pub table: String,
@@ -97,7 +100,7 @@ pub struct Written {
 }
 
 /// A dataset that this run read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DatasetRead {
     pub day: NaiveDate,
     #[serde(flatten)]
@@ -105,7 +108,7 @@ pub struct DatasetRead {
 }
 
 /// The outcomes of a day's checks.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CheckedDay {
     pub day: NaiveDate,
     #[serde(flatten)]
@@ -113,7 +116,7 @@ pub struct CheckedDay {
 }
 
 /// The checks of one day, counted by outcome.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CheckCounts {
     pub passed: usize,
     pub failed: usize,

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::run::CheckCounts;
@@ -11,7 +12,7 @@ use crate::days::readiness::Readiness;
 use crate::plan::{Action, Facts, PlannedDay};
 
 /// One day, as `status` shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct DayStatus {
     pub day: NaiveDate,
     /// Whether all required exports are final.

@@ -10,6 +10,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contracts::arrow::show_cents;
@@ -17,7 +18,7 @@ use crate::contracts::{Column, Kind, Table};
 use crate::exports::show::{show_day, show_instant};
 
 /// A cell of one row in two versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct CellDifference {
     /// The key's columns, as text.
     pub key: BTreeMap<&'static str, Option<String>>,
@@ -28,7 +29,7 @@ pub(crate) struct CellDifference {
 }
 
 /// The differences of one column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct ColumnDifference {
     pub column: &'static str,
     /// Rows of both versions with other values.
@@ -42,7 +43,7 @@ pub(crate) struct ColumnDifference {
 }
 
 /// The differences of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Differences {
     pub rows_before: u64,
     pub rows_after: u64,

@@ -157,6 +157,12 @@ impl Store {
         url_of(&self.location, &below).unwrap_or_else(|| self.show(path))
     }
 
+    /// The location for another program that runs in any folder.
+    pub(crate) fn address(&self) -> String {
+        let root = self.path_for_readers("");
+        root.trim_end_matches('/').to_owned()
+    }
+
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }

@@ -53,6 +53,10 @@ fn help_of_the_program() {
       status    Show the state of days: final, published, stale, missing or blocked; writes nothing
       explain   Show where one published number comes from; writes nothing
       diff      Show the changes between two publications of a day, and their causes; writes nothing
+      describe  Describe a table, an export or a column: type, unit, formula, null, lineage
+      catalog   Print views of all result tables for DuckDB, with types and comments
+      schema    Print the JSON Schema of a document of --format json or of the job file; without a name:
+                list them
       unlock    End the expired lease of a run that died
       vacuum    Remove files that are no longer needed: staged leftovers, superseded manifests, old
                 quarantine, old history

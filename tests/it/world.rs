@@ -19,6 +19,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -30,10 +31,12 @@ use arrow_array::{
     Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use campaign_etl::cli::SchemaName;
 use campaign_etl::contracts::{Column, Kind, arrow, datasets, tables};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::json;
 
 /// The cells of one row, in contract order.
 pub type Cells = Vec<Option<String>>;
@@ -240,7 +243,32 @@ pub fn etl(args: &[&str]) -> Outcome {
     if let Ok(remote) = std::env::var("CAMPAIGN_ETL_TESTS_SPARK") {
         program.args(["--engine", "spark", "--spark-remote", &remote]);
     }
-    Outcome::of(program.args(args).output().unwrap())
+    let outcome = Outcome::of(program.args(args).output().unwrap());
+    keep_document(args, &outcome);
+    outcome
+}
+
+/// Keeps a JSON document where `CAMPAIGN_ETL_TESTS_DOCUMENTS` names a folder. `tests/readers/schemas.py`
+/// validates it.
+fn keep_document(args: &[&str], outcome: &Outcome) {
+    static KEPT: AtomicU64 = AtomicU64::new(0);
+    let is_json = args.windows(2).any(|pair| pair == ["--format", "json"]);
+    let Some(folder) = std::env::var_os("CAMPAIGN_ETL_TESTS_DOCUMENTS").filter(|_| is_json) else {
+        return;
+    };
+    let has_schema = |arg: &&&str| SchemaName::ALL.iter().any(|name| name.word() == **arg);
+    let Some(command) = args
+        .iter()
+        .find(has_schema)
+        .filter(|_| outcome.json.is_object())
+    else {
+        return;
+    };
+    let kept = json!({ "command": command, "arguments": args, "document": outcome.json });
+    let number = KEPT.fetch_add(1, Ordering::Relaxed);
+    fs::create_dir_all(&folder).unwrap();
+    let name = format!("{command}-{}-{number}.json", std::process::id());
+    fs::write(Path::new(&folder).join(name), kept.to_string()).unwrap();
 }
 
 /// Runs a command in words over the exports of a folder, with this job file, for its JSON.

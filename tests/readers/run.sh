@@ -1,7 +1,7 @@
 #!/bin/sh
 # Reads the results of the sample with the snippets of docs/reading.md (DuckDB, Polars, pandas, and Spark where Java 17 or later is),
 # and checks that they agree.
-# Needs a built campaign-etl (CAMPAIGN_ETL, default target/release/campaign-etl) and Python 3.10 or later.
+# Needs a built campaign-etl (CAMPAIGN_ETL, default target/release/campaign-etl) and Python 3.11 or later.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -17,3 +17,6 @@ venv=${VENV:-$work/venv}
     --results "$work/results" --format json > "$work/backfill.json"
 cd "$work"
 "$venv/bin/python" "$here/agree.py"
+"$venv/bin/python" "$here/views.py" "$bin" "$root"
+"$venv/bin/python" "$here/schemas.py" "$bin" "$root"
+"$here/contracts.sh" "$venv-contracts"

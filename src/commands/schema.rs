@@ -1,0 +1,86 @@
+//! `schema`: the JSON Schemas of the documents of `--format json`, and of the job file.
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::{Answer, to_json};
+use crate::cli::{Cli, Format, SchemaArgs, SchemaName};
+use crate::config::JobFile;
+use crate::dictionary::{Catalog, Description};
+use crate::explain::Explanation;
+use crate::pipeline::backfill::BackfillReport;
+use crate::report::diff::DayDifference;
+use crate::report::documents::{Failed, Generated, Plan, Status, Unlocked, Vacuumed, Validated};
+use crate::report::run::RunReport;
+
+pub(super) fn schema(cli: &Cli, args: &SchemaArgs) -> Result<Answer> {
+    let Some(name) = args.name else {
+        let schemas: Vec<Listed> = SchemaName::ALL.iter().map(|name| listed(*name)).collect();
+        return Ok(Answer::done(match cli.global.format {
+            Format::Json => to_json(&Schemas { schemas })?,
+            Format::Text => schemas
+                .iter()
+                .map(|one| format!("{:<9} {}\n", one.name, one.of))
+                .collect(),
+        }));
+    };
+    Ok(Answer::done(to_json(&schema_of(name))?))
+}
+
+/// The schemas that `schema NAME` prints.
+#[derive(Serialize, JsonSchema)]
+struct Schemas {
+    schemas: Vec<Listed>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Listed {
+    name: &'static str,
+    of: String,
+}
+
+fn listed(name: SchemaName) -> Listed {
+    let of = match name {
+        SchemaName::Job => "the job file".to_owned(),
+        SchemaName::Error => "any command but run that ended without its answer".to_owned(),
+        SchemaName::Schema => "schema without a name, with --format json".to_owned(),
+        name => format!("{} --format json", name.word()),
+    };
+    let name = name.word();
+    Listed { name, of }
+}
+
+/// The schema of one document, in draft 2020-12.
+fn schema_of(name: SchemaName) -> Value {
+    let mut schema = match name {
+        SchemaName::Backfill => printed::<BackfillReport>(),
+        SchemaName::Catalog => printed::<Catalog>(),
+        SchemaName::Describe => printed::<Description>(),
+        SchemaName::Diff => printed::<DayDifference>(),
+        SchemaName::Error => printed::<Failed>(),
+        SchemaName::Explain => printed::<Explanation>(),
+        SchemaName::Generate => printed::<Generated>(),
+        SchemaName::Job => {
+            let settings = SchemaSettings::draft2020_12();
+            settings.into_generator().into_root_schema_for::<JobFile>()
+        }
+        SchemaName::Plan => printed::<Plan>(),
+        SchemaName::Run => printed::<RunReport>(),
+        SchemaName::Schema => printed::<Schemas>(),
+        SchemaName::Status => printed::<Status>(),
+        SchemaName::Unlock => printed::<Unlocked>(),
+        SchemaName::Vacuum => printed::<Vacuumed>(),
+        SchemaName::Validate => printed::<Validated>(),
+    };
+    let title = format!("campaign-etl: {}", listed(name).of);
+    schema.insert("title".into(), title.into());
+    schema.to_value()
+}
+
+fn printed<T: JsonSchema>() -> schemars::Schema {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.into_generator().into_root_schema_for::<T>()
+}
