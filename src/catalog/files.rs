@@ -261,7 +261,7 @@ mod tests {
             .remove("shop_tier/dt=2026-03-14/part-0.parquet")
             .unwrap();
         assert!(
-            said(5).contains("shop_tier of 2026-03-14 is not known"),
+            said(5).contains("the version of shop_tier of 2026-03-14 after commit 5"),
             "{}",
             said(5)
         );
@@ -272,7 +272,7 @@ mod tests {
             .unwrap();
         let said = files(&memory, 2, LONG_AGO).unwrap_err().to_string();
         assert!(
-            said.contains("shop_daily of 2026-03-14 is not known"),
+            said.contains("the version of shop_daily of 2026-03-14 after commit 2"),
             "{said}"
         );
     }
