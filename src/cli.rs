@@ -193,8 +193,9 @@ pub enum Command {
     /// Show where one published number comes from; writes nothing
     ///
     /// It prints the formula with the values behind it, the reason of a null, the commit that published
-    /// the number, and its earlier values with their causes. With --sql: a query
-    /// for DuckDB that computes it again.
+    /// the number, and its earlier values with their causes. It computes the number again by another
+    /// route: exit 0 where it agrees, 65 where it differs, 75 where inputs changed since. With --sql: a
+    /// query for DuckDB that computes it.
     Explain(ExplainArgs),
     /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
@@ -309,6 +310,13 @@ pub struct ExplainArgs {
     /// column of the shop's rows of --table
     #[arg(long)]
     pub sql: bool,
+    /// Compute a number over several days from the exports of every day, not from the published daily
+    /// tables
+    #[arg(long, conflicts_with = "sql")]
+    pub deep: bool,
+    /// Show this many rows of each export that are used, and as many that do not count
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "sql")]
+    pub rows: usize,
     /// The table [default: the first one with this column whose key is given]
     #[arg(long, value_name = "TABLE")]
     pub table: Option<String>,

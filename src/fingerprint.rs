@@ -2,7 +2,7 @@
 //!
 //! The lengths keep two different lists of fields from giving the same bytes.
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 /// Collects the inputs of a computation.
 pub struct Fingerprint(Sha256);
@@ -29,6 +29,21 @@ impl Fingerprint {
 /// The hexadecimal SHA-256 of bytes.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// The SHA-256 of bytes that arrive in pieces.
+#[derive(Default)]
+pub(crate) struct Digest(Sha256);
+
+impl Digest {
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// Hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
 }
 
 /// Hexadecimal digits.

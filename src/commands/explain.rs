@@ -6,7 +6,7 @@ use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, open_job};
 use crate::catalog::history::History;
 use crate::cli::{Cli, ExplainArgs, Format};
-use crate::explain::{self, Question};
+use crate::explain::{self, Question, Thoroughness};
 
 pub(super) fn explain(
     cli: &Cli,
@@ -23,12 +23,20 @@ pub(super) fn explain(
             Format::Text => found.sql,
         }));
     }
-    let found = explain::explain(&facts, &history, &question(args))?;
+    let thoroughness = Thoroughness {
+        is_deep: args.deep,
+        rows_shown: args.rows,
+    };
+    let question = question(args);
+    let found = explain::explain(&facts, &history, &job.resources, &question, thoroughness)?;
     let stdout = match cli.global.format {
         Format::Json => to_json(&found)?,
         Format::Text => explain::page(&found),
     };
-    Ok(Answer::done(stdout))
+    Ok(Answer {
+        stdout,
+        exit_code: found.recomputed.outcome.exit_code(),
+    })
 }
 
 fn question(args: &ExplainArgs) -> Question {

@@ -7,14 +7,17 @@
 //! | --- | --- |
 //! | `row` | the row that a question is about |
 //! | `value` | a value with its formula, its inputs and the meaning of null |
+//! | `recompute/` | the number, computed again by another route |
 //! | `page` | the explanation for people |
 //! | `sql/` | the same number as a query for DuckDB |
 
 mod page;
+mod recompute;
 mod row;
 mod sql;
 mod value;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use anyhow::Result;
@@ -23,6 +26,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use page::page;
+use recompute::{BenchmarkStory, Cells, InputFile, Recompute, RowsOfKey, Telling, is_same};
 use row::{Found, find};
 pub(crate) use row::{Question, RowKey};
 pub(crate) use sql::sql;
@@ -33,9 +37,11 @@ use crate::catalog::manifest::{Manifest, Skipped};
 use crate::contracts::column::{Lineage, Source};
 use crate::contracts::{Column, Table};
 use crate::days::readiness::{DayExports, Readiness};
+use crate::exit_code::ExitCode;
 use crate::exports::quarantine::Accounting;
 use crate::plan::Facts;
 use crate::report::diff::{Publication, causes_of, publication};
+use crate::resources::Resources;
 
 /// Where a number comes from.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -57,6 +63,8 @@ pub(crate) struct Explanation {
     pub exports: Vec<ExportState>,
     /// Common confusions about this number.
     pub notes: Vec<&'static str>,
+    /// The number, computed again by another route.
+    pub recomputed: Recomputed,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -96,13 +104,60 @@ pub(crate) struct ExportFile {
     pub bytes: u64,
 }
 
+/// The number, computed again by another route.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Recomputed {
+    pub outcome: Outcome,
+    /// The value that was computed; `None`: null, or no row. A value that is not published for the
+    /// privacy of other shops is not told.
+    pub value: Option<String>,
+    /// Inputs that are not those that the number was published from.
+    pub changed: Vec<String>,
+    /// The rows of this key in the exports that were read, and the rows that do not count.
+    pub rows: BTreeMap<&'static str, RowsOfKey>,
+    /// How the benchmark came about; only in the benchmark tables.
+    pub benchmark: Option<BenchmarkStory>,
+    /// The files that were read, with their hashes.
+    pub files: Vec<InputFile>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    Agrees,
+    Differs,
+    /// Inputs changed since the number was published.
+    InputsChanged,
+}
+
+impl Outcome {
+    pub(crate) fn exit_code(self) -> ExitCode {
+        match self {
+            Outcome::Agrees => ExitCode::Published,
+            Outcome::Differs => ExitCode::Blocked,
+            Outcome::InputsChanged => ExitCode::TryLater,
+        }
+    }
+}
+
+/// How thoroughly a number is computed again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Thoroughness {
+    /// Windows from the exports of every day, not from the published daily tables.
+    pub is_deep: bool,
+    /// The most used rows, and the most other rows, that are shown of each export.
+    pub rows_shown: usize,
+}
+
 /// # Errors
 /// `ConfigWrong` when the question names no published table or more than one row; `StoreFailed` when
 /// a file is gone or has other bytes than were published.
 pub(crate) fn explain(
     facts: &Facts,
     history: &History,
+    resources: &Resources,
     question: &Question,
+    thoroughness: Thoroughness,
 ) -> Result<Explanation> {
     let Found {
         table,
@@ -130,18 +185,69 @@ pub(crate) fn explain(
         manifest: &manifest,
     };
     let value = row.as_ref().map(|row| teller.value(table, column, row));
+    let value = value.transpose()?;
+    let key = row.map_or_else(|| question.key(table), |row| row.key());
+    let telling = Telling {
+        key: key.clone(),
+        most_examples: thoroughness.rows_shown,
+    };
+    let shop = (question.shop_id, &*manifest);
+    let is_deep = thoroughness.is_deep;
+    let again = Recompute::new(facts, history, resources, shop, &[table], is_deep, telling);
+    let published_value = value.as_ref().map(|value| value.value.clone());
+    let recomputed = recompute(&again, table, column, &key, published_value)?;
     Ok(Explanation {
         shop_id: question.shop_id,
         day: question.day,
         table: table.name,
         column: column.name,
-        key: row.map_or_else(|| question.key(table), |row| row.key()),
+        key,
         grain: table.grain,
         published,
-        value: value.transpose()?,
+        value,
         publications: publications(history, question, table, column)?,
         exports: exports(facts, question.day, &manifest, column)?,
         notes: notes(column),
+        recomputed,
+    })
+}
+
+/// Computes the cell again. `published`: its value; `None`: the table has no such row.
+fn recompute(
+    again: &Recompute,
+    table: &'static Table,
+    column: &Column,
+    key: &RowKey,
+    published: Option<Option<String>>,
+) -> Result<Recomputed> {
+    let metric = key.get("metric").cloned().flatten();
+    let rows = again.rows(table, metric.as_deref())?;
+    let is_asked = |row: &&Cells| key.iter().all(|(name, value)| row.get(name) == Some(value));
+    let row = rows.iter().flatten().find(is_asked);
+    let is_same = match (row, &published) {
+        (Some(row), Some(published)) => is_same(table, column.name, published.as_deref(), row),
+        (row, published) => row.is_none() && published.is_none(),
+    };
+    let changed = again.changed();
+    let outcome = match (changed.is_empty(), is_same) {
+        (false, _) => Outcome::InputsChanged,
+        (true, true) => Outcome::Agrees,
+        (true, false) => Outcome::Differs,
+    };
+    // A number of a cohort that is suppressed stays unknown.
+    let is_private = table.is_benchmark() && published.flatten().is_none();
+    let value = row.and_then(|row| row.get(column.name).cloned().flatten());
+    let benchmark = match table.is_benchmark() {
+        true => again.story(key, metric.as_deref().unwrap_or("gmv"))?,
+        false => None,
+    };
+    Ok(Recomputed {
+        outcome,
+        value: value.filter(|_| !is_private),
+        changed,
+        rows: again.rows_of_exports(),
+        benchmark,
+        files: again.files()?,
     })
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use super::recompute::{BenchmarkStory, RowsOfKey};
 use super::value::{DaysOfTable, Value};
-use super::{CellPublication, Explanation, ExportState};
+use super::{CellPublication, Explanation, ExportState, Outcome, Recomputed};
 
 /// The most days that are listed one by one.
 const DAYS_SHOWN: usize = 31;
@@ -39,10 +40,114 @@ pub(crate) fn page(found: &Explanation) -> String {
         .exports
         .iter()
         .for_each(|export| tell_export(&mut text, export));
+    tell_recomputed(&mut text, &found.recomputed);
     for note in &found.notes {
         let _ = writeln!(text, "\nnote: {note}");
     }
     text
+}
+
+fn tell_recomputed(text: &mut String, found: &Recomputed) {
+    let value = found.value.as_deref().unwrap_or("null");
+    let outcome = match found.outcome {
+        Outcome::Agrees => "agrees".to_owned(),
+        Outcome::Differs => format!("DIFFERS: {value}"),
+        Outcome::InputsChanged => format!("inputs changed since; with them: {value}"),
+    };
+    let _ = writeln!(text, "\ncomputed again by another route: {outcome}");
+    for changed in &found.changed {
+        let _ = writeln!(text, "  changed: {changed}");
+    }
+    for (dataset, rows) in &found.rows {
+        tell_rows(text, dataset, rows);
+    }
+    if let Some(benchmark) = &found.benchmark {
+        tell_benchmark(text, benchmark);
+    }
+    for file in &found.files {
+        let _ = writeln!(
+            text,
+            "  read: {} ({} bytes, SHA-256 {})",
+            file.path, file.bytes, file.sha256
+        );
+    }
+}
+
+fn tell_rows(text: &mut String, dataset: &str, rows: &RowsOfKey) {
+    let amounts = |amounts: &std::collections::BTreeMap<&str, String>| {
+        let told = amounts
+            .iter()
+            .map(|(column, sum)| format!(", {column} {sum}"));
+        told.collect::<String>()
+    };
+    let used = &rows.used;
+    let _ = writeln!(
+        text,
+        "  {dataset}: {} rows used{}",
+        used.rows,
+        amounts(&used.amounts)
+    );
+    for (reason, count) in &rows.not_counted {
+        let _ = writeln!(
+            text,
+            "    not counted, {reason}: {} rows{}",
+            count.rows,
+            amounts(&count.amounts)
+        );
+    }
+    for row in &rows.examples {
+        let cells = row
+            .cells
+            .iter()
+            .map(|(column, value)| format!("{column} {}", value.as_deref().unwrap_or("null")));
+        let cells: Vec<String> = cells.collect();
+        let why = row.not_counted_because.as_deref().unwrap_or("used");
+        let _ = writeln!(
+            text,
+            "    row {} of {} ({why}): {}",
+            row.row_number,
+            row.file,
+            cells.join(", ")
+        );
+    }
+}
+
+fn tell_benchmark(text: &mut String, benchmark: &BenchmarkStory) {
+    let fallback = match &benchmark.fallback_reason {
+        Some(missing) => format!(" (fallback: {missing} of the day itself)"),
+        None => String::new(),
+    };
+    let tiers = benchmark.tiers.iter();
+    let tiers: Vec<String> = tiers
+        .map(|(name, least)| format!("{name} from {least}"))
+        .collect();
+    let _ = writeln!(
+        text,
+        "  category {}, tier {} (GMV of 30 days {}; {})\n  benchmark day {}{fallback}",
+        benchmark.category,
+        benchmark.tier,
+        benchmark.trailing_gmv.as_deref().unwrap_or("null"),
+        tiers.join(", "),
+        benchmark.benchmark_day
+    );
+    for cohort in &benchmark.cohorts {
+        let passed = match cohort.passed.as_slice() {
+            [] => String::new(),
+            passed => format!(", passed {}", passed.join(", ")),
+        };
+        let outcome = match cohort.suppressed_by {
+            Some(rule) => format!("suppressed: {rule}"),
+            None => "published".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "    tier {} and higher: {} peers{passed}; {outcome}",
+            cohort.tier, cohort.peers
+        );
+    }
+    let compared = benchmark.compared_with.as_deref();
+    let compared = compared.unwrap_or("none: no cohort is published");
+    let _ = writeln!(text, "  compared with the cohort of tier {compared}");
 }
 
 fn tell_value(text: &mut String, value: &Value, depth: usize) {

@@ -7,6 +7,8 @@
 //! 3. `row_filter`: a row that breaks one of the `rules` goes to `quarantine` with its reason, and
 //!    `set_aside` keeps it. `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
+//!
+//! `shop_rows` reads the rows of one shop, used or not, for `explain`.
 
 pub(crate) mod batch;
 mod contract;
@@ -21,6 +23,7 @@ mod row_sink;
 mod rules;
 mod schema;
 pub(crate) mod set_aside;
+pub(crate) mod shop_rows;
 pub(crate) mod show;
 pub(crate) mod snapshots;
 mod stream;

@@ -251,6 +251,28 @@ impl TableRows {
         self.cell(column.name, Some(row)).shown(column)
     }
 
+    /// A whole number, money in cents, or a date or instant as a number; `None`: null.
+    pub(crate) fn whole(&self, column: &str, row: usize) -> Option<i128> {
+        match self.cell(column, Some(row)) {
+            Cell::Whole(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn double(&self, column: &str, row: usize) -> Option<f64> {
+        match self.cell(column, Some(row)) {
+            Cell::Double(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&self, column: &str, row: usize) -> Option<&str> {
+        match self.cell(column, Some(row)) {
+            Cell::Text(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Null where the version has no such row or column.
     fn cell(&self, column: &str, row: Option<usize>) -> Cell<'_> {
         let (Some(array), Some(row)) = (self.columns.get(column), row) else {

@@ -9,6 +9,10 @@ use object_store::ObjectStoreExt;
 use super::entry::Entry;
 use super::open::Store;
 use super::parquet_object::ParquetObject;
+use crate::fingerprint::Digest;
+
+/// Bytes of an object that are in memory while it is hashed.
+const PIECE_BYTES: u64 = 16 << 20;
 
 impl Store {
     pub fn exists(&self, path: &str) -> Result<bool> {
@@ -34,6 +38,24 @@ impl Store {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(self.failed("read", path, &e)),
         }
+    }
+
+    /// The size and the SHA-256 of an object, which is read piece by piece; `None` where there is none.
+    pub(crate) fn digest(&self, path: &str) -> Result<Option<(u64, String)>> {
+        let Some(entry) = self.find(path)? else {
+            return Ok(None);
+        };
+        let mut digest = Digest::default();
+        let mut start = 0;
+        while start < entry.size_bytes {
+            let end = (start + PIECE_BYTES).min(entry.size_bytes);
+            let Some(pieces) = self.read_ranges(path, &[start..end])? else {
+                return Ok(None);
+            };
+            pieces.iter().for_each(|piece| digest.add(piece));
+            start = end;
+        }
+        Ok(Some((entry.size_bytes, digest.finish())))
     }
 
     /// Parts of an object, or `None` where there is none.

@@ -16,7 +16,20 @@ use crate::scene::{day, walk};
 use crate::world::{etl, parse_micros, read_table};
 
 fn explained(nights: &Nights, question: &str) -> Value {
-    nights.json(&[&["explain"], &question.split(' ').collect::<Vec<_>>()[..]].concat())
+    let (told, code) = explained_with_code(nights, question);
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(told["recomputed"]["outcome"], "agrees", "{told}");
+    told
+}
+
+fn explained_with_code(nights: &Nights, question: &str) -> (Value, i32) {
+    let words: Vec<&str> = question.split(' ').collect();
+    let outcome = nights.etl(&[&["explain", "--format", "json"], &words[..]].concat());
+    let told = serde_json::from_str(&outcome.stdout);
+    (
+        told.unwrap_or_else(|e| panic!("{e}: {}", outcome.stderr)),
+        outcome.code,
+    )
 }
 
 #[test]
@@ -91,20 +104,29 @@ fn an_export_that_changed_since_is_said_to_have_changed() {
     let mut nights = Nights::new("");
     nights.night();
     let state = |nights: &Nights| {
-        let told = explained(nights, "--shop 1 --day 2026-03-10 --metric gmv");
-        let export = told["exports"][0].clone();
+        let question = "--shop 1 --day 2026-03-10 --metric gmv";
+        let (told, code) = explained_with_code(nights, question);
+        let export = &told["exports"][0];
         assert_eq!(export["dataset"], "order_lines");
         assert_eq!(export["account"]["rows_used"], 1);
-        export["is_unchanged"].clone()
+        let again = &told["recomputed"];
+        json!([
+            export["is_unchanged"],
+            code,
+            again["outcome"],
+            again["changed"]
+        ])
     };
-    assert_eq!(state(&nights), true);
+    assert_eq!(state(&nights), json!([true, 0, "agrees", []]));
     let folder = nights.path("exports/order_lines/dt=2026-03-10");
     let mut files = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let file = files.find(|path| path.extension().is_some_and(|ending| ending == "parquet"));
     fs::copy(file.unwrap(), folder.join("again.parquet")).unwrap();
-    assert_eq!(state(&nights), false);
+    let changed = "the export order_lines of 2026-03-10";
+    let expected = json!([false, 75, "inputs_changed", [changed]]);
+    assert_eq!(state(&nights), expected);
 }
 
 #[test]
@@ -194,6 +216,7 @@ fn every_column_of_every_table_is_explained_with_its_published_value() {
             let outcome = etl(&[&command[..], &folders[..]].concat());
             assert_eq!(outcome.code, 0, "{command:?}: {}", outcome.stderr);
             let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+            assert_eq!(told["recomputed"]["outcome"], "agrees", "{told}");
             let told = told["value"]["value"].as_str().map(str::to_owned);
             let published = cell(column.name);
             let double = |text: &Option<String>| text.as_ref().map(|t| t.parse::<f64>().unwrap());
