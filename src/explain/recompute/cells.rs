@@ -69,11 +69,12 @@ impl Line {
     }
 }
 
-/// The sums of a published row: its columns of money and whole numbers.
+/// The sums of a published row: its columns of money and counts, not its ids and ranks.
 pub(super) fn sums_of(table: &Table, cells: &Cells) -> Sums {
     let mut sums = Sums::default();
     for column in table.columns {
-        if matches!(column.kind, Kind::Money | Kind::Int64) && !table.key.contains(&column.name) {
+        let is_number = matches!(column.kind, Kind::Money | Kind::Int64);
+        if is_number && !column.unit.is_empty() && column.unit != "rank" {
             sums.set(column.name, whole(cells, column.name));
         }
     }
