@@ -1,7 +1,8 @@
 //! `explain`: where one published number comes from.
 //!
-//! Everything is read from published files, manifests and the history, and told in the words of the
-//! contracts. Nothing is computed: a cohort's peers are never looked at.
+//! The answer is read from published files, manifests and the history, in the words of the contracts.
+//! The number is also computed again by a second route. Of a cohort, the answer has a band of its peers
+//! and the rules of suppression, never another shop or a number that is not published.
 //!
 //! | file | holds |
 //! | --- | --- |

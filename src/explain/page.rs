@@ -149,9 +149,10 @@ fn tell_benchmark(text: &mut String, benchmark: &BenchmarkStory) {
             cohort.tier, cohort.peers
         );
     }
-    let compared = benchmark.compared_with.as_deref();
-    let compared = compared.unwrap_or("none: no cohort is published");
-    let _ = writeln!(text, "  compared with the cohort of tier {compared}");
+    let _ = match &benchmark.compared_with {
+        Some(tier) => writeln!(text, "  compared with the cohort of tier {tier}"),
+        None => writeln!(text, "  compared with no cohort: none is published"),
+    };
 }
 
 fn tell_value(text: &mut String, value: &Value, depth: usize) {
