@@ -49,7 +49,7 @@ impl Store {
         let mut start = 0;
         while start < entry.size_bytes {
             let end = (start + PIECE_BYTES).min(entry.size_bytes);
-            let Some(pieces) = self.read_ranges(path, &[start..end])? else {
+            let Some(pieces) = self.read_ranges(path, std::slice::from_ref(&(start..end)))? else {
                 return Ok(None);
             };
             pieces.iter().for_each(|piece| digest.add(piece));

@@ -69,6 +69,9 @@ pub(crate) enum Location {
     Results,
 }
 
+/// The shop's rows of daily tables, by table and day; `None`: the day does not have the table.
+type DailyTables = HashMap<(&'static str, NaiveDate), Option<Rc<Vec<Cells>>>>;
+
 /// Computes the rows of one shop again.
 pub(super) struct Recompute<'a> {
     facts: &'a Facts<'a>,
@@ -83,7 +86,7 @@ pub(super) struct Recompute<'a> {
     wanted: BTreeSet<&'static str>,
     telling: Telling,
     today: RefCell<Option<Rc<ShopDayRead>>>,
-    daily: RefCell<HashMap<(&'static str, NaiveDate), Option<Rc<Vec<Cells>>>>>,
+    daily: RefCell<DailyTables>,
     files: RefCell<BTreeSet<InputFile>>,
     changed: RefCell<BTreeSet<String>>,
 }

@@ -30,6 +30,9 @@ pub(super) struct Windows<'a> {
     pub config: &'a Config,
 }
 
+/// The sums of each id over a period, with its row of the latest day.
+type OverPeriod = BTreeMap<i64, (Sums, Cells)>;
+
 /// A campaign of the day whose period has a row of the shop.
 struct Period<'a> {
     campaign: &'a Campaign,
@@ -167,7 +170,7 @@ impl Windows<'_> {
         daily: &'static Table,
         period: &Period,
         is_wanted: impl Fn(&Cells) -> bool,
-    ) -> Result<(BTreeMap<i64, (Sums, Cells)>, Vec<NaiveDate>)> {
+    ) -> Result<(OverPeriod, Vec<NaiveDate>)> {
         let id = daily.key[1];
         let (mut found, mut days) = (BTreeMap::new(), Vec::new());
         for (day, _) in &period.days {
