@@ -416,6 +416,7 @@ schema_names! {
     Diff = "diff",
     Error = "error",
     Explain = "explain",
+    ExplainSql = "explain-sql",
     Generate = "generate",
     Job = "job",
     Plan = "plan",

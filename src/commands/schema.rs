@@ -10,7 +10,7 @@ use super::answer::{Answer, to_json};
 use crate::cli::{Cli, Format, SchemaArgs, SchemaName};
 use crate::config::JobFile;
 use crate::dictionary::{Catalog, Description};
-use crate::explain::Explanation;
+use crate::explain::{Explanation, SqlAnswer};
 use crate::pipeline::backfill::BackfillReport;
 use crate::report::diff::DayDifference;
 use crate::report::documents::{Failed, Generated, Plan, Status, Unlocked, Vacuumed, Validated};
@@ -45,6 +45,7 @@ struct Listed {
 fn listed(name: SchemaName) -> Listed {
     let of = match name {
         SchemaName::Job => "the job file".to_owned(),
+        SchemaName::ExplainSql => "explain --sql --format json".to_owned(),
         SchemaName::Error => "any command but run that ended without its answer".to_owned(),
         SchemaName::Schema => "schema without a name, with --format json".to_owned(),
         name => format!("{} --format json", name.word()),
@@ -62,6 +63,7 @@ fn schema_of(name: SchemaName) -> Value {
         SchemaName::Diff => printed::<DayDifference>(),
         SchemaName::Error => printed::<Failed>(),
         SchemaName::Explain => printed::<Explanation>(),
+        SchemaName::ExplainSql => printed::<SqlAnswer>(),
         SchemaName::Generate => printed::<Generated>(),
         SchemaName::Job => {
             let settings = SchemaSettings::draft2020_12();

@@ -30,7 +30,7 @@ pub(crate) use page::page;
 use recompute::{BenchmarkStory, Cells, InputFile, Recompute, RowsOfKey, Telling, is_same};
 use row::{Found, find};
 pub(crate) use row::{Question, RowKey};
-pub(crate) use sql::sql;
+pub(crate) use sql::{SqlAnswer, sql};
 use value::{Teller, Value};
 
 use crate::catalog::history::History;

@@ -48,6 +48,8 @@ def closed_copy(schema):
 def schema_of(command, arguments, document):
     if document.keys() == {"error", "exit_code"}:
         return "error"
+    if command == "explain" and "--sql" in arguments:
+        return "explain-sql"
     return "plan" if command == "backfill" and "--dry-run" in arguments else command
 
 
@@ -61,7 +63,7 @@ def documents_of_the_sample():
         ["run", *day], ["backfill", "--from", "2026-03-13", "--to", "2026-03-14"],
         ["backfill", "--from", "2026-03-13", "--to", "2026-03-14", "--dry-run"], ["plan", *day], ["status", *day],
         ["validate", "--from", "2026-03-13", "--to", "2026-03-15"], ["explain", *day, *shop, "gmv"],
-        ["explain", *day, *shop, "ad_roi", "--table", "shop_period"], ["run", *day, "--config", "one_tier.toml"],
+        ["explain", *day, *shop, "ad_roi", "--table", "shop_period"], ["explain", "--sql", *day, *shop, "gmv"], ["run", *day, "--config", "one_tier.toml"],
         ["diff", *day], ["diff", *day, "--shop", "1000008"], ["diff", "--day", "2026-03-06"],
         ["describe"], ["describe", "shop_daily"], ["describe", "order_lines"], ["describe", "quarantine"],
         ["describe", "shop_benchmark.position"], ["describe", "nothing"], ["catalog"], ["schema"], ["unlock"],

@@ -20,6 +20,7 @@ mod windows;
 
 use anyhow::Result;
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::row::{Found, Row, find, find_rows, rows_of_shop};
@@ -34,7 +35,7 @@ use files::{Files, sql_type};
 use query::{QUOTIENT, Query, comment};
 
 /// The answer to `explain --sql`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SqlAnswer {
     pub shop_id: i64,
     pub day: NaiveDate,
