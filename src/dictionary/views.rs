@@ -17,7 +17,7 @@ use crate::contracts::{Column, Kind, PART_FILE, tables};
 pub(crate) struct Catalog {
     /// The results, as other programs find them.
     pub location: String,
-    /// The commit whose files the views read; `None`: the published files, whichever they are.
+    /// The commit whose files the views read; `None`: the files that are published when a view is read.
     pub as_of: Option<u64>,
     pub views: Vec<View>,
     /// The statements that make the views.

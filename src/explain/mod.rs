@@ -116,7 +116,7 @@ pub(crate) struct Recomputed {
     pub changed: Vec<String>,
     /// The rows of this key in the exports that were read, and the rows that do not count.
     pub rows: BTreeMap<&'static str, RowsOfKey>,
-    /// How the benchmark came about; only in the benchmark tables.
+    /// The benchmark with its cohorts; only in the benchmark tables.
     pub benchmark: Option<BenchmarkStory>,
     /// The files that were read, with their hashes.
     pub files: Vec<InputFile>,

@@ -69,7 +69,7 @@ struct Own {
     tier: usize,
 }
 
-/// How the benchmark of one metric came about.
+/// The benchmark of one metric: tiers, cohorts, and the rules that were tried.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct BenchmarkStory {
     pub benchmark_day: NaiveDate,
@@ -345,7 +345,7 @@ impl<'a> Benchmark<'a> {
         Some(line.done())
     }
 
-    /// How the benchmark of a metric came about, in the scope and campaign of a row.
+    /// The benchmark of a metric: tiers, cohorts, and the rules that were tried, in the scope and campaign of a row.
     pub(super) fn story(&self, key: &Cells, metric: &str) -> Option<BenchmarkStory> {
         let metric = METRICS.iter().find(|known| known.name == metric)?;
         let campaign = key.get("campaign_id").cloned().flatten();

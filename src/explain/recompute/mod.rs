@@ -156,7 +156,7 @@ impl<'a> Recompute<'a> {
         }
     }
 
-    /// How the benchmark of a metric came about; `None`: the shop is in no cohort.
+    /// The benchmark of a metric: tiers, cohorts, and the rules that were tried; `None`: the shop is in no cohort.
     pub(super) fn story(&self, key: &Cells, metric: &str) -> Result<Option<BenchmarkStory>> {
         Ok(self
             .benchmark()?

@@ -1,4 +1,4 @@
-//! What a query is asked for.
+//! The question of a query: table, column, and the known part of the row.
 
 use chrono::NaiveDate;
 
@@ -8,7 +8,7 @@ use crate::contracts::{Column, Kind, Table};
 use crate::explain::RowKey;
 use crate::explain::row::Row;
 
-/// What is asked for, with what is known of the row.
+/// The question: table, column, and the known part of the row.
 pub(super) struct Asked<'a> {
     pub table: &'static Table,
     /// `None`: every column of the shop's rows.

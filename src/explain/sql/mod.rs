@@ -6,7 +6,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `asked` | what is asked for, with what is known of the row |
+//! | `asked` | the question: table, column, and the known part of the row |
 //! | `query` | a query, and how it is printed |
 //! | `files` | the files behind it: exports less their rejected rows, published tables |
 //! | `rollups`, `windows`, `benchmarks` | the tables |
