@@ -158,7 +158,7 @@ fn a_question_about_no_published_number_is_refused_with_its_reason() {
 }
 
 /// The flag that gives a column of a key.
-fn flag(column: &str) -> Option<&'static str> {
+pub fn flag(column: &str) -> Option<&'static str> {
     Some(match column {
         "scope" => "--scope",
         "campaign_id" => "--campaign",

@@ -18,7 +18,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use campaign_etl::contracts::{datasets, tables};
 use chrono::NaiveDate;
@@ -30,9 +30,10 @@ use rand_pcg::rand_core::Rng;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::explain::flag;
 use crate::oracle::{Expected, expect};
 use crate::random_worlds::{Case, cell, crowded_cases};
-use crate::sampling::{self, is_full};
+use crate::sampling;
 use crate::world::{Cells, Outcome, World, etl, parse_cents, show_cents};
 
 /// Identifiers begin here, so that none of them is like another number of an answer.
@@ -127,12 +128,13 @@ fn amounts(dataset: &str) -> &'static [&'static str] {
     }
 }
 
-fn amount(dataset: &str, row: &mut Cells, column: &str) -> i128 {
-    let text = cell_of(dataset, row, column).as_deref().unwrap();
-    match text.contains('.') {
+/// Cents, or a count; `None`: null.
+fn amount(dataset: &str, row: &Cells, column: &str) -> Option<i128> {
+    let text = row[datasets::dataset(dataset).unwrap().position(column)].as_deref()?;
+    Some(match text.contains('.') {
         true => parse_cents(text),
         false => text.parse().unwrap(),
-    }
+    })
 }
 
 fn set_amount(dataset: &str, row: &mut Cells, column: &str, value: i128) {
@@ -152,9 +154,8 @@ fn gmv_of_shops(world: &World) -> BTreeMap<i64, i128> {
             if let Some(shop) = shop_of(dataset, row) {
                 let gmv: &mut i128 = found.entry(shop).or_default();
                 if dataset == "order_lines" {
-                    let mut row = row.clone();
-                    *gmv += amount(dataset, &mut row, "sub_total");
-                    *gmv += amount(dataset, &mut row, "shipping_fee");
+                    *gmv += amount(dataset, row, "sub_total").unwrap_or(0);
+                    *gmv += amount(dataset, row, "shipping_fee").unwrap_or(0);
                 }
             }
         }
@@ -248,13 +249,12 @@ fn shift(world: &mut World, from: i64, to: i64, random: &mut Random) {
             continue;
         };
         for column in amounts(dataset) {
-            let (a, b) = (
-                amount(dataset, &mut rows[giver], column),
-                amount(dataset, &mut rows[taker], column),
-            );
-            // What is known of the giver stays known: no amount becomes 0.
-            let moved = random.cents(a.min(400));
-            if b > 0 {
+            let [a, b] = [giver, taker].map(|at| amount(dataset, &rows[at], column));
+            // No amount becomes 0, or is one no more, so that a ratio stays known or unknown.
+            if let (Some(a), Some(b)) = (a, b)
+                && b > 0
+            {
+                let moved = random.cents(a.min(400));
                 set_amount(dataset, &mut rows[giver], column, a - moved);
                 set_amount(dataset, &mut rows[taker], column, b + moved);
             }
@@ -264,7 +264,7 @@ fn shift(world: &mut World, from: i64, to: i64, random: &mut Random) {
 
 fn redraw(dataset: &str, row: &mut Cells, random: &mut Random) {
     for column in amounts(dataset) {
-        let now = amount(dataset, row, column);
+        let now = amount(dataset, row, column).unwrap_or(0);
         let most = if dataset == "product_traffic" || *column == "quantity" {
             6
         } else {
@@ -490,6 +490,38 @@ impl Pair {
                 {
                     found.push((kind, question));
                 }
+            }
+        }
+        found
+    }
+
+    /// Questions about the shop's other tables: one row and column of each.
+    fn questions_of_own_tables(&self, random: &mut Random) -> Vec<(String, (i64, Vec<String>))> {
+        let day = self.benchmark_day();
+        let mut found = Vec::new();
+        for shop in &self.asking {
+            let own = (SHOP + shop).to_string();
+            for table in tables::all().filter(|table| table.key.contains(&"shop_id")) {
+                let rows = self.sides.each_ref().map(|side| {
+                    let rows = side.expected.tables.get(&(table.name.to_owned(), day));
+                    let rows = rows.into_iter().flatten();
+                    let is_own = |row: &&Cells| cell(table.name, row, "shop_id") == Some(&own);
+                    rows.filter(is_own).collect::<Vec<_>>()
+                });
+                if table.key.contains(&"metric") || table.name == "gmv_gap" || rows[0].is_empty() {
+                    continue;
+                }
+                assert_eq!(rows[0], rows[1], "{} of the shop that asks", table.name);
+                let row = random.pick(&rows[0]);
+                let columns = table.columns.iter().filter(|c| !table.key.contains(&c.name));
+                let column = random.pick(&columns.map(|c| c.name).collect::<Vec<_>>());
+                let mut command = vec!["--table", table.name, "--metric", column];
+                for name in table.key {
+                    let flag = flag(name).map(|flag| [flag, cell(table.name, row, name).unwrap()]);
+                    command.extend(flag.into_iter().flatten());
+                }
+                let command = command.into_iter().map(str::to_owned).collect();
+                found.push((format!("own {}", table.name), (*shop, command)));
             }
         }
         found
@@ -772,14 +804,19 @@ impl Place {
 
 /// The forms of an answer.
 const FORMS: [&[&str]; 3] = [
-    &["--format", "json", "--rows", "3"],
+    &["--format", "json", "--rows", "3", "--deep"],
     &["--rows", "3"],
     &["--sql"],
 ];
 
 /// Asks both places, in every form. The answers have to be equal, and to name no other shop.
-fn ask(pair: &Pair, places: &[Place; 2], shop: i64, command: &[&str]) -> Vec<(String, i32)> {
-    let (own, day) = ((SHOP + shop).to_string(), pair.day().to_string());
+fn ask(
+    pair: &Pair,
+    places: &[Place; 2],
+    (shop, day): (i64, NaiveDate),
+    command: &[&str],
+) -> Vec<(String, i32)> {
+    let (own, day) = ((SHOP + shop).to_string(), day.to_string());
     let mut answers = Vec::new();
     for form in FORMS {
         let command = [&["explain", "--shop", &own, "--day", &day], command, form].concat();
@@ -956,6 +993,8 @@ fn next_pair(
 const CANDIDATES: usize = 6;
 /// Questions to each pair.
 const QUESTIONS: usize = 10;
+/// Questions to each pair about other tables of the shop.
+const OWN_QUESTIONS: usize = 3;
 /// Questions of a kind after which others are preferred.
 const ENOUGH: usize = 2;
 
@@ -971,7 +1010,7 @@ fn answers_about_benchmarks_are_equal_where_only_hidden_numbers_differ() {
         for (kind, question) in questions {
             let mut command = vec!["--table", question.table, "--metric", &question.metric];
             command.extend(["--scope", &question.scope, "--campaign", &question.campaign]);
-            let answers = ask(&pair, &places, question.shop, &command);
+            let answers = ask(&pair, &places, (question.shop, pair.day()), &command);
             let document: Value = serde_json::from_str(&answers[0].0).unwrap();
             let outcome = document["recomputed"]["outcome"].as_str().unwrap();
             let expected = match pair.nights {
@@ -983,6 +1022,12 @@ fn answers_about_benchmarks_are_equal_where_only_hidden_numbers_differ() {
             met.add(&format!("{:?}", pair.change));
             let before = document["publications"].as_array().unwrap().len();
             met.add(&format!("{:?}, {before} publications", pair.nights));
+        }
+        let found = pair.questions_of_own_tables(&mut random);
+        for (kind, (shop, command)) in met.least(found, 1, OWN_QUESTIONS) {
+            let command: Vec<&str> = command.iter().map(String::as_str).collect();
+            ask(&pair, &places, (shop, pair.benchmark_day()), &command);
+            met.add(&kind);
         }
     }
     println!("{:#?}", met.0.borrow());
