@@ -36,7 +36,7 @@ use value::{Teller, Value};
 use crate::catalog::history::History;
 use crate::catalog::manifest::{Manifest, Skipped};
 use crate::contracts::column::{Lineage, Source};
-use crate::contracts::{Column, Table};
+use crate::contracts::{Column, Kind, Table};
 use crate::days::readiness::{DayExports, Readiness};
 use crate::exit_code::ExitCode;
 use crate::exports::quarantine::Accounting;
@@ -82,8 +82,11 @@ pub(crate) struct PublishedFile {
 pub(crate) struct CellPublication {
     #[serde(flatten)]
     pub by: Publication,
-    /// `None`: null, or no row.
+    /// `None`: null, no row, or not told.
     pub value: Option<String>,
+    /// The value is not told: the difference of two means would be the value of a shop that came
+    /// between them.
+    pub is_withheld: bool,
     /// Why the file differs from the one before; empty for the first.
     pub causes: Vec<String>,
 }
@@ -109,9 +112,11 @@ pub(crate) struct ExportFile {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Recomputed {
     pub outcome: Outcome,
-    /// The value that was computed; `None`: null, or no row. A value that is not published for the
-    /// privacy of other shops is not told.
+    /// The value that was computed; `None`: null, no row, or not told.
     pub value: Option<String>,
+    /// The value is not told, for the privacy of other shops: its cohort is suppressed, or was
+    /// published from other inputs.
+    pub is_withheld: bool,
     /// Inputs that are not those that the number was published from.
     pub changed: Vec<String>,
     /// The rows of this key in the exports that were read, and the rows that do not count.
@@ -196,6 +201,7 @@ pub(crate) fn explain(
     let is_deep = thoroughness.is_deep;
     let again = Recompute::new(facts, history, resources, shop, &[table], is_deep, telling);
     let published_value = value.as_ref().map(|value| value.value.clone());
+    let publications = publications(history, question, table, column, published_value.as_ref())?;
     let recomputed = recompute(&again, table, column, &key, published_value)?;
     Ok(Explanation {
         shop_id: question.shop_id,
@@ -206,7 +212,7 @@ pub(crate) fn explain(
         grain: table.grain,
         published,
         value,
-        publications: publications(history, question, table, column)?,
+        publications,
         exports: exports(facts, question.day, &manifest, column)?,
         notes: notes(column),
         recomputed,
@@ -235,8 +241,9 @@ fn recompute(
         (true, true) => Outcome::Agrees,
         (true, false) => Outcome::Differs,
     };
-    // A number of a cohort that is suppressed stays unknown.
-    let is_private = table.is_benchmark() && published.flatten().is_none();
+    // A number of a cohort that is suppressed stays unknown, and so does one beside the published one.
+    let is_suppressed = table.is_benchmark() && published.flatten().is_none();
+    let is_second = is_over_peers(table, column) && outcome == Outcome::InputsChanged;
     let value = row.and_then(|row| row.get(column.name).cloned().flatten());
     let benchmark = match table.is_benchmark() {
         true => again.story(key, metric.as_deref().unwrap_or("gmv"))?,
@@ -244,7 +251,8 @@ fn recompute(
     };
     Ok(Recomputed {
         outcome,
-        value: value.filter(|_| !is_private),
+        is_withheld: value.is_some() && (is_suppressed || is_second),
+        value: value.filter(|_| !is_suppressed && !is_second),
         changed,
         rows: again.rows_of_exports(),
         benchmark,
@@ -252,12 +260,20 @@ fn recompute(
     })
 }
 
-/// Every publication that gave the cell another value than the one before.
+/// Whether a number is computed from the values of several shops. Two such numbers of one cohort may
+/// be told only where they are equal.
+fn is_over_peers(table: &Table, column: &Column) -> bool {
+    table.is_benchmark() && column.kind == Kind::Double
+}
+
+/// Every publication that gave the cell another value than the one before. `now`: the published
+/// value; `None`: the table has no such row.
 fn publications(
     history: &History,
     question: &Question,
     table: &'static Table,
     column: &Column,
+    now: Option<&Option<String>>,
 ) -> Result<Vec<CellPublication>> {
     let mut found = Vec::new();
     let mut before: Option<(Rc<Manifest>, Option<String>)> = None;
@@ -290,10 +306,15 @@ fn publications(
             found.push(CellPublication {
                 by: publication(&manifest),
                 value,
+                is_withheld: false,
                 causes,
             });
         }
         before = Some((manifest, sha256));
+    }
+    if is_over_peers(table, column) {
+        let others = found.iter_mut().filter(|told| Some(&told.value) != now);
+        others.for_each(|told| told.is_withheld = told.value.take().is_some());
     }
     Ok(found)
 }
@@ -341,7 +362,13 @@ fn export(dataset: &'static str, present: Option<&DayExports>, manifest: &Manife
                 bytes: file.size_bytes,
             })
             .collect(),
-        account: accounts.find(|account| account.dataset == dataset).cloned(),
+        account: accounts
+            .find(|account| account.dataset == dataset)
+            .map(|account| Accounting {
+                // They are rows of any shop.
+                examples: vec![],
+                ..account.clone()
+            }),
     }
 }
 

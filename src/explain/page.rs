@@ -51,7 +51,7 @@ pub(crate) fn page(found: &Explanation) -> String {
 }
 
 fn tell_recomputed(text: &mut String, found: &Recomputed) {
-    let value = found.value.as_deref().unwrap_or("null");
+    let value = shown(found.value.as_deref(), found.is_withheld);
     let outcome = match found.outcome {
         Outcome::Agrees => "agrees".to_owned(),
         Outcome::Differs => format!("DIFFERS: {value}"),
@@ -74,6 +74,13 @@ fn tell_recomputed(text: &mut String, found: &Recomputed) {
     let more = found.files.len().saturating_sub(FILES_SHOWN);
     if more > 0 {
         let _ = writeln!(text, "  read: {more} more files (--format json)");
+    }
+}
+
+fn shown(value: Option<&str>, is_withheld: bool) -> &str {
+    match is_withheld {
+        true => "not told, for the privacy of other shops",
+        false => value.unwrap_or("null"),
     }
 }
 
@@ -201,7 +208,7 @@ fn tell_publications(text: &mut String, publications: &[CellPublication]) {
     text.push_str("\npublished values, oldest first:\n");
     for publication in publications {
         let by = &publication.by;
-        let value = publication.value.as_deref().unwrap_or("null");
+        let value = shown(publication.value.as_deref(), publication.is_withheld);
         let _ = writeln!(
             text,
             "  commit {} of {}: {value}",

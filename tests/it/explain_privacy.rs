@@ -108,7 +108,8 @@ fn has(dataset: &str, column: &str) -> bool {
 }
 
 fn shop_of(dataset: &str, row: &Cells) -> Option<i64> {
-    let at = has(dataset, "shop_id").then(|| datasets::dataset(dataset).unwrap().position("shop_id"));
+    let at =
+        has(dataset, "shop_id").then(|| datasets::dataset(dataset).unwrap().position("shop_id"));
     row[at?].as_deref()?.parse().ok()
 }
 
@@ -205,8 +206,10 @@ fn changed(case: &Case, change: Change, kept: &[i64], random: &mut Random) -> Wo
         }
         Change::Exchange => {
             let pairs = pairs(case, kept, random);
-            let partner: BTreeMap<i64, i64> =
-                pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect();
+            let partner: BTreeMap<i64, i64> = pairs
+                .iter()
+                .flat_map(|(a, b)| [(*a, *b), (*b, *a)])
+                .collect();
             for ((dataset, _), rows) in &mut world.exports {
                 for row in rows {
                     if let Some(other) = shop_of(dataset, row).and_then(|s| partner.get(&s)) {
@@ -244,7 +247,10 @@ fn changed(case: &Case, change: Change, kept: &[i64], random: &mut Random) -> Wo
 
 fn shift(world: &mut World, from: i64, to: i64, random: &mut Random) {
     for ((dataset, _), rows) in &mut world.exports {
-        let row_of = |shop| rows.iter().position(|row| shop_of(dataset, row) == Some(shop));
+        let row_of = |shop| {
+            rows.iter()
+                .position(|row| shop_of(dataset, row) == Some(shop))
+        };
         let (Some(giver), Some(taker)) = (row_of(from), row_of(to)) else {
             continue;
         };
@@ -287,7 +293,9 @@ fn remove(world: &mut World, shop: i64) {
 fn copy(world: &mut World, shop: i64, new: i64) {
     remove(world, new);
     for ((dataset, _), rows) in &mut world.exports {
-        let of_shop = rows.iter().filter(|row| shop_of(dataset, row) == Some(shop));
+        let of_shop = rows
+            .iter()
+            .filter(|row| shop_of(dataset, row) == Some(shop));
         let mut copies: Vec<Cells> = of_shop.cloned().collect();
         for row in &mut copies {
             *cell_of(dataset, row, "shop_id") = Some(new.to_string());
@@ -316,19 +324,29 @@ fn furnish(world: &mut World, shops: &BTreeSet<i64>, bad: &[(i64, i128)]) {
             some([*shop, 1, 1, available].map(|n| n.to_string()).to_vec())
         });
         let mut stock: Vec<Cells> = stock.collect();
-        let products = shops.iter().map(|shop| some([1, *shop, 1].map(|n| n.to_string()).to_vec()));
+        let products = shops
+            .iter()
+            .map(|shop| some([1, *shop, 1].map(|n| n.to_string()).to_vec()));
         let products = products.collect();
         for (shop, hidden) in bad {
-            stock.push(some([*shop, 1, 2, -hidden as i64].map(|n| n.to_string()).to_vec()));
+            stock.push(some(
+                [*shop, 1, 2, -hidden as i64]
+                    .map(|n| n.to_string())
+                    .to_vec(),
+            ));
             if let Some(lines) = world.exports.get_mut(&("order_lines".to_owned(), day))
-                && let Some(mut line) = lines.iter().find(|row| shop_of("order_lines", row) == Some(*shop)).cloned()
+                && let Some(mut line) = lines
+                    .iter()
+                    .find(|row| shop_of("order_lines", row) == Some(*shop))
+                    .cloned()
             {
                 *cell_of("order_lines", &mut line, "sub_total") = Some(show_cents(-hidden));
                 *cell_of("order_lines", &mut line, "sku_id") = Some("2".to_owned());
                 lines.push(line);
             }
         }
-        let mut put = |dataset: &str, rows| drop(world.exports.insert((dataset.to_owned(), day), rows));
+        let mut put =
+            |dataset: &str, rows| drop(world.exports.insert((dataset.to_owned(), day), rows));
         put("inventory", stock);
         put("campaign_products", products);
         let sub_campaign = |id: i64| some(vec![id.to_string(), "1".into(), "opening".into()]);
@@ -442,7 +460,10 @@ impl Pair {
             furnish(&mut world, &shops, &[(bad, hidden), (asking[0], 500)]);
             let mut first = world.clone();
             if matches!(nights, Nights::Restated | Nights::StaleFallback) {
-                let lines = first.exports.get_mut(&("order_lines".to_owned(), last_day)).unwrap();
+                let lines = first
+                    .exports
+                    .get_mut(&("order_lines".to_owned(), last_day))
+                    .unwrap();
                 lines.retain(|row| shop_of("order_lines", row) != Some(late));
             }
             let [first, last] = [first, world].map(|world| disguised(&world));
@@ -513,7 +534,10 @@ impl Pair {
                 }
                 assert_eq!(rows[0], rows[1], "{} of the shop that asks", table.name);
                 let row = random.pick(&rows[0]);
-                let columns = table.columns.iter().filter(|c| !table.key.contains(&c.name));
+                let columns = table
+                    .columns
+                    .iter()
+                    .filter(|c| !table.key.contains(&c.name));
                 let column = random.pick(&columns.map(|c| c.name).collect::<Vec<_>>());
                 let mut command = vec!["--table", table.name, "--metric", column];
                 for name in table.key {
@@ -557,7 +581,13 @@ impl Pair {
         }
         for row in shown("gmv_gap") {
             if cell("gmv_gap", row, "shop_id") == Some(&own) {
-                let columns = ["gap", "benchmark_gmv", "from_impressions", "from_ctr", "from_ctor"];
+                let columns = [
+                    "gap",
+                    "benchmark_gmv",
+                    "from_impressions",
+                    "from_ctr",
+                    "from_ctor",
+                ];
                 add("gmv_gap", row, "gmv_gap", random.pick(&columns));
             }
         }
@@ -581,7 +611,10 @@ impl Pair {
             .map(|c| format!("{} {:?}", c.name, cell(question.table, row, c.name)))
             .collect();
         let own = (SHOP + question.shop).to_string();
-        let of_day = side.expected.tables.get(&("shop_tier".to_owned(), self.benchmark_day()))?;
+        let of_day = side
+            .expected
+            .tables
+            .get(&("shop_tier".to_owned(), self.benchmark_day()))?;
         let mut tiers = of_day.iter();
         let tier = tiers.find(|row| cell("shop_tier", row, "shop_id") == Some(&own));
         view.push(format!("{tier:?}"));
@@ -614,7 +647,9 @@ impl Pair {
 
     /// The published row of a question.
     fn row<'a>(&self, expected: &'a Expected, question: &Question) -> Option<&'a Cells> {
-        let rows = expected.tables.get(&(question.table.to_owned(), self.day()))?;
+        let rows = expected
+            .tables
+            .get(&(question.table.to_owned(), self.day()))?;
         let of_cohort = self.cohort_of(expected, question);
         let own = (SHOP + question.shop).to_string();
         rows.iter().find(|row| {
@@ -641,7 +676,11 @@ impl Pair {
             "category_benchmark" => ("shop_tier", self.benchmark_day()),
             table => (table, self.day()),
         };
-        let mut rows = expected.tables.get(&(table.to_owned(), day)).into_iter().flatten();
+        let mut rows = expected
+            .tables
+            .get(&(table.to_owned(), day))
+            .into_iter()
+            .flatten();
         let is_in_scope = |row: &&Cells| {
             table == "shop_tier"
                 || cell(table, row, "scope") == Some(&question.scope)
@@ -662,7 +701,10 @@ impl Pair {
     /// The cohorts of the category, from the highest tier down, as the benchmark day has them now.
     fn cohorts<'a>(&self, side: &'a Side, question: &Question) -> Option<Vec<&'a Cells>> {
         let day = self.benchmark_day();
-        let rows = side.expected.tables.get(&("category_benchmark".to_owned(), day))?;
+        let rows = side
+            .expected
+            .tables
+            .get(&("category_benchmark".to_owned(), day))?;
         let [category, _] = self.cohort_of(&side.expected, question);
         let is_asked = |row: &&Cells| {
             let is = |column, value: &str| cell("category_benchmark", row, column) == Some(value);
@@ -684,7 +726,11 @@ impl Pair {
 
     /// The peers of a cohort with their values.
     fn peers(&self, side: &Side, cohort: &Cells) -> BTreeMap<i64, String> {
-        let of = |column| cell("category_benchmark", cohort, column).unwrap().to_owned();
+        let of = |column| {
+            cell("category_benchmark", cohort, column)
+                .unwrap()
+                .to_owned()
+        };
         let [scope, campaign, category, tier, metric] =
             ["scope", "campaign_id", "category", "tier", "metric"].map(of);
         let day = self.benchmark_day();
@@ -700,7 +746,10 @@ impl Pair {
             })
             .collect();
         let peers = &side.expected.peers[&(day, scope, campaign, category, tier, metric)];
-        peers.iter().map(|shop| (*shop, values[shop].to_owned())).collect()
+        peers
+            .iter()
+            .map(|shop| (*shop, values[shop].to_owned()))
+            .collect()
     }
 
     /// The kind of the shop's own cohort, and how its peers differ in the two worlds; `None`: they do
@@ -792,7 +841,14 @@ impl Place {
     fn etl(&self, command: &[&str]) -> Outcome {
         let paths = ["job.toml", "exports", "results"].map(|name| self.path(name));
         let [config, exports, results] = paths.each_ref().map(|path| path.to_str().unwrap());
-        let places = ["--config", config, "--exports", exports, "--results", results];
+        let places = [
+            "--config",
+            config,
+            "--exports",
+            exports,
+            "--results",
+            results,
+        ];
         etl(&[command, &places].concat())
     }
 
@@ -821,8 +877,11 @@ fn ask(
     for form in FORMS {
         let command = [&["explain", "--shop", &own, "--day", &day], command, form].concat();
         let outcomes = places.each_ref().map(|place| place.etl(&command));
-        let said = outcomes.each_ref().map(|o| format!("{}\n{}", o.stdout, o.stderr));
-        said.iter().for_each(|said| check_names(pair, shop, said, &command));
+        let said = outcomes
+            .each_ref()
+            .map(|o| format!("{}\n{}", o.stdout, o.stderr));
+        said.iter()
+            .for_each(|said| check_names(pair, shop, said, &command));
         let [first, second] = [0, 1].map(|at| {
             let told = places[at].told(&said[at]);
             plain(&told, pair.change == Change::Members)
@@ -850,7 +909,10 @@ fn check_names(pair: &Pair, shop: i64, said: &str, command: &[&str]) {
         .filter(|other| *other != shop)
         .collect();
     for name in shops.into_iter().flat_map(names_of) {
-        assert!(!words.contains(&*name), "{command:?} names another shop, {name}:\n{said}");
+        assert!(
+            !words.contains(&*name),
+            "{command:?} names another shop, {name}:\n{said}"
+        );
     }
 }
 
@@ -878,9 +940,13 @@ fn strip(value: &mut Value, is_other_number: bool) {
                     members.remove(name);
                 }
             }
-            members.values_mut().for_each(|value| strip(value, is_other_number));
+            members
+                .values_mut()
+                .for_each(|value| strip(value, is_other_number));
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| strip(item, is_other_number)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| strip(item, is_other_number)),
         Value::String(text) if is_other_number => *text = without_rows(text),
         _ => {}
     }
@@ -900,7 +966,9 @@ fn plain_line(line: &str, is_other_number: bool) -> String {
     for at in 0..words.len() {
         let before = at.checked_sub(1).map(|before| words[before].clone());
         let before = before.as_deref();
-        let is_size = words.get(at + 1).is_some_and(|next| next.starts_with("bytes"));
+        let is_size = words
+            .get(at + 1)
+            .is_some_and(|next| next.starts_with("bytes"));
         let is_place = is_other_number && start.starts_with("row ") && before == Some("row");
         let is_of_run = is_commit && matches!(before, Some("of" | "run" | "(run"));
         if is_size || is_place || is_of_run || before == Some("SHA-256") {
@@ -974,12 +1042,20 @@ fn next_pair(
     let mut best: Option<(usize, Pair, Vec<(String, Question)>)> = None;
     for _ in 0..CANDIDATES {
         let case = crowded_cases().new_tree(runner).unwrap().current();
-        for change in [Change::Shift, Change::Exchange, Change::Redraw, Change::Members] {
+        for change in [
+            Change::Shift,
+            Change::Exchange,
+            Change::Redraw,
+            Change::Members,
+        ] {
             let Some(pair) = Pair::new(&case, change, nights, random) else {
                 continue;
             };
             let found = met.least(pair.questions(random), 2, QUESTIONS);
-            let new = found.iter().filter(|(kind, _)| met.count(kind) < ENOUGH).count();
+            let new = found
+                .iter()
+                .filter(|(kind, _)| met.count(kind) < ENOUGH)
+                .count();
             if best.as_ref().is_none_or(|(most, ..)| new > *most) {
                 best = Some((new, pair, found));
             }
@@ -1006,7 +1082,10 @@ fn answers_about_benchmarks_are_equal_where_only_hidden_numbers_differ() {
     for round in 0..sampling::rounds("PROPTEST_CASES", 12, 60) {
         let nights = NIGHTS[round as usize % NIGHTS.len()];
         let (pair, questions) = next_pair(&mut runner, nights, &met, &mut random);
-        let places = pair.sides.each_ref().map(|side| Place::publish(&pair, side));
+        let places = pair
+            .sides
+            .each_ref()
+            .map(|side| Place::publish(&pair, side));
         for (kind, question) in questions {
             let mut command = vec!["--table", question.table, "--metric", &question.metric];
             command.extend(["--scope", &question.scope, "--campaign", &question.campaign]);
@@ -1032,7 +1111,11 @@ fn answers_about_benchmarks_are_equal_where_only_hidden_numbers_differ() {
     }
     println!("{:#?}", met.0.borrow());
     for kind in KINDS {
-        assert!(met.count(kind) > 0, "no question of the kind {kind:?}: {:#?}", met.0.borrow());
+        assert!(
+            met.count(kind) > 0,
+            "no question of the kind {kind:?}: {:#?}",
+            met.0.borrow()
+        );
     }
 }
 
