@@ -27,11 +27,12 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::explain::flag;
 use crate::oracle::{Expected, expect};
+use crate::places::rows;
 use crate::random_worlds::{Case, cell, crowded_cases};
 use crate::sampling;
 use crate::world::{Cells, Outcome, World, etl, parse_cents, show_cents};
@@ -831,11 +832,16 @@ struct Place {
 }
 
 impl Place {
-    fn publish(pair: &Pair, side: &Side) -> Place {
+    fn new(job: &str) -> Place {
         let place = Place {
             dir: tempfile::tempdir().unwrap(),
         };
-        fs::write(place.path("job.toml"), pair.case.settings.toml()).unwrap();
+        fs::write(place.path("job.toml"), job).unwrap();
+        place
+    }
+
+    fn publish(pair: &Pair, side: &Side) -> Place {
+        let place = Place::new(&pair.case.settings.toml());
         side.first.write(&place.path("exports"), 1);
         for day in &pair.case.days {
             place.etl(&["run", "--day", &day.to_string()]);
@@ -1181,4 +1187,151 @@ fn needed() -> Vec<String> {
         kinds.push(format!("gmv_gap, {scope}: published, other values"));
     }
     kinds
+}
+
+/// Three shops of a category sell for 10, 20 and 30; the orders of a fourth, for 60, come a night late.
+/// The mean is 20, then 30. Who sees both, and knows that there are 4 shops, has the value of the
+/// fourth: 4 * 30 - 3 * 20 = 60. Its first row breaks a rule. A fifth shop sells nothing.
+fn marketplace(is_complete: bool) -> World {
+    let day: NaiveDate = "2026-03-10".parse().unwrap();
+    let mut lines = vec!["9|11|21|4|34|2026-03-10T20:00:00Z|1|-7.77|0|0|0|LIVE||".to_owned()];
+    for (shop, gmv) in [(1, "10.00"), (2, "20.00"), (3, "30.00"), (4, "60.00")] {
+        if shop < 4 || is_complete {
+            let key = format!("{shop}|11|21|{shop}|3{shop}");
+            lines.push(format!("{key}|2026-03-10T20:00:00Z|1|{gmv}|0|0|0|LIVE||"));
+        }
+    }
+    let shops = (1..=5).map(|shop| format!("{shop}|a shop|Books|"));
+    let mut world = World::default();
+    for (dataset, text) in [
+        ("order_lines", lines),
+        ("product_traffic", vec!["1|21|31|LIVE||9|3|2|1".to_owned()]),
+        ("shops", shops.collect()),
+        (
+            "campaigns",
+            vec!["7|Spring|2026-03-09|2026-03-12".to_owned()],
+        ),
+        ("campaign_shops", vec!["7|1|".to_owned()]),
+    ] {
+        let text: Vec<&str> = text.iter().map(String::as_str).collect();
+        world.exports.insert((dataset.to_owned(), day), rows(&text));
+    }
+    world
+}
+
+const MARKETPLACE_JOB: &str = "[benchmark]
+min_peers = 3
+[quarantine]
+max_ratio = 0.5
+[[tier]]
+name = \"T1\"
+min_gmv = \"0\"
+";
+
+#[test]
+fn a_second_number_of_a_cohort_is_not_told_beside_the_first() {
+    let place = Place::new(MARKETPLACE_JOB);
+    let run = |day| place.etl(&["run", "--day", day]);
+    marketplace(false).write(&place.path("exports"), 1);
+    // The 10th stands in for the 11th.
+    assert_eq!([run("2026-03-10").code, run("2026-03-11").code], [0, 75]);
+    fs::remove_dir_all(place.path("exports")).unwrap();
+    marketplace(true).write(&place.path("exports"), 1);
+    assert_eq!(run("2026-03-10").code, 0);
+
+    let told = |day: &str, table: &str| {
+        let asked = [
+            "explain", "--shop", "1", "--metric", "gmv", "--scope", "DAILY",
+        ];
+        let of = ["--campaign", "0", "--day", day, "--table", table];
+        let page = place.etl(&[&asked[..], &of].concat());
+        let document = place.etl(&[&asked[..], &of, &["--format", "json"]].concat());
+        assert_eq!(page.code, document.code);
+        (document.json, page)
+    };
+    // The shop's own 10 is half of the mean before, and a third of the mean now: -50 %, -66.7 %.
+    for (table, now, before) in [
+        ("category_benchmark", "30", "20"),
+        ("shop_benchmark", "-66.66666666666666", "-50"),
+    ] {
+        let (document, page) = told("2026-03-10", table);
+        assert_eq!(document["value"]["value"], now);
+        let [first, second] = [0, 1].map(|at| &document["publications"][at]);
+        let values = [first, second].map(|told| (&told["value"], &told["is_withheld"]));
+        let expected = [(&Value::Null, &json!(true)), (&json!(now), &json!(false))];
+        assert_eq!(values, expected);
+        assert_eq!(
+            second["causes"][0],
+            "shop_daily of 2026-03-10, which it reads"
+        );
+        assert!(
+            page.stdout
+                .contains(": not told, for the privacy of other shops\n")
+        );
+        assert_eq!(page.code, 0, "{}", page.stdout);
+
+        // The 11th has the first mean, and the 10th, which stands in, gives the second.
+        let (document, page) = told("2026-03-11", table);
+        assert_eq!(document["value"]["value"], before);
+        let again = &document["recomputed"];
+        let found = [&again["outcome"], &again["value"], &again["is_withheld"]];
+        assert_eq!(
+            found,
+            [&json!("inputs_changed"), &Value::Null, &json!(true)]
+        );
+        let said = "inputs changed since; with them: not told, for the privacy of other shops\n";
+        assert_eq!(
+            (page.code, page.stdout.contains(said)),
+            (75, true),
+            "{}",
+            page.stdout
+        );
+    }
+}
+
+#[test]
+fn rows_of_other_shops_that_break_a_rule_are_counted_but_not_shown() {
+    let place = Place::new(MARKETPLACE_JOB);
+    marketplace(true).write(&place.path("exports"), 1);
+    assert_eq!(place.etl(&["run", "--day", "2026-03-10"]).code, 0);
+    let asked = [
+        "explain",
+        "--day",
+        "2026-03-10",
+        "--metric",
+        "gmv",
+        "--format",
+        "json",
+    ];
+    let told = |shop: &str, rows: &str| {
+        place.etl(&[&asked[..], &["--shop", shop, "--rows", rows]].concat())
+    };
+    let other = told("1", "3");
+    assert!(!other.stdout.contains("-7.77"), "{}", other.stdout);
+    let account = &other.json["exports"][0]["account"];
+    assert_eq!(account["reasons"], json!({ "NEGATIVE_MONEY": 1 }));
+    assert_eq!(account.get("examples"), None);
+    // The shop itself sees its row.
+    let own = told("4", "3");
+    assert!(own.stdout.contains("-7.77"), "{}", own.stdout);
+}
+
+#[test]
+fn a_shop_that_is_no_peer_sees_the_cohort_of_its_tier() {
+    let place = Place::new(MARKETPLACE_JOB);
+    marketplace(true).write(&place.path("exports"), 1);
+    assert_eq!(place.etl(&["run", "--day", "2026-03-10"]).code, 0);
+    let asked = "explain --shop 5 --day 2026-03-10 --metric gmv --table category_benchmark";
+    let asked = format!("{asked} --scope DAILY --campaign 0 --format json");
+    let told = place.etl(&asked.split(' ').collect::<Vec<_>>());
+    assert_eq!(
+        (told.code, &told.json["value"]["value"]),
+        (0, &json!("30")),
+        "{}",
+        told.stdout
+    );
+    assert_eq!(
+        told.json["recomputed"]["benchmark"]["cohorts"][0]["peers"],
+        "3 to 5"
+    );
 }
