@@ -1203,7 +1203,7 @@ fn answers_about_benchmarks_are_equal_where_only_hidden_numbers_differ() {
         );
     }
     let of_own = met
-        .0
+        .counts
         .borrow()
         .keys()
         .filter(|kind| kind.starts_with("own "))
