@@ -1,7 +1,7 @@
 //! The benchmark tables of a shop, from the published tables of the benchmark day (SPEC.md section
 //! 5).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -61,7 +61,7 @@ const EFFECTS: [&str; 4] = [
     "from_gmv_per_sku_order",
 ];
 
-/// A row that the shop has in the benchmark tables.
+/// A scope and the cohort of a shop in it.
 #[derive(Clone, Debug)]
 struct Own {
     scope: Scope,
@@ -153,6 +153,32 @@ impl<'a> Benchmark<'a> {
         own
     }
 
+    /// The cohort of the shop's category and tier in every scope, also where the shop itself is no
+    /// candidate.
+    fn cohorts_of_shop(&self) -> Vec<Own> {
+        let rows = &self.tables[SHOP_TIER.name];
+        let row = rows
+            .numbers()
+            .find(|row| shop_of(rows, *row) == Some(self.shop_id));
+        let category = row.and_then(|row| rows.text("category", row));
+        let (Some(category), Some(tier)) = (category, self.tiers.get(&self.shop_id)) else {
+            return vec![];
+        };
+        let scopes: BTreeSet<Scope> = [&SHOP_DAILY, &SHOP_PERIOD]
+            .into_iter()
+            .flat_map(|table| {
+                let rows = &self.tables[table.name];
+                rows.numbers().map(|row| scope_of(rows, row))
+            })
+            .collect();
+        let of_scope = |scope| Own {
+            scope,
+            category: category.to_owned(),
+            tier: *tier,
+        };
+        scopes.into_iter().map(of_scope).collect()
+    }
+
     /// The candidates of a category, in order of shop.
     fn candidates(&self, scope: Scope, category: &str, metric: &Metric) -> Vec<Candidate> {
         let table = match scope {
@@ -222,7 +248,10 @@ impl<'a> Benchmark<'a> {
     pub(super) fn rows(&self, id: BenchmarkId, metric: Option<&str>) -> Vec<Cells> {
         let is_wanted = |candidate: &&Metric| metric.is_none_or(|name| candidate.name == name);
         let metrics: Vec<&Metric> = METRICS.iter().filter(is_wanted).collect();
-        let own = self.own();
+        let own = match id {
+            BenchmarkId::CategoryBenchmark => self.cohorts_of_shop(),
+            BenchmarkId::ShopBenchmark | BenchmarkId::GmvGap => self.own(),
+        };
         let rows = own.iter().flat_map(|own| match id {
             BenchmarkId::CategoryBenchmark => self.each(own, &metrics, Self::category_benchmark),
             BenchmarkId::ShopBenchmark => self.each(own, &metrics, Self::shop_benchmark),
@@ -350,7 +379,7 @@ impl<'a> Benchmark<'a> {
         let metric = METRICS.iter().find(|known| known.name == metric)?;
         let campaign = key.get("campaign_id").cloned().flatten();
         let is_asked = |own: &&Own| Some(own.scope.campaign_id().to_string()) == campaign;
-        let own = self.own();
+        let own = self.cohorts_of_shop();
         let own = own.iter().find(is_asked)?;
         let (_, found) = self.cohorts(own, metric);
         let min_peers = self.config.benchmark.min_peers;
