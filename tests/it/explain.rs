@@ -489,6 +489,12 @@ fn a_cell_of_a_result_that_was_changed_by_hand_is_named() {
         assert_eq!(found, (74, true), "{}", outcome.stderr);
     }
 
+    // As the answers say, the day is published again.
+    let backfill = ["backfill", "--from", "2026-03-10", "--to", "2026-03-10"];
+    assert_eq!(nights.etl(&backfill).code, 0);
+    assert_eq!(fs::read(&file).unwrap(), published);
+    drop(explained(&nights, "--shop 1 --day 2026-03-10"));
+
     // Any byte of the file, also one that makes it unreadable.
     for at in [4, published.len() / 2, published.len() - 5] {
         let mut bytes = published.clone();
