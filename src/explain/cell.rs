@@ -238,3 +238,19 @@ fn notes(column: &Column) -> Vec<&'static str> {
         .filter(|(columns, _)| columns.contains(&column.name));
     about.map(|(_, note)| *note).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::tables;
+
+    #[test]
+    fn notes_are_about_columns_of_the_contracts() {
+        for (columns, note) in NOTES {
+            for name in columns {
+                let is_of = |table: &'static Table| table.columns.iter().any(|c| c.name == *name);
+                assert!(tables::all().any(is_of), "{name}: {note}");
+            }
+        }
+    }
+}

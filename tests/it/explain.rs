@@ -65,6 +65,11 @@ fn a_sum_over_a_period_is_told_day_by_day_and_with_its_earlier_values() {
         .map(|publication| &publication["value"])
         .collect();
     assert_eq!(values, ["1.00", "3.00", "5.00"]);
+    let changes: Vec<&Value> = before
+        .iter()
+        .map(|publication| &publication["change"])
+        .collect();
+    assert_eq!(changes, [&Value::Null, &json!("2.00"), &json!("2.00")]);
     let cause = "shop_daily of 2026-03-09, which it reads";
     assert_eq!(before[2]["causes"], json!([cause]));
 }
