@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::compare::told;
+use super::compare::{is_over_peers, is_withheld};
 use super::export_state::{ExportState, exports};
 use super::outcome::{PublishedFile, SecondRoute, Thoroughness};
 use super::recompute::{BenchmarkStory, Cells, Recompute, Telling, is_same};
@@ -52,9 +52,11 @@ pub(crate) struct Explanation {
 pub(crate) struct Recomputed {
     #[serde(flatten)]
     pub route: SecondRoute,
-    /// The value that was computed; `None`: null, or no row. A value that is not published for the
-    /// privacy of other shops is not told.
+    /// The value that was computed; `None`: null, no row, or not told.
     pub value: Option<String>,
+    /// The value is not told, for the privacy of other shops: its cohort is suppressed, or was
+    /// published from other inputs.
+    pub is_withheld: bool,
     /// The benchmark with its cohorts; only in the benchmark tables.
     pub benchmark: Option<BenchmarkStory>,
 }
@@ -64,8 +66,11 @@ pub(crate) struct Recomputed {
 pub(crate) struct CellPublication {
     #[serde(flatten)]
     pub by: Publication,
-    /// `None`: null, or no row.
+    /// `None`: null, no row, or not told.
     pub value: Option<String>,
+    /// The value is not told: the difference of two means would be the value of a shop that came
+    /// between them.
+    pub is_withheld: bool,
     /// The difference from the value before, of money and counts; `None`: it cannot be told.
     pub change: Option<String>,
     /// Why the file differs from the one before; empty for the first.
@@ -112,6 +117,7 @@ pub(crate) fn explain(
     let again = Recompute::new(facts, history, resources, shop, &[table], is_deep, telling);
     again.note_result(&file, &manifest.tables[table.name]);
     let published_value = value.as_ref().map(|value| value.value.clone());
+    let publications = publications(history, question, table, column, published_value.as_ref())?;
     let recomputed = recompute(&again, table, column, &key, published_value)?;
     Ok(Explanation {
         version: env!("CARGO_PKG_VERSION"),
@@ -123,7 +129,7 @@ pub(crate) fn explain(
         grain: table.grain,
         published: PublishedFile::new(facts, history, &manifest, table, &file)?,
         value,
-        publications: publications(history, question, table, column)?,
+        publications,
         exports: exports(facts, question.day, &manifest, column)?,
         notes: notes(column),
         recomputed,
@@ -147,23 +153,33 @@ fn recompute(
         (row, published) => row.is_none() && published.is_none(),
     };
     let value = row.and_then(|row| row.get(column.name).cloned().flatten());
+    let published = published.flatten();
+    let is_private = is_withheld(
+        table,
+        column,
+        published.as_deref(),
+        again.has_other_inputs(),
+    );
     let benchmark = match table.is_benchmark() {
         true => again.story(key, metric.as_deref().unwrap_or("gmv"))?,
         false => None,
     };
     Ok(Recomputed {
         route: again.finish(is_same)?,
-        value: told(table, published.flatten().as_deref(), value),
+        is_withheld: is_private && value.is_some(),
+        value: value.filter(|_| !is_private),
         benchmark,
     })
 }
 
-/// Every publication that gave the cell another value than the one before.
+/// Every publication that gave the cell another value than the one before. `now`: the published
+/// value; `None`: the table has no such row.
 fn publications(
     history: &History,
     question: &Question,
     table: &'static Table,
     column: &Column,
+    now: Option<&Option<String>>,
 ) -> Result<Vec<CellPublication>> {
     let mut found = Vec::new();
     let mut before: Option<(Rc<Manifest>, Option<String>)> = None;
@@ -198,10 +214,17 @@ fn publications(
                 change: last
                     .and_then(|last| change(column, last.value.as_deref()?, value.as_deref()?)),
                 value,
+                is_withheld: false,
                 causes,
             });
         }
         before = Some((manifest, sha256));
+    }
+    if is_over_peers(table, column) {
+        for told in found.iter_mut().filter(|told| Some(&told.value) != now) {
+            told.is_withheld = told.value.take().is_some();
+        }
+        found.iter_mut().for_each(|told| told.change = None);
     }
     Ok(found)
 }

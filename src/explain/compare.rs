@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::recompute::{Cells, is_same};
 use super::row::RowKey;
-use crate::contracts::{Column, Table};
+use crate::contracts::{Column, Kind, Table};
 use crate::report::versions::TableRows;
 
 /// A row that only one of both has, or with cells that differ.
@@ -26,27 +26,40 @@ pub(crate) struct DifferingCell {
     pub column: &'static str,
     /// `None`: null.
     pub published: Option<String>,
-    /// `None`: null, or a value that is not told for the privacy of other shops.
+    /// `None`: null, or not told.
     pub computed: Option<String>,
+    /// The computed value is not told, for the privacy of other shops.
+    pub is_withheld: bool,
 }
 
-/// A value that was computed again, as far as it may be told. A number of a benchmark that is not
-/// published stays unknown: it could be that of a suppressed cohort.
-pub(super) fn told(
+/// Whether a number is computed from the values of several shops. Two such numbers of one cohort may
+/// be told only where they are equal: their difference would be the value of a shop that came between
+/// them.
+pub(super) fn is_over_peers(table: &Table, column: &Column) -> bool {
+    table.is_benchmark() && column.kind == Kind::Double
+}
+
+/// Whether a computed number is not told, for the privacy of other shops: its cohort is suppressed, or
+/// was published from other inputs.
+pub(super) fn is_withheld(
     table: &Table,
+    column: &Column,
     published: Option<&str>,
-    computed: Option<String>,
-) -> Option<String> {
-    computed.filter(|_| !(table.is_benchmark() && published.is_none()))
+    has_other_inputs: bool,
+) -> bool {
+    let is_suppressed = table.is_benchmark() && published.is_none();
+    is_suppressed || (has_other_inputs && is_over_peers(table, column))
 }
 
 /// The differences of some rows of a published file from rows that were computed again.
-/// `numbers`: the positions of the published rows.
+/// `numbers`: the positions of the published rows. `has_other_inputs`: the computed rows come from other
+/// inputs than the published ones.
 pub(super) fn compare(
     table: &'static Table,
     published: &TableRows,
     numbers: &[usize],
     computed: &[Cells],
+    has_other_inputs: bool,
 ) -> Vec<DifferingRow> {
     let key_of = |cells: &Cells| -> RowKey {
         let names = table.key.iter();
@@ -61,7 +74,9 @@ pub(super) fn compare(
         let key = published.key(Some(*number));
         let row = unmatched.remove(&key);
         let shown = |column: &Column| published.shown(column, *number);
-        let cells = row.map_or(vec![], |row| differing_cells(table, &shown, row));
+        let cells = row.map_or(vec![], |row| {
+            differing_cells(table, &shown, row, has_other_inputs)
+        });
         if row.is_none() || !cells.is_empty() {
             found.push(DifferingRow {
                 key,
@@ -84,15 +99,18 @@ fn differing_cells(
     table: &'static Table,
     published: &dyn Fn(&Column) -> Option<String>,
     computed: &Cells,
+    has_other_inputs: bool,
 ) -> Vec<DifferingCell> {
     let mut found = Vec::new();
     for column in table.columns {
         let published = published(column);
         if !is_same(table, column.name, published.as_deref(), computed) {
             let computed = computed.get(column.name).cloned().flatten();
+            let is_private = is_withheld(table, column, published.as_deref(), has_other_inputs);
             found.push(DifferingCell {
                 column: column.name,
-                computed: told(table, published.as_deref(), computed),
+                is_withheld: is_private && computed.is_some(),
+                computed: computed.filter(|_| !is_private),
                 published,
             });
         }

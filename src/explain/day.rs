@@ -127,6 +127,6 @@ fn compare_table(
         published: PublishedFile::new(facts, history, manifest, table, &file)?,
         rows: numbers.len(),
         cells: numbers.len() * table.columns.len(),
-        differing: compare(table, &rows, &numbers, &computed),
+        differing: compare(table, &rows, &numbers, &computed, again.has_other_inputs()),
     })
 }

@@ -76,6 +76,12 @@ pub(super) fn export(
                 bytes: file.size_bytes,
             })
             .collect(),
-        account: accounts.find(|account| account.dataset == dataset).cloned(),
+        account: accounts
+            .find(|account| account.dataset == dataset)
+            .map(|account| Accounting {
+                // They are rows of any shop.
+                examples: vec![],
+                ..account.clone()
+            }),
     }
 }

@@ -109,8 +109,8 @@ fn tell_differing(text: &mut String, row: &DifferingRow) {
     };
     let _ = writeln!(text, "    {key}{only}");
     for cell in &row.cells {
-        let [published, computed] =
-            [&cell.published, &cell.computed].map(|value| value.as_deref().unwrap_or("null"));
+        let published = cell.published.as_deref().unwrap_or("null");
+        let computed = shown(cell.computed.as_deref(), cell.is_withheld);
         let _ = writeln!(
             text,
             "      {}: published {published}, computed again {computed}",
@@ -159,7 +159,7 @@ fn show_key(key: &RowKey) -> String {
 }
 
 fn tell_recomputed(text: &mut String, found: &Recomputed) {
-    let value = found.value.as_deref().unwrap_or("null");
+    let value = shown(found.value.as_deref(), found.is_withheld);
     let outcome = match found.route.outcome {
         Outcome::Agrees => "agrees".to_owned(),
         Outcome::Differs => format!("DIFFERS: {value}"),
@@ -171,6 +171,13 @@ fn tell_recomputed(text: &mut String, found: &Recomputed) {
         tell_benchmark(text, benchmark);
     }
     tell_files(text, &found.route);
+}
+
+fn shown(value: Option<&str>, is_withheld: bool) -> &str {
+    match is_withheld {
+        true => "not told, for the privacy of other shops",
+        false => value.unwrap_or("null"),
+    }
 }
 
 fn tell_inputs(text: &mut String, found: &SecondRoute) {
@@ -320,7 +327,7 @@ fn tell_publications(text: &mut String, publications: &[CellPublication]) {
     text.push_str("\npublished values, oldest first:\n");
     for publication in publications {
         let by = &publication.by;
-        let value = publication.value.as_deref().unwrap_or("null");
+        let value = shown(publication.value.as_deref(), publication.is_withheld);
         let change = match publication.change.as_deref() {
             None => String::new(),
             Some(less) if less.starts_with('-') => format!(" ({less})"),

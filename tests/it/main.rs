@@ -15,6 +15,7 @@ mod describe;
 mod docs;
 mod duckdb;
 mod explain;
+mod explain_privacy;
 mod faults;
 mod field_ids;
 mod fuzzed;

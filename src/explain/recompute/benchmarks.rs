@@ -379,7 +379,10 @@ impl<'a> Benchmark<'a> {
         let metric = METRICS.iter().find(|known| known.name == metric)?;
         let campaign = key.get("campaign_id").cloned().flatten();
         let is_asked = |own: &&Own| Some(own.scope.campaign_id().to_string()) == campaign;
-        let own = self.cohorts_of_shop();
+        let own = match key.contains_key("shop_id") {
+            true => self.own(),
+            false => self.cohorts_of_shop(),
+        };
         let own = own.iter().find(is_asked)?;
         let (_, found) = self.cohorts(own, metric);
         let min_peers = self.config.benchmark.min_peers;

@@ -168,6 +168,11 @@ impl<'a> Recompute<'a> {
             .and_then(|benchmark| benchmark.story(key, metric)))
     }
 
+    /// Whether an input that was read so far is not that of the publication.
+    pub(super) fn has_other_inputs(&self) -> bool {
+        !self.changed.borrow().is_empty() || !self.damaged.borrow().is_empty()
+    }
+
     /// The outcome and the inputs. `is_same`: the computed numbers are the published ones. Files of
     /// exports are read once more, for their hashes.
     ///
