@@ -39,7 +39,9 @@ impl Cli {
                 Err(Cli::command().error(ErrorKind::ValueValidation, message))
             }
             _ => match &cli.command {
-                Command::Explain(args) if args.metric.is_none() && args.table.is_none() => {
+                Command::Explain(args)
+                    if args.sql && args.metric.is_none() && args.table.is_none() =>
+                {
                     let message = "--sql needs --metric, or --table for every column of its rows";
                     Err(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
                 }
@@ -190,12 +192,13 @@ pub enum Command {
     Plan(DaysArgs),
     /// Show the state of days: final, published, stale, missing or blocked; writes nothing
     Status(DaysArgs),
-    /// Show where one published number comes from; writes nothing
+    /// Show where a published number comes from, and compute it again; writes nothing
     ///
     /// It prints the formula with the values behind it, the reason of a null, the commit that published
     /// the number, and its earlier values with their causes. It computes the number again by another
-    /// route: exit 0 where it agrees, 65 where it differs, 75 where inputs changed since. With --sql: a
-    /// query for DuckDB that computes it.
+    /// route: exit 0 where it agrees, 65 where it differs, 75 where inputs changed since. Without
+    /// --metric, every number of the shop's day is compared. With --sql: a query for DuckDB that
+    /// computes the number. The answer of --format json is a receipt, which --verify checks elsewhere.
     Explain(ExplainArgs),
     /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
@@ -298,14 +301,24 @@ pub struct DaysArgs {
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
     /// The shop
-    #[arg(long, value_name = "SHOP")]
-    pub shop: i64,
+    #[arg(long, value_name = "SHOP", required_unless_present = "verify")]
+    pub shop: Option<i64>,
     /// The day of the table, `dt`
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
-    pub day: NaiveDate,
-    /// A column of a table, or a metric of the benchmarks
-    #[arg(long, value_name = "COLUMN", required_unless_present = "sql")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, required_unless_present = "verify")]
+    pub day: Option<NaiveDate>,
+    /// A column of a table, or a metric of the benchmarks; without it, every number of the shop's day
+    /// is computed again and compared
+    #[arg(long, value_name = "COLUMN")]
     pub metric: Option<String>,
+    /// Of a metric of the benchmarks, the column [default: difference_pct, or mean of a cohort]
+    #[arg(long, value_name = "COLUMN", requires = "metric")]
+    pub column: Option<String>,
+    /// Verify an answer of --format json: the same files, settings and numbers here? `-` reads stdin
+    #[arg(long, value_name = "RECEIPT", conflicts_with_all = [
+        "shop", "day", "metric", "column", "sql", "deep", "rows", "table", "scope", "campaign", "product", "channel",
+        "content", "sku", "sub_campaign", "hour", "baseline_day",
+    ])]
+    pub verify: Option<PathBuf>,
     /// Print a query for DuckDB that gives the same value from the files; without --metric, every
     /// column of the shop's rows of --table
     #[arg(long)]
@@ -416,7 +429,9 @@ schema_names! {
     Diff = "diff",
     Error = "error",
     Explain = "explain",
+    ExplainDay = "explain-day",
     ExplainSql = "explain-sql",
+    ExplainVerify = "explain-verify",
     Generate = "generate",
     Job = "job",
     Plan = "plan",

@@ -396,6 +396,12 @@ messages! {
         means: "The manifest, which lists the published files of a day, was removed or changed by somebody else.",
         meanwhile: AS_IF_MISSING,
     }
+    damaged_result(path, day, why) -> StoreFailed {
+        text: "the result file {path} is damaged: {why}",
+        to_do: "delete it and run: campaign-etl backfill --from {day} --to {day}",
+        means: "Somebody else removed or changed a published file, and it is no longer a Parquet file of its table.",
+        meanwhile: NOTHING,
+    }
     no_version(table, day, commit, path) -> StoreFailed {
         text: "the version of {table} of {day} after commit {commit} was not kept: {path} is gone or holds other bytes",
         to_do: "compare later commits; replaced files are kept for history.keep_days of the job file",
@@ -454,6 +460,12 @@ messages! {
         text: "the exports of {day} are not there: {missing}",
         to_do: "bring them back, or ask `explain` without --sql",
         means: "The query of `explain --sql` reads the exports of the day, and required ones are no longer final.",
+        meanwhile: NOTHING,
+    }
+    no_receipt(path, why) -> ConfigWrong {
+        text: "{path} is not a receipt: {why}",
+        to_do: "give a file that campaign-etl explain --format json wrote, with this version or a newer one",
+        means: "`explain --verify` reads an answer of `explain --format json`. The file is another document, was cut, or was written by a version whose answers have no hashes.",
         meanwhile: NOTHING,
     }
     several_rows(table, rows, choices) -> ConfigWrong {

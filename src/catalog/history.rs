@@ -132,8 +132,41 @@ impl History {
         commit: u64,
         published: &PublishedTable,
     ) -> Result<Option<Bytes>> {
-        let found = self.results.read(&self.path(table, day, commit))?;
-        Ok(found.filter(|bytes| sha256(bytes) == published.sha256))
+        let found = self.file_now(table, day, commit)?;
+        let found = found.filter(|file| file.is(published));
+        Ok(found.map(|file| file.bytes))
+    }
+
+    /// The file at the place of a table's version, also with other bytes than were published; `None`:
+    /// there is none.
+    pub(crate) fn file_now(
+        &self,
+        table: &Table,
+        day: NaiveDate,
+        commit: u64,
+    ) -> Result<Option<FileNow>> {
+        let path = self.path(table, day, commit);
+        let bytes = self.results.read(&path)?;
+        Ok(bytes.map(|bytes| FileNow {
+            sha256: sha256(&bytes),
+            path,
+            bytes,
+        }))
+    }
+}
+
+/// A file of the results as it is now.
+pub(crate) struct FileNow {
+    /// Below the results.
+    pub path: String,
+    pub bytes: Bytes,
+    pub sha256: String,
+}
+
+impl FileNow {
+    /// Whether it has the bytes that were published.
+    pub(crate) fn is(&self, published: &PublishedTable) -> bool {
+        self.sha256 == published.sha256
     }
 }
 

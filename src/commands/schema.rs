@@ -10,7 +10,7 @@ use super::answer::{Answer, to_json};
 use crate::cli::{Cli, Format, SchemaArgs, SchemaName};
 use crate::config::JobFile;
 use crate::dictionary::{Catalog, Description};
-use crate::explain::{Explanation, SqlAnswer};
+use crate::explain::{ComparedDay, Explanation, SqlAnswer, Verification};
 use crate::pipeline::backfill::BackfillReport;
 use crate::report::diff::DayDifference;
 use crate::report::documents::{Failed, Generated, Plan, Status, Unlocked, Vacuumed, Validated};
@@ -23,7 +23,7 @@ pub(super) fn schema(cli: &Cli, args: &SchemaArgs) -> Result<Answer> {
             Format::Json => to_json(&Schemas { schemas })?,
             Format::Text => schemas
                 .iter()
-                .map(|one| format!("{:<9} {}\n", one.name, one.of))
+                .map(|one| format!("{:<14} {}\n", one.name, one.of))
                 .collect(),
         }));
     };
@@ -45,7 +45,9 @@ struct Listed {
 fn listed(name: SchemaName) -> Listed {
     let of = match name {
         SchemaName::Job => "the job file".to_owned(),
+        SchemaName::ExplainDay => "explain --format json without --metric".to_owned(),
         SchemaName::ExplainSql => "explain --sql --format json".to_owned(),
+        SchemaName::ExplainVerify => "explain --verify --format json".to_owned(),
         SchemaName::Error => "any command but run that ended without its answer".to_owned(),
         SchemaName::Schema => "schema without a name, with --format json".to_owned(),
         name => format!("{} --format json", name.word()),
@@ -63,6 +65,8 @@ fn schema_of(name: SchemaName) -> Value {
         SchemaName::Diff => printed::<DayDifference>(),
         SchemaName::Error => printed::<Failed>(),
         SchemaName::Explain => printed::<Explanation>(),
+        SchemaName::ExplainDay => printed::<ComparedDay>(),
+        SchemaName::ExplainVerify => printed::<Verification>(),
         SchemaName::ExplainSql => printed::<SqlAnswer>(),
         SchemaName::Generate => printed::<Generated>(),
         SchemaName::Job => {

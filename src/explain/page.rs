@@ -2,9 +2,15 @@
 
 use std::fmt::Write;
 
+use super::cell::{CellPublication, Explanation, Recomputed};
+use super::compare::DifferingRow;
+use super::day::{ComparedDay, ComparedTable};
+use super::export_state::ExportState;
+use super::outcome::{Outcome, SecondRoute};
+use super::receipt::Verification;
 use super::recompute::{BenchmarkStory, RowsOfKey};
+use super::row::RowKey;
 use super::value::{DaysOfTable, Value};
-use super::{CellPublication, Explanation, ExportState, Outcome, Recomputed};
 
 /// The most days that are listed one by one.
 const DAYS_SHOWN: usize = 31;
@@ -12,13 +18,12 @@ const DAYS_SHOWN: usize = 31;
 /// The most files that are listed one by one.
 const FILES_SHOWN: usize = 5;
 
+/// The most differing rows of a table that are listed one by one.
+const ROWS_SHOWN: usize = 20;
+
 pub(crate) fn page(found: &Explanation) -> String {
-    let key: Vec<String> = found
-        .key
-        .iter()
-        .map(|(name, value)| format!("{name} {}", value.as_deref().unwrap_or("null")))
-        .collect();
-    let mut text = format!("{} of {}, {}\n", found.table, found.day, key.join(", "));
+    let key = show_key(&found.key);
+    let mut text = format!("{} of {}, {key}\n", found.table, found.day);
     let _ = writeln!(text, "  one row for {}", found.grain);
     match &found.value {
         Some(value) => tell_value(&mut text, value, 0),
@@ -38,6 +43,9 @@ pub(crate) fn page(found: &Explanation) -> String {
         found.published.bytes,
         found.published.sha256
     );
+    if !found.published.is_unchanged {
+        text.push_str("  THE FILE HAS OTHER BYTES than were published\n");
+    }
     tell_publications(&mut text, &found.publications);
     found
         .exports
@@ -50,23 +58,141 @@ pub(crate) fn page(found: &Explanation) -> String {
     text
 }
 
+/// The comparison of every number of a shop's day, for people.
+pub(crate) fn day_page(found: &ComparedDay) -> String {
+    let cells: usize = found.tables.iter().map(|table| table.cells).sum();
+    let mut text = format!("{}, {cells} cells of {}\n", show_key(&found.key), found.day);
+    for table in &found.tables {
+        tell_table(&mut text, table);
+    }
+    for absent in &found.not_published {
+        let _ = writeln!(text, "  {}: not published: {}", absent.table, absent.why);
+    }
+    let outcome = match found.recomputed.outcome {
+        Outcome::Agrees => "all agree",
+        Outcome::Differs => "THEY DIFFER",
+        Outcome::InputsChanged => "inputs changed since",
+    };
+    let _ = writeln!(text, "\ncomputed again by another route: {outcome}");
+    tell_inputs(&mut text, &found.recomputed);
+    tell_files(&mut text, &found.recomputed);
+    text
+}
+
+fn tell_table(text: &mut String, found: &ComparedTable) {
+    let by = &found.published.by;
+    let outcome = match (found.published.is_unchanged, found.differing.as_slice()) {
+        (false, _) => "THE FILE HAS OTHER BYTES than were published".to_owned(),
+        (true, []) => "agrees".to_owned(),
+        (true, rows) => format!("{} ROWS DIFFER", rows.len()),
+    };
+    let _ = writeln!(
+        text,
+        "  {}: {} rows, {} cells, published by commit {}: {outcome}",
+        found.table, found.rows, found.cells, by.commit
+    );
+    for row in found.differing.iter().take(ROWS_SHOWN) {
+        tell_differing(text, row);
+    }
+    let more = found.differing.len().saturating_sub(ROWS_SHOWN);
+    if more > 0 {
+        let _ = writeln!(text, "    and {more} more rows (--format json)");
+    }
+}
+
+fn tell_differing(text: &mut String, row: &DifferingRow) {
+    let key = show_key(&row.key);
+    let only = match (row.is_published, row.is_computed) {
+        (true, true) => "",
+        (true, false) => ": the second route has no such row",
+        (false, _) => ": the published file has no such row",
+    };
+    let _ = writeln!(text, "    {key}{only}");
+    for cell in &row.cells {
+        let published = cell.published.as_deref().unwrap_or("null");
+        let computed = shown(cell.computed.as_deref(), cell.is_withheld);
+        let _ = writeln!(
+            text,
+            "      {}: published {published}, computed again {computed}",
+            cell.column
+        );
+    }
+}
+
+/// The verification of a receipt, for people.
+pub(crate) fn verification_page(found: &Verification) -> String {
+    let column = found.column.as_deref().unwrap_or("every number");
+    let table = found.table.as_deref().unwrap_or("every table");
+    let mut text = format!(
+        "receipt of version {}: {column} of {table} of {}, shop {}\n",
+        found.receipt_version, found.day, found.shop_id
+    );
+    let _ = match found.outcome {
+        Outcome::Agrees => writeln!(
+            text,
+            "AGREES: {} files and all settings are those of the receipt, and so is the number",
+            found.files
+        ),
+        Outcome::Differs => writeln!(text, "DIFFERS"),
+        Outcome::InputsChanged => writeln!(text, "INPUTS ARE NOT THOSE OF THE RECEIPT"),
+    };
+    for changed in &found.changed {
+        let _ = writeln!(text, "  changed: {changed}");
+    }
+    if found.column.is_some() && found.outcome_here.is_some() {
+        let [receipt, here] =
+            [&found.receipt_value, &found.value].map(|value| value.as_deref().unwrap_or("null"));
+        let _ = writeln!(
+            text,
+            "  published value in the receipt: {receipt}; here: {here}"
+        );
+    }
+    text
+}
+
+fn show_key(key: &RowKey) -> String {
+    let columns = key.iter();
+    let columns: Vec<String> = columns
+        .map(|(name, value)| format!("{name} {}", value.as_deref().unwrap_or("null")))
+        .collect();
+    columns.join(", ")
+}
+
 fn tell_recomputed(text: &mut String, found: &Recomputed) {
     let value = shown(found.value.as_deref(), found.is_withheld);
-    let outcome = match found.outcome {
+    let outcome = match found.route.outcome {
         Outcome::Agrees => "agrees".to_owned(),
         Outcome::Differs => format!("DIFFERS: {value}"),
         Outcome::InputsChanged => format!("inputs changed since; with them: {value}"),
     };
     let _ = writeln!(text, "\ncomputed again by another route: {outcome}");
+    tell_inputs(text, &found.route);
+    if let Some(benchmark) = &found.benchmark {
+        tell_benchmark(text, benchmark);
+    }
+    tell_files(text, &found.route);
+}
+
+fn shown(value: Option<&str>, is_withheld: bool) -> &str {
+    match is_withheld {
+        true => "not told, for the privacy of other shops",
+        false => value.unwrap_or("null"),
+    }
+}
+
+fn tell_inputs(text: &mut String, found: &SecondRoute) {
     for changed in &found.changed {
         let _ = writeln!(text, "  changed: {changed}");
+    }
+    for damaged in &found.damaged {
+        let _ = writeln!(text, "  damaged: {damaged}");
     }
     for (dataset, rows) in &found.rows {
         tell_rows(text, dataset, rows);
     }
-    if let Some(benchmark) = &found.benchmark {
-        tell_benchmark(text, benchmark);
-    }
+}
+
+fn tell_files(text: &mut String, found: &SecondRoute) {
     for file in found.files.iter().take(FILES_SHOWN) {
         let (path, bytes, sha256) = (&file.path, file.bytes, &file.sha256);
         let _ = writeln!(text, "  read: {path} ({bytes} bytes, SHA-256 {sha256})");
@@ -74,13 +200,6 @@ fn tell_recomputed(text: &mut String, found: &Recomputed) {
     let more = found.files.len().saturating_sub(FILES_SHOWN);
     if more > 0 {
         let _ = writeln!(text, "  read: {more} more files (--format json)");
-    }
-}
-
-fn shown(value: Option<&str>, is_withheld: bool) -> &str {
-    match is_withheld {
-        true => "not told, for the privacy of other shops",
-        false => value.unwrap_or("null"),
     }
 }
 
@@ -209,9 +328,14 @@ fn tell_publications(text: &mut String, publications: &[CellPublication]) {
     for publication in publications {
         let by = &publication.by;
         let value = shown(publication.value.as_deref(), publication.is_withheld);
+        let change = match publication.change.as_deref() {
+            None => String::new(),
+            Some(less) if less.starts_with('-') => format!(" ({less})"),
+            Some(more) => format!(" (+{more})"),
+        };
         let _ = writeln!(
             text,
-            "  commit {} of {}: {value}",
+            "  commit {} of {}: {value}{change}",
             by.commit, by.published_at
         );
         for cause in &publication.causes {

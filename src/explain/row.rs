@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use anyhow::Result;
-use bytes::Bytes;
 use chrono::NaiveDate;
 
-use super::why_skipped;
-use crate::catalog::history::History;
+use super::{LOST, is_lost, why_unpublished};
+use crate::catalog::history::{FileNow, History};
 use crate::catalog::manifest::Manifest;
 use crate::contracts::metrics::METRICS;
 use crate::contracts::tables::{self, SHOP_TIER};
@@ -26,12 +25,14 @@ pub(crate) type RowKey = BTreeMap<&'static str, Option<String>>;
 pub(crate) struct Question {
     pub shop_id: i64,
     pub day: NaiveDate,
-    /// A column of a table, or a metric of the benchmarks; `None`: every column (`--sql`).
+    /// A column of a table, or a metric of the benchmarks; `None`: every column.
     pub metric: Option<String>,
-    /// `None`: the first table with this column whose key is known.
+    /// Of a metric of the benchmarks, the column; `None`: `difference_pct`, or `mean` of a cohort.
+    pub column: Option<String>,
+    /// `None`: the first table with this column whose key is known; without a metric, every table.
     pub table: Option<String>,
     /// Values of other columns of the key.
-    pub others: BTreeMap<&'static str, String>,
+    pub others: BTreeMap<String, String>,
 }
 
 /// The flags that give columns of a key.
@@ -69,6 +70,7 @@ pub(super) struct Found {
     pub table: &'static Table,
     pub column: &'static Column,
     pub manifest: Rc<Manifest>,
+    pub file: FileNow,
     /// `None`: the table has no row of this key.
     pub row: Option<Row>,
     /// The question, with the cohort of the shop where the table has no shops.
@@ -76,6 +78,15 @@ pub(super) struct Found {
 }
 
 impl Question {
+    /// The columns of keys that are known.
+    pub(super) fn known_key(&self) -> RowKey {
+        let names = FLAGS.iter().map(|(name, _)| *name);
+        let names = ["shop_id", "metric"].into_iter().chain(names);
+        names
+            .filter_map(|name| Some((name, Some(self.known(name)?))))
+            .collect()
+    }
+
     /// The known columns of a table's key.
     pub(super) fn key(&self, table: &Table) -> RowKey {
         let known = table
@@ -94,8 +105,12 @@ impl Question {
     }
 
     /// The rows of the file with this key.
-    fn rows(&self, table: &'static Table, file: Bytes) -> Result<(TableRows, Vec<usize>)> {
-        let rows = rows_of(table, file, self.shop_id)?;
+    pub(super) fn rows(
+        &self,
+        table: &'static Table,
+        file: &FileNow,
+    ) -> Result<(TableRows, Vec<usize>)> {
+        let rows = rows_of(table, file, self.day, Some(self.shop_id))?;
         let key = self.key(table);
         let matches = rows.numbers().filter(|number| {
             let found = rows.key(Some(*number));
@@ -111,7 +126,7 @@ impl Question {
         &self,
         table: &'static Table,
         column: &Column,
-        file: Bytes,
+        file: &FileNow,
     ) -> Result<Option<String>> {
         let (rows, matches) = self.rows(table, file)?;
         Ok(matches
@@ -128,12 +143,15 @@ impl Question {
         let asked = self.metric.as_deref().unwrap_or_default();
         let is_metric = METRICS.iter().any(|metric| metric.name == asked);
         let column_of = |table: &'static Table| {
-            let is_of_shop = table.key.contains(&"shop_id");
-            let name = match table.key.contains(&"metric") {
-                true if is_metric && is_of_shop => "difference_pct",
-                true if is_metric => "mean",
-                true => return None,
-                false => asked,
+            let of_metric = match table.key.contains(&"shop_id") {
+                true => "difference_pct",
+                false => "mean",
+            };
+            let name = match (table.key.contains(&"metric"), &self.column) {
+                (true, Some(column)) if is_metric => column,
+                (true, None) if is_metric => of_metric,
+                (false, None) => asked,
+                _ => return None,
             };
             table.columns.iter().find(|column| column.name == name)
         };
@@ -146,6 +164,7 @@ impl Question {
         };
         let chosen = candidates.iter().find(key_is_known).or(candidates.first());
         let names: Vec<&str> = tables::all().map(|table| table.name).collect();
+        let asked = self.column.as_deref().unwrap_or(asked);
         Ok(*chosen.ok_or_else(|| messages::no_metric(asked, names.join(", ")))?)
     }
 
@@ -156,9 +175,17 @@ impl Question {
         Ok(tables::table(name).ok_or_else(|| messages::no_metric(name, names.join(", ")))?)
     }
 
+    /// The tables of the question: that of `--table`, or all.
+    pub(super) fn tables(&self) -> Result<Vec<&'static Table>> {
+        match &self.table {
+            Some(_) => Ok(vec![self.named_table()?]),
+            None => Ok(tables::all().collect()),
+        }
+    }
+
     /// The question, with the shop's category and tier where the key of the table has no shop: it is
     /// about the cohort of the shop on the benchmark day.
-    fn with_cohort(
+    pub(super) fn with_cohort(
         &self,
         facts: &Facts,
         history: &History,
@@ -180,7 +207,7 @@ impl Question {
             // No cohort has an empty category or tier: the question finds no row.
             question
                 .others
-                .entry(name)
+                .entry(name.to_owned())
                 .or_insert(shown.unwrap_or_default());
         }
         Ok(question)
@@ -198,17 +225,38 @@ pub(super) fn rows_of_shop(
     let Some(manifest) = facts.manifest(day)? else {
         return Ok(None);
     };
-    let Some(entry) = manifest.tables.get(table.name) else {
+    if !manifest.has(table) {
         return Ok(None);
-    };
-    let file = history.read(table, day, manifest.commit_number, entry)?;
-    Ok(Some(rows_of(table, file, shop_id)?))
+    }
+    let file = read_now(history, table, &manifest)?;
+    Ok(Some(rows_of(table, &file, day, Some(shop_id))?))
 }
 
-/// The shop's rows of a file; of a table without shops, all of them.
-fn rows_of(table: &'static Table, file: Bytes, shop_id: i64) -> Result<TableRows> {
-    let shop_id = Some(shop_id).filter(|_| table.key.contains(&"shop_id"));
-    TableRows::new(table, Some(decode_all(file, shop_id)?), shop_id)
+/// The rows of a file of the day; of a table with shops, only those of `shop_id`.
+pub(super) fn rows_of(
+    table: &'static Table,
+    file: &FileNow,
+    day: NaiveDate,
+    shop_id: Option<i64>,
+) -> Result<TableRows> {
+    let shop_id = shop_id.filter(|_| table.key.contains(&"shop_id"));
+    let rows = decode_all(file.bytes.clone(), shop_id)
+        .and_then(|batch| TableRows::new(table, Some(batch), shop_id));
+    Ok(rows.map_err(|why| messages::damaged_result(&file.path, day, why))?)
+}
+
+/// The file of a published table as it is now. An explanation also reads a file that somebody
+/// changed: it is there to find such a change.
+pub(super) fn read_now(
+    history: &History,
+    table: &'static Table,
+    manifest: &Manifest,
+) -> Result<FileNow> {
+    let (day, commit) = (manifest.day, manifest.commit_number);
+    let file = history.file_now(table, day, commit)?;
+    Ok(file.ok_or_else(|| {
+        messages::no_version(table.name, day, commit, history.path(table, day, commit))
+    })?)
 }
 
 /// The manifest and the file of the table of a question, or why there is none.
@@ -217,16 +265,19 @@ fn published(
     history: &History,
     table: &'static Table,
     day: NaiveDate,
-) -> Result<(Rc<Manifest>, Bytes)> {
+) -> Result<(Rc<Manifest>, FileNow)> {
     let manifest = facts.manifest(day)?;
     let manifest = manifest
         .ok_or_else(|| messages::not_published(table.name, day, "no run published the day"))?;
-    let Some(entry) = manifest.tables.get(table.name) else {
-        let why = why_skipped(&manifest, table)
-            .map_or("its exports are not final, or are blocked", |s| &s.reason);
+    if is_lost(&manifest, table) {
+        let path = history.path(table, day, manifest.commit_number);
+        return Err(messages::damaged_result(path, day, LOST).into());
+    }
+    if !manifest.has(table) {
+        let why = why_unpublished(&manifest, table);
         return Err(messages::not_published(table.name, day, why).into());
-    };
-    let file = history.read(table, day, manifest.commit_number, entry)?;
+    }
+    let file = read_now(history, table, &manifest)?;
     Ok((manifest, file))
 }
 
@@ -235,11 +286,11 @@ pub(super) fn find(facts: &Facts, history: &History, question: &Question) -> Res
     let (table, column) = question.subject()?;
     let (manifest, file) = published(facts, history, table, question.day)?;
     let question = question.with_cohort(facts, history, table, &manifest)?;
-    let (rows, matches) = question.rows(table, file)?;
+    let (rows, matches) = question.rows(table, &file)?;
     if matches.len() > 1 {
         let flags = FLAGS
             .iter()
-            .filter(|(name, _)| table.key.contains(name) && !question.others.contains_key(name));
+            .filter(|(name, _)| table.key.contains(name) && !question.others.contains_key(*name));
         let mut choices = Vec::new();
         for (name, flag) in flags {
             let values = matches
@@ -257,6 +308,7 @@ pub(super) fn find(facts: &Facts, history: &History, question: &Question) -> Res
         table,
         column,
         manifest,
+        file,
         row: row.map(|number| Row { rows, number }),
         question,
     })
@@ -265,12 +317,13 @@ pub(super) fn find(facts: &Facts, history: &History, question: &Question) -> Res
 /// Finds the table of `--table`, without choosing one of the shop's rows; the column is its first.
 pub(super) fn find_rows(facts: &Facts, history: &History, question: &Question) -> Result<Found> {
     let table = question.named_table()?;
-    let (manifest, _) = published(facts, history, table, question.day)?;
+    let (manifest, file) = published(facts, history, table, question.day)?;
     let question = question.with_cohort(facts, history, table, &manifest)?;
     Ok(Found {
         table,
         column: &table.columns[0],
         manifest,
+        file,
         row: None,
         question,
     })

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::row::Row;
+use super::row::{Row, read_now, rows_of};
 use super::why_skipped;
 use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
@@ -14,7 +14,6 @@ use crate::contracts::tables::{self, SHOP_PERIOD};
 use crate::contracts::{Column, Table, TableId};
 use crate::days::spans::days_of;
 use crate::plan::Facts;
-use crate::publish::parquet::decode_all;
 use crate::report::versions::TableRows;
 
 /// One value of a row.
@@ -55,6 +54,7 @@ pub(crate) struct DayValue {
 pub(super) struct Teller<'a> {
     pub facts: &'a Facts<'a>,
     pub history: &'a History,
+    pub shop_id: i64,
     pub day: NaiveDate,
     pub manifest: &'a Manifest,
 }
@@ -238,20 +238,14 @@ impl Teller<'_> {
         let Some(manifest) = self.facts.manifest(day)? else {
             return Ok(Err("the day is not published".to_owned()));
         };
-        let Some(entry) = manifest.tables.get(table.name) else {
+        if !manifest.has(table) {
             let why = why_skipped(&manifest, table).map(|skipped| skipped.reason.clone());
             return Ok(Err(
                 why.unwrap_or_else(|| "the day is not published".to_owned())
             ));
-        };
-        let file = self
-            .history
-            .read(table, day, manifest.commit_number, entry)?;
-        Ok(Ok(TableRows::new(
-            table,
-            Some(decode_all(file, None)?),
-            None,
-        )?))
+        }
+        let file = read_now(self.history, table, &manifest)?;
+        Ok(Ok(rows_of(table, &file, day, Some(self.shop_id))?))
     }
 }
 

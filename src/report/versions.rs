@@ -160,6 +160,13 @@ fn is_added_up(column: &Column) -> bool {
     matches!(column.kind, Kind::Money | Kind::Int64) && !is_identifier && column.unit != "rank"
 }
 
+/// The difference of two values of a column, as they are shown; `None`: the column is not added up.
+pub(crate) fn change(column: &Column, before: &str, after: &str) -> Option<String> {
+    let whole = |shown: &str| shown.replace('.', "").parse::<i128>().ok();
+    let change = whole(after)? - whole(before)?;
+    is_added_up(column).then(|| show_whole(column.kind, change))
+}
+
 fn show_whole(kind: Kind, value: i128) -> String {
     match kind {
         Kind::Money => show_cents(value),

@@ -2,14 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Decimal128Type;
+use arrow_array::{ArrayRef, RecordBatch};
 use campaign_etl::contracts::{Kind, tables};
 use campaign_etl::exit_code::ExitCode;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::history::Nights;
 use crate::scene::{day, walk};
@@ -57,6 +65,11 @@ fn a_sum_over_a_period_is_told_day_by_day_and_with_its_earlier_values() {
         .map(|publication| &publication["value"])
         .collect();
     assert_eq!(values, ["1.00", "3.00", "5.00"]);
+    let changes: Vec<&Value> = before
+        .iter()
+        .map(|publication| &publication["change"])
+        .collect();
+    assert_eq!(changes, [&Value::Null, &json!("2.00"), &json!("2.00")]);
     let cause = "shop_daily of 2026-03-09, which it reads";
     assert_eq!(before[2]["causes"], json!([cause]));
 }
@@ -173,23 +186,41 @@ pub fn flag(column: &str) -> Option<&'static str> {
     })
 }
 
+/// Three days of the sample, published.
+struct Sample {
+    exports: PathBuf,
+    results: PathBuf,
+    _folder: TempDir,
+}
+
+impl Sample {
+    fn published() -> Sample {
+        let folder = TempDir::new().unwrap();
+        let sample = Sample {
+            exports: Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_data/exports"),
+            results: folder.path().join("results"),
+            _folder: folder,
+        };
+        let backfill = ["backfill", "--from", "2026-03-10", "--to", "2026-03-12"];
+        let run = etl(&[&backfill[..], &sample.folders()].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        sample
+    }
+
+    fn folders(&self) -> [&str; 4] {
+        let [exports, results] = [&self.exports, &self.results].map(|path| path.to_str().unwrap());
+        ["--exports", exports, "--results", results]
+    }
+}
+
 /// The last row of each table of a sample's day, and every column of it.
 #[test]
 fn every_column_of_every_table_is_explained_with_its_published_value() {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (exports, folder) = (
-        repository.join("sample_data/exports"),
-        tempfile::TempDir::new().unwrap(),
-    );
-    let results = folder.path().join("results");
-    let paths = [&exports, &results].map(|path| path.to_str().unwrap());
-    let folders = ["--exports", paths[0], "--results", paths[1]];
-    let backfill = ["backfill", "--from", "2026-03-10", "--to", "2026-03-12"];
-    let run = etl(&[&backfill[..], &folders[..]].concat());
-    assert_eq!(run.code, 0, "{}", run.stderr);
+    let sample = Sample::published();
+    let (results, folders) = (&sample.results, sample.folders());
     let (mut tables_told, mut cells) = (BTreeSet::new(), 0);
     for table in tables::all().filter(|table| table.key.contains(&"shop_id")) {
-        let rows = read_table(&results, table.name, day("2026-03-12")).unwrap();
+        let rows = read_table(results, table.name, day("2026-03-12")).unwrap();
         let Some(row) = rows.last() else { continue };
         let position = |name: &str| table.columns.iter().position(|c| c.name == name).unwrap();
         let cell = |name: &str| row[position(name)].clone();
@@ -240,6 +271,395 @@ fn every_column_of_every_table_is_explained_with_its_published_value() {
     );
 }
 
+/// Every cell of 30 shops, with the exports of every day behind the windows.
+#[test]
+fn every_number_of_a_day_of_many_shops_agrees_with_the_second_route() {
+    let sample = Sample::published();
+    let rows = read_table(&sample.results, "shop_tier", day("2026-03-12")).unwrap();
+    let position = tables::SHOP_TIER
+        .columns
+        .iter()
+        .position(|c| c.name == "shop_id");
+    let shops = rows
+        .iter()
+        .map(|row| row[position.unwrap()].clone().unwrap());
+    let (mut tables_told, mut cells) = (BTreeSet::new(), 0);
+    for shop in shops.take(30) {
+        let question = [
+            "explain",
+            "--deep",
+            "--shop",
+            &shop,
+            "--day",
+            "2026-03-12",
+            "--format",
+            "json",
+        ];
+        let outcome = etl(&[&question[..], &sample.folders()].concat());
+        assert_eq!(outcome.code, 0, "{shop}: {}", outcome.stdout);
+        let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(told["recomputed"]["outcome"], "agrees");
+        for table in told["tables"].as_array().unwrap() {
+            assert_eq!(table["differing"], json!([]), "{shop}");
+            let of_table = table["cells"].as_u64().unwrap();
+            cells += of_table;
+            if of_table > 0 {
+                tables_told.insert(table["table"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    let all: BTreeSet<String> = tables::all().map(|table| table.name.to_owned()).collect();
+    assert_eq!(tables_told, all);
+    assert!(cells > 50_000, "{cells} cells");
+}
+
+/// The bytes of a Parquet file with cents added to a column of every row. A note fills them up to the
+/// size of the file where they are fewer.
+fn with_more_cents(file: &Path, column: &str, cents: i128) -> Vec<u8> {
+    let size = fs::metadata(file).unwrap().len() as usize;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file).unwrap()).unwrap();
+    let schema = builder.schema().clone();
+    let batches: Result<Vec<RecordBatch>, _> = builder.build().unwrap().collect();
+    let add = |batch: &RecordBatch| {
+        let (at, field) = schema.column_with_name(column).unwrap();
+        let amounts = batch.column(at).as_primitive::<Decimal128Type>();
+        let more = amounts.unary::<_, Decimal128Type>(|amount| amount + cents);
+        let mut columns = batch.columns().to_vec();
+        columns[at] = Arc::new(more.with_data_type(field.data_type().clone())) as ArrayRef;
+        RecordBatch::try_new(schema.clone(), columns).unwrap()
+    };
+    let batches: Vec<RecordBatch> = batches.unwrap().iter().map(add).collect();
+    let write = |note: usize| {
+        let properties = WriterProperties::builder()
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_dictionary_enabled(false)
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_key_value_metadata(Some(vec![KeyValue::new("n".to_owned(), "n".repeat(note))]));
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties.build())
+            .with_skip_arrow_metadata(true);
+        let mut bytes = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new_with_options(&mut bytes, schema.clone(), options).unwrap();
+        batches
+            .iter()
+            .for_each(|batch| writer.write(batch).unwrap());
+        writer.close().unwrap();
+        bytes
+    };
+    let most = size.saturating_sub(write(0).len());
+    let fitting = (most.saturating_sub(4)..=most).map(write);
+    let fitting = fitting.into_iter().find(|bytes| bytes.len() == size);
+    fitting.unwrap_or_else(|| write(0))
+}
+
+fn add_cents(file: &Path, column: &str, cents: i128) {
+    let bytes = with_more_cents(file, column, cents);
+    fs::write(file, bytes).unwrap();
+}
+
+/// The Parquet file of an export's day.
+fn export_file(exports: &Path, folder: &str) -> PathBuf {
+    let mut files = fs::read_dir(exports.join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .find(|path| path.extension().is_some_and(|ending| ending == "parquet"))
+        .unwrap()
+}
+
+#[test]
+fn a_cell_of_an_export_that_was_changed_by_hand_makes_the_number_differ() {
+    let mut nights = Nights::new("");
+    nights.night();
+    let file = export_file(&nights.path("exports"), "order_lines/dt=2026-03-10");
+    // Written once by this test, so that the second writing changes only the amount.
+    add_cents(&file, "sub_total", 0);
+    let outcome = nights.etl(&["run", "--day", "2026-03-10"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let receipt = nights.path("receipt.json");
+    let question = "--shop 1 --day 2026-03-10 --metric gmv";
+    let (before, _) = explained_with_code(&nights, question);
+    fs::write(&receipt, before.to_string()).unwrap();
+
+    let (bytes, modified) = {
+        let entry = fs::metadata(&file).unwrap();
+        (entry.len(), entry.modified().unwrap())
+    };
+    add_cents(&file, "sub_total", 900);
+    fs::File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().len(), bytes);
+    let (told, code) = explained_with_code(&nights, question);
+    let again = &told["recomputed"];
+    let found = json!([
+        code,
+        again["outcome"],
+        told["value"]["value"],
+        again["value"]
+    ]);
+    assert_eq!(found, json!([65, "differs", "1.00", "10.00"]));
+    // The hashes of the receipt name the file.
+    let outcome = nights.etl(&["explain", "--verify", receipt.to_str().unwrap()]);
+    let name = format!("{} has other bytes", file.display());
+    assert_eq!(
+        (outcome.code, outcome.stdout.contains(&name)),
+        (75, true),
+        "{}",
+        outcome.stdout
+    );
+    let outcome = nights.etl(&["explain", "--shop", "1", "--day", "2026-03-10"]);
+    let cell = "gmv: published 1.00, computed again 10.00";
+    assert_eq!(
+        (outcome.code, outcome.stdout.contains(cell)),
+        (65, true),
+        "{}",
+        outcome.stdout
+    );
+}
+
+#[test]
+fn a_cell_of_a_result_that_was_changed_by_hand_is_named() {
+    let mut nights = Nights::new("");
+    nights.night();
+    let name = "shop_daily/dt=2026-03-10/part-0.parquet";
+    let damage = format!("{name} has other bytes than were published");
+    let file = nights.path("results").join(name);
+    let published = fs::read(&file).unwrap();
+    add_cents(&file, "gmv", 900);
+    assert_eq!(fs::metadata(&file).unwrap().len(), published.len() as u64);
+    let (told, code) = explained_with_code(&nights, "--shop 1 --day 2026-03-10 --metric gmv");
+    let again = &told["recomputed"];
+    let found = json!([
+        code,
+        again["outcome"],
+        told["value"]["value"],
+        again["value"],
+        again["damaged"]
+    ]);
+    assert_eq!(
+        found,
+        json!([65, "differs", "10.00", "1.00", [damage.clone()]])
+    );
+    assert_eq!(told["published"]["is_unchanged"], false);
+
+    let (told, code) = explained_with_code(&nights, "--shop 1 --day 2026-03-10");
+    assert_eq!(code, 65);
+    let tables = told["tables"].as_array().unwrap();
+    let differing: Vec<_> = tables
+        .iter()
+        .filter(|table| table["differing"] != json!([]))
+        .collect();
+    let gmv = json!([{ "column": "gmv", "published": "10.00", "computed": "1.00", "is_withheld": false }]);
+    let shop_daily = differing
+        .iter()
+        .find(|table| table["table"] == "shop_daily")
+        .unwrap();
+    assert_eq!(shop_daily["differing"][0]["cells"], gmv);
+    // A period that was added up from the number before the change differs from it now.
+    let shop_period = differing
+        .iter()
+        .find(|table| table["table"] == "shop_period");
+    assert!(shop_period.is_some(), "{differing:?}");
+
+    // A file of another size, or none.
+    let damages: [fn(&Path); 2] = [
+        |file| fs::write(file, "another file").unwrap(),
+        |file| fs::remove_file(file).unwrap(),
+    ];
+    for damage in damages {
+        damage(&file);
+        let outcome = nights.etl(&["explain", "--shop", "1", "--day", "2026-03-10"]);
+        let found = (
+            outcome.code,
+            outcome
+                .stdout
+                .contains(&format!("damaged: {name}: its file")),
+        );
+        assert_eq!(found, (65, true), "{}", outcome.stdout);
+        let outcome = nights.etl(&[
+            "explain",
+            "--shop",
+            "1",
+            "--day",
+            "2026-03-10",
+            "--metric",
+            "gmv",
+        ]);
+        let found = (outcome.code, outcome.stderr.contains(name));
+        assert_eq!(found, (74, true), "{}", outcome.stderr);
+    }
+
+    // As the answers say, the day is published again.
+    let backfill = ["backfill", "--from", "2026-03-10", "--to", "2026-03-10"];
+    assert_eq!(nights.etl(&backfill).code, 0);
+    assert_eq!(fs::read(&file).unwrap(), published);
+    drop(explained(&nights, "--shop 1 --day 2026-03-10"));
+
+    // Any byte of the file, also one that makes it unreadable.
+    for at in [4, published.len() / 2, published.len() - 5] {
+        let mut bytes = published.clone();
+        bytes[at] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let outcome = nights.etl(&[
+            "explain",
+            "--shop",
+            "1",
+            "--day",
+            "2026-03-10",
+            "--metric",
+            "gmv",
+        ]);
+        let said = outcome.stdout.contains(&damage) || outcome.stderr.contains(name);
+        let found = ([65, 74].contains(&outcome.code), said);
+        assert_eq!(
+            found,
+            (true, true),
+            "byte {at}: {} {}",
+            outcome.stdout,
+            outcome.stderr
+        );
+    }
+}
+
+/// A copy of a folder, with other times.
+fn copy(from: &Path, to: &Path) {
+    for path in walk(from) {
+        let to = to.join(&path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from.join(&path), to).unwrap();
+    }
+}
+
+#[test]
+fn a_receipt_is_verified_with_other_copies_of_the_exports_and_results() {
+    let mut here = Nights::new("");
+    (0..2).for_each(|_| drop(here.night()));
+    let questions = [
+        "--shop 1 --day 2026-03-10 --metric gmv --table shop_period --campaign 1",
+        "--shop 1 --day 2026-03-10 --metric gmv --deep --table shop_period --campaign 1",
+        "--shop 1 --day 2026-03-10 --metric gmv --table shop_benchmark --scope DAILY --column value",
+        "--shop 1 --day 2026-03-10 --metric gmv --table product_daily --product 77",
+        "--shop 1 --day 2026-03-10",
+    ];
+    // The other place has only copies of the exports, and publishes them itself.
+    let there = Nights::new("");
+    copy(&here.path("exports"), &there.path("exports"));
+    let backfill = ["backfill", "--from", "2026-03-09", "--to", "2026-03-10"];
+    let outcome = there.etl(&backfill);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let verified = |nights: &Nights, receipt: &Path, json: bool| {
+        let format = if json { "json" } else { "text" };
+        nights.etl(&[
+            "explain",
+            "--format",
+            format,
+            "--verify",
+            receipt.to_str().unwrap(),
+        ])
+    };
+    let receipts: Vec<PathBuf> = (0..questions.len())
+        .map(|number| there.path(&format!("receipt-{number}.json")))
+        .collect();
+    for (question, receipt) in questions.iter().zip(&receipts) {
+        fs::write(receipt, explained(&here, question).to_string()).unwrap();
+        let outcome = verified(&there, receipt, true);
+        let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let found = json!([
+            outcome.code,
+            told["outcome"],
+            told["changed"],
+            told["value"]
+        ]);
+        assert_eq!(
+            found,
+            json!([0, "agrees", [], told["receipt_value"]]),
+            "{question}"
+        );
+        assert!(told["files"].as_u64().unwrap() > 0, "{question}");
+    }
+
+    let file = export_file(&there.path("exports"), "order_lines/dt=2026-03-10");
+    let bytes = fs::read(&file).unwrap();
+    let mut other = bytes.clone();
+    other[bytes.len() / 2] ^= 1;
+    fs::write(&file, &other).unwrap();
+    // The question without --deep about a period reads no order lines of its last day.
+    for receipt in [&receipts[1], &receipts[3], &receipts[4]] {
+        let outcome = verified(&there, receipt, false);
+        let name = format!("{} has other bytes", file.display());
+        let found = (outcome.code, outcome.stdout.contains(&name));
+        assert_eq!(
+            found,
+            (75, true),
+            "{} {}",
+            receipt.display(),
+            outcome.stdout
+        );
+    }
+    fs::remove_file(&file).unwrap();
+    let outcome = verified(&there, &receipts[4], false);
+    let found = (outcome.code, outcome.stdout.contains("is not there"));
+    assert_eq!(found, (75, true), "{}", outcome.stdout);
+    fs::write(&file, &bytes).unwrap();
+    fs::write(file.with_file_name("more.parquet"), &bytes).unwrap();
+    let outcome = verified(&there, &receipts[4], false);
+    let name = "order_lines/dt=2026-03-10/more.parquet is not in the receipt";
+    let found = (outcome.code, outcome.stdout.contains(name));
+    assert_eq!(found, (75, true), "{}", outcome.stdout);
+    fs::remove_file(file.with_file_name("more.parquet")).unwrap();
+
+    fs::write(there.path("job.toml"), "[benchmark]\nmin_peers = 7\n").unwrap();
+    let outcome = verified(&there, &receipts[4], false);
+    let name = "the setting benchmark.min_peers is 7; in the receipt 10";
+    let found = (outcome.code, outcome.stdout.contains(name));
+    assert_eq!(found, (75, true), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_receipt_with_another_value_differs_and_another_document_is_refused() {
+    let mut nights = Nights::new("");
+    nights.night();
+    let mut told = explained(&nights, "--shop 1 --day 2026-03-10 --metric gmv");
+    told["value"]["value"] = json!("2.00");
+    let receipt = nights.path("receipt.json");
+    fs::write(&receipt, told.to_string()).unwrap();
+    let outcome = nights.etl(&["explain", "--verify", receipt.to_str().unwrap()]);
+    let said = "published value in the receipt: 2.00; here: 1.00";
+    assert_eq!(
+        (outcome.code, outcome.stdout.contains(said)),
+        (65, true),
+        "{}",
+        outcome.stdout
+    );
+
+    for text in ["", "{}", "not JSON", "{\"shop_id\": \"1\"}"] {
+        fs::write(&receipt, text).unwrap();
+        let outcome = nights.etl(&["explain", "--verify", receipt.to_str().unwrap()]);
+        let said = outcome.stderr.contains("receipt.json is not a receipt");
+        assert_eq!(
+            (outcome.code, said),
+            (78, true),
+            "{text:?}: {}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn several_rows_of_a_key_are_refused_with_the_flags_that_choose_one() {
+    let sample = Sample::published();
+    let question = "explain --shop 1000008 --day 2026-03-12 --metric gmv --table channel_daily";
+    let words: Vec<&str> = question.split(' ').collect();
+    let outcome = etl(&[&words[..], &sample.folders()].concat());
+    let said = outcome.stderr.contains("choose one with --channel (");
+    assert_eq!((outcome.code, said), (78, true), "{}", outcome.stderr);
+}
+
 /// The text after the last SELECT that is not inside of parentheses.
 fn last_select(sql: &str) -> &str {
     let at = sql.rfind("\nSELECT").unwrap_or_default();
@@ -248,17 +668,8 @@ fn last_select(sql: &str) -> &str {
 
 #[test]
 fn a_query_has_an_expression_for_every_column_of_every_table() {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (exports, folder) = (
-        repository.join("sample_data/exports"),
-        tempfile::TempDir::new().unwrap(),
-    );
-    let results = folder.path().join("results");
-    let paths = [&exports, &results].map(|path| path.to_str().unwrap());
-    let folders = ["--exports", paths[0], "--results", paths[1]];
-    let backfill = ["backfill", "--from", "2026-03-10", "--to", "2026-03-12"];
-    let run = etl(&[&backfill[..], &folders[..]].concat());
-    assert_eq!(run.code, 0, "{}", run.stderr);
+    let sample = Sample::published();
+    let folders = sample.folders();
     for table in tables::all() {
         let command = [
             "explain",
@@ -368,11 +779,7 @@ fn the_commands_print_the_worked_example_of_the_page() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::TempDir::new().unwrap();
     let [exports, results] = ["exports", "results"].map(|name| folder.path().join(name));
-    for path in walk(&repository.join("sample_data/exports")) {
-        let to = exports.join(&path);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(repository.join("sample_data/exports").join(&path), to).unwrap();
-    }
+    copy(&repository.join("sample_data/exports"), &exports);
     let paths = [&exports, &results].map(|path| path.to_str().unwrap());
     let run = |command: &str| {
         let words: Vec<&str> = command.split_whitespace().collect();

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use campaign_etl::contracts::{datasets, tables};
+use campaign_etl::contracts::{Kind, datasets, tables};
 use chrono::NaiveDate;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -432,6 +432,7 @@ fn names_of(shop: i64) -> Vec<String> {
 }
 
 const NUMBER_BEFORE: &str = "another number before";
+const NUMBER_SINCE: &str = "another number with the inputs since";
 
 /// One world: its exports, those of the first night, and the oracle's answers to both.
 struct Side {
@@ -553,12 +554,9 @@ impl Pair {
                     && a == b
                     && let Some(kind) = self.kind(&question)
                 {
-                    let has_another = a.last().is_some_and(|line| line == NUMBER_BEFORE);
-                    let kind = if has_another {
-                        NUMBER_BEFORE.to_owned()
-                    } else {
-                        kind
-                    };
+                    let another = [NUMBER_BEFORE, NUMBER_SINCE];
+                    let another = another.into_iter().find(|line| a.last().unwrap() == line);
+                    let kind = another.map_or(kind, str::to_owned);
                     found.push((kind, question));
                 }
             }
@@ -652,7 +650,7 @@ impl Pair {
         let first = side.expected_first.as_ref();
         let published = first.filter(|_| self.nights == Nights::StaleFallback);
         let published = published.unwrap_or(&side.expected);
-        let row = self.row(published, question)?;
+        let row = self.row(published, question, self.day())?;
         let unseen: &[&str] = match question.table {
             "category_benchmark" => &["p25", "p50", "p75", "peer_count"],
             _ => &["position"],
@@ -681,28 +679,39 @@ impl Pair {
             };
             view.push(format!("{:?}: {told}, {band}", of("tier")));
         }
-        if let (Nights::Restated, Some(first)) = (self.nights, first) {
-            let before = self.row(first, question);
-            let column = match question.table {
-                "category_benchmark" => "mean",
-                "shop_benchmark" => "difference_pct",
-                _ => &question.metric,
+        if let Some(first) = first {
+            let number = |expected, day| {
+                let column = match question.table {
+                    "category_benchmark" => "mean",
+                    "shop_benchmark" => "difference_pct",
+                    _ => &question.metric,
+                };
+                let row = self.row(expected, question, day)?;
+                cell(question.table, row, column)
             };
-            let of = |row| cell(question.table, row, column);
-            view.push(match (before.and_then(of), of(row)) {
+            // Each day that was published twice was so from the exports of the benchmark day.
+            let day = self.benchmark_day();
+            let another = match self.nights {
+                Nights::Restated => NUMBER_BEFORE,
+                _ => NUMBER_SINCE,
+            };
+            view.push(match (number(first, day), number(&side.expected, day)) {
                 (before, now) if before == now => "as before".to_owned(),
-                (None, _) => "no number before".to_owned(),
-                (Some(_), _) => NUMBER_BEFORE.to_owned(),
+                (Some(_), Some(_)) => another.to_owned(),
+                (before, now) => format!("{} before, {} now", before.is_some(), now.is_some()),
             });
         }
         Some(view)
     }
 
     /// The published row of a question.
-    fn row<'a>(&self, expected: &'a Expected, question: &Question) -> Option<&'a Cells> {
-        let rows = expected
-            .tables
-            .get(&(question.table.to_owned(), self.day()))?;
+    fn row<'a>(
+        &self,
+        expected: &'a Expected,
+        question: &Question,
+        day: NaiveDate,
+    ) -> Option<&'a Cells> {
+        let rows = expected.tables.get(&(question.table.to_owned(), day))?;
         let of_cohort = self.cohort_of(expected, question);
         let own = (SHOP + question.shop).to_string();
         rows.iter().find(|row| {
@@ -1199,6 +1208,7 @@ fn answers_are_equal_where_only_numbers_of_other_shops_differ() {
         for (kind, question) in questions {
             ask_about_benchmark(&pair, &places, &kind, &question, &met);
         }
+        ask_about_day(&pair, &places, &met);
         let found = pair.questions_of_own_tables(&mut random);
         for (kind, (shop, command)) in met.least(found, 1, OWN_QUESTIONS) {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -1232,23 +1242,66 @@ fn ask_about_benchmark(
     };
     let outcome = again["outcome"].as_str().unwrap();
     assert_eq!((outcome, *code), expected, "{command:?}: {document}");
-    if again["is_withheld"] == true {
-        met.add("another number with other inputs");
-    }
-    if kind == NUMBER_BEFORE {
-        let first = &document["publications"][0];
-        assert_eq!(first["is_withheld"], true, "{document}");
+    check_one_number(&document);
+    match kind {
+        NUMBER_BEFORE => assert_eq!(document["publications"][0]["is_withheld"], true),
+        NUMBER_SINCE => assert_eq!(again["is_withheld"], true),
+        _ => {}
     }
     labels(kind).iter().for_each(|label| met.add(label));
     met.add(&format!("{:?}", pair.change));
     met.add(&format!("{:?}", pair.nights));
 }
 
+/// The numbers of a cohort that an answer tells are those that are published.
+fn check_one_number(document: &Value) {
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
+    let published = number(&document["value"]["value"]);
+    let publications = document["publications"].as_array().unwrap().iter();
+    for told in publications.chain([&document["recomputed"]]) {
+        if let Some(told) = number(&told["value"]) {
+            let is_same = published.is_some_and(|p| (told - p).abs() <= 1e-9 * p.abs().max(100.0));
+            assert!(is_same, "{told} beside {published:?}: {document}");
+        }
+    }
+}
+
+/// Asks for the comparison of a whole day. It has no numbers where all agree, and none of a cohort
+/// where inputs changed.
+fn ask_about_day(pair: &Pair, places: &[Place; 2], met: &Met) {
+    let shop = pair.asking[0];
+    if pair.nights != Nights::StaleFallback {
+        let answers = ask(pair, places, (shop, pair.day()), &[]);
+        let document: Value = serde_json::from_str(&answers[0].0).unwrap();
+        assert_eq!(document["recomputed"]["outcome"], "agrees", "{document}");
+        met.add("a whole day");
+        return;
+    }
+    let (own, day) = ((SHOP + shop).to_string(), pair.day().to_string());
+    let command = ["explain", "--shop", &own, "--day", &day];
+    let page = places[0].etl(&command);
+    check_names(pair, shop, &page.stdout, &command);
+    let document = places[0].etl(&[&command[..], &["--format", "json"]].concat());
+    check_names(pair, shop, &document.stdout, &command);
+    for compared in document.json["tables"].as_array().unwrap() {
+        let contract = tables::table(compared["table"].as_str().unwrap()).unwrap();
+        let rows = compared["differing"].as_array().unwrap().iter();
+        for cell in rows.flat_map(|row| row["cells"].as_array().unwrap()) {
+            if contract.column(cell["column"].as_str().unwrap()).kind == Kind::Double {
+                assert_eq!(cell["computed"], Value::Null, "{}", document.stdout);
+                met.add("a day with other inputs");
+            }
+        }
+    }
+}
+
 /// The kinds of questions without which the check shows too little.
 fn needed() -> Vec<String> {
     let mut kinds: Vec<String> = vec![
         NUMBER_BEFORE.to_owned(),
-        "another number with other inputs".to_owned(),
+        NUMBER_SINCE.to_owned(),
+        "a whole day".to_owned(),
+        "a day with other inputs".to_owned(),
     ];
     kinds.extend(NIGHTS.map(|nights| format!("{nights:?}")));
     let changes = [
@@ -1382,6 +1435,24 @@ fn a_second_number_of_a_cohort_is_not_told_beside_the_first() {
             page.stdout
         );
     }
+    let day = place.etl(&[
+        "explain",
+        "--shop",
+        "1",
+        "--day",
+        "2026-03-11",
+        "--format",
+        "json",
+    ]);
+    let tables = day.json["tables"].as_array().unwrap();
+    let of_cohort = tables
+        .iter()
+        .find(|table| table["table"] == "category_benchmark");
+    let rows = of_cohort.unwrap()["differing"].as_array().unwrap();
+    let mut cells = rows.iter().flat_map(|row| row["cells"].as_array().unwrap());
+    let mean = cells.find(|cell| cell["column"] == "mean" && cell["published"] == "20");
+    let told = ["computed", "is_withheld"].map(|name| &mean.unwrap()[name]);
+    assert_eq!((day.code, told), (75, [&Value::Null, &json!(true)]));
 }
 
 #[test]

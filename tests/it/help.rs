@@ -51,7 +51,7 @@ fn help_of_the_program() {
       backfill  Compute a range of days, and the later published days that become stale
       plan      Show the work of the next run, day by day, with reasons; writes nothing
       status    Show the state of days: final, published, stale, missing or blocked; writes nothing
-      explain   Show where one published number comes from; writes nothing
+      explain   Show where a published number comes from, and compute it again; writes nothing
       diff      Show the changes between two publications of a day, and their causes; writes nothing
       describe  Describe a table, an export or a column: type, unit, formula, null, lineage
       catalog   Print views of all result tables for DuckDB, with types and comments

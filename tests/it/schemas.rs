@@ -56,7 +56,7 @@ fn every_schema_says_what_it_describes_and_is_listed() {
         let title = schema["title"].as_str().unwrap();
         let of = title.strip_prefix("campaign-etl: ").unwrap();
         assert!(
-            list.contains(&format!("{:<9} {of}\n", name.word())),
+            list.contains(&format!("{:<14} {of}\n", name.word())),
             "{list}"
         );
     }

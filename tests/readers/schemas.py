@@ -50,6 +50,10 @@ def schema_of(command, arguments, document):
         return "error"
     if command == "explain" and "--sql" in arguments:
         return "explain-sql"
+    if command == "explain" and "--verify" in arguments:
+        return "explain-verify"
+    if command == "explain" and "--metric" not in arguments:
+        return "explain-day"
     return "plan" if command == "backfill" and "--dry-run" in arguments else command
 
 
@@ -63,7 +67,8 @@ def documents_of_the_sample():
         ["run", *day], ["backfill", "--from", "2026-03-13", "--to", "2026-03-14"],
         ["backfill", "--from", "2026-03-13", "--to", "2026-03-14", "--dry-run"], ["plan", *day], ["status", *day],
         ["validate", "--from", "2026-03-13", "--to", "2026-03-15"], ["explain", *day, *shop, "gmv"],
-        ["explain", *day, *shop, "ad_roi", "--table", "shop_period"], ["explain", "--sql", *day, *shop, "gmv"], ["run", *day, "--config", "one_tier.toml"],
+        ["explain", *day, *shop, "ad_roi", "--table", "shop_period"], ["explain", "--sql", *day, *shop, "gmv"],
+        ["explain", *day, "--shop", "1000008"], ["explain", "--verify", "explain.json"], ["run", *day, "--config", "one_tier.toml"],
         ["diff", *day], ["diff", *day, "--shop", "1000008"], ["diff", "--day", "2026-03-06"],
         ["describe"], ["describe", "shop_daily"], ["describe", "order_lines"], ["describe", "quarantine"],
         ["describe", "shop_benchmark.position"], ["describe", "nothing"], ["catalog"], ["schema"], ["unlock"],
@@ -76,6 +81,8 @@ def documents_of_the_sample():
         arguments = [*command, "--format", "json", *of_place]
         ended = subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         document = json.loads(ended.stdout)
+        if command[0] == "explain":
+            pathlib.Path("explain.json").write_text(ended.stdout)
         yield schema_of(command[0], arguments, document), document, " ".join(command)
 
 

@@ -17,3 +17,6 @@ trap 'rm -rf "$work"' EXIT
 "$bin" backfill --from 2017-03-01 --to 2017-11-30 --config "$here/job.toml" --exports "$exports" \
     --results "$work/results" --format json > "$work/backfill.json"
 "$python" "$here/check.py" "$exports" "$work/results" "$work/backfill.json"
+
+"$python" "$root/tests/readers/explain.py" --bin "$bin" --exports "$exports" --results "$work/results" --config "$here/job.toml" \
+    --some-days 20

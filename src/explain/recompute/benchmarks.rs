@@ -61,7 +61,7 @@ const EFFECTS: [&str; 4] = [
     "from_gmv_per_sku_order",
 ];
 
-/// A row that the shop has in the benchmark tables.
+/// A scope and the cohort of a shop in it.
 #[derive(Clone, Debug)]
 struct Own {
     scope: Scope,
@@ -153,30 +153,30 @@ impl<'a> Benchmark<'a> {
         own
     }
 
-    /// The cohorts of the shop's category and tier on the benchmark day, in every scope: the shop itself
-    /// need not be a peer.
-    fn of_its_tier(&self) -> Vec<Own> {
+    /// The cohort of the shop's category and tier in every scope, also where the shop itself is no
+    /// candidate.
+    fn cohorts_of_shop(&self) -> Vec<Own> {
         let rows = &self.tables[SHOP_TIER.name];
-        let mut numbers = rows.numbers();
-        let row = numbers.find(|row| shop_of(rows, *row) == Some(self.shop_id));
+        let row = rows
+            .numbers()
+            .find(|row| shop_of(rows, *row) == Some(self.shop_id));
         let category = row.and_then(|row| rows.text("category", row));
         let (Some(category), Some(tier)) = (category, self.tiers.get(&self.shop_id)) else {
             return vec![];
         };
-        let periods = &self.tables[SHOP_PERIOD.name];
-        let campaigns: BTreeSet<Scope> = periods
-            .numbers()
-            .map(|row| scope_of(periods, row))
+        let scopes: BTreeSet<Scope> = [&SHOP_DAILY, &SHOP_PERIOD]
+            .into_iter()
+            .flat_map(|table| {
+                let rows = &self.tables[table.name];
+                rows.numbers().map(|row| scope_of(rows, row))
+            })
             .collect();
-        let of = |scope| Own {
+        let of_scope = |scope| Own {
             scope,
             category: category.to_owned(),
             tier: *tier,
         };
-        std::iter::once(Scope::Daily)
-            .chain(campaigns)
-            .map(of)
-            .collect()
+        scopes.into_iter().map(of_scope).collect()
     }
 
     /// The candidates of a category, in order of shop.
@@ -249,7 +249,7 @@ impl<'a> Benchmark<'a> {
         let is_wanted = |candidate: &&Metric| metric.is_none_or(|name| candidate.name == name);
         let metrics: Vec<&Metric> = METRICS.iter().filter(is_wanted).collect();
         let own = match id {
-            BenchmarkId::CategoryBenchmark => self.of_its_tier(),
+            BenchmarkId::CategoryBenchmark => self.cohorts_of_shop(),
             BenchmarkId::ShopBenchmark | BenchmarkId::GmvGap => self.own(),
         };
         let rows = own.iter().flat_map(|own| match id {
@@ -381,7 +381,7 @@ impl<'a> Benchmark<'a> {
         let is_asked = |own: &&Own| Some(own.scope.campaign_id().to_string()) == campaign;
         let own = match key.contains_key("shop_id") {
             true => self.own(),
-            false => self.of_its_tier(),
+            false => self.cohorts_of_shop(),
         };
         let own = own.iter().find(is_asked)?;
         let (_, found) = self.cohorts(own, metric);

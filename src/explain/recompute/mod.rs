@@ -22,11 +22,11 @@ mod shop_day;
 mod sums;
 mod windows;
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,15 +38,16 @@ pub(crate) use shop_day::{RowsOfKey, Telling};
 use shop_day::{ShopDay, ShopDayRead};
 use windows::Windows;
 
-use crate::catalog::history::History;
+use super::outcome::{Outcome, SecondRoute};
+use super::row::{read_now, rows_of};
+use super::{LOST, is_lost};
+use crate::catalog::history::{FileNow, History};
 use crate::catalog::manifest::{Manifest, PublishedTable};
 use crate::contracts::column::{Lineage, Source};
 use crate::contracts::datasets::dataset;
 use crate::contracts::{BenchmarkId, Kind, Table, TableId};
 use crate::days::readiness::{DayExports, Readiness};
-use crate::fingerprint::sha256;
-use crate::plan::{Facts, snapshots_behind};
-use crate::publish::parquet::decode_all;
+use crate::plan::{Facts, settings, snapshots_behind};
 use crate::report::versions::TableRows;
 use crate::resources::Resources;
 
@@ -87,8 +88,10 @@ pub(super) struct Recompute<'a> {
     telling: Telling,
     today: RefCell<Option<Rc<ShopDayRead>>>,
     daily: RefCell<DailyTables>,
+    benchmark: OnceCell<Option<Rc<Benchmark<'a>>>>,
     files: RefCell<BTreeSet<InputFile>>,
     changed: RefCell<BTreeSet<String>>,
+    damaged: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Recompute<'a> {
@@ -119,10 +122,12 @@ impl<'a> Recompute<'a> {
             daily: RefCell::default(),
             files: RefCell::default(),
             changed: RefCell::default(),
+            damaged: RefCell::default(),
+            benchmark: OnceCell::new(),
         }
     }
 
-    /// The shop's rows of a table. `None`: an input is not there any more; [`Recompute::changed`] says
+    /// The shop's rows of a table. `None`: an input is not there any more; [`Recompute::finish`] says
     /// which. `metric`: of the benchmarks, only this one.
     ///
     /// # Errors
@@ -163,22 +168,64 @@ impl<'a> Recompute<'a> {
             .and_then(|benchmark| benchmark.story(key, metric)))
     }
 
-    /// The shop's rows of each export that was read of the day.
-    pub(super) fn rows_of_exports(&self) -> BTreeMap<&'static str, RowsOfKey> {
+    /// Whether an input that was read so far is not that of the publication.
+    pub(super) fn has_other_inputs(&self) -> bool {
+        !self.changed.borrow().is_empty() || !self.damaged.borrow().is_empty()
+    }
+
+    /// The outcome and the inputs. `is_same`: the computed numbers are the published ones. Files of
+    /// exports are read once more, for their hashes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) fn finish(&self, is_same: bool) -> Result<SecondRoute> {
+        let list = |found: &RefCell<BTreeSet<String>>| found.borrow().iter().cloned().collect();
+        let (changed, damaged): (Vec<String>, Vec<String>) =
+            (list(&self.changed), list(&self.damaged));
+        let outcome = match (damaged.is_empty(), changed.is_empty(), is_same) {
+            (false, _, _) | (true, true, false) => Outcome::Differs,
+            (true, false, _) => Outcome::InputsChanged,
+            (true, true, true) => Outcome::Agrees,
+        };
         let today = self.today.borrow();
-        today
-            .as_ref()
-            .map(|today| today.rows.clone())
-            .unwrap_or_default()
+        let rows = today.as_ref().map(|today| today.rows.clone());
+        Ok(SecondRoute {
+            outcome,
+            is_deep: self.is_deep,
+            changed,
+            damaged,
+            rows: rows.unwrap_or_default(),
+            settings: settings(self.facts.config).into(),
+            files: self.files()?,
+        })
     }
 
-    /// Inputs that are not those that the day was published from, in words.
-    pub(super) fn changed(&self) -> Vec<String> {
-        self.changed.borrow().iter().cloned().collect()
+    /// Notes a published file that was read; it is damaged if it has other bytes than were published.
+    pub(super) fn note_result(&self, file: &FileNow, entry: &PublishedTable) {
+        if !file.is(entry) {
+            let other = format!("{} has other bytes than were published", file.path);
+            self.damaged.borrow_mut().insert(other);
+        }
+        self.files.borrow_mut().insert(InputFile {
+            location: Location::Results,
+            path: file.path.clone(),
+            bytes: file.bytes.len() as u64,
+            sha256: file.sha256.clone(),
+        });
     }
 
-    /// The files that were read, with their hashes. Files of exports are read once more.
-    pub(super) fn files(&self) -> Result<Vec<InputFile>> {
+    /// Notes the damage of a table that was published, and whose file is gone or has another size.
+    pub(super) fn note_lost(&self, table: &Table, manifest: &Manifest) {
+        if is_lost(manifest, table) {
+            let path = self
+                .history
+                .path(table, manifest.day, manifest.commit_number);
+            self.damaged.borrow_mut().insert(format!("{path}: {LOST}"));
+        }
+    }
+
+    /// The files that were read, with their hashes.
+    fn files(&self) -> Result<Vec<InputFile>> {
         let mut files = self.files.borrow_mut();
         let unread: Vec<InputFile> = files
             .iter()
@@ -256,6 +303,9 @@ impl<'a> Recompute<'a> {
             return Ok(known.clone());
         }
         let manifest = self.facts.manifest(day)?;
+        if let Some(manifest) = &manifest {
+            self.note_lost(table, manifest);
+        }
         let published = manifest
             .as_deref()
             .and_then(|m| Some((m, m.tables.get(table.name)?)));
@@ -269,7 +319,7 @@ impl<'a> Recompute<'a> {
             }
         }
         let rows = self.read_rows(table, manifest, entry, Some(self.shop_id))?;
-        let cells = rows.map(|rows| Rc::new(cells_of(table, &rows)));
+        let cells = Some(Rc::new(cells_of(table, &rows)));
         let key = (table.name, day);
         self.daily.borrow_mut().insert(key, cells.clone());
         Ok(cells)
@@ -303,40 +353,29 @@ impl<'a> Recompute<'a> {
         Ok(())
     }
 
-    /// The rows of a published file. `None`: it is gone. A file of other bytes is read too, and
-    /// noted as changed.
+    /// The rows of a published file; all of them, or those of a shop.
     fn read_rows(
         &self,
         table: &'static Table,
         manifest: &Manifest,
         entry: &PublishedTable,
         shop_id: Option<i64>,
-    ) -> Result<Option<TableRows>> {
-        let path = self
-            .history
-            .path(table, manifest.day, manifest.commit_number);
-        let Some(file) = self.facts.results.read(&path)? else {
-            let gone = format!("{path} is gone");
-            self.changed.borrow_mut().insert(gone);
-            return Ok(None);
-        };
-        let sha256 = sha256(&file);
-        if sha256 != entry.sha256 {
-            let other = format!("{path} has other bytes than were published");
-            self.changed.borrow_mut().insert(other);
-        }
-        self.files.borrow_mut().insert(InputFile {
-            location: Location::Results,
-            path: path.clone(),
-            bytes: file.len() as u64,
-            sha256,
-        });
-        let batch = decode_all(file, shop_id).with_context(|| format!("{path} cannot be read"))?;
-        Ok(Some(TableRows::new(table, Some(batch), shop_id)?))
+    ) -> Result<TableRows> {
+        let file = read_now(self.history, table, manifest)?;
+        self.note_result(&file, entry);
+        rows_of(table, &file, manifest.day, shop_id)
     }
 
     /// The benchmark of the day; `None`: none is published, or a table of its day is not.
-    fn benchmark(&self) -> Result<Option<Benchmark<'a>>> {
+    fn benchmark(&self) -> Result<Option<Rc<Benchmark<'a>>>> {
+        if let Some(known) = self.benchmark.get() {
+            return Ok(known.clone());
+        }
+        let loaded = self.load_benchmark()?.map(Rc::new);
+        Ok(self.benchmark.get_or_init(|| loaded).clone())
+    }
+
+    fn load_benchmark(&self) -> Result<Option<Benchmark<'a>>> {
         let Some(published) = &self.manifest.benchmark else {
             return Ok(None);
         };
@@ -345,11 +384,11 @@ impl<'a> Recompute<'a> {
             return Ok(None);
         };
         let load = |table: &'static Table| {
-            let rows = match manifest.tables.get(table.name) {
-                Some(entry) => self.read_rows(table, &manifest, entry, None)?,
-                None => None,
-            };
-            rows.map_or_else(|| TableRows::new(table, None, None), Ok)
+            self.note_lost(table, &manifest);
+            match manifest.tables.get(table.name) {
+                Some(entry) => self.read_rows(table, &manifest, entry, None),
+                None => TableRows::new(table, None, None),
+            }
         };
         let of = (day, published.fallback_reason.clone());
         Benchmark::load(self.facts.config, self.shop_id, of, &load).map(Some)

@@ -26,6 +26,8 @@ pub(super) struct Asked<'a> {
     pub fallback_reason: Option<String>,
     /// The tier of the shop, or of the cohort that is asked for.
     pub tier: Option<String>,
+    /// Set when the published file of the table has other bytes than were published.
+    pub damage: Option<String>,
 }
 
 impl Asked<'_> {

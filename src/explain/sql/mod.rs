@@ -62,6 +62,7 @@ pub(crate) fn sql(facts: &Facts, history: &History, question: &Question) -> Resu
         table,
         column,
         manifest,
+        file,
         row,
         question,
     } = found;
@@ -84,6 +85,8 @@ pub(crate) fn sql(facts: &Facts, history: &History, question: &Question) -> Resu
             None if table.is_benchmark() => tier(facts, history, benchmark_day, question.shop_id)?,
             None => None,
         },
+        damage: (!file.is(&manifest.tables[table.name]))
+            .then(|| "this file has other bytes than were published".to_owned()),
         key,
     };
     let files = Files::new(facts, history, question.day, manifest, question.shop_id);
@@ -238,6 +241,7 @@ fn print(query: &Query, files: &Files, asked: &Asked) -> Result<String> {
     }
     let path = files.history.path(table, day, manifest.commit_number);
     lines.push(format!("published in {}", files.facts.results.show(&path)));
+    lines.extend(asked.damage.clone());
     lines.extend(changed_settings(files));
     lines.extend(files.notes(query));
     let mut sql: String = lines.iter().map(|line| comment(line) + "\n").collect();

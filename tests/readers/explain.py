@@ -1,8 +1,8 @@
-"""Run the queries of `explain --sql` in DuckDB, and compare every column of every row with the published files.
+"""Compute published numbers again in two ways, and compare every column of every row of some shops.
 
-    explain_sql.py --bin campaign-etl --exports DIR --results DIR [--config FILE] [--shops N] [--days N] [--cells N]
+    explain.py --bin campaign-etl --exports DIR --results DIR [--config FILE] [--shops N] [--days N | --some-days N] [--cells N]
 
-Each query runs in a session with another time zone. A DOUBLE may differ by 1e-9 of its value; everything else is equal, types included.
+The ways are the second route of `explain --deep`, and the queries of `explain --sql`, run by DuckDB. Each query runs in a session with another time zone. A DOUBLE may differ by 1e-9 of its value; everything else is equal, types included.
 """
 import argparse, datetime, json, os, pathlib, random, re, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +33,7 @@ def arguments():
     parser.add_argument("--config", default="jobs/daily.toml")
     parser.add_argument("--shops", type=int, default=30)
     parser.add_argument("--days", type=int, default=0, help="the last N published days; 0: all of them")
+    parser.add_argument("--some-days", type=int, default=0, help="N published days by chance")
     parser.add_argument("--cells", type=int, default=400, help="questions about a single cell")
     parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args()
@@ -41,6 +42,7 @@ def arguments():
 def main():
     args = arguments()
     shops, days = some_shops(args), published_days(args)
+    second_route(args, days, shops)
     tables = {path.name for path in args.results.iterdir() if not path.name.startswith("_")}
     contract = describe(args, tables)
     questions = [(day, table, shop) for day in days for table in sorted(tables_of(args, day)) for shop in shops]
@@ -71,7 +73,8 @@ def main():
 
 def published_days(args):
     days = sorted(path.name[3:] for path in (args.results / "_runs").glob("dt=*"))
-    return [day for day in days[-args.days :] if tables_of(args, day)]
+    days = [day for day in days[-args.days :] if tables_of(args, day)]
+    return sorted(random.Random(args.seed).sample(days, args.some_days)) if args.some_days else days
 
 
 def tables_of(args, day):
@@ -85,6 +88,37 @@ def some_shops(args):
     shops = [shop for (shop,) in duckdb.sql(query).fetchall()]
     first, rest = shops[: (args.shops + 1) // 2], shops[(args.shops + 1) // 2 :]
     return sorted(first + random.Random(args.seed).sample(rest, min(args.shops // 2, len(rest))))
+
+
+def second_route(args, days, shops):
+    """Every number of each day and shop, as `explain` computes it again from the exports."""
+    cells, outcomes, wrong = {}, {}, []
+    questions = [(day, shop) for day in days for shop in shops]
+    ask = lambda question: answer(args, "--deep", "--day", question[0], f"--shop={question[1]}")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for question, (code, document) in zip(questions, pool.map(ask, questions)):
+            if "recomputed" not in document:
+                wrong.append(f"{question}: {document}")
+                continue
+            outcome = document["recomputed"]["outcome"]
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            for table in document["tables"]:
+                cells[table["table"]] = cells.get(table["table"], 0) + table["cells"]
+                if outcome != "inputs_changed" and (table["differing"] or code):
+                    wrong.append(f"{question}: {table['table']}: {table['differing'][:3]}")
+    total = sum(cells.values())
+    print(f"second route: {len(questions)} days of shops, {outcomes}, {total} cells of {len(cells)} tables")
+    for text in wrong[:40]:
+        print(text)
+    if wrong or not total or not outcomes.get("agrees"):
+        sys.exit("FAILED")
+
+
+def answer(args, *question):
+    command = [args.bin, "explain", *question, "--format", "json", "--quiet"]
+    command += ["--config", args.config, "--exports", args.exports, "--results", str(args.results)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return done.returncode, json.loads(done.stdout or "{}")
 
 
 def describe(args, tables):
@@ -170,11 +204,9 @@ def all_rows(args, contract, questions):
 
 
 def compare_cell(args, contract, day, table, shop, row, column):
-    metric = column
+    metric, flags = column, []
     if "metric" in row:
-        column = "difference_pct" if "difference_pct" in row else "mean"
-        metric = row["metric"]
-    flags = []
+        metric, flags = row["metric"], [f"--column={column}"]
     for name in KEYS[table]:
         if name in FLAGS:
             value = row[name]
@@ -191,7 +223,13 @@ def compare_cell(args, contract, day, table, shop, row, column):
         return TOLD
     if names != [column] or types != [dict(contract[table])[column]] or len(found) != 1:
         return f"{about}: {len(found)} rows of {names} {types}"
-    return None if same(found[0][0], row[column]) else f"{about}: {found[0][0]!r}, published {row[column]!r}"
+    if not same(found[0][0], row[column]):
+        return f"{about}: {found[0][0]!r}, published {row[column]!r}"
+    _, document = answer(args, "--day", day, "--table", table, f"--shop={shop}", "--metric", metric, *flags)
+    outcome = document.get("recomputed", {}).get("outcome")
+    if outcome == "inputs_changed":
+        return TOLD
+    return None if outcome == "agrees" else f"{about}: the second route: {document.get('recomputed', document)}"
 
 
 def same(got, want):

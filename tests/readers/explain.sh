@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the queries of `explain --sql` in DuckDB and compares every column of every row of 30 shops with the published files
-# (explain_sql.py): on the sample, on some of its days in files of other types and names (odd_exports.py), and on synthetic worlds
+# Computes every column of every row of 30 shops again, with the second route of `explain` and with its queries in DuckDB, and
+# compares them with the published files (explain.py): on the sample, on some of its days in files of other types and names (odd_exports.py), and on synthetic worlds
 # with bad rows, in zones where clocks change.
 # WORLDS: a folder of kept cases (CASES_KEEP_WORLDS, tests/README.md), of which every shop is compared.
 # Needs a built campaign-etl (CAMPAIGN_ETL, default target/release/campaign-etl) and Python 3.10 or later.
@@ -20,7 +20,7 @@ compare() {
     name=$1 exports=$2 results=$3 config=$4
     shift 4
     echo "== $name"
-    "$venv/bin/python" "$here/explain_sql.py" --bin "$bin" --exports "$exports" --results "$results" --config "$config" "$@"
+    "$venv/bin/python" "$here/explain.py" --bin "$bin" --exports "$exports" --results "$results" --config "$config" "$@"
 }
 
 "$bin" backfill --quiet --from 2026-03-01 --to 2026-03-14 --config "$root/jobs/daily.toml" --exports "$root/sample_data/exports" \
