@@ -246,7 +246,11 @@ const NOTES: [(&[&str], &str); 4] = [
         "Ad revenue is a part of GMV; never add the two.",
     ),
     (
-        &["avg_customers", "avg_unique_reach", "avg_unique_clicks"],
+        &[
+            "avg_daily_customers",
+            "avg_unique_reach",
+            "avg_unique_clicks",
+        ],
         "An average of daily distinct users is not the number of distinct users of the period.",
     ),
     (
