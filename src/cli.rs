@@ -199,7 +199,7 @@ pub enum Command {
     /// route: exit 0 where it agrees, 65 where it differs, 75 where inputs changed since. Without
     /// --metric, every number of the shop's day is compared. With --sql: a query for DuckDB that
     /// computes the number. The answer of --format json is a receipt, which --verify checks elsewhere.
-    Explain(ExplainArgs),
+    Explain(Box<ExplainArgs>),
     /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
     /// Rows are matched by key. A file that a run replaced or removed is kept for `history.keep_days`

@@ -1147,6 +1147,9 @@ fn runner(name: &str) -> TestRunner {
     TestRunner::new_with_rng(ProptestConfig::default(), random)
 }
 
+/// Questions with their kinds.
+type Asked = Vec<(String, Question)>;
+
 /// Several pairs of worlds with their questions; the pair that shows most of the kinds that were met
 /// least.
 fn next_pair(
@@ -1154,9 +1157,9 @@ fn next_pair(
     nights: Nights,
     met: &Met,
     random: &mut Random,
-) -> (Pair, Vec<(String, Question)>) {
+) -> (Pair, Asked) {
     let offset = random.below(4);
-    let mut best: Option<(usize, Pair, Vec<(String, Question)>)> = None;
+    let mut best: Option<(usize, Pair, Asked)> = None;
     let mut case = None;
     for at in 0..CANDIDATES {
         let changes = [
