@@ -63,6 +63,7 @@ impl Command {
             | Command::Vacuum(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Report(_)
             | Command::Describe(_)
             | Command::Catalog(_)
             | Command::Schema(_)
@@ -84,6 +85,7 @@ impl Command {
             | Command::Vacuum(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Report(_)
             | Command::Describe(_)
             | Command::Catalog(_)
             | Command::Schema(_)
@@ -108,6 +110,7 @@ impl Command {
             | Command::Status(_)
             | Command::Diff(_)
             | Command::Explain(_)
+            | Command::Report(_)
             | Command::Describe(_)
             | Command::Catalog(_)
             | Command::Schema(_)
@@ -200,6 +203,10 @@ pub enum Command {
     /// --metric, every number of the shop's day is compared. With --sql: a query for DuckDB that
     /// computes the number. The answer of --format json is a receipt, which --verify checks elsewhere.
     Explain(Box<ExplainArgs>),
+    /// Draw the Campaign Dashboard of a shop as one HTML file
+    ///
+    /// The page needs no network and no other file, and all of it is there with scripts off.
+    Report(ReportArgs),
     /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
     /// Rows are matched by key. A file that a run replaced or removed is kept for `history.keep_days`
@@ -358,6 +365,22 @@ pub struct ExplainArgs {
     /// The day that a campaign day is compared with, of gmv_baseline
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub baseline_day: Option<NaiveDate>,
+}
+
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// The shop
+    #[arg(long, value_name = "SHOP")]
+    pub shop: i64,
+    /// The day of the tables, `dt`
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub day: NaiveDate,
+    /// The campaign [default: the shop's campaign of the day with the smallest number]
+    #[arg(long, value_name = "CAMPAIGN")]
+    pub campaign: Option<i64>,
+    /// Write the page to this file, not to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -17,13 +17,16 @@
 //! ```
 //!
 //! `pipeline` walks over days and hands each to these stages. `plan` decides. `report` describes
-//! the outcome, `explain` one number of it, and `dictionary` the contracts. A module uses the modules below it, never those above.
+//! the outcome, `explain` one number of it, `pages` draws it, and `dictionary` tells the contracts. A module uses the modules
+//! below it, never those above.
 
 pub mod cli;
 
 pub mod commands;
 
 pub mod pipeline;
+
+mod pages;
 
 mod explain;
 

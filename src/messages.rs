@@ -468,6 +468,24 @@ messages! {
         means: "`explain --verify` reads an answer of `explain --format json`. The file is another document, was cut, or was written by a version whose answers have no hashes.",
         meanwhile: NOTHING,
     }
+    no_row_of_shop(shop_id, day) -> ConfigWrong {
+        text: "shop {shop_id} has no published row on {day}",
+        to_do: "check the number of the shop; campaign-etl status --day {day} shows whether the day is published",
+        means: "`report` was asked about a shop that is in no export of the day.",
+        meanwhile: NOTHING,
+    }
+    not_in_campaign(shop_id, campaign, day) -> ConfigWrong {
+        text: "shop {shop_id} is not in campaign {campaign} on {day}",
+        to_do: "leave out --campaign, or give a campaign of shop_period",
+        means: "`report --campaign` names a campaign in which the shop has no row of shop_period.",
+        meanwhile: NOTHING,
+    }
+    page_not_written(path, why) -> ConfigWrong {
+        text: "the page {path} cannot be written: {why}",
+        to_do: "give --out in a folder that exists and may be written to",
+        means: "The file of `report --out` could not be made.",
+        meanwhile: NOTHING,
+    }
     several_rows(table, rows, choices) -> ConfigWrong {
         text: "{rows} rows of {table} match",
         to_do: "choose one with {choices}",

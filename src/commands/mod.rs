@@ -9,6 +9,7 @@ mod docs;
 mod explain;
 mod generate;
 mod plan;
+mod report;
 mod run;
 mod schema;
 mod status;
@@ -37,6 +38,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Plan(args) => plan::plan(cli, args, surroundings),
         Command::Status(args) => status::status(cli, args, surroundings),
         Command::Explain(args) => explain::explain(cli, args, surroundings),
+        Command::Report(args) => report::report(cli, args, surroundings),
         Command::Diff(args) => diff::diff(cli, args, surroundings),
         Command::Catalog(args) => catalog::catalog(cli, args, surroundings),
         Command::Describe(args) => describe::describe(cli, args),

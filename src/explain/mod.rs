@@ -56,7 +56,7 @@ fn why_skipped<'a>(manifest: &'a Manifest, table: &Table) -> Option<&'a Skipped>
 }
 
 /// Why a published day does not have a table.
-fn why_unpublished(manifest: &Manifest, table: &Table) -> String {
+pub(crate) fn why_unpublished(manifest: &Manifest, table: &Table) -> String {
     if is_lost(manifest, table) {
         return LOST.to_owned();
     }

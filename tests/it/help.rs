@@ -52,6 +52,7 @@ fn help_of_the_program() {
       plan      Show the work of the next run, day by day, with reasons; writes nothing
       status    Show the state of days: final, published, stale, missing or blocked; writes nothing
       explain   Show where a published number comes from, and compute it again; writes nothing
+      report    Draw the Campaign Dashboard of a shop as one HTML file
       diff      Show the changes between two publications of a day, and their causes; writes nothing
       describe  Describe a table, an export or a column: type, unit, formula, null, lineage
       catalog   Print views of all result tables for DuckDB, with types and comments

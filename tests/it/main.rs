@@ -29,6 +29,7 @@ mod places;
 mod properties;
 mod random_worlds;
 mod reads;
+mod report;
 mod resources;
 mod sampling;
 mod scene;

@@ -1,0 +1,402 @@
+//! The lists of a shop: content, sub-campaigns, stock, products, channels, the funnel and ad hours.
+
+use anyhow::Result;
+
+use super::{Scope, Shop, table_of};
+use crate::contracts::Table as ResultTable;
+use crate::contracts::tables::{
+    AD_HOURLY, CHANNEL_DAILY, CHANNEL_PERIOD, CONTENT_DAILY, CONTENT_PERIOD, FUNNEL_PERIOD,
+    PRODUCT_DAILY, PRODUCT_PERIOD, SHOP_DAILY, STOCK_STATUS, SUB_CAMPAIGN_PERIOD,
+};
+use crate::pages::chart;
+use crate::pages::page::{Block, Cell, Figure, Mark, Section, Table, Tone};
+use crate::pages::rows::PublishedRow;
+use crate::pages::shown::grouped;
+
+/// The most rows of a list.
+const MOST: usize = 60;
+
+/// Title and column of each column of a list.
+type Columns = &'static [(&'static str, &'static str)];
+
+const CONTENT: Columns = &[
+    ("Rank", "gmv_rank"),
+    ("Title", "title"),
+    ("Creator", "creator_handle"),
+    ("Account", "account_type"),
+    ("GMV", "gmv"),
+    ("Share of GMV", "gmv_share"),
+    ("Orders", "orders"),
+    ("Views", "views"),
+    ("CTR", "ctr"),
+    ("CTOR", "ctor"),
+    ("GMV per 1,000 views", "gpm"),
+];
+
+const SUB_CAMPAIGNS: Columns = &[
+    ("Rank", "gmv_rank"),
+    ("Sub-campaign", "sub_campaign_name"),
+    ("GMV", "gmv"),
+    ("Orders", "orders"),
+    ("SKU orders", "sku_orders"),
+    ("Items", "items_sold"),
+];
+
+const STOCK: Columns = &[
+    ("Product", "product_id"),
+    ("SKU", "sku_id"),
+    ("Available", "available_quantity"),
+    ("Sold a day", "daily_sales"),
+    ("Days of cover", "days_of_cover"),
+    ("Needed days", "horizon_days"),
+];
+
+const PRODUCTS: Columns = &[
+    ("Product", "product_id"),
+    ("GMV", "gmv"),
+    ("Orders", "orders"),
+    ("Items", "items_sold"),
+    ("Impressions", "product_impressions"),
+    ("CTR", "ctr"),
+    ("Add-to-cart rate", "add_to_cart_rate"),
+    ("CTOR", "ctor"),
+];
+
+const CHANNELS: Columns = &[
+    ("Channel", "channel"),
+    ("Impressions", "product_impressions"),
+    ("Share of impressions", "impression_share"),
+    ("Clicks", "product_clicks"),
+    ("CTR", "ctr"),
+    ("SKU orders", "sku_orders"),
+    ("CTOR", "ctor"),
+    ("GMV", "gmv"),
+];
+
+const HOURS: Columns = &[
+    ("Hour", "local_hour"),
+    ("Ad spend", "ad_spend"),
+    ("Gross revenue", "ad_gross_revenue"),
+    ("ROI", "ad_roi"),
+];
+
+impl Shop<'_> {
+    /// The table of a view, the daily or the one of the period, and its rows.
+    fn rows_of(
+        &self,
+        scope: Scope,
+        daily: &'static ResultTable,
+        period: &'static ResultTable,
+    ) -> (&'static ResultTable, Vec<PublishedRow<'_>>) {
+        match scope {
+            Scope::Daily => (daily, self.rows.of(daily, &[])),
+            Scope::Period => (period, self.of_campaign(period)),
+        }
+    }
+
+    fn of_campaign(&self, table: &'static ResultTable) -> Vec<PublishedRow<'_>> {
+        let Some(period) = &self.period else {
+            return vec![];
+        };
+        let campaign = period.text("campaign_id");
+        self.rows.of(table, &[("campaign_id", &campaign)])
+    }
+
+    /// The first rows of a list, and a note about the others.
+    fn list(
+        &self,
+        (table, rows): (&'static ResultTable, &[PublishedRow]),
+        caption: &str,
+        columns: Columns,
+    ) -> Block {
+        if rows.is_empty() {
+            return Block::Text(format!("{caption}: none ({}).", self.rows.why_none(table)));
+        }
+        let shown = &rows[..rows.len().min(MOST)];
+        let mut list = table_of(table, caption, columns, shown, self.locale);
+        note_rest(&mut list, table, rows.len());
+        Block::Table(list)
+    }
+
+    /// LIVEs and videos, with violations, key LIVEs, and the kind of account.
+    pub(super) fn content(&self, scope: Scope) -> Section {
+        let (table, rows) = self.rows_of(scope, &CONTENT_DAILY, &CONTENT_PERIOD);
+        let mut blocks = Vec::new();
+        for (kind, caption) in [("LIVE", "LIVEs by GMV"), ("VIDEO", "Videos by GMV")] {
+            let mut of_kind: Vec<PublishedRow> = rows.clone();
+            of_kind.retain(|row| row.text("content_type") == kind);
+            of_kind.sort_by_key(|row| row.text("gmv_rank").parse::<u64>().unwrap_or(u64::MAX));
+            let mut block = self.list((table, &of_kind), caption, CONTENT);
+            if let Block::Table(list) = &mut block {
+                mark_content(list, &of_kind);
+            }
+            blocks.push(block);
+        }
+        Section {
+            id: match scope {
+                Scope::Daily => "content-day",
+                Scope::Period => "content-period",
+            },
+            title: format!("LIVEs and videos, {}", scope.view().to_lowercase()),
+            view: Some(scope.view()),
+            blocks,
+        }
+    }
+
+    pub(super) fn sub_campaigns(&self) -> Section {
+        let mut rows = self.of_campaign(&SUB_CAMPAIGN_PERIOD);
+        rows.sort_by_key(|row| row.text("gmv_rank").parse::<u64>().unwrap_or(u64::MAX));
+        let of = (&SUB_CAMPAIGN_PERIOD, &*rows);
+        Section {
+            id: "sub-campaigns",
+            title: "Sub-campaigns".to_owned(),
+            view: None,
+            blocks: vec![self.list(of, "Sub-campaigns of the period by GMV", SUB_CAMPAIGNS)],
+        }
+    }
+
+    /// SKUs that are out of stock or at risk.
+    pub(super) fn stock(&self) -> Section {
+        let mut rows = self.rows.of(&STOCK_STATUS, &[]);
+        let all = rows.len();
+        let urgency = |row: &PublishedRow| match &*row.text("stock_status") {
+            "OUT_OF_STOCK" => 0,
+            "AT_RISK" => 1,
+            _ => 2,
+        };
+        rows.retain(|row| urgency(row) < 2);
+        rows.sort_by_key(urgency);
+        let blocks = match (all, rows.is_empty()) {
+            (0, _) => vec![Block::Text(format!(
+                "Not available: {}.",
+                self.rows.why_none(&STOCK_STATUS)
+            ))],
+            (_, true) => vec![Block::Marks(vec![Mark::new(
+                Tone::Good,
+                format!(
+                    "None of {} SKUs is out of stock or at risk.",
+                    grouped(&all.to_string())
+                ),
+            )])],
+            _ => {
+                let mut block = self.list(
+                    (&STOCK_STATUS, &rows),
+                    "SKUs out of stock or at risk",
+                    STOCK,
+                );
+                if let Block::Table(list) = &mut block {
+                    list.columns.push(plain("State"));
+                    for (row, published) in list.rows.iter_mut().zip(&rows) {
+                        let mark = match urgency(published) {
+                            0 => Mark::new(Tone::Bad, "out of stock"),
+                            _ => Mark::new(Tone::Warning, "at risk"),
+                        };
+                        row.tags = campaign_tag(published);
+                        row.cells.push(Cell::Marks(vec![mark]));
+                    }
+                    list.filters = vec![("campaign", "Campaign products")];
+                }
+                vec![block]
+            }
+        };
+        Section {
+            id: "stock",
+            title: "Stock".to_owned(),
+            view: None,
+            blocks,
+        }
+    }
+
+    pub(super) fn products(&self, scope: Scope) -> Section {
+        let (table, mut rows) = self.rows_of(scope, &PRODUCT_DAILY, &PRODUCT_PERIOD);
+        by_gmv(&mut rows);
+        let mut block = self.list((table, &rows), "Products by GMV", PRODUCTS);
+        if let Block::Table(list) = &mut block {
+            list.columns.push(plain("Campaign product"));
+            for (row, published) in list.rows.iter_mut().zip(&rows) {
+                row.tags = campaign_tag(published);
+                let marks = match published.raw("is_campaign_product").as_deref() {
+                    Some("true") => vec![Mark::new(Tone::Good, "yes")],
+                    Some(_) => vec![],
+                    None => vec![Mark::new(Tone::Plain, "not available")],
+                };
+                row.cells.push(Cell::Marks(marks));
+            }
+            list.filters = vec![("campaign", "Campaign products")];
+        }
+        Section {
+            id: match scope {
+                Scope::Daily => "products-day",
+                Scope::Period => "products-period",
+            },
+            title: format!("Products, {}", scope.view().to_lowercase()),
+            view: Some(scope.view()),
+            blocks: vec![block],
+        }
+    }
+
+    pub(super) fn channels(&self, scope: Scope) -> Result<Section> {
+        let (table, mut rows) = self.rows_of(scope, &CHANNEL_DAILY, &CHANNEL_PERIOD);
+        by_gmv(&mut rows);
+        let block = match self.list((table, &rows), "Traffic by channel", CHANNELS) {
+            Block::Table(numbers) => {
+                let names = rows.iter().map(|row| row.text("channel"));
+                let impressions = rows.iter().map(|row| row.double("product_impressions"));
+                let values = vec![("Impressions", impressions.collect())];
+                Block::Figure(Figure {
+                    caption: "Product impressions by channel".to_owned(),
+                    label: "Bars: product impressions of each channel".to_owned(),
+                    svg: chart::bars(names.collect(), values)?,
+                    numbers,
+                })
+            }
+            block => block,
+        };
+        Ok(Section {
+            id: match scope {
+                Scope::Daily => "channels-day",
+                Scope::Period => "channels-period",
+            },
+            title: format!("Traffic by channel, {}", scope.view().to_lowercase()),
+            view: Some(scope.view()),
+            blocks: vec![block],
+        })
+    }
+
+    /// From users reached to customers.
+    pub(super) fn funnel(&self, scope: Scope) -> Result<Section> {
+        const DAY: Columns = &[
+            ("Users reached", "unique_reach"),
+            ("Users with a click", "unique_clicks"),
+            ("Customers", "customers"),
+        ];
+        const PERIOD: Columns = &[
+            ("Users reached", "avg_unique_reach"),
+            ("Users with a click", "avg_unique_clicks"),
+            ("Customers", "avg_daily_customers"),
+        ];
+        const RATES: Columns = &[
+            ("Users reached", "avg_unique_reach"),
+            ("Users with a click", "avg_unique_clicks"),
+            ("Customers", "avg_daily_customers"),
+            ("Clicks per user reached", "click_rate"),
+            ("Customers per user with a click", "customer_rate"),
+        ];
+        let (table, rows) = self.rows_of(scope, &SHOP_DAILY, &FUNNEL_PERIOD);
+        let (steps, columns, caption) = match scope {
+            Scope::Daily => (DAY, DAY, "From users reached to customers"),
+            Scope::Period => (
+                PERIOD,
+                RATES,
+                "From users reached to customers, average day",
+            ),
+        };
+        let block = match (rows.first(), self.list((table, &rows), caption, columns)) {
+            (Some(row), Block::Table(numbers)) => {
+                let value = |(name, column): &(&'static str, &str)| {
+                    (*name, row.double(column).unwrap_or(0.0))
+                };
+                let values: Vec<(&'static str, f64)> = steps.iter().map(value).collect();
+                Block::Figure(Figure {
+                    caption: caption.to_owned(),
+                    label: "Funnel: users reached, users with a click, customers".to_owned(),
+                    svg: chart::funnel(&values)?,
+                    numbers,
+                })
+            }
+            (_, block) => block,
+        };
+        Ok(Section {
+            id: match scope {
+                Scope::Daily => "funnel-day",
+                Scope::Period => "funnel-period",
+            },
+            title: format!("Conversion funnel, {}", scope.view().to_lowercase()),
+            view: Some(scope.view()),
+            blocks: vec![block],
+        })
+    }
+
+    /// Ad spend and revenue hour by hour.
+    pub(super) fn hours(&self) -> Result<Section> {
+        let rows = self.rows.of(&AD_HOURLY, &[]);
+        let block = match self.list((&AD_HOURLY, &rows), "Ads by hour of the day", HOURS) {
+            Block::Table(numbers) => {
+                let hours = rows.iter().map(|row| row.text("local_hour"));
+                let values = |column: &str| rows.iter().map(|row| row.double(column)).collect();
+                let series = vec![
+                    ("Ad spend", values("ad_spend")),
+                    ("Gross revenue", values("ad_gross_revenue")),
+                ];
+                Block::Figure(Figure {
+                    caption: "Ad spend and gross revenue by hour of the day".to_owned(),
+                    label: "Bars: ad spend and gross revenue of each hour".to_owned(),
+                    svg: chart::bars(hours.collect(), series)?,
+                    numbers,
+                })
+            }
+            block => block,
+        };
+        Ok(Section {
+            id: "ads",
+            title: "Ads by hour".to_owned(),
+            view: None,
+            blocks: vec![block],
+        })
+    }
+}
+
+fn plain(title: &str) -> crate::pages::page::Head {
+    crate::pages::page::Head {
+        title: title.to_owned(),
+        column: "",
+        is_number: false,
+    }
+}
+
+/// Highest GMV first; ties as in the file.
+fn by_gmv(rows: &mut [PublishedRow]) {
+    let cents = |row: &PublishedRow| {
+        row.text("gmv")
+            .replace('.', "")
+            .parse::<i128>()
+            .unwrap_or(0)
+    };
+    rows.sort_by_key(|row| std::cmp::Reverse(cents(row)));
+}
+
+fn campaign_tag(row: &PublishedRow) -> String {
+    match row.text("is_campaign_product") == "true" {
+        true => "campaign".to_owned(),
+        false => String::new(),
+    }
+}
+
+fn note_rest(list: &mut Table, table: &ResultTable, all: usize) {
+    let more = all.saturating_sub(list.rows.len());
+    if more > 0 {
+        let more = grouped(&more.to_string());
+        list.notes
+            .insert(0, format!("and {more} more; see {}", table.name));
+    }
+}
+
+fn mark_content(list: &mut Table, rows: &[PublishedRow]) {
+    list.columns.push(plain("Marks"));
+    list.filters = vec![("affiliate", "Affiliate"), ("linked", "Linked accounts")];
+    for (row, published) in list.rows.iter_mut().zip(rows) {
+        let mut marks = Vec::new();
+        if published.text("has_violation") == "true" {
+            marks.push(Mark::new(Tone::Bad, "violation"));
+        }
+        if published.text("is_key_live") == "true" {
+            marks.push(Mark::new(Tone::Good, "key LIVE"));
+        }
+        row.cells.push(Cell::Marks(marks));
+        row.tags = match &*published.text("account_type") {
+            "AFFILIATE_ACCOUNTS" => "affiliate",
+            _ => "linked",
+        }
+        .to_owned();
+    }
+}
