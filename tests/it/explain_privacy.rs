@@ -706,6 +706,8 @@ impl Pair {
             };
             view.push(match (number(first, day), number(&side.expected, day)) {
                 (before, now) if before == now => "as before".to_owned(),
+                // Equal but for rounding: the program may round in another way.
+                (Some(before), Some(now)) if is_near(before, now) => return None,
                 (Some(_), Some(_)) => another.to_owned(),
                 (before, now) => format!("{} before, {} now", before.is_some(), now.is_some()),
             });
@@ -907,6 +909,13 @@ fn band(peers: usize, least: usize) -> String {
     let bounds = [1, 2, 5, 10, 20, 50, 100].map(|times| times * least);
     let above = bounds.iter().position(|bound| *bound > peers).unwrap();
     format!("{} to {}", bounds[above - 1], bounds[above] - 1)
+}
+
+fn is_near(a: &str, b: &str) -> bool {
+    match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()),
+        _ => false,
+    }
 }
 
 /// A side on disk.
