@@ -1244,7 +1244,7 @@ const CONSIDERED: usize = 70;
 /// Questions to each pair.
 const QUESTIONS: usize = 8;
 /// Questions to each pair about other tables of the shop.
-const OWN_QUESTIONS: usize = 3;
+const OWN_QUESTIONS: usize = 4;
 /// Questions of a kind after which others are preferred.
 const ENOUGH: usize = 1;
 
@@ -1253,7 +1253,7 @@ fn answers_are_equal_where_only_numbers_of_other_shops_differ() {
     let name = "answers_are_equal_where_only_numbers_of_other_shops_differ";
     let (mut runner, met) = (runner(name), Met::new());
     let mut random = Random(Pcg64Mcg::new(sampling::seed().into()));
-    let rounds = sampling::rounds("PROPTEST_CASES", 6, 60);
+    let rounds = sampling::rounds("PROPTEST_CASES", 4, 60);
     for round in 0..rounds {
         let nights = NIGHTS[round as usize % NIGHTS.len()];
         let (pair, questions) = next_pair(&mut runner, nights, &met, &mut random);
