@@ -1045,7 +1045,7 @@ fn check_names(pair: &Pair, shop: i64, said: &str, command: &[&str]) {
     }
 }
 
-/// An answer without hashes, sizes, times and ids of runs. `is_other_number`: also without the number
+/// An answer without hashes, sizes, times and ids of runs, and the commit of a file. `is_other_number`: also without the number
 /// of rows over all shops, and the place of a row among them.
 fn plain(said: &str, is_other_number: bool) -> String {
     if let Ok(mut document) = serde_json::from_str::<Value>(said) {
@@ -1063,6 +1063,10 @@ fn strip(value: &mut Value, is_other_number: bool) {
         Value::Object(members) => {
             for name in ["sha256", "bytes", "run_id", "published_at"] {
                 members.remove(name);
+            }
+            // The last commit that changed the file: a row of any shop.
+            if let Some(Value::Object(published)) = members.get_mut("published") {
+                published.remove("commit");
             }
             if is_other_number {
                 for name in ["account", "row_number"] {
@@ -1099,8 +1103,9 @@ fn plain_line(line: &str, is_other_number: bool) -> String {
             .get(at + 1)
             .is_some_and(|next| next.starts_with("bytes"));
         let is_place = is_other_number && start.starts_with("row ") && before == Some("row");
+        let is_of_file = start.starts_with("published by ") && before == Some("commit");
         let is_of_run = is_commit && matches!(before, Some("of" | "run" | "(run"));
-        if is_size || is_place || is_of_run || before == Some("SHA-256") {
+        if is_size || is_place || is_of_file || is_of_run || before == Some("SHA-256") {
             let end = words[at].ends_with(':');
             words[at] = if end { "...:" } else { "..." }.to_owned();
         }
