@@ -1045,8 +1045,8 @@ fn check_names(pair: &Pair, shop: i64, said: &str, command: &[&str]) {
     }
 }
 
-/// An answer without hashes, sizes, times and ids of runs, and the commit of a file. `is_other_number`: also without the number
-/// of rows over all shops, and the place of a row among them.
+/// An answer without hashes, sizes, times, ids of runs, and commits of files. `is_other_number`: also
+/// without the number of rows over all shops, and the place of a row among them.
 fn plain(said: &str, is_other_number: bool) -> String {
     if let Ok(mut document) = serde_json::from_str::<Value>(said) {
         if document.get("sql").is_none() {
@@ -1103,7 +1103,7 @@ fn plain_line(line: &str, is_other_number: bool) -> String {
             .get(at + 1)
             .is_some_and(|next| next.starts_with("bytes"));
         let is_place = is_other_number && start.starts_with("row ") && before == Some("row");
-        let is_of_file = start.starts_with("published by ") && before == Some("commit");
+        let is_of_file = start.contains("published by commit ") && before == Some("commit");
         let is_of_run = is_commit && matches!(before, Some("of" | "run" | "(run"));
         if is_size || is_place || is_of_file || is_of_run || before == Some("SHA-256") {
             let end = words[at].ends_with(':');
