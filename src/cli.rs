@@ -205,7 +205,8 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Draw the Campaign Dashboard of a shop as one HTML file
     ///
-    /// The page needs no network and no other file, and all of it is there with scripts off.
+    /// The page needs no network and no other file, and all of it is there with scripts off. It is HTML,
+    /// also with --format json.
     Report(ReportArgs),
     /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
@@ -320,7 +321,7 @@ pub struct ExplainArgs {
     /// Of a metric of the benchmarks, the column [default: difference_pct, or mean of a cohort]
     #[arg(long, value_name = "COLUMN", requires = "metric")]
     pub column: Option<String>,
-    /// Verify an answer of --format json: the same files, settings and numbers here? `-` reads stdin
+    /// Check an answer of --format json against the exports, results and settings here; `-` reads stdin
     #[arg(long, value_name = "RECEIPT", conflicts_with_all = [
         "shop", "day", "metric", "column", "sql", "deep", "rows", "table", "scope", "campaign", "product", "channel",
         "content", "sku", "sub_campaign", "hour", "baseline_day",

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! `pipeline` walks over days and hands each to these stages. `plan` decides. `report` describes
-//! the outcome, `explain` one number of it, `pages` draws it, and `dictionary` tells the contracts. A module uses the modules
+//! the outcome, `explain` one number of it, `pages` draws it, and `dictionary` describes the contracts. A module uses the modules
 //! below it, never those above.
 
 pub mod cli;

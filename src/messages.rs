@@ -429,7 +429,7 @@ messages! {
     cannot_write(path, why) -> StoreFailed {
         text: "cannot write {path}: {why}",
         to_do: "check the path of --out",
-        means: "`catalog` cannot write its file.",
+        means: "The file of `--out` cannot be written.",
         meanwhile: NOTHING,
     }
     no_metric(metric, tables) -> ConfigWrong {
@@ -480,10 +480,10 @@ messages! {
         means: "`report --campaign` names a campaign in which the shop has no row of shop_period.",
         meanwhile: NOTHING,
     }
-    page_not_written(path, why) -> ConfigWrong {
-        text: "the page {path} cannot be written: {why}",
-        to_do: "give --out in a folder that exists and may be written to",
-        means: "The file of `report --out` could not be made.",
+    nothing_compared(shop_id, day) -> ConfigWrong {
+        text: "no published row of shop {shop_id} on {day} matches",
+        to_do: "check --shop and the columns of the key; campaign-etl status --day {day} shows the tables of the day",
+        means: "`explain` was asked to compare the numbers of a shop, and found none to compare: the shop, the table or a column of the key is mistyped, or the table is not published.",
         meanwhile: NOTHING,
     }
     several_rows(table, rows, choices) -> ConfigWrong {

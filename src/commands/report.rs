@@ -19,6 +19,6 @@ pub(super) fn report(cli: &Cli, args: &ReportArgs, surroundings: &Surroundings) 
         return Ok(Answer::done(html));
     };
     let written = std::fs::write(path, html);
-    written.map_err(|why| messages::page_not_written(path.display(), why))?;
+    written.map_err(|why| messages::cannot_write(path.display(), why))?;
     Ok(Answer::done(format!("{}\n", path.display())))
 }

@@ -54,6 +54,8 @@ pub(crate) struct Recomputed {
     pub route: SecondRoute,
     /// The value that was computed; `None`: null, no row, or not told.
     pub value: Option<String>,
+    /// Whether the second route gives such a row.
+    pub is_row: bool,
     /// The value is not told, for the privacy of other shops: its cohort is suppressed, or was
     /// published from other inputs.
     pub is_withheld: bool,
@@ -166,6 +168,7 @@ fn recompute(
     };
     Ok(Recomputed {
         route: again.finish(is_same)?,
+        is_row: row.is_some(),
         is_withheld: is_private && value.is_some(),
         value: value.filter(|_| !is_private),
         benchmark,

@@ -9,7 +9,7 @@ use super::compare::{DifferingRow, compare};
 use super::outcome::{PublishedFile, SecondRoute, Thoroughness};
 use super::recompute::{Cells, Recompute, Telling};
 use super::row::{Question, RowKey, read_now};
-use super::why_unpublished;
+use super::{is_lost, why_unpublished};
 use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
 use crate::contracts::Table;
@@ -41,7 +41,9 @@ pub(crate) struct ComparedTable {
     /// tier.
     pub rows: usize,
     pub cells: usize,
-    /// Empty: they agree.
+    /// `false`: an input is gone, and the table was not compared.
+    pub is_compared: bool,
+    /// Empty: they agree, or were not compared.
     pub differing: Vec<DifferingRow>,
 }
 
@@ -89,6 +91,11 @@ pub(crate) fn compare_day(
             facts, history, &again, &manifest, question, table,
         )?);
     }
+    let has_rows = |table: &ComparedTable| table.rows > 0 || !table.differing.is_empty();
+    let has_lost = absent.iter().any(|table| is_lost(&manifest, table));
+    if !tables.iter().any(has_rows) && !has_lost {
+        return Err(messages::nothing_compared(question.shop_id, question.day).into());
+    }
     let is_same = tables.iter().all(|table| table.differing.is_empty());
     let not_published = absent.into_iter().map(|table| NotPublished {
         table: table.name,
@@ -120,13 +127,20 @@ fn compare_table(
     let (rows, numbers) = question.rows(table, &file)?;
     let key = question.key(table);
     let is_asked = |row: &Cells| key.iter().all(|(name, value)| row.get(name) == Some(value));
-    let mut computed = again.rows(table, None)?.unwrap_or_default();
+    let computed = again.rows(table, None)?;
+    let is_compared = computed.is_some() || table.is_benchmark();
+    let mut computed = computed.unwrap_or_default();
     computed.retain(is_asked);
+    let differing = match is_compared {
+        true => compare(table, &rows, &numbers, &computed, again.has_other_inputs()),
+        false => vec![],
+    };
     Ok(ComparedTable {
         table: table.name,
         published: PublishedFile::new(facts, history, manifest, table, &file)?,
         rows: numbers.len(),
         cells: numbers.len() * table.columns.len(),
-        differing: compare(table, &rows, &numbers, &computed, again.has_other_inputs()),
+        is_compared,
+        differing,
     })
 }

@@ -69,7 +69,8 @@ pub(crate) fn day_page(found: &ComparedDay) -> String {
         let _ = writeln!(text, "  {}: not published: {}", absent.table, absent.why);
     }
     let outcome = match found.recomputed.outcome {
-        Outcome::Agrees => "all agree",
+        Outcome::Agrees if found.not_published.is_empty() => "all agree",
+        Outcome::Agrees => "all that is published agrees",
         Outcome::Differs => "THEY DIFFER",
         Outcome::InputsChanged => "inputs changed since",
     };
@@ -81,10 +82,13 @@ pub(crate) fn day_page(found: &ComparedDay) -> String {
 
 fn tell_table(text: &mut String, found: &ComparedTable) {
     let by = &found.published.by;
-    let outcome = match (found.published.is_unchanged, found.differing.as_slice()) {
-        (false, _) => "THE FILE HAS OTHER BYTES than were published".to_owned(),
-        (true, []) => "agrees".to_owned(),
-        (true, rows) => format!("{} ROWS DIFFER", rows.len()),
+    let is_unchanged = found.published.is_unchanged;
+    let outcome = match (is_unchanged, found.is_compared, found.differing.as_slice()) {
+        (false, _, _) => "THE FILE HAS OTHER BYTES than were published".to_owned(),
+        (true, false, _) => "not compared: an input is gone".to_owned(),
+        (true, true, []) if found.rows == 0 => "no rows".to_owned(),
+        (true, true, []) => "agrees".to_owned(),
+        (true, true, rows) => format!("{} ROWS DIFFER", rows.len()),
     };
     let _ = writeln!(
         text,
@@ -130,7 +134,7 @@ pub(crate) fn verification_page(found: &Verification) -> String {
     let _ = match found.outcome {
         Outcome::Agrees => writeln!(
             text,
-            "AGREES: {} files and all settings are those of the receipt, and so is the number",
+            "AGREES: {} files and all settings are those of the receipt, and the published numbers are the same",
             found.files
         ),
         Outcome::Differs => writeln!(text, "DIFFERS"),
@@ -138,6 +142,9 @@ pub(crate) fn verification_page(found: &Verification) -> String {
     };
     for changed in &found.changed {
         let _ = writeln!(text, "  changed: {changed}");
+    }
+    for damaged in &found.damaged {
+        let _ = writeln!(text, "  damaged: {damaged}");
     }
     if found.column.is_some() && found.outcome_here.is_some() {
         let [receipt, here] =
@@ -161,8 +168,9 @@ fn show_key(key: &RowKey) -> String {
 fn tell_recomputed(text: &mut String, found: &Recomputed) {
     let value = shown(found.value.as_deref(), found.is_withheld);
     let outcome = match found.route.outcome {
+        Outcome::Agrees if !found.is_row => "no such row either".to_owned(),
         Outcome::Agrees => "agrees".to_owned(),
-        Outcome::Differs => format!("DIFFERS: {value}"),
+        Outcome::Differs => format!("DIFFERS; computed again: {value}"),
         Outcome::InputsChanged => format!("inputs changed since; with them: {value}"),
     };
     let _ = writeln!(text, "\ncomputed again by another route: {outcome}");

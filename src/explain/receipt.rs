@@ -42,6 +42,9 @@ struct ReceiptValue {
 #[derive(Debug, Deserialize)]
 struct ReceiptRoute {
     outcome: Outcome,
+    /// Of one number.
+    #[serde(default)]
+    value: Option<String>,
     is_deep: bool,
     settings: BTreeMap<String, String>,
     files: Vec<InputFile>,
@@ -60,8 +63,11 @@ pub(crate) struct Verification {
     /// `None`: every number.
     pub column: Option<String>,
     pub outcome: Outcome,
-    /// Files and settings that are not those of the receipt. With any of them, nothing is computed.
+    /// Files and settings that are not those of the receipt, files that the receipt does not have, and
+    /// inputs that changed here.
     pub changed: Vec<String>,
+    /// Published files with other bytes than were published here.
+    pub damaged: Vec<String>,
     /// The files of the receipt.
     pub files: usize,
     /// The outcome in the receipt.
@@ -79,7 +85,17 @@ impl Receipt {
     /// `ConfigWrong` when the text is not an answer of `explain --format json`.
     pub(crate) fn parse(shown_path: &str, text: &str) -> Result<Receipt> {
         let receipt = serde_json::from_str(text);
-        Ok(receipt.map_err(|why| messages::no_receipt(shown_path, why))?)
+        let receipt: Receipt = receipt.map_err(|why| messages::no_receipt(shown_path, why))?;
+        let mut paths = receipt.recomputed.files.iter().map(|file| &file.path);
+        let is_outside =
+            |path: &&String| path.starts_with('/') || path.split('/').any(|part| part == "..");
+        match paths.find(is_outside) {
+            Some(path) => {
+                let why = format!("{path} is no path below the exports or the results");
+                Err(messages::no_receipt(shown_path, why).into())
+            }
+            None => Ok(receipt),
+        }
     }
 
     /// The question that the receipt answers.
@@ -121,6 +137,7 @@ pub(crate) fn verify(
         column: receipt.column.clone(),
         outcome: Outcome::InputsChanged,
         changed: changed(facts, &receipt.recomputed)?,
+        damaged: vec![],
         files: receipt.recomputed.files.len(),
         receipt_outcome: receipt.recomputed.outcome,
         receipt_value: receipt.value.as_ref().and_then(|value| value.value.clone()),
@@ -135,10 +152,12 @@ pub(crate) fn verify(
         is_deep: receipt.recomputed.is_deep,
         rows_shown: 0,
     };
+    let mut is_same_computed = true;
     let route = match receipt.column {
         Some(_) => {
             let found = explain(facts, history, resources, &question, thoroughness)?;
             verification.value = found.value.and_then(|value| value.value);
+            is_same_computed = found.recomputed.value == receipt.recomputed.value;
             found.recomputed.route
         }
         None => compare_day(facts, history, resources, &question, thoroughness)?.recomputed,
@@ -148,11 +167,11 @@ pub(crate) fn verify(
     let is_same_value = verification.value == verification.receipt_value;
     verification.outcome = match (verification.changed.is_empty(), route.outcome) {
         (false, _) => Outcome::InputsChanged,
-        (true, Outcome::Agrees) if !is_same_value => Outcome::Differs,
+        (true, Outcome::Agrees) if !is_same_value || !is_same_computed => Outcome::Differs,
         (true, outcome) => outcome,
     };
     verification.changed.extend(route.changed);
-    verification.changed.extend(route.damaged);
+    verification.damaged = route.damaged;
     Ok(verification)
 }
 

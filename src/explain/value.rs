@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::row::{Row, read_now, rows_of};
-use super::why_skipped;
+use super::why_unpublished;
 use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
 use crate::contracts::column::{Lineage, Source};
@@ -239,10 +239,7 @@ impl Teller<'_> {
             return Ok(Err("the day is not published".to_owned()));
         };
         if !manifest.has(table) {
-            let why = why_skipped(&manifest, table).map(|skipped| skipped.reason.clone());
-            return Ok(Err(
-                why.unwrap_or_else(|| "the day is not published".to_owned())
-            ));
+            return Ok(Err(why_unpublished(&manifest, table)));
         }
         let file = read_now(self.history, table, &manifest)?;
         Ok(Ok(rows_of(table, &file, day, Some(self.shop_id))?))

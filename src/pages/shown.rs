@@ -24,7 +24,7 @@ pub(crate) struct Locale {
 }
 
 /// The text for null.
-pub(crate) const NOT_AVAILABLE: &str = "not available";
+const NOT_AVAILABLE: &str = "not available";
 
 const MINUS: char = '\u{2212}';
 /// Keeps a number and its unit on one line.

@@ -637,6 +637,17 @@ fn a_receipt_with_another_value_differs_and_another_document_is_refused() {
         outcome.stdout
     );
 
+    let mut told = explained(&nights, "--shop 1 --day 2026-03-10 --metric gmv");
+    told["recomputed"]["value"] = json!("2.00");
+    fs::write(&receipt, told.to_string()).unwrap();
+    let outcome = nights.etl(&["explain", "--verify", receipt.to_str().unwrap()]);
+    assert_eq!(outcome.code, 65, "{}", outcome.stdout);
+    told["recomputed"]["files"][0]["path"] = json!("../job.toml");
+    fs::write(&receipt, told.to_string()).unwrap();
+    let outcome = nights.etl(&["explain", "--verify", receipt.to_str().unwrap()]);
+    let said = outcome.stderr.contains("../job.toml is no path below");
+    assert_eq!((outcome.code, said), (78, true), "{}", outcome.stderr);
+
     for text in ["", "{}", "not JSON", "{\"shop_id\": \"1\"}"] {
         fs::write(&receipt, text).unwrap();
         let outcome = nights.etl(&["explain", "--verify", receipt.to_str().unwrap()]);
@@ -648,6 +659,39 @@ fn a_receipt_with_another_value_differs_and_another_document_is_refused() {
             outcome.stderr
         );
     }
+}
+
+#[test]
+fn a_shop_without_rows_is_refused_and_does_not_agree() {
+    let mut nights = Nights::new("");
+    nights.night();
+    for question in [
+        "--shop 77",
+        "--shop 1 --campaign 99999 --table shop_period",
+        "--shop 1 --table ad_hourly",
+    ] {
+        let words: Vec<&str> = question.split(' ').collect();
+        let outcome = nights.etl(&[&["explain", "--day", "2026-03-10"], &words[..]].concat());
+        let said = outcome.stderr.contains("no published row of shop");
+        assert_eq!(
+            (outcome.code, said),
+            (78, true),
+            "{question}: {}",
+            outcome.stdout
+        );
+    }
+    let question = [
+        "explain",
+        "--day",
+        "2026-03-10",
+        "--shop",
+        "77",
+        "--metric",
+        "gmv",
+    ];
+    let outcome = nights.etl(&question);
+    let said = "computed again by another route: no such row either";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
 }
 
 #[test]

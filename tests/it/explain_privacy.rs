@@ -1531,6 +1531,44 @@ fn a_second_number_of_a_cohort_is_not_told_beside_the_first() {
     assert_eq!((day.code, told), (75, [&Value::Null, &json!(true)]));
 }
 
+/// Four shops sell for 10, 20, 30 and 60: the mean is 30. Of the highest three it is 36.67.
+#[test]
+fn a_mean_with_other_settings_is_not_told_beside_the_published_one() {
+    let place = Place::new(MARKETPLACE_JOB);
+    marketplace(true).write(&place.path("exports"), 1);
+    assert_eq!(place.etl(&["run", "--day", "2026-03-10"]).code, 0);
+    // The 10th stands in for the 11th.
+    fs::remove_dir_all(place.path("exports/order_lines/dt=2026-03-11")).ok();
+    assert_eq!(place.etl(&["run", "--day", "2026-03-11"]).code, 75);
+    let job = MARKETPLACE_JOB.replace(
+        "min_peers = 3",
+        "min_peers = 3\ntop_share = 0.7\nmax_peer_share = 0.9",
+    );
+    fs::write(place.path("job.toml"), job).unwrap();
+    let asked = |day: &str| {
+        let question =
+            "--shop 1 --metric gmv --scope DAILY --campaign 0 --table category_benchmark";
+        let words: Vec<&str> = question.split(' ').collect();
+        let command = ["explain", "--format", "json", "--day", day];
+        let told = place.etl(&[&command[..], &words].concat());
+        let again = &told.json["recomputed"];
+        json!([
+            told.code,
+            told.json["value"]["value"],
+            again["value"],
+            again["is_withheld"]
+        ])
+    };
+    let withheld = json!([75, "30", null, true]);
+    assert_eq!(
+        [asked("2026-03-10"), asked("2026-03-11")],
+        [withheld.clone(), withheld.clone()]
+    );
+    // Also where a required export is gone.
+    fs::remove_dir_all(place.path("exports/order_lines/dt=2026-03-10")).unwrap();
+    assert_eq!(asked("2026-03-10"), withheld);
+}
+
 #[test]
 fn rows_of_other_shops_that_break_a_rule_are_counted_but_not_shown() {
     let place = Place::new(MARKETPLACE_JOB);

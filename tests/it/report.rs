@@ -186,8 +186,8 @@ fn a_page_about_nothing_published_is_refused_with_its_reason() {
         ),
         (
             "--shop 1000008 --day 2026-03-12 --out /no/such/folder/x.html",
-            78,
-            "cannot be written",
+            74,
+            "cannot write",
         ),
     ] {
         let outcome = results.etl(&format!("report {question}"));

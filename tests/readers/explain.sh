@@ -49,5 +49,5 @@ done
 
 for world in ${WORLDS:+"$WORLDS"/*}; do
     [ -d "$world/results/_runs" ] || continue
-    compare "$(basename "$world")" "$world/exports" "$world/results" "$world/job.toml" --cells 40
+    compare "$(basename "$world")" "$world/exports" "$world/results" "$world/job.toml" --cells 40 --may-have-changed
 done

@@ -9,7 +9,8 @@ use crate::catalog::manifest::Manifest;
 use crate::contracts::Table;
 use crate::days::readiness::{DayExports, Readiness};
 use crate::plan::{
-    Decision, Facts, TableDecision, TableFacts, decide, decide_table, resolve_stand_in, sources,
+    Decision, Facts, TableDecision, TableFacts, decide, decide_table, resolve_stand_in, settings,
+    sources,
 };
 
 /// The inputs of a table that changed since it was published, in words.
@@ -34,9 +35,12 @@ pub(super) fn since_published(
     let exports = match facts.readiness(day)? {
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => {
-            let gone = |name: &&str| exports_behind(table).contains(*name);
+            // Without the exports, nobody knows whether a table over other tables has other inputs.
+            let counts = |name: &&str| !table.is_rollup() || exports_behind(table).contains(*name);
             let told = |name| format!("the export {name} of {day} is not final any more");
-            return Ok(missing.into_iter().filter(gone).map(told).collect());
+            let mut changed: Vec<String> = missing.into_iter().filter(counts).map(told).collect();
+            changed.extend(settings_changed(facts, manifest));
+            return Ok(changed);
         }
     };
     let mut changed = exports_changed(facts, manifest, table, &exports);
@@ -63,11 +67,20 @@ fn exports_changed(
             changed.push(format!("the export {name} of {}", manifest.day));
         }
     }
+    changed.extend(settings_changed(facts, manifest));
+    changed
+}
+
+/// Settings that are not those that the manifest recorded.
+fn settings_changed(facts: &Facts, manifest: &Manifest) -> Vec<String> {
+    let Some(recorded) = &manifest.sources else {
+        return vec![];
+    };
     let none = String::new();
-    let settings: BTreeMap<&String, &String> = recorded.settings.iter().collect();
-    for (name, value) in &now.settings {
-        let before = settings.get(name).copied().unwrap_or(&none);
-        if before != value {
+    let mut changed = Vec::new();
+    for (name, value) in settings(facts.config) {
+        let before = recorded.settings.get(name).unwrap_or(&none);
+        if *before != value {
             changed.push(format!("the setting {name}: {before} -> {value}"));
         }
     }

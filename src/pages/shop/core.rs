@@ -13,7 +13,7 @@ use crate::pages::page::{
     Block, Card, Cell, Figure, Head, Mark, Origin, Row, Section, Table, Tone,
 };
 use crate::pages::rows::PublishedRow;
-use crate::pages::shown::{NOT_AVAILABLE, Shown};
+use crate::pages::shown::Shown;
 
 /// The four steps of a gap: title, column, and the sentence for the greatest of them.
 const STEPS: [(&str, &str, &str); 4] = [
@@ -226,13 +226,7 @@ impl Shop<'_> {
             .into_iter()
             .chain(STEPS.map(|(title, column, _)| (title, column)))
             .chain([("This shop", "gmv")]);
-        let shown = |column: &'static str| {
-            let mut shown = row.shown(column, self.locale);
-            if shown.raw.is_none() {
-                shown.text = NOT_AVAILABLE.to_owned();
-            }
-            shown
-        };
+        let shown = |column: &'static str| row.shown(column, self.locale);
         let numbers = Table {
             caption: format!(
                 "From comparable shops to this shop ({})",

@@ -293,10 +293,12 @@ impl Shop<'_> {
         };
         let block = match (rows.first(), self.list((table, &rows), caption, columns)) {
             (Some(row), Block::Table(numbers)) => {
-                let value = |(name, column): &(&'static str, &str)| {
-                    (*name, row.double(column).unwrap_or(0.0))
+                let value =
+                    |(name, column): &(&'static str, &str)| Some((*name, row.double(column)?));
+                let values: Option<Vec<(&'static str, f64)>> = steps.iter().map(value).collect();
+                let Some(values) = values else {
+                    return Ok(self.funnel_section(scope, Block::Table(numbers)));
                 };
-                let values: Vec<(&'static str, f64)> = steps.iter().map(value).collect();
                 Block::Figure(Figure {
                     caption: caption.to_owned(),
                     label: "Funnel: users reached, users with a click, customers".to_owned(),
@@ -306,7 +308,11 @@ impl Shop<'_> {
             }
             (_, block) => block,
         };
-        Ok(Section {
+        Ok(self.funnel_section(scope, block))
+    }
+
+    fn funnel_section(&self, scope: Scope, block: Block) -> Section {
+        Section {
             id: match scope {
                 Scope::Daily => "funnel-day",
                 Scope::Period => "funnel-period",
@@ -314,7 +320,7 @@ impl Shop<'_> {
             title: format!("Conversion funnel, {}", scope.view().to_lowercase()),
             view: Some(scope.view()),
             blocks: vec![block],
-        })
+        }
     }
 
     /// Ad spend and revenue hour by hour.

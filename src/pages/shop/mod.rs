@@ -20,6 +20,7 @@ use super::shown::{Locale, long_day};
 use crate::catalog::history::History;
 use crate::contracts::tables::{GMV_BASELINE, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};
 use crate::contracts::{Kind, Table as ResultTable};
+use crate::explain::why_unpublished;
 use crate::messages;
 use crate::plan::Facts;
 
@@ -79,6 +80,10 @@ pub(crate) fn dashboard(
         None => true,
     };
     let period = periods.iter().find(is_wanted).copied();
+    if !manifest.has(&SHOP_DAILY) {
+        let why = why_unpublished(&manifest, &SHOP_DAILY);
+        return Err(messages::not_published(SHOP_DAILY.name, day, why).into());
+    }
     if rows.of(&SHOP_DAILY, &[]).is_empty() && period.is_none() {
         return Err(messages::no_row_of_shop(shop_id, day).into());
     }
@@ -118,7 +123,6 @@ impl<'a> Shop<'a> {
         Ok(Page {
             title: format!("Shop {}", self.rows.shop_id),
             kind: "Campaign Dashboard",
-            verdict: None,
             facts: self.facts(periods),
             sections,
         })
@@ -160,7 +164,7 @@ impl<'a> Shop<'a> {
         let mut blocks = Vec::new();
         match &self.period {
             None => blocks.push(Block::Text(format!(
-                "The shop is in no campaign of this day: {}.",
+                "Campaign numbers are not available: {}.",
                 self.rows.why_none(&SHOP_PERIOD)
             ))),
             Some(period) => {

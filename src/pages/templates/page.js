@@ -92,10 +92,6 @@
     }
   }
 
-  // A search over the rows of an index.
-  const search = document.querySelector("[data-search]");
-  if (search) search.hidden = false;
-
   // All is open on paper.
   addEventListener("beforeprint", () => { for (const part of all("details")) part.open = true; });
 })();
