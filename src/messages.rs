@@ -464,7 +464,7 @@ messages! {
     }
     no_receipt(path, why) -> ConfigWrong {
         text: "{path} is not a receipt: {why}",
-        to_do: "give a file that campaign-etl explain --format json wrote, with this version or a newer one",
+        to_do: "give the file of an answer of campaign-etl explain --format json",
         means: "`explain --verify` reads an answer of `explain --format json`. The file is another document, was cut, or was written by a version whose answers have no hashes.",
         meanwhile: NOTHING,
     }

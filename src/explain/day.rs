@@ -57,8 +57,8 @@ pub(crate) struct NotPublished {
 /// Computes every number of the question again and compares it with the published one.
 ///
 /// # Errors
-/// `ConfigWrong` when nothing of the day is published; `StoreFailed` when a file is gone or cannot be
-/// read.
+/// `ConfigWrong` when no published row matches; `StoreFailed` when a file that is read is gone or cannot
+/// be read.
 pub(crate) fn compare_day(
     facts: &Facts,
     history: &History,
@@ -96,7 +96,8 @@ pub(crate) fn compare_day(
     if !tables.iter().any(has_rows) && !has_lost {
         return Err(messages::nothing_compared(question.shop_id, question.day).into());
     }
-    let is_same = tables.iter().all(|table| table.differing.is_empty());
+    let is_same = |table: &ComparedTable| table.is_compared && table.differing.is_empty();
+    let is_same = tables.iter().all(is_same);
     let not_published = absent.into_iter().map(|table| NotPublished {
         table: table.name,
         why: why_unpublished(&manifest, table),
@@ -128,7 +129,7 @@ fn compare_table(
     let key = question.key(table);
     let is_asked = |row: &Cells| key.iter().all(|(name, value)| row.get(name) == Some(value));
     let computed = again.rows(table, None)?;
-    let is_compared = computed.is_some() || table.is_benchmark();
+    let is_compared = computed.is_some();
     let mut computed = computed.unwrap_or_default();
     computed.retain(is_asked);
     let differing = match is_compared {

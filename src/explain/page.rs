@@ -11,6 +11,7 @@ use super::receipt::Verification;
 use super::recompute::{BenchmarkStory, RowsOfKey};
 use super::row::RowKey;
 use super::value::{DaysOfTable, Value};
+use crate::report::counted;
 
 /// The most days that are listed one by one.
 const DAYS_SHOWN: usize = 31;
@@ -92,8 +93,11 @@ fn tell_table(text: &mut String, found: &ComparedTable) {
     };
     let _ = writeln!(
         text,
-        "  {}: {} rows, {} cells, published by commit {}: {outcome}",
-        found.table, found.rows, found.cells, by.commit
+        "  {}: {}, {}, published by commit {}: {outcome}",
+        found.table,
+        counted(found.rows, "row"),
+        counted(found.cells, "cell"),
+        by.commit
     );
     for row in found.differing.iter().take(ROWS_SHOWN) {
         tell_differing(text, row);

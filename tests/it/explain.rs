@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
 use campaign_etl::contracts::{Kind, tables};
 use campaign_etl::exit_code::ExitCode;
 use parquet::arrow::ArrowWriter;
@@ -313,13 +314,18 @@ fn every_number_of_a_day_of_many_shops_agrees_with_the_second_route() {
     assert!(cells > 50_000, "{cells} cells");
 }
 
+fn read_batches(file: &Path) -> (SchemaRef, Vec<RecordBatch>) {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file).unwrap()).unwrap();
+    let schema = builder.schema().clone();
+    let batches: Result<Vec<RecordBatch>, _> = builder.build().unwrap().collect();
+    (schema, batches.unwrap())
+}
+
 /// The bytes of a Parquet file with cents added to a column of every row. A note fills them up to the
 /// size of the file where they are fewer.
 fn with_more_cents(file: &Path, column: &str, cents: i128) -> Vec<u8> {
     let size = fs::metadata(file).unwrap().len() as usize;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file).unwrap()).unwrap();
-    let schema = builder.schema().clone();
-    let batches: Result<Vec<RecordBatch>, _> = builder.build().unwrap().collect();
+    let (schema, batches) = read_batches(file);
     let add = |batch: &RecordBatch| {
         let (at, field) = schema.column_with_name(column).unwrap();
         let amounts = batch.column(at).as_primitive::<Decimal128Type>();
@@ -328,7 +334,7 @@ fn with_more_cents(file: &Path, column: &str, cents: i128) -> Vec<u8> {
         columns[at] = Arc::new(more.with_data_type(field.data_type().clone())) as ArrayRef;
         RecordBatch::try_new(schema.clone(), columns).unwrap()
     };
-    let batches: Vec<RecordBatch> = batches.unwrap().iter().map(add).collect();
+    let batches: Vec<RecordBatch> = batches.iter().map(add).collect();
     let write = |note: usize| {
         let properties = WriterProperties::builder()
             .set_statistics_enabled(EnabledStatistics::None)
@@ -785,12 +791,10 @@ fn a_query_holds_only_the_steps_and_columns_of_its_cell() {
 
 /// Drops every fiftieth row of an export, beginning with the fourth.
 fn drop_rows(file: &Path) {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file).unwrap()).unwrap();
-    let schema = builder.schema().clone();
-    let batches: Result<Vec<RecordBatch>, _> = builder.build().unwrap().collect();
+    let (schema, batches) = read_batches(file);
     let mut writer = ArrowWriter::try_new(fs::File::create(file).unwrap(), schema, None).unwrap();
     let mut row = 0;
-    for batch in batches.unwrap() {
+    for batch in batches {
         for offset in 0..batch.num_rows() {
             if row % 50 != 3 {
                 writer.write(&batch.slice(offset, 1)).unwrap();
