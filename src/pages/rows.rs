@@ -10,7 +10,7 @@ use super::page::Origin;
 use super::shown::{Locale, Shown};
 use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
-use crate::contracts::{Table, tables};
+use crate::contracts::Table;
 use crate::explain::why_unpublished;
 use crate::plan::Facts;
 use crate::publish::parquet::decode_all;
@@ -33,7 +33,7 @@ pub(crate) struct PublishedRow<'a> {
 }
 
 impl ShopRows {
-    /// `manifest`: of the day.
+    /// `manifest`: of the day. `shown`: the tables that are read.
     ///
     /// # Errors
     /// When a file is gone, or is not the one that was published.
@@ -41,9 +41,10 @@ impl ShopRows {
         history: &History,
         manifest: &Rc<Manifest>,
         shop_id: i64,
+        shown: &[&'static Table],
     ) -> Result<ShopRows> {
         let mut found = BTreeMap::new();
-        for table in tables::all() {
+        for table in shown.iter().copied() {
             if let Some(entry) = manifest.tables.get(table.name) {
                 let file = history.read(table, manifest.day, manifest.commit_number, entry)?;
                 let shop = Some(shop_id).filter(|_| table.key.contains(&"shop_id"));
@@ -101,6 +102,12 @@ impl PublishedRow<'_> {
         self.raw(column).unwrap_or_default()
     }
 
+    /// A whole number, or money in cents; `None`: null.
+    pub(crate) fn whole(&self, column: &str) -> Option<i128> {
+        self.rows.whole(column, self.number)
+    }
+
+    /// A number as a chart draws it; `None`: null.
     pub(crate) fn double(&self, column: &str) -> Option<f64> {
         self.raw(column)?.parse().ok()
     }

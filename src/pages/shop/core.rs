@@ -52,15 +52,7 @@ impl Shop<'_> {
                 self.rows.why_none(self.own_table(scope))
             ))],
         };
-        Section {
-            id: match scope {
-                Scope::Daily => "core-day",
-                Scope::Period => "core-period",
-            },
-            title: format!("Core data, {}", scope.view().to_lowercase()),
-            view: Some(scope.view()),
-            blocks,
-        }
+        scope.section(["core-day", "core-period"], "Core data", blocks)
     }
 
     pub(super) fn own_table(&self, scope: Scope) -> &'static ResultTable {
@@ -210,15 +202,7 @@ impl Shop<'_> {
             )),
             Some(row) => blocks.push(self.gap_figure(row)?),
         }
-        Ok(Section {
-            id: match scope {
-                Scope::Daily => "gap-day",
-                Scope::Period => "gap-period",
-            },
-            title: format!("Why the GMV differs, {}", scope.view().to_lowercase()),
-            view: Some(scope.view()),
-            blocks,
-        })
+        Ok(scope.section(["gap-day", "gap-period"], "Why the GMV differs", blocks))
     }
 
     fn gap_figure(&self, row: &PublishedRow) -> Result<Block> {

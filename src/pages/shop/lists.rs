@@ -9,7 +9,7 @@ use crate::contracts::tables::{
     PRODUCT_DAILY, PRODUCT_PERIOD, SHOP_DAILY, STOCK_STATUS, SUB_CAMPAIGN_PERIOD,
 };
 use crate::pages::chart;
-use crate::pages::page::{Block, Cell, Figure, Mark, Section, Table, Tone};
+use crate::pages::page::{Block, Cell, Figure, Head, Mark, Section, Table, Tone};
 use crate::pages::rows::PublishedRow;
 use crate::pages::shown::grouped;
 
@@ -125,27 +125,23 @@ impl Shop<'_> {
         for (kind, caption) in [("LIVE", "LIVEs by GMV"), ("VIDEO", "Videos by GMV")] {
             let mut of_kind: Vec<PublishedRow> = rows.clone();
             of_kind.retain(|row| row.text("content_type") == kind);
-            of_kind.sort_by_key(|row| row.text("gmv_rank").parse::<u64>().unwrap_or(u64::MAX));
+            of_kind.sort_by_key(|row| row.whole("gmv_rank"));
             let mut block = self.list((table, &of_kind), caption, CONTENT);
             if let Block::Table(list) = &mut block {
                 mark_content(list, &of_kind);
             }
             blocks.push(block);
         }
-        Section {
-            id: match scope {
-                Scope::Daily => "content-day",
-                Scope::Period => "content-period",
-            },
-            title: format!("LIVEs and videos, {}", scope.view().to_lowercase()),
-            view: Some(scope.view()),
+        scope.section(
+            ["content-day", "content-period"],
+            "LIVEs and videos",
             blocks,
-        }
+        )
     }
 
     pub(super) fn sub_campaigns(&self) -> Section {
         let mut rows = self.of_campaign(&SUB_CAMPAIGN_PERIOD);
-        rows.sort_by_key(|row| row.text("gmv_rank").parse::<u64>().unwrap_or(u64::MAX));
+        rows.sort_by_key(|row| row.whole("gmv_rank"));
         let of = (&SUB_CAMPAIGN_PERIOD, &*rows);
         Section {
             id: "sub-campaigns",
@@ -224,15 +220,7 @@ impl Shop<'_> {
             }
             list.filters = vec![("campaign", "Campaign products")];
         }
-        Section {
-            id: match scope {
-                Scope::Daily => "products-day",
-                Scope::Period => "products-period",
-            },
-            title: format!("Products, {}", scope.view().to_lowercase()),
-            view: Some(scope.view()),
-            blocks: vec![block],
-        }
+        scope.section(["products-day", "products-period"], "Products", vec![block])
     }
 
     pub(super) fn channels(&self, scope: Scope) -> Result<Section> {
@@ -252,15 +240,11 @@ impl Shop<'_> {
             }
             block => block,
         };
-        Ok(Section {
-            id: match scope {
-                Scope::Daily => "channels-day",
-                Scope::Period => "channels-period",
-            },
-            title: format!("Traffic by channel, {}", scope.view().to_lowercase()),
-            view: Some(scope.view()),
-            blocks: vec![block],
-        })
+        Ok(scope.section(
+            ["channels-day", "channels-period"],
+            "Traffic by channel",
+            vec![block],
+        ))
     }
 
     /// From users reached to customers.
@@ -312,15 +296,11 @@ impl Shop<'_> {
     }
 
     fn funnel_section(&self, scope: Scope, block: Block) -> Section {
-        Section {
-            id: match scope {
-                Scope::Daily => "funnel-day",
-                Scope::Period => "funnel-period",
-            },
-            title: format!("Conversion funnel, {}", scope.view().to_lowercase()),
-            view: Some(scope.view()),
-            blocks: vec![block],
-        }
+        scope.section(
+            ["funnel-day", "funnel-period"],
+            "Conversion funnel",
+            vec![block],
+        )
     }
 
     /// Ad spend and revenue hour by hour.
@@ -352,8 +332,8 @@ impl Shop<'_> {
     }
 }
 
-fn plain(title: &str) -> crate::pages::page::Head {
-    crate::pages::page::Head {
+fn plain(title: &str) -> Head {
+    Head {
         title: title.to_owned(),
         column: "",
         is_number: false,
@@ -362,13 +342,7 @@ fn plain(title: &str) -> crate::pages::page::Head {
 
 /// Highest GMV first; ties as in the file.
 fn by_gmv(rows: &mut [PublishedRow]) {
-    let cents = |row: &PublishedRow| {
-        row.text("gmv")
-            .replace('.', "")
-            .parse::<i128>()
-            .unwrap_or(0)
-    };
-    rows.sort_by_key(|row| std::cmp::Reverse(cents(row)));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.whole("gmv")));
 }
 
 fn campaign_tag(row: &PublishedRow) -> String {

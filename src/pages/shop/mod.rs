@@ -18,11 +18,36 @@ use super::page::{Block, Cell, Figure, Head, Mark, Page, Progress, Row, Section,
 use super::rows::{PublishedRow, ShopRows, published_day};
 use super::shown::{Locale, long_day};
 use crate::catalog::history::History;
-use crate::contracts::tables::{GMV_BASELINE, SHOP_DAILY, SHOP_PERIOD, SHOP_TIER};
+use crate::contracts::tables::{
+    AD_HOURLY, CATEGORY_BENCHMARK, CHANNEL_DAILY, CHANNEL_PERIOD, CONTENT_DAILY, CONTENT_PERIOD,
+    FUNNEL_PERIOD, GMV_BASELINE, GMV_GAP, PRODUCT_DAILY, PRODUCT_PERIOD, SHOP_BENCHMARK,
+    SHOP_DAILY, SHOP_PERIOD, SHOP_TIER, STOCK_STATUS, SUB_CAMPAIGN_PERIOD,
+};
 use crate::contracts::{Kind, Table as ResultTable};
 use crate::explain::why_unpublished;
 use crate::messages;
 use crate::plan::Facts;
+
+/// The tables that the page shows.
+static SHOWN: [&ResultTable; 17] = [
+    &SHOP_DAILY,
+    &CHANNEL_DAILY,
+    &PRODUCT_DAILY,
+    &CONTENT_DAILY,
+    &AD_HOURLY,
+    &SHOP_PERIOD,
+    &FUNNEL_PERIOD,
+    &CHANNEL_PERIOD,
+    &PRODUCT_PERIOD,
+    &CONTENT_PERIOD,
+    &SUB_CAMPAIGN_PERIOD,
+    &GMV_BASELINE,
+    &STOCK_STATUS,
+    &SHOP_TIER,
+    &CATEGORY_BENCHMARK,
+    &SHOP_BENCHMARK,
+    &GMV_GAP,
+];
 
 /// The names of the two views.
 const DAILY: &str = "Daily";
@@ -51,6 +76,20 @@ impl Scope {
         }
     }
 
+    /// A section of this view. `ids`: its anchor in the daily view and in that of the period.
+    fn section(self, ids: [&'static str; 2], title: &str, blocks: Vec<Block>) -> Section {
+        let [daily, period] = ids;
+        Section {
+            id: match self {
+                Scope::Daily => daily,
+                Scope::Period => period,
+            },
+            title: format!("{title}, {}", self.view().to_lowercase()),
+            view: Some(self.view()),
+            blocks,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Scope::Daily => "DAILY",
@@ -71,7 +110,7 @@ pub(crate) fn dashboard(
     campaign: Option<i64>,
 ) -> Result<Page> {
     let manifest = published_day(facts, day)?;
-    let rows = ShopRows::load(history, &manifest, shop_id)?;
+    let rows = ShopRows::load(history, &manifest, shop_id, &SHOWN)?;
     let locale = Locale::new(&manifest.currency, facts.config.time_zone);
     let periods = rows.of(&SHOP_PERIOD, &[]);
     let wanted = campaign.map(|id| id.to_string());
