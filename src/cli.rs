@@ -131,6 +131,8 @@ fn exit_codes() -> String {
             is always safe."
 }
 
+pub(crate) const DEFAULT_JOB_FILE: &str = "jobs/daily.toml";
+
 #[derive(Args, Debug)]
 pub struct Global {
     /// The job file
@@ -138,7 +140,7 @@ pub struct Global {
         long,
         global = true,
         value_name = "FILE",
-        default_value = "jobs/daily.toml"
+        default_value = DEFAULT_JOB_FILE
     )]
     pub config: PathBuf,
     /// Where the exports are, instead of the job file's `exports`: a path or a file:, s3:, gs: or
@@ -203,10 +205,12 @@ pub enum Command {
     /// --metric, every number of the shop's day is compared. With --sql: a query for DuckDB that
     /// computes the number. The answer of --format json is a receipt, which --verify checks elsewhere.
     Explain(Box<ExplainArgs>),
-    /// Draw the Campaign Dashboard of a shop as one HTML file
+    /// Draw published numbers as pages: a shop's Campaign Dashboard, or the operator's page of a night
     ///
-    /// The page needs no network and no other file, and all of it is there with scripts off. It is HTML,
-    /// also with --format json.
+    /// A page is one HTML file. It needs no network and no other file, and all of it is there with scripts
+    /// off. It is HTML, also with --format json. With --summary: whether the night is fine, what needs a
+    /// person, and the command that mends it. With --all: the dashboard of every campaign shop and an
+    /// index, in a new folder.
     Report(ReportArgs),
     /// Show the changes between two publications of a day, and their causes; writes nothing
     ///
@@ -369,18 +373,25 @@ pub struct ExplainArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("subject").required(true).args(["shop", "summary", "all"])))]
 pub struct ReportArgs {
-    /// The shop
+    /// The Campaign Dashboard of this shop
     #[arg(long, value_name = "SHOP")]
-    pub shop: i64,
+    pub shop: Option<i64>,
+    /// The operator's page of the night
+    #[arg(long)]
+    pub summary: bool,
+    /// The dashboards of all shops of the day's campaigns, and an index
+    #[arg(long, requires = "out")]
+    pub all: bool,
     /// The day of the tables, `dt`
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub day: NaiveDate,
     /// The campaign [default: the shop's campaign of the day with the smallest number]
-    #[arg(long, value_name = "CAMPAIGN")]
+    #[arg(long, value_name = "CAMPAIGN", requires = "shop")]
     pub campaign: Option<i64>,
-    /// Write the page to this file, not to stdout
-    #[arg(long, value_name = "FILE")]
+    /// Write the page to this file, not to stdout; with --all, the pages to this new folder
+    #[arg(long, value_name = "FILE|FOLDER")]
     pub out: Option<PathBuf>,
 }
 

@@ -432,6 +432,12 @@ messages! {
         means: "The file of `--out` cannot be written.",
         meanwhile: NOTHING,
     }
+    folder_exists(path) -> ConfigWrong {
+        text: "{path} exists",
+        to_do: "name a new folder for the pages, or remove this one",
+        means: "The folder of `report --all --out` exists. Pages of two days are never mixed.",
+        meanwhile: NOTHING,
+    }
     no_metric(metric, tables) -> ConfigWrong {
         text: "no table of shops has a column {metric:?}",
         to_do: "give a column of docs/tables.md; --table takes one of {tables}",

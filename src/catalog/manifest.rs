@@ -1,6 +1,7 @@
 //! The manifest of one day: its published files, their inputs, and an account of every row.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;
@@ -28,6 +29,14 @@ pub struct Manifest {
     pub rollup_inputs: Option<String>,
     /// The first day of the day's oldest campaign; `None`: no campaign.
     pub first_campaign_day: Option<NaiveDate>,
+    /// The campaigns of the day, by id. Empty also where an earlier version of this program published
+    /// the day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub campaigns: Vec<CampaignDays>,
+    /// Where the time of the run that made this manifest went, in order. Moving the files into place
+    /// comes after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageTime>,
     /// The published files of the day, by table.
     pub tables: BTreeMap<String, PublishedTable>,
     /// The exports and settings behind the day's own tables; `None`: only benchmarks of the day before
@@ -88,6 +97,32 @@ impl Manifest {
         self.skipped
             .iter()
             .find(|s| s.table == table.name && s.sum.is_some())
+    }
+}
+
+/// A campaign, as its export has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CampaignDays {
+    pub campaign_id: i64,
+    pub campaign_name: String,
+    pub first_day: NaiveDate,
+    pub last_day: NaiveDate,
+}
+
+/// The wall time of one stage of a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageTime {
+    /// `rollups`, `checks`, `benchmarks`, `staging`, or the name of a window table.
+    pub stage: String,
+    pub milliseconds: u64,
+}
+
+impl StageTime {
+    pub(crate) fn new(stage: &str, took: Duration) -> StageTime {
+        StageTime {
+            stage: stage.to_owned(),
+            milliseconds: took.as_millis() as u64,
+        }
     }
 }
 

@@ -290,6 +290,7 @@ mod tests {
     fn the_first_and_the_last_day_of_a_campaign_are_a_kind_of_their_own() {
         let campaigns = [(1, 10, 14), (2, 1, 30)].map(|(campaign_id, first, last)| Campaign {
             campaign_id,
+            campaign_name: String::new(),
             first_day: march(first),
             last_day: march(last),
         });

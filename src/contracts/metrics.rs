@@ -7,6 +7,8 @@ use super::ids::{RollupId, TableId, WindowId};
 #[derive(Debug)]
 pub(crate) struct Metric {
     pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
     /// For a daily distinct count: the column of `funnel_period` with its mean over the days of a
     /// period.
     pub daily_average: Option<&'static str>,
@@ -36,23 +38,30 @@ pub(crate) fn metric_columns(table: TableId) -> impl Iterator<Item = &'static st
         .filter_map(move |metric| metric.column_of(table))
 }
 
-const fn metric(name: &'static str) -> Metric {
+const fn metric(name: &'static str, title: &'static str) -> Metric {
     Metric {
         name,
+        title,
         daily_average: None,
         is_ratio: false,
     }
 }
-const fn ratio(name: &'static str) -> Metric {
+const fn ratio(name: &'static str, title: &'static str) -> Metric {
     Metric {
         name,
+        title,
         daily_average: None,
         is_ratio: true,
     }
 }
-const fn distinct(name: &'static str, daily_average: &'static str) -> Metric {
+const fn distinct(
+    name: &'static str,
+    title: &'static str,
+    daily_average: &'static str,
+) -> Metric {
     Metric {
         name,
+        title,
         daily_average: Some(daily_average),
         is_ratio: false,
     }
@@ -60,25 +69,25 @@ const fn distinct(name: &'static str, daily_average: &'static str) -> Metric {
 
 /// The metrics in the order of SPEC.md section 5.
 pub(crate) static METRICS: [Metric; 21] = [
-    metric("gmv"),
-    metric("orders"),
-    metric("sku_orders"),
-    metric("items_sold"),
-    distinct("customers", "avg_daily_customers"),
-    ratio("avg_order_value"),
-    metric("product_impressions"),
-    metric("product_clicks"),
-    ratio("ctr"),
-    ratio("ctor"),
-    ratio("add_to_cart_rate"),
-    metric("estimated_tiktok_contribution"),
-    distinct("unique_reach", "avg_unique_reach"),
-    distinct("unique_clicks", "avg_unique_clicks"),
-    metric("ad_spend"),
-    metric("ad_gross_revenue"),
-    ratio("ad_roi"),
-    metric("creator_new_videos"),
-    metric("creator_new_lives"),
-    metric("seller_new_videos"),
-    metric("seller_new_lives"),
+    metric("gmv", "GMV"),
+    metric("orders", "Orders"),
+    metric("sku_orders", "SKU orders"),
+    metric("items_sold", "Items sold"),
+    distinct("customers", "Customers", "avg_daily_customers"),
+    ratio("avg_order_value", "Average order value"),
+    metric("product_impressions", "Product impressions"),
+    metric("product_clicks", "Product clicks"),
+    ratio("ctr", "CTR"),
+    ratio("ctor", "CTOR"),
+    ratio("add_to_cart_rate", "Add-to-cart rate"),
+    metric("estimated_tiktok_contribution", "Estimated platform contribution"),
+    distinct("unique_reach", "Users reached", "avg_unique_reach"),
+    distinct("unique_clicks", "Users with a click", "avg_unique_clicks"),
+    metric("ad_spend", "Ad spend"),
+    metric("ad_gross_revenue", "Ad gross revenue"),
+    ratio("ad_roi", "Ad ROI"),
+    metric("creator_new_videos", "New creator videos"),
+    metric("creator_new_lives", "New creator LIVEs"),
+    metric("seller_new_videos", "New seller videos"),
+    metric("seller_new_lives", "New seller LIVEs"),
 ];

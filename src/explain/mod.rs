@@ -35,7 +35,7 @@ use export_state::export;
 pub(crate) use outcome::Thoroughness;
 pub(crate) use page::{day_page, page, verification_page};
 pub(crate) use receipt::{Receipt, Verification, verify};
-pub(crate) use row::{Question, RowKey};
+pub(crate) use row::{FLAGS, Question, RowKey};
 pub(crate) use sql::{SqlAnswer, sql};
 
 use crate::catalog::manifest::{Manifest, Skipped};

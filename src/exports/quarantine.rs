@@ -45,7 +45,7 @@ pub struct Example {
 
 impl Example {
     /// `buyer_id is null in row 7 of part-0.parquet`
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let cell = match (&self.column, &self.value, &self.key) {
             (Some(column), Some(value), _) => format!("{column} = {}", shortened(value)),
             (Some(column), None, _) => format!("{column} is null"),

@@ -51,6 +51,7 @@ pub(crate) struct InventoryItem {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Campaign {
     pub(crate) campaign_id: i64,
+    pub(crate) campaign_name: String,
     pub(crate) first_day: NaiveDate,
     pub(crate) last_day: NaiveDate,
 }
@@ -238,8 +239,9 @@ impl Snapshots {
     }
 
     fn add_campaigns(&mut self, batch: &Batch, day: NaiveDate) -> u64 {
-        let (ids, first, last) = (
+        let (ids, names, first, last) = (
             batch.ints("campaign_id"),
+            batch.texts("campaign_name"),
             batch.dates("first_day"),
             batch.dates("last_day"),
         );
@@ -251,6 +253,7 @@ impl Snapshots {
             self.campaign_ids.insert(ids.value(row));
             self.campaigns.push(Campaign {
                 campaign_id: ids.value(row),
+                campaign_name: names.value(row).to_owned(),
                 first_day: day_of_number(first.value(row)),
                 last_day: day_of_number(last.value(row)),
             });

@@ -1,11 +1,13 @@
 //! A page as data: sections of cards, tables and figures.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use anyhow::Result;
 use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
 use super::shown::Shown;
@@ -28,6 +30,13 @@ pub(crate) struct Page {
     pub title: String,
     /// The kind of page, above the title.
     pub kind: &'static str,
+    /// The main fact of the page; `None`: it has several.
+    pub lead: Option<Mark>,
+    /// The shop of the numbers; `None`: of no single shop.
+    pub shop_id: Option<i64>,
+    pub day: NaiveDate,
+    /// Whether the page lies beside an index of all shops.
+    pub is_indexed: bool,
     /// Facts about the page, such as the day and the commit.
     pub facts: Vec<(&'static str, String)>,
     pub sections: Vec<Section>,
@@ -44,6 +53,7 @@ pub(crate) struct Section {
 }
 
 pub(crate) enum Block {
+    Heading(String),
     Text(String),
     Marks(Vec<Mark>),
     Progress(Progress),
@@ -104,6 +114,41 @@ pub(crate) struct Progress {
     pub fraction: f64,
 }
 
+/// The rows of a number: one row, or the rows that are added up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Picked {
+    /// `name=value` of the key's columns but the shop, separated by `;`.
+    Key(String),
+    /// `name=value` of columns, separated by `;`. The number is the sum of its column over these rows;
+    /// of the column `#rows`, their count.
+    Where(String),
+}
+
+impl Default for Picked {
+    fn default() -> Picked {
+        Picked::Key(String::new())
+    }
+}
+
+impl Picked {
+    fn attribute(&self) -> &'static str {
+        match self {
+            Picked::Key(_) => "data-key",
+            Picked::Where(_) => "data-where",
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Picked::Key(text) | Picked::Where(text) => text,
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        *self == Picked::default()
+    }
+}
+
 /// One number, with those beside it.
 pub(crate) struct Card {
     pub title: String,
@@ -117,13 +162,25 @@ pub(crate) struct Card {
     pub marks: Vec<Mark>,
 }
 
-/// The row and column of a number on a page: `table`, `key` and `column` of a published table.
+/// The table, rows and column of a number on a page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
-    pub table: &'static str,
-    pub column: &'static str,
-    /// `name=value` of the key's columns but the shop, separated by `;`.
-    pub key: String,
+    /// A published table, `_quarantine/<dataset>`, or `_runs`: the manifest of the day.
+    pub table: Cow<'static, str>,
+    pub rows: Picked,
+    /// Of a manifest, a path: `datasets/order_lines/rows_read`.
+    pub column: Cow<'static, str>,
+}
+
+impl Origin {
+    /// A value of the day's manifest.
+    pub(crate) fn manifest(path: impl Into<Cow<'static, str>>) -> Origin {
+        Origin {
+            table: "_runs".into(),
+            rows: Picked::default(),
+            column: path.into(),
+        }
+    }
 }
 
 /// A table of a page.
@@ -140,6 +197,8 @@ pub(crate) struct Table {
     pub notes: Vec<String>,
     /// The name of a list of rows to choose one from; `""`: there is none.
     pub picker: &'static str,
+    /// Whether rows can be searched.
+    pub is_searched: bool,
 }
 
 pub(crate) struct Head {
@@ -151,17 +210,29 @@ pub(crate) struct Head {
 
 #[derive(Default)]
 pub(crate) struct Row {
-    /// As in [`Origin`].
-    pub key: String,
+    pub rows: Picked,
+    /// The day of the numbers; `None`: that of the page.
+    pub day: Option<NaiveDate>,
     /// Filters that keep the row, separated by spaces.
     pub tags: String,
     pub cells: Vec<Cell>,
 }
 
 pub(crate) enum Cell {
+    /// A number of the table, row and column in which it stands.
     Value(Shown),
+    /// A number of elsewhere.
+    Of(Origin, Shown),
     Text(String),
+    /// A number that stands in no table, such as that of a commit.
+    Number(String),
     Marks(Vec<Mark>),
+    Link {
+        file: String,
+        text: String,
+    },
+    /// Commands to paste.
+    Commands(Vec<String>),
 }
 
 /// A chart with its main fact and its numbers.
@@ -176,13 +247,14 @@ pub(crate) struct Figure {
 
 /// The definition of a metric.
 pub(crate) struct Definition {
+    /// The anchor; `""`: none.
     pub id: &'static str,
     pub name: String,
     pub unit: &'static str,
     pub formula: &'static str,
     pub null: &'static str,
-    /// The command that explains the number.
-    pub command: String,
+    /// The commands that explain the number.
+    pub commands: Vec<String>,
 }
 
 #[derive(Template)]
@@ -226,6 +298,10 @@ mod tests {
         Page {
             title: title.to_owned(),
             kind: "A page",
+            lead: None,
+            shop_id: None,
+            day: "2026-03-14".parse().unwrap(),
+            is_indexed: false,
             facts: vec![("Shop", title.to_owned())],
             sections: vec![Section {
                 id: "one",
@@ -235,7 +311,7 @@ mod tests {
                     caption: title.to_owned(),
                     columns: vec![],
                     rows: vec![Row {
-                        key: title.to_owned(),
+                        rows: Picked::Key(title.to_owned()),
                         cells: vec![Cell::Text(title.to_owned())],
                         ..Row::default()
                     }],

@@ -1,27 +1,41 @@
-//! The published rows of one shop and day.
+//! The published rows of a day that the pages of some shops show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::page::Origin;
+use super::commands::quoted;
+use super::page::{Origin, Picked};
 use super::shown::{Locale, Shown};
-use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
 use crate::contracts::Table;
-use crate::explain::why_unpublished;
+use crate::explain::{FLAGS, why_unpublished};
 use crate::plan::Facts;
-use crate::publish::parquet::decode_all;
 use crate::report::versions::TableRows;
+use crate::windows::Rows;
 
-/// The published rows of one shop and day, by table.
-pub(crate) struct ShopRows {
+/// The rows of some shops on a day, by table.
+pub(crate) struct DayRows<'a> {
+    manifest: &'a Manifest,
+    tables: BTreeMap<&'static str, OfTable>,
+}
+
+/// The rows of a table.
+struct OfTable {
+    table: &'static Table,
+    rows: TableRows,
+    /// The positions of each shop's rows; `None`: the rows are of no shop.
+    by_shop: Option<HashMap<i64, Vec<usize>>>,
+}
+
+/// The rows of one shop. They include those of tables without shops.
+#[derive(Clone, Copy)]
+pub(crate) struct ShopRows<'a> {
     pub shop_id: i64,
-    pub day: NaiveDate,
-    pub manifest: Rc<Manifest>,
-    tables: BTreeMap<&'static str, TableRows>,
+    pub manifest: &'a Manifest,
+    of_day: &'a DayRows<'a>,
 }
 
 /// One row.
@@ -32,51 +46,82 @@ pub(crate) struct PublishedRow<'a> {
     number: usize,
 }
 
-impl ShopRows {
-    /// `manifest`: of the day. `shown`: the tables that are read.
+impl<'a> DayRows<'a> {
+    /// `manifest`: the newest one of its day. `shops`: ascending.
     ///
     /// # Errors
     /// When a file is gone, or is not the one that was published.
     pub(crate) fn load(
-        history: &History,
-        manifest: &Rc<Manifest>,
-        shop_id: i64,
-        shown: &[&'static Table],
-    ) -> Result<ShopRows> {
+        facts: &Facts,
+        manifest: &'a Manifest,
+        tables: &[&'static Table],
+        shops: &[i64],
+    ) -> Result<DayRows<'a>> {
+        let published = facts.tables(manifest.day);
         let mut found = BTreeMap::new();
-        for table in shown.iter().copied() {
-            if let Some(entry) = manifest.tables.get(table.name) {
-                let file = history.read(table, manifest.day, manifest.commit_number, entry)?;
-                let shop = Some(shop_id).filter(|_| table.key.contains(&"shop_id"));
-                let rows = TableRows::new(table, Some(decode_all(file, shop)?), shop)?;
-                found.insert(table.name, rows);
-            }
+        for table in tables.iter().copied().filter(|table| manifest.has(table)) {
+            let has_shops = table.key.contains(&"shop_id");
+            let wanted = Rows {
+                campaign_id: None,
+                shops: has_shops.then_some(shops),
+            };
+            let rows = published.published_rows(table, manifest.day, wanted)?;
+            let rows = TableRows::new(table, Some(rows), None)?;
+            let by_shop = has_shops.then(|| by_shop(&rows));
+            let of_table = OfTable {
+                table,
+                rows,
+                by_shop,
+            };
+            found.insert(table.name, of_table);
         }
-        Ok(ShopRows {
-            shop_id,
-            day: manifest.day,
-            manifest: manifest.clone(),
+        Ok(DayRows {
+            manifest,
             tables: found,
         })
     }
 
-    /// The rows of a table with these values in columns of its key, in the order of the file.
+    pub(crate) fn of_shop(&'a self, shop_id: i64) -> ShopRows<'a> {
+        ShopRows {
+            shop_id,
+            manifest: self.manifest,
+            of_day: self,
+        }
+    }
+}
+
+fn by_shop(rows: &TableRows) -> HashMap<i64, Vec<usize>> {
+    let mut by_shop: HashMap<i64, Vec<usize>> = HashMap::new();
+    for number in rows.numbers() {
+        if let Some(shop) = rows.whole("shop_id", number) {
+            by_shop.entry(shop as i64).or_default().push(number);
+        }
+    }
+    by_shop
+}
+
+impl<'a> ShopRows<'a> {
+    pub(crate) fn day(&self) -> NaiveDate {
+        self.manifest.day
+    }
+
+    /// The rows of a table with these values in some columns, in the order of the file.
     pub(crate) fn of(
         &self,
         table: &'static Table,
         known: &[(&str, &str)],
-    ) -> Vec<PublishedRow<'_>> {
-        let Some(rows) = self.tables.get(table.name) else {
+    ) -> Vec<PublishedRow<'a>> {
+        let Some(of_table) = self.of_day.tables.get(table.name) else {
             return vec![];
         };
-        let is_wanted = |row: &PublishedRow| {
-            known
-                .iter()
-                .all(|(name, value)| row.raw(name).as_deref() == Some(*value))
+        let numbers: Box<dyn Iterator<Item = usize>> = match &of_table.by_shop {
+            None => Box::new(of_table.rows.numbers()),
+            Some(by_shop) => Box::new(by_shop.get(&self.shop_id).into_iter().flatten().copied()),
         };
-        let rows = rows.numbers().map(|number| PublishedRow {
-            table,
-            rows,
+        let is_wanted = |row: &PublishedRow| known.iter().all(|(name, value)| row.is(name, value));
+        let rows = numbers.map(|number| PublishedRow {
+            table: of_table.table,
+            rows: &of_table.rows,
             number,
         });
         rows.filter(is_wanted).collect()
@@ -86,12 +131,16 @@ impl ShopRows {
     pub(crate) fn why_none(&self, table: &Table) -> String {
         match self.manifest.has(table) {
             true => format!("{} has no row of this shop", table.name),
-            false => why_unpublished(&self.manifest, table),
+            false => why_unpublished(self.manifest, table),
         }
     }
 }
 
 impl PublishedRow<'_> {
+    pub(crate) fn is(&self, column: &str, value: &str) -> bool {
+        self.rows.is(self.table.column(column), self.number, value)
+    }
+
     /// The table's value as text; `None`: null.
     pub(crate) fn raw(&self, column: &str) -> Option<String> {
         self.rows.shown(self.table.column(column), self.number)
@@ -112,25 +161,51 @@ impl PublishedRow<'_> {
         self.raw(column)?.parse().ok()
     }
 
+    /// A day; `None`: null.
+    pub(crate) fn date(&self, column: &str) -> Option<NaiveDate> {
+        self.raw(column)?.parse().ok()
+    }
+
     pub(crate) fn shown(&self, column: &str, locale: &Locale) -> Shown {
         locale.shown(self.table.column(column), self.raw(column))
     }
 
     /// The key without the shop: `campaign_id=9000;product_id=7`.
-    pub(crate) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> Picked {
         let names = self.table.key.iter().filter(|name| **name != "shop_id");
         let parts: Vec<String> = names
             .map(|name| format!("{name}={}", self.text(name)))
             .collect();
-        parts.join(";")
+        Picked::Key(parts.join(";"))
     }
 
     pub(crate) fn origin(&self, column: &'static str) -> Origin {
         Origin {
-            table: self.table.name,
-            column,
-            key: self.key(),
+            table: self.table.name.into(),
+            rows: self.key(),
+            column: column.into(),
         }
+    }
+
+    pub(crate) fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    /// The command that explains a value of the row.
+    pub(crate) fn explain_command(&self, of: ShopRows, column: &str) -> String {
+        let (shop, day, table) = (of.shop_id, of.day(), self.table.name);
+        let mut command =
+            format!("campaign-etl explain --shop {shop} --day {day} --table {table}");
+        command += &match self.table.key.contains(&"metric") {
+            true => format!(" --metric {} --column {column}", self.text("metric")),
+            false => format!(" --metric {column}"),
+        };
+        for (name, flag) in FLAGS {
+            if self.table.key.contains(&name) {
+                command += &format!(" {flag} {}", quoted(&self.text(name)));
+            }
+        }
+        command
     }
 }
 

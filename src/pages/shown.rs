@@ -1,6 +1,6 @@
 //! Values of tables as they are printed. The text comes from the table's own digits.
 
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use crate::contracts::{Column, Kind};
@@ -104,15 +104,17 @@ impl Locale {
         }
     }
 
-    /// A time of day in the zone of the job.
     fn instant(&self, raw: &str) -> String {
         match DateTime::parse_from_rfc3339(raw) {
-            Ok(at) => at
-                .with_timezone(&self.zone)
-                .format("%Y-%m-%d %H:%M")
-                .to_string(),
+            Ok(at) => self.told(at.to_utc()),
             Err(_) => raw.to_owned(),
         }
+    }
+
+    /// A time of day in the zone of the job.
+    pub(crate) fn told(&self, at: DateTime<Utc>) -> String {
+        let local = at.with_timezone(&self.zone);
+        local.format("%Y-%m-%d %H:%M").to_string()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Instant;
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -10,7 +11,7 @@ use super::engine::RolledUp;
 use super::job::Job;
 use crate::catalog::checked::{DayChecks, Measures};
 use crate::catalog::manifest::{
-    Blocked, BlockedExports, Manifest, PublishedBenchmark, Skipped, SkippedSum,
+    Blocked, BlockedExports, CampaignDays, Manifest, PublishedBenchmark, Skipped, SkippedSum, StageTime,
 };
 use crate::checks::{self, CheckInputs, history, measures};
 use crate::contracts::datasets::DATASETS;
@@ -55,6 +56,8 @@ pub(super) struct DayWork<'a> {
     rolled_up: Option<RollUpRecord>,
     /// `None` when the rollups stay.
     checked: Option<(Measures, DayChecks)>,
+    /// The stages of this run so far.
+    stages: Vec<StageTime>,
 }
 
 /// The parts of a roll-up that are published beside its tables.
@@ -81,6 +84,7 @@ impl<'a> DayWork<'a> {
             is_changed: false,
             rolled_up: None,
             checked: None,
+            stages: vec![],
         };
         skipped
             .into_iter()
@@ -120,10 +124,12 @@ impl<'a> DayWork<'a> {
             daily,
             too_large,
             tally,
+            took,
             ..
         } = rolled_up;
         let skipped = skipped(&ready.exports, &read);
         let mut work = DayWork::new(facts, ready, skipped)?;
+        work.stages.push(StageTime::new("rollups", took));
         work.snapshots = Some(read.snapshots);
         work.rolled_up = Some(RollUpRecord {
             quarantine: quarantine(&mut read.quarantine, DATASETS.to_vec()),
@@ -146,6 +152,7 @@ impl<'a> DayWork<'a> {
     /// # Errors
     /// When a published table or manifest of an earlier day cannot be read.
     pub(super) fn check(&mut self, resources: &Resources) -> Result<&DayChecks> {
+        let begun = Instant::now();
         let (day, rules) = (self.exports.day, &self.facts.config.checks);
         let none = Snapshots::default();
         let snapshots = self.snapshots.as_ref().unwrap_or(&none);
@@ -169,6 +176,7 @@ impl<'a> DayWork<'a> {
             ..DayChecks::default()
         };
         self.accept(&mut checks);
+        self.stages.push(StageTime::new("checks", begun.elapsed()));
         let (_, checks) = self.checked.insert((measures, checks));
         Ok(checks)
     }
@@ -229,6 +237,7 @@ impl<'a> DayWork<'a> {
         let blocked = plan::blocked_by(self.rollup_inputs, Some(compared_with), exports);
         let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
         manifest.blocked = Some(blocked.clone());
+        manifest.stages = self.stages;
         manifest.checks = self.checked.map(|(_, checks)| checks);
         let mut change = Change::new(manifest, [], [], &BTreeMap::new());
         if let Some(record) = self.rolled_up {
@@ -325,6 +334,7 @@ impl<'a> DayWork<'a> {
         let (table, day) = (tables::window(id), self.exports.day);
         self.count_computed();
         self.inputs.insert(table.name, inputs.clone());
+        let begun = Instant::now();
         let none = Snapshots::default();
         let computed = window_file(
             id,
@@ -337,6 +347,8 @@ impl<'a> DayWork<'a> {
                 stop: &resources.stop,
             },
         );
+        let took = StageTime::new(table.name, begun.elapsed());
+        self.stages.push(took);
         match computed {
             Ok(file) => self.tables.add(file),
             Err(error) => {
@@ -353,7 +365,7 @@ impl<'a> DayWork<'a> {
         stale: Vec<(&'static Table, String)>,
         resources: &Resources,
     ) -> Result<()> {
-        let day = self.exports.day;
+        let (begun, day) = (Instant::now(), self.exports.day);
         let own = BenchmarkDay {
             day,
             fallback_reason: None,
@@ -365,6 +377,8 @@ impl<'a> DayWork<'a> {
             self.count_computed();
             self.inputs.insert(table.name, inputs);
         }
+        let took = StageTime::new("benchmarks", begun.elapsed());
+        self.stages.push(took);
         Ok(())
     }
 
@@ -372,6 +386,10 @@ impl<'a> DayWork<'a> {
     pub(super) fn into_change(mut self, job: &Job) -> Change {
         let mut manifest = job.next_manifest(self.exports.day, self.newest.as_deref());
         manifest.first_campaign_day = self.first_campaign_day();
+        if let Some(snapshots) = &self.snapshots {
+            manifest.campaigns = campaign_days(snapshots);
+        }
+        manifest.stages = self.stages;
         manifest.sources = Some(plan::sources(&self.exports, self.facts.config));
         manifest.rollup_inputs = Some(self.rollup_inputs);
         manifest.skipped = self.skipped;
@@ -421,6 +439,20 @@ impl<'a> DayWork<'a> {
         }
         self.skipped.push(skipped);
     }
+}
+
+fn campaign_days(snapshots: &Snapshots) -> Vec<CampaignDays> {
+    let campaigns = snapshots.campaigns.iter();
+    let mut days: Vec<CampaignDays> = campaigns
+        .map(|campaign| CampaignDays {
+            campaign_id: campaign.campaign_id,
+            campaign_name: campaign.campaign_name.clone(),
+            first_day: campaign.first_day,
+            last_day: campaign.last_day,
+        })
+        .collect();
+    days.sort_by_key(|campaign| campaign.campaign_id);
+    days
 }
 
 fn is_rollup(table: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
@@ -9,12 +10,12 @@ use chrono::NaiveDate;
 
 use super::ahead::Ahead;
 use super::day::{DayWork, benchmark_files, quarantine};
-use super::engine::{Reading, read_unchanged};
+use super::engine::{Reading, RolledUp, read_unchanged};
 use super::job::Job;
 use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step};
 use crate::bug;
 use crate::catalog::checked::Check;
-use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark};
+use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark, StageTime};
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::contracts::{Dataset, Table, TableId};
@@ -124,7 +125,8 @@ impl<'a> Doing<'a> {
     }
 
     /// Publishes the verdict that the exports are blocked. The day's published tables stay.
-    fn block(&mut self, ready: ReadyDay, mut read: DayRead) -> Result<BlockedExports> {
+    fn block(&mut self, ready: ReadyDay, rolled_up: RolledUp) -> Result<BlockedExports> {
+        let RolledUp { mut read, took, .. } = rolled_up;
         let (job, day) = (self.job, ready.exports.day);
         let mut exports = Vec::new();
         for (dataset, defect) in read.blocking(&job.config) {
@@ -140,6 +142,7 @@ impl<'a> Doing<'a> {
         let mut manifest = job.next_manifest(day, self.facts.manifest(day)?.as_deref());
         let blocked = plan::blocked_by(ready.inputs, None, exports);
         manifest.blocked = Some(blocked.clone());
+        manifest.stages = vec![StageTime::new("rollups", took)];
         manifest.datasets = read.scoped_accounts().cloned().collect();
         let mut change = Change::new(manifest, [], [], &BTreeMap::new());
         let mut was_read = DATASETS.to_vec();
@@ -344,7 +347,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         job.progress.stage(day, "exports", &rows_read(read));
         self.report_read(day, read);
         if read.blocking(&job.config).next().is_some() {
-            let blocked = self.block(ready, rolled_up.read)?;
+            let blocked = self.block(ready, rolled_up)?;
             return Ok(RollUp::Ended(Own::Blocked(blocked)));
         }
         self.warn_of_optional(&ready, read);
@@ -451,12 +454,13 @@ impl<'a> Hands<'a> for Doing<'a> {
         let (job, benchmark) = (self.job, stand_in.benchmark);
         let of = format!("benchmarks of {} stand in", benchmark.day);
         job.progress.stage(day, "windows", &of);
-        let tables = self.facts.tables(benchmark.day);
+        let (tables, begun) = (self.facts.tables(benchmark.day), Instant::now());
         let (facts, resources) = (self.facts, self.resources());
         let files = benchmark_files(facts, resources, &BENCHMARKS, day, &benchmark, &tables)?;
         let newest = self.facts.manifest(day)?;
         let manifest = job.next_manifest(day, newest.as_deref());
         let mut change = Change::new(manifest, files, [], &stand_in.inputs);
+        change.manifest.stages = vec![StageTime::new("benchmarks", begun.elapsed())];
         change.manifest.benchmark = Some(PublishedBenchmark {
             benchmark_day: benchmark.day,
             fallback_reason: benchmark.fallback_reason,

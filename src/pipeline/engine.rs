@@ -2,6 +2,8 @@
 //!
 //! [`Engine`] is the seam to another engine for rollups.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
 
@@ -36,6 +38,8 @@ pub struct RolledUp {
     pub tally: Tally,
     /// Bytes of rows that did not fit into memory.
     pub spilled_bytes: u64,
+    /// The time from the first byte of the exports to the last table; the job measures it.
+    pub took: Duration,
 }
 
 /// The engine of this program: one pass in this process.
@@ -86,6 +90,7 @@ pub(super) fn laid_out(
         too_large: daily.too_large,
         tally: sums.tally,
         spilled_bytes: resources.spilled_bytes(),
+        took: Duration::ZERO,
     })
 }
 

@@ -1,6 +1,7 @@
 //! A command's configuration, stores, lease and engine.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
@@ -55,8 +56,13 @@ impl Job {
         ready: &ReadyDay,
         resources: &Resources,
     ) -> Result<Reading<RolledUp>> {
+        let begun = Instant::now();
         read_unchanged(&self.exports, &ready.exports, resources, || {
-            self.engine()?.roll_up(&ready.exports, resources)
+            let rolled_up = self.engine()?.roll_up(&ready.exports, resources)?;
+            Ok(RolledUp {
+                took: begun.elapsed(),
+                ..rolled_up
+            })
         })
     }
 
@@ -100,6 +106,7 @@ impl Job {
             version: env!("CARGO_PKG_VERSION").into(),
             day,
             started_at: self.now(),
+            stages: vec![],
             time_zone: self.config.time_zone.name().into(),
             currency: self.config.currency.clone(),
             ..newest.cloned().unwrap_or_default()

@@ -21,6 +21,7 @@ pub(crate) mod vacuum;
 pub(crate) mod writer;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
@@ -30,7 +31,7 @@ use crate::catalog::commit_log::{Commit, CommittedFile};
 use crate::catalog::layout::{
     history_path, manifest_path, part_path, quarantine_path, success_path,
 };
-use crate::catalog::manifest::Manifest;
+use crate::catalog::manifest::{Manifest, StageTime};
 use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, Dataset, Table};
 use crate::exports::set_aside::SetAside;
@@ -154,7 +155,7 @@ pub fn stage(
     stop: &Stop,
     finished_at: impl FnOnce() -> String,
 ) -> Result<Staged> {
-    let day = change.manifest.day;
+    let (day, begun) = (change.manifest.day, Instant::now());
     for path in change
         .paths()
         .iter()
@@ -197,6 +198,9 @@ pub fn stage(
         finished_at: finished_at(),
         ..change.manifest.clone()
     };
+    manifest
+        .stages
+        .push(StageTime::new("staging", begun.elapsed()));
     for file in &change.files {
         if let Some(published) = manifest.tables.get_mut(file.table.name) {
             published.commit_number = Some(commit_number);

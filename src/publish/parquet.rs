@@ -249,6 +249,21 @@ pub(crate) fn decode_all(file: Bytes, shop_id: Option<i64>) -> Result<RecordBatc
     Ok(concat_batches(&schema, &batches)?)
 }
 
+/// Decodes columns of a whole file, some rows at a time.
+pub(crate) fn for_each_batch(
+    file: Bytes,
+    names: &[&str],
+    consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+    let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+    for batch in builder.build()? {
+        consume(batch?)?;
+    }
+    Ok(())
+}
+
 /// Some column chunks of a file, with their positions.
 pub(crate) struct Chunks {
     pub file_bytes: u64,

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use chrono::NaiveDate;
@@ -23,7 +24,7 @@ use super::parquet::{Chunks, TableFile, decode};
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::catalog::state::State;
-use crate::contracts::arrow::from_batch;
+use crate::contracts::arrow::{from_batch, schema};
 use crate::contracts::{Column, Table};
 use crate::fingerprint::sha256;
 use crate::messages;
@@ -137,6 +138,51 @@ impl PublishedTables for DayTables<'_> {
                 &mut consume,
             );
         }
+        self.read_published(table, day, &rows, &|_| names.clone(), &mut consume)
+    }
+}
+
+impl DayTables<'_> {
+    /// The wanted rows of a published file with all its columns. A file of an earlier version of the
+    /// table may lack some.
+    ///
+    /// # Errors
+    /// When the file is gone, or is not the one that was published.
+    pub(crate) fn published_rows(
+        &self,
+        table: &'static Table,
+        day: NaiveDate,
+        rows: Rows,
+    ) -> Result<RecordBatch> {
+        let names = |footer: &Footer| {
+            let found = footer.metadata.schema();
+            let columns = table.columns.iter().map(|column| column.name);
+            columns
+                .filter(|name| found.field_with_name(name).is_ok())
+                .collect()
+        };
+        let mut batches = Vec::new();
+        self.read_published(table, day, &rows, &names, &mut |batch| {
+            batches.extend(wanted_rows(batch, &rows)?);
+            Ok(())
+        })?;
+        match batches.first() {
+            Some(first) => Ok(concat_batches(&first.schema(), &batches)?),
+            None => {
+                Ok(RecordBatch::new_empty(schema(table.columns)))
+            }
+        }
+    }
+
+    /// Reads the row groups that may hold wanted rows. `names`: the columns to read.
+    fn read_published<'n>(
+        &self,
+        table: &'static Table,
+        day: NaiveDate,
+        rows: &Rows,
+        names: &dyn Fn(&Footer) -> Vec<&'n str>,
+        consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
         let manifest = self.state.manifest(day)?;
         let published = manifest.as_ref().and_then(|m| m.tables.get(table.name));
         let published =
@@ -146,10 +192,11 @@ impl PublishedTables for DayTables<'_> {
             None => {
                 let bytes = file.fetch_whole()?;
                 let footer = Footer::parse(&bytes).map_err(|why| file.of_another_contract(why))?;
+                let names = names(&footer);
                 footer
                     .check(table, &names)
                     .map_err(|why| file.of_another_contract(why))?;
-                read_file(table, bytes, &footer, &names, &rows, &mut consume)
+                read_file(table, bytes, &footer, &names, rows, consume)
             }
             Some(mark) => {
                 let known = self.footers.borrow().get(&(table.name, day)).cloned();
@@ -160,7 +207,7 @@ impl PublishedTables for DayTables<'_> {
                 self.footers
                     .borrow_mut()
                     .insert((table.name, day), footer.clone());
-                file.read(table, &footer, &names, &rows, &mut consume)
+                file.read(table, &footer, &names(&footer), rows, consume)
             }
         }
         .with_context(|| format!("reading {}", self.results.show(&file.path)))

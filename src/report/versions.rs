@@ -167,7 +167,7 @@ pub(crate) fn change(column: &Column, before: &str, after: &str) -> Option<Strin
     is_added_up(column).then(|| show_whole(column.kind, change))
 }
 
-fn show_whole(kind: Kind, value: i128) -> String {
+pub(crate) fn show_whole(kind: Kind, value: i128) -> String {
     match kind {
         Kind::Money => show_cents(value),
         _ => value.to_string(),
@@ -256,6 +256,14 @@ impl TableRows {
     /// A cell as text; `None`: null.
     pub(crate) fn shown(&self, column: &Column, row: usize) -> Option<String> {
         self.cell(column.name, Some(row)).shown(column)
+    }
+
+    /// Whether a cell has this value, as text.
+    pub(crate) fn is(&self, column: &Column, row: usize, value: &str) -> bool {
+        match self.cell(column.name, Some(row)) {
+            Cell::Text(text) => text == value,
+            cell => cell.shown(column).as_deref() == Some(value),
+        }
     }
 
     /// A whole number, money in cents, or a date or instant as a number; `None`: null.

@@ -108,6 +108,12 @@ impl Totals {
         }
         Ok(())
     }
+
+    /// The sum of each tallied column; money in cents.
+    pub fn by_column(&self) -> impl Iterator<Item = (&'static str, i128)> {
+        let columns = self.table.reconciled.iter().map(|total| total.column());
+        columns.zip(self.sums.iter().copied())
+    }
 }
 
 /// A batch has so few rows that the sum of its INT32 values fits 64 bits.

@@ -146,6 +146,7 @@ mod tests {
         let first_day = "2026-03-01".parse().unwrap();
         snapshots.campaigns = vec![Campaign {
             campaign_id: 1,
+            campaign_name: String::new(),
             first_day,
             last_day: day,
         }];

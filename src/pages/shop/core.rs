@@ -15,6 +15,17 @@ use crate::pages::page::{
 use crate::pages::rows::PublishedRow;
 use crate::pages::shown::Shown;
 
+/// The metrics of new content and of ads.
+const MARKETING: [&str; 7] = [
+    "creator_new_videos",
+    "creator_new_lives",
+    "seller_new_videos",
+    "seller_new_lives",
+    "ad_spend",
+    "ad_gross_revenue",
+    "ad_roi",
+];
+
 /// The four steps of a gap: title, column, and the sentence for the greatest of them.
 const STEPS: [(&str, &str, &str); 4] = [
     (
@@ -40,19 +51,21 @@ const STEPS: [(&str, &str, &str); 4] = [
 ];
 
 impl Shop<'_> {
-    /// Every metric of the benchmarks as a card.
+    /// Sales and traffic.
     pub(super) fn core(&self, scope: Scope) -> Section {
-        let blocks = match self.own_row(scope) {
-            Some(_) => {
-                let cards = METRICS.iter().filter_map(|metric| self.card(scope, metric));
-                vec![Block::Cards(cards.collect())]
-            }
-            None => vec![Block::Text(format!(
-                "Not available: {}.",
-                self.rows.why_none(self.own_table(scope))
-            ))],
-        };
+        let blocks = vec![self.cards(scope, false)];
         scope.section(["core-day", "core-period"], "Core data", blocks)
+    }
+
+    /// The metrics of marketing, or all others, as cards.
+    pub(super) fn cards(&self, scope: Scope, of_marketing: bool) -> Block {
+        if self.own_row(scope).is_none() {
+            let why = self.rows.why_none(self.own_table(scope));
+            return Block::Text(format!("Not available: {why}."));
+        }
+        let metrics = METRICS.iter();
+        let metrics = metrics.filter(|metric| MARKETING.contains(&metric.name) == of_marketing);
+        Block::Cards(metrics.filter_map(|metric| self.card(scope, metric)).collect())
     }
 
     pub(super) fn own_table(&self, scope: Scope) -> &'static ResultTable {
@@ -91,8 +104,8 @@ impl Shop<'_> {
         };
         let is_average = scope == Scope::Period && metric.daily_average.is_some();
         let title = match is_average {
-            true => format!("{}, average day", title(metric.name)),
-            false => title(metric.name),
+            true => format!("{}, average day", metric.title),
+            false => metric.title.to_owned(),
         };
         let raw = row.raw(column.name);
         let mut marks = Vec::new();
@@ -113,7 +126,7 @@ impl Shop<'_> {
 
     /// The reason of a null: an export that is absent, or the meaning of null in the contract.
     fn why_null(&self, row: &PublishedRow, column: &Column) -> String {
-        let table = row.origin(column.name).table;
+        let table = row.table().name;
         let mut skipped = self.rows.manifest.skipped.iter();
         let skipped = skipped.find(|skipped| {
             skipped.table == table && skipped.columns.iter().any(|name| name == column.name)
@@ -226,7 +239,7 @@ impl Shop<'_> {
                 })
                 .collect(),
             rows: vec![Row {
-                key: row.key(),
+                rows: row.key(),
                 cells: titles
                     .clone()
                     .map(|(_, column)| Cell::Value(shown(column)))
@@ -259,34 +272,6 @@ impl Shop<'_> {
             numbers,
         }))
     }
-}
-
-/// The name of a metric for people.
-pub(super) fn title(metric: &str) -> String {
-    let known = match metric {
-        "gmv" => "GMV",
-        "ctr" => "CTR",
-        "ctor" => "CTOR",
-        "ad_roi" => "Ad ROI",
-        "sku_orders" => "SKU orders",
-        "avg_order_value" => "Average order value",
-        "unique_reach" => "Users reached",
-        "unique_clicks" => "Users with a click",
-        "creator_new_lives" => "New creator LIVEs",
-        "creator_new_videos" => "New creator videos",
-        "seller_new_lives" => "New seller LIVEs",
-        "seller_new_videos" => "New seller videos",
-        "estimated_tiktok_contribution" => "Estimated platform contribution",
-        "add_to_cart_rate" => "Add-to-cart rate",
-        _ => "",
-    };
-    if !known.is_empty() {
-        return known.to_owned();
-    }
-    let text = metric.replace('_', " ");
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
 }
 
 fn position_text(position: &str) -> &'static str {

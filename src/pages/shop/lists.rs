@@ -3,15 +3,18 @@
 use anyhow::Result;
 
 use super::{Scope, Shop, table_of};
-use crate::contracts::Table as ResultTable;
+use crate::contracts::{Kind, Table as ResultTable};
 use crate::contracts::tables::{
     AD_HOURLY, CHANNEL_DAILY, CHANNEL_PERIOD, CONTENT_DAILY, CONTENT_PERIOD, FUNNEL_PERIOD,
     PRODUCT_DAILY, PRODUCT_PERIOD, SHOP_DAILY, STOCK_STATUS, SUB_CAMPAIGN_PERIOD,
 };
 use crate::pages::chart;
-use crate::pages::page::{Block, Cell, Figure, Head, Mark, Section, Table, Tone};
+use crate::pages::page::{
+    Block, Cell, Figure, Head, Mark, Origin, Picked, Row, Section, Table, Tone,
+};
 use crate::pages::rows::PublishedRow;
 use crate::pages::shown::grouped;
+use crate::report::versions::show_whole;
 
 /// The most rows of a list.
 const MOST: usize = 60;
@@ -80,6 +83,20 @@ const HOURS: Columns = &[
     ("ROI", "ad_roi"),
 ];
 
+/// The kinds of accounts. Those of the seller are linked to the shop.
+const ACCOUNTS: [(&str, &str); 3] = [
+    ("OFFICIAL_ACCOUNTS", "Official (linked)"),
+    ("MARKETING_ACCOUNTS", "Marketing (linked)"),
+    ("AFFILIATE_ACCOUNTS", "Affiliates"),
+];
+
+/// The sums over content; each order line and item belongs to one content.
+const ACCOUNT_SUMS: [(&str, &str); 3] = [
+    ("GMV", "gmv"),
+    ("SKU orders", "sku_orders"),
+    ("Items", "items_sold"),
+];
+
 impl Shop<'_> {
     /// The table of a view, the daily or the one of the period, and its rows.
     fn rows_of(
@@ -94,7 +111,7 @@ impl Shop<'_> {
         }
     }
 
-    fn of_campaign(&self, table: &'static ResultTable) -> Vec<PublishedRow<'_>> {
+    pub(super) fn of_campaign(&self, table: &'static ResultTable) -> Vec<PublishedRow<'_>> {
         let Some(period) = &self.period else {
             return vec![];
         };
@@ -231,8 +248,16 @@ impl Shop<'_> {
                 let names = rows.iter().map(|row| row.text("channel"));
                 let impressions = rows.iter().map(|row| row.double("product_impressions"));
                 let values = vec![("Impressions", impressions.collect())];
+                let most = rows.iter().max_by_key(|row| row.whole("product_impressions"));
+                let caption = match most {
+                    Some(row) if row.whole("product_impressions") > Some(0) => format!(
+                        "Most product impressions come from {}",
+                        row.text("channel")
+                    ),
+                    _ => "No product impressions".to_owned(),
+                };
                 Block::Figure(Figure {
-                    caption: "Product impressions by channel".to_owned(),
+                    caption,
                     label: "Bars: product impressions of each channel".to_owned(),
                     svg: chart::bars(names.collect(), values)?,
                     numbers,
@@ -283,8 +308,12 @@ impl Shop<'_> {
                 let Some(values) = values else {
                     return Ok(self.funnel_section(scope, Block::Table(numbers)));
                 };
+                let told = |(_, column): &(&str, &str)| row.shown(column, self.locale).text;
+                let [reach, clicks, customers] = [0, 1, 2].map(|at| told(&steps[at]));
                 Block::Figure(Figure {
-                    caption: caption.to_owned(),
+                    caption: format!(
+                        "Of {reach} users reached, {clicks} clicked; {customers} bought"
+                    ),
                     label: "Funnel: users reached, users with a click, customers".to_owned(),
                     svg: chart::funnel(&values)?,
                     numbers,
@@ -303,32 +332,113 @@ impl Shop<'_> {
         )
     }
 
+    /// New content, ads, and who sold through content.
+    pub(super) fn marketing(&self, scope: Scope) -> Result<Section> {
+        let mut blocks = vec![self.cards(scope, true)];
+        if scope == Scope::Daily {
+            blocks.push(self.hours()?);
+        }
+        blocks.extend(self.accounts(scope));
+        Ok(scope.section(["marketing-day", "marketing-period"], "Marketing", blocks))
+    }
+
     /// Ad spend and revenue hour by hour.
-    pub(super) fn hours(&self) -> Result<Section> {
+    fn hours(&self) -> Result<Block> {
         let rows = self.rows.of(&AD_HOURLY, &[]);
-        let block = match self.list((&AD_HOURLY, &rows), "Ads by hour of the day", HOURS) {
-            Block::Table(numbers) => {
-                let hours = rows.iter().map(|row| row.text("local_hour"));
-                let values = |column: &str| rows.iter().map(|row| row.double(column)).collect();
-                let series = vec![
-                    ("Ad spend", values("ad_spend")),
-                    ("Gross revenue", values("ad_gross_revenue")),
-                ];
-                Block::Figure(Figure {
-                    caption: "Ad spend and gross revenue by hour of the day".to_owned(),
-                    label: "Bars: ad spend and gross revenue of each hour".to_owned(),
-                    svg: chart::bars(hours.collect(), series)?,
-                    numbers,
-                })
-            }
-            block => block,
+        let Block::Table(numbers) = self.list((&AD_HOURLY, &rows), "Ads by hour of the day", HOURS)
+        else {
+            return Ok(self.list((&AD_HOURLY, &rows), "Ads by hour of the day", HOURS));
         };
-        Ok(Section {
-            id: "ads",
-            title: "Ads by hour".to_owned(),
-            view: None,
-            blocks: vec![block],
-        })
+        let hours = rows.iter().map(|row| row.text("local_hour"));
+        let values = |column: &str| rows.iter().map(|row| row.double(column)).collect();
+        let series = vec![
+            ("Ad spend", values("ad_spend")),
+            ("Gross revenue", values("ad_gross_revenue")),
+        ];
+        let most = rows.iter().max_by_key(|row| row.whole("ad_gross_revenue"));
+        let most = most.filter(|row| row.whole("ad_gross_revenue") > Some(0));
+        Ok(Block::Figure(Figure {
+            caption: match most {
+                Some(row) => format!(
+                    "Ads brought most revenue in hour {} of the day",
+                    row.text("local_hour")
+                ),
+                None => "Ads brought no revenue on this day".to_owned(),
+            },
+            label: "Bars: ad spend and gross revenue of each hour".to_owned(),
+            svg: chart::bars(hours.collect(), series)?,
+            numbers,
+        }))
+    }
+
+    /// Sums over the LIVEs and videos of linked accounts and of affiliates; `None`: there are none.
+    fn accounts(&self, scope: Scope) -> Option<Block> {
+        let (table, rows) = self.rows_of(scope, &CONTENT_DAILY, &CONTENT_PERIOD);
+        let of_campaign = match scope {
+            Scope::Daily => String::new(),
+            Scope::Period => format!("campaign_id={};", self.period?.text("campaign_id")),
+        };
+        let mut list = Table {
+            caption: "Linked accounts and affiliates".to_owned(),
+            columns: vec![plain("Content"), plain("Accounts")],
+            ..Table::default()
+        };
+        list.columns.extend(ACCOUNT_SUMS.map(|(title, column)| Head {
+            is_number: true,
+            ..plain(&self.title(title, table.column(column).unit))
+        }));
+        list.columns.insert(2, Head {
+            is_number: true,
+            ..plain("Number")
+        });
+        for (kind, kind_told) in [("LIVE", "LIVEs"), ("VIDEO", "Videos")] {
+            for (account, account_told) in ACCOUNTS {
+                let mut of_kind = rows.clone();
+                of_kind.retain(|row| row.is("content_type", kind) && row.is("account_type", account));
+                if of_kind.is_empty() {
+                    continue;
+                }
+                let picked = format!("{of_campaign}content_type={kind};account_type={account}");
+                let sum = |column: &'static str, sum: i128| {
+                    let origin = Origin {
+                        table: table.name.into(),
+                        rows: Picked::Where(picked.clone()),
+                        column: column.into(),
+                    };
+                    let shown = match column {
+                        "#rows" => self.locale.of_unit(Kind::Int64, "contents", Some(sum.to_string())),
+                        column => {
+                            let described = table.column(column);
+                            let raw = show_whole(described.kind, sum);
+                            self.locale.shown(described, Some(raw))
+                        }
+                    };
+                    Cell::Of(origin, shown)
+                };
+                let mut cells = vec![
+                    Cell::Text(kind_told.to_owned()),
+                    Cell::Text(account_told.to_owned()),
+                    sum("#rows", of_kind.len() as i128),
+                ];
+                cells.extend(ACCOUNT_SUMS.map(|(_, column)| {
+                    let values = of_kind.iter().filter_map(|row| row.whole(column));
+                    sum(column, values.sum())
+                }));
+                list.rows.push(Row {
+                    cells,
+                    ..Row::default()
+                });
+            }
+        }
+        (!list.rows.is_empty()).then_some(Block::Table(list))
+    }
+
+    /// With the currency, where it is money.
+    fn title(&self, title: &str, unit: &str) -> String {
+        match unit.starts_with("money") {
+            true => format!("{title} ({})", self.locale.currency),
+            false => title.to_owned(),
+        }
     }
 }
 

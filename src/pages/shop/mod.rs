@@ -3,21 +3,24 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `core` | cards beside comparable shops, and the reasons of a difference |
+//! | `baseline` | the day beside every published day of six months |
 //! | `lists` | content, products, stock, channels, hours |
 //! | `definitions` | the metrics of the page |
 
+mod baseline;
 mod core;
 mod definitions;
 mod lists;
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::chart;
-use super::page::{Block, Cell, Figure, Head, Mark, Page, Progress, Row, Section, Table, Tone};
-use super::rows::{PublishedRow, ShopRows, published_day};
+use super::page::{Block, Card, Cell, Head, Mark, Page, Progress, Row, Section, Table, Tone};
+use super::rows::{DayRows, PublishedRow, ShopRows, published_day};
 use super::shown::{Locale, long_day};
-use crate::catalog::history::History;
+use crate::catalog::manifest::{CampaignDays, Manifest};
 use crate::contracts::tables::{
     AD_HOURLY, CATEGORY_BENCHMARK, CHANNEL_DAILY, CHANNEL_PERIOD, CONTENT_DAILY, CONTENT_PERIOD,
     FUNNEL_PERIOD, GMV_BASELINE, GMV_GAP, PRODUCT_DAILY, PRODUCT_PERIOD, SHOP_BENCHMARK,
@@ -27,6 +30,7 @@ use crate::contracts::{Kind, Table as ResultTable};
 use crate::explain::why_unpublished;
 use crate::messages;
 use crate::plan::Facts;
+use crate::report::counted;
 
 /// The tables that the page shows.
 static SHOWN: [&ResultTable; 17] = [
@@ -53,9 +57,20 @@ static SHOWN: [&ResultTable; 17] = [
 const DAILY: &str = "Daily";
 const PERIOD: &str = "Campaign period";
 
+/// What the dashboards of a day share.
+pub(crate) struct DashboardDay {
+    pub manifest: Manifest,
+    pub locale: Locale,
+    /// The campaigns of earlier days, as a person calls them.
+    campaigns: BTreeMap<NaiveDate, Vec<String>>,
+    /// Whether the pages lie beside an index.
+    pub is_indexed: bool,
+}
+
 /// Everything that the sections of a shop's page are made from.
 struct Shop<'a> {
-    rows: &'a ShopRows,
+    day: &'a DashboardDay,
+    rows: ShopRows<'a>,
     locale: &'a Locale,
     /// The row of `shop_period`; `None`: the shop is in no campaign of the day.
     period: Option<PublishedRow<'a>>,
@@ -105,71 +120,112 @@ impl Scope {
 /// is not the one that was published.
 pub(crate) fn dashboard(
     facts: &Facts,
-    history: &History,
     (shop_id, day): (i64, NaiveDate),
     campaign: Option<i64>,
 ) -> Result<Page> {
-    let manifest = published_day(facts, day)?;
-    let rows = ShopRows::load(history, &manifest, shop_id, &SHOWN)?;
-    let locale = Locale::new(&manifest.currency, facts.config.time_zone);
-    let periods = rows.of(&SHOP_PERIOD, &[]);
-    let wanted = campaign.map(|id| id.to_string());
-    let is_wanted = |row: &&PublishedRow| match &wanted {
-        Some(id) => row.raw("campaign_id").as_ref() == Some(id),
-        None => true,
-    };
-    let period = periods.iter().find(is_wanted).copied();
-    if !manifest.has(&SHOP_DAILY) {
-        let why = why_unpublished(&manifest, &SHOP_DAILY);
-        return Err(messages::not_published(SHOP_DAILY.name, day, why).into());
+    let day = DashboardDay::load(facts, day)?;
+    let rows = day.rows(facts, &[shop_id])?;
+    day.page(rows.of_shop(shop_id), campaign)
+}
+
+impl DashboardDay {
+    /// # Errors
+    /// `ConfigWrong` when the daily numbers of the day are not published.
+    pub(crate) fn load(facts: &Facts, day: NaiveDate) -> Result<DashboardDay> {
+        let manifest = published_day(facts, day)?;
+        if !manifest.has(&SHOP_DAILY) {
+            let why = why_unpublished(&manifest, &SHOP_DAILY);
+            return Err(messages::not_published(SHOP_DAILY.name, day, why).into());
+        }
+        Ok(DashboardDay {
+            locale: Locale::new(&manifest.currency, facts.config.time_zone),
+            campaigns: baseline::campaigns_of_days(facts, day),
+            manifest: (*manifest).clone(),
+            is_indexed: false,
+        })
     }
-    if rows.of(&SHOP_DAILY, &[]).is_empty() && period.is_none() {
-        return Err(messages::no_row_of_shop(shop_id, day).into());
+
+    /// The rows of some shops, whose ids ascend.
+    ///
+    /// # Errors
+    /// When a file is not the one that was published.
+    pub(crate) fn rows(&self, facts: &Facts, shops: &[i64]) -> Result<DayRows<'_>> {
+        DayRows::load(facts, &self.manifest, &SHOWN, shops)
     }
-    if let (Some(campaign), None) = (campaign, period) {
-        return Err(messages::not_in_campaign(shop_id, campaign, day).into());
+
+    /// The page of a shop.
+    ///
+    /// # Errors
+    /// `ConfigWrong` when the shop or the campaign has no published row.
+    pub(crate) fn page(&self, rows: ShopRows, campaign: Option<i64>) -> Result<Page> {
+        let (shop_id, day) = (rows.shop_id, rows.day());
+        let periods = rows.of(&SHOP_PERIOD, &[]);
+        let is_wanted = |row: &&PublishedRow| match campaign {
+            Some(id) => row.whole("campaign_id") == Some(id.into()),
+            None => true,
+        };
+        let period = periods.iter().find(is_wanted).copied();
+        if rows.of(&SHOP_DAILY, &[]).is_empty() && period.is_none() {
+            return Err(messages::no_row_of_shop(shop_id, day).into());
+        }
+        if let (Some(campaign), None) = (campaign, period) {
+            return Err(messages::not_in_campaign(shop_id, campaign, day).into());
+        }
+        let shop = Shop {
+            day: self,
+            rows,
+            locale: &self.locale,
+            period,
+        };
+        shop.page(&periods)
     }
-    let shop = Shop {
-        rows: &rows,
-        locale: &locale,
-        period,
-    };
-    shop.page(&periods)
+
+    /// A campaign of the day; `None`: an earlier version of this program published the day.
+    fn campaign(&self, campaign_id: i128) -> Option<&CampaignDays> {
+        let mut campaigns = self.manifest.campaigns.iter();
+        campaigns.find(|campaign| i128::from(campaign.campaign_id) == campaign_id)
+    }
 }
 
 impl<'a> Shop<'a> {
     fn page(&self, periods: &[PublishedRow]) -> Result<Page> {
+        let scopes = match self.period {
+            Some(_) => &[Scope::Daily, Scope::Period][..],
+            None => &[Scope::Daily],
+        };
         let mut sections = vec![self.goal()];
-        for scope in [Scope::Daily, Scope::Period] {
+        for scope in scopes.iter().copied() {
             sections.push(self.core(scope));
             sections.push(self.gap(scope)?);
         }
         sections.push(self.baseline()?);
-        sections.push(self.hours()?);
-        for scope in [Scope::Daily, Scope::Period] {
+        for scope in scopes.iter().copied() {
+            sections.push(self.marketing(scope)?);
             sections.push(self.content(scope));
         }
         sections.push(self.sub_campaigns());
         sections.push(self.stock());
-        for scope in [Scope::Daily, Scope::Period] {
+        for scope in scopes.iter().copied() {
             sections.push(self.products(scope));
-        }
-        for scope in [Scope::Daily, Scope::Period] {
             sections.push(self.channels(scope)?);
             sections.push(self.funnel(scope)?);
         }
-        sections.push(self.definitions());
+        sections.push(self.definitions(&sections));
         Ok(Page {
             title: format!("Shop {}", self.rows.shop_id),
             kind: "Campaign Dashboard",
+            lead: None,
+            shop_id: Some(self.rows.shop_id),
+            day: self.rows.day(),
+            is_indexed: self.day.is_indexed,
             facts: self.facts(periods),
             sections,
         })
     }
 
     fn facts(&self, periods: &[PublishedRow]) -> Vec<(&'static str, String)> {
-        let manifest = &self.rows.manifest;
-        let day = long_day(self.rows.day);
+        let manifest = self.rows.manifest;
+        let day = long_day(self.rows.day());
         let mut facts = vec![("Day", format!("{day} ({})", manifest.time_zone))];
         if let Some(tier) = self.rows.of(&SHOP_TIER, &[]).first() {
             let category = tier.raw("category");
@@ -177,13 +233,7 @@ impl<'a> Shop<'a> {
             facts.push(("Tier", tier.text("tier")));
         }
         if let Some(period) = &self.period {
-            let campaign = period.text("campaign_id");
-            let days = format!(
-                "{} to {}",
-                period.text("first_day"),
-                period.text("through_day")
-            );
-            facts.push(("Campaign", format!("{campaign}, {days}")));
+            facts.push(("Campaign", self.campaign_told(period)));
         }
         if periods.len() > 1 {
             let ids: Vec<String> = periods.iter().map(|row| row.text("campaign_id")).collect();
@@ -198,43 +248,30 @@ impl<'a> Shop<'a> {
         facts
     }
 
+    /// `Spring Sale (9000), 2026-03-09 to 2026-03-14`
+    fn campaign_told(&self, period: &PublishedRow) -> String {
+        let id = period.text("campaign_id");
+        let campaign = period.whole("campaign_id").and_then(|id| self.day.campaign(id));
+        match campaign {
+            Some(CampaignDays {
+                campaign_name,
+                first_day,
+                last_day,
+                ..
+            }) => format!("{campaign_name} ({id}), {first_day} to {last_day}"),
+            None => format!("{id}, since {}", period.text("first_day")),
+        }
+    }
+
     /// The target of the campaign, and the part of it that is reached.
     fn goal(&self) -> Section {
-        let mut blocks = Vec::new();
-        match &self.period {
-            None => blocks.push(Block::Text(format!(
-                "Campaign numbers are not available: {}.",
+        let blocks = match &self.period {
+            None => vec![Block::Text(format!(
+                "No campaign: {}.",
                 self.rows.why_none(&SHOP_PERIOD)
-            ))),
-            Some(period) => {
-                let money = |column: &str| {
-                    let raw = period.raw(column);
-                    self.locale.with_code(Kind::Money, "money", raw).text
-                };
-                let progress = period.shown("target_progress", self.locale);
-                match period.double("target_progress") {
-                    Some(fraction) => blocks.push(Block::Progress(Progress {
-                        caption: format!(
-                            "{} of {} reached ({})",
-                            money("gmv"),
-                            money("target_gmv"),
-                            progress.text
-                        ),
-                        fraction: fraction.clamp(0.0, 1.0),
-                    })),
-                    None => blocks.push(Block::Text(format!(
-                        "{} so far. No target is set.",
-                        money("gmv")
-                    ))),
-                }
-                let missing = period.text("missing_days");
-                let mut text = format!("Days of the campaign so far: {}.", period.text("days"));
-                if missing != "0" {
-                    text = format!("{text} Days without published numbers: {missing}.");
-                }
-                blocks.push(Block::Text(text));
-            }
-        }
+            ))],
+            Some(period) => self.goal_blocks(period),
+        };
         Section {
             id: "goal",
             title: "Goal and progress".to_owned(),
@@ -243,66 +280,61 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// The day beside every published day of six months.
-    fn baseline(&self) -> Result<Section> {
-        let rows = self.rows.of(&GMV_BASELINE, &[]);
-        let mut blocks = Vec::new();
-        if rows.is_empty() {
-            blocks.push(Block::Text(format!(
-                "Not available: {}.",
-                self.rows.why_none(&GMV_BASELINE)
-            )));
-        } else {
-            let is_campaign_day = |day: &str| {
-                let first = self.period.as_ref().map(|period| period.text("first_day"));
-                first.is_some_and(|first| *day >= *first)
-            };
-            let mut numbers = table_of(
-                &GMV_BASELINE,
-                "GMV of this day beside each earlier day",
-                &[
-                    ("Day", "baseline_day"),
-                    ("GMV then", "baseline_gmv"),
-                    ("GMV of this day", "gmv"),
-                    ("Difference", "difference"),
-                    ("Difference in %", "difference_pct"),
-                ],
-                &rows,
-                self.locale,
-            );
-            numbers.picker = "Compare with";
-            numbers.columns.push(Head {
-                title: "Campaign".to_owned(),
-                column: "",
-                is_number: false,
-            });
-            for (row, published) in numbers.rows.iter_mut().zip(&rows) {
-                let marks = match is_campaign_day(&published.text("baseline_day")) {
-                    true => vec![Mark::new(Tone::Plain, "day of this campaign")],
-                    false => vec![],
-                };
-                row.cells.push(Cell::Marks(marks));
+    fn goal_blocks(&self, period: &PublishedRow) -> Vec<Block> {
+        let card = |title: &str, column: &'static str| {
+            let described = SHOP_PERIOD.column(column);
+            let raw = period.raw(column);
+            Card {
+                title: title.to_owned(),
+                definition: None,
+                from: period.origin(column),
+                value: self.locale.with_code(described.kind, described.unit, raw),
+                others: vec![],
+                marks: vec![],
             }
-            // The newest day first: it is asked for most.
-            numbers.rows.reverse();
-            let days = rows.iter().map(|row| row.text("baseline_day"));
-            let gmv = rows.iter().map(|row| row.double("baseline_gmv"));
-            let svg = chart::bars(days.collect(), vec![("GMV", gmv.collect())])?;
-            let [first, last] = [rows.first(), rows.last()]
-                .map(|row| row.map(|row| row.text("baseline_day")).unwrap_or_default());
-            blocks.push(Block::Figure(Figure {
-                caption: format!("GMV of {} published days, {first} to {last}", rows.len()),
-                label: format!("Bars: GMV of each day from {first} to {last}"),
-                svg,
-                numbers,
-            }));
+        };
+        let mut target = card("Target", "target_gmv");
+        let mut progress = card("Part of the target", "target_progress");
+        if period.raw("target_gmv").is_none() {
+            let none = Mark::new(Tone::Plain, "no target is set");
+            target.marks.push(none.clone());
+            progress.marks.push(none);
         }
-        Ok(Section {
-            id: "baseline",
-            title: "Compared with other days".to_owned(),
-            view: None,
-            blocks,
-        })
+        let mut days = card("Days so far", "days");
+        days.marks.push(self.days_left(period));
+        let missing = period.text("missing_days");
+        if missing != "0" {
+            let missing = format!("{missing} more without published numbers");
+            days.marks.push(Mark::new(Tone::Warning, missing));
+        }
+        let bar = period.double("target_progress").map(|fraction| {
+            Block::Progress(Progress {
+                caption: "Part of the target that is reached".to_owned(),
+                fraction: fraction.clamp(0.0, 1.0),
+            })
+        });
+        let cards = vec![card("Achieved", "gmv"), target, progress, days];
+        bar.into_iter().chain([Block::Cards(cards)]).collect()
+    }
+
+    fn days_left(&self, period: &PublishedRow) -> Mark {
+        let campaign = period.whole("campaign_id").and_then(|id| self.day.campaign(id));
+        let Some(campaign) = campaign else {
+            return Mark::new(
+                Tone::Plain,
+                "days left: not available, an earlier version published the day",
+            );
+        };
+        let left = (campaign.last_day - self.rows.day()).num_days();
+        let text = match left {
+            0 => "this is the last day".to_owned(),
+            left => format!(
+                "{} left, until {}",
+                counted(left as usize, "day"),
+                campaign.last_day
+            ),
+        };
+        Mark::new(Tone::Plain, text)
     }
 }
 
@@ -327,7 +359,8 @@ fn table_of(
         }
     });
     let row = |published: &PublishedRow| Row {
-        key: published.key(),
+        rows: published.key(),
+        day: None,
         tags: String::new(),
         cells: columns
             .iter()

@@ -1,5 +1,6 @@
 "use strict";
-// Without this script all is there; it adds the choice of a view, filters, sorting, a picker and the theme.
+// Without this script all is there; it adds the choice of a view, filters, sorting, search, a picker, the theme, and the
+// command that explains a number.
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const make = (name, text, properties = {}) => Object.assign(document.createElement(name), { textContent: text }, properties);
@@ -71,6 +72,18 @@
       table.parentElement.before(group);
     }
 
+    // A search through the rows of an index.
+    if ("search" in table.dataset) {
+      const field = make("input", "", { type: "search" });
+      const label = make("label", "Search ", { className: "search" });
+      label.append(field);
+      field.oninput = () => {
+        const text = field.value.trim().toLowerCase();
+        for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(text);
+      };
+      table.parentElement.before(label);
+    }
+
     // A picker: one row of the table beside its heads.
     if (table.dataset.picker) {
       const label = make("label", table.dataset.picker + " ");
@@ -91,6 +104,29 @@
       }
     }
   }
+
+  // A click on a number shows the command that explains it.
+  const main = document.querySelector("main");
+  const told = make("output", "", { className: "told", hidden: true });
+  document.body.append(told);
+  const plain = (word) => (/^[\w.:\/-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\\''") + "'");
+  const flag = (name) => "--" + name.replace(/_id$|_start$/, "").replaceAll("_", "-");
+  if (main.dataset.shop) main.addEventListener("click", (event) => {
+    const number = event.target.closest("data");
+    told.hidden = !number;
+    if (!number) return;
+    const cell = number.closest("td");
+    const nearest = (name) => (number.closest(`[${name}]`) || document.body).getAttribute(name);
+    const head = cell && number.closest("table").tHead.rows[0].cells[cell.cellIndex];
+    const column = nearest("data-column") || (head && head.dataset.column);
+    const key = (nearest("data-key") || "").split(";").filter(Boolean).map((part) => part.split(/=(.*)/s));
+    const metric = key.find(([name]) => name === "metric");
+    told.hidden = nearest("data-where") !== null || !column;
+    const words = [["--shop", main.dataset.shop], ["--day", main.dataset.day], ["--table", nearest("data-table")]];
+    words.push(...(metric ? [["--metric", metric[1]], ["--column", column]] : [["--metric", column]]));
+    words.push(...key.filter(([name]) => name !== "metric").map(([name, value]) => [flag(name), value]));
+    told.replaceChildren(make("code", "campaign-etl explain " + words.map(([name, value]) => name + " " + plain(value)).join(" ")));
+  });
 
   // All is open on paper.
   addEventListener("beforeprint", () => { for (const part of all("details")) part.open = true; });

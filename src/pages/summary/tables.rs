@@ -1,0 +1,353 @@
+//! What the day published: tables, sums that must agree, withheld cohorts, checks, time.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use polars::prelude::DataFrame;
+
+use super::{Summary, heads, mark, rows_of, section, text};
+use crate::catalog::checked::{Check, CheckOutcome};
+use crate::catalog::manifest::{Manifest, PublishedTable};
+use crate::contracts::tables::{self, CATEGORY_BENCHMARK};
+use crate::contracts::{Kind, Table as ResultTable, TableId, Total};
+use crate::pages::chart;
+use crate::pages::page::{Block, Cell, Figure, Origin, Picked, Row, Section, Table, Tone};
+use crate::report::versions::show_whole;
+use crate::rollups::tally::Totals;
+
+/// The totals in the order of the columns of the reconciliation.
+const TOTALS: [Total; 5] = [
+    Total::Gmv,
+    Total::SkuOrders,
+    Total::ItemsSold,
+    Total::ProductImpressions,
+    Total::ProductClicks,
+];
+
+impl Summary<'_> {
+    pub(super) fn tables(&self) -> Result<Section> {
+        let Some(manifest) = &self.manifest else {
+            let none = Block::Text(format!("Nothing of {} is published.", self.night.day));
+            return Ok(section("tables", "Tables", vec![none]));
+        };
+        let before = match self.night.day.pred_opt() {
+            Some(before) => self.night.facts.manifest(before).ok().flatten(),
+            None => None,
+        };
+        let row = |table: &'static ResultTable| {
+            let rows_before = before.as_ref().and_then(|m| m.tables.get(table.name));
+            match manifest.tables.get(table.name) {
+                Some(published) => self.table_row(manifest, table, published, rows_before),
+                None => missing_row(manifest, table),
+            }
+        };
+        let table = Table {
+            caption: "Tables of the day".to_owned(),
+            columns: heads(&[
+                ("Table", false),
+                ("State", false),
+                ("Rows", true),
+                ("Rows the day before", true),
+                ("Bytes", true),
+                ("Time (ms)", true),
+                ("Commit", true),
+            ]),
+            rows: tables::all().map(row).collect(),
+            notes: vec![
+                "The time is that of the newest commit. One pass over the exports computes all daily tables: see where the time went.".to_owned(),
+            ],
+            ..Table::default()
+        };
+        Ok(section("tables", "Tables", vec![Block::Table(table)]))
+    }
+
+    fn table_row(
+        &self,
+        manifest: &Manifest,
+        table: &'static ResultTable,
+        published: &PublishedTable,
+        before: Option<&PublishedTable>,
+    ) -> Row {
+        let count = |count: u64| self.locale.of_unit(Kind::Int64, "rows", Some(count.to_string()));
+        let mut cells = vec![
+            text(table.name),
+            mark(Tone::Good, "published"),
+            Cell::Of(rows_of(table.name, String::new()), count(published.rows)),
+            Cell::Number(before.map(|before| count(before.rows).text).unwrap_or_default()),
+            Cell::Of(
+                Origin::manifest(format!("tables/{}/bytes", table.name)),
+                count(published.bytes),
+            ),
+        ];
+        let stage = match table.id {
+            TableId::Rollup(_) => "rollups",
+            TableId::Window(_) => table.name,
+            TableId::Benchmark(_) => "benchmarks",
+        };
+        let mut stages = manifest.stages.iter();
+        cells.push(match stages.find(|of| of.stage == stage) {
+            Some(of) => self.count(format!("stages/{stage}/milliseconds"), of.milliseconds),
+            None => text(""),
+        });
+        let commit = published.commit_number.unwrap_or(manifest.commit_number);
+        cells.push(Cell::Number(commit.to_string()));
+        Row {
+            cells,
+            ..Row::default()
+        }
+    }
+
+    /// Sums of the daily tables that must agree.
+    pub(super) fn reconciliation(&self) -> Result<Section> {
+        let mut rows = Vec::new();
+        let mut first: [Option<i128>; TOTALS.len()] = [None; TOTALS.len()];
+        for table in tables::all() {
+            if table.reconciled.is_empty() || !self.has(table) {
+                continue;
+            }
+            let sums = self.sums(table)?;
+            let mut is_equal = true;
+            let mut cells = vec![text(table.name)];
+            for (first, total) in first.iter_mut().zip(TOTALS) {
+                let sum = sums.get(total.column()).copied();
+                if let Some(sum) = sum {
+                    is_equal &= *first.get_or_insert(sum) == sum;
+                }
+                cells.push(match sum {
+                    Some(sum) => self.sum(table, total.column(), sum),
+                    None => text(""),
+                });
+            }
+            cells.push(match is_equal {
+                true => mark(Tone::Good, "agrees"),
+                false => mark(Tone::Bad, "differs from the tables above"),
+            });
+            rows.push(Row {
+                cells,
+                ..Row::default()
+            });
+        }
+        let currency = &self.locale.currency;
+        let block = match rows.is_empty() {
+            true => Block::Text("No daily table is published.".to_owned()),
+            false => Block::Table(Table {
+                caption: "Sums over all rows of the daily tables".to_owned(),
+                columns: heads(&[
+                    ("Table", false),
+                    (&format!("GMV ({currency})"), true),
+                    ("SKU orders", true),
+                    ("Items", true),
+                    ("Impressions", true),
+                    ("Clicks", true),
+                    ("", false),
+                ]),
+                rows,
+                notes: vec![
+                    "The sums were read from the published files now. Before a day is published, they are compared with the sums over the used rows of the exports.".to_owned(),
+                ],
+                ..Table::default()
+            }),
+        };
+        Ok(section("reconciliation", "Reconciliation", vec![block]))
+    }
+
+    /// The sum of each column that is reconciled; money in cents.
+    fn sums(&self, table: &'static ResultTable) -> Result<BTreeMap<&'static str, i128>> {
+        let names: Vec<&str> = table.reconciled.iter().map(|t| t.column()).collect();
+        let mut totals = Totals::new(table);
+        self.read(table, self.night.day, &names, &mut |rows| totals.add(&rows))?;
+        Ok(totals.by_column().collect())
+    }
+
+    /// The sum of a column over a whole table; money in cents.
+    pub(super) fn sum(&self, table: &'static ResultTable, column: &'static str, sum: i128) -> Cell {
+        let described = table.column(column);
+        let shown = show_whole(described.kind, sum);
+        let origin = Origin {
+            table: table.name.into(),
+            rows: Picked::Where(String::new()),
+            column: column.into(),
+        };
+        Cell::Of(origin, self.locale.shown(described, Some(shown)))
+    }
+
+    /// Failed checks first.
+    pub(super) fn checks(&self) -> Section {
+        let checks = self.manifest.as_ref().and_then(|m| m.checks.as_ref());
+        let Some(checks) = checks.filter(|checks| !checks.checks.is_empty()) else {
+            let none = Block::Text("No check was made.".to_owned());
+            return section("checks", "Checks", vec![none]);
+        };
+        let row = |check: &Check| {
+            let is_accepted = checks.accepted.contains(&check.name);
+            let outcome = match check.outcome {
+                CheckOutcome::Passed => mark(Tone::Good, "passed"),
+                CheckOutcome::Failed if is_accepted => mark(Tone::Warning, "failed, accepted"),
+                CheckOutcome::Failed => mark(Tone::Bad, "failed"),
+                CheckOutcome::NothingToCompareWith => mark(Tone::Plain, "nothing to compare with"),
+            };
+            let told = match check.outcome {
+                CheckOutcome::Failed => check.told(),
+                _ => check.why.clone().unwrap_or_default(),
+            };
+            Row {
+                cells: vec![
+                    text(&*check.name),
+                    outcome,
+                    Cell::Number(check.compared_days.to_string()),
+                    text(told),
+                ],
+                ..Row::default()
+            }
+        };
+        let mut sorted: Vec<&Check> = checks.checks.iter().collect();
+        sorted.sort_by_key(|check| match check.outcome {
+            CheckOutcome::Failed => 0,
+            CheckOutcome::Passed => 1,
+            CheckOutcome::NothingToCompareWith => 2,
+        });
+        let table = Table {
+            caption: checks.told(),
+            columns: heads(&[
+                ("Check", false),
+                ("Outcome", false),
+                ("Compared days", true),
+                ("Found", false),
+            ]),
+            rows: sorted.into_iter().map(row).collect(),
+            ..Table::default()
+        };
+        section("checks", "Checks", vec![Block::Table(table)])
+    }
+
+    /// Published cohorts, and those that are suppressed, by reason.
+    pub(super) fn cohorts(&self) -> Result<Section> {
+        if !self.has(&CATEGORY_BENCHMARK) {
+            let none = Block::Text("No benchmarks are published.".to_owned());
+            return Ok(section("cohorts", "Cohorts", vec![none]));
+        }
+        let mut found: BTreeMap<(String, i64, Option<String>), u64> = BTreeMap::new();
+        let names = ["scope", "campaign_id", "suppression_reason"];
+        self.read(&CATEGORY_BENCHMARK, self.night.day, &names, &mut |rows| {
+            count_cohorts(&mut found, &rows)
+        })?;
+        let row = |((scope, campaign, reason), count): ((String, i64, Option<String>), u64)| {
+            let of = format!("scope={scope};campaign_id={campaign}");
+            let (state, picked) = match &reason {
+                None => (
+                    mark(Tone::Good, "published"),
+                    format!("{of};is_suppressed=false"),
+                ),
+                Some(reason) => (
+                    mark(Tone::Plain, format!("suppressed: {reason}")),
+                    format!("{of};suppression_reason={reason}"),
+                ),
+            };
+            let count = self.locale.of_unit(Kind::Int64, "rows", Some(count.to_string()));
+            Row {
+                cells: vec![
+                    text(scope),
+                    text(match campaign {
+                        0 => String::new(),
+                        campaign => campaign.to_string(),
+                    }),
+                    state,
+                    Cell::Of(rows_of(CATEGORY_BENCHMARK.name, picked), count),
+                ],
+                ..Row::default()
+            }
+        };
+        let table = Table {
+            caption: "Cohorts and metrics by state".to_owned(),
+            columns: heads(&[
+                ("Scope", false),
+                ("Campaign", false),
+                ("State", false),
+                ("Rows", true),
+            ]),
+            rows: found.into_iter().map(row).collect(),
+            notes: vec![format!(
+                "A row of {} is one metric of one cohort.",
+                CATEGORY_BENCHMARK.name
+            )],
+            ..Table::default()
+        };
+        Ok(section("cohorts", "Cohorts", vec![Block::Table(table)]))
+    }
+
+    /// Where the time of the newest commit went.
+    pub(super) fn stages(&self) -> Result<Section> {
+        let title = "Where the time went";
+        let manifest = self.manifest.as_ref().filter(|m| !m.stages.is_empty());
+        let Some(manifest) = manifest else {
+            let none = "Not available: nothing is published, or by an earlier version.";
+            let none = Block::Text(none.to_owned());
+            return Ok(section("time", title, vec![none]));
+        };
+        let stages = &manifest.stages;
+        let rows = stages.iter().map(|of| Row {
+            cells: vec![
+                text(&*of.stage),
+                self.count(format!("stages/{}/milliseconds", of.stage), of.milliseconds),
+            ],
+            ..Row::default()
+        });
+        let most = stages.iter().max_by_key(|of| of.milliseconds);
+        let numbers = Table {
+            caption: format!("Stages of commit {}", manifest.commit_number),
+            columns: heads(&[("Stage", false), ("Time (ms)", true)]),
+            rows: rows.collect(),
+            notes: vec![
+                "The stage rollups reads the exports; staging writes and verifies the files. Moving them into place comes after it. A window table's stage has its name.".to_owned(),
+            ],
+            ..Table::default()
+        };
+        let names = stages.iter().map(|of| of.stage.clone()).collect();
+        let times = stages.iter().map(|of| Some(of.milliseconds as f64));
+        let figure = Figure {
+            caption: match most {
+                Some(most) => format!("The longest stage was {}", most.stage),
+                None => String::new(),
+            },
+            label: "Bars: the time of each stage".to_owned(),
+            svg: chart::bars(names, vec![("Milliseconds", times.collect())])?,
+            numbers,
+        };
+        Ok(section("time", title, vec![Block::Figure(figure)]))
+    }
+}
+
+fn missing_row(manifest: &Manifest, table: &ResultTable) -> Row {
+    let is_lost = manifest.lost.iter().any(|lost| lost == table.name);
+    let mut skipped = manifest.skipped.iter();
+    let skipped = skipped.find(|s| s.table == table.name && s.columns.is_empty());
+    let state = match (is_lost, skipped) {
+        (true, _) => mark(Tone::Bad, "its file is gone or cut short"),
+        (false, Some(skipped)) => mark(Tone::Warning, format!("not written: {}", skipped.reason)),
+        (false, None) => mark(Tone::Plain, "not published"),
+    };
+    let mut cells = vec![text(table.name), state];
+    cells.extend((0..5).map(|_| text("")));
+    Row {
+        cells,
+        ..Row::default()
+    }
+}
+
+fn count_cohorts(
+    found: &mut BTreeMap<(String, i64, Option<String>), u64>,
+    rows: &DataFrame,
+) -> Result<()> {
+    let scopes = rows.column("scope")?.str()?;
+    let campaigns = rows.column("campaign_id")?.i64()?;
+    let reasons = rows.column("suppression_reason")?.str()?;
+    for ((scope, campaign), reason) in scopes.iter().zip(campaigns.iter()).zip(reasons.iter()) {
+        let key = (
+            scope.unwrap_or_default().to_owned(),
+            campaign.unwrap_or_default(),
+            reason.map(str::to_owned),
+        );
+        *found.entry(key).or_default() += 1;
+    }
+    Ok(())
+}
