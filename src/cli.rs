@@ -205,7 +205,7 @@ pub enum Command {
     /// --metric, every number of the shop's day is compared. With --sql: a query for DuckDB that
     /// computes the number. The answer of --format json is a receipt, which --verify checks elsewhere.
     Explain(Box<ExplainArgs>),
-    /// Draw published numbers as pages: a shop's Campaign Dashboard, or the operator's page of a night
+    /// Draw pages: a shop's Campaign Dashboard, or the operator's page of a night
     ///
     /// A page is one HTML file. It needs no network and no other file, and all of it is there with scripts
     /// off. It is HTML, also with --format json. With --summary: whether the night is fine, what needs a

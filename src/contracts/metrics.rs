@@ -54,11 +54,7 @@ const fn ratio(name: &'static str, title: &'static str) -> Metric {
         is_ratio: true,
     }
 }
-const fn distinct(
-    name: &'static str,
-    title: &'static str,
-    daily_average: &'static str,
-) -> Metric {
+const fn distinct(name: &'static str, title: &'static str, daily_average: &'static str) -> Metric {
     Metric {
         name,
         title,
@@ -80,7 +76,10 @@ pub(crate) static METRICS: [Metric; 21] = [
     ratio("ctr", "CTR"),
     ratio("ctor", "CTOR"),
     ratio("add_to_cart_rate", "Add-to-cart rate"),
-    metric("estimated_tiktok_contribution", "Estimated platform contribution"),
+    metric(
+        "estimated_tiktok_contribution",
+        "Estimated platform contribution",
+    ),
     distinct("unique_reach", "Users reached", "avg_unique_reach"),
     distinct("unique_clicks", "Users with a click", "avg_unique_clicks"),
     metric("ad_spend", "Ad spend"),

@@ -137,7 +137,9 @@ fn file_name(shop_id: i64) -> String {
 
 /// Every row of a published table.
 fn rows(facts: &Facts, table: &'static ResultTable, day: NaiveDate) -> Result<TableRows> {
-    let rows = facts.tables(day).published_rows(table, day, Rows::default())?;
+    let rows = facts
+        .tables(day)
+        .published_rows(table, day, Rows::default())?;
     TableRows::new(table, Some(rows), None)
 }
 
@@ -231,7 +233,12 @@ fn index(
 }
 
 fn tiers(rows: &TableRows) -> HashMap<i64, String> {
-    let tier = |row| Some((rows.whole("shop_id", row)? as i64, rows.text("tier", row)?.to_owned()));
+    let tier = |row| {
+        Some((
+            rows.whole("shop_id", row)? as i64,
+            rows.text("tier", row)?.to_owned(),
+        ))
+    };
     rows.numbers().filter_map(tier).collect()
 }
 

@@ -224,6 +224,8 @@ pub(crate) enum Cell {
     /// A number of elsewhere.
     Of(Origin, Shown),
     Text(String),
+    /// Null of a column of texts.
+    Null,
     /// A number that stands in no table, such as that of a commit.
     Number(String),
     Marks(Vec<Mark>),

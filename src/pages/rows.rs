@@ -194,8 +194,7 @@ impl PublishedRow<'_> {
     /// The command that explains a value of the row.
     pub(crate) fn explain_command(&self, of: ShopRows, column: &str) -> String {
         let (shop, day, table) = (of.shop_id, of.day(), self.table.name);
-        let mut command =
-            format!("campaign-etl explain --shop {shop} --day {day} --table {table}");
+        let mut command = format!("campaign-etl explain --shop {shop} --day {day} --table {table}");
         command += &match self.table.key.contains(&"metric") {
             true => format!(" --metric {} --column {column}", self.text("metric")),
             false => format!(" --metric {column}"),

@@ -82,6 +82,7 @@ impl Locale {
                     _ if unit.starts_with("percent") => signed(percent(value, 1), value),
                     _ if unit.starts_with("money") => rounded(value, self.decimals),
                     "ratio" => rounded(value, 2),
+                    _ if value.fract() == 0.0 => rounded(value, 0),
                     _ => rounded(value, 1),
                 }
             }
@@ -216,6 +217,7 @@ mod tests {
             ("ratio", "3.456", "3.46"),
             ("money per order", "1234.5", "1,234.50"),
             ("orders", "12.34", "12.3"),
+            ("orders", "1200", "1,200"),
         ] {
             assert_eq!(
                 text("USD", Kind::Double, unit, raw),

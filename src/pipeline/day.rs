@@ -11,7 +11,8 @@ use super::engine::RolledUp;
 use super::job::Job;
 use crate::catalog::checked::{DayChecks, Measures};
 use crate::catalog::manifest::{
-    Blocked, BlockedExports, CampaignDays, Manifest, PublishedBenchmark, Skipped, SkippedSum, StageTime,
+    Blocked, BlockedExports, CampaignDays, Manifest, PublishedBenchmark, Skipped, SkippedSum,
+    StageTime,
 };
 use crate::checks::{self, CheckInputs, history, measures};
 use crate::contracts::datasets::DATASETS;

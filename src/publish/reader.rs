@@ -168,9 +168,7 @@ impl DayTables<'_> {
         })?;
         match batches.first() {
             Some(first) => Ok(concat_batches(&first.schema(), &batches)?),
-            None => {
-                Ok(RecordBatch::new_empty(schema(table.columns)))
-            }
+            None => Ok(RecordBatch::new_empty(schema(table.columns))),
         }
     }
 

@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::world::{Outcome, etl, etl_in};
+use crate::world::{Outcome, copy_folder, etl, etl_in};
 
 const FIRST_DAY: &str = "2026-03-01";
 /// The last day before the trouble.
@@ -65,7 +65,7 @@ impl Marketplace {
     /// A copy of the published marketplace.
     fn new() -> Marketplace {
         let folder = TempDir::new().unwrap();
-        copy(PUBLISHED.folder.path(), folder.path());
+        copy_folder(PUBLISHED.folder.path(), folder.path());
         Marketplace { folder }
     }
 
@@ -102,20 +102,6 @@ impl Marketplace {
             .collect();
         files.sort();
         serde_json::from_slice(&fs::read(files.last().unwrap()).unwrap()).unwrap()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-    {
-        let to = to.join(entry.file_name().unwrap());
-        match entry.is_dir() {
-            true => copy(&entry, &to),
-            false => drop(fs::copy(&entry, &to).unwrap()),
-        }
     }
 }
 

@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::history::Nights;
-use crate::scene::{day, walk};
-use crate::world::{etl, parse_micros, read_table};
+use crate::scene::day;
+use crate::world::{copy_folder, etl, parse_micros, read_table};
 
 fn explained(nights: &Nights, question: &str) -> Value {
     let (told, code) = explained_with_code(nights, question);
@@ -532,15 +532,6 @@ fn a_cell_of_a_result_that_was_changed_by_hand_is_named() {
     }
 }
 
-/// A copy of a folder, with other times.
-fn copy(from: &Path, to: &Path) {
-    for path in walk(from) {
-        let to = to.join(&path);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(from.join(&path), to).unwrap();
-    }
-}
-
 #[test]
 fn a_receipt_is_verified_with_other_copies_of_the_exports_and_results() {
     let mut here = Nights::new("");
@@ -554,7 +545,7 @@ fn a_receipt_is_verified_with_other_copies_of_the_exports_and_results() {
     ];
     // The other place has only copies of the exports, and publishes them itself.
     let there = Nights::new("");
-    copy(&here.path("exports"), &there.path("exports"));
+    copy_folder(&here.path("exports"), &there.path("exports"));
     let backfill = ["backfill", "--from", "2026-03-09", "--to", "2026-03-10"];
     let outcome = there.etl(&backfill);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
@@ -827,7 +818,7 @@ fn the_commands_print_the_worked_example_of_the_page() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::TempDir::new().unwrap();
     let [exports, results] = ["exports", "results"].map(|name| folder.path().join(name));
-    copy(&repository.join("sample_data/exports"), &exports);
+    copy_folder(&repository.join("sample_data/exports"), &exports);
     let paths = [&exports, &results].map(|path| path.to_str().unwrap());
     let run = |command: &str| {
         let words: Vec<&str> = command.split_whitespace().collect();

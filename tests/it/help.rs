@@ -52,7 +52,7 @@ fn help_of_the_program() {
       plan      Show the work of the next run, day by day, with reasons; writes nothing
       status    Show the state of days: final, published, stale, missing or blocked; writes nothing
       explain   Show where a published number comes from, and compute it again; writes nothing
-      report    Draw the Campaign Dashboard of a shop as one HTML file
+      report    Draw pages: a shop's Campaign Dashboard, or the operator's page of a night
       diff      Show the changes between two publications of a day, and their causes; writes nothing
       describe  Describe a table, an export or a column: type, unit, formula, null, lineage
       catalog   Print views of all result tables for DuckDB, with types and comments
@@ -429,6 +429,8 @@ fn a_manifest() {
       benchmark_day: "2026-03-10"
       fallback_reason: null
     blocked: null
+    campaigns:
+      {"campaign_id":7,"campaign_name":"Spring","first_day":"2026-03-09","last_day":"2026-03-12"}
     checks:
       checks: [{"compared_days":0,"dataset":"order_lines","judged":0,"name":"gmv","out_of_range":0,"outcome":"nothing_to_compare_with","severity":"block","unit":"money","why":"0 of 7 published days like it"}]
     commit_number: 2
@@ -461,6 +463,19 @@ fn a_manifest() {
     sources:
       exports: "[exports]"
       settings: {"baseline.shops":"campaign","benchmark.max_peer_share":"0.5","benchmark.min_peers":"10","benchmark.top_share":"1","may_be_empty":"","quarantine.max_ratio":"0.001","quarantine.max_rows":"10","required":"order_lines, product_traffic, shops, campaigns, campaign_shops","tier":"\"T1\" 0.00, \"T2\" 1000.00, \"T3\" 6000.00, \"T4\" 30000.00, \"T5\" 150000.00, \"T6\" 750000.00","time_zone":"America/Los_Angeles"}
+    stages:
+      {"milliseconds":"[milliseconds]","stage":"rollups"}
+      {"milliseconds":"[milliseconds]","stage":"checks"}
+      {"milliseconds":"[milliseconds]","stage":"shop_period"}
+      {"milliseconds":"[milliseconds]","stage":"funnel_period"}
+      {"milliseconds":"[milliseconds]","stage":"channel_period"}
+      {"milliseconds":"[milliseconds]","stage":"product_period"}
+      {"milliseconds":"[milliseconds]","stage":"content_period"}
+      {"milliseconds":"[milliseconds]","stage":"sub_campaign_period"}
+      {"milliseconds":"[milliseconds]","stage":"gmv_baseline"}
+      {"milliseconds":"[milliseconds]","stage":"shop_tier"}
+      {"milliseconds":"[milliseconds]","stage":"benchmarks"}
+      {"milliseconds":"[milliseconds]","stage":"staging"}
     started_at: "[started_at]"
     tables:
       category_benchmark: {"bytes":"[bytes]","commit_number":2,"contract":"[contract]","footer":{"bytes":"[bytes]","sha256":"[sha256]"},"inputs":"[inputs]","rows":42,"run_id":"[run_id]","sha256":"[sha256]"}
@@ -490,7 +505,7 @@ fn redact(value: &mut Value) {
             for (name, entry) in entries {
                 match name.as_str() {
                     "run_id" | "version" | "started_at" | "finished_at" | "rollup_inputs"
-                    | "inputs" | "sha256" | "bytes" | "contract" | "exports" => {
+                    | "inputs" | "sha256" | "bytes" | "contract" | "exports" | "milliseconds" => {
                         *entry = format!("[{name}]").into()
                     }
                     _ => redact(entry),

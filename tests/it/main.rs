@@ -37,6 +37,7 @@ mod schemas;
 mod secrets;
 mod staleness;
 mod stores;
+mod summary;
 mod together;
 mod versions;
 mod world;

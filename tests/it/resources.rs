@@ -22,7 +22,7 @@ use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
 use tempfile::TempDir;
 
-use crate::world::{Outcome, etl};
+use crate::world::{Outcome, copy_folder, etl};
 
 const DAY: &str = "2026-03-06";
 /// So little that nearly every row of `Day` is spilled, and that partitions are read in several
@@ -87,7 +87,7 @@ impl Day {
     /// Writes the exports again; `arrange` changes the rows of the two large datasets, which are
     /// written in small row groups.
     fn rewrite(&self, name: &str, arrange: impl Fn(RecordBatch) -> RecordBatch) {
-        copy(&self.path("exports"), &self.path(name));
+        copy_folder(&self.path("exports"), &self.path(name));
         for dataset in [&ORDER_LINES, &PRODUCT_TRAFFIC] {
             let folder = self
                 .path(name)
@@ -113,18 +113,6 @@ impl Day {
 
     fn is_spill_folder_empty(&self) -> bool {
         self.path("spill").read_dir().unwrap().next().is_none()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in from.read_dir().unwrap().map(|e| e.unwrap()) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 

@@ -215,6 +215,18 @@ fn read_cell(array: &ArrayRef, row: usize) -> Option<String> {
     })
 }
 
+/// Copies a folder; the copies have other times.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy_folder(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
 /// The exit code and the output of a run.
 #[derive(Debug)]
 pub struct Outcome {

@@ -15,22 +15,23 @@ use crate::pages::rows::PublishedRow;
 use crate::plan::Facts;
 
 /// The campaigns of the six months before a day, by day, as a person calls them.
-pub(super) fn campaigns_of_days(
-    facts: &Facts,
-    day: NaiveDate,
-) -> BTreeMap<NaiveDate, Vec<String>> {
+pub(super) fn campaigns_of_days(facts: &Facts, day: NaiveDate) -> BTreeMap<NaiveDate, Vec<String>> {
     let span = six_months_before(day)..day;
     let days = facts.state.days().into_iter();
     let days = days.filter(|day| span.contains(day));
     // A manifest that cannot be read is reported when its day is needed.
     let manifests = days.filter_map(|day| Some((day, facts.manifest(day).ok()??)));
-    manifests.map(|(day, manifest)| (day, names(&manifest))).collect()
+    manifests
+        .map(|(day, manifest)| (day, names(&manifest)))
+        .collect()
 }
 
 /// Earlier versions of this program recorded only the ids.
 fn names(manifest: &Manifest) -> Vec<String> {
     let named = manifest.campaigns.iter();
-    let named: Vec<String> = named.map(|campaign| campaign.campaign_name.clone()).collect();
+    let named: Vec<String> = named
+        .map(|campaign| campaign.campaign_name.clone())
+        .collect();
     match &manifest.measures {
         Some(measures) if named.is_empty() => {
             let ids = measures.campaign_ids.iter();

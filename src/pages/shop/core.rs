@@ -53,19 +53,26 @@ const STEPS: [(&str, &str, &str); 4] = [
 impl Shop<'_> {
     /// Sales and traffic.
     pub(super) fn core(&self, scope: Scope) -> Section {
-        let blocks = vec![self.cards(scope, false)];
+        let blocks = self.cards(scope, false);
         scope.section(["core-day", "core-period"], "Core data", blocks)
     }
 
-    /// The metrics of marketing, or all others, as cards.
-    pub(super) fn cards(&self, scope: Scope, of_marketing: bool) -> Block {
-        if self.own_row(scope).is_none() {
-            let why = self.rows.why_none(self.own_table(scope));
-            return Block::Text(format!("Not available: {why}."));
-        }
+    /// The metrics of marketing, or all others, as cards. What is true of all of them is said once.
+    pub(super) fn cards(&self, scope: Scope, of_marketing: bool) -> Vec<Block> {
         let metrics = METRICS.iter();
         let metrics = metrics.filter(|metric| MARKETING.contains(&metric.name) == of_marketing);
-        Block::Cards(metrics.filter_map(|metric| self.card(scope, metric)).collect())
+        let cards = metrics.filter_map(|metric| self.card(scope, metric));
+        let mut cards: Vec<Card> = cards.collect();
+        if cards.is_empty() {
+            let why = self.rows.why_none(self.own_table(scope));
+            return vec![Block::Text(format!("Not available: {why}."))];
+        }
+        let common = common_marks(&mut cards);
+        let mut blocks = vec![Block::Cards(cards)];
+        if !common.is_empty() {
+            blocks.insert(0, Block::Marks(common));
+        }
+        blocks
     }
 
     pub(super) fn own_table(&self, scope: Scope) -> &'static ResultTable {
@@ -84,24 +91,47 @@ impl Shop<'_> {
 
     /// The campaign of the benchmarks of a scope.
     fn campaign(&self, scope: Scope) -> String {
-        match (scope, &self.period) {
-            (Scope::Period, Some(period)) => period.text("campaign_id"),
+        match (scope, self.campaign_id) {
+            (Scope::Period, Some(campaign)) => campaign.to_string(),
             _ => "0".to_owned(),
         }
     }
 
-    fn card(&self, scope: Scope, metric: &Metric) -> Option<Card> {
-        let (row, column) = match (scope, metric.daily_average) {
+    /// The shop's row of a metric beside comparable shops.
+    fn benchmark_row(&self, scope: Scope, metric: &Metric) -> Option<PublishedRow<'_>> {
+        let campaign = self.campaign(scope);
+        let known = [
+            ("scope", scope.name()),
+            ("campaign_id", &*campaign),
+            ("metric", metric.name),
+        ];
+        self.rows.of(&SHOP_BENCHMARK, &known).first().copied()
+    }
+
+    /// The shop's own number, its column, and its unit. On a day that is not final, it is the number
+    /// of the benchmark day.
+    fn own(&self, scope: Scope, metric: &Metric) -> Option<(PublishedRow<'_>, &'static Column)> {
+        let own = match (scope, metric.daily_average) {
             (Scope::Period, Some(average)) => {
-                let campaign = self.campaign(scope);
-                let rows = self.rows.of(&FUNNEL_PERIOD, &[("campaign_id", &campaign)]);
-                (rows.first().copied()?, FUNNEL_PERIOD.column(average))
+                let rows = self.of_campaign(&FUNNEL_PERIOD);
+                rows.first()
+                    .map(|row| (*row, FUNNEL_PERIOD.column(average)))
             }
             _ => {
-                let table = self.own_table(scope);
-                (self.own_row(scope)?, table.column(metric.name))
+                let column = self.own_table(scope).column(metric.name);
+                self.own_row(scope).map(|row| (row, column))
             }
         };
+        let stands_in = || {
+            let row = self.benchmark_row(scope, metric)?;
+            let is_fallback = row.is("is_fallback", "true");
+            is_fallback.then(|| (row, SHOP_BENCHMARK.column("value")))
+        };
+        own.or_else(stands_in)
+    }
+
+    fn card(&self, scope: Scope, metric: &Metric) -> Option<Card> {
+        let (row, column) = self.own(scope, metric)?;
         let is_average = scope == Scope::Period && metric.daily_average.is_some();
         let title = match is_average {
             true => format!("{}, average day", metric.title),
@@ -109,10 +139,16 @@ impl Shop<'_> {
         };
         let raw = row.raw(column.name);
         let mut marks = Vec::new();
+        let stands_in = row.table().name == SHOP_BENCHMARK.name;
+        if stands_in {
+            let text = format!("results of {}", row.text("benchmark_day"));
+            marks.push(Mark::new(Tone::Warning, text));
+        }
         if raw.is_none() {
             marks.push(Mark::new(Tone::Plain, self.why_null(&row, column)));
         }
-        let value = self.locale.with_code(column.kind, column.unit, raw);
+        let unit = SHOP_DAILY.column(metric.name).unit;
+        let value = self.locale.with_code(column.kind, unit, raw);
         let others = self.benchmark(scope, metric, &mut marks);
         Some(Card {
             title,
@@ -145,14 +181,7 @@ impl Shop<'_> {
         metric: &Metric,
         marks: &mut Vec<Mark>,
     ) -> Vec<(&'static str, Origin, Shown)> {
-        let campaign = self.campaign(scope);
-        let known = [
-            ("scope", scope.name()),
-            ("campaign_id", &*campaign),
-            ("metric", metric.name),
-        ];
-        let rows = self.rows.of(&SHOP_BENCHMARK, &known);
-        let Some(row) = rows.first() else {
+        let Some(row) = &self.benchmark_row(scope, metric) else {
             let why = match self.rows.manifest.has(&SHOP_BENCHMARK) {
                 true => "no comparison: no sales and no impressions, or no category".to_owned(),
                 false => format!("no comparison: {}", self.rows.why_none(&SHOP_BENCHMARK)),
@@ -272,6 +301,19 @@ impl Shop<'_> {
             numbers,
         }))
     }
+}
+
+/// Takes the marks that every card has.
+fn common_marks(cards: &mut [Card]) -> Vec<Mark> {
+    let mut common = cards
+        .first()
+        .map(|card| card.marks.clone())
+        .unwrap_or_default();
+    common.retain(|mark| cards.iter().all(|card| card.marks.contains(mark)));
+    for card in cards {
+        card.marks.retain(|mark| !common.contains(mark));
+    }
+    common
 }
 
 fn position_text(position: &str) -> &'static str {

@@ -28,7 +28,9 @@ impl Shop<'_> {
         ];
         let others = shown(sections);
         for of_table in others.chunk_by(|a, b| a.0.name == b.0.name) {
-            let definitions = of_table.iter().map(|(table, column)| self.of_column(table, column));
+            let definitions = of_table
+                .iter()
+                .map(|(table, column)| self.of_column(table, column));
             blocks.push(Block::Heading(of_table[0].0.name.to_owned()));
             blocks.push(Block::Definitions(definitions.collect()));
         }
@@ -43,7 +45,9 @@ impl Shop<'_> {
     fn of_metric(&self, metric: &Metric) -> Definition {
         let daily = self.rows.of(&SHOP_DAILY, &[]);
         let period = self.period_row(metric);
-        let commands = daily.first().map(|row| row.explain_command(self.rows, metric.name));
+        let commands = daily
+            .first()
+            .map(|row| row.explain_command(self.rows, metric.name));
         let commands = commands.into_iter().chain(period);
         let column = SHOP_DAILY.column(metric.name);
         Definition {
@@ -114,10 +118,16 @@ fn shown(sections: &[Section]) -> Vec<Shown> {
     };
     for block in sections.iter().flat_map(|section| &section.blocks) {
         match block {
-            Block::Table(table) => table.columns.iter().for_each(|head| add(table.from, head.column)),
+            Block::Table(table) => table
+                .columns
+                .iter()
+                .for_each(|head| add(table.from, head.column)),
             Block::Figure(figure) => {
                 let table = &figure.numbers;
-                table.columns.iter().for_each(|head| add(table.from, head.column));
+                table
+                    .columns
+                    .iter()
+                    .for_each(|head| add(table.from, head.column));
             }
             Block::Cards(cards) => {
                 for card in cards {

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::{Scope, Shop, table_of};
-use crate::contracts::{Kind, Table as ResultTable};
 use crate::contracts::tables::{
     AD_HOURLY, CHANNEL_DAILY, CHANNEL_PERIOD, CONTENT_DAILY, CONTENT_PERIOD, FUNNEL_PERIOD,
     PRODUCT_DAILY, PRODUCT_PERIOD, SHOP_DAILY, STOCK_STATUS, SUB_CAMPAIGN_PERIOD,
 };
+use crate::contracts::{Kind, Table as ResultTable};
 use crate::pages::chart;
 use crate::pages::page::{
     Block, Cell, Figure, Head, Mark, Origin, Picked, Row, Section, Table, Tone,
@@ -87,7 +87,7 @@ const HOURS: Columns = &[
 const ACCOUNTS: [(&str, &str); 3] = [
     ("OFFICIAL_ACCOUNTS", "Official (linked)"),
     ("MARKETING_ACCOUNTS", "Marketing (linked)"),
-    ("AFFILIATE_ACCOUNTS", "Affiliates"),
+    ("AFFILIATE_ACCOUNTS", "Affiliate"),
 ];
 
 /// The sums over content; each order line and item belongs to one content.
@@ -112,10 +112,10 @@ impl Shop<'_> {
     }
 
     pub(super) fn of_campaign(&self, table: &'static ResultTable) -> Vec<PublishedRow<'_>> {
-        let Some(period) = &self.period else {
+        let Some(campaign) = self.campaign_id else {
             return vec![];
         };
-        let campaign = period.text("campaign_id");
+        let campaign = campaign.to_string();
         self.rows.of(table, &[("campaign_id", &campaign)])
     }
 
@@ -248,12 +248,13 @@ impl Shop<'_> {
                 let names = rows.iter().map(|row| row.text("channel"));
                 let impressions = rows.iter().map(|row| row.double("product_impressions"));
                 let values = vec![("Impressions", impressions.collect())];
-                let most = rows.iter().max_by_key(|row| row.whole("product_impressions"));
+                let most = rows
+                    .iter()
+                    .max_by_key(|row| row.whole("product_impressions"));
                 let caption = match most {
-                    Some(row) if row.whole("product_impressions") > Some(0) => format!(
-                        "Most product impressions come from {}",
-                        row.text("channel")
-                    ),
+                    Some(row) if row.whole("product_impressions") > Some(0) => {
+                        format!("Most product impressions come from {}", row.text("channel"))
+                    }
                     _ => "No product impressions".to_owned(),
                 };
                 Block::Figure(Figure {
@@ -334,7 +335,7 @@ impl Shop<'_> {
 
     /// New content, ads, and who sold through content.
     pub(super) fn marketing(&self, scope: Scope) -> Result<Section> {
-        let mut blocks = vec![self.cards(scope, true)];
+        let mut blocks = self.cards(scope, true);
         if scope == Scope::Daily {
             blocks.push(self.hours()?);
         }
@@ -383,18 +384,23 @@ impl Shop<'_> {
             columns: vec![plain("Content"), plain("Accounts")],
             ..Table::default()
         };
-        list.columns.extend(ACCOUNT_SUMS.map(|(title, column)| Head {
-            is_number: true,
-            ..plain(&self.title(title, table.column(column).unit))
-        }));
-        list.columns.insert(2, Head {
-            is_number: true,
-            ..plain("Number")
-        });
+        list.columns
+            .extend(ACCOUNT_SUMS.map(|(title, column)| Head {
+                is_number: true,
+                ..plain(&self.title(title, table.column(column).unit))
+            }));
+        list.columns.insert(
+            2,
+            Head {
+                is_number: true,
+                ..plain("Number")
+            },
+        );
         for (kind, kind_told) in [("LIVE", "LIVEs"), ("VIDEO", "Videos")] {
             for (account, account_told) in ACCOUNTS {
                 let mut of_kind = rows.clone();
-                of_kind.retain(|row| row.is("content_type", kind) && row.is("account_type", account));
+                of_kind
+                    .retain(|row| row.is("content_type", kind) && row.is("account_type", account));
                 if of_kind.is_empty() {
                     continue;
                 }
@@ -406,7 +412,10 @@ impl Shop<'_> {
                         column: column.into(),
                     };
                     let shown = match column {
-                        "#rows" => self.locale.of_unit(Kind::Int64, "contents", Some(sum.to_string())),
+                        "#rows" => {
+                            self.locale
+                                .of_unit(Kind::Int64, "contents", Some(sum.to_string()))
+                        }
                         column => {
                             let described = table.column(column);
                             let raw = show_whole(described.kind, sum);
@@ -442,6 +451,13 @@ impl Shop<'_> {
     }
 }
 
+fn account_told(account_type: &str) -> String {
+    let known = ACCOUNTS
+        .iter()
+        .find(|(account, _)| *account == account_type);
+    known.map_or(account_type, |(_, told)| told).to_owned()
+}
+
 fn plain(title: &str) -> Head {
     Head {
         title: title.to_owned(),
@@ -474,7 +490,14 @@ fn note_rest(list: &mut Table, table: &ResultTable, all: usize) {
 fn mark_content(list: &mut Table, rows: &[PublishedRow]) {
     list.columns.push(plain("Marks"));
     list.filters = vec![("affiliate", "Affiliate"), ("linked", "Linked accounts")];
+    let account = list
+        .columns
+        .iter()
+        .position(|head| head.column == "account_type");
     for (row, published) in list.rows.iter_mut().zip(rows) {
+        if let Some(cell) = account.and_then(|at| row.cells.get_mut(at)) {
+            *cell = Cell::Text(account_told(&published.text("account_type")));
+        }
         let mut marks = Vec::new();
         if published.text("has_violation") == "true" {
             marks.push(Mark::new(Tone::Bad, "violation"));

@@ -12,7 +12,7 @@ mod core;
 mod definitions;
 mod lists;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -72,7 +72,9 @@ struct Shop<'a> {
     day: &'a DashboardDay,
     rows: ShopRows<'a>,
     locale: &'a Locale,
-    /// The row of `shop_period`; `None`: the shop is in no campaign of the day.
+    /// The campaign of the page; `None`: the shop is in no campaign of the day.
+    campaign_id: Option<i128>,
+    /// Its row of `shop_period`; `None` also on a day that is not final.
     period: Option<PublishedRow<'a>>,
 }
 
@@ -133,7 +135,8 @@ impl DashboardDay {
     /// `ConfigWrong` when the daily numbers of the day are not published.
     pub(crate) fn load(facts: &Facts, day: NaiveDate) -> Result<DashboardDay> {
         let manifest = published_day(facts, day)?;
-        if !manifest.has(&SHOP_DAILY) {
+        // On a day that is not final, benchmarks of the day before may stand in.
+        if !manifest.has(&SHOP_DAILY) && !manifest.has(&SHOP_BENCHMARK) {
             let why = why_unpublished(&manifest, &SHOP_DAILY);
             return Err(messages::not_published(SHOP_DAILY.name, day, why).into());
         }
@@ -160,24 +163,32 @@ impl DashboardDay {
     pub(crate) fn page(&self, rows: ShopRows, campaign: Option<i64>) -> Result<Page> {
         let (shop_id, day) = (rows.shop_id, rows.day());
         let periods = rows.of(&SHOP_PERIOD, &[]);
-        let is_wanted = |row: &&PublishedRow| match campaign {
-            Some(id) => row.whole("campaign_id") == Some(id.into()),
-            None => true,
+        let compared = rows.of(&SHOP_BENCHMARK, &[("scope", Scope::Period.name())]);
+        let campaigns: BTreeSet<i128> = periods
+            .iter()
+            .chain(&compared)
+            .filter_map(|row| row.whole("campaign_id"))
+            .collect();
+        let campaign_id = match campaign {
+            Some(id) => campaigns.get(&i128::from(id)).copied(),
+            None => campaigns.first().copied(),
         };
-        let period = periods.iter().find(is_wanted).copied();
-        if rows.of(&SHOP_DAILY, &[]).is_empty() && period.is_none() {
+        let tables = [&SHOP_DAILY, &SHOP_PERIOD, &SHOP_BENCHMARK];
+        if tables.iter().all(|table| rows.of(table, &[]).is_empty()) {
             return Err(messages::no_row_of_shop(shop_id, day).into());
         }
-        if let (Some(campaign), None) = (campaign, period) {
+        if let (Some(campaign), None) = (campaign, campaign_id) {
             return Err(messages::not_in_campaign(shop_id, campaign, day).into());
         }
+        let of_campaign = |row: &&PublishedRow| row.whole("campaign_id") == campaign_id;
         let shop = Shop {
             day: self,
             rows,
             locale: &self.locale,
-            period,
+            campaign_id,
+            period: periods.iter().find(of_campaign).copied(),
         };
-        shop.page(&periods)
+        shop.page(&campaigns)
     }
 
     /// A campaign of the day; `None`: an earlier version of this program published the day.
@@ -188,8 +199,8 @@ impl DashboardDay {
 }
 
 impl<'a> Shop<'a> {
-    fn page(&self, periods: &[PublishedRow]) -> Result<Page> {
-        let scopes = match self.period {
+    fn page(&self, campaigns: &BTreeSet<i128>) -> Result<Page> {
+        let scopes = match self.campaign_id {
             Some(_) => &[Scope::Daily, Scope::Period][..],
             None => &[Scope::Daily],
         };
@@ -214,20 +225,39 @@ impl<'a> Shop<'a> {
         Ok(Page {
             title: format!("Shop {}", self.rows.shop_id),
             kind: "Campaign Dashboard",
-            lead: None,
+            lead: self.lead(),
             shop_id: Some(self.rows.shop_id),
             day: self.rows.day(),
             is_indexed: self.day.is_indexed,
-            facts: self.facts(periods),
+            facts: self.facts(campaigns),
             sections,
         })
     }
 
-    fn facts(&self, periods: &[PublishedRow]) -> Vec<(&'static str, String)> {
+    /// Why the numbers are not those of the day's present exports; `None`: they are.
+    fn lead(&self) -> Option<Mark> {
+        let manifest = self.rows.manifest;
+        let day = self.rows.day();
+        let text = match (&manifest.blocked, &manifest.benchmark) {
+            (_, Some(benchmark)) if !manifest.has(&SHOP_DAILY) => format!(
+                "The numbers of {day} are not there yet: results of {} stand in.",
+                benchmark.benchmark_day
+            ),
+            (Some(_), _) => format!(
+                "The exports of {day} are blocked now. These are the numbers that were published before."
+            ),
+            _ => return None,
+        };
+        Some(Mark::new(Tone::Warning, text))
+    }
+
+    fn facts(&self, campaigns: &BTreeSet<i128>) -> Vec<(&'static str, String)> {
         let manifest = self.rows.manifest;
         let day = long_day(self.rows.day());
         let mut facts = vec![("Day", format!("{day} ({})", manifest.time_zone))];
-        if let Some(tier) = self.rows.of(&SHOP_TIER, &[]).first() {
+        // On a day that is not final, the tier is that of the benchmarks.
+        let tiers = [&SHOP_TIER, &SHOP_BENCHMARK].into_iter();
+        if let Some(tier) = tiers.flat_map(|table| self.rows.of(table, &[])).next() {
             let category = tier.raw("category");
             facts.push(("Category", category.unwrap_or_else(|| "none".to_owned())));
             facts.push(("Tier", tier.text("tier")));
@@ -235,8 +265,8 @@ impl<'a> Shop<'a> {
         if let Some(period) = &self.period {
             facts.push(("Campaign", self.campaign_told(period)));
         }
-        if periods.len() > 1 {
-            let ids: Vec<String> = periods.iter().map(|row| row.text("campaign_id")).collect();
+        if campaigns.len() > 1 {
+            let ids: Vec<String> = campaigns.iter().map(i128::to_string).collect();
             facts.push(("All campaigns of the day", ids.join(", ")));
         }
         facts.push(("Currency", manifest.currency.clone()));
@@ -251,7 +281,9 @@ impl<'a> Shop<'a> {
     /// `Spring Sale (9000), 2026-03-09 to 2026-03-14`
     fn campaign_told(&self, period: &PublishedRow) -> String {
         let id = period.text("campaign_id");
-        let campaign = period.whole("campaign_id").and_then(|id| self.day.campaign(id));
+        let campaign = period
+            .whole("campaign_id")
+            .and_then(|id| self.day.campaign(id));
         match campaign {
             Some(CampaignDays {
                 campaign_name,
@@ -266,10 +298,10 @@ impl<'a> Shop<'a> {
     /// The target of the campaign, and the part of it that is reached.
     fn goal(&self) -> Section {
         let blocks = match &self.period {
-            None => vec![Block::Text(format!(
-                "No campaign: {}.",
-                self.rows.why_none(&SHOP_PERIOD)
-            ))],
+            None => {
+                let why = self.rows.why_none(&SHOP_PERIOD);
+                vec![Block::Text(format!("Not available: {why}."))]
+            }
             Some(period) => self.goal_blocks(period),
         };
         Section {
@@ -318,7 +350,9 @@ impl<'a> Shop<'a> {
     }
 
     fn days_left(&self, period: &PublishedRow) -> Mark {
-        let campaign = period.whole("campaign_id").and_then(|id| self.day.campaign(id));
+        let campaign = period
+            .whole("campaign_id")
+            .and_then(|id| self.day.campaign(id));
         let Some(campaign) = campaign else {
             return Mark::new(
                 Tone::Plain,
@@ -366,9 +400,10 @@ fn table_of(
             .iter()
             .map(|(_, name)| {
                 let shown = published.shown(name, locale);
-                match is_number(table.column(name).kind) {
-                    true => Cell::Value(shown),
-                    false => Cell::Text(shown.text),
+                match (is_number(table.column(name).kind), &shown.raw) {
+                    (true, _) => Cell::Value(shown),
+                    (false, None) => Cell::Null,
+                    (false, Some(_)) => Cell::Text(shown.text),
                 }
             })
             .collect(),
@@ -376,7 +411,7 @@ fn table_of(
     let nulls = columns.iter().filter_map(|(title, name)| {
         let has_null = rows.iter().any(|row| row.raw(name).is_none());
         let why = table.column(name).null.filter(|_| has_null)?;
-        Some(format!("{title} is not available where: {why}."))
+        Some(format!("{title}, not available: {why}."))
     });
     Table {
         caption: caption.to_owned(),

@@ -6,6 +6,7 @@ use polars::prelude::DataFrame;
 
 use super::{Night, Summary, heads, section, text};
 use crate::columns::whole_numbers;
+use crate::contracts::Kind;
 use crate::contracts::tables::{self, SHOP_DAILY};
 use crate::pages::page::{Block, Cell, Row, Section, Table};
 use crate::report::diff::{self, TableDifference};
@@ -48,7 +49,12 @@ impl Summary<'_> {
         }
         if let (Some(of_day), Some(of_before)) = (&of_day, &of_before) {
             let mut cells = vec![text("Difference")];
-            cells.extend(of_day.iter().zip(of_before).map(|(now, then)| Cell::Number(percent(*now, *then))));
+            cells.extend(
+                of_day
+                    .iter()
+                    .zip(of_before)
+                    .map(|(now, then)| Cell::Number(self.percent(*now, *then))),
+            );
             rows.push(Row {
                 cells,
                 ..Row::default()
@@ -60,7 +66,11 @@ impl Summary<'_> {
             _ => (title.to_owned(), true),
         });
         let mut columns = heads(&[("Day", false)]);
-        columns.extend(titles.iter().flat_map(|(title, is_number)| heads(&[(title, *is_number)])));
+        columns.extend(
+            titles
+                .iter()
+                .flat_map(|(title, is_number)| heads(&[(title, *is_number)])),
+        );
         let table = Table {
             caption: "Sums over all shops".to_owned(),
             columns,
@@ -78,6 +88,18 @@ impl Summary<'_> {
         let sums = TOTALS.iter().zip(totals);
         cells.extend(sums.map(|((_, column), total)| self.sum(&SHOP_DAILY, column, *total)));
         cells
+    }
+
+    /// The difference in percent of the earlier value.
+    fn percent(&self, now: i128, then: i128) -> String {
+        if then == 0 {
+            return String::new();
+        }
+        let percent = (now - then) as f64 / then as f64 * 100.0;
+        let shown = self
+            .locale
+            .of_unit(Kind::Double, "percent", Some(percent.to_string()));
+        shown.text
     }
 
     /// Sums over all shops, money in cents; `None`: the day is not published.
@@ -109,13 +131,18 @@ impl Summary<'_> {
 
     fn versions(&self, before: u64, now: u64) -> Result<Block> {
         let Night { day, options, .. } = &self.night;
-        let command =
-            format!("campaign-etl diff --day {day} --from {before} --to {now}{options}");
+        let command = format!("campaign-etl diff --day {day} --from {before} --to {now}{options}");
         if self.compared_bytes(before, now)? > MOST_COMPARED_BYTES {
             let large = "The files are too large to be compared for a page. Compare them with:";
             return Ok(Block::Commands(vec![(large.to_owned(), command)]));
         }
-        let found = match diff::diff(self.night.history, self.night.day, Some(before), Some(now), None) {
+        let found = match diff::diff(
+            self.night.history,
+            self.night.day,
+            Some(before),
+            Some(now),
+            None,
+        ) {
             Ok(found) => found,
             Err(why) => {
                 let text = format!("Commit {before} cannot be compared with: {why:#}");
@@ -144,7 +171,8 @@ impl Summary<'_> {
 
     /// The bytes of the files that differ between two commits.
     fn compared_bytes(&self, before: u64, now: u64) -> Result<u64> {
-        let [before, now] = [before, now].map(|commit| self.night.history.manifest(self.night.day, commit));
+        let [before, now] =
+            [before, now].map(|commit| self.night.history.manifest(self.night.day, commit));
         let (before, now) = (before?, now?);
         let mut bytes = 0;
         for table in tables::all() {
@@ -160,11 +188,19 @@ impl Summary<'_> {
 fn changed_row(found: &TableDifference) -> Row {
     let rows = &found.differences;
     let told = |column: &ColumnDifference| {
-        let totals = column.total_before.as_ref().zip(column.total_after.as_ref());
+        let totals = column
+            .total_before
+            .as_ref()
+            .zip(column.total_after.as_ref());
         let totals = totals.filter(|(before, after)| before != after);
         totals.map(|(before, after)| format!("{}: {before} to {after}", column.column))
     };
-    let columns: Vec<String> = rows.columns.iter().filter_map(told).take(MOST_COLUMNS).collect();
+    let columns: Vec<String> = rows
+        .columns
+        .iter()
+        .filter_map(told)
+        .take(MOST_COLUMNS)
+        .collect();
     let count = |count: u64| Cell::Number(count.to_string());
     Row {
         cells: vec![
@@ -176,13 +212,5 @@ fn changed_row(found: &TableDifference) -> Row {
             text(found.causes.join("; ")),
         ],
         ..Row::default()
-    }
-}
-
-/// The difference in percent of the earlier value, to one decimal.
-fn percent(now: i128, then: i128) -> String {
-    match then {
-        0 => String::new(),
-        then => format!("{:+.1} %", (now - then) as f64 / then as f64 * 100.0),
     }
 }

@@ -66,8 +66,14 @@ impl Summary<'_> {
             return Ok(vec![]);
         };
         let span = six_months_before(self.night.day);
-        let published = self.night.facts.state.published_days(&SHOP_DAILY, span, end)?;
-        let gaps = published.windows(2).filter_map(|pair| gap(pair[0], pair[1]));
+        let published = self
+            .night
+            .facts
+            .state
+            .published_days(&SHOP_DAILY, span, end)?;
+        let gaps = published
+            .windows(2)
+            .filter_map(|pair| gap(pair[0], pair[1]));
         let last = published.last().and_then(|last| gap(*last, end));
         let row = |(first, last): (NaiveDate, NaiveDate)| Row {
             cells: vec![

@@ -156,7 +156,9 @@ impl Summary<'_> {
                 picked += &format!(";column={column}");
             }
             let origin = rows_of(format!("{QUARANTINE}/{}", dataset.name), picked);
-            let shown = self.locale.of_unit(Kind::Int64, "rows", Some(count.to_string()));
+            let shown = self
+                .locale
+                .of_unit(Kind::Int64, "rows", Some(count.to_string()));
             Row {
                 cells: vec![
                     text(dataset.name),

@@ -134,7 +134,9 @@ impl Summary<'_> {
 
     /// A count of the day's manifest. `path`: as in [`Origin`].
     fn count(&self, path: String, count: u64) -> Cell {
-        let shown = self.locale.of_unit(Kind::Int64, "rows", Some(count.to_string()));
+        let shown = self
+            .locale
+            .of_unit(Kind::Int64, "rows", Some(count.to_string()));
         Cell::Of(Origin::manifest(path), shown)
     }
 }

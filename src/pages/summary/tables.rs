@@ -68,12 +68,19 @@ impl Summary<'_> {
         published: &PublishedTable,
         before: Option<&PublishedTable>,
     ) -> Row {
-        let count = |count: u64| self.locale.of_unit(Kind::Int64, "rows", Some(count.to_string()));
+        let count = |count: u64| {
+            self.locale
+                .of_unit(Kind::Int64, "rows", Some(count.to_string()))
+        };
         let mut cells = vec![
             text(table.name),
             mark(Tone::Good, "published"),
             Cell::Of(rows_of(table.name, String::new()), count(published.rows)),
-            Cell::Number(before.map(|before| count(before.rows).text).unwrap_or_default()),
+            Cell::Number(
+                before
+                    .map(|before| count(before.rows).text)
+                    .unwrap_or_default(),
+            ),
             Cell::Of(
                 Origin::manifest(format!("tables/{}/bytes", table.name)),
                 count(published.bytes),
@@ -243,7 +250,9 @@ impl Summary<'_> {
                     format!("{of};suppression_reason={reason}"),
                 ),
             };
-            let count = self.locale.of_unit(Kind::Int64, "rows", Some(count.to_string()));
+            let count = self
+                .locale
+                .of_unit(Kind::Int64, "rows", Some(count.to_string()));
             Row {
                 cells: vec![
                     text(scope),

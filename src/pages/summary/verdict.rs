@@ -43,7 +43,12 @@ impl Verdict {
 impl Summary<'_> {
     pub(super) fn verdict(&self) -> Verdict {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        for status in self.night.days.iter().filter(|status| status.day == self.night.day) {
+        for status in self
+            .night
+            .days
+            .iter()
+            .filter(|status| status.day == self.night.day)
+        {
             problems.extend(problem(status));
         }
         if let Some(manifest) = &self.manifest {
@@ -62,7 +67,11 @@ impl Summary<'_> {
                         "{} is not written: {}",
                         skipped.table, skipped.reason
                     )),
-                    None => warnings.push(not_written(&skipped.table, &skipped.columns, &skipped.reason)),
+                    None => warnings.push(not_written(
+                        &skipped.table,
+                        &skipped.columns,
+                        &skipped.reason,
+                    )),
                 }
             }
             let checks = manifest.checks.as_ref();
@@ -72,12 +81,19 @@ impl Summary<'_> {
             }
             let quarantined: u64 = manifest.datasets.iter().map(|d| d.rows_quarantined).sum();
             if quarantined > 0 {
-                warnings.push(format!("{} quarantined", counted(quarantined as usize, "row")));
+                warnings.push(format!(
+                    "{} quarantined",
+                    counted(quarantined as usize, "row")
+                ));
             }
         }
-        for status in self.night.days.iter().filter(|status| status.day != self.night.day) {
-            warnings.extend(problem(status));
-        }
+        let first = self.night.facts.state.days().into_iter().next();
+        let others = self.night.days.iter();
+        let others = others.filter(|status| status.day != self.night.day);
+        // Before the first published day, no exports are expected.
+        let is_expected =
+            |status: &&DayStatus| status.is_final || first.is_some_and(|first| status.day >= first);
+        warnings.extend(others.filter(is_expected).filter_map(problem));
         warnings.extend(self.night.notices.iter().cloned());
         Verdict {
             day: self.night.day.to_string(),
