@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
+use crate::catalog::manifest::Manifest;
 use crate::contracts::{Column, Kind};
 
 /// A value of a table as it is printed.
@@ -110,6 +111,12 @@ impl Locale {
             Ok(at) => self.told(at.to_utc()),
             Err(_) => raw.to_owned(),
         }
+    }
+
+    /// When a day was published, and by which commit.
+    pub(crate) fn published(&self, manifest: &Manifest) -> String {
+        let at = self.instant(&manifest.finished_at);
+        format!("{at}, commit {}", manifest.commit_number)
     }
 
     /// A time of day in the zone of the job.

@@ -88,9 +88,8 @@ impl Shop<'_> {
         }
         // The newest day first: it is asked for most.
         numbers.rows.reverse();
-        let days = rows.iter().map(|row| row.text("baseline_day"));
-        let gmv = rows.iter().map(|row| row.double("baseline_gmv"));
-        let svg = chart::bars(days.collect(), vec![("GMV", gmv.collect())])?;
+        let (days, gmv) = with_gaps(rows).into_iter().unzip();
+        let svg = chart::bars(days, vec![("GMV", gmv)])?;
         let [first, last] = [rows.first(), rows.last()]
             .map(|row| row.map(|row| row.text("baseline_day")).unwrap_or_default());
         Ok(Block::Figure(Figure {
@@ -100,6 +99,21 @@ impl Shop<'_> {
             numbers,
         }))
     }
+}
+
+/// The GMV of every day from the first to the last row; days without a row are gaps.
+fn with_gaps(rows: &[PublishedRow]) -> Vec<(String, Option<f64>)> {
+    let gmv: BTreeMap<NaiveDate, Option<f64>> = rows
+        .iter()
+        .filter_map(|row| Some((row.date("baseline_day")?, row.double("baseline_gmv"))))
+        .collect();
+    let Some(((first, _), (last, _))) = gmv.first_key_value().zip(gmv.last_key_value()) else {
+        return vec![];
+    };
+    let days = first.iter_days().take_while(|day| day <= last);
+    let label = |day: NaiveDate| day.format("%-d %b").to_string();
+    days.map(|day| (label(day), gmv.get(&day).copied().flatten()))
+        .collect()
 }
 
 /// How many of the earlier days had a higher GMV.

@@ -277,8 +277,13 @@ impl Shop<'_> {
             }],
             ..Table::default()
         };
+        let short = |title| match title {
+            "Comparable shops" => "Comparable",
+            "Value per SKU order" => "Order value",
+            title => title,
+        };
         let steps: Option<Vec<(&str, f64)>> = titles
-            .map(|(title, column)| Some((title, row.double(column)?)))
+            .map(|(title, column)| Some((short(title), row.double(column)?)))
             .collect();
         let Some(steps) = steps else {
             return Ok(Block::Table(Table {

@@ -83,6 +83,9 @@ const HOURS: Columns = &[
     ("ROI", "ad_roi"),
 ];
 
+/// The last hour of a usual day.
+const LAST_HOUR: i128 = 23;
+
 /// The kinds of accounts. Those of the seller are linked to the shop.
 const ACCOUNTS: [(&str, &str); 3] = [
     ("OFFICIAL_ACCOUNTS", "Official (linked)"),
@@ -350,8 +353,19 @@ impl Shop<'_> {
         else {
             return Ok(self.list((&AD_HOURLY, &rows), "Ads by hour of the day", HOURS));
         };
-        let hours = rows.iter().map(|row| row.text("local_hour"));
-        let values = |column: &str| rows.iter().map(|row| row.double(column)).collect();
+        // Hours without a row are gaps. A day may have 23 to 25 hours.
+        let last = rows.iter().filter_map(|row| row.whole("local_hour")).max();
+        let hours: Vec<i128> = (0..=last.unwrap_or_default().max(LAST_HOUR)).collect();
+        let of_hour = |hour: &i128| {
+            rows.iter()
+                .find(|row| row.whole("local_hour") == Some(*hour))
+        };
+        let values = |column: &str| {
+            let of_hours = hours.iter().map(of_hour);
+            of_hours
+                .map(|row| row.and_then(|row| row.double(column)))
+                .collect()
+        };
         let series = vec![
             ("Ad spend", values("ad_spend")),
             ("Gross revenue", values("ad_gross_revenue")),
@@ -367,7 +381,7 @@ impl Shop<'_> {
                 None => "Ads brought no revenue on this day".to_owned(),
             },
             label: "Bars: ad spend and gross revenue of each hour".to_owned(),
-            svg: chart::bars(hours.collect(), series)?,
+            svg: chart::bars(hours.iter().map(i128::to_string).collect(), series)?,
             numbers,
         }))
     }

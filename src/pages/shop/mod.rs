@@ -270,10 +270,7 @@ impl<'a> Shop<'a> {
             facts.push(("All campaigns of the day", ids.join(", ")));
         }
         facts.push(("Currency", manifest.currency.clone()));
-        let published = format!(
-            "{}, commit {}",
-            manifest.finished_at, manifest.commit_number
-        );
+        let published = self.locale.published(manifest);
         facts.push(("Published", published));
         facts
     }

@@ -101,10 +101,7 @@ impl Summary<'_> {
             ("Currency", config.currency.clone()),
         ];
         if let Some(manifest) = &self.manifest {
-            let published = format!(
-                "{}, commit {}",
-                manifest.finished_at, manifest.commit_number
-            );
+            let published = self.locale.published(manifest);
             facts.push(("Published", published));
             facts.push(("Run", manifest.run_id.clone()));
             facts.push(("Version", manifest.version.clone()));

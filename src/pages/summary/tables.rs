@@ -146,7 +146,7 @@ impl Summary<'_> {
                     ("Items", true),
                     ("Impressions", true),
                     ("Clicks", true),
-                    ("", false),
+                    ("Agreement", false),
                 ]),
                 rows,
                 notes: vec![
