@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 RESULTS = Path(sys.argv[1])
-FEWEST_OF_A_SHOP = 50
+FEWEST_OF_A_SHOP = 40
 VOID = {"meta", "br", "input", "link", "img", "hr"}
 
 
