@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
@@ -163,35 +164,36 @@ pub fn stage(
     {
         staging.results.check_move(&staging.folder, path)?;
     }
-    let mut files = Vec::new();
     let replaced = change.files.iter().map(|file| file.table);
-    for table in replaced.chain(change.absent.iter().copied()) {
-        stop.check()?;
-        files.extend(staging.keep(table, day)?);
-    }
+    let replaced: Vec<&Table> = replaced.chain(change.absent.iter().copied()).collect();
+    stop.check()?;
+    let mut files = staging.keep(&replaced, day)?;
+    let mut new: Vec<NewFile> = Vec::new();
     for file in &change.files {
-        let path = part_path(file.table, day);
         stop.check()?;
-        let staged = staging.write(path, file.bytes.clone(), &file.sha256)?;
+        let path = part_path(file.table, day);
         check_table(file, change.tally.as_ref(), stop)
-            .with_context(|| format!("verifying {}", staged.path))?;
-        files.push(staged);
+            .with_context(|| format!("verifying {path}"))?;
+        new.push(NewFile {
+            path,
+            bytes: file.bytes.clone(),
+            sha256: file.sha256.clone(),
+        });
     }
-    let mut removed = Vec::new();
-    for table in &change.absent {
-        removed.extend(staging.find(part_path(table, day))?);
-    }
+    let mut gone: Vec<String> = change
+        .absent
+        .iter()
+        .map(|table| part_path(table, day))
+        .collect();
     for (dataset, rows) in &change.quarantine {
         let path = quarantine_path(dataset, day);
         match rows {
-            None => removed.extend(staging.find(path)?),
-            Some(rows) => {
-                let bytes = bytes::Bytes::from(parquet::encode_quarantine(rows)?);
-                let hash = sha256(&bytes);
-                files.push(staging.write(path, bytes, &hash)?);
-            }
+            None => gone.push(path),
+            Some(rows) => new.push(NewFile::new(path, parquet::encode_quarantine(rows)?)),
         }
     }
+    let removed = staging.find(gone)?;
+    files.extend(staging.write(new, stop)?);
     let commit_number = staging.commit_number;
     let mut manifest = Manifest {
         commit_number,
@@ -206,15 +208,16 @@ pub fn stage(
             published.commit_number = Some(commit_number);
         }
     }
-    let bytes = bytes::Bytes::from(serde_json::to_vec_pretty(&manifest)?);
-    let hash = sha256(&bytes);
-    let of_manifest = staging.write(manifest_path(day, commit_number), bytes, &hash)?;
+    let json = serde_json::to_vec_pretty(&manifest)?;
+    let of_manifest = NewFile::new(manifest_path(day, commit_number), json);
+    let committed = of_manifest.committed();
+    staging.write(vec![of_manifest], stop)?;
     let commit = Commit {
         day,
         staging: staging.folder,
         files,
         removed,
-        manifest: of_manifest,
+        manifest: committed,
     };
     Ok(Staged {
         commit,
@@ -232,45 +235,95 @@ impl Staging {
         }
     }
 
-    /// A present file of the results.
-    fn find(&self, path: String) -> Result<Option<CommittedFile>> {
-        let found = self.results.read(&path)?;
-        Ok(found.map(|bytes| CommittedFile {
-            path,
-            bytes: bytes.len() as u64,
-            sha256: sha256(&bytes),
-        }))
+    /// The path of a file until it is in place.
+    fn staged(&self, path: &str) -> String {
+        format!("{}/{path}", self.folder)
     }
 
-    /// Copies the present file of a table, if there is one and history is kept, to where the commit
-    /// moves it into the history.
-    fn keep(&self, table: &Table, day: NaiveDate) -> Result<Option<CommittedFile>> {
-        let path = history_path(table, day, self.commit_number);
-        let staged = format!("{}/{path}", self.folder);
-        if !self.keeps_history || !self.results.copy(&part_path(table, day), &staged)? {
-            return Ok(None);
+    /// The present files of the results at some paths.
+    fn find(&self, paths: Vec<String>) -> Result<Vec<CommittedFile>> {
+        let digests = self.results.digest_each(&paths)?;
+        let found = paths.into_iter().zip(digests);
+        let found = found.filter_map(|(path, digest)| Some((path, digest?)));
+        Ok(found
+            .map(|(path, (bytes, sha256))| CommittedFile {
+                path,
+                bytes,
+                sha256,
+            })
+            .collect())
+    }
+
+    /// Copies the present files of tables, if there are any and history is kept, to where the commit
+    /// moves them into the history.
+    fn keep(&self, tables: &[&Table], day: NaiveDate) -> Result<Vec<CommittedFile>> {
+        if !self.keeps_history {
+            return Ok(vec![]);
         }
-        self.results.check_move(&self.folder, &path)?;
-        let copied = self.find(staged)?;
-        Ok(copied.map(|copied| CommittedFile { path, ..copied }))
+        let paths: Vec<(String, String)> = tables
+            .iter()
+            .map(|table| {
+                (
+                    part_path(table, day),
+                    history_path(table, day, self.commit_number),
+                )
+            })
+            .collect();
+        let copies: Vec<(String, String)> = paths
+            .iter()
+            .map(|(present, kept)| (present.clone(), self.staged(kept)))
+            .collect();
+        let are_copied = self.results.copy_each(&copies)?;
+        let mut kept = Vec::new();
+        for ((_, path), is_copied) in paths.iter().zip(are_copied) {
+            if is_copied {
+                self.results.check_move(&self.folder, path)?;
+                kept.push(self.staged(path));
+            }
+        }
+        let prefix = self.staged("");
+        let found = self.find(kept)?.into_iter();
+        Ok(found
+            .map(|file| CommittedFile {
+                path: file.path.trim_start_matches(&*prefix).to_owned(),
+                ..file
+            })
+            .collect())
     }
 
-    /// Writes a file and reads it back, in parts.
-    fn write(
-        &self,
-        path: String,
-        bytes: bytes::Bytes,
-        sha256_expected: &str,
-    ) -> Result<CommittedFile> {
-        let staged = format!("{}/{path}", self.folder);
-        let size = bytes.len() as u64;
-        self.results.write(&staged, bytes)?;
-        self.verify(&staged, size, sha256_expected)?;
-        Ok(CommittedFile {
-            path,
-            bytes: size,
-            sha256: sha256_expected.to_owned(),
-        })
+    /// Writes files and reads them back, side by side as long as they are small.
+    fn write(&self, files: Vec<NewFile>, stop: &Stop) -> Result<Vec<CommittedFile>> {
+        let committed = files.iter().map(NewFile::committed).collect();
+        for some in at_once(&files) {
+            stop.check()?;
+            let objects: Vec<(String, Bytes)> = some
+                .iter()
+                .map(|file| (self.staged(&file.path), file.bytes.clone()))
+                .collect();
+            self.results.write_each(&objects)?;
+            match some {
+                [large] if large.bytes.len() > READ_BACK_BYTES => {
+                    let size = large.bytes.len() as u64;
+                    self.verify(&self.staged(&large.path), size, &large.sha256)?;
+                }
+                small => self.verify_small(small)?,
+            }
+        }
+        Ok(committed)
+    }
+
+    /// # Errors
+    /// When the store returns other bytes than were written.
+    fn verify_small(&self, files: &[NewFile]) -> Result<()> {
+        let paths: Vec<String> = files.iter().map(|file| self.staged(&file.path)).collect();
+        let found = self.results.read_each(&paths)?;
+        for ((path, found), file) in paths.iter().zip(found).zip(files) {
+            ensure!(
+                found.is_some_and(|bytes| sha256(&bytes) == file.sha256),
+                messages::other_bytes(self.results.show(path))
+            );
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -293,7 +346,49 @@ impl Staging {
     }
 }
 
-/// Checks schema, row count and sums of a file. The store returned these same bytes.
+/// A file to stage.
+struct NewFile {
+    /// Below the results.
+    path: String,
+    bytes: Bytes,
+    sha256: String,
+}
+
+impl NewFile {
+    fn new(path: String, bytes: Vec<u8>) -> NewFile {
+        NewFile {
+            path,
+            sha256: sha256(&bytes),
+            bytes: bytes.into(),
+        }
+    }
+
+    fn committed(&self) -> CommittedFile {
+        CommittedFile {
+            path: self.path.clone(),
+            bytes: self.bytes.len() as u64,
+            sha256: self.sha256.clone(),
+        }
+    }
+}
+
+/// Runs of files that together have at most [`READ_BACK_BYTES`], or one file each.
+fn at_once(files: &[NewFile]) -> impl Iterator<Item = &[NewFile]> {
+    let mut rest = files;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |file: &&NewFile| {
+            bytes += file.bytes.len();
+            bytes <= READ_BACK_BYTES
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (some, after) = rest.split_at(count);
+        rest = after;
+        (!some.is_empty()).then_some(some)
+    })
+}
+
+/// Checks schema, row count and sums of a file, before the store is asked to keep these same bytes.
 fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
     let tallied: Vec<&Column> = file

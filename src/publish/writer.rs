@@ -230,59 +230,54 @@ impl Writer {
     ///
     /// As long as some files are old and others new, no changed table has a `_SUCCESS`.
     fn move_into_place(&self, commit: &Commit) -> Result<Vec<String>> {
-        for folder in commit
-            .files
-            .iter()
-            .chain(&commit.removed)
-            .filter_map(|file| table_folder(&file.path))
-        {
-            self.check()?.remove(&format!("{folder}/{SUCCESS_FILE}"))?;
-        }
-        let mut lost = Vec::new();
-        for file in &commit.files {
-            if !self.move_file(commit, file)? {
-                lost.push(file.path.clone());
-            }
-        }
+        let changed = commit.files.iter().chain(&commit.removed);
+        self.check()?.remove_each(&marks(changed))?;
+        let lost = self.move_files(commit, &commit.files)?;
         for file in &commit.removed {
             // A later writer may have put another file there.
             if commit_log::is_in_place(&self.results, file)? {
                 self.check()?.remove(&file.path)?;
             }
         }
-        for file in commit
-            .files
-            .iter()
-            .filter(|file| !lost.contains(&file.path))
-        {
-            if let Some(folder) = table_folder(&file.path) {
-                self.check()?
-                    .write_empty(&format!("{folder}/{SUCCESS_FILE}"))?;
-            }
-        }
+        let whole = commit.files.iter();
+        let whole = whole.filter(|file| !lost.contains(&file.path));
+        self.check()?.write_empty_each(&marks(whole))?;
+        let manifest = std::slice::from_ref(&commit.manifest);
         ensure!(
-            self.move_file(commit, &commit.manifest)?,
+            self.move_files(commit, manifest)?.is_empty(),
             messages::lease_lost()
         );
         self.results.remove_folder(&commit.staging)?;
         Ok(lost)
     }
 
-    /// Moves one staged file; `false`: the file is neither staged nor in place. A process that lost
-    /// its lease finds no staged file here, because the new holder has moved or removed it.
-    fn move_file(&self, commit: &Commit, file: &CommittedFile) -> Result<bool> {
-        if self
-            .check()?
-            .rename(&commit.staged_path(file), &file.path)?
-        {
-            return Ok(true);
+    /// Moves staged files. Returns the paths of those that are neither staged nor in place. A process
+    /// that lost its lease finds no staged file here, because the new holder has moved or removed it.
+    fn move_files(&self, commit: &Commit, files: &[CommittedFile]) -> Result<Vec<String>> {
+        let staged = files.iter();
+        let moves: Vec<(String, String)> = staged
+            .map(|file| (commit.staged_path(file), file.path.clone()))
+            .collect();
+        let are_moved = self.check()?.rename_each(&moves)?;
+        let mut lost = Vec::new();
+        for (file, is_moved) in files.iter().zip(are_moved) {
+            if !is_moved && !commit_log::is_in_place(&self.results, file)? {
+                lost.push(file.path.clone());
+            }
         }
-        let is_in_place = commit_log::is_in_place(&self.results, file)?;
-        if !is_in_place && !self.lease.renew()? {
+        if !lost.is_empty() && !self.lease.renew()? {
             return Err(messages::lease_lost().into());
         }
-        Ok(is_in_place)
+        Ok(lost)
     }
+}
+
+/// The marks beside the files of tables.
+fn marks<'a>(files: impl Iterator<Item = &'a CommittedFile>) -> Vec<String> {
+    let folders = files.filter_map(|file| table_folder(&file.path));
+    folders
+        .map(|folder| format!("{folder}/{SUCCESS_FILE}"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -10,11 +10,7 @@ use object_store::{ListResult, ObjectMeta};
 
 use super::entry::{Entry, Listing, Stray, StrayKind};
 use super::local_listing;
-use super::open::Store;
-
-/// Folders that are listed at a time: enough to hide the latency of an object store, few enough not
-/// to be throttled.
-const LISTED_AT_ONCE: usize = 32;
+use super::open::{SIDE_BY_SIDE, Store};
 
 impl Store {
     /// The content of each folder. A folder that does not exist is empty.
@@ -26,7 +22,7 @@ impl Store {
         let listings =
             futures::stream::iter(folders.iter().map(|folder| self.list_objects(folder)));
         self.runtime()
-            .block_on(listings.buffered(LISTED_AT_ONCE).try_collect())
+            .block_on(listings.buffered(SIDE_BY_SIDE).try_collect())
     }
 
     /// The names of the folders directly in a folder, sorted. None where an object store lists a

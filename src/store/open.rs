@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use backon::ExponentialBuilder;
+use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
@@ -43,6 +44,10 @@ const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(100))
     .with_max_times(4)
     .with_jitter();
+
+/// Calls that wait side by side: enough to hide the latency of an object store, few enough not to be
+/// throttled.
+pub(super) const SIDE_BY_SIDE: usize = 32;
 
 /// The purpose for which a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,14 +177,31 @@ impl Store {
         &self,
         call: impl Future<Output = object_store::Result<T>>,
     ) -> object_store::Result<T> {
-        let Some(deadline) = self.deadline else {
-            return self.runtime.block_on(call);
-        };
-        self.runtime.block_on(async {
-            tokio::time::timeout_at(deadline.into(), call)
+        self.runtime.block_on(self.in_time(call))
+    }
+
+    /// A call that fails at the deadline.
+    pub(super) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> object_store::Result<T> {
+        match self.deadline {
+            None => call.await,
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), call)
                 .await
-                .unwrap_or_else(|_| Err(past_deadline()))
-        })
+                .unwrap_or_else(|_| Err(past_deadline())),
+        }
+    }
+
+    /// Waits for several calls, some of them side by side. All of them end, also where one fails: a
+    /// call that is given up could still take effect later. The results are in the order of the calls.
+    pub(super) fn wait_each<T>(
+        &self,
+        calls: impl IntoIterator<Item = impl Future<Output = Result<T>>>,
+    ) -> Result<Vec<T>> {
+        let ended = futures::stream::iter(calls).buffered(SIDE_BY_SIDE);
+        let ended: Vec<Result<T>> = self.runtime.block_on(ended.collect());
+        ended.into_iter().collect()
     }
 
     /// The path in the store. Names stay as a listing gave them: `Path::from` would percent-encode

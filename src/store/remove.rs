@@ -18,8 +18,22 @@ impl Store {
                 .and_then(|()| remove_empty_folders(root, path));
             return removed.map_err(|e| self.failed_to("delete", path, &e));
         }
+        self.runtime().block_on(self.delete(path))
+    }
+
+    /// Removes several objects, side by side in an object store.
+    pub(crate) fn remove_each(&self, paths: &[String]) -> Result<()> {
+        match self.local_root {
+            Some(_) => paths.iter().try_for_each(|path| self.remove(path)),
+            None => self
+                .wait_each(paths.iter().map(|path| self.delete(path)))
+                .map(drop),
+        }
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
         let full = self.path("delete", path)?;
-        match self.wait(self.inner.delete(&full)) {
+        match self.in_time(self.inner.delete(&full)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.failed("delete", path, &e)),
         }
@@ -33,9 +47,11 @@ impl Store {
             let removed = removed.and_then(|()| remove_empty_folders(root, folder));
             return removed.map_err(|e| self.failed_to("delete", folder, &e));
         }
-        self.list_all(folder)?
-            .iter()
-            .try_for_each(|entry| self.remove(&format!("{folder}/{}", entry.name)))
+        let listed = self.list_all(folder)?.into_iter();
+        let paths: Vec<String> = listed
+            .map(|entry| format!("{folder}/{}", entry.name))
+            .collect();
+        self.remove_each(&paths)
     }
 }
 

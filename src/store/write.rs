@@ -25,8 +25,19 @@ pub enum Creation {
 
 impl Store {
     pub fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        self.runtime().block_on(self.put(path, bytes.into()))
+    }
+
+    /// Writes several objects, side by side.
+    pub(crate) fn write_each(&self, objects: &[(String, Bytes)]) -> Result<()> {
+        let puts = objects.iter();
+        let puts = puts.map(|(path, bytes)| self.put(path, bytes.clone()));
+        self.wait_each(puts).map(drop)
+    }
+
+    async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
         let full = self.path("write", path)?;
-        let put = self.wait(self.inner.put(&full, bytes.into().into()));
+        let put = self.in_time(self.inner.put(&full, bytes.into())).await;
         put.map(drop).map_err(|e| self.failed("write", path, &e))
     }
 
@@ -37,6 +48,15 @@ impl Store {
             return self.write(path, Bytes::new());
         };
         write_empty_file(&root.join(path)).map_err(|e| self.failed_to("write", path, &e))
+    }
+
+    /// Writes several empty objects, side by side in an object store.
+    pub(crate) fn write_empty_each(&self, paths: &[String]) -> Result<()> {
+        if self.local_root.is_some() {
+            return paths.iter().try_for_each(|path| self.write_empty(path));
+        }
+        let puts = paths.iter().map(|path| self.put(path, Bytes::new()));
+        self.wait_each(puts).map(drop)
     }
 
     /// Creates an object that is not there yet; of several that try, one succeeds.
@@ -100,16 +120,25 @@ impl Store {
     /// Copies an object within the store, and replaces an object at `to`. `false`: there is no
     /// object at `from`.
     pub fn copy(&self, from: &str, to: &str) -> Result<bool> {
+        self.runtime().block_on(self.copied(from, to))
+    }
+
+    /// Copies several objects, side by side: from the first path of each to the second.
+    pub(crate) fn copy_each(&self, paths: &[(String, String)]) -> Result<Vec<bool>> {
+        self.wait_each(paths.iter().map(|(from, to)| self.copied(from, to)))
+    }
+
+    async fn copied(&self, from: &str, to: &str) -> Result<bool> {
         let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
-        match self.wait(self.inner.copy(&full_from, &full_to)) {
+        match self.in_time(self.inner.copy(&full_from, &full_to)).await {
             Ok(()) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             // A disk makes a copy by a hard link. Where it has none, the bytes are written.
             Err(error)
                 if self.local_root.is_some() && io_error(&error).is_some_and(may_refuse_links) =>
             {
-                match self.read(from)? {
-                    Some(bytes) => self.write(to, bytes).map(|()| true),
+                match self.get(from).await? {
+                    Some(bytes) => self.put(to, bytes).await.map(|()| true),
                     None => Ok(false),
                 }
             }
@@ -120,8 +149,17 @@ impl Store {
     /// Moves an object within the store, and replaces an object at `to`. Readers of `to` see the
     /// old object or the new one. `false`: there is no object at `from`.
     pub fn rename(&self, from: &str, to: &str) -> Result<bool> {
+        self.runtime().block_on(self.moved(from, to))
+    }
+
+    /// Moves several objects, side by side: from the first path of each to the second.
+    pub(crate) fn rename_each(&self, paths: &[(String, String)]) -> Result<Vec<bool>> {
+        self.wait_each(paths.iter().map(|(from, to)| self.moved(from, to)))
+    }
+
+    async fn moved(&self, from: &str, to: &str) -> Result<bool> {
         let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
-        match self.wait(self.inner.rename(&full_from, &full_to)) {
+        match self.in_time(self.inner.rename(&full_from, &full_to)).await {
             Ok(()) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(e) => Err(self.failed("write", to, &e)),
