@@ -52,6 +52,12 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether a signal asks the command to stop, so that it cleans up. Others just end.
+    pub fn listens_to_signals(&self) -> bool {
+        let writes_files = matches!(self, Command::Report(ReportArgs { all: true, .. }));
+        writes_files || self.access() != Access::ReadIfThere
+    }
+
     /// `--from` and `--to`, where both are given.
     fn range(&self) -> Option<(NaiveDate, NaiveDate)> {
         match self {
@@ -388,7 +394,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub day: NaiveDate,
     /// The campaign [default: the shop's campaign of the day with the smallest number]
-    #[arg(long, value_name = "CAMPAIGN", requires = "shop")]
+    #[arg(long, value_name = "CAMPAIGN", conflicts_with_all = ["summary", "all"])]
     pub campaign: Option<i64>,
     /// Write the page to this file, not to stdout; with --all, the pages to this new folder
     #[arg(long, value_name = "FILE|FOLDER")]

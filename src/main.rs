@@ -21,7 +21,6 @@ use campaign_etl::progress::say;
 use campaign_etl::redact::{self, redact};
 use campaign_etl::report::documents::Failed;
 use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
-use campaign_etl::store::Access;
 use clap::error::ErrorKind;
 use serde_json::json;
 use signal_hook::flag;
@@ -116,10 +115,9 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
             .map_or(system.total_memory(), |limits| limits.total_memory),
         cores,
         temporary_folder: std::env::temp_dir(),
-        stop: if cli.command.access() == Access::ReadIfThere {
-            Stop::default()
-        } else {
-            listen_to_signals()?
+        stop: match cli.command.listens_to_signals() {
+            true => listen_to_signals()?,
+            false => Stop::default(),
         },
         runtime: runtime.handle().clone(),
     };

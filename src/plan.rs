@@ -20,6 +20,7 @@ use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::fingerprint::{add_dataset, add_table};
 use crate::contracts::tables::{BENCHMARKS, ROLLUPS};
 use crate::contracts::{SnapshotId, Table};
+use crate::days::calendar::six_months_before;
 use crate::days::readiness::{
     DayExports, Readiness, check_day, check_location, list_days, readiness,
 };
@@ -74,8 +75,8 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Prefetches the export folders of days, many at a time. A failure is reported when its day is
-    /// needed.
+    /// Prefetches the export folders of days, and the manifests that these days need, many at a time.
+    /// `days` ascend. A failure is reported when its day is needed.
     pub fn look_ahead(&self, days: impl Iterator<Item = NaiveDate>) {
         let unknown: Vec<NaiveDate> = days
             .filter(|day| !self.readiness.borrow().contains_key(day))
@@ -84,6 +85,10 @@ impl<'a> Facts<'a> {
             self.readiness
                 .borrow_mut()
                 .insert(listed.day, readiness(listed, &self.config.required));
+        }
+        if let Some((first, last)) = unknown.first().zip(unknown.last()) {
+            // No table reads further back.
+            self.state.look_ahead(six_months_before(*first), *last);
         }
     }
 

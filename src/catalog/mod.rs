@@ -6,7 +6,8 @@
 //! 4. `commit_log`: the numbered records that order all actions of writers.
 //! 5. `state`: the commits of each day, and its newest manifest less the files that are lost.
 //! 6. `history`: the tables of a day as they were at an earlier commit.
-//! 7. `files`: the files of all tables that readers see now, or saw after a commit.
+//! 7. `small_files`: small published files in memory.
+//! 8. `files`: the files of all tables that readers see now, or saw after a commit.
 
 pub mod checked;
 pub mod commit_log;
@@ -14,4 +15,5 @@ pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod layout;
 pub mod manifest;
+pub(crate) mod small_files;
 pub mod state;

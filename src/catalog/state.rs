@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use anyhow::Result;
+use bytes::Bytes;
 use chrono::NaiveDate;
 
 use super::layout::{RUNS, manifest_of, manifest_path};
 use super::manifest::{Manifest, PublishedTable};
+use super::small_files::SmallFiles;
 use crate::contracts::tables;
 use crate::contracts::{PART_FILE, SUCCESS_FILE, Table, TableId};
 use crate::messages;
@@ -26,11 +28,12 @@ pub struct State {
     spoilt: RefCell<BTreeSet<NaiveDate>>,
     /// Tables that a run would publish, while its plan is made.
     announced: RefCell<BTreeSet<(NaiveDate, TableId)>>,
+    small_files: RefCell<SmallFiles>,
 }
 
 impl State {
     pub fn load(results: &Store) -> Result<State> {
-        let (commits, read, sizes, spoilt, announced) = Default::default();
+        let (commits, read, sizes, spoilt, announced, small_files) = Default::default();
         let state = State {
             store: results.clone(),
             commits,
@@ -38,6 +41,7 @@ impl State {
             sizes,
             spoilt,
             announced,
+            small_files,
         };
         state.renew()?;
         Ok(state)
@@ -88,7 +92,13 @@ impl State {
         let Some(number) = newest else {
             return Ok(None);
         };
-        let mut manifest = read_manifest(&self.store, day, number)?;
+        let manifest = read_manifest(&self.store, day, number)?;
+        self.keep(manifest).map(Some)
+    }
+
+    /// Remembers a manifest that was read, without its lost tables.
+    fn keep(&self, mut manifest: Manifest) -> Result<Rc<Manifest>> {
+        let day = manifest.day;
         let sizes = self.sizes()?;
         let lost = manifest.tables.extract_if(.., |table, published| {
             !is_there(&sizes, table, day, published)
@@ -96,7 +106,40 @@ impl State {
         manifest.lost = lost.map(|(table, _)| table).collect();
         let manifest = Rc::new(manifest);
         self.read.borrow_mut().insert(day, manifest.clone());
-        Ok(Some(manifest))
+        Ok(manifest)
+    }
+
+    /// Reads the newest manifests of days side by side. A failure is reported when its day is needed.
+    pub(crate) fn look_ahead(&self, first: NaiveDate, last: NaiveDate) {
+        if !self.store.is_remote() {
+            return;
+        }
+        let unread: Vec<String> = self
+            .commits
+            .borrow()
+            .range(first..=last)
+            .filter(|(day, _)| !self.read.borrow().contains_key(day) && !self.is_left_out(**day))
+            .filter_map(|(day, numbers)| Some(manifest_path(*day, *numbers.last()?)))
+            .collect();
+        let found = self.store.read_each(&unread).unwrap_or_default();
+        for manifest in found.into_iter().flatten() {
+            if let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest) {
+                // Only the listing of tables can fail, and then every manifest does.
+                let _ = self.keep(manifest);
+            }
+        }
+    }
+
+    /// A published file that is in memory.
+    pub(crate) fn small_file(&self, sha256: &str) -> Option<Bytes> {
+        self.small_files.borrow().get(sha256)
+    }
+
+    /// Keeps a file that was published, or that was read and is the published one.
+    pub(crate) fn keep_small_file(&self, sha256: &str, file: &Bytes) {
+        if self.store.is_remote() {
+            self.small_files.borrow_mut().add(sha256, file);
+        }
     }
 
     fn sizes(&self) -> Result<Rc<HashMap<String, u64>>> {

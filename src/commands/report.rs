@@ -13,6 +13,7 @@ use crate::cli::{Cli, DEFAULT_JOB_FILE, DaysArgs, ReportArgs};
 use crate::messages;
 use crate::pages::{self, Night, Page, quoted};
 use crate::pipeline::job::Job;
+use crate::pipeline::out_of_reach::days_out_of_reach;
 use crate::plan::Facts;
 use crate::publish::writer::Writers;
 use crate::redact::redact;
@@ -34,13 +35,27 @@ pub(super) fn report(cli: &Cli, args: &ReportArgs, surroundings: &Surroundings) 
     let Some(path) = &args.out else {
         return Ok(Answer::done(html));
     };
-    let written = std::fs::write(path, html);
-    written.map_err(|why| messages::cannot_write(path.display(), why))?;
+    write_whole(path, &html, &job.owner.run_id)
+        .map_err(|why| messages::cannot_write(path.display(), why))?;
     Ok(Answer::done(format!("{}\n", path.display())))
 }
 
+/// Writes a file beside its place, and then moves it there: nobody finds half of it.
+fn write_whole(path: &Path, text: &str, run_id: &str) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".unfinished-{run_id}"));
+    let unfinished = path.with_file_name(name);
+    let written =
+        std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, path));
+    if written.is_err() {
+        // The first error counts.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    written
+}
+
 fn all(job: &Job, facts: &Facts, args: &ReportArgs, out: &Path) -> Result<Answer> {
-    let pages = pages::folder(facts, args.day, out, &job.resources)?;
+    let pages = pages::folder(facts, args.day, out, &job.owner.run_id, &job.resources)?;
     let shops = counted(pages.shops, "shop");
     let (out, size) = (out.display(), ByteSize(pages.bytes));
     Ok(Answer::done(format!("{out}: {shops}, {size}\n")))
@@ -70,14 +85,19 @@ fn summary(
     let holder = page::holder(&writers, (surroundings.clock)());
     let told = holder + &page::unfinished(&writers);
     let notices = told.lines().map(str::to_owned).collect();
-    pages::summary(Night {
+    let older = match days.first() {
+        Some(first) => days_out_of_reach(facts, args.day, first.day)?,
+        None => vec![],
+    };
+    Ok(pages::summary(Night {
+        older,
         facts,
         history: &history,
         day: args.day,
         days,
         notices,
         options: options(cli),
-    })
+    }))
 }
 
 /// The options of this command that choose the job.

@@ -57,7 +57,7 @@ pub(crate) fn bars(labels: Vec<String>, values: Vec<Values>) -> Result<String> {
     Ok(chart.svg()?)
 }
 
-/// Steps of which each is a part of the one before.
+/// Steps of which each is usually smaller than the one before.
 ///
 /// # Errors
 /// When the chart cannot be drawn.

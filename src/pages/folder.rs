@@ -1,7 +1,7 @@
 //! A page for each shop of the day's campaigns, and an index with a search.
 //!
-//! The pages are made some shops at a time, so memory does not grow with their number. They are written
-//! into a folder beside the wanted one, which gets its name when all of them are there.
+//! The pages are made some shops at a time; of the others, only the row of the index is in memory. They are
+//! written into a folder beside the wanted one, which gets its name when all of them are there.
 
 use std::collections::HashMap;
 use std::fs;
@@ -46,7 +46,7 @@ struct Entry {
     period: usize,
 }
 
-/// Writes the pages into a new folder.
+/// Writes the pages into a new folder. `run_id`: unique among all runs.
 ///
 /// # Errors
 /// `ConfigWrong` when the folder exists, or no campaign numbers of the day are published; `StoreFailed`
@@ -55,6 +55,7 @@ pub(crate) fn folder(
     facts: &Facts,
     day: NaiveDate,
     out: &Path,
+    run_id: &str,
     resources: &Resources,
 ) -> Result<Pages> {
     if out.exists() {
@@ -66,23 +67,30 @@ pub(crate) fn folder(
         let why = why_unpublished(&of_day.manifest, &SHOP_PERIOD);
         return Err(messages::not_published(SHOP_PERIOD.name, day, why).into());
     }
-    let unfinished = unfinished(out);
-    let written = write_all(facts, &of_day, &unfinished, resources).and_then(|pages| {
-        fs::rename(&unfinished, out).map_err(|why| cannot_write(out, why))?;
-        Ok(pages)
-    });
-    if written.is_err() {
-        // The error of the pages counts, not that of the clean-up.
-        let _ = fs::remove_dir_all(&unfinished);
-    }
-    written
+    let unfinished = Unfinished::create(out, run_id)?;
+    let pages = write_all(facts, &of_day, &unfinished.0, resources)?;
+    fs::rename(&unfinished.0, out).map_err(|why| cannot_write(out, why))?;
+    Ok(pages)
 }
 
-/// The folder that holds the pages until all of them are there.
-fn unfinished(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".unfinished-{}", std::process::id()));
-    out.with_file_name(name)
+/// The folder that holds the pages until all of them are there. Dropping it removes what is left.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn create(out: &Path, run_id: &str) -> Result<Unfinished> {
+        let mut name = out.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".unfinished-{run_id}"));
+        let path = out.with_file_name(name);
+        fs::create_dir(&path).map_err(|why| cannot_write(&path, why))?;
+        Ok(Unfinished(path))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // After the renaming there is nothing; after an error, that error counts.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 fn cannot_write(path: &Path, why: std::io::Error) -> Failure {
@@ -95,7 +103,6 @@ fn write_all(
     out: &Path,
     resources: &Resources,
 ) -> Result<Pages> {
-    fs::create_dir(out).map_err(|why| cannot_write(out, why))?;
     let day = of_day.manifest.day;
     let periods = rows(facts, &SHOP_PERIOD, day)?;
     let entries = entries(&periods);
@@ -105,12 +112,12 @@ fn write_all(
         bytes: 0,
     };
     for shops in ids.chunks(SHOPS_AT_ONCE) {
-        resources.stop.check()?;
         let rows = of_day.rows(facts, shops)?;
         let share = shops.len().div_ceil(resources.threads.max(1));
         let written = on_each(shops.chunks(share), |shops| -> Result<u64> {
             let mut bytes = 0;
             for shop in shops {
+                resources.stop.check()?;
                 let page = of_day.page(rows.of_shop(*shop), None)?;
                 bytes += write(&out.join(file_name(*shop)), &page)?;
             }

@@ -233,8 +233,8 @@ pub(crate) enum Cell {
         file: String,
         text: String,
     },
-    /// Commands to paste.
-    Commands(Vec<String>),
+    /// Commands to paste, each with what has to be done before; `""`: nothing.
+    Commands(Vec<(String, String)>),
 }
 
 /// A chart with its main fact and its numbers.

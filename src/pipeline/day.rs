@@ -336,6 +336,8 @@ impl<'a> DayWork<'a> {
         self.count_computed();
         self.inputs.insert(table.name, inputs.clone());
         let begun = Instant::now();
+        let first_campaign_day = self.first_campaign_day();
+        self.tables.look_ahead(table.reads, first_campaign_day);
         let none = Snapshots::default();
         let computed = window_file(
             id,
@@ -372,6 +374,9 @@ impl<'a> DayWork<'a> {
             fallback_reason: None,
         };
         let wanted: Vec<&'static Table> = stale.iter().map(|(table, _)| *table).collect();
+        for table in &wanted {
+            self.tables.look_ahead(table.reads, None);
+        }
         let files = benchmark_files(self.facts, resources, &wanted, day, &own, &self.tables)?;
         files.into_iter().for_each(|file| self.tables.add(file));
         for (table, inputs) in stale {

@@ -109,6 +109,9 @@ impl<'a> Doing<'a> {
         job.resources.stop.check()?;
         writer.commit(&staged)?;
         self.facts.state.learn(staged.manifest);
+        for file in &change.files {
+            self.facts.state.keep_small_file(&file.sha256, &file.bytes);
+        }
         let changed = change.files.len() + change.removed;
         job.progress
             .stage(day, "publish", &format!("{changed} files changed"));

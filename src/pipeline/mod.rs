@@ -23,7 +23,7 @@ mod doing;
 pub mod engine;
 pub mod job;
 pub mod night;
-mod out_of_reach;
+pub(crate) mod out_of_reach;
 #[cfg(feature = "spark")]
 mod spark;
 mod walk;

@@ -6,7 +6,7 @@ use chrono::{Days, NaiveDate};
 use super::announce::announce;
 use super::doing::{Doing, Reports};
 use super::job::Job;
-use super::out_of_reach::days_out_of_reach;
+use super::out_of_reach::{days_out_of_reach, warning};
 use super::walk::{Role, Step, walk};
 use crate::days::calendar::days;
 use crate::plan::PlannedDay;
@@ -28,10 +28,7 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     let mut doing = Doing::new(job, &facts, writer.as_ref(), None, reports);
     walk(&facts, &steps, &mut doing)?;
     match days_out_of_reach(&facts, day, first) {
-        Ok(found) => found
-            .warnings()
-            .into_iter()
-            .for_each(|line| doing.warn(line)),
+        Ok(found) => found.iter().for_each(|days| doing.warn(warning(days))),
         Err(error) => doing.warn(format!(
             "days before the lookback cannot be read: {error:#}"
         )),

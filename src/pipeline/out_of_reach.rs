@@ -8,10 +8,11 @@ use super::walk::{Role, Step};
 use crate::catalog::layout::day_of;
 use crate::days::calendar::six_months_before;
 use crate::plan::{Action, Facts, PlannedDay};
+use crate::report::status::OlderDays;
 
 /// The days of each kind, oldest first.
 #[derive(Default)]
-pub(super) struct OutOfReach {
+struct OutOfReach {
     /// Final and not published.
     unpublished: Vec<NaiveDate>,
     /// Known as blocked.
@@ -26,12 +27,13 @@ pub(super) struct OutOfReach {
     why_failed: Option<String>,
 }
 
-/// Checks the days from six months before `day` until the day before `first`.
-pub(super) fn days_out_of_reach(
+/// Checks the days from six months before `day` until the day before `first`. Gives those that need
+/// something.
+pub(crate) fn days_out_of_reach(
     facts: &Facts,
     day: NaiveDate,
     first: NaiveDate,
-) -> Result<OutOfReach> {
+) -> Result<Vec<OlderDays>> {
     let mut found = facts.state.days();
     if let Some(dataset) = facts.config.required.first() {
         let folders = facts.exports.list_folders(dataset)?;
@@ -56,7 +58,7 @@ pub(super) fn days_out_of_reach(
             out_of_reach.add(facts, planned)?;
         }
     }
-    Ok(out_of_reach)
+    Ok(out_of_reach.kinds())
 }
 
 impl OutOfReach {
@@ -92,32 +94,44 @@ impl OutOfReach {
         Ok(())
     }
 
-    /// One warning for each kind, with the next command.
-    pub(super) fn warnings(self) -> Vec<String> {
-        let backfill = "run: campaign-etl backfill";
-        let status = "see: campaign-etl status";
+    /// The days of each kind, with the next command.
+    fn kinds(self) -> Vec<OlderDays> {
         let why_stale = self.why_stale.unwrap_or_default();
         let why_failed = self.why_failed.unwrap_or_default();
         let kinds = [
-            (self.unpublished, "final and not published".into(), backfill),
+            (
+                self.unpublished,
+                "final and not published".into(),
+                "backfill",
+            ),
             (
                 self.stale,
                 format!("published and stale or lost ({why_stale})"),
-                backfill,
+                "backfill",
             ),
-            (self.blocked, "blocked".into(), status),
-            (self.failed, format!("not readable ({why_failed})"), status),
+            (self.blocked, "blocked".into(), "status"),
+            (
+                self.failed,
+                format!("not readable ({why_failed})"),
+                "status",
+            ),
         ];
-        let lines = kinds.into_iter().filter_map(|(days, state, command)| {
-            let (oldest, newest) = (days.first()?, days.last()?);
-            let days_are = match days.len() {
-                1 => format!("{oldest} is"),
-                count => format!("{count} days from {oldest} to {newest} are"),
-            };
-            Some(format!(
-                "before the lookback, {days_are} {state}; {command} --from {oldest} --to {newest}"
-            ))
-        });
-        lines.collect()
+        let kinds = kinds.into_iter().filter(|(days, ..)| !days.is_empty());
+        kinds
+            .map(|(days, state, command)| OlderDays {
+                days,
+                state,
+                command,
+            })
+            .collect()
     }
+}
+
+/// A warning about some days, with the next command.
+pub(super) fn warning(days: &OlderDays) -> String {
+    let does = match days.command {
+        "backfill" => "run",
+        _ => "see",
+    };
+    format!("{}; {does}: {}", days.told(), days.next())
 }

@@ -23,9 +23,11 @@ use super::footer::Footer;
 use super::parquet::{Chunks, TableFile, decode};
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
+use crate::catalog::small_files::SMALL_BYTES;
 use crate::catalog::state::State;
 use crate::contracts::arrow::{from_batch, schema};
-use crate::contracts::{Column, Table};
+use crate::contracts::{Column, Read, Table};
+use crate::days::spans::days_of;
 use crate::fingerprint::sha256;
 use crate::messages;
 use crate::store::Store;
@@ -172,6 +174,43 @@ impl DayTables<'_> {
         }
     }
 
+    /// Fetches small files that a table reads, side by side. A failure is reported when its file is
+    /// needed.
+    pub(crate) fn look_ahead(&self, reads: &[Read], first_campaign_day: Option<NaiveDate>) {
+        if !self.results.is_remote() {
+            return;
+        }
+        let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+        for read in reads {
+            let (first, last) = days_of(read.span, self.day, first_campaign_day);
+            for day in self
+                .state
+                .published_days(read.table, first, last)
+                .unwrap_or_default()
+            {
+                let manifest = self.state.manifest(day).ok().flatten();
+                let published = manifest
+                    .as_ref()
+                    .and_then(|m| m.tables.get(read.table.name));
+                let is_wanted = |published: &&PublishedTable| {
+                    published.bytes <= SMALL_BYTES
+                        && self.fresh(read.table, day).is_none()
+                        && self.state.small_file(&published.sha256).is_none()
+                };
+                if let Some(published) = published.filter(is_wanted) {
+                    wanted.insert(part_path(read.table, day), published.sha256.clone());
+                }
+            }
+        }
+        let paths: Vec<String> = wanted.keys().cloned().collect();
+        let found = self.results.read_each(&paths).unwrap_or_default();
+        for (file, expected) in found.into_iter().zip(wanted.values()) {
+            if let Some(file) = file.filter(|file| sha256(file) == *expected) {
+                self.state.keep_small_file(expected, &file);
+            }
+        }
+    }
+
     /// Reads the row groups that may hold wanted rows. `names`: the columns to read.
     fn read_published<'n>(
         &self,
@@ -186,6 +225,14 @@ impl DayTables<'_> {
         let published =
             published.with_context(|| format!("{} of {day} is not published", table.name))?;
         let file = PublishedFile::new(self.results, table, day, published);
+        if let Some(bytes) = self.state.small_file(&published.sha256) {
+            let footer = Footer::parse(&bytes).map_err(|why| file.of_another_contract(why))?;
+            let names = names(&footer);
+            footer
+                .check(table, &names)
+                .map_err(|why| file.of_another_contract(why))?;
+            return read_file(table, bytes, &footer, &names, rows, consume);
+        }
         match &published.footer {
             None => {
                 let bytes = file.fetch_whole()?;

@@ -27,6 +27,8 @@ pub(crate) struct DayStatus {
     pub is_stale: bool,
     /// Whether the present exports break their contract or budget.
     pub is_blocked: bool,
+    /// Whether a commit of the day is not in place yet.
+    pub is_unfinished: bool,
     pub benchmark_day: Option<NaiveDate>,
     /// Tables whose published files are gone or cut short.
     pub lost: Vec<String>,
@@ -41,6 +43,42 @@ pub(crate) struct DayStatus {
     pub run_id: Option<String>,
     /// The state in words.
     pub state: String,
+}
+
+/// Days before the lookback that need the same: no nightly run reaches them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OlderDays {
+    /// Oldest first; never empty.
+    pub days: Vec<NaiveDate>,
+    pub state: String,
+    /// The name of the next command.
+    pub command: &'static str,
+}
+
+impl OlderDays {
+    pub(crate) fn first(&self) -> NaiveDate {
+        self.days.first().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn last(&self) -> NaiveDate {
+        self.days.last().copied().unwrap_or_default()
+    }
+
+    /// `before the lookback, 2 days from 2026-03-01 to 2026-03-02 are blocked`
+    pub(crate) fn told(&self) -> String {
+        let (first, last) = (self.first(), self.last());
+        let days_are = match self.days.len() {
+            1 => format!("{first} is"),
+            count => format!("{count} days from {first} to {last} are"),
+        };
+        format!("before the lookback, {days_are} {}", self.state)
+    }
+
+    /// The next command, for these days.
+    pub(crate) fn next(&self) -> String {
+        let (command, first, last) = (self.command, self.first(), self.last());
+        format!("campaign-etl {command} --from {first} --to {last}")
+    }
 }
 
 /// The states of the days of a plan. `unfinished_day` is the day of a commit whose files are not
@@ -73,6 +111,7 @@ fn failed(planned: &PlannedDay) -> DayStatus {
         tables: 0,
         is_stale: false,
         is_blocked: false,
+        is_unfinished: false,
         benchmark_day: None,
         lost: vec![],
         skipped: vec![],
@@ -139,6 +178,7 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_unfinished: bool) -> Resul
         tables: manifest.map_or(0, |m| m.tables.len()),
         is_stale,
         is_blocked: planned.action == Action::Blocked,
+        is_unfinished,
         benchmark_day: benchmark.map(|b| b.benchmark_day),
         lost,
         skipped: manifest.map(|m| m.skipped.clone()).unwrap_or_default(),

@@ -141,6 +141,11 @@ impl Store {
         }
     }
 
+    /// Whether each call is a request to another machine.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.local_root.is_none()
+    }
+
     /// A path as a person can paste it.
     pub fn show(&self, path: &str) -> String {
         format!("{}/{path}", self.location.trim_end_matches('/'))

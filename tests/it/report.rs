@@ -294,6 +294,41 @@ fn a_folder_of_pages_is_whole_or_not_there() {
 }
 
 #[test]
+fn a_signal_leaves_no_half_written_folder() {
+    let results = Results::new();
+    let parent = results.0.path().join("parent");
+    std::fs::create_dir(&parent).unwrap();
+    let exports = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_data/exports");
+    for wait in [20, 60, 120, 200] {
+        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+        run.args(["report", "--all", "--day", DAY, "--threads", "1", "--out"])
+            .arg(parent.join("pages"))
+            .arg("--exports")
+            .arg(&exports)
+            .arg("--results")
+            .arg(results.0.path());
+        let mut run = run.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        let pid = run.id().to_string();
+        let asked = std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status();
+        let ended = run.wait().unwrap();
+        let left: Vec<String> = std::fs::read_dir(&parent)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        match ended.success() {
+            true => {
+                assert_eq!(left, ["pages"]);
+                std::fs::remove_dir_all(parent.join("pages")).unwrap();
+            }
+            false => assert_eq!(left, [""; 0], "{asked:?} {ended}"),
+        }
+    }
+}
+
+#[test]
 fn names_that_look_like_markup_are_text_on_every_page() {
     const NAMES: [&str; 3] = [
         "</script><img src=x onerror=alert(1)>",

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use campaign_etl::contracts::datasets::PRODUCT_TRAFFIC;
 use regex::Regex;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::scene::day;
 use crate::world::{
-    Outcome, copy_folder, etl, parse_cents, read_quarantine, read_table, show_cents,
+    Outcome, copy_folder, etl, parse_cents, read_file, read_quarantine, read_table, show_cents,
+    write_file,
 };
 
 /// A copy of the sample's exports, and results.
@@ -44,6 +46,26 @@ impl Nights {
         let page = self.etl(&format!("report --summary --day {day}"));
         assert_eq!(page.code, 0, "{}", page.stderr);
         page.stdout
+    }
+
+    /// Runs the last command in the row of a day. After it, the day is fine.
+    fn mends(&self, page: &str, of_day: &str) {
+        let mut rows = page
+            .split("<tr>")
+            .map(|row| row.split("</tr>").next().unwrap());
+        let row = rows
+            .find(|row| row.starts_with(&format!("<td>{of_day}")))
+            .unwrap();
+        let commands = row.split("<code>campaign-etl ").skip(1);
+        let command = commands.last().unwrap().split("</code>").next().unwrap();
+        let words: Vec<&str> = command.split(' ').collect();
+        let outcome = etl(&words);
+        assert_eq!(outcome.code, 0, "{command}: {}", outcome.stderr);
+        let mended = self.page(of_day);
+        assert!(
+            has_row(&mended, &[of_day, "up to date"]),
+            "{command}: {mended}"
+        );
     }
 
     /// The newest manifest of a day.
@@ -186,7 +208,7 @@ fn a_quarantined_row_is_shown_with_its_reason_column_and_example() {
     let page = nights.page("2026-03-04");
     assert_eq!(
         lead(&page),
-        "warning: 2026-03-04 is published and up to date; 1 warning to look at."
+        "warning: 2026-03-04 is published; 1 warning to look at."
     );
     let row = [
         "order_lines",
@@ -208,7 +230,7 @@ fn a_day_that_waits_has_the_export_and_the_command() {
     let page = nights.page("2026-03-10");
     assert_eq!(
         lead(&page),
-        "bad: Tonight is not fine: 2026-03-10: waiting for order_lines."
+        "bad: Tonight is not fine: 2026-03-10: waiting (order_lines not final)."
     );
     assert!(
         page.contains("benchmarks of 2026-03-09 stand in: order_lines of 2026-03-10"),
@@ -221,6 +243,13 @@ fn a_day_that_waits_has_the_export_and_the_command() {
     ));
     // The day before is published, so only this day is told.
     assert!(!page.contains("2026-03-09: "), "{page}");
+    assert!(page.contains("when order_lines is final:"), "{page}");
+    fs::write(
+        nights.path("exports/order_lines/dt=2026-03-10/_SUCCESS"),
+        "",
+    )
+    .unwrap();
+    nights.mends(&page, "2026-03-10");
 }
 
 #[test]
@@ -245,29 +274,165 @@ fn a_blocked_day_has_the_reason_and_the_commands() {
 }
 
 #[test]
-fn a_lost_file_and_a_gap_are_told_with_the_commands() {
+fn a_lost_file_is_told_with_the_command_that_mends_it() {
     let nights = Nights::new();
-    nights.publish("2026-03-01", "2026-03-02");
-    nights.publish("2026-03-05", "2026-03-13");
+    nights.publish("2026-03-01", "2026-03-13");
     let lost = "results/shop_tier/dt=2026-03-08/part-0.parquet";
     fs::remove_file(nights.path(lost)).unwrap();
     let page = nights.page("2026-03-13");
-    let gap = [
-        "2026-03-03 to 2026-03-04",
-        "backfill --from 2026-03-03 --to 2026-03-04",
-    ];
-    assert!(has_row(&page, &gap), "{page}");
-    let lost = [
-        "2026-03-08",
-        "shop_tier",
-        "backfill --from 2026-03-08 --to 2026-03-08",
-    ];
-    assert!(has_row(&page, &lost), "{page}");
+    assert_eq!(
+        lead(&page),
+        "warning: 2026-03-13 is published; 1 warning to look at."
+    );
+    assert!(has_row(&page, &["2026-03-08", "shop_tier"]), "{page}");
+    nights.mends(&page, "2026-03-08");
+}
+
+#[test]
+fn days_before_the_lookback_that_are_missing_stale_or_blocked_are_told() {
+    let nights = Nights::new();
+    nights.publish("2026-03-01", "2026-03-03");
+    nights.publish("2026-03-05", "2026-03-14");
+    let fine =
+        "good: Tonight is fine: 2026-03-14 is published from its own exports and up to date.";
+    let one = "warning: 2026-03-14 is published; 1 warning to look at.";
+    // Final, but never published.
+    let page = nights.page("2026-03-14");
+    assert_eq!(lead(&page), one);
     assert!(
-        lead(&page).starts_with("warning: 2026-03-13 is published"),
+        page.contains("before the lookback, 2026-03-04 is final and not published"),
+        "{page}"
+    );
+    nights.mends(&page, "2026-03-04");
+    assert_eq!(lead(&nights.page("2026-03-14")), fine);
+    // Exported anew, and broken.
+    fs::write(nights.path("exports/shops/dt=2026-03-02/x"), "no Parquet").unwrap();
+    let page = nights.page("2026-03-14");
+    assert_eq!(lead(&page), one);
+    assert!(
+        page.contains("before the lookback, 2026-03-02 is published and stale or lost"),
+        "{page}"
+    );
+    assert_eq!(
+        nights
+            .etl("backfill --from 2026-03-02 --to 2026-03-02")
+            .code,
+        65
+    );
+    let page = nights.page("2026-03-14");
+    assert_eq!(lead(&page), one);
+    assert!(
+        page.contains("before the lookback, 2026-03-02 is blocked"),
+        "{page}"
+    );
+}
+
+#[test]
+fn days_without_exports_are_no_silent_gap() {
+    let nights = Nights::new();
+    let success = nights.path("exports/shops/dt=2026-03-04/_SUCCESS");
+    fs::remove_file(&success).unwrap();
+    nights.publish("2026-03-01", "2026-03-03");
+    nights.publish("2026-03-05", "2026-03-14");
+    let page = nights.page("2026-03-14");
+    assert_eq!(
+        lead(&page),
+        "warning: 2026-03-14 is published; 1 warning to look at."
+    );
+    let gap = "2026-03-04 is not published, and their exports are not final";
+    assert!(page.contains(gap), "{page}");
+}
+
+#[test]
+fn a_damaged_file_or_manifest_is_a_problem_and_the_rest_of_the_page_stays() {
+    let nights = Nights::new();
+    nights.publish("2026-03-01", "2026-03-03");
+    let part = nights.path("results/shop_daily/dt=2026-03-03/part-0.parquet");
+    let published = fs::read(&part).unwrap();
+    let mut damaged = published.clone();
+    damaged[200] ^= 1;
+    fs::write(&part, damaged).unwrap();
+    let page = nights.page("2026-03-03");
+    let file = "shop_daily/dt=2026-03-03/part-0.parquet is not the file that was published";
+    assert!(
+        lead(&page).starts_with("bad: Tonight is not fine: "),
         "{}",
         lead(&page)
     );
+    assert!(page.contains(file), "{page}");
+    assert!(
+        has_row(&page, &["category_benchmark", "published"]),
+        "{page}"
+    );
+    fs::write(&part, published).unwrap();
+    assert!(lead(&nights.page("2026-03-03")).starts_with("good: "));
+    // Of another day, and of the day itself.
+    for (damaged, tone, said) in [
+        ("2026-03-01", "bad", "2026-03-01: cannot be read"),
+        (
+            "2026-03-03",
+            "bad",
+            "Tonight is not fine: 2026-03-03: cannot be read",
+        ),
+    ] {
+        let folder = nights.path(&format!("results/_runs/dt={damaged}"));
+        let manifest = fs::read_dir(&folder)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let before = fs::read(&manifest).unwrap();
+        fs::write(&manifest, "{").unwrap();
+        let page = nights.page("2026-03-03");
+        assert!(lead(&page).starts_with(tone), "{}", lead(&page));
+        assert!(page.contains(said), "{page}");
+        assert!(has_row(&page, &["order_lines", "2026-03-03"]) || page.contains("id=\"exports\""));
+        fs::write(&manifest, before).unwrap();
+    }
+}
+
+#[test]
+fn a_day_that_checks_block_is_published_with_the_command_of_the_page() {
+    let nights = Nights::new();
+    nights.publish("2026-03-01", "2026-03-11");
+    let jobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs/daily.toml");
+    let job = fs::read_to_string(jobs).unwrap();
+    let blocks = "severities = { rows = \"block\" }";
+    let job = job.replace("severities = {}", blocks);
+    assert!(job.contains(blocks));
+    let config = nights.path("job.toml");
+    fs::write(&config, job).unwrap();
+    // Only a few rows of the traffic arrive, in one of the two files.
+    let folder = nights.path("exports/product_traffic/dt=2026-03-12");
+    let (_, rows) = read_file(&folder.join("part-0.parquet"));
+    let columns = PRODUCT_TRAFFIC.columns;
+    write_file(&folder.join("part-0.parquet"), columns, &rows[..100]);
+    fs::remove_file(folder.join("part-1.parquet")).unwrap();
+    fs::write(folder.join("_SUCCESS"), "").unwrap();
+    let config = config.to_str().unwrap();
+    let run = nights.etl(&format!(
+        "run --day 2026-03-12 --accept-fallback --config {config}"
+    ));
+    assert_eq!(run.code, 65, "{}", run.stderr);
+    let page = nights.etl(&format!(
+        "report --summary --day 2026-03-12 --config {config}"
+    ));
+    let page = page.stdout;
+    let first = lead(&page);
+    assert!(
+        first.starts_with("bad: Tonight is not fine: 2026-03-12: blocked: "),
+        "{first}"
+    );
+    assert!(
+        has_row(
+            &page,
+            &["product_traffic", "not used: ", "rows.product_traffic"]
+        ),
+        "{page}"
+    );
+    assert!(page.contains("if the numbers are right:"), "{page}");
+    nights.mends(&page, "2026-03-12");
 }
 
 #[test]

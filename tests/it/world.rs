@@ -169,7 +169,7 @@ pub fn read_quarantine(results: &Path, dataset: &str, day: NaiveDate) -> Vec<Cel
     rows
 }
 
-fn read_file(path: &Path) -> (Vec<(String, DataType)>, Vec<Cells>) {
+pub fn read_file(path: &Path) -> (Vec<(String, DataType)>, Vec<Cells>) {
     let file = File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     let columns = reader

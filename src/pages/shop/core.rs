@@ -145,6 +145,11 @@ impl Shop<'_> {
             marks.push(Mark::new(Tone::Warning, text));
         }
         if raw.is_none() {
+            // The value of a benchmark is that of the metric.
+            let column = match stands_in {
+                true => SHOP_DAILY.column(metric.name),
+                false => column,
+            };
             marks.push(Mark::new(Tone::Plain, self.why_null(&row, column)));
         }
         let unit = SHOP_DAILY.column(metric.name).unit;

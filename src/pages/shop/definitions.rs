@@ -21,7 +21,8 @@ impl Shop<'_> {
         let metrics = METRICS.iter().map(|metric| self.of_metric(metric));
         let mut blocks = vec![
             Block::Commands(vec![(
-                "Compute every number of this page again:".to_owned(),
+                "Compute every number of this page again; where the job file is another one, add --config:"
+                    .to_owned(),
                 every,
             )]),
             Block::Definitions(metrics.collect()),

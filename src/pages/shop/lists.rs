@@ -316,7 +316,7 @@ impl Shop<'_> {
                 let [reach, clicks, customers] = [0, 1, 2].map(|at| told(&steps[at]));
                 Block::Figure(Figure {
                     caption: format!(
-                        "Of {reach} users reached, {clicks} clicked; {customers} bought"
+                        "{reach} users reached, {clicks} users with a click, {customers} customers"
                     ),
                     label: "Funnel: users reached, users with a click, customers".to_owned(),
                     svg: chart::funnel(&values)?,

@@ -141,7 +141,11 @@ impl DashboardDay {
             return Err(messages::not_published(SHOP_DAILY.name, day, why).into());
         }
         Ok(DashboardDay {
-            locale: Locale::new(&manifest.currency, facts.config.time_zone),
+            // The days and hours of the page are those of its tables.
+            locale: Locale::new(
+                &manifest.currency,
+                manifest.time_zone.parse().unwrap_or(facts.config.time_zone),
+            ),
             campaigns: baseline::campaigns_of_days(facts, day),
             manifest: (*manifest).clone(),
             is_indexed: false,

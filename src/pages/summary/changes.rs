@@ -4,11 +4,12 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
-use super::{Night, Summary, heads, section, text};
+use super::verdict::Findings;
+use super::{Night, Summary, heads, text};
 use crate::columns::whole_numbers;
 use crate::contracts::Kind;
 use crate::contracts::tables::{self, SHOP_DAILY};
-use crate::pages::page::{Block, Cell, Row, Section, Table};
+use crate::pages::page::{Block, Cell, Row, Table};
 use crate::report::diff::{self, TableDifference};
 use crate::report::versions::ColumnDifference;
 
@@ -25,14 +26,10 @@ const TOTALS: [(&str, &str); 6] = [
 /// The files of two versions are compared row by row up to this size.
 const MOST_COMPARED_BYTES: u64 = 64 << 20;
 
-/// Columns of a table whose changes are told.
-const MOST_COLUMNS: usize = 3;
-
 impl Summary<'_> {
-    pub(super) fn day_before(&self) -> Result<Section> {
-        let title = "Beside the day before";
+    pub(super) fn day_before(&self, _found: &mut Findings) -> Result<Vec<Block>> {
         let Some(before) = self.night.day.pred_opt() else {
-            return Ok(section("day-before", title, vec![]));
+            return Ok(vec![]);
         };
         let [of_day, of_before] = [self.night.day, before].map(|day| self.totals(day));
         let (of_day, of_before) = (of_day?, of_before?);
@@ -80,7 +77,7 @@ impl Summary<'_> {
             ],
             ..Table::default()
         };
-        Ok(section("day-before", title, vec![Block::Table(table)]))
+        Ok(vec![Block::Table(table)])
     }
 
     fn totals_row(&self, day: NaiveDate, totals: &[i128; TOTALS.len()]) -> Vec<Cell> {
@@ -104,7 +101,7 @@ impl Summary<'_> {
 
     /// Sums over all shops, money in cents; `None`: the day is not published.
     fn totals(&self, day: NaiveDate) -> Result<Option<[i128; TOTALS.len()]>> {
-        let manifest = self.night.facts.manifest(day).ok().flatten();
+        let manifest = self.night.facts.manifest(day)?;
         if !manifest.is_some_and(|manifest| manifest.has(&SHOP_DAILY)) {
             return Ok(None);
         }
@@ -120,13 +117,13 @@ impl Summary<'_> {
     }
 
     /// The tables that differ from the day's commit before, with causes.
-    pub(super) fn earlier_version(&self) -> Result<Section> {
-        let title = "Beside the day's earlier version";
+    pub(super) fn earlier_version(&self, _found: &mut Findings) -> Result<Vec<Block>> {
         let block = match self.night.history.commits(self.night.day) {
-            [] | [_] => Block::Text("The day was published once.".to_owned()),
+            [] => Block::Text("The day was never published.".to_owned()),
+            [_] => Block::Text("The day was published once.".to_owned()),
             [.., before, now] => self.versions(*before, *now)?,
         };
-        Ok(section("earlier-version", title, vec![block]))
+        Ok(vec![block])
     }
 
     fn versions(&self, before: u64, now: u64) -> Result<Block> {
@@ -163,7 +160,11 @@ impl Summary<'_> {
                 ("Totals", false),
                 ("Causes", false),
             ]),
-            rows: found.tables.iter().map(changed_row).collect(),
+            rows: found
+                .tables
+                .iter()
+                .map(|table| self.changed_row(table))
+                .collect(),
             notes: vec![format!("Cell by cell, for one shop: {command} --shop SHOP")],
             ..Table::default()
         }))
@@ -183,34 +184,42 @@ impl Summary<'_> {
         }
         Ok(bytes)
     }
-}
 
-fn changed_row(found: &TableDifference) -> Row {
-    let rows = &found.differences;
-    let told = |column: &ColumnDifference| {
-        let totals = column
-            .total_before
-            .as_ref()
-            .zip(column.total_after.as_ref());
-        let totals = totals.filter(|(before, after)| before != after);
-        totals.map(|(before, after)| format!("{}: {before} to {after}", column.column))
-    };
-    let columns: Vec<String> = rows
-        .columns
-        .iter()
-        .filter_map(told)
-        .take(MOST_COLUMNS)
-        .collect();
-    let count = |count: u64| Cell::Number(count.to_string());
-    Row {
-        cells: vec![
-            text(found.table),
-            count(rows.rows_added),
-            count(rows.rows_removed),
-            count(rows.rows_changed),
-            text(columns.join("; ")),
-            text(found.causes.join("; ")),
-        ],
-        ..Row::default()
+    fn changed_row(&self, found: &TableDifference) -> Row {
+        let rows = &found.differences;
+        let table = tables::table(found.table);
+        let told = |column: &ColumnDifference| {
+            // Only these columns are sums over all rows that mean something.
+            let reconciled = table?.reconciled.iter();
+            let is_sum = reconciled
+                .map(|total| total.column())
+                .any(|sum| sum == column.column);
+            let totals = column.total_before.clone().zip(column.total_after.clone());
+            let (before, after) = totals.filter(|(before, after)| is_sum && before != after)?;
+            let described = table?.column(column.column);
+            let told = |raw| {
+                let shown = self
+                    .locale
+                    .with_code(described.kind, described.unit, Some(raw));
+                shown.text
+            };
+            Some(match rows.rows_before {
+                0 => format!("{}: {}", column.column, told(after)),
+                _ => format!("{}: {} to {}", column.column, told(before), told(after)),
+            })
+        };
+        let columns: Vec<String> = rows.columns.iter().filter_map(told).collect();
+        let count = |count: u64| Cell::Number(count.to_string());
+        Row {
+            cells: vec![
+                text(found.table),
+                count(rows.rows_added),
+                count(rows.rows_removed),
+                count(rows.rows_changed),
+                text(columns.join("; ")),
+                text(found.causes.join("; ")),
+            ],
+            ..Row::default()
+        }
     }
 }

@@ -1,17 +1,42 @@
-//! The days of the lookback and earlier gaps, with the command that mends each.
+//! The days of the lookback and before it, with the command that mends each.
+
+use std::collections::BTreeSet;
 
 use anyhow::Result;
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 
-use super::{Summary, heads, mark, section, text};
-use crate::contracts::tables::SHOP_DAILY;
+use super::verdict::{Findings, is_fine};
+use super::{Summary, heads, mark, text};
 use crate::days::calendar::six_months_before;
-use crate::pages::page::{Block, Cell, Row, Section, Table, Tone};
-use crate::report::status::DayStatus;
+use crate::pages::page::{Block, Cell, Row, Table, Tone};
+use crate::report::status::{DayStatus, OlderDays};
 
 impl Summary<'_> {
-    pub(super) fn days_section(&self) -> Result<Section> {
-        let row = |status: &DayStatus| Row {
+    pub(super) fn days(&self, found: &mut Findings) -> Result<Vec<Block>> {
+        let of_lookback = self.night.days.iter().rev();
+        let older = self.night.older.iter();
+        let gaps = self.gaps();
+        for gap in &gaps {
+            found.warning(gap.told());
+        }
+        let rows = of_lookback
+            .map(|status| self.day_row(status))
+            .chain(older.chain(&gaps).map(|days| self.older_row(days)));
+        Ok(vec![Block::Table(Table {
+            caption: "The day, its lookback, and older days that need something".to_owned(),
+            columns: heads(&[
+                ("Day", false),
+                ("State", false),
+                ("Exports that are not final", false),
+                ("Commands", false),
+            ]),
+            rows: rows.collect(),
+            ..Table::default()
+        })])
+    }
+
+    fn day_row(&self, status: &DayStatus) -> Row {
+        Row {
             cells: vec![
                 text(status.day.to_string()),
                 mark(tone(status), &*status.state),
@@ -19,112 +44,114 @@ impl Summary<'_> {
                 Cell::Commands(self.commands(status)),
             ],
             ..Row::default()
-        };
-        let mut table = Table {
-            caption: "The day and its lookback".to_owned(),
-            columns: heads(&[
-                ("Day", false),
-                ("State", false),
-                ("Exports that are not final", false),
-                ("Commands", false),
-            ]),
-            rows: self.night.days.iter().rev().map(row).collect(),
-            ..Table::default()
-        };
-        table.rows.extend(self.gaps()?);
-        Ok(section("days", "Days", vec![Block::Table(table)]))
+        }
     }
 
-    /// The commands that mend a day, in order.
-    fn commands(&self, status: &DayStatus) -> Vec<String> {
-        let day = status.day;
-        let options = &self.night.options;
+    fn older_row(&self, days: &OlderDays) -> Row {
+        let (first, last) = (days.first(), days.last());
+        Row {
+            cells: vec![
+                text(match days.days.len() {
+                    1 => first.to_string(),
+                    count => format!("{first} to {last} ({count} days)"),
+                }),
+                mark(Tone::Warning, &*days.state),
+                text(""),
+                Cell::Commands(vec![(
+                    String::new(),
+                    format!("{}{}", days.next(), self.night.options),
+                )]),
+            ],
+            ..Row::default()
+        }
+    }
+
+    /// The commands that mend a day, in order, each with what has to be done before.
+    fn commands(&self, status: &DayStatus) -> Vec<(String, String)> {
+        let (day, options) = (status.day, &self.night.options);
         let run = match day == self.night.day {
             true => format!("campaign-etl run --day {day}{options}"),
             false => format!("campaign-etl backfill --from {day} --to {day}{options}"),
         };
-        let has_failed_checks = status
-            .checks
-            .as_ref()
-            .is_some_and(|checks| checks.checks.blocking().next().is_some());
-        match tone(status) {
-            Tone::Good => vec![],
-            _ if status.is_blocked && has_failed_checks => vec![
-                format!("campaign-etl status --day {day}{options}"),
-                format!("{run} --accept-checks"),
-            ],
-            _ if status.is_blocked => {
-                vec![format!("campaign-etl validate --day {day}{options}"), run]
+        let now = |command: String| (String::new(), command);
+        let then = |when: &str, command: &str| (when.to_owned(), command.to_owned());
+        match status {
+            status if is_fine(status) => vec![],
+            // The state says what to do.
+            DayStatus {
+                run_id: None,
+                is_published: false,
+                is_final: false,
+                missing,
+                ..
+            } if missing.is_empty() => {
+                vec![then("then:", &run)]
             }
-            _ => vec![run],
+            DayStatus {
+                is_blocked: true, ..
+            } if self.is_blocked_by_checks(day) => vec![
+                now(format!("campaign-etl status --day {day}{options}")),
+                then(
+                    "if the numbers are right:",
+                    &format!("{run} --accept-checks"),
+                ),
+            ],
+            DayStatus {
+                is_blocked: true, ..
+            } => vec![
+                now(format!("campaign-etl validate --day {day}{options}")),
+                then("when the export is mended:", &run),
+            ],
+            DayStatus { missing, .. } if !missing.is_empty() => {
+                vec![then(
+                    &format!("when {} is final:", missing.join(", ")),
+                    &run,
+                )]
+            }
+            _ => vec![now(run)],
         }
     }
 
-    /// Days between the first published day of six months and the lookback that are not published.
-    fn gaps(&self) -> Result<Vec<Row>> {
-        let Some(end) = self.night.days.first().map(|status| status.day) else {
-            return Ok(vec![]);
-        };
-        let span = six_months_before(self.night.day);
-        let published = self
-            .night
-            .facts
-            .state
-            .published_days(&SHOP_DAILY, span, end)?;
-        let gaps = published
-            .windows(2)
-            .filter_map(|pair| gap(pair[0], pair[1]));
-        let last = published.last().and_then(|last| gap(*last, end));
-        let row = |(first, last): (NaiveDate, NaiveDate)| Row {
-            cells: vec![
-                text(match first == last {
-                    true => first.to_string(),
-                    false => format!("{first} to {last}"),
-                }),
-                mark(Tone::Warning, "not published"),
-                text(""),
-                Cell::Commands(vec![format!(
-                    "campaign-etl backfill --from {first} --to {last}{}",
-                    self.night.options
-                )]),
-            ],
-            ..Row::default()
-        };
-        let mut rows: Vec<Row> = gaps.chain(last).map(row).collect();
-        rows.reverse();
-        Ok(rows)
+    fn is_blocked_by_checks(&self, day: NaiveDate) -> bool {
+        let manifest = self.night.facts.manifest(day).ok().flatten();
+        let blocked = manifest
+            .as_ref()
+            .and_then(|manifest| manifest.blocked.as_ref());
+        blocked.is_some_and(|blocked| blocked.compared_with.is_some())
     }
-}
 
-/// The first and the last day between two days; `None`: there is none.
-fn gap(before: NaiveDate, after: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
-    let (first, last) = (before + Days::new(1), after - Days::new(1));
-    (first <= last).then_some((first, last))
+    /// Days without exports between the first known day of six months and the lookback.
+    fn gaps(&self) -> Vec<OlderDays> {
+        let Some(end) = self.night.days.first().map(|status| status.day) else {
+            return vec![];
+        };
+        let first = six_months_before(self.night.day);
+        let state = &self.night.facts.state;
+        let mut known: BTreeSet<NaiveDate> = state.days().into_iter().collect();
+        known.extend(self.night.older.iter().flat_map(|days| &days.days));
+        known.retain(|day| (first..end).contains(day));
+        known.insert(end);
+        let known: Vec<NaiveDate> = known.into_iter().collect();
+        let gap = |pair: &[NaiveDate]| {
+            let days = pair[0].iter_days().skip(1).take_while(|day| *day < pair[1]);
+            let days: Vec<NaiveDate> = days.collect();
+            (!days.is_empty()).then(|| OlderDays {
+                days,
+                state: "not published, and their exports are not final".to_owned(),
+                command: "status",
+            })
+        };
+        known.windows(2).filter_map(gap).collect()
+    }
 }
 
 fn tone(status: &DayStatus) -> Tone {
-    let is_bad = status.is_blocked || !status.lost.is_empty();
     match status {
-        _ if is_bad => Tone::Bad,
+        status if is_fine(status) => Tone::Good,
         DayStatus {
-            is_published: true,
-            is_stale: false,
-            is_final: true,
-            ..
-        } => Tone::Good,
+            is_blocked: true, ..
+        } => Tone::Bad,
+        DayStatus { lost, .. } if !lost.is_empty() => Tone::Bad,
         _ => Tone::Warning,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::march;
-
-    #[test]
-    fn a_gap_is_the_days_between_two_published_days() {
-        assert_eq!(gap(march(3), march(4)), None);
-        assert_eq!(gap(march(3), march(5)), Some((march(4), march(4))));
-        assert_eq!(gap(march(3), march(8)), Some((march(4), march(7))));
     }
 }

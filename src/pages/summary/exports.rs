@@ -6,22 +6,27 @@ use anyhow::{Context, Result};
 use arrow_array::cast::AsArray;
 use bytesize::ByteSize;
 
-use super::{Summary, heads, mark, rows_of, section, text};
+use super::verdict::Findings;
+use super::{Summary, heads, mark, rows_of, text};
 use crate::catalog::layout::{QUARANTINE, quarantine_path};
+use crate::catalog::manifest::Manifest;
 use crate::contracts::datasets::dataset;
 use crate::contracts::{Dataset, Kind};
 use crate::days::readiness::{Folder, list_days};
 use crate::exports::quarantine::{Accounting, Example};
-use crate::pages::page::{Block, Cell, Row, Section, Table, Tone};
+use crate::pages::page::{Block, Cell, Row, Table, Tone};
 use crate::publish::parquet::for_each_batch;
 
 /// Quarantined rows by reason and column; `""`: of no column.
 type Reasons = BTreeMap<(String, String), u64>;
 
 impl Summary<'_> {
-    pub(super) fn exports(&self) -> Result<Section> {
+    pub(super) fn exports(&self, found: &mut Findings) -> Result<Vec<Block>> {
         let listed = list_days(self.night.facts.exports, &[self.night.day])?;
         let folders = listed.iter().flat_map(|day| &day.folders);
+        let manifest = self.manifest()?;
+        let rows = folders.map(|folder| self.export_row(folder, manifest, found));
+        let rows = rows.collect();
         let table = Table {
             caption: "Exports of the day, and where their rows went".to_owned(),
             columns: heads(&[
@@ -35,19 +40,29 @@ impl Summary<'_> {
                 ("Out of scope", true),
                 ("Account", false),
             ]),
-            rows: folders.map(|folder| self.export_row(folder)).collect(),
+            rows,
             notes: vec![
                 "The rows are those of the last time that the day was computed, or found blocked. Used, quarantined and out of scope add up to the rows read.".to_owned(),
             ],
             ..Table::default()
         };
-        Ok(section("exports", "Exports", vec![Block::Table(table)]))
+        Ok(vec![Block::Table(table)])
     }
 
-    fn export_row(&self, folder: &Folder) -> Row {
+    fn export_row(
+        &self,
+        folder: &Folder,
+        manifest: Option<&Manifest>,
+        found: &mut Findings,
+    ) -> Row {
         let dataset = folder.dataset;
         let is_required = self.night.facts.config.required.contains(&dataset.name);
+        let refused = manifest.and_then(|manifest| why_refused(manifest, dataset));
         let state = match (&folder.success, is_required) {
+            (Some(_), _) if refused.is_some() => mark(
+                Tone::Bad,
+                format!("not used: {}", refused.unwrap_or_default()),
+            ),
             (Some(success), _) => mark(
                 Tone::Good,
                 format!("final since {}", self.locale.told(success.modified_at)),
@@ -62,13 +77,13 @@ impl Summary<'_> {
             Cell::Number(folder.files.len().to_string()),
             Cell::Number(ByteSize(bytes).to_string()),
         ];
-        let accounts = self.manifest.iter().flat_map(|m| &m.datasets);
-        match accounts.into_iter().find(|a| a.dataset == dataset.name) {
+        let mut accounts = manifest.iter().flat_map(|m| &m.datasets);
+        match accounts.find(|a| a.dataset == dataset.name) {
             None => {
                 cells.extend((0..4).map(|_| text("")));
-                cells.push(mark(Tone::Plain, "not read"));
+                cells.push(mark(Tone::Plain, "no account"));
             }
-            Some(account) => cells.extend(self.account(account)),
+            Some(account) => cells.extend(self.account(account, found)),
         }
         Row {
             cells,
@@ -76,7 +91,7 @@ impl Summary<'_> {
         }
     }
 
-    fn account(&self, account: &Accounting) -> Vec<Cell> {
+    fn account(&self, account: &Accounting, found: &mut Findings) -> Vec<Cell> {
         let counts = [
             ("rows_read", account.rows_read),
             ("rows_used", account.rows_used),
@@ -91,20 +106,33 @@ impl Summary<'_> {
         let parts = account.rows_used + account.rows_quarantined + account.rows_out_of_scope;
         cells.push(match parts == account.rows_read {
             true => mark(Tone::Good, "adds up"),
-            false => mark(Tone::Bad, "does not add up"),
+            false => {
+                found.problem(format!(
+                    "the account of {} does not add up",
+                    account.dataset
+                ));
+                mark(Tone::Bad, "does not add up")
+            }
         });
         cells
     }
 
     /// Quarantined rows by reason and column, with an example of each reason.
-    pub(super) fn quarantine(&self) -> Result<Section> {
-        let accounts = self.manifest.iter().flat_map(|m| &m.datasets);
+    pub(super) fn quarantine(&self, found: &mut Findings) -> Result<Vec<Block>> {
+        let Some(manifest) = self.manifest()? else {
+            return Ok(vec![Block::Text(
+                "Not known: the day was not computed.".to_owned(),
+            )]);
+        };
+        let accounts = manifest.datasets.iter();
         let accounts: Vec<&Accounting> = accounts
             .filter(|account| account.rows_quarantined > 0)
             .collect();
         if accounts.is_empty() {
-            let none = Block::Text("No row is quarantined.".to_owned());
-            return Ok(section("quarantine", "Quarantine", vec![none]));
+            return Ok(vec![Block::Text(match manifest.datasets.is_empty() {
+                true => "Not known: the day was not computed.".to_owned(),
+                false => "No row is quarantined.".to_owned(),
+            })]);
         }
         let mut table = Table {
             caption: "Quarantined rows by reason and column".to_owned(),
@@ -123,13 +151,14 @@ impl Summary<'_> {
         };
         for account in accounts {
             let of = dataset(&account.dataset).context("an unknown export in the manifest")?;
-            table.rows.extend(self.quarantined(of, account)?);
+            let rows = self.quarantined(of, account)?;
+            if rows.is_empty() {
+                let path = quarantine_path(of, self.night.day);
+                found.problem(format!("the quarantined rows are gone: {path}"));
+            }
+            table.rows.extend(rows);
         }
-        Ok(section(
-            "quarantine",
-            "Quarantine",
-            vec![Block::Table(table)],
-        ))
+        Ok(vec![Block::Table(table)])
     }
 
     fn quarantined(&self, dataset: &'static Dataset, account: &Accounting) -> Result<Vec<Row>> {
@@ -172,4 +201,22 @@ impl Summary<'_> {
         };
         Ok(reasons.into_iter().map(row).collect())
     }
+}
+
+/// Why a final export was not used; `None`: it was.
+fn why_refused(manifest: &Manifest, dataset: &Dataset) -> Option<String> {
+    let blocked = manifest.blocked.iter().flat_map(|blocked| &blocked.exports);
+    let mut blocking = blocked.filter(|export| export.dataset == dataset.name);
+    let mut skipped = manifest
+        .skipped
+        .iter()
+        .filter(|skipped| skipped.sum.is_none());
+    let of_optional = || {
+        let reason = |reason: &str| Some(reason.strip_prefix(dataset.name)?.trim().to_owned());
+        skipped.find_map(|skipped| reason(&skipped.reason))
+    };
+    let blocking = blocking.next().map(|export| export.reason.clone());
+    blocking
+        .or_else(of_optional)
+        .filter(|why| why != "is not final")
 }

@@ -16,17 +16,19 @@ mod verdict;
 
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
+use self::verdict::Findings;
 use super::page::{Block, Cell, Head, Mark, Origin, Page, Picked, Section, Tone};
 use super::shown::{Locale, long_day};
+use crate::bug;
 use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
 use crate::contracts::{Kind, Table as ResultTable};
 use crate::plan::Facts;
-use crate::report::status::DayStatus;
+use crate::report::status::{DayStatus, OlderDays};
 use crate::windows::{PublishedTables, Rows};
 
 /// What is known about a night.
@@ -36,6 +38,8 @@ pub(crate) struct Night<'a> {
     pub day: NaiveDate,
     /// The days of the lookback, oldest first; the day itself is the last.
     pub days: Vec<DayStatus>,
+    /// Days before the lookback that need something.
+    pub older: Vec<OlderDays>,
     /// Other runs: who holds the results, and commits that are not in place.
     pub notices: Vec<String>,
     /// Options with which a command finds the same job, to be put behind it.
@@ -45,51 +49,78 @@ pub(crate) struct Night<'a> {
 /// What the sections of the page are made from.
 struct Summary<'a> {
     night: Night<'a>,
-    manifest: Option<Rc<Manifest>>,
+    /// The newest manifest of the day, or why it cannot be read; see [`Summary::manifest`].
+    manifest: Result<Option<Rc<Manifest>>, String>,
     locale: Locale,
 }
 
-/// The operator's page of a day.
-///
-/// # Errors
-/// When a store fails, or a published file is not the one that was published.
-pub(crate) fn summary(night: Night) -> Result<Page> {
+/// A section: its anchor, its title, and what makes it. It adds what it finds wrong.
+type Made<'a> = (&'static str, &'static str, Make<'a>);
+type Make<'a> = fn(&Summary<'a>, &mut Findings) -> Result<Vec<Block>>;
+
+/// The operator's page of a day. A section that cannot be made says why; the others stay.
+pub(crate) fn summary(night: Night) -> Page {
     let config = night.facts.config;
+    let manifest = night.facts.manifest(night.day);
     let summary = Summary {
-        // A manifest that cannot be read is told by the state of its day.
-        manifest: night.facts.manifest(night.day).ok().flatten(),
+        manifest: manifest.map_err(|why| format!("{why:#}")),
         locale: Locale::new(&config.currency, config.time_zone),
         night,
     };
     summary.page()
 }
 
-impl Summary<'_> {
-    fn page(&self) -> Result<Page> {
-        let verdict = self.verdict();
-        let sections = vec![
-            self.findings(&verdict),
-            self.days_section()?,
-            self.exports()?,
-            self.quarantine()?,
-            self.tables()?,
-            self.reconciliation()?,
-            self.checks(),
-            self.cohorts()?,
-            self.day_before()?,
-            self.earlier_version()?,
-            self.stages()?,
-        ];
-        Ok(Page {
+impl<'a> Summary<'a> {
+    const SECTIONS: [Made<'a>; 10] = [
+        ("days", "Days", Self::days),
+        ("exports", "Exports", Self::exports),
+        ("quarantine", "Quarantine", Self::quarantine),
+        ("tables", "Tables", Self::tables),
+        ("reconciliation", "Reconciliation", Self::reconciliation),
+        ("checks", "Checks", Self::checks),
+        ("cohorts", "Cohorts", Self::cohorts),
+        ("day-before", "Beside the day before", Self::day_before),
+        (
+            "earlier-version",
+            "Beside the day's earlier version",
+            Self::earlier_version,
+        ),
+        ("time", "Where the time went", Self::stages),
+    ];
+
+    fn page(&self) -> Page {
+        let mut found = self.known();
+        let made = Self::SECTIONS.map(|(id, title, make)| {
+            let blocks = bug::catch(|| make(self, &mut found)).unwrap_or_else(|why| {
+                let text = format!("{title}: cannot be read: {why:#}");
+                // A manifest that cannot be read is told by the state of its day.
+                if self.manifest.is_ok() {
+                    found.problem(&text);
+                }
+                vec![Block::Marks(vec![Mark::new(Tone::Bad, text)])]
+            });
+            section(id, title, blocks)
+        });
+        let findings = vec![Block::Marks(found.marks())];
+        let first = section("findings", "What needs a person", findings);
+        Page {
             title: format!("Night of {}", self.night.day),
             kind: "Operator's page",
-            lead: Some(verdict.lead()),
+            lead: Some(found.lead(&self.night.day.to_string())),
             shop_id: None,
             day: self.night.day,
             is_indexed: false,
             facts: self.page_facts(),
-            sections,
-        })
+            sections: [first].into_iter().chain(made).collect(),
+        }
+    }
+
+    /// The newest manifest of the day; `None`: nothing of it was ever computed.
+    fn manifest(&self) -> Result<Option<&Manifest>> {
+        match &self.manifest {
+            Ok(manifest) => Ok(manifest.as_deref()),
+            Err(why) => bail!("{why}"),
+        }
     }
 
     fn page_facts(&self) -> Vec<(&'static str, String)> {
@@ -100,7 +131,7 @@ impl Summary<'_> {
             ("Results", self.night.facts.results.location.clone()),
             ("Currency", config.currency.clone()),
         ];
-        if let Some(manifest) = &self.manifest {
+        if let Ok(Some(manifest)) = self.manifest() {
             let published = self.locale.published(manifest);
             facts.push(("Published", published));
             facts.push(("Run", manifest.run_id.clone()));
@@ -112,9 +143,8 @@ impl Summary<'_> {
         facts
     }
 
-    fn has(&self, table: &ResultTable) -> bool {
-        let manifest = self.manifest.as_ref();
-        manifest.is_some_and(|manifest| manifest.has(table))
+    fn has(&self, table: &ResultTable) -> Result<bool> {
+        Ok(self.manifest()?.is_some_and(|manifest| manifest.has(table)))
     }
 
     /// Reads columns of a published table, some rows at a time.

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use polars::prelude::DataFrame;
 
-use super::{Summary, heads, mark, rows_of, section, text};
+use super::verdict::Findings;
+use super::{Summary, heads, mark, rows_of, text};
 use crate::catalog::checked::{Check, CheckOutcome};
+use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{Manifest, PublishedTable};
 use crate::contracts::tables::{self, CATEGORY_BENCHMARK};
 use crate::contracts::{Kind, Table as ResultTable, TableId, Total};
 use crate::pages::chart;
-use crate::pages::page::{Block, Cell, Figure, Origin, Picked, Row, Section, Table, Tone};
+use crate::pages::page::{Block, Cell, Figure, Origin, Picked, Row, Table, Tone};
 use crate::report::versions::show_whole;
 use crate::rollups::tally::Totals;
 
@@ -25,19 +27,27 @@ const TOTALS: [Total; 5] = [
 ];
 
 impl Summary<'_> {
-    pub(super) fn tables(&self) -> Result<Section> {
-        let Some(manifest) = &self.manifest else {
-            let none = Block::Text(format!("Nothing of {} is published.", self.night.day));
-            return Ok(section("tables", "Tables", vec![none]));
+    pub(super) fn tables(&self, found: &mut Findings) -> Result<Vec<Block>> {
+        let Some(manifest) = self.manifest()? else {
+            let none = format!("Nothing of {} is published.", self.night.day);
+            return Ok(vec![Block::Text(none)]);
         };
+        let damaged = self.damaged(manifest)?;
+        for path in &damaged {
+            found.problem(format!("{path} is not the file that was published"));
+        }
         let before = match self.night.day.pred_opt() {
+            // The state of that day tells why it cannot be read.
             Some(before) => self.night.facts.manifest(before).ok().flatten(),
             None => None,
         };
         let row = |table: &'static ResultTable| {
             let rows_before = before.as_ref().and_then(|m| m.tables.get(table.name));
             match manifest.tables.get(table.name) {
-                Some(published) => self.table_row(manifest, table, published, rows_before),
+                Some(published) => {
+                    let is_whole = !damaged.contains(&part_path(table, manifest.day));
+                    self.table_row(manifest, (table, published), is_whole, rows_before)
+                }
                 None => missing_row(manifest, table),
             }
         };
@@ -58,14 +68,32 @@ impl Summary<'_> {
             ],
             ..Table::default()
         };
-        Ok(section("tables", "Tables", vec![Block::Table(table)]))
+        Ok(vec![Block::Table(table)])
+    }
+
+    /// The published files of the day whose bytes are not those of their hash.
+    fn damaged(&self, manifest: &Manifest) -> Result<Vec<String>> {
+        let published = tables::all().filter_map(|table| {
+            let published = manifest.tables.get(table.name)?;
+            Some((part_path(table, manifest.day), &published.sha256))
+        });
+        let (paths, expected): (Vec<String>, Vec<&String>) = published.unzip();
+        let digests = self.night.facts.results.digest_each(&paths)?;
+        let found = paths.into_iter().zip(digests).zip(expected);
+        let is_other = |digest: &Option<(u64, String)>, expected: &String| {
+            digest.as_ref().is_none_or(|(_, sha256)| sha256 != expected)
+        };
+        Ok(found
+            .filter(|((_, digest), expected)| is_other(digest, expected))
+            .map(|((path, _), _)| path)
+            .collect())
     }
 
     fn table_row(
         &self,
         manifest: &Manifest,
-        table: &'static ResultTable,
-        published: &PublishedTable,
+        (table, published): (&'static ResultTable, &PublishedTable),
+        is_whole: bool,
         before: Option<&PublishedTable>,
     ) -> Row {
         let count = |count: u64| {
@@ -74,7 +102,10 @@ impl Summary<'_> {
         };
         let mut cells = vec![
             text(table.name),
-            mark(Tone::Good, "published"),
+            match is_whole {
+                true => mark(Tone::Good, "published"),
+                false => mark(Tone::Bad, "not the file that was published"),
+            },
             Cell::Of(rows_of(table.name, String::new()), count(published.rows)),
             Cell::Number(
                 before
@@ -105,11 +136,11 @@ impl Summary<'_> {
     }
 
     /// Sums of the daily tables that must agree.
-    pub(super) fn reconciliation(&self) -> Result<Section> {
+    pub(super) fn reconciliation(&self, found: &mut Findings) -> Result<Vec<Block>> {
         let mut rows = Vec::new();
         let mut first: [Option<i128>; TOTALS.len()] = [None; TOTALS.len()];
         for table in tables::all() {
-            if table.reconciled.is_empty() || !self.has(table) {
+            if table.reconciled.is_empty() || !self.has(table)? {
                 continue;
             }
             let sums = self.sums(table)?;
@@ -127,7 +158,13 @@ impl Summary<'_> {
             }
             cells.push(match is_equal {
                 true => mark(Tone::Good, "agrees"),
-                false => mark(Tone::Bad, "differs from the tables above"),
+                false => {
+                    found.problem(format!(
+                        "the sums of {} differ from other tables",
+                        table.name
+                    ));
+                    mark(Tone::Bad, "differs from the tables above")
+                }
             });
             rows.push(Row {
                 cells,
@@ -155,7 +192,7 @@ impl Summary<'_> {
                 ..Table::default()
             }),
         };
-        Ok(section("reconciliation", "Reconciliation", vec![block]))
+        Ok(vec![block])
     }
 
     /// The sum of each column that is reconciled; money in cents.
@@ -179,11 +216,10 @@ impl Summary<'_> {
     }
 
     /// Failed checks first.
-    pub(super) fn checks(&self) -> Section {
-        let checks = self.manifest.as_ref().and_then(|m| m.checks.as_ref());
+    pub(super) fn checks(&self, _found: &mut Findings) -> Result<Vec<Block>> {
+        let checks = self.manifest()?.and_then(|m| m.checks.as_ref());
         let Some(checks) = checks.filter(|checks| !checks.checks.is_empty()) else {
-            let none = Block::Text("No check was made.".to_owned());
-            return section("checks", "Checks", vec![none]);
+            return Ok(vec![Block::Text("No check was made.".to_owned())]);
         };
         let row = |check: &Check| {
             let is_accepted = checks.accepted.contains(&check.name);
@@ -224,14 +260,13 @@ impl Summary<'_> {
             rows: sorted.into_iter().map(row).collect(),
             ..Table::default()
         };
-        section("checks", "Checks", vec![Block::Table(table)])
+        Ok(vec![Block::Table(table)])
     }
 
     /// Published cohorts, and those that are suppressed, by reason.
-    pub(super) fn cohorts(&self) -> Result<Section> {
-        if !self.has(&CATEGORY_BENCHMARK) {
-            let none = Block::Text("No benchmarks are published.".to_owned());
-            return Ok(section("cohorts", "Cohorts", vec![none]));
+    pub(super) fn cohorts(&self, _found: &mut Findings) -> Result<Vec<Block>> {
+        if !self.has(&CATEGORY_BENCHMARK)? {
+            return Ok(vec![Block::Text("No benchmarks are published.".to_owned())]);
         }
         let mut found: BTreeMap<(String, i64, Option<String>), u64> = BTreeMap::new();
         let names = ["scope", "campaign_id", "suppression_reason"];
@@ -281,17 +316,15 @@ impl Summary<'_> {
             )],
             ..Table::default()
         };
-        Ok(section("cohorts", "Cohorts", vec![Block::Table(table)]))
+        Ok(vec![Block::Table(table)])
     }
 
     /// Where the time of the newest commit went.
-    pub(super) fn stages(&self) -> Result<Section> {
-        let title = "Where the time went";
-        let manifest = self.manifest.as_ref().filter(|m| !m.stages.is_empty());
+    pub(super) fn stages(&self, _found: &mut Findings) -> Result<Vec<Block>> {
+        let manifest = self.manifest()?.filter(|m| !m.stages.is_empty());
         let Some(manifest) = manifest else {
             let none = "Not available: nothing is published, or by an earlier version.";
-            let none = Block::Text(none.to_owned());
-            return Ok(section("time", title, vec![none]));
+            return Ok(vec![Block::Text(none.to_owned())]);
         };
         let stages = &manifest.stages;
         let rows = stages.iter().map(|of| Row {
@@ -322,7 +355,7 @@ impl Summary<'_> {
             svg: chart::bars(names, vec![("Milliseconds", times.collect())])?,
             numbers,
         };
-        Ok(section("time", title, vec![Block::Figure(figure)]))
+        Ok(vec![Block::Figure(figure)])
     }
 }
 
