@@ -175,8 +175,8 @@ fn every_number_of_the_operators_page_is_that_of_its_file() {
         let (page, manifest) = (nights.page(report_day), nights.manifest(report_day));
         for row in page.split("<tr").skip(1) {
             let row = row.split("</tr>").next().unwrap();
-            let other_day = Regex::new("^ data-day=\"([^\"]*)\"").unwrap();
-            let other_day = other_day.captures(row).map(|found| found[1].to_owned());
+            let other_day = row.strip_prefix(" data-day=\"");
+            let other_day = other_day.map(|rest| rest.split('"').next().unwrap().to_owned());
             let of_day = other_day.as_deref().unwrap_or(report_day);
             for found in number.captures_iter(row) {
                 let [table, picked, column, value] = [1, 3, 4, 5].map(|at| found[at].to_owned());
