@@ -119,5 +119,6 @@ with tempfile.TemporaryDirectory() as work:
         timed("13 days first", "backfill --from 2026-03-01 --to 2026-03-13", "second")
         timed("run of one day more", "run --day 2026-03-14", "second")
         timed("run of one day, nothing before", "backfill --from 2026-03-01 --to 2026-03-01", "third")
+        proxy.shutdown()
     finally:
         weed.kill()

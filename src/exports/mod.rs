@@ -50,6 +50,12 @@ use snapshots::{SnapshotRows, Snapshots};
 use stream_reader::InProcess;
 pub(crate) use stream_reader::StreamReader;
 
+/// Files up to this size are fetched before they are read.
+const SMALL_BYTES: u64 = 1 << 20;
+
+/// Bytes of small files that are in memory at a time.
+const FETCHED_BYTES: u64 = 32 << 20;
+
 /// The result of reading a day, without the rows of the two large datasets: these went to the
 /// caller's [`RowSink`].
 #[derive(Default)]
@@ -107,12 +113,38 @@ pub fn read_day(
     wanted: &dyn Fn(&Dataset) -> bool,
     rows: &mut dyn RowSink,
 ) -> Result<DayRead> {
+    let store = &with_small_files(store, exports, wanted);
     let mut streams = InProcess {
         store,
         resources,
         rows,
     };
     read_day_with(store, exports, config, resources, wanted, &mut streams)
+}
+
+/// The store with the small files of a day in memory, where each call is a request.
+fn with_small_files(
+    store: &Store,
+    exports: &DayExports,
+    wanted: &dyn Fn(&Dataset) -> bool,
+) -> Store {
+    if !store.is_remote() {
+        return store.clone();
+    }
+    let folders = exports.folders.iter();
+    let folders = folders.filter(|folder| folder.is_final() && wanted(folder.dataset));
+    let (mut paths, mut bytes) = (Vec::new(), 0);
+    for folder in folders {
+        let partition = folder.dataset.partition(folder.day);
+        let files = folder.files.iter().chain(&folder.success);
+        for file in files {
+            bytes += file.size_bytes;
+            if file.size_bytes <= SMALL_BYTES && bytes <= FETCHED_BYTES {
+                paths.push(format!("{partition}/{}", file.name));
+            }
+        }
+    }
+    store.with_fetched(paths)
 }
 
 /// [`read_day`], with another reader for the two large datasets.

@@ -1,5 +1,6 @@
 //! A store opened for a location; the deadline, paths and errors of all its calls.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use backon::ExponentialBuilder;
+use bytes::Bytes;
 use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
@@ -34,6 +36,8 @@ pub struct Store {
     pub retries: ExponentialBuilder,
     /// A call that has no answer by then fails, and is not repeated.
     deadline: Option<Instant>,
+    /// Objects in memory, by path.
+    pub(super) fetched: Arc<HashMap<String, Bytes>>,
     runtime: Handle,
 }
 
@@ -129,6 +133,7 @@ impl Store {
             location: location.to_owned(),
             retries: RETRIES,
             deadline: None,
+            fetched: Arc::default(),
             runtime,
         }
     }

@@ -17,6 +17,8 @@ pub(crate) struct ParquetObject {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
     pub(super) size_bytes: u64,
+    /// The whole object, where it was fetched before.
+    pub(super) whole: Option<Bytes>,
 }
 
 impl ParquetObject {
@@ -33,10 +35,22 @@ impl ParquetObject {
     }
 }
 
+impl ParquetObject {
+    /// A part of the object that is in memory. An object that has another size now is asked for again.
+    fn part(&self, range: &Range<u64>) -> Option<Bytes> {
+        let whole = self.whole.as_ref()?;
+        let is_same = whole.len() as u64 == self.size_bytes;
+        is_same.then(|| whole.slice(range.start as usize..range.end as usize))
+    }
+}
+
 impl AsyncFileReader for ParquetObject {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
         Box::pin(async move {
             self.check(&range)?;
+            if let Some(part) = self.part(&range) {
+                return Ok(part);
+            }
             self.store
                 .get_range(&self.path, range)
                 .await
@@ -50,6 +64,9 @@ impl AsyncFileReader for ParquetObject {
     ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
         Box::pin(async move {
             ranges.iter().try_for_each(|range| self.check(range))?;
+            if let Some(parts) = ranges.iter().map(|range| self.part(range)).collect() {
+                return Ok(parts);
+            }
             self.store
                 .get_ranges(&self.path, &ranges)
                 .await

@@ -1,6 +1,7 @@
 //! Objects and parts of objects read.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -44,6 +45,9 @@ impl Store {
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Option<Bytes>> {
+        if let Some(object) = self.fetched.get(path) {
+            return Ok(Some(object.clone()));
+        }
         let full = self.path("read", path)?;
         let got = self.in_time(async { self.inner.get(&full).await?.bytes().await });
         match got.await {
@@ -99,12 +103,24 @@ impl Store {
         }
     }
 
+    /// The same store, with these objects in memory for [`Store::parquet_object`]: they are fetched side by
+    /// side. A failure is reported when its object is read.
+    pub(crate) fn with_fetched(&self, paths: Vec<String>) -> Store {
+        let objects = self.read_each(&paths).unwrap_or_default();
+        let fetched = paths.into_iter().zip(objects);
+        let fetched = fetched.filter_map(|(path, object)| Some((path, object?)));
+        let mut store = self.clone();
+        store.fetched = Arc::new(fetched.collect());
+        store
+    }
+
     /// A reader of one Parquet object's byte ranges.
     pub(crate) fn parquet_object(&self, path: &str, size_bytes: u64) -> Result<ParquetObject> {
         Ok(ParquetObject {
             store: self.inner.clone(),
             path: self.path("read", path)?,
             size_bytes,
+            whole: self.fetched.get(path).cloned(),
         })
     }
 }
