@@ -42,10 +42,33 @@ async function open(browser, file, { width, scheme = "light", scripts = true }) 
 const sideways = (page) => page.evaluate(() => {
   const { scrollWidth, clientWidth } = document.documentElement;
   if (scrollWidth <= clientWidth) return [];
-  const isWide = (part) => part.getBoundingClientRect().right > clientWidth + 1 && !part.parentElement.closest(".table, .chart");
+  const isOverfull = (part) => part.clientWidth > 0 && part.scrollWidth > part.clientWidth + 1;
+  const isWide = (part) => (part.getBoundingClientRect().right > clientWidth + 1 || isOverfull(part)) && !part.closest(".table, .chart");
   const wide = [...document.querySelectorAll("body *")].filter(isWide).slice(0, 3);
   return [`scrolls sideways, ${scrollWidth} > ${clientWidth}: ${wide.map((part) => part.outerHTML.slice(0, 80)).join(" | ")}`];
 });
+
+// Nothing is cut off: what is wider than its place scrolls there.
+const clipped = (page) => page.evaluate(() => {
+  const isClipped = (part) => ["hidden", "clip"].includes(getComputedStyle(part).overflowX) && part.scrollWidth > part.clientWidth + 1;
+  const parts = [document.documentElement, ...document.querySelectorAll("body, body *:not(svg, svg *)")];
+  return parts.filter(isClipped).slice(0, 3).map((part) => `cut off: ${part.outerHTML.slice(0, 80)}`);
+});
+
+// The keyboard: the place where it stands can be seen.
+async function focusIsSeen(page) {
+  const findings = new Set();
+  for (let stop = 0; stop < 30; stop += 1) {
+    await page.keyboard.press("Tab");
+    const unseen = await page.evaluate(() => {
+      const part = document.activeElement, { outlineStyle, outlineWidth } = getComputedStyle(part);
+      const isSeen = part === document.body || (outlineStyle !== "none" && parseFloat(outlineWidth) > 0);
+      return isSeen ? null : part.outerHTML.slice(0, 80);
+    });
+    if (unseen) findings.add(`no outline with focus: ${unseen}`);
+  }
+  return [...findings].slice(0, 3);
+}
 
 async function accessible(page) {
   await page.evaluate(AXE);
@@ -80,6 +103,19 @@ async function controls(page) {
     const findings = [];
     const all = (selector, root = document) => [...root.querySelectorAll(selector)];
     const isSeen = (part) => part.checkVisibility();
+    // A control that the script forgot would pass every check of its work.
+    for (const table of all("table")) {
+      const name = table.caption.textContent;
+      const rows = table.tBodies[0].rows.length;
+      const count = (selector, root) => all(selector, root ?? undefined).length;
+      if (rows > 2 && count(".sort", table) !== count("thead th", table)) findings.push(`no sorting of ${name}`);
+      const { filters, picker } = table.dataset;
+      const before = table.parentElement.previousElementSibling;
+      if (filters && (!before.matches(".filters") || count("button", before) !== filters.split(";").length + 1)) findings.push(`no filters of ${name}`);
+      const section = table.closest("section");
+      if (picker && rows && count(".picker option", section) !== rows) findings.push(`no picker of ${name}`);
+      if ("search" in table.dataset && count("input[type=search]", section) !== 1) findings.push(`no search of ${name}`);
+    }
     for (const button of all("[data-show]")) {
       button.click();
       for (const section of all("section[data-view]")) {
@@ -107,6 +143,14 @@ async function controls(page) {
       const heads = all("thead th", table);
       for (const [at, head] of heads.entries()) {
         const button = head.querySelector("button");
+        const cells = () => rows().map((row) => row.cells[at]);
+        if (button && !head.classList.contains("number") && cells().every((cell) => cell && !cell.querySelector("data, .null"))) {
+          for (const sign of [1, -1]) {
+            button.click();
+            const texts = cells().map((cell) => cell.textContent.trim());
+            if (texts.some((text, at) => at > 0 && sign * text.localeCompare(texts[at - 1]) < 0)) findings.push(`sorting by ${head.textContent} of ${name}`);
+          }
+        }
         if (!button || !head.classList.contains("number") || !rows().every((row) => row.cells[at]?.querySelector("data, .null"))) continue;
         for (const sign of [-1, 1]) {
           button.click();
@@ -131,20 +175,32 @@ async function controls(page) {
     }
     for (const field of all("input[type=search]")) {
       const rows = [...field.closest("section").querySelector("table").tBodies[0].rows];
-      const wanted = rows[rows.length >> 1].cells[0].textContent.trim();
-      field.value = wanted;
-      field.dispatchEvent(new Event("input"));
-      for (const row of rows) if (row.hidden === row.textContent.includes(wanted)) findings.push(`search for ${wanted}`);
+      for (const cell of [...rows[rows.length >> 1].cells].slice(0, 2)) {
+        const wanted = cell.textContent.trim();
+        field.value = wanted.toUpperCase();
+        field.dispatchEvent(new Event("input"));
+        const has = (row) => row.textContent.toLowerCase().includes(wanted.toLowerCase());
+        if (rows.some((row) => row.hidden === has(row))) findings.push(`search for ${wanted}`);
+      }
       field.value = "";
       field.dispatchEvent(new Event("input"));
       if (rows.some((row) => row.hidden)) findings.push("an empty search hides rows");
     }
-    const first = document.querySelector("main[data-shop] data");
-    if (first) {
-      first.click();
-      const told = document.querySelector(".told");
-      if (told.hidden || !told.textContent.startsWith("campaign-etl explain --shop ")) findings.push(`no command for ${first.outerHTML}`);
+    // One number of each table.
+    const told = document.querySelector(".told");
+    const tables = new Set(all("main[data-shop] [data-table][data-key]").map((part) => part.dataset.table));
+    for (const table of tables) {
+      const number = document.querySelector(`[data-table="${table}"][data-key] data`);
+      if (!number) continue;
+      const { dataset } = number.closest("[data-table]");
+      const main = document.querySelector("main").dataset;
+      number.click();
+      const words = ["campaign-etl explain", `--shop ${main.shop}`, `--day ${main.day}`, `--table ${table}`, dataset.column];
+      if (told.hidden || !words.every((word) => told.textContent.includes(word))) findings.push(`command ${told.textContent} for ${number.outerHTML}`);
     }
+    const sum = document.querySelector("[data-where] data");
+    sum?.click();
+    if (sum && !told.hidden) findings.push(`a command for the sum ${sum.outerHTML}`);
     return findings;
   }));
   const hidden = await page.$$eval("[data-show]", (buttons) => { buttons[0]?.click(); return buttons[1]?.dataset.show; });
@@ -163,6 +219,12 @@ async function withoutScripts(page) {
   const [sections, seen] = [await page.$$eval("section", (parts) => parts.length), await shown(page, "section")];
   if (seen !== sections) findings.push(`${seen} of ${sections} sections without scripts`);
   if (await shown(page, "button, select, input") > 0) findings.push("a control that does nothing without scripts");
+  for (const summary of await page.$$("summary")) {
+    const isOpen = () => summary.evaluate((part) => part.parentElement.open);
+    const before = await isOpen();
+    await summary.click();
+    if (await isOpen() === before) findings.push("a list of numbers cannot be opened without scripts");
+  }
   return findings;
 }
 
@@ -194,7 +256,7 @@ export async function check(browser, file, pdf) {
   if (bytes > MOST_BYTES && path.basename(file) !== "index.html") findings.add(`${bytes} bytes`);
   for (const width of WIDTHS) {
     for (const scheme of ["light", "dark"]) {
-      await visit({ width, scheme }, async (page) => [...await sideways(page), ...await accessible(page), ...await structure(page)]);
+      await visit({ width, scheme }, async (page) => [...await sideways(page), ...await clipped(page), ...await accessible(page), ...await structure(page)]);
     }
     await visit({ width }, async (page) => {
       const found = await controls(page);
@@ -205,6 +267,7 @@ export async function check(browser, file, pdf) {
     });
     await visit({ width, scripts: false }, async (page) => [...await sideways(page), ...await withoutScripts(page), ...await structure(page)]);
   }
+  await visit({ width: 1280 }, focusIsSeen);
   await visit({ width: 1280 }, (page) => printed(page, pdf));
   await visit({ width: 1280, scripts: false }, (page) => printed(page, pdf));
   return [...findings];

@@ -26,6 +26,7 @@ class Page(HTMLParser):
         super().__init__()
         self.open, self.numbers, self.main = [], [], {}
         self.heads, self.cell, self.value = [], -1, None
+        self.bare = []
         self.feed(text)
 
     def nearest(self, *names):
@@ -83,6 +84,8 @@ class Page(HTMLParser):
     def handle_data(self, text):
         if self.value is not None:
             self.value["text"] += text
+        elif re.search("[0-9]", text) and any((tag, a.get("class")) in (("td", "number"), ("p", "value")) for tag, a in self.open):
+            self.bare.append(text)
 
 
 class Tables:
@@ -103,6 +106,12 @@ class Tables:
 
 
 TABLES = Tables()
+# Every metric that has a benchmark on any day.
+METRICS = {
+    metric
+    for path in RESULTS.glob("category_benchmark/dt=*/part-0.parquet")
+    for metric in pq.read_table(path, columns=["metric"]).column("metric").unique().to_pylist()
+}
 
 
 def shown(value):
@@ -167,9 +176,12 @@ def unit_of(number, day):
     return columns[column].get("unit", "")
 
 
-def check_text(number, unit):
-    """The text is the value, rounded to the decimals that it shows."""
+def check_text(number, unit, currency):
+    """The text is the value, rounded to the decimals that it shows, in its unit."""
     text = number["text"].replace("\u2212", "-")
+    code = re.match(r"([A-Z]{3})\u00a0", text)
+    assert not code or (code[1] == currency and unit.startswith("money")), f"{text!r} in {unit}, {currency}"
+    assert text.endswith("\u00a0%") == unit.startswith(("fraction", "percent")), f"{text!r} in {unit}"
     digits = re.sub(r"^[A-Z]{3}\u00a0|[,+]|\u00a0%$", "", text)
     value = Decimal(number["value"])
     if unit.startswith("fraction"):
@@ -190,6 +202,26 @@ def is_same(value, published):
     return Decimal(value) == Decimal(published)
 
 
+def not_shown(page, shop, day):
+    """Daily metrics of the shop, and comparisons of its day, that the page leaves out."""
+    seen = {(n["table"], n["picked"], n["column"]) for n in page.numbers}
+    missing = []
+    for table in ("shop_daily", "shop_benchmark"):
+        if not (RESULTS / table / f"dt={day}").exists():
+            continue
+        for row in TABLES.rows(table, day)[1]:
+            if str(row["shop_id"]) != shop or row.get("scope", "DAILY") != "DAILY":
+                continue
+            if table == "shop_daily":
+                metrics = {n["column"] for n in page.numbers if n["table"] == table}
+                missing += [f"no {name} of {table}" for name in METRICS - metrics]
+            elif row["benchmark"] is not None:
+                key = f"scope=DAILY;campaign_id={row['campaign_id']};metric={row['metric']}"
+                columns = [name for name in ("benchmark", "difference_pct") if (table, key, name) not in seen]
+                missing += [f"no {name} of {row['metric']}" for name in columns]
+    return missing
+
+
 def compare(file):
     page = Page(Path(file).read_text())
     shop, page_day = page.main.get("data-shop"), page.main["data-day"]
@@ -203,12 +235,15 @@ def compare(file):
             published = expected(number, day, shop)
             assert is_same(number["value"], published), f"published is {published}"
             if number["value"] is not None:
-                check_text(number, unit_of(number, day))
+                check_text(number, unit_of(number, day), TABLES.manifest(day)["currency"])
             else:
                 assert number["text"] == "not available", number["text"]
         except Exception as why:  # every number is told, whatever is wrong with it
             wrong.append(f"{number}: {type(why).__name__} {why}")
         found[number["table"]] += 1
+    if shop:
+        wrong += [f"a number without its value and origin: {text}" for text in page.bare]
+        wrong += not_shown(page, shop, page_day)
     if shop and sum(found.values()) < FEWEST_OF_A_SHOP:
         wrong.append(f"only {sum(found.values())} numbers")
     print(f"{Path(file).name}: {sum(found.values())} numbers of {len(found)} tables, {len(wrong)} wrong")
