@@ -20,10 +20,13 @@ failed=0
 browser() { (cd "$work" && node "$here/browser.mjs" "$@") || failed=1; }
 compare() { "$PYTHON" -B "$here/compare.py" "$@" || failed=1; }
 # on WORLD: the program on its exports and results.
-on() { local world="$1"; shift; "$etl" "$@" --quiet --exports "$work/exports/$world" --results "$work/results/$world"; }
+on() { local world="$1"; shift; "$etl" "$@" --quiet --exports "$work/exports/$world" --results "$results/$world"; }
+# A long location, as a bucket may have: the operator's page shows it on a phone too.
+results="$work/results/0123456789-0123456789-0123456789-0123456789-0123456789"
 day=2026-03-12
 
 mkdir -p "$work/exports" "$work/pages"
+mkdir -p "$results"
 cp -r sample_data/exports "$work/exports/sample"
 "$PYTHON" -B "$here/worlds.py" "$work/exports/sample" "$work/exports"
 
@@ -34,7 +37,7 @@ mkdir -p "$pages"
 without_orders="$("$PYTHON" -c '
 import pyarrow.parquet as pq, sys
 print(next(row["shop_id"] for row in pq.read_table(sys.argv[1]).to_pylist() if row["orders"] == 0))
-' "$work/results/sample/shop_daily/dt=$day/part-0.parquet")"
+' "$results/sample/shop_daily/dt=$day/part-0.parquet")"
 for shop in 1000008 1000011 1000021 1000042 "$without_orders"; do
     on sample report --shop "$shop" --day "$day" --out "$pages/$shop.html" > /dev/null
 done
@@ -42,15 +45,19 @@ on sample report --summary --day "$day" --out "$pages/night.html" > /dev/null
 on sample report --summary --day 2026-03-04 --out "$pages/quarantine.html" > /dev/null
 on sample report --all --day "$day" --out "$work/pages/all" > /dev/null
 browser "$pages"/*.html "$work/pages/all/index.html"
-compare "$work/results/sample" "$pages"/*.html "$work"/pages/all/*.html
+compare "$results/sample" "$pages"/*.html "$work"/pages/all/*.html
 
 echo "== the checks can fail"
 (cd "$work" && node "$here/selftest.mjs" "$pages/1000021.html") || failed=1
-sed -E '0,/<data value="([0-9]+)\./s//<data value="9\1./' "$pages/1000021.html" > "$work/wrong.html"
-if "$PYTHON" -B "$here/compare.py" "$work/results/sample" "$work/wrong.html" > "$work/wrong.txt"; then
-    echo "a wrong number was not found"
-    failed=1
-fi
+# A wrong value, a lost percent sign, another currency, a number without its value, a benchmark that is left out.
+for edit in '0,/<data value="([0-9]+)\./s//<data value="9\1./' '0,/\xC2\xA0%</s//</' '0,/>USD\xC2\xA0/s//>EUR\xC2\xA0/' \
+    '0,/<data value="[^"]*">([^<]*)<\/data>/s//\1/' '0,/metric=orders" data-column="benchmark"/s//metric=ctr" data-column="benchmark"/'; do
+    LC_ALL=C sed -E "$edit" "$pages/1000011.html" > "$work/wrong.html"
+    if cmp -s "$pages/1000011.html" "$work/wrong.html" || "$PYTHON" -B "$here/compare.py" "$results/sample" "$work/wrong.html" > "$work/wrong.txt"; then
+        echo "not found: $edit"
+        failed=1
+    fi
+done
 
 echo "== a day that waits, a blocked day"
 for world in waiting blocked; do
@@ -63,7 +70,7 @@ for world in waiting blocked; do
     done
     on "$world" report --summary --day "$day" --out "$pages/night.html" > /dev/null
     browser "$pages"/*.html
-    compare "$work/results/$world" "$pages"/*.html
+    compare "$results/$world" "$pages"/*.html
 done
 
 echo "== names that look like markup"
@@ -72,7 +79,7 @@ on hostile backfill --from 2026-03-08 --to "$day" > /dev/null
 on hostile report --all --day "$day" --out "$pages" > /dev/null
 on hostile report --summary --day "$day" --out "$pages/night.html" > /dev/null
 browser "$pages/1000008.html" "$pages/1000021.html" "$pages/index.html" "$pages/night.html"
-compare "$work/results/hostile" "$pages"/*.html
+compare "$results/hostile" "$pages"/*.html
 
 if [ -n "${REAL_RESULTS:-}" ]; then
     echo "== the real year"
