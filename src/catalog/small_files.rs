@@ -5,8 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 
-/// Larger files are read in parts.
-pub(crate) const SMALL_BYTES: u64 = 1 << 20;
+use crate::store::SMALL_BYTES;
 
 /// Bytes that are kept; the oldest files go first.
 const MOST_BYTES: usize = 32 << 20;

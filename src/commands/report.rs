@@ -42,9 +42,7 @@ pub(super) fn report(cli: &Cli, args: &ReportArgs, surroundings: &Surroundings) 
 
 /// Writes a file beside its place, and then moves it there: nobody finds half of it.
 fn write_whole(path: &Path, text: &str, run_id: &str) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".unfinished-{run_id}"));
-    let unfinished = path.with_file_name(name);
+    let unfinished = pages::unfinished(path, run_id);
     let written =
         std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, path));
     if written.is_err() {

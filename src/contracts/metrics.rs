@@ -31,6 +31,12 @@ impl Metric {
     }
 }
 
+/// The name of a metric for people.
+pub(crate) fn title(name: &'static str) -> &'static str {
+    let known = METRICS.iter().find(|metric| metric.name == name);
+    known.map_or(name, |metric| metric.title)
+}
+
 /// The columns of a table that hold values of metrics.
 pub(crate) fn metric_columns(table: TableId) -> impl Iterator<Item = &'static str> {
     METRICS

@@ -64,6 +64,14 @@ pub enum Total {
 }
 
 impl Total {
+    pub const ALL: [Total; 5] = [
+        Total::Gmv,
+        Total::SkuOrders,
+        Total::ItemsSold,
+        Total::ProductImpressions,
+        Total::ProductClicks,
+    ];
+
     /// The column that adds up to it.
     pub fn column(self) -> &'static str {
         match self {

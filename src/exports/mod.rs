@@ -38,7 +38,7 @@ use crate::contracts::{Dataset, DatasetId, SnapshotId};
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::DayExports;
 use crate::resources::Resources;
-use crate::store::Store;
+use crate::store::{SMALL_BYTES, Store};
 use defect::Defect;
 use open_export::OpenExport;
 use quarantine::Accounting;
@@ -49,9 +49,6 @@ use set_aside::SetAside;
 use snapshots::{SnapshotRows, Snapshots};
 use stream_reader::InProcess;
 pub(crate) use stream_reader::StreamReader;
-
-/// Files up to this size are fetched before they are read.
-const SMALL_BYTES: u64 = 1 << 20;
 
 /// Bytes of small files that are in memory at a time.
 const FETCHED_BYTES: u64 = 32 << 20;

@@ -13,7 +13,6 @@ use chrono::NaiveDate;
 use super::page::{Block, Cell, Head, Page, Picked, Row, Section, Table};
 use super::shop::DashboardDay;
 use super::shown::long_day;
-use crate::catalog::manifest::Manifest;
 use crate::contracts::Table as ResultTable;
 use crate::contracts::tables::{SHOP_PERIOD, SHOP_TIER};
 use crate::explain::why_unpublished;
@@ -73,14 +72,20 @@ pub(crate) fn folder(
     Ok(pages)
 }
 
-/// The folder that holds the pages until all of them are there. Dropping it removes what is left.
+/// The name of a file or folder while it is written. `run_id`: unique among all runs.
+pub(crate) fn unfinished(out: &Path, run_id: &str) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".unfinished-{run_id}"));
+    out.with_file_name(name)
+}
+
+/// The folder in which the pages are written. When this value is dropped, the folder is removed, unless it
+/// was renamed.
 struct Unfinished(PathBuf);
 
 impl Unfinished {
     fn create(out: &Path, run_id: &str) -> Result<Unfinished> {
-        let mut name = out.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".unfinished-{run_id}"));
-        let path = out.with_file_name(name);
+        let path = unfinished(out, run_id);
         fs::create_dir(&path).map_err(|why| cannot_write(&path, why))?;
         Ok(Unfinished(path))
     }
@@ -183,6 +188,13 @@ fn index(
         let raw = |column| periods.shown(SHOP_PERIOD.column(column), entry.period);
         let value = |column| of_day.locale.shown(SHOP_PERIOD.column(column), raw(column));
         let campaign = raw("campaign_id").unwrap_or_default();
+        let named = of_day.campaign(
+            periods
+                .whole("campaign_id", entry.period)
+                .unwrap_or_default(),
+        );
+        // An earlier version of this program recorded no names.
+        let name = named.map_or(&campaign, |campaign| &campaign.campaign_name);
         Row {
             rows: Picked::Key(format!("campaign_id={campaign};shop_id={}", entry.shop_id)),
             cells: vec![
@@ -192,7 +204,7 @@ fn index(
                 },
                 Cell::Text(raw("category").unwrap_or_default()),
                 Cell::Text(tiers.get(&entry.shop_id).cloned().unwrap_or_default()),
-                Cell::Text(campaign_told(manifest, campaign)),
+                Cell::Text(name.clone()),
                 Cell::Value(value("gmv")),
                 Cell::Value(value("target_progress")),
             ],
@@ -247,11 +259,4 @@ fn tiers(rows: &TableRows) -> HashMap<i64, String> {
         ))
     };
     rows.numbers().filter_map(tier).collect()
-}
-
-/// The name of a campaign, or its id where an earlier version published the day.
-fn campaign_told(manifest: &Manifest, campaign_id: String) -> String {
-    let mut campaigns = manifest.campaigns.iter();
-    let named = campaigns.find(|campaign| campaign.campaign_id.to_string() == campaign_id);
-    named.map_or(campaign_id, |campaign| campaign.campaign_name.clone())
 }

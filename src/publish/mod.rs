@@ -243,15 +243,7 @@ impl Staging {
     /// The present files of the results at some paths.
     fn find(&self, paths: Vec<String>) -> Result<Vec<CommittedFile>> {
         let digests = self.results.digest_each(&paths)?;
-        let found = paths.into_iter().zip(digests);
-        let found = found.filter_map(|(path, digest)| Some((path, digest?)));
-        Ok(found
-            .map(|(path, (bytes, sha256))| CommittedFile {
-                path,
-                bytes,
-                sha256,
-            })
-            .collect())
+        Ok(committed(paths, digests))
     }
 
     /// Copies the present files of tables, if there are any and history is kept, to where the commit
@@ -274,21 +266,15 @@ impl Staging {
             .map(|(present, kept)| (present.clone(), self.staged(kept)))
             .collect();
         let are_copied = self.results.copy_each(&copies)?;
-        let mut kept = Vec::new();
-        for ((_, path), is_copied) in paths.iter().zip(are_copied) {
-            if is_copied {
-                self.results.check_move(&self.folder, path)?;
-                kept.push(self.staged(path));
-            }
+        let copied = paths.into_iter().zip(are_copied);
+        let copied = copied.filter(|(_, is_copied)| *is_copied);
+        let kept: Vec<String> = copied.map(|((_, kept), _)| kept).collect();
+        for path in &kept {
+            self.results.check_move(&self.folder, path)?;
         }
-        let prefix = self.staged("");
-        let found = self.find(kept)?.into_iter();
-        Ok(found
-            .map(|file| CommittedFile {
-                path: file.path.trim_start_matches(&*prefix).to_owned(),
-                ..file
-            })
-            .collect())
+        let staged: Vec<String> = kept.iter().map(|path| self.staged(path)).collect();
+        let digests = self.results.digest_each(&staged)?;
+        Ok(committed(kept, digests))
     }
 
     /// Writes files and reads them back, side by side as long as they are small.
@@ -344,6 +330,19 @@ impl Staging {
         );
         Ok(())
     }
+}
+
+/// The files that were found, by their sizes and hashes.
+fn committed(paths: Vec<String>, digests: Vec<Option<(u64, String)>>) -> Vec<CommittedFile> {
+    let found = paths.into_iter().zip(digests);
+    let found = found.filter_map(|(path, digest)| Some((path, digest?)));
+    found
+        .map(|(path, (bytes, sha256))| CommittedFile {
+            path,
+            bytes,
+            sha256,
+        })
+        .collect()
 }
 
 /// A file to stage.

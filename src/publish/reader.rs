@@ -23,14 +23,13 @@ use super::footer::Footer;
 use super::parquet::{Chunks, TableFile, decode};
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
-use crate::catalog::small_files::SMALL_BYTES;
 use crate::catalog::state::State;
 use crate::contracts::arrow::{from_batch, schema};
 use crate::contracts::{Column, Read, Table};
 use crate::days::spans::days_of;
 use crate::fingerprint::sha256;
 use crate::messages;
-use crate::store::Store;
+use crate::store::{SMALL_BYTES, Store};
 use crate::windows::{PublishedTables, Rows};
 
 /// Bytes of chunks that are fetched with one request. Requests are few, and a large file is never

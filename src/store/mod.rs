@@ -23,6 +23,7 @@ mod remove;
 mod write;
 
 pub use entry::{Entry, Listing, Stray, StrayKind};
+pub(crate) use open::SMALL_BYTES;
 pub use open::{Access, Store};
 pub(crate) use parquet_object::ParquetObject;
 pub use write::Creation;

@@ -49,6 +49,9 @@ const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_times(4)
     .with_jitter();
 
+/// Objects up to this size are fetched whole, side by side with others.
+pub(crate) const SMALL_BYTES: u64 = 1 << 20;
+
 /// Calls that wait side by side: enough to hide the latency of an object store, few enough not to be
 /// throttled.
 pub(super) const SIDE_BY_SIDE: usize = 32;

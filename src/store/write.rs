@@ -117,13 +117,8 @@ impl Store {
         is_link_refused(refused, &ordinary)
     }
 
-    /// Copies an object within the store, and replaces an object at `to`. `false`: there is no
-    /// object at `from`.
-    pub fn copy(&self, from: &str, to: &str) -> Result<bool> {
-        self.runtime().block_on(self.copied(from, to))
-    }
-
-    /// Copies several objects, side by side: from the first path of each to the second.
+    /// Copies objects within the store, side by side: from the first path of each to the second, where an
+    /// object is replaced. `false`: there is no object at the first.
     pub(crate) fn copy_each(&self, paths: &[(String, String)]) -> Result<Vec<bool>> {
         self.wait_each(paths.iter().map(|(from, to)| self.copied(from, to)))
     }

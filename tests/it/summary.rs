@@ -339,7 +339,7 @@ fn days_without_exports_are_no_silent_gap() {
         lead(&page),
         "warning: 2026-03-14 is published; 1 warning to look at."
     );
-    let gap = "2026-03-04 is not published, and their exports are not final";
+    let gap = "2026-03-04 is not published, with exports that are not final";
     assert!(page.contains(gap), "{page}");
 }
 
@@ -433,6 +433,29 @@ fn a_day_that_checks_block_is_published_with_the_command_of_the_page() {
     );
     assert!(page.contains("if the numbers are right:"), "{page}");
     nights.mends(&page, "2026-03-12");
+}
+
+/// The manifest is back in the staging folder, as if the process had ended before its last move.
+#[test]
+fn a_commit_that_is_not_in_place_is_not_fine() {
+    let nights = Nights::new();
+    nights.publish("2026-03-01", "2026-03-03");
+    let log = nights.path("results/_runs/commit_log");
+    let record = fs::read_dir(log).unwrap().map(|file| file.unwrap().path());
+    let record: Value = serde_json::from_slice(&fs::read(record.max().unwrap()).unwrap()).unwrap();
+    let commit = &record["commit"];
+    let [staging, manifest] = [&commit["staging"], &commit["manifest"]["path"]];
+    let manifest = manifest.as_str().unwrap();
+    let staged = nights
+        .path("results")
+        .join(staging.as_str().unwrap())
+        .join(manifest);
+    fs::create_dir_all(staged.parent().unwrap()).unwrap();
+    fs::copy(nights.path("results").join(manifest), staged).unwrap();
+    let page = nights.page("2026-03-03");
+    let first = "bad: Tonight is not fine: 2026-03-03: being published: its files are not all in place yet.";
+    assert_eq!(lead(&page), first);
+    nights.mends(&page, "2026-03-03");
 }
 
 #[test]

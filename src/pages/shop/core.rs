@@ -57,7 +57,7 @@ impl Shop<'_> {
         scope.section(["core-day", "core-period"], "Core data", blocks)
     }
 
-    /// The metrics of marketing, or all others, as cards. What is true of all of them is said once.
+    /// Cards of the marketing metrics, or of all other metrics. A mark of every card stands once, above them.
     pub(super) fn cards(&self, scope: Scope, of_marketing: bool) -> Vec<Block> {
         let metrics = METRICS.iter();
         let metrics = metrics.filter(|metric| MARKETING.contains(&metric.name) == of_marketing);

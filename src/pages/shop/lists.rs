@@ -3,6 +3,9 @@
 use anyhow::Result;
 
 use super::{Scope, Shop, table_of};
+use crate::contracts::datasets::{
+    AFFILIATE_ACCOUNTS, LIVE, MARKETING_ACCOUNTS, OFFICIAL_ACCOUNTS, VIDEO,
+};
 use crate::contracts::tables::{
     AD_HOURLY, CHANNEL_DAILY, CHANNEL_PERIOD, CONTENT_DAILY, CONTENT_PERIOD, FUNNEL_PERIOD,
     PRODUCT_DAILY, PRODUCT_PERIOD, SHOP_DAILY, STOCK_STATUS, SUB_CAMPAIGN_PERIOD,
@@ -88,9 +91,9 @@ const LAST_HOUR: i128 = 23;
 
 /// The kinds of accounts. Those of the seller are linked to the shop.
 const ACCOUNTS: [(&str, &str); 3] = [
-    ("OFFICIAL_ACCOUNTS", "Official (linked)"),
-    ("MARKETING_ACCOUNTS", "Marketing (linked)"),
-    ("AFFILIATE_ACCOUNTS", "Affiliate"),
+    (OFFICIAL_ACCOUNTS, "Official (linked)"),
+    (MARKETING_ACCOUNTS, "Marketing (linked)"),
+    (AFFILIATE_ACCOUNTS, "Affiliate"),
 ];
 
 /// The sums over content; each order line and item belongs to one content.
@@ -142,7 +145,7 @@ impl Shop<'_> {
     pub(super) fn content(&self, scope: Scope) -> Section {
         let (table, rows) = self.rows_of(scope, &CONTENT_DAILY, &CONTENT_PERIOD);
         let mut blocks = Vec::new();
-        for (kind, caption) in [("LIVE", "LIVEs by GMV"), ("VIDEO", "Videos by GMV")] {
+        for (kind, caption) in [(LIVE, "LIVEs by GMV"), (VIDEO, "Videos by GMV")] {
             let mut of_kind: Vec<PublishedRow> = rows.clone();
             of_kind.retain(|row| row.text("content_type") == kind);
             of_kind.sort_by_key(|row| row.whole("gmv_rank"));
@@ -410,7 +413,7 @@ impl Shop<'_> {
                 ..plain("Number")
             },
         );
-        for (kind, kind_told) in [("LIVE", "LIVEs"), ("VIDEO", "Videos")] {
+        for (kind, kind_told) in [(LIVE, "LIVEs"), (VIDEO, "Videos")] {
             for (account, account_told) in ACCOUNTS {
                 let mut of_kind = rows.clone();
                 of_kind
@@ -521,7 +524,7 @@ fn mark_content(list: &mut Table, rows: &[PublishedRow]) {
         }
         row.cells.push(Cell::Marks(marks));
         row.tags = match &*published.text("account_type") {
-            "AFFILIATE_ACCOUNTS" => "affiliate",
+            AFFILIATE_ACCOUNTS => "affiliate",
             _ => "linked",
         }
         .to_owned();

@@ -196,7 +196,7 @@ impl DashboardDay {
     }
 
     /// A campaign of the day; `None`: an earlier version of this program published the day.
-    fn campaign(&self, campaign_id: i128) -> Option<&CampaignDays> {
+    pub(crate) fn campaign(&self, campaign_id: i128) -> Option<&CampaignDays> {
         let mut campaigns = self.manifest.campaigns.iter();
         campaigns.find(|campaign| i128::from(campaign.campaign_id) == campaign_id)
     }

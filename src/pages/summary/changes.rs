@@ -13,14 +13,14 @@ use crate::pages::page::{Block, Cell, Row, Table};
 use crate::report::diff::{self, TableDifference};
 use crate::report::versions::ColumnDifference;
 
-/// The totals of the marketplace: title, column of `shop_daily`.
-const TOTALS: [(&str, &str); 6] = [
-    ("GMV", "gmv"),
-    ("Orders", "orders"),
-    ("Customers of shops", "customers"),
-    ("Items", "items_sold"),
-    ("Impressions", "product_impressions"),
-    ("Clicks", "product_clicks"),
+/// The totals of the marketplace: columns of `shop_daily`.
+const TOTALS: [&str; 6] = [
+    "gmv",
+    "orders",
+    "customers",
+    "items_sold",
+    "product_impressions",
+    "product_clicks",
 ];
 
 /// The files of two versions are compared row by row up to this size.
@@ -57,17 +57,8 @@ impl Summary<'_> {
                 ..Row::default()
             });
         }
-        let currency = &self.locale.currency;
-        let titles = TOTALS.map(|(title, column)| match column {
-            "gmv" => (format!("{title} ({currency})"), true),
-            _ => (title.to_owned(), true),
-        });
         let mut columns = heads(&[("Day", false)]);
-        columns.extend(
-            titles
-                .iter()
-                .flat_map(|(title, is_number)| heads(&[(title, *is_number)])),
-        );
+        columns.extend(TOTALS.map(|column| self.total_head(SHOP_DAILY.column(column))));
         let table = Table {
             caption: "Sums over all shops".to_owned(),
             columns,
@@ -83,7 +74,7 @@ impl Summary<'_> {
     fn totals_row(&self, day: NaiveDate, totals: &[i128; TOTALS.len()]) -> Vec<Cell> {
         let mut cells = vec![text(day.to_string())];
         let sums = TOTALS.iter().zip(totals);
-        cells.extend(sums.map(|((_, column), total)| self.sum(&SHOP_DAILY, column, *total)));
+        cells.extend(sums.map(|(column, total)| self.sum(&SHOP_DAILY, column, *total)));
         cells
     }
 
@@ -105,10 +96,9 @@ impl Summary<'_> {
         if !manifest.is_some_and(|manifest| manifest.has(&SHOP_DAILY)) {
             return Ok(None);
         }
-        let columns = TOTALS.map(|(_, column)| column);
         let mut sums = [0_i128; TOTALS.len()];
-        self.read(&SHOP_DAILY, day, &columns, &mut |rows: DataFrame| {
-            for (sum, column) in sums.iter_mut().zip(columns) {
+        self.read(&SHOP_DAILY, day, &TOTALS, &mut |rows: DataFrame| {
+            for (sum, column) in sums.iter_mut().zip(TOTALS) {
                 *sum += whole_numbers(rows.column(column)?)?.flatten().sum::<i128>();
             }
             Ok(())

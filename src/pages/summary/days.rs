@@ -77,16 +77,8 @@ impl Summary<'_> {
         let then = |when: &str, command: &str| (when.to_owned(), command.to_owned());
         match status {
             status if is_fine(status) => vec![],
-            // The state says what to do.
-            DayStatus {
-                run_id: None,
-                is_published: false,
-                is_final: false,
-                missing,
-                ..
-            } if missing.is_empty() => {
-                vec![then("then:", &run)]
-            }
+            // The message about the manifest says what to do first.
+            _ if self.night.facts.manifest(day).is_err() => vec![then("then:", &run)],
             DayStatus {
                 is_blocked: true, ..
             } if self.is_blocked_by_checks(day) => vec![
@@ -137,7 +129,7 @@ impl Summary<'_> {
             let days: Vec<NaiveDate> = days.collect();
             (!days.is_empty()).then(|| OlderDays {
                 days,
-                state: "not published, and their exports are not final".to_owned(),
+                state: "not published, with exports that are not final".to_owned(),
                 command: "status",
             })
         };

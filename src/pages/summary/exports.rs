@@ -12,7 +12,7 @@ use crate::catalog::layout::{QUARANTINE, quarantine_path};
 use crate::catalog::manifest::Manifest;
 use crate::contracts::datasets::dataset;
 use crate::contracts::{Dataset, Kind};
-use crate::days::readiness::{Folder, list_days};
+use crate::days::readiness::{Folder, Readiness, list_days};
 use crate::exports::quarantine::{Accounting, Example};
 use crate::pages::page::{Block, Cell, Row, Table, Tone};
 use crate::publish::parquet::for_each_batch;
@@ -22,7 +22,12 @@ type Reasons = BTreeMap<(String, String), u64>;
 
 impl Summary<'_> {
     pub(super) fn exports(&self, found: &mut Findings) -> Result<Vec<Block>> {
-        let listed = list_days(self.night.facts.exports, &[self.night.day])?;
+        let facts = self.night.facts;
+        let listed = match facts.readiness(self.night.day)? {
+            Readiness::Ready(exports) => vec![exports],
+            // Only the names of the missing exports were kept.
+            Readiness::NotYet(_) => list_days(facts.exports, &[self.night.day])?,
+        };
         let folders = listed.iter().flat_map(|day| &day.folders);
         let manifest = self.manifest()?;
         let rows = folders.map(|folder| self.export_row(folder, manifest, found));

@@ -26,12 +26,13 @@ use super::shown::{Locale, long_day};
 use crate::bug;
 use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
-use crate::contracts::{Kind, Table as ResultTable};
+use crate::contracts::metrics;
+use crate::contracts::{Column, Kind, Table as ResultTable};
 use crate::plan::Facts;
 use crate::report::status::{DayStatus, OlderDays};
 use crate::windows::{PublishedTables, Rows};
 
-/// What is known about a night.
+/// The inputs of the operator's page.
 pub(crate) struct Night<'a> {
     pub facts: &'a Facts<'a>,
     pub history: &'a History,
@@ -54,7 +55,8 @@ struct Summary<'a> {
     locale: Locale,
 }
 
-/// A section: its anchor, its title, and what makes it. It adds what it finds wrong.
+/// A section: its anchor, its title, and the function that makes its blocks. The function adds the problems
+/// and warnings that it finds.
 type Made<'a> = (&'static str, &'static str, Make<'a>);
 type Make<'a> = fn(&Summary<'a>, &mut Findings) -> Result<Vec<Block>>;
 
@@ -157,6 +159,19 @@ impl<'a> Summary<'a> {
     ) -> Result<()> {
         let tables = self.night.facts.tables(day);
         tables.read(table, day, names, Rows::default(), consume)
+    }
+
+    /// The head of sums of a column, with the currency where it is money.
+    fn total_head(&self, column: &Column) -> Head {
+        let title = metrics::title(column.name);
+        Head {
+            title: match column.kind {
+                Kind::Money => format!("{title} ({})", self.locale.currency),
+                _ => title.to_owned(),
+            },
+            column: "",
+            is_number: true,
+        }
     }
 
     /// A count of the day's manifest. `path`: as in [`Origin`].

@@ -10,21 +10,12 @@ use super::{Summary, heads, mark, rows_of, text};
 use crate::catalog::checked::{Check, CheckOutcome};
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{Manifest, PublishedTable};
-use crate::contracts::tables::{self, CATEGORY_BENCHMARK};
+use crate::contracts::tables::{self, CATEGORY_BENCHMARK, SHOP_DAILY};
 use crate::contracts::{Kind, Table as ResultTable, TableId, Total};
 use crate::pages::chart;
 use crate::pages::page::{Block, Cell, Figure, Origin, Picked, Row, Table, Tone};
 use crate::report::versions::show_whole;
 use crate::rollups::tally::Totals;
-
-/// The totals in the order of the columns of the reconciliation.
-const TOTALS: [Total; 5] = [
-    Total::Gmv,
-    Total::SkuOrders,
-    Total::ItemsSold,
-    Total::ProductImpressions,
-    Total::ProductClicks,
-];
 
 impl Summary<'_> {
     pub(super) fn tables(&self, found: &mut Findings) -> Result<Vec<Block>> {
@@ -138,7 +129,7 @@ impl Summary<'_> {
     /// Sums of the daily tables that must agree.
     pub(super) fn reconciliation(&self, found: &mut Findings) -> Result<Vec<Block>> {
         let mut rows = Vec::new();
-        let mut first: [Option<i128>; TOTALS.len()] = [None; TOTALS.len()];
+        let mut first: [Option<i128>; Total::ALL.len()] = [None; Total::ALL.len()];
         for table in tables::all() {
             if table.reconciled.is_empty() || !self.has(table)? {
                 continue;
@@ -146,7 +137,7 @@ impl Summary<'_> {
             let sums = self.sums(table)?;
             let mut is_equal = true;
             let mut cells = vec![text(table.name)];
-            for (first, total) in first.iter_mut().zip(TOTALS) {
+            for (first, total) in first.iter_mut().zip(Total::ALL) {
                 let sum = sums.get(total.column()).copied();
                 if let Some(sum) = sum {
                     is_equal &= *first.get_or_insert(sum) == sum;
@@ -171,20 +162,14 @@ impl Summary<'_> {
                 ..Row::default()
             });
         }
-        let currency = &self.locale.currency;
+        let mut columns = heads(&[("Table", false)]);
+        columns.extend(Total::ALL.map(|total| self.total_head(SHOP_DAILY.column(total.column()))));
+        columns.extend(heads(&[("Agreement", false)]));
         let block = match rows.is_empty() {
             true => Block::Text("No daily table is published.".to_owned()),
             false => Block::Table(Table {
                 caption: "Sums over all rows of the daily tables".to_owned(),
-                columns: heads(&[
-                    ("Table", false),
-                    (&format!("GMV ({currency})"), true),
-                    ("SKU orders", true),
-                    ("Items", true),
-                    ("Impressions", true),
-                    ("Clicks", true),
-                    ("Agreement", false),
-                ]),
+                columns,
                 rows,
                 notes: vec![
                     "The sums were read from the published files now. Before a day is published, they are compared with the sums over the used rows of the exports.".to_owned(),

@@ -6,7 +6,7 @@ use crate::pages::page::{Mark, Tone};
 use crate::report::counted;
 use crate::report::status::DayStatus;
 
-/// What is wrong with a night.
+/// The problems and warnings of a night.
 #[derive(Default)]
 pub(super) struct Findings {
     /// Numbers are missing or wrong, or a person is needed.
