@@ -171,11 +171,22 @@ impl Adder<VALUES> for FirstRows {
         key.one ^ key.other.rotate_left(32)
     }
 
-    fn add(&mut self, row: &Row<VALUES>, pass: Pass) {
-        if !pass.has_members(KEYS) {
-            return;
+    fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
+        if pass.has_members(KEYS) {
+            rows.iter()
+                .for_each(|row| self.add_key(ShuffledKey::of_row(row)));
         }
-        let row = ShuffledKey::of_row(row);
+    }
+
+    fn end_members(&mut self) {
+        self.first.clear();
+    }
+
+    fn end_partition(&mut self) {}
+}
+
+impl FirstRows {
+    fn add_key(&mut self, row: ShuffledKey) {
         let (position, money) = (row.position, row.money_cents);
         let key = [more(row.one, self.least[0]), more(row.other, self.least[1])];
         let first = self.first.entry(key).or_insert((position, money));
@@ -194,10 +205,4 @@ impl Adder<VALUES> for FirstRows {
             self.repeats.keep(self.most);
         }
     }
-
-    fn end_members(&mut self) {
-        self.first.clear();
-    }
-
-    fn end_partition(&mut self) {}
 }

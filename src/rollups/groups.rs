@@ -86,10 +86,6 @@ impl<K: Key, V: Default> Groups<K, V> {
         &mut self.groups[slot as usize].1
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-
     pub(super) fn key(&self, slot: u32) -> K {
         self.groups[slot as usize].0
     }
@@ -179,15 +175,21 @@ pub(super) struct Doings {
     /// A power of two.
     places: Vec<Doing>,
     taken: usize,
+    /// A place of another round is free.
+    round: u64,
 }
 
-/// A place; free where no flag is set.
+/// A place of the table.
 #[derive(Clone, Copy, Default)]
 struct Doing {
-    user: i64,
-    slot: u32,
-    flags: u8,
+    user: u64,
+    /// The round, the slot (32 bits) and the flags (8 bits).
+    tag: u64,
 }
+
+const FLAG_BITS: u32 = 8;
+const SLOT_BITS: u32 = 32;
+const MOST_ROUNDS: u64 = 1 << (u64::BITS - SLOT_BITS - FLAG_BITS);
 
 /// A table never shrinks below this.
 const FEWEST_PLACES: usize = 1024;
@@ -197,29 +199,33 @@ impl Default for Doings {
         Doings {
             places: vec![Doing::default(); FEWEST_PLACES],
             taken: 0,
+            round: 1,
         }
     }
 }
 
 impl Doings {
-    /// `flags` is not 0.
+    /// The flags that the user had before; 0 for a new one. `flags` is not 0.
     #[inline]
-    pub(super) fn add(&mut self, slot: u32, user: i64, flags: u8) {
+    pub(super) fn add(&mut self, slot: u32, user: u64, flags: u8) -> u8 {
         let mask = self.places.len() - 1;
-        let mut at = hash((slot, user).parts()) as usize;
+        let owner = self.round << SLOT_BITS | u64::from(slot);
+        let mut at = hash((slot.into(), user)) as usize;
         loop {
             let place = &mut self.places[at & mask];
-            if place.flags == 0 {
-                *place = Doing { user, slot, flags };
+            if place.user == user && place.tag >> FLAG_BITS == owner {
+                let before = place.tag as u8;
+                place.tag |= u64::from(flags);
+                return before;
+            }
+            if place.tag >> (FLAG_BITS + SLOT_BITS) != self.round {
+                let tag = owner << FLAG_BITS | u64::from(flags);
+                *place = Doing { user, tag };
                 self.taken += 1;
-                if self.taken * 4 > self.places.len() * 3 {
+                if self.taken * 8 > self.places.len() * 5 {
                     self.resize(self.places.len() * 2);
                 }
-                return;
-            }
-            if place.user == user && place.slot == slot {
-                place.flags |= flags;
-                return;
+                return 0;
             }
             at += 1;
         }
@@ -229,25 +235,26 @@ impl Doings {
     fn resize(&mut self, places: usize) {
         let before = std::mem::replace(&mut self.places, vec![Doing::default(); places]);
         self.taken = 0;
-        for doing in before.iter().filter(|doing| doing.flags != 0) {
-            self.add(doing.slot, doing.user, doing.flags);
+        let is_taken = |doing: &&Doing| doing.tag >> (FLAG_BITS + SLOT_BITS) == self.round;
+        let taken: Vec<Doing> = before.iter().filter(is_taken).copied().collect();
+        for Doing { user, tag } in taken {
+            self.add((tag >> FLAG_BITS) as u32, user, tag as u8);
         }
     }
 
-    /// Gives the slot and the flags of every user to `hand_on`, and empties the table. Empty entries
-    /// have slot 0 and no flags, so they add 0.
-    #[inline]
-    pub(super) fn drain(&mut self, mut hand_on: impl FnMut(u32, u8)) {
-        for place in &mut self.places {
-            hand_on(place.slot, place.flags);
-            *place = Doing::default();
-        }
-        // A large partition does not make the small ones after it go through its places.
+    /// Forgets all users; no place is touched for it.
+    pub(super) fn clear(&mut self) {
+        self.round += 1;
+        // The places of a large partition would keep the small ones after it out of the cache.
         let fitting = (self.taken * 2).next_power_of_two().max(FEWEST_PLACES);
-        self.taken = 0;
-        if self.places.len() > 16 * fitting {
-            self.resize(fitting);
+        if self.places.len() > 16 * fitting || self.round == MOST_ROUNDS {
+            *self = Doings {
+                places: vec![Doing::default(); fitting],
+                taken: 0,
+                round: 1,
+            };
         }
+        self.taken = 0;
     }
 }
 
@@ -280,29 +287,33 @@ mod tests {
         assert_eq!(distinct.insert(0, 1), 1);
 
         let mut doings = Doings::default();
-        for (slot, user, flags) in [
-            (0, i64::MIN, 1),
-            (0, i64::MIN, 2),
-            (1, i64::MIN, 4),
-            (0, i64::MAX, 8),
-        ] {
-            doings.add(slot, user, flags);
+        let rows = [(0, 0, 1), (0, 0, 2), (1, 0, 4), (0, u64::MAX, 8), (0, 0, 1)];
+        for _ in 0..2 {
+            let before = rows.map(|(slot, user, flags)| doings.add(slot, user, flags));
+            assert_eq!(before, [0, 1, 0, 0, 3]);
+            doings.clear();
         }
-        let all = |doings: &mut Doings| {
-            let mut all = Vec::new();
-            doings.drain(|slot, flags| all.extend(Some((slot, flags)).filter(|_| flags != 0)));
-            all.sort_unstable();
-            all
-        };
-        assert_eq!(all(&mut doings), [(0, 3), (0, 8), (1, 4)]);
-        assert_eq!(all(&mut doings), []);
         for user in 0..100_000 {
-            doings.add(7, user, 1);
-            doings.add(7, user, 2);
+            assert_eq!(doings.add(7, user, 1), 0);
         }
-        assert_eq!(all(&mut doings), vec![(7, 3); 100_000]);
-        doings.add(1, 1, 1);
-        assert_eq!(all(&mut doings), [(1, 1)]);
+        for user in 0..100_000 {
+            assert_eq!(doings.add(7, user, 2), 1);
+        }
+        doings.clear();
+        assert_eq!(doings.add(7, 1, 1), 0);
+        doings.clear();
         assert!(doings.places.len() < 100_000);
+        assert_eq!(doings.add(7, 1, 1), 0);
+    }
+
+    #[test]
+    fn users_are_forgotten_when_the_rounds_begin_anew_too() {
+        let mut doings = Doings::default();
+        doings.add(7, 1, 1);
+        doings.round = MOST_ROUNDS - 1;
+        assert_eq!(doings.add(7, 1, 1), 0);
+        doings.clear();
+        assert_eq!(doings.add(7, 1, 1), 0);
+        assert_eq!(doings.add(7, 1, 1), 1);
     }
 }

@@ -399,57 +399,9 @@ impl Adder<VALUES> for OrderAdder<'_> {
         if kind == ORDERS { row.order } else { row.buyer }
     }
 
-    fn add(&mut self, row: &Row<VALUES>, pass: Pass) {
-        let line = Line::of(row, &self.least);
-        if self.repeated.binary_search(&line.position).is_ok() {
-            if pass.has_sums() {
-                self.done.left_out.add(&line);
-            }
-            return;
-        }
-        let slot = self.shops.slot(line.shop_id);
-        let shop = self.shops.at(slot);
-        if pass.has_sums() {
-            shop.sales.add(&line);
-            shop.contribution_product += line.platform_discount;
-            shop.contribution_shipping += line.shipping_platform_discount;
-            let channel = self.channels.slot((slot, line.channel));
-            self.channels.at(channel).add(&line);
-            let sku = self.skus.slot((slot, line.product_id, line.sku_id));
-            self.skus.at(sku).add(&line);
-        }
-        if pass.has_members(ORDERS) {
-            shop.sales.orders += self.shop_orders.insert(slot, line.order_id);
-        }
-        if pass.has_members(BUYERS) {
-            shop.customers += self.shop_buyers.insert(slot, line.buyer_id);
-        }
-        add_counted(
-            &mut self.products,
-            &mut self.product_orders,
-            (slot, line.product_id),
-            &line,
-            pass,
-        );
-        if let Some(content_id) = line.content_id {
-            add_counted(
-                &mut self.contents,
-                &mut self.content_orders,
-                (slot, content_id),
-                &line,
-                pass,
-            );
-        }
-        if let Some(sub_campaign_id) = line.sub_campaign_id {
-            let key = (slot, sub_campaign_id);
-            add_counted(
-                &mut self.sub_campaigns,
-                &mut self.sub_campaign_orders,
-                key,
-                &line,
-                pass,
-            );
-        }
+    fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
+        rows.iter()
+            .for_each(|row| self.add_line(&Line::of(row, &self.least), pass));
     }
 
     fn end_members(&mut self) {
@@ -492,5 +444,59 @@ impl Adder<VALUES> for OrderAdder<'_> {
                 .map(|((shop, id), sales)| ((shops.key(shop), id), sales)),
         );
         done.shops.extend(shops.drain());
+    }
+}
+
+impl OrderAdder<'_> {
+    fn add_line(&mut self, line: &Line, pass: Pass) {
+        if self.repeated.binary_search(&line.position).is_ok() {
+            if pass.has_sums() {
+                self.done.left_out.add(line);
+            }
+            return;
+        }
+        let slot = self.shops.slot(line.shop_id);
+        let shop = self.shops.at(slot);
+        if pass.has_sums() {
+            shop.sales.add(line);
+            shop.contribution_product += line.platform_discount;
+            shop.contribution_shipping += line.shipping_platform_discount;
+            let channel = self.channels.slot((slot, line.channel));
+            self.channels.at(channel).add(line);
+            let sku = self.skus.slot((slot, line.product_id, line.sku_id));
+            self.skus.at(sku).add(line);
+        }
+        if pass.has_members(ORDERS) {
+            shop.sales.orders += self.shop_orders.insert(slot, line.order_id);
+        }
+        if pass.has_members(BUYERS) {
+            shop.customers += self.shop_buyers.insert(slot, line.buyer_id);
+        }
+        add_counted(
+            &mut self.products,
+            &mut self.product_orders,
+            (slot, line.product_id),
+            line,
+            pass,
+        );
+        if let Some(content_id) = line.content_id {
+            add_counted(
+                &mut self.contents,
+                &mut self.content_orders,
+                (slot, content_id),
+                line,
+                pass,
+            );
+        }
+        if let Some(sub_campaign_id) = line.sub_campaign_id {
+            let key = (slot, sub_campaign_id);
+            add_counted(
+                &mut self.sub_campaigns,
+                &mut self.sub_campaign_orders,
+                key,
+                line,
+                pass,
+            );
+        }
     }
 }

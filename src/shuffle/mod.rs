@@ -1,7 +1,7 @@
 //! Rows split into partitions by shop, so that each can be added up by itself in a core's cache.
 //!
 //! 1. `split` chooses the partition of each shop.
-//! 2. `packed` stores a row in as few bytes as its values need.
+//! 2. `packed` stores a row in as few bytes as the values of its columns need.
 //! 3. Several threads write. Full chunks of packed rows stay in memory, or are spilled to disk
 //!    beyond a limit (`spill`).
 //! 4. `sum` reads each partition once and adds it up on one thread. A partition that is too large
@@ -23,8 +23,8 @@ use anyhow::Result;
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::threads::lock;
-use packed::{Chunk, PADDING, most_bytes, pack, unpack_each};
-pub(crate) use packed::{Row, named_row};
+pub(crate) use packed::{BLOCK, Row, named_row};
+use packed::{Chunk, Layout, PADDING, most_bytes};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
 
@@ -40,8 +40,8 @@ pub(crate) struct Shuffle<const N: usize> {
     chunk_bytes: usize,
     /// Kept chunks beyond this are spilled. While they are written as many may come in again.
     spill_at_bytes: u64,
-    kept: Mutex<Kept>,
-    spill: Mutex<Spill>,
+    kept: Mutex<Kept<N>>,
+    spill: Mutex<Spill<N>>,
     /// For each partition, the row groups that may still bring rows for it; empty where that is not
     /// known.
     unread: Vec<AtomicUsize>,
@@ -49,8 +49,8 @@ pub(crate) struct Shuffle<const N: usize> {
 }
 
 /// Chunks in memory.
-struct Kept {
-    partitions: Vec<Vec<Chunk>>,
+struct Kept<const N: usize> {
+    partitions: Vec<Vec<Chunk<N>>>,
     bytes: u64,
     /// Chunks whose rows are added up. Memory that is used again costs less than new memory.
     free: Vec<Box<[u8]>>,
@@ -123,31 +123,33 @@ impl<const N: usize> Shuffle<N> {
         const { assert!(most_bytes(N) <= WAITING_BYTES, "any row can wait") };
         Writer {
             shuffle: self,
+            block: Vec::with_capacity(BLOCK),
+            layout: Layout::new([0; N]),
             waiting: vec![0; self.partitions() * WAITING_BYTES],
-            filled: vec![Filled::default(); self.partitions()],
+            filled: vec![0; self.partitions()],
             open: (0..self.partitions()).map(|_| None).collect(),
             last: 0,
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Kept<N>> {
         lock(&self.kept)
     }
 
-    fn new_chunk(&self) -> Chunk {
+    fn new_chunk(&self, layout: &Layout<N>) -> Chunk<N> {
         let free = self.kept().free.pop();
         Chunk {
             bytes: free.unwrap_or_else(|| vec![0; self.chunk_bytes].into()),
             used: 0,
-            rows: 0,
+            widths: layout.widths,
         }
     }
 
-    fn spill(&self) -> MutexGuard<'_, Spill> {
+    fn spill(&self) -> MutexGuard<'_, Spill<N>> {
         lock(&self.spill)
     }
 
-    fn keep(&self, partition: usize, chunk: Chunk) -> Result<()> {
+    fn keep(&self, partition: usize, chunk: Chunk<N>) -> Result<()> {
         let mut kept = self.kept();
         kept.bytes += chunk.bytes.len() as u64;
         kept.partitions[partition].push(chunk);
@@ -166,7 +168,7 @@ impl<const N: usize> Shuffle<N> {
             return Ok(());
         }
         kept.bytes = 0;
-        let full: Vec<Vec<Chunk>> = kept.partitions.iter_mut().map(std::mem::take).collect();
+        let full: Vec<Vec<Chunk<N>>> = kept.partitions.iter_mut().map(std::mem::take).collect();
         drop(kept);
         for (partition, chunks) in full.into_iter().enumerate() {
             spill.write(partition, &chunks)?;
@@ -175,14 +177,14 @@ impl<const N: usize> Shuffle<N> {
         Ok(())
     }
 
-    fn recycle(&self, chunks: Vec<Chunk>) {
+    fn recycle(&self, chunks: Vec<Chunk<N>>) {
         self.kept()
             .free
             .extend(chunks.into_iter().map(|chunk| chunk.bytes));
     }
 
     /// The rows of a partition that is complete.
-    fn take(&self, partition: usize) -> Taken {
+    fn take(&self, partition: usize) -> Taken<N> {
         let mut spill = self.spill();
         let mut kept = self.kept();
         let chunks = std::mem::take(&mut kept.partitions[partition]);
@@ -196,22 +198,23 @@ impl<const N: usize> Shuffle<N> {
         }
     }
 
-    /// Hands every row of a partition on, those in memory first. Ends early when the run is asked
-    /// to stop.
+    /// Hands every row of a partition on, those in memory first, at most [`BLOCK`] at a time. Ends
+    /// early when the run is asked to stop.
     fn read_each(
         &self,
-        taken: &Taken,
+        taken: &Taken<N>,
         buffer: &mut Vec<u8>,
-        mut hand_on: impl FnMut(&Row<N>) -> Result<()>,
+        mut hand_on: impl FnMut(&[Row<N>]) -> Result<()>,
     ) -> Result<()> {
         for chunk in &taken.chunks {
             self.stop.check()?;
-            unpack_each(&chunk.bytes[..chunk.used + PADDING], &mut hand_on)?;
+            let bytes = &chunk.bytes[..chunk.used + PADDING];
+            Layout::new(chunk.widths).unpack_each(bytes, &mut hand_on)?;
         }
         for segment in &taken.segments {
             self.stop.check()?;
             segment.read(buffer, PADDING)?;
-            unpack_each(buffer, &mut hand_on)?;
+            Layout::new(segment.widths).unpack_each(buffer, &mut hand_on)?;
         }
         Ok(())
     }
@@ -230,18 +233,15 @@ pub(crate) fn more(value: u64, least: i64) -> i64 {
 }
 
 /// All rows of a partition.
-struct Taken {
-    chunks: Vec<Chunk>,
-    segments: Vec<Segment>,
+struct Taken<const N: usize> {
+    chunks: Vec<Chunk<N>>,
+    segments: Vec<Segment<N>>,
 }
 
-impl Taken {
+impl<const N: usize> Taken<N> {
     fn rows(&self) -> u64 {
-        self.chunks
-            .iter()
-            .map(|chunk| chunk.rows)
-            .chain(self.segments.iter().map(|segment| segment.rows))
-            .sum()
+        let spilled = self.segments.iter().map(Segment::rows);
+        self.chunks.iter().map(Chunk::rows).chain(spilled).sum()
     }
 }
 
@@ -252,19 +252,17 @@ impl Taken {
 /// rows together to the chunk.
 pub(crate) struct Writer<'a, const N: usize> {
     shuffle: &'a Shuffle<N>,
+    /// Rows that have no layout yet, at most [`BLOCK`].
+    block: Vec<(i64, Row<N>)>,
+    /// Of all rows that wait and of all open chunks.
+    layout: Layout<N>,
     /// `WAITING_BYTES` for each partition.
     waiting: Vec<u8>,
-    filled: Vec<Filled>,
+    /// The bytes that wait for each partition.
+    filled: Vec<u16>,
     /// A chunk for each partition.
-    open: Vec<Option<Chunk>>,
+    open: Vec<Option<Chunk<N>>>,
     last: usize,
-}
-
-/// What waits in a partition's place.
-#[derive(Clone, Copy, Default)]
-struct Filled {
-    bytes: u16,
-    rows: u16,
 }
 
 /// Some twenty rows of traffic; the places of 4096 partitions take 2 MiB.
@@ -274,38 +272,75 @@ impl<const N: usize> Writer<'_, N> {
     /// Rows with the same `split_by`, the shop as a rule, meet in one partition.
     #[inline]
     pub(crate) fn add(&mut self, split_by: i64, row: &Row<N>) -> Result<()> {
-        let partition = self.shuffle.split.partition(split_by, self.last);
-        self.last = partition;
-        if usize::from(self.filled[partition].bytes) + most_bytes(N) > WAITING_BYTES {
-            self.empty(partition)?;
+        self.block.push((split_by, *row));
+        if self.block.len() < BLOCK {
+            return Ok(());
         }
-        let filled = &mut self.filled[partition];
-        let place = &mut self.waiting[partition * WAITING_BYTES..][..WAITING_BYTES];
-        filled.bytes += pack(row, &mut place[usize::from(filled.bytes)..]) as u16;
-        filled.rows += 1;
+        self.pack_block()
+    }
+
+    /// Packs each row of the block into its partition's place.
+    fn pack_block(&mut self) -> Result<()> {
+        let mut block = std::mem::take(&mut self.block);
+        let mut bits = [0; N];
+        for (_, row) in &block {
+            for (bits, value) in bits.iter_mut().zip(row) {
+                *bits |= value;
+            }
+        }
+        if !self.layout.holds(&bits) {
+            self.widen(&bits)?;
+        }
+        let row_bytes = self.layout.row_bytes;
+        for (split_by, row) in &block {
+            let partition = self.shuffle.split.partition(*split_by, self.last);
+            self.last = partition;
+            if usize::from(self.filled[partition]) + row_bytes + PADDING > WAITING_BYTES {
+                self.empty(partition)?;
+            }
+            let filled = &mut self.filled[partition];
+            let place = partition * WAITING_BYTES + usize::from(*filled);
+            let place = &mut self.waiting[place..][..row_bytes + PADDING];
+            self.layout.pack(row, place);
+            *filled += row_bytes as u16;
+        }
+        block.clear();
+        self.block = block;
+        Ok(())
+    }
+
+    /// Hands over what has the layout so far. The first rows find nearly the layout that holds all
+    /// others, so that this is rare.
+    #[cold]
+    fn widen(&mut self, bits: &Row<N>) -> Result<()> {
+        self.hand_over()?;
+        self.layout = self.layout.widened(bits);
         Ok(())
     }
 
     /// Moves what waits for a partition to its chunk.
     fn empty(&mut self, partition: usize) -> Result<()> {
-        let filled = std::mem::take(&mut self.filled[partition]);
-        let bytes = usize::from(filled.bytes);
+        let bytes = usize::from(std::mem::take(&mut self.filled[partition]));
         let rows = &self.waiting[partition * WAITING_BYTES..][..bytes];
         let open = &mut self.open[partition];
         if let Some(full) = open.take_if(|chunk| chunk.bytes.len() - chunk.used < bytes + PADDING) {
             self.shuffle.keep(partition, full)?;
         }
-        let chunk = open.get_or_insert_with(|| self.shuffle.new_chunk());
+        let chunk = open.get_or_insert_with(|| self.shuffle.new_chunk(&self.layout));
         chunk.bytes[chunk.used..chunk.used + bytes].copy_from_slice(rows);
         chunk.used += bytes;
-        chunk.rows += u64::from(filled.rows);
         Ok(())
     }
 
     /// Hands over what is not full yet. Nothing is written until this is called after the last row.
     pub(crate) fn flush(&mut self) -> Result<()> {
+        self.pack_block()?;
+        self.hand_over()
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
         for partition in 0..self.open.len() {
-            if self.filled[partition].rows > 0 {
+            if self.filled[partition] > 0 {
                 self.empty(partition)?;
             }
             if let Some(chunk) = self.open[partition].take() {
@@ -362,9 +397,9 @@ mod tests {
         fn member(row: &Row<2>, _kind: usize) -> u64 {
             row[1]
         }
-        fn add(&mut self, row: &Row<2>, pass: Pass) {
+        fn add(&mut self, rows: &[Row<2>], pass: Pass) {
             if pass.has_sums() {
-                self.now.push(row[1]);
+                self.now.extend(rows.iter().map(|row| row[1]));
             }
         }
         fn end_members(&mut self) {}
@@ -389,11 +424,11 @@ mod tests {
         fn member(row: &Row<3>, kind: usize) -> u64 {
             row[kind + 1]
         }
-        fn add(&mut self, row: &Row<3>, pass: Pass) {
-            self.rows_handed_on += 1;
-            self.rows += u64::from(pass.has_sums());
+        fn add(&mut self, rows: &[Row<3>], pass: Pass) {
+            self.rows_handed_on += rows.len() as u64;
+            self.rows += u64::from(pass.has_sums()) * rows.len() as u64;
             for kind in (0..2).filter(|kind| pass.has_members(*kind)) {
-                self.members[kind].insert(row[kind + 1]);
+                self.members[kind].extend(rows.iter().map(|row| row[kind + 1]));
             }
         }
         fn end_members(&mut self) {
@@ -410,8 +445,8 @@ mod tests {
     fn rows_of_one_shop_are_written_and_read_once_more_for_each_kind_of_member_however_little_memory_there_is()
      {
         const ROWS: u64 = 200_000;
-        // The bytes of lengths, shop, order and buyer.
-        const ROW_BYTES: u64 = 2 + 1 + 3 + 2;
+        // The bytes of shop, order and buyer.
+        const ROW_BYTES: u64 = 1 + 3 + 2;
         for memory_bytes in [0, 64 << 10, 1 << 20] {
             let resources = resources(1);
             let one_shop = [GroupShops {
@@ -486,7 +521,7 @@ mod tests {
     }
 
     const SHOPS: u64 = 512;
-    const ROWS_OF_SHOP: u64 = 400;
+    const ROWS_OF_SHOP: u64 = 800;
 
     /// Row groups of two shops each, neighbours share one: as in exports that come clustered.
     fn groups() -> Vec<GroupShops> {

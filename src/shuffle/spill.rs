@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
-use super::packed::Chunk;
+use super::packed::{Chunk, Widths, rows_of};
 use crate::messages;
 use crate::resources::Resources;
 
@@ -18,25 +18,25 @@ use crate::resources::Resources;
 const SEGMENT_BYTES: usize = 1 << 20;
 
 /// The spilled rows of all partitions.
-pub(super) struct Spill {
+pub(super) struct Spill<const N: usize> {
     resources: Resources,
     file: Option<Arc<File>>,
     end: u64,
-    partitions: Vec<Vec<Segment>>,
+    partitions: Vec<Vec<Segment<N>>>,
     /// The segment that is being filled. It is used again: new memory costs most here.
     buffer: Vec<u8>,
 }
 
-/// Rows of one partition that are next to each other in the file.
-pub(super) struct Segment {
+/// Rows of one partition and one layout that are next to each other in the file.
+pub(super) struct Segment<const N: usize> {
     file: Arc<File>,
     offset: u64,
     bytes: usize,
-    pub rows: u64,
+    pub widths: Widths<N>,
 }
 
-impl Spill {
-    pub(super) fn new(resources: &Resources, partitions: usize) -> Spill {
+impl<const N: usize> Spill<N> {
+    pub(super) fn new(resources: &Resources, partitions: usize) -> Spill<N> {
         Spill {
             resources: resources.clone(),
             file: None,
@@ -50,13 +50,13 @@ impl Spill {
     ///
     /// # Errors
     /// `StoreFailed`, with what to do about it.
-    pub(super) fn write(&mut self, partition: usize, chunks: &[Chunk]) -> Result<()> {
+    pub(super) fn write(&mut self, partition: usize, chunks: &[Chunk<N>]) -> Result<()> {
         self.append(partition, chunks).map_err(|error| {
             messages::cannot_spill(self.resources.spill_folder.display(), error).into()
         })
     }
 
-    fn append(&mut self, partition: usize, chunks: &[Chunk]) -> io::Result<()> {
+    fn append(&mut self, partition: usize, chunks: &[Chunk<N>]) -> io::Result<()> {
         let file = match &self.file {
             Some(file) => file.clone(),
             None => self
@@ -67,15 +67,14 @@ impl Spill {
                 .clone(),
         };
         let mut rest = chunks;
-        while !rest.is_empty() {
-            let bytes = &mut self.buffer;
+        while let Some(first) = rest.first() {
+            let (bytes, widths) = (&mut self.buffer, first.widths);
             bytes.clear();
-            let mut rows = 0;
             while let Some((chunk, after)) = rest.split_first()
+                && chunk.widths == widths
                 && (bytes.is_empty() || bytes.len() + chunk.used <= SEGMENT_BYTES)
             {
                 bytes.extend_from_slice(&chunk.bytes[..chunk.used]);
-                rows += chunk.rows;
                 rest = after;
             }
             file.write_all_at(bytes, self.end)?;
@@ -83,7 +82,7 @@ impl Spill {
                 file: file.clone(),
                 offset: self.end,
                 bytes: bytes.len(),
-                rows,
+                widths,
             };
             self.end += bytes.len() as u64;
             self.resources
@@ -94,12 +93,16 @@ impl Spill {
         Ok(())
     }
 
-    pub(super) fn take(&mut self, partition: usize) -> Vec<Segment> {
+    pub(super) fn take(&mut self, partition: usize) -> Vec<Segment<N>> {
         std::mem::take(&mut self.partitions[partition])
     }
 }
 
-impl Segment {
+impl<const N: usize> Segment<N> {
+    pub(super) fn rows(&self) -> u64 {
+        rows_of(&self.widths, self.bytes)
+    }
+
     /// Reads the rows' bytes into a buffer, with `padding` bytes behind them.
     ///
     /// # Errors

@@ -21,8 +21,8 @@ pub(crate) trait Adder<const N: usize> {
     /// The number of a row's member of a kind: equal numbers mean the same member.
     fn member(row: &Row<N>, kind: usize) -> u64;
 
-    /// Adds the parts of a row that the pass asks for.
-    fn add(&mut self, row: &Row<N>, pass: Pass);
+    /// Adds the parts of rows, at most [`BLOCK`](super::BLOCK) of them, that the pass asks for.
+    fn add(&mut self, rows: &[Row<N>], pass: Pass);
 
     /// All rows of the members that were added are there: the members are counted and forgotten.
     fn end_members(&mut self);
@@ -100,8 +100,8 @@ impl<const N: usize> Summing<'_, N> {
     ) -> Result<()> {
         let taken = self.shuffle.take(partition);
         if self.sets.holds(taken.rows()) {
-            self.shuffle.read_each(&taken, buffer, |row| {
-                adder.add(row, Pass::All);
+            self.shuffle.read_each(&taken, buffer, |rows| {
+                adder.add(rows, Pass::All);
                 Ok(())
             })?;
             adder.end_members();
@@ -120,7 +120,7 @@ impl<const N: usize> Summing<'_, N> {
     /// takes half of the memory of the sets, which are empty meanwhile.
     fn add_by_member<A: Adder<N>>(
         &self,
-        taken: &Taken,
+        taken: &Taken<N>,
         kind: usize,
         adder: &mut A,
         buffer: &mut Vec<u8>,
@@ -133,18 +133,19 @@ impl<const N: usize> Summing<'_, N> {
             resources,
         );
         let mut writer = parts.writer();
-        self.shuffle.read_each(taken, buffer, |row| {
+        self.shuffle.read_each(taken, buffer, |rows| {
             if kind == 0 {
-                adder.add(row, Pass::Sums);
+                adder.add(rows, Pass::Sums);
             }
-            writer.add(spread(A::member(row, kind)), row)
+            let mut each = rows.iter();
+            each.try_for_each(|row| writer.add(spread(A::member(row, kind)), row))
         })?;
         writer.flush()?;
         drop(writer);
         for part in 0..parts.partitions() {
             let members = parts.take(part);
-            parts.read_each(&members, buffer, |row| {
-                adder.add(row, Pass::Members(kind));
+            parts.read_each(&members, buffer, |rows| {
+                adder.add(rows, Pass::Members(kind));
                 Ok(())
             })?;
             adder.end_members();
