@@ -39,7 +39,7 @@ use crate::days::calendar::CivilDay;
 use crate::days::readiness::DayExports;
 use crate::resources::Resources;
 use crate::store::{SMALL_BYTES, Store};
-use defect::Defect;
+use defect::{Defect, ReadError};
 use open_export::OpenExport;
 use quarantine::Accounting;
 use read_rows::read_snapshot;
@@ -155,25 +155,33 @@ pub(crate) fn read_day_with(
 ) -> Result<DayRead> {
     let mut read = DayRead::default();
     let opened = open_all(store, exports, wanted, &mut read)?;
+    let civil = CivilDay::new(exports.day, config.time_zone);
+    let filter = |export| RowFilter::new(export, &civil, config.quarantine);
+    // The datasets that decide the scope of others come first.
+    for is_scope in [true, false] {
+        let together = opened.iter().filter_map(|export| match export.dataset.id {
+            DatasetId::Snapshot(id) => (is_scope == decides_scope(id)).then_some((id, export)),
+            DatasetId::Stream(_) => None,
+        });
+        let outcomes = resources.map(together.collect(), |(id, export)| {
+            let rows = SnapshotRows::new(id, exports.day, &read.snapshots);
+            let outcome = read_snapshot(store, export, filter(export), resources, rows);
+            (export, outcome)
+        });
+        for (export, outcome) in outcomes {
+            let outcome = outcome.map(|(report, rows)| {
+                read.snapshots.append(rows);
+                report
+            });
+            read.add(export, exports, config, &civil, outcome)?;
+        }
+    }
     for export in &opened {
-        // The rows of a blocked day are only checked.
-        let is_blocked = read.blocking(config).next().is_some();
-        let civil = CivilDay::new(exports.day, config.time_zone);
-        let filter = RowFilter::new(export, &civil, config.quarantine);
-        let outcome = match export.dataset.id {
-            DatasetId::Stream(id) => streams.read(id, export, filter, is_blocked),
-            DatasetId::Snapshot(id) => {
-                let into = SnapshotRows {
-                    id,
-                    day: exports.day,
-                    snapshots: &mut read.snapshots,
-                };
-                read_snapshot(store, export, filter, resources, into)
-            }
-        };
-        match outcome {
-            Ok(report) => read.add(export, exports, config, &civil, report),
-            Err(error) => read.defects.push((export.dataset, error.into_defect()?)),
+        if let DatasetId::Stream(id) = export.dataset.id {
+            // The rows of a blocked day are only checked.
+            let is_blocked = read.blocking(config).next().is_some();
+            let outcome = streams.read(id, export, filter(export), is_blocked);
+            read.add(export, exports, config, &civil, outcome)?;
         }
     }
     read.accounts
@@ -181,8 +189,7 @@ pub(crate) fn read_day_with(
     Ok(read)
 }
 
-/// Checks the contracts of all wanted exports, and returns those that keep theirs in the order in
-/// which they are read.
+/// Checks the contracts of all wanted exports, and returns those that keep theirs.
 fn open_all(
     store: &Store,
     exports: &DayExports,
@@ -199,7 +206,6 @@ fn open_all(
             Err(error) => read.defects.push((dataset, error.into_defect()?)),
         }
     }
-    opened.sort_by_key(|export| reading_order(export.dataset));
     Ok(opened)
 }
 
@@ -211,9 +217,16 @@ impl DayRead {
         exports: &DayExports,
         config: &Config,
         civil: &CivilDay,
-        report: FilterReport,
-    ) {
+        outcome: Result<FilterReport, ReadError>,
+    ) -> Result<()> {
         let dataset = export.dataset;
+        let report = match outcome {
+            Ok(report) => report,
+            Err(error) => {
+                self.defects.push((dataset, error.into_defect()?));
+                return Ok(());
+            }
+        };
         let account = report.accounting(export);
         let hidden = exports.folder(dataset.name).map(|f| f.hidden.as_slice());
         let hidden = hidden.unwrap_or_default();
@@ -225,14 +238,11 @@ impl DayRead {
         if !report.set_aside.is_empty() {
             self.quarantine.push((dataset, report.set_aside));
         }
+        Ok(())
     }
 }
 
-/// Datasets that decide the scope of others come first, the large ones last.
-fn reading_order(dataset: &Dataset) -> u8 {
-    match dataset.id {
-        DatasetId::Snapshot(id) if DATASETS.iter().any(|d| d.scoped_by == Some(id)) => 0,
-        DatasetId::Snapshot(_) => 1,
-        DatasetId::Stream(_) => 2,
-    }
+/// Whether the dataset's rows decide which rows of another one are in scope.
+fn decides_scope(id: SnapshotId) -> bool {
+    DATASETS.iter().any(|dataset| dataset.scoped_by == Some(id))
 }

@@ -8,7 +8,7 @@ use super::open_export::{OpenExport, RowGroupPlace};
 use super::repeats::{KeyWriter, Keys, Repeats};
 use super::row_filter::{FilterReport, RowFilter};
 use super::row_sink::{OpenSink, RowWriter};
-use super::snapshots::SnapshotRows;
+use super::snapshots::{SnapshotRows, Snapshots};
 use super::stream::{self, Worker};
 use crate::resources::Resources;
 use crate::stop::Stop;
@@ -22,7 +22,8 @@ pub(super) fn read_snapshot(
     filter: RowFilter,
     resources: &Resources,
     rows: SnapshotRows<'_>,
-) -> Result<FilterReport, ReadError> {
+) -> Result<(FilterReport, Snapshots), ReadError> {
+    let mut read = Snapshots::default();
     let mut report = filter.report.clone();
     let worker = SnapshotWorker {
         filter,
@@ -31,9 +32,10 @@ pub(super) fn read_snapshot(
     };
     for worker in stream::read(store, export, vec![worker])? {
         report.merge(worker.filter.report)?;
+        read.append(worker.rows.into_read());
     }
     report.set_aside.keep_first()?;
-    Ok(report)
+    Ok((report, read))
 }
 
 struct SnapshotWorker<'a> {

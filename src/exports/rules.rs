@@ -1,5 +1,7 @@
 //! The row rules of SPEC.md section 2: the first rule that each row of a batch breaks.
 
+use std::ops::RangeInclusive;
+
 use arrow_array::{Array, ArrayRef};
 
 use super::batch::Batch;
@@ -76,14 +78,13 @@ impl Verdicts {
         match rule {
             Rule::NotTooLarge { columns } => {
                 for column in *columns {
-                    let most = i128::from(MOST_AMOUNT) * units_of(batch, column);
-                    self.mark_numbers(batch, column, breach(column), |value| value > most);
+                    let most = MOST_AMOUNT * units_of(batch, column);
+                    self.mark_outside(batch, column, breach(column), i64::MIN..=most);
                 }
             }
             Rule::AtLeast { columns, least, .. } => {
-                let least = i128::from(*least);
                 for column in *columns {
-                    self.mark_numbers(batch, column, breach(column), |value| value < least);
+                    self.mark_outside(batch, column, breach(column), *least..=i64::MAX);
                 }
             }
             Rule::InsideDay { column } => {
@@ -108,21 +109,26 @@ impl Verdicts {
         }
     }
 
-    /// Marks rows whose whole number, or money in cents, breaks a rule.
-    fn mark_numbers(
+    /// Marks rows whose whole number, or money in cents, is not within bounds.
+    fn mark_outside(
         &mut self,
         batch: &Batch,
         column: &str,
         breach: Breach,
-        breaks: impl Fn(i128) -> bool,
+        bounds: RangeInclusive<i64>,
     ) {
         let values = batch.column(column);
+        let (least, most) = bounds.into_inner();
         if kind_of(batch, column) == Kind::Money {
+            let (least, most) = (i128::from(least), i128::from(most));
             let cents = &batch.money(column).values()[..batch.rows];
-            self.mark(breach, &[values], |row| breaks(cents[row]));
+            let is_outside = |row: usize| (cents[row] < least) | (cents[row] > most);
+            self.mark(breach, &[values], is_outside);
         } else {
             let ints = &batch.ints(column).values()[..batch.rows];
-            self.mark(breach, &[values], |row| breaks(ints[row].into()));
+            self.mark(breach, &[values], |row| {
+                (ints[row] < least) | (ints[row] > most)
+            });
         }
     }
 
@@ -160,7 +166,7 @@ fn kind_of(batch: &Batch, column: &str) -> Kind {
 }
 
 /// What one unit of the contract is in memory: money is kept in cents.
-fn units_of(batch: &Batch, column: &str) -> i128 {
+fn units_of(batch: &Batch, column: &str) -> i64 {
     match kind_of(batch, column) {
         Kind::Money => 100,
         _ => 1,

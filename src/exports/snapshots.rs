@@ -98,29 +98,43 @@ pub struct Snapshots {
     campaign_ids: HashSet<i64>,
 }
 
-/// Where the rows of one small dataset go.
+/// The rows of one small dataset while it is read.
 pub(super) struct SnapshotRows<'a> {
-    pub(super) id: SnapshotId,
-    pub(super) day: NaiveDate,
-    pub(super) snapshots: &'a mut Snapshots,
+    id: SnapshotId,
+    day: NaiveDate,
+    /// The datasets that decide the scope of others were read before.
+    scope: &'a Snapshots,
+    read: Snapshots,
 }
 
-impl SnapshotRows<'_> {
-    /// Adds the batch's rows that are in scope; returns how many are not. The dataset that decides
-    /// the scope was read before.
+impl<'a> SnapshotRows<'a> {
+    pub(super) fn new(id: SnapshotId, day: NaiveDate, scope: &'a Snapshots) -> SnapshotRows<'a> {
+        SnapshotRows {
+            id,
+            day,
+            scope,
+            read: Snapshots::default(),
+        }
+    }
+
+    /// Adds the batch's rows that are in scope; returns how many are not.
     pub(super) fn add(&mut self, batch: &Batch) -> u64 {
-        let snapshots = &mut *self.snapshots;
+        let (read, scope) = (&mut self.read, self.scope);
         match self.id {
-            SnapshotId::Shops => snapshots.add_shops(batch),
-            SnapshotId::Contents => snapshots.add_contents(batch),
-            SnapshotId::AdHours => return snapshots.add_ad_hours(batch),
-            SnapshotId::Inventory => snapshots.add_inventory(batch),
-            SnapshotId::Campaigns => return snapshots.add_campaigns(batch, self.day),
-            SnapshotId::CampaignShops => return snapshots.add_campaign_shops(batch),
-            SnapshotId::CampaignProducts => return snapshots.add_campaign_products(batch),
-            SnapshotId::SubCampaigns => snapshots.add_sub_campaigns(batch),
+            SnapshotId::Shops => read.add_shops(batch),
+            SnapshotId::Contents => read.add_contents(batch),
+            SnapshotId::AdHours => return read.add_ad_hours(batch, scope),
+            SnapshotId::Inventory => read.add_inventory(batch),
+            SnapshotId::Campaigns => return read.add_campaigns(batch, self.day),
+            SnapshotId::CampaignShops => return read.add_campaign_shops(batch, scope),
+            SnapshotId::CampaignProducts => return read.add_campaign_products(batch, scope),
+            SnapshotId::SubCampaigns => read.add_sub_campaigns(batch),
         }
         0
+    }
+
+    pub(super) fn into_read(self) -> Snapshots {
+        self.read
     }
 }
 
@@ -132,6 +146,21 @@ impl Snapshots {
             .iter()
             .map(|campaign| campaign.first_day)
             .min()
+    }
+
+    /// Adds the rows of datasets that this has none of.
+    pub(super) fn append(&mut self, other: Snapshots) {
+        self.shops.extend(other.shops);
+        self.campaigns.extend(other.campaigns);
+        self.campaign_shops.extend(other.campaign_shops);
+        self.campaign_products.extend(other.campaign_products);
+        self.contents.extend(other.contents);
+        self.ad_hours.extend(other.ad_hours);
+        self.inventory.extend(other.inventory);
+        self.sub_campaigns.extend(other.sub_campaigns);
+        self.present.extend(other.present);
+        self.primary_accounts.extend(other.primary_accounts);
+        self.campaign_ids.extend(other.campaign_ids);
     }
 
     /// Marks a dataset as present: its export was read to its end, with or without rows, and may be
@@ -197,44 +226,53 @@ impl Snapshots {
     }
 
     fn add_contents(&mut self, batch: &Batch) {
-        let (titles, views) = (batch.texts("title"), batch.ints("views"));
+        let (ids, shops) = (batch.ints("content_id"), batch.ints("shop_id"));
+        let (types, accounts) = (batch.texts("content_type"), batch.texts("account_type"));
+        let (handles, titles) = (batch.texts("creator_handle"), batch.texts("title"));
+        let (published, views) = (batch.ints("published_at"), batch.ints("views"));
+        let violations = batch.flags("has_violation");
+        let key_lives = batch.flags("is_key_live");
         self.contents.extend((0..batch.rows).map(|row| Content {
-            content_id: batch.ints("content_id").value(row),
-            shop_id: batch.ints("shop_id").value(row),
-            content_type: batch.texts("content_type").value(row).to_owned(),
-            account_type: batch.texts("account_type").value(row).to_owned(),
-            creator_handle: batch.texts("creator_handle").value(row).to_owned(),
+            content_id: ids.value(row),
+            shop_id: shops.value(row),
+            content_type: types.value(row).to_owned(),
+            account_type: accounts.value(row).to_owned(),
+            creator_handle: handles.value(row).to_owned(),
             title: titles.is_valid(row).then(|| titles.value(row).to_owned()),
-            published_at_us: batch.ints("published_at").value(row),
+            published_at_us: published.value(row),
             views: views.is_valid(row).then(|| views.value(row)),
-            has_violation: batch.flags("has_violation").value(row),
-            is_key_live: batch.flags("is_key_live").value(row),
+            has_violation: violations.value(row),
+            is_key_live: key_lives.value(row),
         }));
     }
 
-    fn add_ad_hours(&mut self, batch: &Batch) -> u64 {
+    fn add_ad_hours(&mut self, batch: &Batch, scope: &Snapshots) -> u64 {
         let (accounts, shops) = (batch.ints("ad_account_id"), batch.ints("shop_id"));
+        let (hours, spend) = (batch.ints("hour_start"), batch.money("spend"));
+        let revenue = batch.money("gross_revenue");
         let before = self.ad_hours.len();
-        let primary_accounts = &self.primary_accounts;
+        let primary_accounts = &scope.primary_accounts;
         let in_scope =
             |row: &usize| primary_accounts.get(&shops.value(*row)) == Some(&accounts.value(*row));
         self.ad_hours
             .extend((0..batch.rows).filter(in_scope).map(|row| AdHour {
                 shop_id: shops.value(row),
-                hour_start_us: batch.ints("hour_start").value(row),
-                spend_cents: batch.money("spend").value(row),
-                gross_revenue_cents: batch.money("gross_revenue").value(row),
+                hour_start_us: hours.value(row),
+                spend_cents: spend.value(row),
+                gross_revenue_cents: revenue.value(row),
             }));
         (batch.rows - (self.ad_hours.len() - before)) as u64
     }
 
     fn add_inventory(&mut self, batch: &Batch) {
+        let (shops, products) = (batch.ints("shop_id"), batch.ints("product_id"));
+        let (skus, quantities) = (batch.ints("sku_id"), batch.ints("available_quantity"));
         self.inventory
             .extend((0..batch.rows).map(|row| InventoryItem {
-                shop_id: batch.ints("shop_id").value(row),
-                product_id: batch.ints("product_id").value(row),
-                sku_id: batch.ints("sku_id").value(row),
-                available_quantity: batch.ints("available_quantity").value(row),
+                shop_id: shops.value(row),
+                product_id: products.value(row),
+                sku_id: skus.value(row),
+                available_quantity: quantities.value(row),
             }));
     }
 
@@ -261,27 +299,29 @@ impl Snapshots {
         (batch.rows - (self.campaigns.len() - before)) as u64
     }
 
-    fn add_campaign_shops(&mut self, batch: &Batch) -> u64 {
+    fn add_campaign_shops(&mut self, batch: &Batch, scope: &Snapshots) -> u64 {
         let (ids, targets) = (batch.ints("campaign_id"), batch.money("target_gmv"));
+        let shops = batch.ints("shop_id");
         let before = self.campaign_shops.len();
-        let in_scope = (0..batch.rows).filter(|row| self.campaign_ids.contains(&ids.value(*row)));
+        let in_scope = (0..batch.rows).filter(|row| scope.campaign_ids.contains(&ids.value(*row)));
         self.campaign_shops.extend(in_scope.map(|row| CampaignShop {
             campaign_id: ids.value(row),
-            shop_id: batch.ints("shop_id").value(row),
+            shop_id: shops.value(row),
             target_gmv_cents: targets.is_valid(row).then(|| targets.value(row)),
         }));
         (batch.rows - (self.campaign_shops.len() - before)) as u64
     }
 
-    fn add_campaign_products(&mut self, batch: &Batch) -> u64 {
+    fn add_campaign_products(&mut self, batch: &Batch, scope: &Snapshots) -> u64 {
         let ids = batch.ints("campaign_id");
+        let (shops, products) = (batch.ints("shop_id"), batch.ints("product_id"));
         let before = self.campaign_products.len();
-        let in_scope = (0..batch.rows).filter(|row| self.campaign_ids.contains(&ids.value(*row)));
+        let in_scope = (0..batch.rows).filter(|row| scope.campaign_ids.contains(&ids.value(*row)));
         self.campaign_products
             .extend(in_scope.map(|row| CampaignProduct {
                 campaign_id: ids.value(row),
-                shop_id: batch.ints("shop_id").value(row),
-                product_id: batch.ints("product_id").value(row),
+                shop_id: shops.value(row),
+                product_id: products.value(row),
             }));
         (batch.rows - (self.campaign_products.len() - before)) as u64
     }

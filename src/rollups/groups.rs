@@ -101,12 +101,13 @@ impl<K: Key, V: Default> Groups<K, V> {
 pub(super) struct Sorted<K, V>(Vec<(K, V)>);
 
 impl<K: Ord, V> Sorted<K, V> {
-    /// `parts` have no key in common.
+    /// `parts` have no key in common. Where each is sorted, as [`sort`] leaves it, they are only
+    /// merged.
     pub(super) fn of(parts: impl IntoIterator<Item = Vec<(K, V)>>) -> Self {
         let parts: Vec<Vec<(K, V)>> = parts.into_iter().collect();
         let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
         parts.into_iter().for_each(|part| all.extend(part));
-        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
         Sorted(all)
     }
 
@@ -118,6 +119,11 @@ impl<K: Ord, V> Sorted<K, V> {
     pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.iter().map(|(key, _)| key)
     }
+}
+
+/// Sorts the groups of one thread.
+pub(super) fn sort<K: Ord, V>(groups: &mut [(K, V)]) {
+    groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
 }
 
 /// Keys of both sides, sorted, each once.
@@ -213,19 +219,20 @@ impl Doings {
         let mut at = hash((slot.into(), user)) as usize;
         loop {
             let place = &mut self.places[at & mask];
-            if place.user == user && place.tag >> FLAG_BITS == owner {
-                let before = place.tag as u8;
-                place.tag |= u64::from(flags);
-                return before;
-            }
-            if place.tag >> (FLAG_BITS + SLOT_BITS) != self.round {
-                let tag = owner << FLAG_BITS | u64::from(flags);
-                *place = Doing { user, tag };
-                self.taken += 1;
+            let is_same = (place.user == user) & (place.tag >> FLAG_BITS == owner);
+            let is_free = place.tag >> (FLAG_BITS + SLOT_BITS) != self.round;
+            if is_same | is_free {
+                // The same for both: no processor can guess whether a user is new.
+                let before = if is_same { place.tag as u8 } else { 0 };
+                *place = Doing {
+                    user,
+                    tag: owner << FLAG_BITS | u64::from(before | flags),
+                };
+                self.taken += usize::from(is_free);
                 if self.taken * 8 > self.places.len() * 5 {
                     self.resize(self.places.len() * 2);
                 }
-                return 0;
+                return before;
             }
             at += 1;
         }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use arrow_array::Array;
 
 use super::channels::{Channel, ChannelNumbers, Channels, with_names};
-use super::groups::{Distinct, Groups, Sorted};
+use super::groups::{Distinct, Groups, Sorted, sort};
 use super::tally::Tally;
 use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
@@ -257,8 +257,7 @@ impl Orders {
         let mut channels = Vec::new();
         let (mut shops, mut products, mut skus) = (Vec::new(), Vec::new(), Vec::new());
         let (mut contents, mut sub_campaigns) = (Vec::new(), Vec::new());
-        for adder in adders {
-            let done = adder.done;
+        for done in resources.map(adders, |adder| adder.done.sorted()) {
             let out = done.left_out;
             tally.leave_out(out.gmv, out.sku_orders, out.items_sold);
             shops.push(done.shops);
@@ -342,6 +341,18 @@ struct Done {
     sub_campaigns: Vec<((i64, i64), Sales)>,
     /// Totals over the repeated lines.
     left_out: Sales,
+}
+
+impl Done {
+    fn sorted(mut self) -> Done {
+        sort(&mut self.shops);
+        sort(&mut self.channels);
+        sort(&mut self.products);
+        sort(&mut self.skus);
+        sort(&mut self.contents);
+        sort(&mut self.sub_campaigns);
+        self
+    }
 }
 
 impl Sales {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use arrow_array::Array;
 
 use super::channels::{Channel, ChannelNumbers, Channels, with_names};
-use super::groups::{Doings, Groups, Sorted};
+use super::groups::{Doings, Groups, Sorted, sort};
 use super::tally::Tally;
 use crate::exports::RowWriter;
 use crate::exports::batch::Batch;
@@ -152,8 +152,13 @@ impl ShuffledVisit {
     }
 
     #[inline]
-    fn content(&self) -> Option<u64> {
-        (self.channel_and_flag & 1 == 1).then_some(self.content)
+    fn flags(&self) -> u8 {
+        self.counters().flags()
+    }
+
+    #[inline]
+    fn has_content(&self) -> bool {
+        self.channel_and_flag & 1 == 1
     }
 }
 
@@ -240,7 +245,7 @@ impl Traffic {
         let names = self.channels.into_names();
         let mut channels = Vec::new();
         let (mut shops, mut products, mut contents) = (Vec::new(), Vec::new(), Vec::new());
-        for done in all {
+        for done in self.resources.map(all, Done::sorted) {
             channels.push(with_names(done.channels, &names));
             shops.push(done.shops);
             products.push(done.products);
@@ -270,27 +275,20 @@ pub(super) struct TrafficWriter<'a> {
 impl RowWriter for TrafficWriter<'_> {
     fn write(&mut self, batch: &Batch) -> Result<()> {
         self.tally.add(batch);
-        let (shop_ids, product_ids, user_ids) = (
-            batch.ints("shop_id").values(),
-            batch.ints("product_id").values(),
-            batch.ints("user_id").values(),
-        );
-        let (impressions, clicks) = (
-            batch.ints("impressions").values(),
-            batch.ints("clicks").values(),
-        );
-        let (page_views, add_to_carts) = (
-            batch.ints("page_views").values(),
-            batch.ints("add_to_carts").values(),
-        );
+        // Slices of one length: the compiler sees that no row is outside.
+        let ints = |column| &batch.ints(column).values()[..batch.rows];
+        let (shop_ids, product_ids, user_ids) =
+            (ints("shop_id"), ints("product_id"), ints("user_id"));
+        let (impressions, clicks) = (ints("impressions"), ints("clicks"));
+        let (page_views, add_to_carts) = (ints("page_views"), ints("add_to_carts"));
         let (content_ids, channel) = (batch.ints("content_id"), batch.codes("channel"));
+        let (contents, codes) = (ints("content_id"), &channel.keys().values()[..batch.rows]);
         let (channels, least) = (self.channels.of(channel), self.traffic.least);
         for row in 0..batch.rows {
-            let (content, has_content) = match content_ids.is_valid(row) {
-                true => (less(content_ids.value(row), least.content), 1),
-                false => (0, 0),
-            };
-            let number = channels[channel.keys().value(row) as usize];
+            // Without a branch: no processor can guess which rows have a content.
+            let has_content = u64::from(content_ids.is_valid(row));
+            let content = has_content * less(contents[row], least.content);
+            let number = channels[codes[row] as usize];
             let shuffled = ShuffledVisit {
                 shop: less(shop_ids[row], least.shop),
                 product: less(product_ids[row], least.product),
@@ -369,6 +367,16 @@ struct Done {
     contents: Vec<((i64, i64), Counters)>,
 }
 
+impl Done {
+    fn sorted(mut self) -> Done {
+        sort(&mut self.shops);
+        sort(&mut self.channels);
+        sort(&mut self.products);
+        sort(&mut self.contents);
+        self
+    }
+}
+
 impl TrafficAdder {
     fn new(least: LeastIds) -> Self {
         TrafficAdder {
@@ -394,25 +402,26 @@ impl Adder<VALUES> for TrafficAdder {
     /// One table after the other: a processor looks rows up side by side where nothing else is
     /// done between.
     fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
-        let rows = rows.iter().map(ShuffledVisit::of_row);
         let mut places = [Place::default(); BLOCK];
-        for (place, row) in places.iter_mut().zip(rows.clone()) {
-            place.shop = self.add_to_shop(&row, pass);
+        for (place, row) in places.iter_mut().zip(rows) {
+            place.shop = self.add_to_shop(&ShuffledVisit::of_row(row), pass);
         }
-        for (place, row) in places.iter_mut().zip(rows.clone()) {
-            place.product = self.add_to_product(place.shop, &row, pass);
+        for (place, row) in places.iter_mut().zip(rows) {
+            place.product = self.add_to_product(place.shop, &ShuffledVisit::of_row(row), pass);
         }
+        let mut some = Positions([0; BLOCK]);
         if pass.has_sums() {
-            for (place, row) in places.iter().zip(rows.clone()) {
-                self.add_to_content(place.shop, &row);
+            for n in some.of(rows, ShuffledVisit::has_content) {
+                self.add_to_content(places[n].shop, &ShuffledVisit::of_row(&rows[n]));
             }
         }
         if pass.has_members(USERS) {
-            for (place, row) in places.iter().zip(rows.clone()) {
-                self.count_of_shop(place.shop, &row);
+            for n in some.of(rows, |row| row.flags() != 0) {
+                self.count_of_shop(places[n].shop, &ShuffledVisit::of_row(&rows[n]));
             }
-            for (place, row) in places.iter().zip(rows) {
-                self.count_of_product(place.product, &row);
+            // Of a product, only users with a page view or an add-to-cart are counted.
+            for n in some.of(rows, |row| row.flags() & (VIEWED | ADDED) != 0) {
+                self.count_of_product(places[n].product, &ShuffledVisit::of_row(&rows[n]));
             }
         }
     }
@@ -486,34 +495,48 @@ impl TrafficAdder {
 
     #[inline]
     fn add_to_content(&mut self, shop: u32, row: &ShuffledVisit) {
-        if let Some(content) = row.content() {
-            let slot = self
-                .contents
-                .slot((shop, more(content, self.least.content)));
-            self.contents.at(slot).add(&row.counters());
-        }
+        let slot = self
+            .contents
+            .slot((shop, more(row.content, self.least.content)));
+        self.contents.at(slot).add(&row.counters());
     }
 
     #[inline]
     fn count_of_shop(&mut self, shop: u32, row: &ShuffledVisit) {
-        let flags = row.counters().flags();
-        if flags != 0 {
-            let before = self.shop_users.add(shop, row.user, flags);
-            self.shops.at(shop).users.count(before, before | flags);
-        }
+        let flags = row.flags();
+        let before = self.shop_users.add(shop, row.user, flags);
+        self.shops.at(shop).users.count(before, before | flags);
     }
 
-    /// Of a product, only users with a page view or an add-to-cart are counted.
     #[inline]
     fn count_of_product(&mut self, product: u32, row: &ShuffledVisit) {
-        let flags = row.counters().flags();
-        if flags & (VIEWED | ADDED) != 0 {
-            let before = self.product_users.add(product, row.user, flags);
-            self.products
-                .at(product)
-                .users
-                .count(before, before | flags);
+        let flags = row.flags();
+        let before = self.product_users.add(product, row.user, flags);
+        let users = &mut self.products.at(product).users;
+        users.count(before, before | flags);
+    }
+}
+
+/// The positions of some rows of a block.
+struct Positions([u8; BLOCK]);
+
+impl Positions {
+    /// Those of the rows that are wanted. Each row is noted, and the next one over it where it is not
+    /// wanted: a branch would cost more, because no processor can guess which rows are.
+    #[inline]
+    fn of(
+        &mut self,
+        rows: &[Row<VALUES>],
+        is_wanted: impl Fn(&ShuffledVisit) -> bool,
+    ) -> impl Iterator<Item = usize> {
+        let mut count = 0;
+        for (position, row) in rows.iter().enumerate() {
+            self.0[count] = position as u8;
+            count += usize::from(is_wanted(&ShuffledVisit::of_row(row)));
         }
+        self.0[..count]
+            .iter()
+            .map(|position| usize::from(*position))
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) struct Summing<'a, const N: usize> {
 }
 
 impl<const N: usize> Summing<'_, N> {
-    /// Adds up a complete partition.
+    /// Adds up a complete partition while rows of others are still written.
     pub(crate) fn add<A: Adder<N>>(
         &self,
         partition: usize,
@@ -99,19 +99,30 @@ impl<const N: usize> Summing<'_, N> {
         resources: &Resources,
     ) -> Result<()> {
         let taken = self.shuffle.take(partition);
+        self.add_taken(&taken, adder, buffer, resources)?;
+        self.shuffle.recycle(taken.chunks);
+        Ok(())
+    }
+
+    fn add_taken<A: Adder<N>>(
+        &self,
+        taken: &Taken<N>,
+        adder: &mut A,
+        buffer: &mut Vec<u8>,
+        resources: &Resources,
+    ) -> Result<()> {
         if self.sets.holds(taken.rows()) {
-            self.shuffle.read_each(&taken, buffer, |rows| {
+            self.shuffle.read_each(taken, buffer, |rows| {
                 adder.add(rows, Pass::All);
                 Ok(())
             })?;
             adder.end_members();
         } else {
             for kind in 0..A::MEMBER_KINDS {
-                self.add_by_member(&taken, kind, adder, buffer, resources)?;
+                self.add_by_member(taken, kind, adder, buffer, resources)?;
             }
         }
         adder.end_partition();
-        self.shuffle.recycle(taken.chunks);
         Ok(())
     }
 
@@ -182,7 +193,8 @@ impl<const N: usize> Summing<'_, N> {
             if partition >= partitions {
                 return Ok(adder);
             }
-            let added = self.add(partition, &mut adder, &mut buffer, resources);
+            let taken = self.shuffle.take(partition);
+            let added = self.add_taken(&taken, &mut adder, &mut buffer, resources);
             // The sums of the other threads are worthless now.
             added.inspect_err(|_| next.store(partitions, Ordering::Relaxed))?;
         }
