@@ -24,7 +24,7 @@ use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::threads::lock;
 pub(crate) use packed::{BLOCK, Row, named_row};
-use packed::{Chunk, Layout, PADDING, most_bytes};
+use packed::{Chunk, Layout, PADDING, WINDOW_BYTES, most_bytes, window};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
 
@@ -125,7 +125,7 @@ impl<const N: usize> Shuffle<N> {
             shuffle: self,
             block: Vec::with_capacity(BLOCK),
             layout: Layout::new([0; N]),
-            waiting: vec![0; self.partitions() * WAITING_BYTES],
+            waiting: vec![0; self.partitions() * WAITING_BYTES + WINDOW_BYTES],
             filled: vec![0; self.partitions()],
             open: (0..self.partitions()).map(|_| None).collect(),
             last: 0,
@@ -256,7 +256,7 @@ pub(crate) struct Writer<'a, const N: usize> {
     block: Vec<(i64, Row<N>)>,
     /// Of all rows that wait and of all open chunks.
     layout: Layout<N>,
-    /// `WAITING_BYTES` for each partition.
+    /// `WAITING_BYTES` for each partition, and a window behind the last one.
     waiting: Vec<u8>,
     /// The bytes that wait for each partition.
     filled: Vec<u16>,
@@ -300,8 +300,7 @@ impl<const N: usize> Writer<'_, N> {
             }
             let filled = &mut self.filled[partition];
             let place = partition * WAITING_BYTES + usize::from(*filled);
-            let place = &mut self.waiting[place..][..row_bytes + PADDING];
-            self.layout.pack(row, place);
+            self.layout.pack(row, window(&mut self.waiting[place..]));
             *filled += row_bytes as u16;
         }
         block.clear();

@@ -78,21 +78,37 @@ pub(super) const fn most_bytes(values: usize) -> usize {
     8 * values + PADDING
 }
 
+/// Any start of a value and eight bytes: the compiler sees that a value is never written outside.
+pub(super) const WINDOW_BYTES: usize = u8::MAX as usize + 8;
+
+/// The window at the start of bytes.
+///
+/// # Panics
+/// When there are fewer: a mistake in this program.
+#[inline]
+pub(super) fn window(bytes: &mut [u8]) -> &mut [u8; WINDOW_BYTES] {
+    match bytes.first_chunk_mut() {
+        Some(window) => window,
+        None => panic!("no window of {WINDOW_BYTES} bytes"),
+    }
+}
+
 /// Where the values of a row are.
 #[derive(Clone, Copy)]
 pub(super) struct Layout<const N: usize> {
     pub widths: Widths<N>,
     pub row_bytes: usize,
-    starts: [usize; N],
+    starts: [u8; N],
     /// The bits of each value that are stored.
     stored: Row<N>,
 }
 
 impl<const N: usize> Layout<N> {
     pub(super) fn new(widths: Widths<N>) -> Layout<N> {
+        const { assert!(8 * N <= u8::MAX as usize, "starts are bytes") };
         let mut starts = [0; N];
         for position in 1..N {
-            starts[position] = starts[position - 1] + usize::from(widths[position - 1]);
+            starts[position] = starts[position - 1] + widths[position - 1];
         }
         Layout {
             widths,
@@ -118,12 +134,13 @@ impl<const N: usize> Layout<N> {
         Layout::new(widths)
     }
 
-    /// Writes a row that the layout holds to the start of `out`, which has `row_bytes` and the
-    /// padding.
+    /// Writes a row that the layout holds to the start of `out`; only its `row_bytes` and the padding
+    /// are touched.
     #[inline]
-    pub(super) fn pack(&self, row: &Row<N>, out: &mut [u8]) {
+    pub(super) fn pack(&self, row: &Row<N>, out: &mut [u8; WINDOW_BYTES]) {
         for (start, value) in self.starts.iter().zip(row) {
-            out[*start..*start + 8].copy_from_slice(&value.to_le_bytes());
+            let start = usize::from(*start);
+            out[start..start + 8].copy_from_slice(&value.to_le_bytes());
         }
     }
 
@@ -131,7 +148,7 @@ impl<const N: usize> Layout<N> {
     fn unpack(&self, bytes: &[u8]) -> Row<N> {
         let mut row = [0; N];
         for (position, value) in row.iter_mut().enumerate() {
-            let start = self.starts[position];
+            let start = usize::from(self.starts[position]);
             let mut eight = [0; 8];
             eight.copy_from_slice(&bytes[start..start + 8]);
             *value = u64::from_le_bytes(eight) & self.stored[position];
@@ -175,11 +192,12 @@ mod tests {
     use super::*;
 
     fn packed<const N: usize>(layout: &Layout<N>, rows: &[Row<N>]) -> Vec<u8> {
-        let mut bytes = vec![0; rows.len() * layout.row_bytes + PADDING];
+        let mut bytes = vec![0; rows.len() * layout.row_bytes + WINDOW_BYTES];
         for (n, row) in rows.iter().enumerate() {
             assert!(layout.holds(row));
-            layout.pack(row, &mut bytes[n * layout.row_bytes..]);
+            layout.pack(row, window(&mut bytes[n * layout.row_bytes..]));
         }
+        bytes.truncate(rows.len() * layout.row_bytes + PADDING);
         bytes
     }
 
