@@ -87,7 +87,7 @@ fn sorted<K: Ord + Clone, V>(
         }
     }
     let count = rows.len();
-    let rows = Sorted::of([rows]);
+    let rows = Sorted::of(rows);
     let mut keys: Vec<&K> = rows.keys().collect();
     keys.dedup();
     ensure!(keys.len() == count, "a result of the engine repeats a key");

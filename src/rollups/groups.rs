@@ -1,5 +1,7 @@
 //! Sums by key and exact distinct counts: the hash tables behind the rollups.
 
+use std::ops::AddAssign;
+
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
@@ -101,13 +103,29 @@ impl<K: Key, V: Default> Groups<K, V> {
 pub(super) struct Sorted<K, V>(Vec<(K, V)>);
 
 impl<K: Ord, V> Sorted<K, V> {
-    /// `parts` have no key in common. Where each is sorted, as [`sort`] leaves it, they are only
+    /// No key is there twice.
+    #[cfg(feature = "spark")]
+    pub(super) fn of(mut groups: Vec<(K, V)>) -> Self {
+        sort(&mut groups);
+        Sorted(groups)
+    }
+
+    /// Adds up the values of each key. Where each part is sorted, as [`sort`] leaves it, they are only
     /// merged.
-    pub(super) fn of(parts: impl IntoIterator<Item = Vec<(K, V)>>) -> Self {
-        let parts: Vec<Vec<(K, V)>> = parts.into_iter().collect();
+    pub(super) fn sum_of(parts: Vec<Vec<(K, V)>>) -> Self
+    where
+        V: AddAssign + Copy,
+    {
         let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
         parts.into_iter().for_each(|part| all.extend(part));
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all.dedup_by(|(key, value), (kept, sum)| {
+            let is_same = key == kept;
+            if is_same {
+                *sum += *value;
+            }
+            is_same
+        });
         Sorted(all)
     }
 
@@ -268,6 +286,16 @@ impl Doings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_one_key_are_added_up_whichever_thread_has_them() {
+        let sums = Sorted::sum_of(vec![
+            vec![(1, 10), (3, 30)],
+            vec![(1, 1), (2, 2)],
+            vec![(1, 100)],
+        ]);
+        assert_eq!(sums.0, [(1, 111), (2, 2), (3, 30)]);
+    }
 
     #[test]
     fn a_key_keeps_its_slot() {

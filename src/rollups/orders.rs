@@ -1,5 +1,6 @@
 //! Sums over the day's order lines, by shop, channel, product, SKU, content and sub-campaign.
 
+use std::ops::AddAssign;
 use std::sync::Mutex;
 
 use anyhow::Result;
@@ -268,12 +269,12 @@ impl Orders {
             sub_campaigns.push(done.sub_campaigns);
         }
         let sums = OrderSums {
-            shops: Sorted::of(shops),
-            channels: Sorted::of(channels),
-            products: Sorted::of(products),
-            skus: Sorted::of(skus),
-            contents: Sorted::of(contents),
-            sub_campaigns: Sorted::of(sub_campaigns),
+            shops: Sorted::sum_of(shops),
+            channels: Sorted::sum_of(channels),
+            products: Sorted::sum_of(products),
+            skus: Sorted::sum_of(skus),
+            contents: Sorted::sum_of(contents),
+            sub_campaigns: Sorted::sum_of(sub_campaigns),
         };
         Ok((sums, tally))
     }
@@ -341,6 +342,24 @@ struct Done {
     sub_campaigns: Vec<((i64, i64), Sales)>,
     /// Totals over the repeated lines.
     left_out: Sales,
+}
+
+impl AddAssign for Sales {
+    fn add_assign(&mut self, more: Sales) {
+        self.orders += more.orders;
+        self.sku_orders += more.sku_orders;
+        self.items_sold += more.items_sold;
+        self.gmv += more.gmv;
+    }
+}
+
+impl AddAssign for ShopSales {
+    fn add_assign(&mut self, more: ShopSales) {
+        self.sales += more.sales;
+        self.customers += more.customers;
+        self.contribution_product += more.contribution_product;
+        self.contribution_shipping += more.contribution_shipping;
+    }
 }
 
 impl Done {

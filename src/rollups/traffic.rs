@@ -1,5 +1,6 @@
 //! Sums over the day's product traffic, by shop, channel, product and content.
 
+use std::ops::AddAssign;
 use std::sync::Mutex;
 
 use anyhow::Result;
@@ -65,15 +66,42 @@ const CLICKED: u8 = 2;
 const VIEWED: u8 = 4;
 const ADDED: u8 = 8;
 
-impl Counters {
+impl AddAssign for Counters {
     #[inline]
-    fn add(&mut self, more: &Counters) {
+    fn add_assign(&mut self, more: Counters) {
         self.impressions += more.impressions;
         self.clicks += more.clicks;
         self.page_views += more.page_views;
         self.add_to_carts += more.add_to_carts;
     }
+}
 
+/// Of users that are different ones: those of one thread.
+impl AddAssign for Users {
+    fn add_assign(&mut self, more: Users) {
+        self.reached += more.reached;
+        self.clicked += more.clicked;
+        self.viewed += more.viewed;
+        self.added += more.added;
+    }
+}
+
+impl AddAssign for Visits {
+    fn add_assign(&mut self, more: Visits) {
+        self.counters += more.counters;
+        self.users += more.users;
+    }
+}
+
+impl AddAssign for ProductVisits {
+    fn add_assign(&mut self, more: ProductVisits) {
+        self.counters += more.counters;
+        self.viewed += more.viewed;
+        self.added += more.added;
+    }
+}
+
+impl Counters {
     #[inline]
     fn flags(&self) -> u8 {
         flag_of(self.impressions, REACHED)
@@ -252,10 +280,10 @@ impl Traffic {
             contents.push(done.contents);
         }
         let sums = TrafficSums {
-            shops: Sorted::of(shops),
-            channels: Sorted::of(channels),
-            products: Sorted::of(products),
-            contents: Sorted::of(contents),
+            shops: Sorted::sum_of(shops),
+            channels: Sorted::sum_of(channels),
+            products: Sorted::sum_of(products),
+            contents: Sorted::sum_of(contents),
         };
         Ok((sums, into_inner(self.tally)))
     }
@@ -310,12 +338,9 @@ impl RowWriter for TrafficWriter<'_> {
             let adder = self
                 .adder
                 .get_or_insert_with(|| TrafficAdder::new(self.traffic.least));
-            self.traffic.summing().add(
-                partition,
-                adder,
-                &mut self.buffer,
-                &self.traffic.resources,
-            )?;
+            self.traffic
+                .summing()
+                .add(partition, adder, &mut self.buffer)?;
         }
         Ok(())
     }
@@ -434,7 +459,7 @@ impl Adder<VALUES> for TrafficAdder {
     fn end_partition(&mut self) {
         let (shops, done) = (&mut self.shops, &mut self.done);
         for (key, ShopChannel { shop, counters }) in self.channels.drain() {
-            shops.at(shop).counters.add(&counters);
+            shops.at(shop).counters += counters;
             done.channels.push((key, counters));
         }
         done.products.extend(self.products.drain().map(
@@ -476,7 +501,7 @@ impl TrafficAdder {
             .slot_or((shop_id, number), || ShopChannel::of(shops.slot(shop_id)));
         let channel = self.channels.at(slot);
         if pass.has_sums() {
-            channel.counters.add(&row.counters());
+            channel.counters += row.counters();
         }
         channel.shop
     }
@@ -488,7 +513,7 @@ impl TrafficAdder {
             .products
             .slot((shop, more(row.product, self.least.product)));
         if pass.has_sums() {
-            self.products.at(slot).counters.add(&row.counters());
+            self.products.at(slot).counters += row.counters();
         }
         slot
     }
@@ -498,7 +523,7 @@ impl TrafficAdder {
         let slot = self
             .contents
             .slot((shop, more(row.content, self.least.content)));
-        self.contents.at(slot).add(&row.counters());
+        *self.contents.at(slot) += row.counters();
     }
 
     #[inline]

@@ -93,13 +93,17 @@ impl<const N: usize> Spill<N> {
         Ok(())
     }
 
+    pub(super) fn rows(&self, partition: usize) -> u64 {
+        self.partitions[partition].iter().map(Segment::rows).sum()
+    }
+
     pub(super) fn take(&mut self, partition: usize) -> Vec<Segment<N>> {
         std::mem::take(&mut self.partitions[partition])
     }
 }
 
 impl<const N: usize> Segment<N> {
-    pub(super) fn rows(&self) -> u64 {
+    fn rows(&self) -> u64 {
         rows_of(&self.widths, self.bytes)
     }
 

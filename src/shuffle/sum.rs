@@ -2,16 +2,19 @@
 //!
 //! A row counts in sums, and in sets of members (users, orders, buyers). Sets are exact and have to
 //! be in memory until all rows of their members were seen. Where a partition has more rows than
-//! that allows, such as those of one giant shop, its rows are split once more by a hash of the
-//! member, and each part is counted by itself. So each row is written and read once more for each
-//! kind of member, however little memory there is.
+//! that allows, or than one thread should add up while others have nothing to do, such as those of
+//! one giant shop, all threads split its rows once more by a hash of the member, and each part is
+//! counted by itself. So each row is written and read once more for each kind of member, however
+//! little memory there is. Several threads may have sums of one key then, which the caller adds up.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 
-use super::{Row, Shuffle, Taken};
+use super::{Piece, Row, Shuffle};
 use crate::resources::Resources;
+use crate::threads::{into_inner, lock};
 
 /// Adds the rows of one partition after the other up.
 pub(crate) trait Adder<const N: usize> {
@@ -27,7 +30,7 @@ pub(crate) trait Adder<const N: usize> {
     /// All rows of the members that were added are there: the members are counted and forgotten.
     fn end_members(&mut self);
 
-    /// All rows of the partition were added: its sums are final.
+    /// All rows of the partition were added, by this adder and others.
     fn end_partition(&mut self);
 }
 
@@ -36,8 +39,8 @@ pub(crate) trait Adder<const N: usize> {
 pub(crate) enum Pass {
     /// Sums and members of every kind.
     All,
-    /// Sums. Every row of a partition comes once with this or with `All`.
-    Sums,
+    /// Sums and members of one kind. Every row of a partition comes once with this or with `All`.
+    SumsAndMembers(usize),
     /// Members of one kind.
     Members(usize),
 }
@@ -52,8 +55,7 @@ impl Pass {
     pub(crate) fn has_members(self, kind: usize) -> bool {
         match self {
             Pass::All => true,
-            Pass::Sums => false,
-            Pass::Members(of_pass) => of_pass == kind,
+            Pass::SumsAndMembers(of_pass) | Pass::Members(of_pass) => of_pass == kind,
         }
     }
 }
@@ -68,6 +70,9 @@ pub(crate) struct SetMemory {
 
 /// So few rows are not split once more: a thread has that much memory with any limit.
 const FEWEST_ROWS: u64 = 64;
+/// More rows are split once more with any memory: their sets would not be in a cache, and one thread
+/// would still add them up when all others are done.
+const MOST_ROWS: u64 = 1 << 20;
 
 impl SetMemory {
     /// `memory_bytes` shared by the threads.
@@ -79,7 +84,8 @@ impl SetMemory {
     }
 
     fn holds(&self, rows: u64) -> bool {
-        rows <= FEWEST_ROWS || rows.saturating_mul(self.bytes_per_row) <= self.bytes
+        let bytes = rows.saturating_mul(self.bytes_per_row);
+        rows <= FEWEST_ROWS || (rows <= MOST_ROWS && bytes <= self.bytes)
     }
 }
 
@@ -90,115 +96,158 @@ pub(crate) struct Summing<'a, const N: usize> {
 }
 
 impl<const N: usize> Summing<'_, N> {
-    /// Adds up a complete partition while rows of others are still written.
+    /// Adds up a complete partition while rows of others are still written. One that is too large is
+    /// left for [`Summing::add_all`].
     pub(crate) fn add<A: Adder<N>>(
         &self,
         partition: usize,
         adder: &mut A,
         buffer: &mut Vec<u8>,
-        resources: &Resources,
     ) -> Result<()> {
-        let taken = self.shuffle.take(partition);
-        self.add_taken(&taken, adder, buffer, resources)?;
-        self.shuffle.recycle(taken.chunks);
+        if !self.sets.holds(self.shuffle.rows(partition)) {
+            return Ok(());
+        }
+        for piece in self.add_small(partition, adder, buffer)? {
+            if let Piece::Kept(chunk) = piece {
+                self.shuffle.recycle(vec![chunk]);
+            }
+        }
         Ok(())
     }
 
-    fn add_taken<A: Adder<N>>(
+    /// Adds up every partition that is left, on several threads. Returns the adder of each thread.
+    pub(crate) fn add_all<A: Adder<N> + Send>(
         &self,
-        taken: &Taken<N>,
+        new: impl Fn() -> A,
+        resources: &Resources,
+    ) -> Result<Vec<A>> {
+        let mut adders: Vec<A> = (0..resources.threads).map(|_| new()).collect();
+        let partitions = 0..self.shuffle.partitions();
+        let (small, large): (Vec<usize>, Vec<usize>) =
+            partitions.partition(|partition| self.sets.holds(self.shuffle.rows(*partition)));
+        for partition in large {
+            adders = self.add_large(partition, adders, resources)?;
+        }
+        on_all(adders, small.len(), resources, |adder, buffer, n| {
+            self.add_small(small[n], adder, buffer).map(drop)
+        })
+    }
+
+    /// Adds up a partition on one thread. Returns its pieces.
+    fn add_small<A: Adder<N>>(
+        &self,
+        partition: usize,
         adder: &mut A,
         buffer: &mut Vec<u8>,
-        resources: &Resources,
-    ) -> Result<()> {
-        if self.sets.holds(taken.rows()) {
-            self.shuffle.read_each(taken, buffer, |rows| {
+    ) -> Result<Vec<Piece<N>>> {
+        let pieces = self.shuffle.take(partition);
+        for piece in &pieces {
+            self.shuffle.read_each(piece, buffer, |rows| {
                 adder.add(rows, Pass::All);
                 Ok(())
             })?;
-            adder.end_members();
-        } else {
-            for kind in 0..A::MEMBER_KINDS {
-                self.add_by_member(taken, kind, adder, buffer, resources)?;
-            }
         }
+        adder.end_members();
         adder.end_partition();
-        Ok(())
+        Ok(pieces)
     }
 
-    /// Splits the rows of a partition by their members of a kind, and counts the members of one
-    /// part after the other; with the first kind the rows are added to the sums too. The split
-    /// takes half of the memory of the sets, which are empty meanwhile.
-    fn add_by_member<A: Adder<N>>(
+    /// Splits the rows of a partition by their members of one kind after the other, and adds up each
+    /// part. The split takes half of the memory of the sets, which are empty meanwhile, and that of
+    /// the rows.
+    fn add_large<A: Adder<N> + Send>(
         &self,
-        taken: &Taken<N>,
-        kind: usize,
-        adder: &mut A,
-        buffer: &mut Vec<u8>,
-        resources: &Resources,
-    ) -> Result<()> {
-        let parts = Shuffle::by_member(
-            taken.rows(),
-            self.sets.bytes_per_row,
-            self.sets.bytes / 2,
-            resources,
-        );
-        let mut writer = parts.writer();
-        self.shuffle.read_each(taken, buffer, |rows| {
-            if kind == 0 {
-                adder.add(rows, Pass::Sums);
-            }
-            let mut each = rows.iter();
-            each.try_for_each(|row| writer.add(spread(A::member(row, kind)), row))
-        })?;
-        writer.flush()?;
-        drop(writer);
-        for part in 0..parts.partitions() {
-            let members = parts.take(part);
-            parts.read_each(&members, buffer, |rows| {
-                adder.add(rows, Pass::Members(kind));
-                Ok(())
-            })?;
-            adder.end_members();
-            parts.recycle(members.chunks);
-        }
-        Ok(())
-    }
-
-    /// Adds up every partition, on several threads. Returns the adder of each thread.
-    pub(crate) fn add_all<A: Adder<N> + Send>(
-        &self,
-        new: impl Fn() -> A + Sync,
+        partition: usize,
+        mut adders: Vec<A>,
         resources: &Resources,
     ) -> Result<Vec<A>> {
-        let next = AtomicUsize::new(0);
-        let threads = vec![(); resources.threads];
-        resources
-            .map(threads, |()| self.add_remaining(&next, new(), resources))
-            .into_iter()
-            .collect()
+        let (rows, mut pieces) = (self.shuffle.rows(partition), self.shuffle.take(partition));
+        let memory_bytes = self.sets.bytes / 2 * resources.threads as u64;
+        for kind in 0..A::MEMBER_KINDS {
+            let parts = Shuffle::by_member(rows, self.sets.bytes_per_row, memory_bytes, resources);
+            let member = |row: &Row<N>| spread(A::member(row, kind));
+            self.split(pieces, &parts, member, resources)?;
+            let pass = match kind {
+                0 => Pass::SumsAndMembers(kind),
+                _ => Pass::Members(kind),
+            };
+            let added = Mutex::new(Vec::new());
+            adders = on_all(
+                adders,
+                parts.partitions(),
+                resources,
+                |adder, buffer, part| {
+                    let members = parts.take(part);
+                    for piece in &members {
+                        parts.read_each(piece, buffer, |rows| {
+                            adder.add(rows, pass);
+                            Ok(())
+                        })?;
+                    }
+                    adder.end_members();
+                    if kind + 1 < A::MEMBER_KINDS {
+                        lock(&added).extend(members);
+                    }
+                    Ok(())
+                },
+            )?;
+            pieces = into_inner(added);
+        }
+        adders.iter_mut().for_each(A::end_partition);
+        Ok(adders)
     }
 
-    /// Adds up one of the remaining partitions after the other, on one of several threads. `next`
-    /// is the first one that no thread has begun.
-    fn add_remaining<A: Adder<N>>(
+    /// Writes rows to `parts`, on several threads.
+    fn split(
         &self,
-        next: &AtomicUsize,
-        mut adder: A,
+        pieces: Vec<Piece<N>>,
+        parts: &Shuffle<N>,
+        split_by: impl Fn(&Row<N>) -> i64 + Sync,
         resources: &Resources,
-    ) -> Result<A> {
-        let (partitions, mut buffer) = (self.shuffle.partitions(), Vec::new());
+    ) -> Result<()> {
+        let pieces = Mutex::new(pieces);
+        let write = |()| {
+            let (mut writer, mut buffer) = (parts.writer(), Vec::new());
+            loop {
+                let next = lock(&pieces).pop();
+                let Some(piece) = next else {
+                    return writer.flush();
+                };
+                self.shuffle.read_each(&piece, &mut buffer, |rows| {
+                    let mut each = rows.iter();
+                    each.try_for_each(|row| writer.add(split_by(row), row))
+                })?;
+                if let Piece::Kept(chunk) = piece {
+                    parts.inherit(chunk);
+                }
+            }
+        };
+        let threads = vec![(); resources.threads];
+        resources.map(threads, write).into_iter().collect()
+    }
+}
+
+/// Does each of `count` pieces of work on one of several threads, each with its adder and a buffer.
+fn on_all<A: Send>(
+    adders: Vec<A>,
+    count: usize,
+    resources: &Resources,
+    work: impl Fn(&mut A, &mut Vec<u8>, usize) -> Result<()> + Sync,
+) -> Result<Vec<A>> {
+    let next = AtomicUsize::new(0);
+    let each = |mut adder: A| {
+        let mut buffer = Vec::new();
         loop {
-            let partition = next.fetch_add(1, Ordering::Relaxed);
-            if partition >= partitions {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= count {
                 return Ok(adder);
             }
-            let taken = self.shuffle.take(partition);
-            let added = self.add_taken(&taken, &mut adder, &mut buffer, resources);
+            let done = work(&mut adder, &mut buffer, n);
             // The sums of the other threads are worthless now.
-            added.inspect_err(|_| next.store(partitions, Ordering::Relaxed))?;
+            done.inspect_err(|_| next.store(count, Ordering::Relaxed))?;
         }
-    }
+    };
+    resources.map(adders, each).into_iter().collect()
 }
 
 /// A number to split by. [`Split`] chose the partition by the upper bits of a product, so its
