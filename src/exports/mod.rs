@@ -157,12 +157,12 @@ pub(crate) fn read_day_with(
     let opened = open_all(store, exports, wanted, &mut read)?;
     let civil = CivilDay::new(exports.day, config.time_zone);
     let filter = |export| RowFilter::new(export, &civil, config.quarantine);
-    // The datasets that decide the scope of others come first.
-    for is_scope in [true, false] {
+    for decide in [true, false] {
         let together = opened.iter().filter_map(|export| match export.dataset.id {
-            DatasetId::Snapshot(id) => (is_scope == decides_scope(id)).then_some((id, export)),
+            DatasetId::Snapshot(id) => Some((id, export)),
             DatasetId::Stream(_) => None,
         });
+        let together = together.filter(|(_, export)| decides_scope(export.dataset) == decide);
         let outcomes = resources.map(together.collect(), |(id, export)| {
             let rows = SnapshotRows::new(id, exports.day, &read.snapshots);
             let outcome = read_snapshot(store, export, filter(export), resources, rows);
@@ -189,7 +189,8 @@ pub(crate) fn read_day_with(
     Ok(read)
 }
 
-/// Checks the contracts of all wanted exports, and returns those that keep theirs.
+/// Checks the contracts of all wanted exports, and returns those that keep theirs: first those that
+/// decide the scope of others.
 fn open_all(
     store: &Store,
     exports: &DayExports,
@@ -206,6 +207,7 @@ fn open_all(
             Err(error) => read.defects.push((dataset, error.into_defect()?)),
         }
     }
+    opened.sort_by_key(|export| !decides_scope(export.dataset));
     Ok(opened)
 }
 
@@ -243,6 +245,7 @@ impl DayRead {
 }
 
 /// Whether the dataset's rows decide which rows of another one are in scope.
-fn decides_scope(id: SnapshotId) -> bool {
-    DATASETS.iter().any(|dataset| dataset.scoped_by == Some(id))
+fn decides_scope(dataset: &Dataset) -> bool {
+    let scopes = DATASETS.iter().filter_map(|dataset| dataset.scoped_by);
+    scopes.map(DatasetId::Snapshot).any(|id| id == dataset.id)
 }
