@@ -30,7 +30,7 @@ from peers.contract import DATASETS
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 OURS = (
-    f"{REPOSITORY}/target/release/examples/rollups --exports {{exports}} --day {{day}} --out {{out}} --threads {{threads}}"
+    f"{REPOSITORY}/target/dist/examples/rollups --exports {{exports}} --day {{day}} --out {{out}} --threads {{threads}}"
 )
 PEERS = ("duckdb", "polars", "datafusion", "chdb")
 DAY = "2026-03-01"
@@ -65,7 +65,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ours", default=OURS, help="this program's command, with {exports}, {day}, {out} and {threads}")
     parser.add_argument(
-        "--generator", default=f"{REPOSITORY}/target/release/campaign-etl", help="what generates the exports"
+        "--generator", default=f"{REPOSITORY}/target/dist/campaign-etl", help="what generates the exports"
     )
     arguments = parser.parse_args()
     arguments.work = arguments.work.absolute()
