@@ -10,7 +10,7 @@ use object_store::{ListResult, ObjectMeta};
 
 use super::entry::{Entry, Listing, Stray, StrayKind};
 use super::local_listing;
-use super::open::{SIDE_BY_SIDE, Store};
+use super::open::Store;
 
 impl Store {
     /// The content of each folder. A folder that does not exist is empty.
@@ -19,10 +19,7 @@ impl Store {
             let folders = folders.iter().map(String::as_str);
             return self.list_on_disk(root, folders, local_listing::list);
         }
-        let listings =
-            futures::stream::iter(folders.iter().map(|folder| self.list_objects(folder)));
-        self.runtime()
-            .block_on(listings.buffered(SIDE_BY_SIDE).try_collect())
+        self.wait_each(folders.iter().map(|folder| self.list_objects(folder)))
     }
 
     /// The names of the folders directly in a folder, sorted. None where an object store lists a
@@ -64,9 +61,7 @@ impl Store {
             let folders = folders.iter().copied();
             return self.list_on_disk(root, folders, local_listing::list_below);
         }
-        let listed = folders.iter().map(|folder| self.list_objects_below(folder));
-        self.runtime()
-            .block_on(futures::future::try_join_all(listed))
+        self.wait_each(folders.iter().map(|folder| self.list_objects_below(folder)))
     }
 
     /// Files on a disk that a killed process left half-written directly in a folder; `object_store`
