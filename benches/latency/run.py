@@ -100,7 +100,7 @@ def timed(name, command, results="results"):
                           "s3://test/exports", "--results", f"s3://test/{results}"], env=environment, capture_output=True, text=True)
     seconds = time.monotonic() - begun
     if ran.returncode != 0:
-        sys.exit(f"{command}: {ran.returncode} {ran.stderr}")
+        sys.exit(f"{command}: {ran.returncode} {ran.stdout[-3000:]} {ran.stderr}")
     kinds = ", ".join(f"{kind} {COUNTS[kind]}" for kind in sorted(COUNTS))
     print(f"| {name} | {seconds:.2f} | {sum(COUNTS.values())} | {kinds} |", flush=True)
 

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use backon::ExponentialBuilder;
-use bytes::Bytes;
 use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
@@ -20,6 +19,7 @@ use url::Url;
 
 use super::failure::{self, cause};
 use super::location::{local_path, url_of};
+use super::parquet_object::FetchedEnd;
 use crate::environment::Cloud;
 use crate::messages;
 
@@ -38,8 +38,8 @@ pub struct Store {
     /// Calls that wait side by side.
     pub(super) concurrency: usize,
     deadline: Option<Deadline>,
-    /// Objects in memory, by path.
-    pub(super) fetched: Arc<HashMap<String, Bytes>>,
+    /// Objects in memory, or their ends, by path.
+    pub(super) fetched: Arc<HashMap<String, FetchedEnd>>,
     runtime: Handle,
 }
 
@@ -291,4 +291,37 @@ fn past_deadline() -> object_store::Error {
 fn choose_tls_cryptography() {
     // The error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::testing::Memory;
+
+    /// A lease that ran out before the first call of a batch, and is renewed before the second.
+    #[test]
+    fn each_call_of_a_batch_takes_the_deadline_that_holds_when_it_begins() {
+        let memory = Memory::new("results");
+        let asked = Arc::new(AtomicU64::new(0));
+        let deadline = {
+            let asked = asked.clone();
+            Deadline::new(move || match asked.fetch_add(1, Ordering::SeqCst) {
+                0 => None,
+                _ => Some(Instant::now() + Duration::from_secs(60)),
+            })
+        };
+        let store = memory.store.clone().with_concurrency(1).until(deadline);
+        let objects = ["a/1", "a/2"].map(|path| (path.to_owned(), Bytes::from_static(b"x")));
+        let failed = store.write_each(&objects).unwrap_err().to_string();
+        assert!(
+            failed.contains("before the lease of this run ran out"),
+            "{failed}"
+        );
+        assert_eq!(memory.paths(), ["a/2"]);
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
 }

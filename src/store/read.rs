@@ -11,7 +11,7 @@ use object_store::{GetResultPayload, ObjectStoreExt};
 
 use super::entry::Entry;
 use super::open::Store;
-use super::parquet_object::ParquetObject;
+use super::parquet_object::{FetchedEnd, ParquetObject};
 use crate::fingerprint::Digest;
 
 /// Bytes of a file on a disk that are in memory while it is hashed. An object store sends smaller pieces.
@@ -50,8 +50,8 @@ impl Store {
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Option<Bytes>> {
-        if let Some(object) = self.fetched.get(path) {
-            return Ok(Some(object.clone()));
+        if let Some(FetchedEnd { start: 0, bytes }) = self.fetched.get(path) {
+            return Ok(Some(bytes.clone()));
         }
         let full = self.path("read", path)?;
         let got = self.in_time(async { self.inner.get(&full).await?.bytes().await });
@@ -127,6 +127,17 @@ impl Store {
         Ok(Some((size_bytes, digest.finish())))
     }
 
+    /// One part of each of several objects, side by side.
+    pub(crate) fn read_range_each(
+        &self,
+        parts: &[(String, Range<u64>)],
+    ) -> Result<Vec<Option<Bytes>>> {
+        self.wait_each(parts.iter().map(|(path, range)| async move {
+            let parts = self.ranges(path, std::slice::from_ref(range)).await?;
+            Ok(parts.map(|mut parts| parts.remove(0)))
+        }))
+    }
+
     /// Parts of an object, or `None` where there is none.
     pub(crate) fn read_ranges(
         &self,
@@ -145,12 +156,16 @@ impl Store {
         }
     }
 
-    /// The same store, with these objects in memory for [`Store::parquet_object`]: they are fetched side by
-    /// side. A failure is reported when its object is read.
-    pub(crate) fn with_fetched(&self, paths: Vec<String>) -> Store {
-        let objects = self.read_each(&paths).unwrap_or_default();
-        let fetched = paths.into_iter().zip(objects);
-        let fetched = fetched.filter_map(|(path, object)| Some((path, object?)));
+    /// The same store, with the ends of these objects in memory, or whole objects, for
+    /// [`Store::parquet_object`]: the ranges are fetched side by side. A failure is reported when its object
+    /// is read.
+    pub(crate) fn with_fetched(&self, ends: Vec<(String, Range<u64>)>) -> Store {
+        let found = self.read_range_each(&ends).unwrap_or_default();
+        let fetched = ends.into_iter().zip(found);
+        let fetched = fetched.filter_map(|((path, range), bytes)| {
+            let (start, bytes) = (range.start, bytes?);
+            Some((path, FetchedEnd { start, bytes }))
+        });
         let mut store = self.clone();
         store.fetched = Arc::new(fetched.collect());
         store
@@ -162,7 +177,7 @@ impl Store {
             store: self.inner.clone(),
             path: self.path("read", path)?,
             size_bytes,
-            whole: self.fetched.get(path).cloned(),
+            fetched: self.fetched.get(path).cloned(),
         })
     }
 }

@@ -118,3 +118,19 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Memory;
+
+    #[test]
+    fn more_objects_than_one_request_removes_are_removed_and_missing_ones_are_fine() {
+        let memory = Memory::new("results");
+        let paths: Vec<String> = (0..=DELETED_AT_ONCE).map(|n| format!("a/{n}")).collect();
+        paths[1..].iter().for_each(|path| memory.put(path, "x"));
+        memory.put("a/stays", "x");
+        memory.store.remove_each(&paths).unwrap();
+        assert_eq!(memory.paths(), ["a/stays"]);
+    }
+}
