@@ -39,6 +39,8 @@ pub struct Config {
     /// A folder on a local disk for rows that do not fit into memory; `None`: the system's folder
     /// for temporary files.
     pub spill_folder: Option<PathBuf>,
+    /// Requests to an object store that wait side by side.
+    pub store_concurrency: usize,
     /// Names of datasets without which a day is not final.
     pub required: Vec<&'static str>,
     /// Names of datasets that may have no row to use on a day.
@@ -288,6 +290,8 @@ pub(crate) struct JobFile {
     /// Folder of a local disk for rows that do not fit into memory.
     spill_folder: Option<PathBuf>,
     #[serde(default)]
+    store: StoreSection,
+    #[serde(default)]
     history: HistorySection,
     /// Datasets that every day needs, the five that are always required among them.
     #[serde(default)]
@@ -315,6 +319,20 @@ pub(crate) struct JobFile {
 struct SparkSection {
     /// The server of the engine spark: sc://HOST:PORT.
     remote: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct StoreSection {
+    /// Requests to an object store that wait side by side.
+    #[schemars(range(min = 1, max = 1024))]
+    concurrency: u32,
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        StoreSection { concurrency: 32 }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -490,6 +508,9 @@ const MAX_LOOKBACK_DAYS: u32 = 366;
 /// the present instant; 4 billion days would lie before the first year of the calendar.
 const MAX_HISTORY_DAYS: u32 = 36_500;
 
+/// Every request that waits holds a connection and a file descriptor; a process often has 1024.
+const MAX_STORE_CONCURRENCY: u32 = 1024;
+
 /// `vacuum` relies on a lease being much shorter than a day.
 const MAX_LEASE_SECONDS: u32 = 3600;
 
@@ -520,6 +541,10 @@ impl Config {
         ensure!(
             (1..=MAX_LEASE_SECONDS).contains(&file.lease_seconds),
             messages::bad_lease(file.lease_seconds, MAX_LEASE_SECONDS)
+        );
+        ensure!(
+            (1..=MAX_STORE_CONCURRENCY).contains(&file.store.concurrency),
+            messages::bad_concurrency(file.store.concurrency, MAX_STORE_CONCURRENCY)
         );
         ensure!(
             file.history.keep_days <= MAX_HISTORY_DAYS,
@@ -562,6 +587,7 @@ impl Config {
                 .map(|text| bytes("memory_limit", text))
                 .transpose()?,
             spill_folder: file.spill_folder,
+            store_concurrency: file.store.concurrency as usize,
             required: required(file.required)?,
             may_be_empty: may_be_empty(&file.may_be_empty)?,
             quarantine,
@@ -838,10 +864,11 @@ mod tests {
         assert_eq!(
             (
                 config.lookback_days,
+                config.store_concurrency,
                 config.benchmark.min_peers,
                 config.quarantine.max_rows
             ),
-            (7, 10, 10)
+            (7, 32, 10, 10)
         );
         assert_eq!(
             config.quarantine.max_ratio,
@@ -869,6 +896,11 @@ mod tests {
             );
         }
         assert!(error("lease_seconds = 0").contains("lease_seconds = 0 is not from 1 to 3600"));
+        for wrong in [0, 1025] {
+            let text = format!("[store]\nconcurrency = {wrong}");
+            let says = format!("store.concurrency = {wrong} is not from 1 to 1024");
+            assert!(error(&text).contains(&says), "{}", error(&text));
+        }
         assert!(error("lookback_days = 367").contains("lookback_days = 367 is more than 366"));
         assert!(
             error("history.keep_days = 36501")

@@ -674,6 +674,12 @@ messages! {
         means: "A run without a heartbeat holds the results for this long.",
         meanwhile: NOTHING,
     }
+    bad_concurrency(value, most) -> ConfigWrong {
+        text: "store.concurrency = {value} is not from 1 to {most}",
+        to_do: "give a number in that range, such as 32",
+        means: "So many requests to an object store wait side by side. With 0, none would ever be sent.",
+        meanwhile: NOTHING,
+    }
     long_history(days, most) -> ConfigWrong {
         text: "history.keep_days = {days} is more than {most}",
         to_do: "give a number from 0 to {most}, such as 35; 0 keeps no history",

@@ -398,6 +398,7 @@ pub(crate) fn settings(config: &Config) -> [(&'static str, String); 10] {
         history_days: _,
         memory_limit_bytes: _,
         spill_folder: _,
+        store_concurrency: _,
         checks: _,
         time_zone,
         required,

@@ -1,7 +1,8 @@
 """Times commands on an object store that takes 30 ms for each request, and counts the requests.
 
-run.py [BINARY] starts an S3 server (SeaweedFS, see tests/stores/requirements.txt for its package) on loopback and a proxy before it
+run.py [BINARY] [--large] [--long] starts an S3 server (SeaweedFS, see tests/stores/requirements.txt for its package) on loopback and a proxy before it
 that holds every request for 30 ms. The exports and the results of the sample are both on it. Needs `weed` on the PATH, or WEED.
+--large: also a generated day of 5 million rows. --long: also a backfill of 184 generated days.
 """
 
 import collections
@@ -16,7 +17,8 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = sys.argv[1] if len(sys.argv) > 1 else ROOT / "target/release/campaign-etl"
+OPTIONS = [argument for argument in sys.argv[1:] if argument.startswith("--")]
+BINARY = ([argument for argument in sys.argv[1:] if argument not in OPTIONS] or [ROOT / "target/release/campaign-etl"])[0]
 WEED = os.environ.get("WEED", "weed")
 DELAY = 0.030
 SERVER, FILER, PROXY = 21334, 21888, 21336
@@ -91,16 +93,21 @@ def upload(folder, prefix):
             filer.getresponse().read()
 
 
-def timed(name, command, results="results"):
+def generate(folder, prefix, *options):
+    subprocess.run([BINARY, "generate", "--quiet", "--out", folder, *options], check=True, stdout=subprocess.DEVNULL)
+    upload(folder, prefix)
+
+
+def timed(name, command, results="results", exports="exports"):
     COUNTS.clear()
     environment = dict(os.environ, AWS_ENDPOINT=f"http://127.0.0.1:{PROXY}", AWS_ALLOW_HTTP="true", AWS_REGION="us-east-1",
                        AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="testsecret", AWS_VIRTUAL_HOSTED_STYLE_REQUEST="false")
     begun = time.monotonic()
     ran = subprocess.run([BINARY, *command.split(), "--quiet", "--config", ROOT / "jobs/daily.toml", "--exports",
-                          "s3://test/exports", "--results", f"s3://test/{results}"], env=environment, capture_output=True, text=True)
+                          f"s3://test/{exports}", "--results", f"s3://test/{results}"], env=environment, capture_output=True, text=True)
     seconds = time.monotonic() - begun
     if ran.returncode != 0:
-        sys.exit(f"{command}: {ran.returncode} {ran.stderr}")
+        sys.exit(f"{command}: {ran.returncode} {ran.stdout[-3000:]} {ran.stderr}")
     kinds = ", ".join(f"{kind} {COUNTS[kind]}" for kind in sorted(COUNTS))
     print(f"| {name} | {seconds:.2f} | {sum(COUNTS.values())} | {kinds} |", flush=True)
 
@@ -119,6 +126,13 @@ with tempfile.TemporaryDirectory() as work:
         timed("13 days first", "backfill --from 2026-03-01 --to 2026-03-13", "second")
         timed("run of one day more", "run --day 2026-03-14", "second")
         timed("run of one day, nothing before", "backfill --from 2026-03-01 --to 2026-03-01", "third")
+        if "--large" in OPTIONS:
+            generate(pathlib.Path(work) / "large", "large", "--days", "1", "--rows-per-day", "5000000", "--shops", "20000")
+            timed("run of one day of 5 million rows", "backfill --from 2026-03-01 --to 2026-03-01", "fourth", "large")
+        if "--long" in OPTIONS:
+            generate(pathlib.Path(work) / "long", "long", "--days", "184", "--first-day", "2025-09-01")
+            timed("backfill of 184 generated days", "backfill --from 2025-09-01 --to 2026-03-03", "fifth", "long")
+            timed("run after them, up to date", "run --day 2026-03-03", "fifth", "long")
         proxy.shutdown()
     finally:
         weed.kill()

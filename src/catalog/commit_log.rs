@@ -12,7 +12,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{COMMIT_LOG, RUNS, manifest_of, number_of, record_path};
-use crate::fingerprint::sha256;
 use crate::messages;
 use crate::store::{Creation, Store};
 
@@ -82,19 +81,31 @@ impl Record {
 
 /// The record with the greatest number; `None` when nothing was ever written.
 pub fn read_head(results: &Store) -> Result<Option<Record>> {
+    let newest = newest_number(results)?;
+    newest
+        .map(|number| read_newest(results, number))
+        .transpose()
+}
+
+/// The greatest number of a record; `None` when nothing was ever written.
+pub(crate) fn newest_number(results: &Store) -> Result<Option<u64>> {
     let listed = results.list_all(COMMIT_LOG)?;
-    let numbers = listed.iter().filter_map(|entry| number_of(&entry.name));
-    let Some(number) = numbers.max() else {
-        return Ok(None);
-    };
-    let Some(head) = read(results, number)? else {
+    Ok(listed
+        .iter()
+        .filter_map(|entry| number_of(&entry.name))
+        .max())
+}
+
+/// A record that was just listed as the newest one.
+pub(crate) fn read_newest(results: &Store, number: u64) -> Result<Record> {
+    let Some(record) = read(results, number)? else {
         let path = results.show(&record_path(number));
         bail!(messages::damaged_record(
             path,
             "was removed while it was read"
         ));
     };
-    Ok(Some(head))
+    Ok(record)
 }
 
 /// `None` when the record is missing.
@@ -151,7 +162,8 @@ pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<
     let Some(commit) = &record.commit else {
         return Ok(None);
     };
-    // The manifest is moved last, so it is staged as long as any file is.
+    // The manifest is placed last, and its staged file is removed last: it is staged as long as any file
+    // may be missing at its place.
     Ok(if results.exists(&commit.staged_path(&commit.manifest))? {
         Some(record)
     } else {
@@ -161,9 +173,8 @@ pub fn find_unfinished(results: &Store, head: Option<&Record>) -> Result<Option<
 
 /// Whether a file is at its place with its committed bytes.
 pub fn is_in_place(results: &Store, file: &CommittedFile) -> Result<bool> {
-    Ok(results
-        .read(&file.path)?
-        .is_some_and(|bytes| sha256(&bytes) == file.sha256))
+    let found = results.digest(&file.path)?;
+    Ok(found.is_some_and(|(_, sha256)| sha256 == file.sha256))
 }
 
 /// The greatest number of a manifest; 0 when there is none. It is greater than the number of the
@@ -177,6 +188,7 @@ pub fn greatest_manifest(results: &Store) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fingerprint::sha256;
     use crate::testing::{Memory, manifest, march, noon, owner};
 
     fn record(number: u64, commit: Option<Commit>, previous_commit: Option<u64>) -> Record {

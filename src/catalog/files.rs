@@ -71,6 +71,7 @@ fn find_files(results: &Store, commit: u64, kept_since: DateTime<Utc>) -> Result
     let history = &History::load(&State::load(results)?)?;
     let sizes = sizes(results)?;
     let is_complete = is_complete(results, history, commit)?;
+    history.look_ahead(commit);
     let mut files = Files::new();
     for day in history.days() {
         let Some(manifest) = history.manifest(day, commit)? else {

@@ -12,7 +12,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use chrono::NaiveDate;
 
-use super::layout::{HISTORY, history_of, history_path, part_path};
+use super::layout::{HISTORY, history_of, history_path, manifest_path, part_path};
 use super::manifest::{Manifest, PublishedTable};
 use super::state::{State, read_manifest};
 use crate::contracts::{Table, TableId, tables};
@@ -78,6 +78,29 @@ impl History {
             .flat_map(|table| self.replaced_by(table, day).iter().copied())
             .collect();
         commits.into_iter().collect()
+    }
+
+    /// Reads the manifests of all days after a commit, side by side. A failure is reported when its day is
+    /// needed.
+    pub(crate) fn look_ahead(&self, commit: u64) {
+        let number = |day: NaiveDate| {
+            let until = self
+                .commits(day)
+                .partition_point(|number| *number <= commit);
+            self.commits(day)[..until].last().copied()
+        };
+        let newest = self.days().filter_map(|day| Some((day, number(day)?)));
+        let unread = newest.filter(|(_, number)| !self.read.borrow().contains_key(number));
+        let (numbers, paths): (Vec<u64>, Vec<String>) = unread
+            .map(|(day, number)| (number, manifest_path(day, number)))
+            .unzip();
+        let found = self.results.read_each(&paths).unwrap_or_default();
+        for (number, manifest) in numbers.into_iter().zip(found) {
+            let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            if let Some(manifest) = manifest {
+                self.read.borrow_mut().insert(number, Rc::new(manifest));
+            }
+        }
     }
 
     /// The manifest of a day after a commit, of any day; `None`: nothing of the day was published.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::store::SMALL_BYTES;
 
 /// Bytes that are kept; the oldest files go first.
-const MOST_BYTES: usize = 32 << 20;
+pub(crate) const MOST_BYTES: usize = 32 << 20;
 
 /// Files by their SHA-256.
 #[derive(Debug, Default)]

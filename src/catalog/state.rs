@@ -14,7 +14,7 @@ use super::small_files::SmallFiles;
 use crate::contracts::tables;
 use crate::contracts::{PART_FILE, SUCCESS_FILE, Table, TableId};
 use crate::messages;
-use crate::store::Store;
+use crate::store::{Entry, Store};
 
 /// The published state. Manifests and tables are listed once; a manifest is read on demand.
 pub struct State {
@@ -22,6 +22,9 @@ pub struct State {
     /// Numbers of the manifests of each day, oldest first; never empty.
     commits: RefCell<BTreeMap<NaiveDate, Vec<u64>>>,
     read: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
+    /// The newest manifest of each day as it is stored, with lost tables. A manifest never changes, so it
+    /// is read once.
+    stored: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
     /// Sizes of the files of tables, by path.
     sizes: RefCell<Option<Rc<HashMap<String, u64>>>>,
     /// Days with a published file or manifest that cannot be read. They count as not published.
@@ -33,11 +36,12 @@ pub struct State {
 
 impl State {
     pub fn load(results: &Store) -> Result<State> {
-        let (commits, read, sizes, spoilt, announced, small_files) = Default::default();
+        let (commits, read, stored, sizes, spoilt, announced, small_files) = Default::default();
         let state = State {
             store: results.clone(),
             commits,
             read,
+            stored,
             sizes,
             spoilt,
             announced,
@@ -47,18 +51,24 @@ impl State {
         Ok(state)
     }
 
-    /// Lists everything again. Spoilt days stay spoilt.
+    /// Lists everything again, in an object store side by side. Spoilt days stay spoilt.
     pub fn renew(&self) -> Result<()> {
+        let mut folders = vec![RUNS];
+        if self.store.is_remote() {
+            folders.extend(tables::all().map(|table| table.name));
+        }
+        let mut listed = self.store.list_all_of_each(&folders)?;
         let mut commits: BTreeMap<NaiveDate, Vec<u64>> = BTreeMap::new();
         // Sorted, so the numbers of a day ascend.
-        for entry in self.store.list_all(RUNS)? {
+        for entry in listed.remove(0) {
             if let Some((day, number)) = manifest_of(&entry.name) {
                 commits.entry(day).or_default().push(number);
             }
         }
         self.commits.replace(commits);
         self.read.take();
-        self.sizes.take();
+        let sizes = (!listed.is_empty()).then(|| Rc::new(sizes_of(listed)));
+        self.sizes.replace(sizes);
         Ok(())
     }
 
@@ -92,19 +102,33 @@ impl State {
         let Some(number) = newest else {
             return Ok(None);
         };
-        let manifest = read_manifest(&self.store, day, number)?;
-        self.keep(manifest).map(Some)
+        let stored = self.stored.borrow().get(&day).cloned();
+        let stored = match stored.filter(|stored| stored.commit_number == number) {
+            Some(stored) => stored,
+            None => Rc::new(read_manifest(&self.store, day, number)?),
+        };
+        self.keep(stored).map(Some)
     }
 
     /// Remembers a manifest that was read, without its lost tables.
-    fn keep(&self, mut manifest: Manifest) -> Result<Rc<Manifest>> {
-        let day = manifest.day;
+    fn keep(&self, stored: Rc<Manifest>) -> Result<Rc<Manifest>> {
+        let day = stored.day;
+        self.stored.borrow_mut().insert(day, stored.clone());
         let sizes = self.sizes()?;
-        let lost = manifest.tables.extract_if(.., |table, published| {
-            !is_there(&sizes, table, day, published)
-        });
-        manifest.lost = lost.map(|(table, _)| table).collect();
-        let manifest = Rc::new(manifest);
+        let is_lost =
+            |table: &str, published: &PublishedTable| !is_there(&sizes, table, day, published);
+        let mut manifest = stored;
+        if manifest
+            .tables
+            .iter()
+            .any(|(table, published)| is_lost(table, published))
+        {
+            let manifest = Rc::make_mut(&mut manifest);
+            let lost = manifest
+                .tables
+                .extract_if(.., |table, published| is_lost(table, published));
+            manifest.lost = lost.map(|(table, _)| table).collect();
+        }
         self.read.borrow_mut().insert(day, manifest.clone());
         Ok(manifest)
     }
@@ -114,18 +138,23 @@ impl State {
         if !self.store.is_remote() {
             return;
         }
-        let unread: Vec<String> = self
-            .commits
-            .borrow()
-            .range(first..=last)
-            .filter(|(day, _)| !self.read.borrow().contains_key(day) && !self.is_left_out(**day))
-            .filter_map(|(day, numbers)| Some(manifest_path(*day, *numbers.last()?)))
+        let is_known = |day: &NaiveDate, number: u64| {
+            let stored = self.stored.borrow();
+            let of_day = stored.get(day);
+            self.is_left_out(*day) || of_day.is_some_and(|m| m.commit_number == number)
+        };
+        let newest = self.commits.borrow();
+        let newest = newest.range(first..=last);
+        let newest = newest.filter_map(|(day, numbers)| Some((day, *numbers.last()?)));
+        let unread = newest.filter(|(day, number)| !is_known(day, *number));
+        let unread: Vec<String> = unread
+            .map(|(day, number)| manifest_path(*day, number))
             .collect();
         let found = self.store.read_each(&unread).unwrap_or_default();
         for manifest in found.into_iter().flatten() {
             if let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest) {
                 // Only the listing of tables can fail, and then every manifest does.
-                let _ = self.keep(manifest);
+                let _ = self.keep(Rc::new(manifest));
             }
         }
     }
@@ -147,15 +176,8 @@ impl State {
             return Ok(sizes.clone());
         }
         let tables: Vec<&str> = tables::all().map(|table| table.name).collect();
-        let mut sizes = HashMap::new();
-        for (table, listed) in tables.iter().zip(self.store.list_all_of_each(&tables)?) {
-            sizes.extend(
-                listed
-                    .into_iter()
-                    .map(|entry| (format!("{table}/{}", entry.name), entry.size_bytes)),
-            );
-        }
-        Ok(self.sizes.borrow_mut().insert(Rc::new(sizes)).clone())
+        let sizes = Rc::new(sizes_of(self.store.list_all_of_each(&tables)?));
+        Ok(self.sizes.borrow_mut().insert(sizes).clone())
     }
 
     /// The days that have a manifest, oldest first.
@@ -248,6 +270,16 @@ pub(super) fn read_manifest(store: &Store, day: NaiveDate, number: u64) -> Resul
     let bytes = bytes.ok_or_else(|| damaged("is missing".into()))?;
     let read = serde_json::from_slice(&bytes);
     Ok(read.map_err(|e| damaged(format!("is not a manifest of this program: {e}")))?)
+}
+
+/// The sizes of the listed files of all tables, by path.
+fn sizes_of(listed: Vec<Vec<Entry>>) -> HashMap<String, u64> {
+    let mut sizes = HashMap::new();
+    for (table, listed) in tables::all().zip(listed) {
+        let files = listed.into_iter();
+        sizes.extend(files.map(|file| (format!("{}/{}", table.name, file.name), file.size_bytes)));
+    }
+    sizes
 }
 
 fn is_there(

@@ -19,7 +19,8 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use crate::catalog::checked::{Check, CheckOutcome, Found, Measures, Unit};
-use crate::config::{CheckRules, Severity};
+use crate::config::{CheckGroup, CheckRules, Severity};
+use crate::contracts::Read;
 use crate::stop::Stop;
 use crate::windows::PublishedTables;
 use history::PastDay;
@@ -48,6 +49,14 @@ pub(crate) fn check_day(inputs: &CheckInputs) -> Result<Vec<Check>> {
     checks.extend(channels::channels(inputs));
     checks.extend(shops::shops(inputs)?);
     Ok(checks)
+}
+
+/// The published tables that the checks read, beside the manifests.
+pub(crate) fn reads(rules: &CheckRules) -> &'static [Read] {
+    match rules.severity(CheckGroup::Shops) {
+        Severity::Off => &[],
+        Severity::Warn | Severity::Block => &shops::READS,
+    }
 }
 
 /// Numbers out of range that a check keeps.

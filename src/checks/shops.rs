@@ -23,11 +23,15 @@ use crate::catalog::checked::{Check, Found, Unit};
 use crate::config::{CheckGroup, Severity, Share};
 use crate::contracts::datasets::{ORDER_LINES, PRODUCT_TRAFFIC, SHOPS};
 use crate::contracts::tables::SHOP_DAILY;
-use crate::contracts::{Dataset, Follows};
+use crate::contracts::{Dataset, Follows, Read, Span};
 use crate::windows::Rows;
 
 /// The days of `shop_daily` that are read. `shop_tier` reads the gmv of as many.
 const SHOP_DAYS: u64 = 28;
+pub(super) static READS: [Read; 1] = [Read {
+    table: &SHOP_DAILY,
+    span: Span::Trailing(SHOP_DAYS + 1),
+}];
 /// A shop with fewer orders a day is not judged: chance alone doubles its numbers.
 const MIN_ORDERS: i128 = 10;
 /// Up to this number of shops may be out of range in any marketplace.

@@ -50,5 +50,6 @@ pub(super) fn planned(
             (day - Days::new(job.config.lookback_days.into()), day, false)
         }
     };
+    facts.look_ahead(days(first, last));
     plan_days(facts, days(first, last), &|day| is_range || day == last)
 }

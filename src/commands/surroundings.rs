@@ -37,16 +37,8 @@ pub struct Surroundings {
 
 pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     let config = load_config(cli)?;
-    let open = |location: &str, access| {
-        Store::open(
-            location,
-            access,
-            &surroundings.environment,
-            surroundings.runtime.clone(),
-        )
-    };
-    let exports = open(&config.exports, Access::Read)?;
-    let results = open(&config.results, cli.command.access())?;
+    let exports = open_exports(&config, surroundings)?;
+    let results = open_store(&config, &config.results, cli.command.access(), surroundings)?;
     let Surroundings {
         process_id, nonce, ..
     } = surroundings;
@@ -72,13 +64,23 @@ pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
 /// The job file and the results, for a command that reads no exports.
 pub(super) fn open_results(cli: &Cli, surroundings: &Surroundings) -> Result<(Config, Store)> {
     let config = load_config(cli)?;
-    let results = Store::open(
-        &config.results,
-        cli.command.access(),
-        &surroundings.environment,
-        surroundings.runtime.clone(),
-    )?;
+    let results = open_store(&config, &config.results, cli.command.access(), surroundings)?;
     Ok((config, results))
+}
+
+pub(super) fn open_exports(config: &Config, surroundings: &Surroundings) -> Result<Store> {
+    open_store(config, &config.exports, Access::Read, surroundings)
+}
+
+fn open_store(
+    config: &Config,
+    location: &str,
+    access: Access,
+    surroundings: &Surroundings,
+) -> Result<Store> {
+    let (environment, runtime) = (&surroundings.environment, surroundings.runtime.clone());
+    let store = Store::open(location, access, environment, runtime)?;
+    Ok(store.with_concurrency(config.store_concurrency))
 }
 
 /// The resources that the arguments or the job file ask for. Defaults: all cores, half of the

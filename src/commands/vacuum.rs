@@ -10,6 +10,9 @@ use crate::publish::vacuum::find_superfluous;
 use crate::report::documents::Vacuumed;
 use crate::report::page;
 
+/// Files that are removed between two looks at the lease and at signals.
+const REMOVED_AT_ONCE: usize = 1000;
+
 pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) -> Result<Answer> {
     let job = open_job(cli, surroundings)?;
     let now = (surroundings.clock)();
@@ -26,9 +29,10 @@ pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) 
                 found.push(more);
             }
         }
-        for superfluous in &found {
+        let paths: Vec<String> = found.iter().map(|each| each.path.clone()).collect();
+        for some in paths.chunks(REMOVED_AT_ONCE) {
             job.resources.stop.check()?;
-            writer.check()?.remove(&superfluous.path)?;
+            writer.check()?.remove_each(some)?;
         }
     }
     let stdout = match cli.global.format {

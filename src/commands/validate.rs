@@ -4,7 +4,7 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use super::answer::{Answer, to_json};
-use super::surroundings::{Surroundings, load_config, resources, yesterday};
+use super::surroundings::{Surroundings, load_config, open_exports, resources, yesterday};
 use crate::cli::{Cli, Format, ValidateArgs};
 use crate::config::Config;
 use crate::days::calendar::days;
@@ -16,7 +16,7 @@ use crate::report::documents::{DefectFound, Validated, ValidatedDay, Validity};
 use crate::report::page;
 use crate::report::run::DatasetRead;
 use crate::resources::Resources;
-use crate::store::{Access, Store};
+use crate::store::Store;
 
 pub(super) fn validate(
     cli: &Cli,
@@ -24,12 +24,7 @@ pub(super) fn validate(
     surroundings: &Surroundings,
 ) -> Result<Answer> {
     let config = load_config(cli)?;
-    let store = Store::open(
-        &config.exports,
-        Access::Read,
-        &surroundings.environment,
-        surroundings.runtime.clone(),
-    )?;
+    let store = open_exports(&config, surroundings)?;
     check_location(&store)?;
     let (first, last) = match (args.days.from, args.days.to) {
         (Some(first), Some(last)) => (first, last),

@@ -119,7 +119,11 @@ pub fn read_day(
     read_day_with(store, exports, config, resources, wanted, &mut streams)
 }
 
-/// The store with the small files of a day in memory, where each call is a request.
+/// Bytes at the end of a greater file that are fetched before it is opened: most footers are shorter.
+const END_BYTES: u64 = 128 << 10;
+
+/// The store with the small files of a day and the ends of the others in memory, where each call is a
+/// request.
 fn with_small_files(
     store: &Store,
     exports: &DayExports,
@@ -130,18 +134,23 @@ fn with_small_files(
     }
     let folders = exports.folders.iter();
     let folders = folders.filter(|folder| folder.is_final() && wanted(folder.dataset));
-    let (mut paths, mut bytes) = (Vec::new(), 0);
+    let (mut ends, mut bytes) = (Vec::new(), 0);
     for folder in folders {
         let partition = folder.dataset.partition(folder.day);
         let files = folder.files.iter().chain(&folder.success);
         for file in files {
-            bytes += file.size_bytes;
-            if file.size_bytes <= SMALL_BYTES && bytes <= FETCHED_BYTES {
-                paths.push(format!("{partition}/{}", file.name));
+            let length = match file.size_bytes {
+                small if small <= SMALL_BYTES => small,
+                _ => END_BYTES,
+            };
+            bytes += length;
+            if length > 0 && bytes <= FETCHED_BYTES {
+                let end = file.size_bytes - length..file.size_bytes;
+                ends.push((format!("{partition}/{}", file.name), end));
             }
         }
     }
-    store.with_fetched(paths)
+    store.with_fetched(ends)
 }
 
 /// [`read_day`], with another reader for the two large datasets.

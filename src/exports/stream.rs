@@ -26,6 +26,11 @@ use crate::untrusted_parquet::row_group::{RowGroupReader, fetch};
 const BATCH_ROWS: usize = 8 * 1024;
 /// Row groups that are fetched while as many as there are threads are decoded.
 const READ_AHEAD: usize = 2;
+/// Bytes of row groups that are on their way from an object store at a time: a line of 1 GB/s carries so many
+/// in twice the 30 ms that a request takes.
+const BYTES_ON_THEIR_WAY: u64 = 64 << 20;
+/// Row groups on their way at a time; each has a thread.
+const MOST_FETCHERS: u64 = 16;
 
 /// Takes the decoded rows of one thread.
 pub(super) trait Worker: Send {
@@ -66,12 +71,11 @@ pub(super) fn read<W: Worker>(
         failures: Mutex::default(),
         is_over: AtomicBool::new(false),
     };
-    let fetched = reading_order(export, &groups)
-        .into_iter()
-        .map(|position| reading.fetch(position, &groups[position]));
+    let order = reading_order(export, &groups).into_iter();
+    let places = order.map(|position| (position, &groups[position]));
     let workers = match <[W; 1]>::try_from(workers) {
-        Ok([worker]) => vec![reading.work(worker, fetched)],
-        Err(workers) => reading.work_ahead(workers, fetched),
+        Ok([worker]) => vec![reading.work(worker, places.map(|place| reading.fetch(place)))],
+        Err(workers) => reading.work_ahead(workers, places, fetchers(store, export, &groups)),
     };
     let failures = into_inner(reading.failures);
     match failures.into_iter().min_by_key(|(position, _)| *position) {
@@ -90,6 +94,19 @@ fn reading_order(export: &OpenExport, groups: &[RowGroupPlace]) -> Vec<usize> {
     order
 }
 
+/// How many row groups are fetched at a time. A disk answers at once, so one is enough.
+fn fetchers(store: &Store, export: &OpenExport, groups: &[RowGroupPlace]) -> usize {
+    if !store.is_remote() {
+        return 1;
+    }
+    let size_bytes = |place: &RowGroupPlace| {
+        let group = export.files[place.file].metadata.row_group(place.group);
+        group.compressed_size().max(1) as u64
+    };
+    let largest = groups.iter().map(size_bytes).max().unwrap_or(1);
+    (BYTES_ON_THEIR_WAY / largest).clamp(1, MOST_FETCHERS) as usize
+}
+
 /// An export that is being read.
 struct Reading<'a> {
     store: &'a Store,
@@ -101,7 +118,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn fetch<'a>(&self, position: usize, place: &'a RowGroupPlace) -> Fetched<'a> {
+    fn fetch<'a>(&self, (position, place): (usize, &'a RowGroupPlace)) -> Fetched<'a> {
         let file = &self.export.files[place.file];
         Fetched {
             position,
@@ -116,13 +133,26 @@ impl Reading<'_> {
         }
     }
 
-    /// Each worker on a thread of its own.
+    /// Each worker on a thread of its own, and so is each of the fetchers. With several of these, row groups
+    /// come nearly in order.
     fn work_ahead<'a, W: Worker>(
         &self,
         workers: Vec<W>,
-        fetched: impl Iterator<Item = Fetched<'a>> + Send,
+        places: impl Iterator<Item = (usize, &'a RowGroupPlace)> + Send,
+        fetchers: usize,
     ) -> Vec<W> {
         let (sender, receiver) = sync_channel(READ_AHEAD);
+        let places = Mutex::new(places);
+        let places = &places;
+        let fetch = (0..fetchers).map(|_| {
+            let sender = sender.clone();
+            move || {
+                let next = || lock(places).next();
+                send_each(std::iter::from_fn(|| Some(self.fetch(next()?))), &sender);
+            }
+        });
+        let fetch: Vec<_> = fetch.collect();
+        drop(sender);
         let decode = move || {
             // Fetching stops when this is dropped: nobody listens any more.
             let receiver = Mutex::new(receiver);
@@ -131,7 +161,7 @@ impl Reading<'_> {
                 self.work(worker, std::iter::from_fn(|| lock(&receiver).recv().ok()))
             })
         };
-        beside([move || send_each(fetched, &sender)], decode)
+        beside(fetch, decode)
     }
 
     /// Decodes row groups for one worker, until there are no more or one fails.

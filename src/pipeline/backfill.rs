@@ -151,7 +151,8 @@ fn steps(facts: &Facts, range: &Range) -> Vec<Step> {
 /// Errors before the first day. Later errors are part of the report.
 pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     let facts = job.facts()?;
-    facts.look_ahead(days(range.first, range.last));
+    let later = later_days(&facts, range).map(|step| step.day);
+    facts.look_ahead(days(range.first, range.last).chain(later));
     let planned = plan(&facts, range)?;
     let writer = job.open_writer(&facts, planned.iter().any(PlannedDay::has_work))?;
     let steps = steps(&facts, range);

@@ -17,7 +17,7 @@ use crate::catalog::manifest::{
 use crate::checks::{self, CheckInputs, history, measures};
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::sums::SumTooLarge;
-use crate::contracts::tables::{self, BENCHMARKS};
+use crate::contracts::tables::{self, BENCHMARKS, WINDOWS};
 use crate::contracts::{Dataset, Table, TableId, WindowId};
 use crate::days::readiness::DayExports;
 use crate::exports::DayRead;
@@ -142,10 +142,20 @@ impl<'a> DayWork<'a> {
                 .insert(file.table.name, work.rollup_inputs.clone());
             work.tables.add(file);
         }
+        work.look_ahead();
         for sum in &too_large {
             work.leave_out(left_out(work.exports.day, sum, work.rollup_inputs.clone()));
         }
         Ok(work)
+    }
+
+    /// Fetches the small published files that the tables over new rollups will read: nearly all of these
+    /// tables are stale then.
+    fn look_ahead(&self) {
+        let of_checks = checks::reads(&self.facts.config.checks).iter();
+        let of_tables = WINDOWS.into_iter().chain(BENCHMARKS);
+        let reads = of_checks.chain(of_tables.flat_map(|table| table.reads));
+        self.tables.look_ahead(reads, self.first_campaign_day());
     }
 
     /// Compares the numbers of the new rollups with those of earlier days.
@@ -374,9 +384,8 @@ impl<'a> DayWork<'a> {
             fallback_reason: None,
         };
         let wanted: Vec<&'static Table> = stale.iter().map(|(table, _)| *table).collect();
-        for table in &wanted {
-            self.tables.look_ahead(table.reads, None);
-        }
+        let reads = wanted.iter().flat_map(|table| table.reads);
+        self.tables.look_ahead(reads, None);
         let files = benchmark_files(self.facts, resources, &wanted, day, &own, &self.tables)?;
         files.into_iter().for_each(|file| self.tables.add(file));
         for (table, inputs) in stale {

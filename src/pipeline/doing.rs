@@ -459,6 +459,8 @@ impl<'a> Hands<'a> for Doing<'a> {
         job.progress.stage(day, "windows", &of);
         let (tables, begun) = (self.facts.tables(benchmark.day), Instant::now());
         let (facts, resources) = (self.facts, self.resources());
+        let reads = BENCHMARKS.into_iter().flat_map(|table| table.reads);
+        tables.look_ahead(reads, None);
         let files = benchmark_files(facts, resources, &BENCHMARKS, day, &benchmark, &tables)?;
         let newest = self.facts.manifest(day)?;
         let manifest = job.next_manifest(day, newest.as_deref());

@@ -7,12 +7,12 @@ use anyhow::Result;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use super::engine::{Engine, LocalEngine, Reading, RolledUp, read_unchanged};
-use crate::catalog::commit_log::Owner;
+use crate::catalog::commit_log::{Owner, find_unfinished, read_head};
 use crate::catalog::manifest::Manifest;
 use crate::config::{ChosenEngine, Config};
 use crate::plan::{Facts, ReadyDay};
 use crate::progress::Progress;
-use crate::publish::writer::{Writer, Writers};
+use crate::publish::writer::Writer;
 use crate::resources::Resources;
 use crate::store::Store;
 
@@ -86,7 +86,9 @@ impl Job {
         facts: &Facts,
         has_work: bool,
     ) -> Result<Option<RefCell<Writer>>> {
-        if !has_work && Writers::find(&self.results)?.unfinished.is_none() {
+        if !has_work
+            && find_unfinished(&self.results, read_head(&self.results)?.as_ref())?.is_none()
+        {
             return Ok(None);
         }
         let writer = self.writer()?;

@@ -8,8 +8,8 @@ use super::doing::{Doing, Reports};
 use super::job::Job;
 use super::out_of_reach::{days_out_of_reach, warning};
 use super::walk::{Role, Step, walk};
-use crate::days::calendar::days;
-use crate::plan::PlannedDay;
+use crate::days::calendar::{days, six_months_before};
+use crate::plan::{Facts, PlannedDay};
 use crate::report::run::RunReport;
 
 /// Catches up, computes and publishes. A day that fails does not stop the days after it.
@@ -20,7 +20,7 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     let first = day - Days::new(job.config.lookback_days.into());
     let steps = steps(first, day);
     let facts = job.facts()?;
-    facts.look_ahead(days(first, day));
+    facts.look_ahead(days(first_listed(&facts, first, day), day));
     let has_work = announce(&facts, &steps)?.iter().any(PlannedDay::has_work);
     let writer = job.open_writer(&facts, has_work)?;
     job.progress.start(steps.len() as u64);
@@ -34,6 +34,15 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
         )),
     }
     Ok(doing.report)
+}
+
+/// In an object store, the days out of reach are listed with those of the run, because a listing of many days
+/// is not more requests. On a disk they are listed later, and only those that exist.
+fn first_listed(facts: &Facts, first: NaiveDate, day: NaiveDate) -> NaiveDate {
+    match facts.exports.is_remote() {
+        true => first.min(six_months_before(day)),
+        false => first,
+    }
 }
 
 fn steps(first: NaiveDate, day: NaiveDate) -> Vec<Step> {

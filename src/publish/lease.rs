@@ -9,6 +9,7 @@
 //! the results correct even then.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::commit_log::{self, Owner, Record};
 use crate::catalog::layout::{LOCKS, lock_path, number_of};
 use crate::messages;
-use crate::store::{Creation, Store};
+use crate::store::{Creation, Deadline, Store};
 use crate::threads::{Repeating, lock};
 
 /// Heartbeats per lease time: two of them may be lost.
@@ -131,6 +132,8 @@ struct Pulse {
     clock: fn() -> DateTime<Utc>,
     /// By the monotonic clock, and by the wall clock, which also advances while the machine sleeps.
     valid_until: Mutex<(Instant, DateTime<Utc>)>,
+    /// The newest record that this holder is known to have written.
+    newest_of_mine: AtomicU64,
 }
 
 impl Lease {
@@ -197,6 +200,7 @@ impl Lease {
             holder,
             clock,
             valid_until,
+            newest_of_mine: AtomicU64::new(record.number),
         });
         // From here on, dropping the lease releases it, also after an error.
         let mut lease = Lease {
@@ -206,11 +210,14 @@ impl Lease {
         if !lease.renew()? {
             return Err(messages::lease_lost().into());
         }
-        for old in results.list_all(LOCKS)? {
-            if number_of(&old.name).is_some_and(|number| number < lease.fencing_number()) {
-                results.remove(&format!("{LOCKS}/{}", old.name))?;
-            }
-        }
+        let mut old = results.list_all(LOCKS)?;
+        let is_old = |name: &str| number_of(name).is_some_and(|n| n < lease.fencing_number());
+        old.retain(|entry| is_old(&entry.name));
+        let old: Vec<String> = old
+            .iter()
+            .map(|entry| format!("{LOCKS}/{}", entry.name))
+            .collect();
+        results.remove_each(&old)?;
         lease.heartbeat = Some(lease.pulse.clone().start()?);
         Ok(lease)
     }
@@ -226,8 +233,13 @@ impl Lease {
     /// The end of the time in which no other run may take over, measured by this machine's clocks
     /// since the last heartbeat; `None` when that time is over.
     pub fn valid_until(&self) -> Option<Instant> {
-        let (until, wall_until) = *lock(&self.pulse.valid_until);
-        (Instant::now() < until && (self.pulse.clock)() < wall_until).then_some(until)
+        self.pulse.valid_until()
+    }
+
+    /// The same, as it is when each call of a store begins.
+    pub(crate) fn deadline(&self) -> Deadline {
+        let pulse = self.pulse.clone();
+        Deadline::new(move || pulse.valid_until())
     }
 
     /// Sends a heartbeat and checks the commit log; `false`: another run took over. Otherwise the
@@ -249,6 +261,11 @@ impl Pulse {
         Ok(started.map_err(messages::no_threads)?)
     }
 
+    fn valid_until(&self) -> Option<Instant> {
+        let (until, wall_until) = *lock(&self.valid_until);
+        (Instant::now() < until && (self.clock)() < wall_until).then_some(until)
+    }
+
     fn lease(&self) -> Duration {
         Duration::from_secs(self.holder.owner.lease_seconds.into())
     }
@@ -261,11 +278,24 @@ impl Pulse {
     fn beat(&self) -> Result<bool> {
         let (now, wall_now) = (Instant::now(), (self.clock)());
         self.show(wall_now, None)?;
-        let head = commit_log::read_head(&self.results)?;
-        let is_mine = head.is_some_and(|head| head.fencing_number == self.holder.fencing_number);
+        let is_mine = match commit_log::newest_number(&self.results)? {
+            None => false,
+            Some(newest) if newest == self.newest_of_mine.load(Ordering::Relaxed) => true,
+            Some(newest) => self.is_mine(newest)?,
+        };
         if is_mine {
             let until = (now + self.lease(), wall_now + self.holder.lease());
             *lock(&self.valid_until) = until;
+        }
+        Ok(is_mine)
+    }
+
+    /// Whether the holder of this lease wrote a record. A record never changes, so it is read once.
+    fn is_mine(&self, number: u64) -> Result<bool> {
+        let record = commit_log::read_newest(&self.results, number)?;
+        let is_mine = record.fencing_number == self.holder.fencing_number;
+        if is_mine {
+            self.newest_of_mine.store(number, Ordering::Relaxed);
         }
         Ok(is_mine)
     }

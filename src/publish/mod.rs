@@ -26,7 +26,6 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use chrono::NaiveDate;
-use sha2::{Digest, Sha256};
 
 use crate::catalog::commit_log::{Commit, CommittedFile};
 use crate::catalog::layout::{
@@ -36,16 +35,16 @@ use crate::catalog::manifest::{Manifest, StageTime};
 use crate::contracts::arrow::from_batch;
 use crate::contracts::{Column, Dataset, Table};
 use crate::exports::set_aside::SetAside;
-use crate::fingerprint::{hex, sha256};
+use crate::fingerprint::sha256;
 use crate::messages;
 use crate::rollups::tally::{Tally, Totals};
 use crate::stop::Stop;
-use crate::store::Store;
+use crate::store::{Digested, Store};
 use crate::windows::Rows;
 pub use parquet::TableFile;
 
-/// Bytes of a written file that are read back at a time.
-const READ_BACK_BYTES: usize = 16 << 20;
+/// Bytes of small files that are written side by side. A greater file is written by itself.
+const AT_ONCE_BYTES: usize = 16 << 20;
 
 /// The change of a day: the files that differ from the published ones, and the new manifest.
 pub struct Change {
@@ -143,7 +142,7 @@ pub struct Staged {
     pub manifest: Manifest,
 }
 
-/// Writes every file of a change into the staging folder, and reads it back.
+/// Writes every file of a change into the staging folder, and reads back what the store has not confirmed.
 ///
 /// `finished_at` gives the time in the manifest, which is written last.
 ///
@@ -167,7 +166,6 @@ pub fn stage(
     let replaced = change.files.iter().map(|file| file.table);
     let replaced: Vec<&Table> = replaced.chain(change.absent.iter().copied()).collect();
     stop.check()?;
-    let mut files = staging.keep(&replaced, day)?;
     let mut new: Vec<NewFile> = Vec::new();
     for file in &change.files {
         stop.check()?;
@@ -192,7 +190,7 @@ pub fn stage(
             Some(rows) => new.push(NewFile::new(path, parquet::encode_quarantine(rows)?)),
         }
     }
-    let removed = staging.find(gone)?;
+    let (mut files, removed) = staging.keep_and_find(&replaced, day, gone)?;
     files.extend(staging.write(new, stop)?);
     let commit_number = staging.commit_number;
     let mut manifest = Manifest {
@@ -240,100 +238,69 @@ impl Staging {
         format!("{}/{path}", self.folder)
     }
 
-    /// The present files of the results at some paths.
-    fn find(&self, paths: Vec<String>) -> Result<Vec<CommittedFile>> {
-        let digests = self.results.digest_each(&paths)?;
-        Ok(committed(paths, digests))
-    }
-
     /// Copies the present files of tables, if there are any and history is kept, to where the commit
-    /// moves them into the history.
-    fn keep(&self, tables: &[&Table], day: NaiveDate) -> Result<Vec<CommittedFile>> {
-        if !self.keeps_history {
-            return Ok(vec![]);
-        }
-        let paths: Vec<(String, String)> = tables
-            .iter()
+    /// moves them into the history. Gives the copies, and the present files at the paths of `gone`.
+    fn keep_and_find(
+        &self,
+        tables: &[&Table],
+        day: NaiveDate,
+        gone: Vec<String>,
+    ) -> Result<(Vec<CommittedFile>, Vec<CommittedFile>)> {
+        let tables = tables.iter().filter(|_| self.keeps_history);
+        let (present, kept): (Vec<String>, Vec<String>) = tables
             .map(|table| {
-                (
-                    part_path(table, day),
-                    history_path(table, day, self.commit_number),
-                )
+                let kept = history_path(table, day, self.commit_number);
+                (part_path(table, day), kept)
             })
-            .collect();
-        let copies: Vec<(String, String)> = paths
-            .iter()
-            .map(|(present, kept)| (present.clone(), self.staged(kept)))
-            .collect();
-        let are_copied = self.results.copy_each(&copies)?;
-        let copied = paths.into_iter().zip(are_copied);
-        let copied = copied.filter(|(_, is_copied)| *is_copied);
-        let kept: Vec<String> = copied.map(|((_, kept), _)| kept).collect();
-        for path in &kept {
-            self.results.check_move(&self.folder, path)?;
+            .unzip();
+        let staged = kept.iter().map(|path| self.staged(path));
+        let copies: Vec<(String, String)> = present.into_iter().zip(staged).collect();
+        let (copied, found) = self.results.copy_and_digest(&copies, &gone)?;
+        let kept = committed(kept, copied);
+        for file in &kept {
+            self.results.check_move(&self.folder, &file.path)?;
         }
-        let staged: Vec<String> = kept.iter().map(|path| self.staged(path)).collect();
-        let digests = self.results.digest_each(&staged)?;
-        Ok(committed(kept, digests))
+        Ok((kept, committed(gone, found)))
     }
 
-    /// Writes files and reads them back, side by side as long as they are small.
+    /// Writes files, side by side as long as they are small. Those that the store has not confirmed are
+    /// read back.
+    ///
+    /// # Errors
+    /// When the store returns other bytes than were written.
     fn write(&self, files: Vec<NewFile>, stop: &Stop) -> Result<Vec<CommittedFile>> {
-        let committed = files.iter().map(NewFile::committed).collect();
         for some in at_once(&files) {
             stop.check()?;
             let objects: Vec<(String, Bytes)> = some
                 .iter()
                 .map(|file| (self.staged(&file.path), file.bytes.clone()))
                 .collect();
-            self.results.write_each(&objects)?;
-            match some {
-                [large] if large.bytes.len() > READ_BACK_BYTES => {
-                    let size = large.bytes.len() as u64;
-                    self.verify(&self.staged(&large.path), size, &large.sha256)?;
-                }
-                small => self.verify_small(small)?,
-            }
+            let are_confirmed = self.results.write_each(&objects)?;
+            let unconfirmed = some.iter().zip(are_confirmed);
+            let unconfirmed = unconfirmed.filter(|(_, is_confirmed)| !is_confirmed);
+            self.verify(unconfirmed.map(|(file, _)| file).collect())?;
         }
-        Ok(committed)
+        Ok(files.iter().map(NewFile::committed).collect())
     }
 
     /// # Errors
     /// When the store returns other bytes than were written.
-    fn verify_small(&self, files: &[NewFile]) -> Result<()> {
+    fn verify(&self, files: Vec<&NewFile>) -> Result<()> {
         let paths: Vec<String> = files.iter().map(|file| self.staged(&file.path)).collect();
-        let found = self.results.read_each(&paths)?;
+        let found = self.results.digest_each(&paths)?;
         for ((path, found), file) in paths.iter().zip(found).zip(files) {
+            let expected = (file.bytes.len() as u64, file.sha256.clone());
             ensure!(
-                found.is_some_and(|bytes| sha256(&bytes) == file.sha256),
+                found == Some(expected),
                 messages::other_bytes(self.results.show(path))
             );
         }
         Ok(())
     }
-
-    /// # Errors
-    /// When the store returns other bytes than were written.
-    fn verify(&self, staged: &str, size: u64, sha256_expected: &str) -> Result<()> {
-        let mut found = Sha256::new();
-        for start in (0..size).step_by(READ_BACK_BYTES) {
-            let part = start..size.min(start + READ_BACK_BYTES as u64);
-            let parts = std::slice::from_ref(&part);
-            match self.results.read_ranges(staged, parts)? {
-                Some(read) => found.update(&read[0]),
-                None => break,
-            }
-        }
-        ensure!(
-            hex(&found.finalize()) == sha256_expected,
-            messages::other_bytes(self.results.show(staged))
-        );
-        Ok(())
-    }
 }
 
 /// The files that were found, by their sizes and hashes.
-fn committed(paths: Vec<String>, digests: Vec<Option<(u64, String)>>) -> Vec<CommittedFile> {
+fn committed(paths: Vec<String>, digests: Vec<Digested>) -> Vec<CommittedFile> {
     let found = paths.into_iter().zip(digests);
     let found = found.filter_map(|(path, digest)| Some((path, digest?)));
     found
@@ -371,14 +338,14 @@ impl NewFile {
     }
 }
 
-/// Runs of files that together have at most [`READ_BACK_BYTES`], or one file each.
+/// Runs of files that together have at most [`AT_ONCE_BYTES`], or one file each.
 fn at_once(files: &[NewFile]) -> impl Iterator<Item = &[NewFile]> {
     let mut rest = files;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |file: &&NewFile| {
             bytes += file.bytes.len();
-            bytes <= READ_BACK_BYTES
+            bytes <= AT_ONCE_BYTES
         };
         let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
         let (some, after) = rest.split_at(count);

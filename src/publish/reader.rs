@@ -23,6 +23,7 @@ use super::footer::Footer;
 use super::parquet::{Chunks, TableFile, decode};
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
+use crate::catalog::small_files::MOST_BYTES;
 use crate::catalog::state::State;
 use crate::contracts::arrow::{from_batch, schema};
 use crate::contracts::{Column, Read, Table};
@@ -173,39 +174,73 @@ impl DayTables<'_> {
         }
     }
 
-    /// Fetches small files that a table reads, side by side. A failure is reported when its file is
-    /// needed.
-    pub(crate) fn look_ahead(&self, reads: &[Read], first_campaign_day: Option<NaiveDate>) {
+    /// Fetches files that tables read, side by side: small ones whole, as many as are kept in memory, and the
+    /// footers of the others. A failure is reported when its file is needed.
+    pub(crate) fn look_ahead<'r>(
+        &self,
+        reads: impl IntoIterator<Item = &'r Read>,
+        first_campaign_day: Option<NaiveDate>,
+    ) {
         if !self.results.is_remote() {
             return;
         }
-        let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+        let (mut small, mut large, mut bytes) = (BTreeMap::new(), BTreeMap::new(), 0);
         for read in reads {
             let (first, last) = days_of(read.span, self.day, first_campaign_day);
-            for day in self
-                .state
-                .published_days(read.table, first, last)
-                .unwrap_or_default()
-            {
+            let days = self.state.published_days(read.table, first, last);
+            for day in days.unwrap_or_default() {
                 let manifest = self.state.manifest(day).ok().flatten();
-                let published = manifest
-                    .as_ref()
-                    .and_then(|m| m.tables.get(read.table.name));
-                let is_wanted = |published: &&PublishedTable| {
-                    published.bytes <= SMALL_BYTES
-                        && self.fresh(read.table, day).is_none()
-                        && self.state.small_file(&published.sha256).is_none()
+                let tables = manifest.as_ref().map(|manifest| &manifest.tables);
+                let Some(published) = tables.and_then(|tables| tables.get(read.table.name)) else {
+                    continue;
                 };
-                if let Some(published) = published.filter(is_wanted) {
-                    wanted.insert(part_path(read.table, day), published.sha256.clone());
+                let path = part_path(read.table, day);
+                let is_small = published.bytes <= SMALL_BYTES;
+                if self.is_at_hand(read.table, day, published) {
+                    continue;
+                } else if !is_small {
+                    large.insert((read.table.name, day), (path, published.clone()));
+                } else if bytes + published.bytes <= MOST_BYTES as u64 && !small.contains_key(&path)
+                {
+                    bytes += published.bytes;
+                    small.insert(path, published.sha256.clone());
                 }
             }
         }
+        self.fetch_small(&small);
+        self.fetch_footers(large);
+    }
+
+    /// Whether nothing, or only column chunks, need to be fetched of a file.
+    fn is_at_hand(&self, table: &Table, day: NaiveDate, published: &PublishedTable) -> bool {
+        self.fresh(table, day).is_some()
+            || self.state.small_file(&published.sha256).is_some()
+            || self.footers.borrow().contains_key(&(table.name, day))
+    }
+
+    /// `wanted`: the hash of each file by its path.
+    fn fetch_small(&self, wanted: &BTreeMap<String, String>) {
         let paths: Vec<String> = wanted.keys().cloned().collect();
         let found = self.results.read_each(&paths).unwrap_or_default();
         for (file, expected) in found.into_iter().zip(wanted.values()) {
             if let Some(file) = file.filter(|file| sha256(file) == *expected) {
                 self.state.keep_small_file(expected, &file);
+            }
+        }
+    }
+
+    fn fetch_footers(&self, of: BTreeMap<(&'static str, NaiveDate), (String, PublishedTable)>) {
+        let marks = of.into_iter().filter_map(|(file, (path, published))| {
+            let mark = published.footer?;
+            let start = published.bytes.saturating_sub(mark.bytes);
+            Some(((file, mark.sha256), (path, start..published.bytes)))
+        });
+        let (files, parts): (Vec<_>, Vec<_>) = marks.unzip();
+        let found = self.results.read_range_each(&parts).unwrap_or_default();
+        for ((file, expected), footer) in files.into_iter().zip(found) {
+            let footer = footer.filter(|footer| sha256(footer) == expected);
+            if let Some(Ok(footer)) = footer.map(|footer| Footer::parse(&footer)) {
+                self.footers.borrow_mut().insert(file, Arc::new(footer));
             }
         }
     }

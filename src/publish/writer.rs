@@ -10,9 +10,8 @@ use crate::catalog::commit_log::{self, Commit, CommittedFile, Owner, Record};
 use crate::catalog::layout::{COMMIT_LOG, STAGING, staging_of_day, table_folder};
 use crate::contracts::SUCCESS_FILE;
 use crate::failure::{Failure, FailureKind};
-use crate::fingerprint::sha256;
 use crate::messages;
-use crate::store::Store;
+use crate::store::{Digested, Store};
 
 /// The traces of writers in the results.
 pub(crate) struct Writers {
@@ -66,7 +65,7 @@ impl Writer {
         tell: &dyn Fn(&str),
     ) -> Result<Writer> {
         let (lease, head) = Lease::acquire(results, owner, single_writer, clock)?;
-        let mut writer = Writer {
+        let writer = Writer {
             results: results.clone(),
             lease,
             head,
@@ -74,11 +73,12 @@ impl Writer {
             single_writer,
             clock,
         };
-        writer.settle(tell)?;
+        // The lease was checked when it was taken, and its record is the newest one.
+        writer.finish_newest(tell)?;
         // The folders are listed before the log is checked. So they belong to runs that cannot
         // commit any more.
         let folders = results.list_folders(STAGING)?;
-        if !writer.lease.renew()? {
+        if !folders.is_empty() && !writer.lease.renew()? {
             return Err(messages::lease_lost().into());
         }
         folders
@@ -159,8 +159,15 @@ impl Writer {
             return Err(messages::lease_lost().into());
         }
         let log_gone = || messages::log_gone(self.results.show(COMMIT_LOG));
-        let head = commit_log::read_head(&self.results)?.ok_or_else(log_gone)?;
-        let unfinished = commit_log::find_unfinished(&self.results, Some(&head))?;
+        self.head = commit_log::read_head(&self.results)?.ok_or_else(log_gone)?;
+        self.finish_newest(tell)?;
+        self.is_in_doubt = false;
+        Ok(())
+    }
+
+    /// Finishes the newest commit up to the head, if it was interrupted.
+    fn finish_newest(&self, tell: &dyn Fn(&str)) -> Result<()> {
+        let unfinished = commit_log::find_unfinished(&self.results, Some(&self.head))?;
         if let Some(Record {
             number,
             commit: Some(commit),
@@ -179,26 +186,22 @@ impl Writer {
                 ));
             }
         }
-        self.head = head;
-        self.is_in_doubt = false;
         Ok(())
     }
 
     /// Checks that this process may still write. Returns the store, with the end of the lease as
-    /// the deadline of its calls. A process that was paused for longer than its lease may write if
+    /// the deadline of each call. A process that was paused for longer than its lease may write if
     /// no other run has written since.
     ///
     /// # Errors
     /// `LeaseLost`.
     pub fn check(&self) -> Result<Store> {
-        let valid_until = match self.lease.valid_until() {
-            Some(until) => Some(until),
-            None if self.lease.renew()? => self.lease.valid_until(),
-            None => None,
-        };
-        valid_until
-            .map(|until| self.results.until(until))
-            .ok_or_else(|| messages::lease_lost().into())
+        let is_valid = || self.lease.valid_until().is_some();
+        ensure!(
+            is_valid() || self.lease.renew()? && is_valid(),
+            messages::lease_lost()
+        );
+        Ok(self.results.until(self.lease.deadline()))
     }
 
     /// Continues a commit where another process stopped, or where this one failed. Returns the
@@ -211,16 +214,17 @@ impl Writer {
             return Ok(vec![]);
         }
         // Staged files may have been damaged after their verification.
-        for file in &commit.files {
-            let staged = commit.staged_path(file);
-            if self
-                .results
-                .read(&staged)?
-                .is_some_and(|bytes| sha256(&bytes) != file.sha256)
-            {
-                self.check()?.remove(&staged)?;
-            }
-        }
+        let files = commit.files.iter();
+        let staged: Vec<String> = files.map(|file| commit.staged_path(file)).collect();
+        let found = self.results.digest_each(&staged)?;
+        let is_damaged = |file: &CommittedFile, found: Digested| {
+            found.is_some_and(|(_, sha256)| sha256 != file.sha256)
+        };
+        let each = staged.into_iter().zip(commit.files.iter().zip(found));
+        let damaged =
+            each.filter_map(|(path, (file, found))| is_damaged(file, found).then_some(path));
+        let damaged: Vec<String> = damaged.collect();
+        self.check()?.remove_each(&damaged)?;
         self.move_into_place(commit)
     }
 
@@ -232,43 +236,53 @@ impl Writer {
     fn move_into_place(&self, commit: &Commit) -> Result<Vec<String>> {
         let changed = commit.files.iter().chain(&commit.removed);
         self.check()?.remove_each(&marks(changed))?;
-        let lost = self.move_files(commit, &commit.files)?;
-        for file in &commit.removed {
-            // A later writer may have put another file there.
-            if commit_log::is_in_place(&self.results, file)? {
-                self.check()?.remove(&file.path)?;
-            }
-        }
+        let lost = self.place(commit, &commit.files)?;
+        // A later writer may have put another file there.
+        let removed = self.of_each_in_place(&commit.removed)?;
+        self.check()?.remove_each(&removed)?;
         let whole = commit.files.iter();
         let whole = whole.filter(|file| !lost.contains(&file.path));
         self.check()?.write_empty_each(&marks(whole))?;
         let manifest = std::slice::from_ref(&commit.manifest);
         ensure!(
-            self.move_files(commit, manifest)?.is_empty(),
+            self.place(commit, manifest)?.is_empty(),
             messages::lease_lost()
         );
-        self.results.remove_folder(&commit.staging)?;
+        // The manifest last: as long as any file is staged, the commit counts as unfinished.
+        let staged = commit.files.iter().chain(manifest);
+        let staged: Vec<String> = staged.map(|file| commit.staged_path(file)).collect();
+        self.results.remove_all_of(&commit.staging, &staged)?;
         Ok(lost)
     }
 
-    /// Moves staged files. Returns the paths of those that are neither staged nor in place. A process
-    /// that lost its lease finds no staged file here, because the new holder has moved or removed it.
-    fn move_files(&self, commit: &Commit, files: &[CommittedFile]) -> Result<Vec<String>> {
+    /// Brings staged files to their places. Returns the paths of those that are neither staged nor in place.
+    /// A process that lost its lease finds no staged file here, because the new holder has removed it.
+    fn place(&self, commit: &Commit, files: &[CommittedFile]) -> Result<Vec<String>> {
         let staged = files.iter();
         let moves: Vec<(String, String)> = staged
             .map(|file| (commit.staged_path(file), file.path.clone()))
             .collect();
-        let are_moved = self.check()?.rename_each(&moves)?;
-        let mut lost = Vec::new();
-        for (file, is_moved) in files.iter().zip(are_moved) {
-            if !is_moved && !commit_log::is_in_place(&self.results, file)? {
-                lost.push(file.path.clone());
-            }
-        }
+        let are_staged = self.check()?.place_each(&moves)?;
+        let gone = files.iter().zip(are_staged);
+        let gone = gone.filter(|(_, is_staged)| !is_staged);
+        let gone: Vec<CommittedFile> = gone.map(|(file, _)| file.clone()).collect();
+        let in_place = self.of_each_in_place(&gone)?;
+        let mut lost: Vec<String> = gone.into_iter().map(|file| file.path).collect();
+        lost.retain(|path| !in_place.contains(path));
         if !lost.is_empty() && !self.lease.renew()? {
             return Err(messages::lease_lost().into());
         }
         Ok(lost)
+    }
+
+    /// The paths of those files that are at their places with their committed bytes.
+    fn of_each_in_place(&self, files: &[CommittedFile]) -> Result<Vec<String>> {
+        let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+        let found = self.results.digest_each(&paths)?;
+        let in_place = files.iter().zip(found);
+        let in_place = in_place
+            .filter(|(file, found)| found.as_ref().is_some_and(|(_, sha)| *sha == file.sha256));
+        Ok(in_place.map(|(file, _)| file.path.clone()).collect())
     }
 }
 

@@ -1,28 +1,48 @@
 //! Folders listed: directly with the entries that cannot be objects, or at any depth.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path as DiskPath;
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{ListResult, ObjectMeta};
 
 use super::entry::{Entry, Listing, Stray, StrayKind};
 use super::local_listing;
-use super::open::{SIDE_BY_SIDE, Store};
+use super::open::Store;
+use crate::contracts::SUCCESS_FILE;
+
+/// Objects of other folders that one listing may meet for each folder that is wanted. With more of them,
+/// such as those of years after the wanted days, a listing of each folder takes fewer requests.
+const OTHERS_PER_FOLDER: usize = 1000;
 
 impl Store {
-    /// The content of each folder. A folder that does not exist is empty.
+    /// The content of each folder. A folder that does not exist is empty. Folders of one folder are found by
+    /// one listing of that, which takes one request for a thousand objects.
     pub fn list_each(&self, folders: &[String]) -> Result<Vec<Listing>> {
         if let Some(root) = &self.local_root {
             let folders = folders.iter().map(String::as_str);
             return self.list_on_disk(root, folders, local_listing::list);
         }
-        let listings =
-            futures::stream::iter(folders.iter().map(|folder| self.list_objects(folder)));
-        self.runtime()
-            .block_on(listings.buffered(SIDE_BY_SIDE).try_collect())
+        let mut by_parent: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (parent, name) in folders.iter().filter_map(|folder| folder.rsplit_once('/')) {
+            by_parent.entry(parent).or_default().insert(name);
+        }
+        by_parent.retain(|_, names| names.len() > 1);
+        let siblings = by_parent.iter();
+        let siblings = siblings.map(|(parent, names)| self.list_siblings(parent, names));
+        let siblings = self.wait_each(siblings)?.into_iter().flatten();
+        let mut listed: HashMap<String, Listing> = siblings.collect();
+        let apart = folders
+            .iter()
+            .filter(|folder| !listed.contains_key(*folder));
+        let apart: Vec<&String> = apart.collect();
+        let of_apart = self.wait_each(apart.iter().map(|folder| self.list_objects(folder)))?;
+        listed.extend(apart.into_iter().cloned().zip(of_apart));
+        let listings = folders.iter().map(|folder| listed.get(folder).cloned());
+        Ok(listings.map(Option::unwrap_or_default).collect())
     }
 
     /// The names of the folders directly in a folder, sorted. None where an object store lists a
@@ -64,9 +84,7 @@ impl Store {
             let folders = folders.iter().copied();
             return self.list_on_disk(root, folders, local_listing::list_below);
         }
-        let listed = folders.iter().map(|folder| self.list_objects_below(folder));
-        self.runtime()
-            .block_on(futures::future::try_join_all(listed))
+        self.wait_each(folders.iter().map(|folder| self.list_objects_below(folder)))
     }
 
     /// Files on a disk that a killed process left half-written directly in a folder; `object_store`
@@ -99,6 +117,64 @@ impl Store {
             Ok(listed) => self.with_strays(&path, listed).await,
         };
         listing.map_err(|e| self.failed("list", folder, &e))
+    }
+
+    /// The content of folders of one folder, by their paths, from one listing at any depth. A folder is left
+    /// out where this listing does not tell all: then it must be listed by itself.
+    async fn list_siblings(
+        &self,
+        parent: &str,
+        names: &BTreeSet<&str>,
+    ) -> Result<Vec<(String, Listing)>> {
+        let of_parent = self.path("list", parent)?;
+        let mut objects = match names.first().and_then(|first| just_before(first)) {
+            Some(before) => {
+                let before = self.path("list", &format!("{parent}/{before}"))?;
+                self.inner.list_with_offset(Some(&of_parent), &before)
+            }
+            None => self.inner.list(Some(&of_parent)),
+        };
+        let mut found: BTreeMap<&str, Listing> = names
+            .iter()
+            .map(|name| (*name, Listing::default()))
+            .collect();
+        let (mut others, most_others) = (0, OTHERS_PER_FOLDER * names.len());
+        loop {
+            let meta = match objects.try_next().await {
+                Ok(Some(meta)) => meta,
+                Ok(None) | Err(object_store::Error::NotFound { .. }) => break,
+                // One name that cannot be a path hides the others. Its folder is told by itself.
+                Err(object_store::Error::InvalidPath { .. }) => return Ok(vec![]),
+                Err(error) => return Err(self.failed("list", parent, &error)),
+            };
+            let Some(below) = meta.location.prefix_match(&of_parent) else {
+                continue;
+            };
+            let below: Vec<PathPart> = below.collect();
+            let Some(folder) = below.first().and_then(|name| names.get(name.as_ref())) else {
+                others += 1;
+                if others > most_others {
+                    return Ok(vec![]);
+                }
+                continue;
+            };
+            match &below[..] {
+                [_, name] if !may_be_a_folder(name.as_ref(), &meta) => {
+                    if let Some(listing) = found.get_mut(folder) {
+                        let entry = Entry::new(name.as_ref().to_owned(), &meta);
+                        listing.objects.push(entry);
+                    }
+                }
+                // The mark of the folder itself.
+                [_] => {}
+                _ => drop(found.remove(folder)),
+            }
+        }
+        found.values_mut().for_each(Listing::sort);
+        let found = found.into_iter();
+        Ok(found
+            .map(|(name, listing)| (format!("{parent}/{name}"), listing))
+            .collect())
     }
 
     /// The objects of a folder that was listed; folders in it are strays unless they are empty.
@@ -170,6 +246,20 @@ fn cut_short(message: &str) -> Listing {
         }],
         is_cut_short: true,
     }
+}
+
+/// A name before this one, to list from. Not the name itself: SeaweedFS takes "after a/b" as after all that is
+/// in the folder `a/b`.
+fn just_before(name: &str) -> Option<&str> {
+    let last = name.chars().next_back()?;
+    name.strip_suffix(last).filter(|before| !before.is_empty())
+}
+
+/// Whether an object may be the mark of an empty folder: consoles make an empty object whose name ends with
+/// a slash, and a listing at any depth gives it without the slash. `_SUCCESS` is often empty, and is no
+/// folder.
+fn may_be_a_folder(name: &str, meta: &ObjectMeta) -> bool {
+    meta.size == 0 && name != SUCCESS_FILE
 }
 
 fn entries_below(folder: &Path, objects: &[ObjectMeta]) -> Vec<Entry> {

@@ -5,7 +5,7 @@
 //! | `location` | a local path, or the URL of an object store |
 //! | `open` | a store opened; waiting, paths and retries of all calls |
 //! | `read`, `parquet_object` | whole objects, byte ranges, Parquet files |
-//! | `write`, `remove`, `check_move` | objects created, replaced, moved and removed |
+//! | `write`, `upload`, `remove`, `check_move` | objects created, replaced, moved and removed |
 //! | `list`, `local_listing` | folders, with the entries that cannot be objects |
 //! | `entry` | an object, and what lies in a folder |
 //! | `failure` | an error with its cause and its remedy |
@@ -20,10 +20,12 @@ mod open;
 mod parquet_object;
 mod read;
 mod remove;
+mod upload;
 mod write;
 
 pub use entry::{Entry, Listing, Stray, StrayKind};
-pub(crate) use open::SMALL_BYTES;
 pub use open::{Access, Store};
+pub(crate) use open::{Deadline, SMALL_BYTES};
 pub(crate) use parquet_object::ParquetObject;
+pub(crate) use read::Digested;
 pub use write::Creation;

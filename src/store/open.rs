@@ -1,6 +1,7 @@
 //! A store opened for a location; the deadline, paths and errors of all its calls.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use backon::ExponentialBuilder;
-use bytes::Bytes;
 use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
@@ -19,6 +19,7 @@ use url::Url;
 
 use super::failure::{self, cause};
 use super::location::{local_path, url_of};
+use super::parquet_object::FetchedEnd;
 use crate::environment::Cloud;
 use crate::messages;
 
@@ -34,10 +35,11 @@ pub struct Store {
     pub location: String,
     /// Retries of sequences of calls, each repeated as a whole.
     pub retries: ExponentialBuilder,
-    /// A call that has no answer by then fails, and is not repeated.
-    deadline: Option<Instant>,
-    /// Objects in memory, by path.
-    pub(super) fetched: Arc<HashMap<String, Bytes>>,
+    /// Calls that wait side by side.
+    pub(super) concurrency: usize,
+    deadline: Option<Deadline>,
+    /// Objects in memory, or their ends, by path.
+    pub(super) fetched: Arc<HashMap<String, FetchedEnd>>,
     runtime: Handle,
 }
 
@@ -52,9 +54,26 @@ const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
 /// Objects up to this size are fetched whole, side by side with others.
 pub(crate) const SMALL_BYTES: u64 = 1 << 20;
 
-/// Calls that wait side by side: enough to hide the latency of an object store, few enough not to be
-/// throttled.
-pub(super) const SIDE_BY_SIDE: usize = 32;
+/// Calls that wait side by side unless the job file says otherwise: enough to hide the latency of an
+/// object store, few enough not to be throttled.
+const CONCURRENCY: usize = 32;
+
+/// The end of the time in which calls may take effect, asked when a call begins; `None`: it is over. A
+/// call that has no answer by then fails, and is not repeated.
+#[derive(Clone)]
+pub(crate) struct Deadline(Arc<dyn Fn() -> Option<Instant> + Send + Sync>);
+
+impl Deadline {
+    pub(crate) fn new(now: impl Fn() -> Option<Instant> + Send + Sync + 'static) -> Deadline {
+        Deadline(Arc::new(now))
+    }
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", (self.0)())
+    }
+}
 
 /// The purpose for which a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,14 +154,24 @@ impl Store {
             local_root: None,
             location: location.to_owned(),
             retries: RETRIES,
+            concurrency: CONCURRENCY,
             deadline: None,
             fetched: Arc::default(),
             runtime,
         }
     }
 
-    /// The same store, whose calls fail after the deadline.
-    pub(crate) fn until(&self, deadline: Instant) -> Store {
+    /// The same store, with another number of calls that wait side by side.
+    pub(crate) fn with_concurrency(self, concurrency: usize) -> Store {
+        Store {
+            concurrency,
+            ..self
+        }
+    }
+
+    /// The same store, whose calls fail after the deadline. Each call of a batch takes the deadline that
+    /// holds when this call begins: a lease that is renewed meanwhile counts.
+    pub(crate) fn until(&self, deadline: Deadline) -> Store {
         Store {
             deadline: Some(deadline),
             ..self.clone()
@@ -198,12 +227,14 @@ impl Store {
         &self,
         call: impl Future<Output = object_store::Result<T>>,
     ) -> object_store::Result<T> {
-        match self.deadline {
-            None => call.await,
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), call)
-                .await
-                .unwrap_or_else(|_| Err(past_deadline())),
-        }
+        let Some(Deadline(deadline)) = &self.deadline else {
+            return call.await;
+        };
+        let Some(deadline) = deadline() else {
+            return Err(past_deadline());
+        };
+        let ended = tokio::time::timeout_at(deadline.into(), call).await;
+        ended.unwrap_or_else(|_| Err(past_deadline()))
     }
 
     /// Waits for several calls, some of them side by side. All of them end, also where one fails: a
@@ -212,7 +243,7 @@ impl Store {
         &self,
         calls: impl IntoIterator<Item = impl Future<Output = Result<T>>>,
     ) -> Result<Vec<T>> {
-        let ended = futures::stream::iter(calls).buffered(SIDE_BY_SIDE);
+        let ended = futures::stream::iter(calls).buffered(self.concurrency);
         let ended: Vec<Result<T>> = self.runtime.block_on(ended.collect());
         ended.into_iter().collect()
     }
@@ -260,4 +291,37 @@ fn past_deadline() -> object_store::Error {
 fn choose_tls_cryptography() {
     // The error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::testing::Memory;
+
+    /// A lease that ran out before the first call of a batch, and is renewed before the second.
+    #[test]
+    fn each_call_of_a_batch_takes_the_deadline_that_holds_when_it_begins() {
+        let memory = Memory::new("results");
+        let asked = Arc::new(AtomicU64::new(0));
+        let deadline = {
+            let asked = asked.clone();
+            Deadline::new(move || match asked.fetch_add(1, Ordering::SeqCst) {
+                0 => None,
+                _ => Some(Instant::now() + Duration::from_secs(60)),
+            })
+        };
+        let store = memory.store.clone().with_concurrency(1).until(deadline);
+        let objects = ["a/1", "a/2"].map(|path| (path.to_owned(), Bytes::from_static(b"x")));
+        let failed = store.write_each(&objects).unwrap_err().to_string();
+        assert!(
+            failed.contains("before the lease of this run ran out"),
+            "{failed}"
+        );
+        assert_eq!(memory.paths(), ["a/2"]);
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
 }

@@ -12,13 +12,19 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
+/// The bytes of an object from `start` to its end, as they were fetched before.
+#[derive(Clone, Debug)]
+pub(super) struct FetchedEnd {
+    pub start: u64,
+    pub bytes: Bytes,
+}
+
 /// Byte ranges of one Parquet object, for the asynchronous reader.
 pub(crate) struct ParquetObject {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
     pub(super) size_bytes: u64,
-    /// The whole object, where it was fetched before.
-    pub(super) whole: Option<Bytes>,
+    pub(super) fetched: Option<FetchedEnd>,
 }
 
 impl ParquetObject {
@@ -38,9 +44,10 @@ impl ParquetObject {
 impl ParquetObject {
     /// A part of the object that is in memory. An object that has another size now is asked for again.
     fn part(&self, range: &Range<u64>) -> Option<Bytes> {
-        let whole = self.whole.as_ref()?;
-        let is_same = whole.len() as u64 == self.size_bytes;
-        is_same.then(|| whole.slice(range.start as usize..range.end as usize))
+        let FetchedEnd { start, bytes } = self.fetched.as_ref()?;
+        let is_in_memory = start + bytes.len() as u64 == self.size_bytes && *start <= range.start;
+        is_in_memory
+            .then(|| bytes.slice((range.start - start) as usize..(range.end - start) as usize))
     }
 }
 

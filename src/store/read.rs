@@ -1,19 +1,24 @@
 //! Objects and parts of objects read.
 
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
-use object_store::ObjectStoreExt;
+use futures::{FutureExt, TryStreamExt};
+use object_store::{GetResultPayload, ObjectStoreExt};
 
 use super::entry::Entry;
 use super::open::Store;
-use super::parquet_object::ParquetObject;
+use super::parquet_object::{FetchedEnd, ParquetObject};
 use crate::fingerprint::Digest;
 
-/// Bytes of an object that are in memory while it is hashed; several objects are hashed side by side.
-const PIECE_BYTES: u64 = 4 << 20;
+/// Bytes of a file on a disk that are in memory while it is hashed. An object store sends smaller pieces.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// The size and the SHA-256 of an object; `None` where there is none.
+pub(crate) type Digested = Option<(u64, String)>;
 
 impl Store {
     pub fn exists(&self, path: &str) -> Result<bool> {
@@ -45,8 +50,8 @@ impl Store {
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Option<Bytes>> {
-        if let Some(object) = self.fetched.get(path) {
-            return Ok(Some(object.clone()));
+        if let Some(FetchedEnd { start: 0, bytes }) = self.fetched.get(path) {
+            return Ok(Some(bytes.clone()));
         }
         let full = self.path("read", path)?;
         let got = self.in_time(async { self.inner.get(&full).await?.bytes().await });
@@ -57,32 +62,80 @@ impl Store {
         }
     }
 
-    /// The size and the SHA-256 of an object, which is read piece by piece; `None` where there is none.
-    pub(crate) fn digest(&self, path: &str) -> Result<Option<(u64, String)>> {
+    /// The size and the SHA-256 of an object.
+    pub(crate) fn digest(&self, path: &str) -> Result<Digested> {
         self.runtime().block_on(self.digested(path))
     }
 
-    /// The same of several objects, side by side.
-    pub(crate) fn digest_each(&self, paths: &[String]) -> Result<Vec<Option<(u64, String)>>> {
+    /// The size and the SHA-256 of objects, side by side. Each is fetched once and never in memory as a whole.
+    pub(crate) fn digest_each(&self, paths: &[String]) -> Result<Vec<Digested>> {
         self.wait_each(paths.iter().map(|path| self.digested(path)))
     }
 
-    async fn digested(&self, path: &str) -> Result<Option<(u64, String)>> {
-        let Some(entry) = self.head(path).await? else {
-            return Ok(None);
-        };
-        let mut digest = Digest::default();
-        let mut start = 0;
-        while start < entry.size_bytes {
-            let end = (start + PIECE_BYTES).min(entry.size_bytes);
-            let piece = start..end;
-            let Some(pieces) = self.ranges(path, std::slice::from_ref(&piece)).await? else {
-                return Ok(None);
+    /// Copies objects as [`Store::copy_each`], and digests the copies and some other objects; all side by
+    /// side.
+    pub(crate) fn copy_and_digest(
+        &self,
+        copies: &[(String, String)],
+        others: &[String],
+    ) -> Result<(Vec<Digested>, Vec<Digested>)> {
+        let copied = copies.iter().map(|(from, to)| {
+            let digest = async move {
+                match self.copied(from, to).await? {
+                    true => self.digested(to).await,
+                    false => Ok(None),
+                }
             };
-            pieces.iter().for_each(|piece| digest.add(piece));
-            start = end;
+            digest.boxed()
+        });
+        let others = others.iter().map(|path| self.digested(path).boxed());
+        let mut digested = self.wait_each(copied.chain(others))?;
+        let of_others = digested.split_off(copies.len());
+        Ok((digested, of_others))
+    }
+
+    async fn digested(&self, path: &str) -> Result<Digested> {
+        let full = self.path("read", path)?;
+        let failed = |error| self.failed("read", path, &error);
+        let found = match self.in_time(self.inner.get(&full)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let (mut digest, mut size_bytes) = (Digest::default(), 0);
+        match found.payload {
+            GetResultPayload::File(mut file, _) => {
+                let mut piece = vec![0; PIECE_BYTES];
+                loop {
+                    let read = file.read(&mut piece);
+                    match read.map_err(|e| self.failed_to("read", path, &e))? {
+                        0 => break,
+                        length => {
+                            digest.add(&piece[..length]);
+                            size_bytes += length as u64;
+                        }
+                    }
+                }
+            }
+            GetResultPayload::Stream(mut pieces) => {
+                while let Some(piece) = self.in_time(pieces.try_next()).await.map_err(failed)? {
+                    digest.add(&piece);
+                    size_bytes += piece.len() as u64;
+                }
+            }
         }
-        Ok(Some((entry.size_bytes, digest.finish())))
+        Ok(Some((size_bytes, digest.finish())))
+    }
+
+    /// One part of each of several objects, side by side.
+    pub(crate) fn read_range_each(
+        &self,
+        parts: &[(String, Range<u64>)],
+    ) -> Result<Vec<Option<Bytes>>> {
+        self.wait_each(parts.iter().map(|(path, range)| async move {
+            let parts = self.ranges(path, std::slice::from_ref(range)).await?;
+            Ok(parts.map(|mut parts| parts.remove(0)))
+        }))
     }
 
     /// Parts of an object, or `None` where there is none.
@@ -103,12 +156,16 @@ impl Store {
         }
     }
 
-    /// The same store, with these objects in memory for [`Store::parquet_object`]: they are fetched side by
-    /// side. A failure is reported when its object is read.
-    pub(crate) fn with_fetched(&self, paths: Vec<String>) -> Store {
-        let objects = self.read_each(&paths).unwrap_or_default();
-        let fetched = paths.into_iter().zip(objects);
-        let fetched = fetched.filter_map(|(path, object)| Some((path, object?)));
+    /// The same store, with the ends of these objects in memory, or whole objects, for
+    /// [`Store::parquet_object`]: the ranges are fetched side by side. A failure is reported when its object
+    /// is read.
+    pub(crate) fn with_fetched(&self, ends: Vec<(String, Range<u64>)>) -> Store {
+        let found = self.read_range_each(&ends).unwrap_or_default();
+        let fetched = ends.into_iter().zip(found);
+        let fetched = fetched.filter_map(|((path, range), bytes)| {
+            let (start, bytes) = (range.start, bytes?);
+            Some((path, FetchedEnd { start, bytes }))
+        });
         let mut store = self.clone();
         store.fetched = Arc::new(fetched.collect());
         store
@@ -120,7 +177,7 @@ impl Store {
             store: self.inner.clone(),
             path: self.path("read", path)?,
             size_bytes,
-            whole: self.fetched.get(path).cloned(),
+            fetched: self.fetched.get(path).cloned(),
         })
     }
 }

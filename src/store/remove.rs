@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::Path as DiskPath;
 
 use anyhow::Result;
+use futures::{FutureExt, StreamExt};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 
 use super::open::Store;
 use super::write::sync_folder;
+
+/// Objects of one request: S3 accepts no more.
+const DELETED_AT_ONCE: usize = 1000;
 
 impl Store {
     /// Removes an object; one that does not exist is fine.
@@ -21,13 +26,44 @@ impl Store {
         self.runtime().block_on(self.delete(path))
     }
 
-    /// Removes several objects, side by side in an object store.
+    /// Removes several objects; those that do not exist are fine. An object store that can is asked for
+    /// many at once.
+    ///
+    /// # Errors
+    /// When an object may still be there. All requests have ended, and the others may be gone.
     pub(crate) fn remove_each(&self, paths: &[String]) -> Result<()> {
         match self.local_root {
             Some(_) => paths.iter().try_for_each(|path| self.remove(path)),
-            None => self
-                .wait_each(paths.iter().map(|path| self.delete(path)))
-                .map(drop),
+            None => {
+                let some = paths.chunks(DELETED_AT_ONCE);
+                self.wait_each(some.map(|some| self.delete_each(some)))
+                    .map(drop)
+            }
+        }
+    }
+
+    async fn delete_each(&self, paths: &[String]) -> Result<()> {
+        let full: Result<Vec<Path>> = paths.iter().map(|path| self.path("delete", path)).collect();
+        let full = futures::stream::iter(full?.into_iter().map(Ok)).boxed();
+        let deleted = self.inner.delete_stream(full).collect::<Vec<_>>();
+        let deleted = self.in_time(deleted.map(Ok)).await;
+        let failed = |path: &String, error| self.failed("delete", path, &error);
+        let first = |error| failed(&paths[0], error);
+        // A request that failed as a whole gives one error for all its paths.
+        for (position, ended) in deleted.map_err(first)?.into_iter().enumerate() {
+            match ended {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(failed(paths.get(position).unwrap_or(&paths[0]), error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes objects of a folder that holds no others, and on a disk the folder.
+    pub(crate) fn remove_all_of(&self, folder: &str, paths: &[String]) -> Result<()> {
+        match self.local_root {
+            Some(_) => self.remove_folder(folder),
+            None => self.remove_each(paths),
         }
     }
 
@@ -57,7 +93,7 @@ impl Store {
 
 /// Removes the folders above a path that are empty now, and syncs the first that stays.
 /// `object_store` syncs files that it writes, but not deletions.
-fn remove_empty_folders(root: &Path, path: &str) -> io::Result<()> {
+fn remove_empty_folders(root: &DiskPath, path: &str) -> io::Result<()> {
     let full = root.join(path);
     for above in full
         .ancestors()
@@ -81,4 +117,20 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
             Err(e)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Memory;
+
+    #[test]
+    fn more_objects_than_one_request_removes_are_removed_and_missing_ones_are_fine() {
+        let memory = Memory::new("results");
+        let paths: Vec<String> = (0..=DELETED_AT_ONCE).map(|n| format!("a/{n}")).collect();
+        paths[1..].iter().for_each(|path| memory.put(path, "x"));
+        memory.put("a/stays", "x");
+        memory.store.remove_each(&paths).unwrap();
+        assert_eq!(memory.paths(), ["a/stays"]);
+    }
 }

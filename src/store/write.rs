@@ -28,17 +28,14 @@ impl Store {
         self.runtime().block_on(self.put(path, bytes.into()))
     }
 
-    /// Writes several objects, side by side.
-    pub(crate) fn write_each(&self, objects: &[(String, Bytes)]) -> Result<()> {
-        let puts = objects.iter();
-        let puts = puts.map(|(path, bytes)| self.put(path, bytes.clone()));
-        self.wait_each(puts).map(drop)
+    /// Writes several objects, side by side. Tells of each whether the store has confirmed its bytes
+    /// ([`Store::upload`]).
+    pub(crate) fn write_each(&self, objects: &[(String, Bytes)]) -> Result<Vec<bool>> {
+        self.wait_each(objects.iter().map(|(path, bytes)| self.upload(path, bytes)))
     }
 
     async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
-        let full = self.path("write", path)?;
-        let put = self.in_time(self.inner.put(&full, bytes.into())).await;
-        put.map(drop).map_err(|e| self.failed("write", path, &e))
+        self.upload(path, &bytes).await.map(drop)
     }
 
     /// Writes an empty object into a folder that exists. On a disk the file gets its name at once:
@@ -123,7 +120,7 @@ impl Store {
         self.wait_each(paths.iter().map(|(from, to)| self.copied(from, to)))
     }
 
-    async fn copied(&self, from: &str, to: &str) -> Result<bool> {
+    pub(super) async fn copied(&self, from: &str, to: &str) -> Result<bool> {
         let (full_from, full_to) = (self.path("read", from)?, self.path("write", to)?);
         match self.in_time(self.inner.copy(&full_from, &full_to)).await {
             Ok(()) => Ok(true),
@@ -147,9 +144,14 @@ impl Store {
         self.runtime().block_on(self.moved(from, to))
     }
 
-    /// Moves several objects, side by side: from the first path of each to the second.
-    pub(crate) fn rename_each(&self, paths: &[(String, String)]) -> Result<Vec<bool>> {
-        self.wait_each(paths.iter().map(|(from, to)| self.moved(from, to)))
+    /// Brings objects to their places, side by side: from the first path of each to the second, where an
+    /// object is replaced. `false`: there is no object at the first. On a disk each is moved. In an object
+    /// store each is copied; the caller removes the first ones together, with one request for many.
+    pub(crate) fn place_each(&self, paths: &[(String, String)]) -> Result<Vec<bool>> {
+        match self.local_root {
+            Some(_) => self.wait_each(paths.iter().map(|(from, to)| self.moved(from, to))),
+            None => self.copy_each(paths),
+        }
     }
 
     async fn moved(&self, from: &str, to: &str) -> Result<bool> {

@@ -426,6 +426,25 @@ fn exports_that_change_while_they_are_read_are_never_published_half_old_and_half
     assert!(refused > least && read_old > least && read_new > least);
 }
 
+/// A store takes 30 ms for each request; requests side by side wait together.
+#[test]
+fn a_run_with_nothing_to_do_waits_for_at_most_12_requests_in_turn() {
+    let scene = Scene::new(Command::Run);
+    let results = scene.results_before();
+    let rounds = || {
+        let faults = Faults::counting_rounds();
+        let code = scene.command(&scene.job(results.clone(), &faults, now));
+        assert_eq!(code.unwrap(), ExitCode::Published);
+        println!("{} calls in {} rounds", faults.calls(), faults.rounds());
+        faults.rounds()
+    };
+    let (with_work, up_to_date) = (rounds(), rounds());
+    assert!(
+        with_work > 20 && up_to_date <= 12,
+        "{with_work}, {up_to_date}"
+    );
+}
+
 #[test]
 fn every_fault_of_a_run_leaves_whole_days_and_the_next_run_heals_it() {
     inject_faults(Command::Run);

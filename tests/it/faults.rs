@@ -33,6 +33,9 @@ pub struct Faults {
     calls: AtomicU64,
     fault: Option<Fault>,
     meanwhile: Option<(u64, Box<dyn Fn() + Send + Sync>)>,
+    /// The greatest number of calls that waited for one another, while rounds are counted.
+    rounds: AtomicU64,
+    counts_rounds: bool,
     /// The parts of objects that were read: path and range.
     parts: Mutex<Vec<(String, Range<u64>)>>,
 }
@@ -59,6 +62,20 @@ impl Faults {
         })
     }
 
+    /// No call fails; calls that were begun before another one ended count as one round.
+    pub fn counting_rounds() -> Arc<Faults> {
+        Arc::new(Faults {
+            counts_rounds: true,
+            ..Faults::default()
+        })
+    }
+
+    /// The number of calls one after the other: a store that takes 30 ms for each call keeps a command
+    /// waiting for so many times 30 ms.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::SeqCst)
+    }
+
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
@@ -77,6 +94,14 @@ impl Faults {
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some((_, happens)) = self.meanwhile.as_ref().filter(|(call, _)| *call == number) {
             happens();
+        }
+        if self.counts_rounds {
+            let round = self.rounds() + 1;
+            // Calls side by side all begin before the first of them ends.
+            tokio::task::yield_now().await;
+            let ended = effect.await;
+            self.rounds.fetch_max(round, Ordering::SeqCst);
+            return ended;
         }
         let Some(fault) = self.fault else {
             return effect.await;

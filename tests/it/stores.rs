@@ -137,6 +137,32 @@ fn conforms(store: &Store) {
     );
     assert!(listed[1].objects.is_empty() && listed[1].strays.is_empty());
 
+    // Folders of one folder are listed together as each by itself.
+    let folders = ["d/dt=1", "d/dt=2", "d/dt=3", "d/dt=4"].map(str::to_owned);
+    for (path, content) in [
+        ("d/dt=0/early", "1"),
+        ("d/dt=1/x", "22"),
+        ("d/dt=1/_SUCCESS", ""),
+        ("d/dt=2/below/y", "3"),
+        ("d/dt=2/z", "4"),
+        ("d/dt=3/empty", ""),
+        ("d/dt=5/late", "5"),
+        ("d/beside", "6"),
+    ] {
+        store.write(path, bytes(content)).unwrap();
+    }
+    let together = store.list_each(&folders).unwrap();
+    for (folder, together) in folders.iter().zip(together) {
+        let alone = store.list_each(std::slice::from_ref(folder)).unwrap();
+        assert_eq!(
+            format!("{together:?}"),
+            format!("{:?}", alone[0]),
+            "{folder}"
+        );
+        assert_eq!(together.objects.is_empty(), folder == "d/dt=4");
+    }
+    store.remove_folder("d").unwrap();
+
     // A version changes if and only if the content changes.
     let version = || store.list_all("a").unwrap()[1].version.clone();
     let before = version();

@@ -17,6 +17,7 @@ use crate::plan::Facts;
 /// The campaigns of the six months before a day, by day, as a person calls them.
 pub(super) fn campaigns_of_days(facts: &Facts, day: NaiveDate) -> BTreeMap<NaiveDate, Vec<String>> {
     let span = six_months_before(day)..day;
+    facts.state.look_ahead(span.start, span.end);
     let days = facts.state.days().into_iter();
     let days = days.filter(|day| span.contains(day));
     // A manifest that cannot be read is reported when its day is needed.
