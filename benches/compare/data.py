@@ -1,10 +1,11 @@
-"""Makes the exports that the benchmark reads: `campaign-etl generate`, in two orders of the rows.
+"""Makes the exports that the benchmark reads: `campaign-etl generate`, in two orders of the rows, and with a giant shop.
 
 `generate` writes traffic shop by shop. An export of events usually comes in the order of arrival, shops mixed, which is
-harder on every hash table. So each size exists twice under the work folder:
+harder on every hash table. So each size exists several times under the work folder:
 
   clustered-<rows>   as generated
   mixed-<rows>       order_lines and product_traffic in a pseudo-random order; the same rows, files and row groups
+  giant-<rows>       as mixed, and half of the traffic belongs to one shop
 """
 
 import argparse
@@ -17,7 +18,8 @@ import duckdb
 DAY = "2026-03-01"
 SHOPS = 20_000
 SEED = 7
-ORDERS = ("clustered", "mixed")
+ORDERS = ("clustered", "mixed", "giant")
+GIANT_SHOP = 1_000_001
 SHUFFLED = ("order_lines", "product_traffic")
 # As `generate` writes them.
 FILE_OPTIONS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 131072"
@@ -34,8 +36,10 @@ def exports(work: Path, rows: int, order: str, generator: list[str]) -> Path:
         work.mkdir(parents=True, exist_ok=True)
         if order == "clustered":
             generate(unfinished, rows, generator)
-        else:
+        elif order == "mixed":
             mix(exports(work, rows, "clustered", generator), unfinished)
+        else:
+            give_to_one_shop(exports(work, rows, "mixed", generator), unfinished)
         unfinished.rename(folder)
     return folder
 
@@ -122,6 +126,21 @@ def mix(clustered: Path, out: Path) -> None:
         (target / "_SUCCESS").touch()
 
 
+def give_to_one_shop(mixed: Path, out: Path) -> None:
+    """The rows of a folder, half of the traffic of one shop."""
+    shutil.copytree(mixed, out)
+    con = connect(out)
+    for file in sorted(partition(out, "product_traffic").glob("*.parquet")):
+        rewrite(
+            con,
+            file,
+            f"""SELECT * REPLACE (CASE WHEN hash(user_id, product_id) % 2 = 0 THEN {GIANT_SHOP} ELSE shop_id END AS shop_id),
+                       false AS is_rewritten
+                FROM read_parquet('{file}', hive_partitioning = false)""",
+            drop="is_rewritten",
+        )
+
+
 def rewrite(con: duckdb.DuckDBPyConnection, file: Path, query: str, drop: str) -> None:
     """Replaces a file by what `query` makes of it, without its helper column."""
     rewritten = file.with_name("_rewritten")
@@ -143,7 +162,7 @@ def partition(folder: Path, dataset: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", required=True, help="rows of product_traffic, about")
-    parser.add_argument("--orders", nargs="+", choices=ORDERS, default=ORDERS)
+    parser.add_argument("--orders", nargs="+", choices=ORDERS, default=ORDERS[:2])
     parser.add_argument("--work", type=Path, required=True, help="where the exports are kept")
     parser.add_argument("--generator", nargs="+", default=["campaign-etl"], help="the program, or how to start it")
     arguments = parser.parse_args()

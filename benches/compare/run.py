@@ -59,7 +59,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="where exports and tables are kept")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000_000])
-    parser.add_argument("--orders", nargs="+", choices=("mixed", "clustered"), default=["mixed", "clustered"])
+    parser.add_argument("--orders", nargs="+", choices=("mixed", "clustered", "giant"), default=["mixed", "clustered"])
     parser.add_argument("--engines", nargs="+", default=["ours", *PEERS], help="names; engine:variant for another variant")
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each engine")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
