@@ -104,7 +104,8 @@ fn fetchers(store: &Store, export: &OpenExport, groups: &[RowGroupPlace]) -> usi
         group.compressed_size().max(1) as u64
     };
     let largest = groups.iter().map(size_bytes).max().unwrap_or(1);
-    (BYTES_ON_THEIR_WAY / largest).clamp(1, MOST_FETCHERS) as usize
+    let most = MOST_FETCHERS.min(store.concurrency() as u64);
+    (BYTES_ON_THEIR_WAY / largest).clamp(1, most) as usize
 }
 
 /// An export that is being read.

@@ -178,6 +178,11 @@ impl Store {
         }
     }
 
+    /// How many calls wait side by side; at least 1.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
     /// Whether each call is a request to another machine.
     pub(crate) fn is_remote(&self) -> bool {
         self.local_root.is_none()

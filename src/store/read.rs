@@ -132,10 +132,12 @@ impl Store {
         &self,
         parts: &[(String, Range<u64>)],
     ) -> Result<Vec<Option<Bytes>>> {
-        self.wait_each(parts.iter().map(|(path, range)| async move {
-            let parts = self.ranges(path, std::slice::from_ref(range)).await?;
-            Ok(parts.map(|mut parts| parts.remove(0)))
-        }))
+        self.wait_each(parts.iter().map(|(path, range)| self.range(path, range)))
+    }
+
+    async fn range(&self, path: &str, range: &Range<u64>) -> Result<Option<Bytes>> {
+        let parts = self.ranges(path, std::slice::from_ref(range)).await?;
+        Ok(parts.map(|mut parts| parts.remove(0)))
     }
 
     /// Parts of an object, or `None` where there is none.
@@ -160,7 +162,13 @@ impl Store {
     /// [`Store::parquet_object`]: the ranges are fetched side by side. A failure is reported when its object
     /// is read.
     pub(crate) fn with_fetched(&self, ends: Vec<(String, Range<u64>)>) -> Store {
-        let found = self.read_range_each(&ends).unwrap_or_default();
+        let found = ends.iter().map(|(path, range)| async move {
+            match range.start {
+                0 => self.get(path).await,
+                _ => self.range(path, range).await,
+            }
+        });
+        let found = self.wait_each(found).unwrap_or_default();
         let fetched = ends.into_iter().zip(found);
         let fetched = fetched.filter_map(|((path, range), bytes)| {
             let (start, bytes) = (range.start, bytes?);
