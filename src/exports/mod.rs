@@ -144,7 +144,7 @@ fn with_small_files(
                 _ => END_BYTES,
             };
             bytes += length;
-            if length > 0 && bytes <= FETCHED_BYTES {
+            if bytes <= FETCHED_BYTES {
                 let end = file.size_bytes - length..file.size_bytes;
                 ends.push((format!("{partition}/{}", file.name), end));
             }
