@@ -331,7 +331,9 @@ struct StoreSection {
 
 impl Default for StoreSection {
     fn default() -> Self {
-        StoreSection { concurrency: 32 }
+        StoreSection {
+            concurrency: STORE_CONCURRENCY,
+        }
     }
 }
 
@@ -508,6 +510,8 @@ const MAX_LOOKBACK_DAYS: u32 = 366;
 /// the present instant; 4 billion days would lie before the first year of the calendar.
 const MAX_HISTORY_DAYS: u32 = 36_500;
 
+/// Enough to hide the latency of an object store, few enough not to be throttled.
+pub(crate) const STORE_CONCURRENCY: u32 = 32;
 /// Every request that waits holds a connection and a file descriptor; a process often has 1024.
 const MAX_STORE_CONCURRENCY: u32 = 1024;
 

@@ -166,6 +166,7 @@ pub(crate) fn read_day_with(
     let opened = open_all(store, exports, wanted, &mut read)?;
     let civil = CivilDay::new(exports.day, config.time_zone);
     let filter = |export| RowFilter::new(export, &civil, config.quarantine);
+    // Those that decide the scope of others come first.
     for decide in [true, false] {
         let together = opened.iter().filter_map(|export| match export.dataset.id {
             DatasetId::Snapshot(id) => Some((id, export)),

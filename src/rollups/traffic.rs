@@ -201,8 +201,8 @@ const USERS: usize = 0;
 struct LeastIds {
     shop: i64,
     product: i64,
-    content: i64,
     user: i64,
+    content: i64,
 }
 
 /// The traffic of a day while it is read.

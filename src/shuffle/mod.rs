@@ -178,10 +178,9 @@ impl<const N: usize> Shuffle<N> {
         Ok(())
     }
 
-    fn recycle(&self, chunks: Vec<Chunk<N>>) {
-        self.kept()
-            .free
-            .extend(chunks.into_iter().map(|chunk| chunk.bytes));
+    fn recycle(&self, chunks: impl IntoIterator<Item = Chunk<N>>) {
+        let bytes = chunks.into_iter().map(|chunk| chunk.bytes);
+        self.kept().free.extend(bytes);
     }
 
     /// Takes the memory of a chunk of another shuffle.
@@ -451,8 +450,8 @@ mod tests {
         const ROWS: u64 = 200_000;
         // The bytes of shop, order and buyer.
         const ROW_BYTES: u64 = 1 + 3 + 2;
-        for memory_bytes in [0, 64 << 10, 1 << 20] {
-            let resources = resources(1);
+        for (threads, memory_bytes) in [(1, 0), (1, 64 << 10), (1, 1 << 20), (3, 64 << 10)] {
+            let resources = resources(threads);
             let one_shop = [GroupShops {
                 rows: ROWS,
                 range: Some(7..=7),

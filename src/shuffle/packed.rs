@@ -176,8 +176,8 @@ impl<const N: usize> Layout<N> {
     }
 }
 
-/// Rows that are handed on together, at most: what is done with them one step after the other
-/// stays in a core's nearest cache.
+/// The most rows that are handed on together. So many fit into a core's nearest cache, where each step
+/// of the work on them finds them.
 pub(crate) const BLOCK: usize = 64;
 
 /// A number whose lowest bytes are all ones.

@@ -107,11 +107,11 @@ impl<const N: usize> Summing<'_, N> {
         if !self.sets.holds(self.shuffle.rows(partition)) {
             return Ok(());
         }
-        for piece in self.add_small(partition, adder, buffer)? {
-            if let Piece::Kept(chunk) = piece {
-                self.shuffle.recycle(vec![chunk]);
-            }
-        }
+        let pieces = self.add_small(partition, adder, buffer)?.into_iter();
+        self.shuffle.recycle(pieces.filter_map(|piece| match piece {
+            Piece::Kept(chunk) => Some(chunk),
+            Piece::Spilled(_) => None,
+        }));
         Ok(())
     }
 

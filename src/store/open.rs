@@ -20,6 +20,7 @@ use url::Url;
 use super::failure::{self, cause};
 use super::location::{local_path, url_of};
 use super::parquet_object::FetchedEnd;
+use crate::config::STORE_CONCURRENCY;
 use crate::environment::Cloud;
 use crate::messages;
 
@@ -53,10 +54,6 @@ const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
 
 /// Objects up to this size are fetched whole, side by side with others.
 pub(crate) const SMALL_BYTES: u64 = 1 << 20;
-
-/// Calls that wait side by side unless the job file says otherwise: enough to hide the latency of an
-/// object store, few enough not to be throttled.
-const CONCURRENCY: usize = 32;
 
 /// The end of the time in which calls may take effect, asked when a call begins; `None`: it is over. A
 /// call that has no answer by then fails, and is not repeated.
@@ -154,7 +151,7 @@ impl Store {
             local_root: None,
             location: location.to_owned(),
             retries: RETRIES,
-            concurrency: CONCURRENCY,
+            concurrency: STORE_CONCURRENCY as usize,
             deadline: None,
             fetched: Arc::default(),
             runtime,
