@@ -5,7 +5,7 @@
 
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
@@ -62,6 +62,48 @@ pub(crate) fn beside<B: FnOnce() + Send, R>(
         let result = foreground();
         threads.into_iter().for_each(join);
         result
+    })
+}
+
+/// Gives `consume` the results of `work` on each item, in the order of the items. So many threads work
+/// ahead of it, each by one result; a single thread is the caller's.
+///
+/// # Errors
+/// The first error of `consume`; then no further work is begun.
+///
+/// # Panics
+/// As [`beside`].
+pub(crate) fn in_order<T: Send, R: Send, E>(
+    threads: usize,
+    items: Vec<T>,
+    work: impl Fn(T) -> R + Sync,
+    mut consume: impl FnMut(R) -> Result<(), E>,
+) -> Result<(), E> {
+    let (count, threads) = (items.len(), threads.min(items.len()));
+    if threads <= 1 {
+        return items.into_iter().map(work).try_for_each(consume);
+    }
+    // Items are dealt like cards, so the next result always comes from the next thread.
+    let mut hands: Vec<Vec<T>> = (0..threads).map(|_| Vec::new()).collect();
+    for (n, item) in items.into_iter().enumerate() {
+        hands[n % threads].push(item);
+    }
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads).map(|_| sync_channel(0)).unzip();
+    let work = &work;
+    let works = hands.into_iter().zip(senders).map(|(hand, sender)| {
+        move || {
+            // Nobody receives any more after an error.
+            let _ = hand
+                .into_iter()
+                .try_for_each(|item| sender.send(work(item)));
+        }
+    });
+    beside(works, move || {
+        let next = |n: usize| receivers[n % threads].recv();
+        // Without a result, its thread has panicked, and so will this one.
+        (0..count)
+            .map_while(|n| next(n).ok())
+            .try_for_each(&mut consume)
     })
 }
 
@@ -130,6 +172,34 @@ mod tests {
         };
         assert_eq!(beside([work; 3], || 7), 7);
         assert_eq!(done.into_inner(), 3);
+    }
+
+    #[test]
+    fn results_are_consumed_in_the_order_of_the_items_until_one_is_refused() {
+        for threads in [1, 2, 3, 9] {
+            let worked = AtomicUsize::new(0);
+            let mut seen = vec![];
+            let work = |n: usize| {
+                worked.fetch_add(1, Ordering::Relaxed);
+                n * 10
+            };
+            let refused = in_order(threads, (0..7).collect(), work, |result| {
+                seen.push(result);
+                if result == 30 { Err("no 30") } else { Ok(()) }
+            });
+            assert_eq!((seen, refused), (vec![0, 10, 20, 30], Err("no 30")));
+            // One ahead of each other thread at most, and one that was being sent.
+            assert!(worked.into_inner() <= 4 + threads, "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_work_ahead_is_passed_on() {
+        let work = |n: i32| assert_ne!(n, 2, "a pear");
+        let panic = catch_unwind(|| in_order(2, vec![0, 1, 2, 3], work, |()| Ok::<_, ()>(())));
+        let panic = panic.unwrap_err();
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert!(message.contains("a pear"), "{message}");
     }
 
     #[test]

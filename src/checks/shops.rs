@@ -411,11 +411,9 @@ fn each_shop(
     let days: Vec<NaiveDate> = like.days.iter().map(|past| past.day).collect();
     let at_once = (inputs.rows_at_once / (days.len() + 1)).max(1);
     for shops in shops.chunks(at_once) {
-        let today = values(inputs, inputs.day, shops)?;
-        let mut before = Vec::with_capacity(days.len());
-        for day in &days {
-            before.push((day.weekday(), values(inputs, *day, shops)?));
-        }
+        let today = values(inputs, &[inputs.day], shops)?.remove(0);
+        let weekdays = days.iter().map(Datelike::weekday);
+        let before: Vec<_> = weekdays.zip(values(inputs, &days, shops)?).collect();
         for (of_shop, shop) in shops.iter().enumerate() {
             // A shop without a row sold nothing and was not seen.
             let today = today[of_shop].unwrap_or_default();
@@ -444,16 +442,27 @@ fn each_shop(
         .collect())
 }
 
-/// The numbers of shops, which ascend, on a day; `None`: no row.
-fn values(inputs: &CheckInputs, day: NaiveDate, shops: &[i64]) -> Result<Vec<Option<Numbers>>> {
-    let mut values = vec![None; shops.len()];
+/// For each day the numbers of shops, which ascend; `None`: no row.
+fn values(
+    inputs: &CheckInputs,
+    days: &[NaiveDate],
+    shops: &[i64],
+) -> Result<Vec<Vec<Option<Numbers>>>> {
+    let mut values = vec![vec![None; shops.len()]; days.len()];
     let columns = [&["shop_id"], &COLUMNS[..]].concat();
     let rows = Rows {
         shops: Some(shops),
         ..Rows::default()
     };
-    let mut add = |rows: DataFrame| {
+    let mut of_day = 0;
+    let mut add = |day: NaiveDate, rows: DataFrame| {
         inputs.stop.check()?;
+        // Rows come day by day.
+        of_day += days[of_day..]
+            .iter()
+            .take_while(|each| **each != day)
+            .count();
+        let values = &mut values[of_day];
         let mut numbers = Vec::new();
         for column in COLUMNS {
             numbers.push(whole_numbers(&rows, column)?);
@@ -468,7 +477,7 @@ fn values(inputs: &CheckInputs, day: NaiveDate, shops: &[i64]) -> Result<Vec<Opt
     };
     inputs
         .published
-        .read(&SHOP_DAILY, day, &columns, rows, &mut add)?;
+        .read_days(&SHOP_DAILY, days, &columns, rows, &mut add)?;
     Ok(values)
 }
 

@@ -8,12 +8,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int64Type,
+    TimestampMicrosecondType,
 };
-use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray,
-};
+use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use polars::prelude as pl;
@@ -78,7 +76,7 @@ pub fn to_batch(table: &Table, rows: &pl::DataFrame) -> Result<RecordBatch> {
 fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<ArrayRef> {
     let values = rows.column(column.name)?;
     Ok(match column.kind {
-        Kind::Int64 => Arc::new(Int64Array::from_iter(values.i64()?.iter())),
+        Kind::Int64 => Arc::new(to_numbers::<_, Int64Type>(values.i64()?)),
         Kind::Int32 => bail!("column {}: results have no INT32", column.name),
         Kind::Money => {
             let cents = values.i128()?;
@@ -88,16 +86,17 @@ fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<Arra
             if let Some((row, Some(over))) = cents.iter().enumerate().find(is_over) {
                 return Err(SumTooLarge::new(table, column, rows, row, show_cents(over)).into());
             }
-            let array = Decimal128Array::from_iter(cents.iter());
+            let array = to_numbers::<_, Decimal128Type>(cents);
             Arc::new(array.with_precision_and_scale(MONEY_PRECISION, MONEY_SCALE)?)
         }
-        Kind::Double => Arc::new(Float64Array::from_iter(values.f64()?.iter())),
+        Kind::Double => Arc::new(to_numbers::<_, Float64Type>(values.f64()?)),
         Kind::Text => Arc::new(StringArray::from_iter(values.str()?.iter())),
         Kind::Boolean => Arc::new(BooleanArray::from_iter(values.bool()?.iter())),
-        Kind::Date => Arc::new(Date32Array::from_iter(values.i32()?.iter())),
-        Kind::Instant => Arc::new(
-            TimestampMicrosecondArray::from_iter(values.i64()?.iter()).with_timezone("UTC"),
-        ),
+        Kind::Date => Arc::new(to_numbers::<_, Date32Type>(values.i32()?)),
+        Kind::Instant => {
+            let instants = to_numbers::<_, TimestampMicrosecondType>(values.i64()?);
+            Arc::new(instants.with_timezone("UTC"))
+        }
     })
 }
 
@@ -129,21 +128,9 @@ pub fn from_batch(columns: &[&Column], batch: &RecordBatch) -> Result<pl::DataFr
 fn from_array(column: &Column, array: &ArrayRef) -> pl::Column {
     use pl::IntoColumn;
     match column.kind {
-        Kind::Int64 | Kind::Int32 => array
-            .as_primitive::<Int64Type>()
-            .iter()
-            .collect::<pl::Int64Chunked>()
-            .into_column(),
-        Kind::Money => array
-            .as_primitive::<Decimal128Type>()
-            .iter()
-            .collect::<pl::Int128Chunked>()
-            .into_column(),
-        Kind::Double => array
-            .as_primitive::<Float64Type>()
-            .iter()
-            .collect::<pl::Float64Chunked>()
-            .into_column(),
+        Kind::Int64 | Kind::Int32 => numbers::<Int64Type, pl::Int64Type>(array).into_column(),
+        Kind::Money => numbers::<Decimal128Type, pl::Int128Type>(array).into_column(),
+        Kind::Double => numbers::<Float64Type, pl::Float64Type>(array).into_column(),
         Kind::Text => array
             .as_string::<i32>()
             .iter()
@@ -154,18 +141,37 @@ fn from_array(column: &Column, array: &ArrayRef) -> pl::Column {
             .iter()
             .collect::<pl::BooleanChunked>()
             .into_column(),
-        Kind::Date => array
-            .as_primitive::<Date32Type>()
-            .iter()
-            .collect::<pl::Int32Chunked>()
-            .into_column(),
-        Kind::Instant => array
-            .as_primitive::<TimestampMicrosecondType>()
-            .iter()
-            .collect::<pl::Int64Chunked>()
-            .into_column(),
+        Kind::Date => numbers::<Date32Type, pl::Int32Type>(array).into_column(),
+        Kind::Instant => numbers::<TimestampMicrosecondType, pl::Int64Type>(array).into_column(),
     }
     .with_name(column.name.into())
+}
+
+/// Without nulls, the values are copied as they are.
+fn numbers<A, P>(array: &ArrayRef) -> pl::ChunkedArray<P>
+where
+    A: ArrowPrimitiveType,
+    P: pl::PolarsNumericType<Native = A::Native>,
+    pl::ChunkedArray<P>: FromIterator<Option<P::Native>> + pl::NewChunkedArray<P, P::Native>,
+{
+    let values = array.as_primitive::<A>();
+    if values.null_count() == 0 {
+        pl::NewChunkedArray::from_slice(pl::PlSmallStr::EMPTY, values.values())
+    } else {
+        values.iter().collect()
+    }
+}
+
+/// As [`numbers`], in the other direction.
+fn to_numbers<P, A>(values: &pl::ChunkedArray<P>) -> PrimitiveArray<A>
+where
+    P: pl::PolarsNumericType<Native = A::Native>,
+    A: ArrowPrimitiveType,
+{
+    match values.cont_slice() {
+        Ok(values) => PrimitiveArray::from_iter_values(values.iter().copied()),
+        Err(_) => values.iter().collect(),
+    }
 }
 
 /// A table with these columns and no rows.

@@ -164,6 +164,7 @@ impl<'a> DayWork<'a> {
     /// When a published table or manifest of an earlier day cannot be read.
     pub(super) fn check(&mut self, resources: &Resources) -> Result<&DayChecks> {
         let begun = Instant::now();
+        self.tables.threads = resources.threads;
         let (day, rules) = (self.exports.day, &self.facts.config.checks);
         let none = Snapshots::default();
         let snapshots = self.snapshots.as_ref().unwrap_or(&none);
@@ -346,6 +347,7 @@ impl<'a> DayWork<'a> {
         self.count_computed();
         self.inputs.insert(table.name, inputs.clone());
         let begun = Instant::now();
+        self.tables.threads = resources.threads;
         let first_campaign_day = self.first_campaign_day();
         self.tables.look_ahead(table.reads, first_campaign_day);
         let none = Snapshots::default();
@@ -379,6 +381,7 @@ impl<'a> DayWork<'a> {
         resources: &Resources,
     ) -> Result<()> {
         let (begun, day) = (Instant::now(), self.exports.day);
+        self.tables.threads = resources.threads;
         let own = BenchmarkDay {
             day,
             fallback_reason: None,

@@ -457,8 +457,9 @@ impl<'a> Hands<'a> for Doing<'a> {
         let (job, benchmark) = (self.job, stand_in.benchmark);
         let of = format!("benchmarks of {} stand in", benchmark.day);
         job.progress.stage(day, "windows", &of);
-        let (tables, begun) = (self.facts.tables(benchmark.day), Instant::now());
-        let (facts, resources) = (self.facts, self.resources());
+        let (facts, resources, begun) = (self.facts, self.resources(), Instant::now());
+        let mut tables = facts.tables(benchmark.day);
+        tables.threads = resources.threads;
         let reads = BENCHMARKS.into_iter().flat_map(|table| table.reads);
         tables.look_ahead(reads, None);
         let files = benchmark_files(facts, resources, &BENCHMARKS, day, &benchmark, &tables)?;

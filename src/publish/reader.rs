@@ -31,10 +31,11 @@ use crate::days::spans::days_of;
 use crate::fingerprint::sha256;
 use crate::messages;
 use crate::store::{SMALL_BYTES, Store};
+use crate::threads::in_order;
 use crate::windows::{PublishedTables, Rows};
 
-/// Bytes of chunks that are fetched with one request. Requests are few, and a large file is never
-/// in memory as a whole.
+/// Bytes of chunks that are fetched from an object store together: requests are few, and a large file
+/// is never in memory as a whole. From a disk, one row group is read at a time.
 const FETCH_BYTES: u64 = 16 << 20;
 
 /// The version of a table's file of a day.
@@ -57,6 +58,8 @@ pub struct DayTables<'a> {
     pub absent: BTreeSet<&'static str>,
     /// The footers of published files that were read.
     footers: RefCell<HashMap<(&'static str, NaiveDate), Arc<Footer>>>,
+    /// Threads that decode.
+    pub threads: usize,
 }
 
 impl<'a> DayTables<'a> {
@@ -69,6 +72,7 @@ impl<'a> DayTables<'a> {
             fresh,
             absent,
             footers,
+            threads: 1,
         }
     }
 
@@ -116,31 +120,35 @@ impl PublishedTables for DayTables<'_> {
         Ok(days)
     }
 
-    fn read(
+    fn read_days(
         &self,
         table: &'static Table,
-        day: NaiveDate,
+        days: &[NaiveDate],
         names: &[&str],
         rows: Rows,
-        consume: &mut dyn FnMut(DataFrame) -> Result<()>,
+        consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
     ) -> Result<()> {
         let columns: Vec<&Column> = names.iter().map(|name| table.column(name)).collect();
-        let mut consume = |batch| match wanted_rows(batch, &rows)? {
-            Some(batch) => consume(from_batch(&columns, &batch)?),
-            None => Ok(()),
-        };
         let names = with_predicate_columns(names, &rows);
-        if let Some(file) = self.fresh(table, day) {
-            return read_file(
-                table,
-                file.bytes.clone(),
-                &file.footer,
-                &names,
-                &rows,
-                &mut consume,
-            );
+        let mut parts = Vec::new();
+        for day in days {
+            parts.extend(self.open(table, *day)?.parts(&names, &rows)?);
         }
-        self.read_published(table, day, &rows, &|_| names.clone(), &mut consume)
+        // Whole parts: a row group has a few megabytes.
+        let decode = |part: Part| {
+            let mut decoded = Vec::new();
+            part.decode(&names, &rows, &mut |batch| {
+                decoded.push(from_batch(&columns, &batch)?);
+                Ok(())
+            })?;
+            Ok((part.file.day, decoded))
+        };
+        let consume = |decoded: Result<_>| {
+            let (day, decoded) = decoded?;
+            let mut decoded: std::vec::IntoIter<DataFrame> = Vec::into_iter(decoded);
+            decoded.try_for_each(|rows| consume(day, rows))
+        };
+        in_order(self.threads, parts, decode, consume)
     }
 }
 
@@ -156,18 +164,19 @@ impl DayTables<'_> {
         day: NaiveDate,
         rows: Rows,
     ) -> Result<RecordBatch> {
-        let names = |footer: &Footer| {
-            let found = footer.metadata.schema();
-            let columns = table.columns.iter().map(|column| column.name);
-            columns
-                .filter(|name| found.field_with_name(name).is_ok())
-                .collect()
-        };
+        let file = self.open(table, day)?;
+        let found = file.footer.metadata.schema();
+        let names = table.columns.iter().map(|column| column.name);
+        let names: Vec<&str> = names
+            .filter(|name| found.field_with_name(name).is_ok())
+            .collect();
         let mut batches = Vec::new();
-        self.read_published(table, day, &rows, &names, &mut |batch| {
-            batches.extend(wanted_rows(batch, &rows)?);
-            Ok(())
-        })?;
+        for part in file.parts(&names, &rows)? {
+            part.decode(&names, &rows, &mut |batch| {
+                batches.push(batch);
+                Ok(())
+            })?;
+        }
         match batches.first() {
             Some(first) => Ok(concat_batches(&first.schema(), &batches)?),
             None => Ok(RecordBatch::new_empty(schema(table.columns))),
@@ -245,65 +254,149 @@ impl DayTables<'_> {
         }
     }
 
-    /// Reads the row groups that may hold wanted rows. `names`: the columns to read.
-    fn read_published<'n>(
-        &self,
-        table: &'static Table,
-        day: NaiveDate,
-        rows: &Rows,
-        names: &dyn Fn(&Footer) -> Vec<&'n str>,
-        consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
+    /// # Errors
+    /// When the table is not published, or its file is gone or not the published one.
+    fn open(&self, table: &'static Table, day: NaiveDate) -> Result<OpenFile<'_>> {
+        if let Some(file) = self.fresh(table, day) {
+            let (footer, content) = (file.footer.clone(), Content::InMemory(file.bytes.clone()));
+            let shown = self.results.show(&part_path(table, day));
+            return Ok(OpenFile {
+                table,
+                day,
+                shown,
+                footer,
+                content,
+            });
+        }
         let manifest = self.state.manifest(day)?;
         let published = manifest.as_ref().and_then(|m| m.tables.get(table.name));
         let published =
             published.with_context(|| format!("{} of {day} is not published", table.name))?;
-        let file = PublishedFile::new(self.results, table, day, published);
-        if let Some(bytes) = self.state.small_file(&published.sha256) {
-            let footer = Footer::parse(&bytes).map_err(|why| file.of_another_contract(why))?;
-            let names = names(&footer);
-            footer
-                .check(table, &names)
-                .map_err(|why| file.of_another_contract(why))?;
-            return read_file(table, bytes, &footer, &names, rows, consume);
-        }
-        match &published.footer {
-            None => {
+        let file = PublishedFile {
+            results: self.results,
+            path: part_path(table, day),
+            day,
+            published: published.clone(),
+        };
+        self.open_published(table, file)
+    }
+
+    fn open_published<'s>(
+        &'s self,
+        table: &'static Table,
+        file: PublishedFile<'s>,
+    ) -> Result<OpenFile<'s>> {
+        let (day, shown) = (file.day, self.results.show(&file.path));
+        let (footer, content) = match (
+            self.state.small_file(&file.published.sha256),
+            &file.published.footer,
+        ) {
+            (Some(bytes), _) => (file.parse(&bytes)?, Content::InMemory(bytes)),
+            // Files of earlier versions have only a hash of the whole file.
+            (None, None) => {
                 let bytes = file.fetch_whole()?;
-                let footer = Footer::parse(&bytes).map_err(|why| file.of_another_contract(why))?;
-                let names = names(&footer);
-                footer
-                    .check(table, &names)
-                    .map_err(|why| file.of_another_contract(why))?;
-                read_file(table, bytes, &footer, &names, rows, consume)
+                (file.parse(&bytes)?, Content::InMemory(bytes))
             }
-            Some(mark) => {
+            (None, Some(mark)) => {
                 let known = self.footers.borrow().get(&(table.name, day)).cloned();
                 let footer = match known {
                     Some(footer) => footer,
-                    None => Arc::new(file.fetch_footer(mark)?),
+                    None => file.fetch_footer(mark)?,
                 };
                 self.footers
                     .borrow_mut()
                     .insert((table.name, day), footer.clone());
-                file.read(table, &footer, &names(&footer), rows, consume)
+                (footer, Content::Stored(file))
             }
-        }
-        .with_context(|| format!("reading {}", self.results.show(&file.path)))
+        };
+        Ok(OpenFile {
+            table,
+            day,
+            shown,
+            footer,
+            content,
+        })
     }
 }
 
-/// Reads wanted rows of a file that is in memory.
-fn read_file(
-    table: &Table,
-    bytes: Bytes,
-    footer: &Footer,
-    names: &[&str],
-    rows: &Rows,
-    consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
-) -> Result<()> {
-    footer.check(table, names)?;
-    decode(bytes, footer, footer.groups_with(rows), names, consume)
+/// A file of a table whose footer was read.
+struct OpenFile<'a> {
+    table: &'static Table,
+    day: NaiveDate,
+    shown: String,
+    footer: Arc<Footer>,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    InMemory(Bytes),
+    Stored(PublishedFile<'a>),
+}
+
+/// Some row groups of a file: those that are fetched and decoded together.
+struct Part<'a> {
+    file: Arc<OpenFile<'a>>,
+    groups: Vec<usize>,
+}
+
+impl<'a> OpenFile<'a> {
+    /// The row groups that may hold wanted rows.
+    ///
+    /// # Errors
+    /// When the file does not have these columns as its contract demands.
+    fn parts(self, names: &[&str], rows: &Rows) -> Result<Vec<Part<'a>>> {
+        self.footer
+            .check(self.table, names)
+            .map_err(|why| other_contract(self.shown.clone(), why, self.day))?;
+        let most_bytes = match &self.content {
+            Content::Stored(file) if file.results.is_remote() => FETCH_BYTES,
+            _ => 1,
+        };
+        let file = Arc::new(self);
+        let (mut parts, mut part_bytes) = (Vec::<Part>::new(), u64::MAX);
+        for group in file.footer.groups_with(rows) {
+            match parts.last_mut() {
+                Some(part) if part_bytes < most_bytes => part.groups.push(group),
+                _ => {
+                    part_bytes = 0;
+                    parts.push(Part {
+                        file: file.clone(),
+                        groups: vec![group],
+                    });
+                }
+            }
+            let chunks = file.footer.chunks(group, names);
+            part_bytes += chunks
+                .map(|(range, _)| range.end - range.start)
+                .sum::<u64>();
+        }
+        Ok(parts)
+    }
+}
+
+impl Part<'_> {
+    /// Gives `consume` the wanted rows, in the order of the file.
+    fn decode(
+        &self,
+        names: &[&str],
+        rows: &Rows,
+        consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let (file, groups) = (&*self.file, self.groups.clone());
+        let mut consume = |batch| match wanted_rows(batch, rows)? {
+            Some(batch) => consume(batch),
+            None => Ok(()),
+        };
+        let decoded = match &file.content {
+            Content::InMemory(bytes) => {
+                decode(bytes.clone(), &file.footer, groups, names, &mut consume)
+            }
+            Content::Stored(stored) => stored
+                .fetch_chunks(&file.footer, &groups, names)
+                .and_then(|chunks| decode(chunks, &file.footer, groups, names, &mut consume)),
+        };
+        decoded.with_context(|| format!("reading {}", file.shown))
+    }
 }
 
 /// A file that a manifest lists.
@@ -311,24 +404,10 @@ struct PublishedFile<'a> {
     results: &'a Store,
     path: String,
     day: NaiveDate,
-    published: &'a PublishedTable,
+    published: PublishedTable,
 }
 
-impl<'a> PublishedFile<'a> {
-    fn new(
-        results: &'a Store,
-        table: &Table,
-        day: NaiveDate,
-        published: &'a PublishedTable,
-    ) -> Self {
-        PublishedFile {
-            results,
-            path: part_path(table, day),
-            day,
-            published,
-        }
-    }
-
+impl PublishedFile<'_> {
     /// Fetches the whole file. Files of earlier versions have only a hash of the whole file.
     fn fetch_whole(&self) -> Result<Bytes> {
         let bytes = self
@@ -339,47 +418,25 @@ impl<'a> PublishedFile<'a> {
         Ok(bytes)
     }
 
-    fn fetch_footer(&self, mark: &FooterMark) -> Result<Footer> {
+    fn fetch_footer(&self, mark: &FooterMark) -> Result<Arc<Footer>> {
         let end = self.published.bytes;
         let range = end.saturating_sub(mark.bytes)..end;
         let footer = self.fetch(std::slice::from_ref(&range))?.remove(0);
         self.check(&mark.sha256, &footer)?;
-        Footer::parse(&footer).map_err(|why| self.of_another_contract(why))
+        self.parse(&footer)
     }
 
-    fn read(
-        &self,
-        table: &Table,
-        footer: &Footer,
-        names: &[&str],
-        rows: &Rows,
-        consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        footer
-            .check(table, names)
-            .map_err(|why| self.of_another_contract(why))?;
-        let mut groups = footer.groups_with(rows).into_iter().peekable();
-        while groups.peek().is_some() {
-            let (mut fetched, mut chunks, mut size_bytes) = (Vec::new(), Vec::new(), 0);
-            while let Some(group) = groups.next_if(|_| size_bytes < FETCH_BYTES) {
-                let of_group: Vec<_> = footer.chunks(group, names).collect();
-                size_bytes += of_group
-                    .iter()
-                    .map(|(range, _)| range.end - range.start)
-                    .sum::<u64>();
-                chunks.extend(of_group);
-                fetched.push(group);
-            }
-            let chunks = Chunks {
-                file_bytes: self.published.bytes,
-                chunks: self.fetch_chunks(&chunks)?,
-            };
-            decode(chunks, footer, fetched, names, consume)?;
-        }
-        Ok(())
+    /// `end` holds at least the footer.
+    fn parse(&self, end: &[u8]) -> Result<Arc<Footer>> {
+        let footer = Footer::parse(end).map_err(|why| self.of_another_contract(why))?;
+        Ok(Arc::new(footer))
     }
 
-    fn fetch_chunks(&self, chunks: &[(Range<u64>, Option<&str>)]) -> Result<Vec<(u64, Bytes)>> {
+    fn fetch_chunks(&self, footer: &Footer, groups: &[usize], names: &[&str]) -> Result<Chunks> {
+        let chunks: Vec<_> = groups
+            .iter()
+            .flat_map(|group| footer.chunks(*group, names))
+            .collect();
         let ranges: Vec<Range<u64>> = chunks.iter().map(|(range, _)| range.clone()).collect();
         let fetched = self.fetch(&ranges)?;
         for ((_, expected), bytes) in chunks.iter().zip(&fetched) {
@@ -387,11 +444,11 @@ impl<'a> PublishedFile<'a> {
                 || self.of_another_contract(anyhow!("the footer has no hashes of columns"));
             self.check(expected.ok_or_else(no_hash)?, bytes)?;
         }
-        Ok(ranges
-            .iter()
-            .map(|range| range.start)
-            .zip(fetched)
-            .collect())
+        let starts = ranges.iter().map(|range| range.start);
+        Ok(Chunks {
+            file_bytes: self.published.bytes,
+            chunks: starts.zip(fetched).collect(),
+        })
     }
 
     fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -414,12 +471,16 @@ impl<'a> PublishedFile<'a> {
             .into()
     }
 
-    /// The file matches its manifest, but not its contract.
     fn of_another_contract(&self, why: anyhow::Error) -> anyhow::Error {
-        messages::other_contract(self.results.show(&self.path), format!("{why:#}"), self.day)
-            .spoils(self.day)
-            .into()
+        other_contract(self.results.show(&self.path), why, self.day)
     }
+}
+
+/// The file matches its manifest, but not its contract.
+fn other_contract(shown: String, why: anyhow::Error, day: NaiveDate) -> anyhow::Error {
+    messages::other_contract(shown, format!("{why:#}"), day)
+        .spoils(day)
+        .into()
 }
 
 /// The wanted columns, and the columns of the predicate.

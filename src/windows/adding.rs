@@ -1,29 +1,34 @@
-//! Daily rows added up over days, in bounded memory.
+//! Daily rows added up over periods that end on the same day, in bounded memory.
 //!
-//! 1. Rows are read day by day and kept until there are as many as may be in memory. Then they
-//!    become sums, and the rows of later days are added to them.
-//! 2. Where the sums themselves are too many, those of the latter half of the shops are dropped.
-//!    These shops are added up later.
+//! 1. Days are read once, from the newest back. When the first day of a period was added, the sums
+//!    are those of this period ([`Pass`]).
+//! 2. The sums of a key are found by its hash, or right behind those of the key before: two days have
+//!    mostly the same keys, in the same order ([`Sums`]).
+//! 3. Where the sums do not fit, the latter half of the periods is dropped, or of one period the
+//!    latter half of its shops. These are added up later.
 //!
-//! So memory is bounded for any number of days, and no day is read twice unless the result does not
-//! fit.
+//! So memory is bounded for any number of days, periods and keys, and no day is read twice unless
+//! the sums do not fit.
 
-use std::hash::Hash;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use chrono::NaiveDate;
-use hashbrown::HashMap;
 use polars::prelude::*;
 
 use super::inputs::{Rows, WindowInputs};
-use crate::columns;
+use super::sums::Sums;
 use crate::contracts::Table;
+
+/// Bytes of sums for each row that may be in memory: half of its memory.
+const BYTES_OF_SUMS: usize = (super::BYTES_PER_ROW / 2) as usize;
+/// Rows that are finished at a time where memory allows more.
+const ROWS_AT_ONCE: usize = 65_536;
 
 /// How the daily values of a column become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Adds {
-    /// Their sum. Counts are added in 128 bits, as money is, and cannot wrap; `Table::conform`
-    /// brings them back to INT64.
+    /// Their sum; null counts 0.
     Sum,
     /// The sum that leaves null days out and is null where every day is.
     SumIfKnown,
@@ -38,228 +43,205 @@ pub(super) struct DailyRows<'a> {
     pub table: &'static Table,
     /// Oldest first.
     pub days: &'a [NaiveDate],
-    /// Only rows of this campaign, of a table that has campaigns.
-    pub campaign_id: Option<i64>,
-    /// Columns that identify a sum, beginning with `shop_id`.
+    /// Columns that identify a sum: `shop_id`, and at most one more; after `campaign_id` where each
+    /// period takes only the rows of its own campaign.
     pub key: &'a [&'static str],
     pub columns: &'a [(&'static str, Adds)],
 }
 
+/// The sums that are wanted: those of some shops from a day on.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Only of rows with this campaign, where the key has campaigns.
+    pub campaign_id: i64,
+    pub first_day: NaiveDate,
+    /// Ascending.
+    pub shops: &'a [i64],
+}
+
 impl DailyRows<'_> {
-    /// Adds up the rows of `shops`, which ascend. Gives `finish` the sums of as many shops as fit,
-    /// then those of the next ones, to the last. Shops without any row are not among the sums.
+    /// Gives `finish` the sums of each period, some shops at a time, with the position of the period:
+    /// in the order of `periods`, then in that of the key. A shop's sums come together. Keys without
+    /// any row are not among them.
+    ///
+    /// Shape: the columns of the key, except `campaign_id`, and the columns that are added up. Counts
+    /// beyond INT64 are Int128, as money is.
     pub(super) fn add_up(
         &self,
         inputs: &WindowInputs,
-        mut shops: &[i64],
-        finish: &mut dyn FnMut(DataFrame) -> Result<()>,
+        periods: &[Wanted],
+        finish: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
     ) -> Result<()> {
-        let read: Vec<&str> = self
-            .key
-            .iter()
-            .copied()
-            .chain(self.columns.iter().map(|(name, _)| *name))
-            .collect();
-        while !shops.is_empty() {
-            let mut sums = Sums::new(self, shops, inputs.rows_at_once);
-            for day in self.days {
-                let rows = Rows {
-                    campaign_id: self.campaign_id,
-                    shops: Some(sums.shops),
-                };
-                inputs
-                    .published
-                    .read(self.table, *day, &read, rows, &mut |rows| sums.add(rows))?;
-            }
-            sums.settle()?;
-            let done = sums.shops;
-            if let Some(sums) = sums.sums {
-                finish(sums)?;
-            }
-            shops = &shops[done.len()..];
+        let mut waiting = periods.to_vec();
+        while !waiting.is_empty() {
+            let first = periods.len() - waiting.len();
+            let mut pass = Pass::new(self, inputs, &waiting);
+            pass.read(inputs, &mut |period, sums| finish(first + period, sums))?;
+            // Of the last period, perhaps not all shops.
+            let done = pass.periods;
+            let last = done.len() - 1;
+            waiting[last].shops = &waiting[last].shops[done[last].shops.len()..];
+            let is_whole = waiting[last].shops.is_empty();
+            waiting.drain(..last + usize::from(is_whole));
         }
         Ok(())
     }
 
-    /// One row for each key, in the order of first occurrence.
-    fn summed(&self, rows: &DataFrame) -> Result<DataFrame> {
-        let groups = Groups::of(rows, self.key)?;
-        let mut columns = Vec::with_capacity(self.key.len() + self.columns.len());
-        for name in self.key {
-            columns.push(groups.latest(rows.column(name)?)?);
-        }
-        for (name, adds) in self.columns {
-            let values = rows.column(name)?;
-            columns.push(match adds {
-                Adds::Sum => groups.sums(values)?,
-                Adds::SumIfKnown => groups.known_sums(values)?,
-                Adds::Latest => groups.latest(values)?,
-                Adds::LatestIfKnown => groups.latest_known(values)?,
-            });
-        }
-        Ok(DataFrame::new(groups.count, columns)?)
+    fn names(&self) -> Vec<&'static str> {
+        let columns = self.columns.iter().map(|(name, _)| *name);
+        self.key.iter().copied().chain(columns).collect()
     }
 }
 
-/// Rows with equal keys.
-struct Groups {
-    /// For each row its group. Groups are numbered by their first rows.
-    of_rows: Vec<u32>,
-    count: usize,
-}
-
-impl Groups {
-    fn of(rows: &DataFrame, key: &[&str]) -> Result<Groups> {
-        let mut groups = Groups {
-            of_rows: vec![0; rows.height()],
-            count: 1,
-        };
-        for name in key {
-            let column = rows.column(name)?;
-            groups = match column.dtype() {
-                DataType::String => groups.divided_by(column.str()?.iter()),
-                _ => groups.divided_by(column.i64()?.iter()),
-            };
-        }
-        Ok(groups)
-    }
-
-    /// The groups of rows that have equal values too.
-    fn divided_by<V: Hash + Eq>(&self, values: impl Iterator<Item = V>) -> Groups {
-        let mut numbers = HashMap::new();
-        let of_rows = self.of_rows.iter().zip(values).map(|key| {
-            let next = numbers.len() as u32;
-            *numbers.entry(key).or_insert(next)
-        });
-        Groups {
-            of_rows: of_rows.collect(),
-            count: numbers.len(),
-        }
-    }
-
-    fn sums(&self, values: &Column) -> Result<Column> {
-        let mut sums = vec![0_i128; self.count];
-        for (group, value) in self.of_rows.iter().zip(columns::whole_numbers(values)?) {
-            sums[*group as usize] += value.unwrap_or(0);
-        }
-        Ok(columns::money(values.name(), sums))
-    }
-
-    fn known_sums(&self, values: &Column) -> Result<Column> {
-        let mut sums = vec![None; self.count];
-        for (group, value) in self.of_rows.iter().zip(columns::whole_numbers(values)?) {
-            if let Some(value) = value {
-                *sums[*group as usize].get_or_insert(0_i128) += value;
-            }
-        }
-        Ok(columns::money(values.name(), sums))
-    }
-
-    fn latest(&self, values: &Column) -> Result<Column> {
-        self.latest_where(values, |_| true)
-    }
-
-    fn latest_known(&self, values: &Column) -> Result<Column> {
-        let is_known = values.is_not_null();
-        self.latest_where(values, |row| is_known.get(row) == Some(true))
-    }
-
-    /// The value of each group's last wanted row, or of its first row where none is wanted.
-    fn latest_where(&self, values: &Column, is_wanted: impl Fn(usize) -> bool) -> Result<Column> {
-        let mut latest: Vec<Option<IdxSize>> = vec![None; self.count];
-        for (row, group) in self.of_rows.iter().enumerate() {
-            let latest = &mut latest[*group as usize];
-            if latest.is_none() || is_wanted(row) {
-                *latest = Some(row as IdxSize);
-            }
-        }
-        let latest: Vec<IdxSize> = latest.into_iter().flatten().collect();
-        Ok(values.take_slice(&latest)?)
-    }
-}
-
-/// The sums on their way.
-struct Sums<'a, 's> {
+/// One reading of the days.
+struct Pass<'a> {
     of: &'a DailyRows<'a>,
-    /// Those that fit.
-    shops: &'s [i64],
-    /// The last of them, once some went.
-    last_shop: Option<i64>,
-    most_rows: usize,
-    /// Rows that are not added yet, oldest first.
-    waiting: Option<DataFrame>,
-    sums: Option<DataFrame>,
+    /// Those that fit so far.
+    periods: Vec<Wanted<'a>>,
+    /// Their shops.
+    shops: Vec<i64>,
+    /// Whether some periods or shops were dropped.
+    is_cut: bool,
+    sums: Sums<'a>,
+    /// Whether each period is finished.
+    is_finished: Vec<bool>,
+    /// Sums of finished periods that wait for the periods before them.
+    kept: BTreeMap<usize, Vec<DataFrame>>,
+    kept_bytes: usize,
+    /// The next period that `finish` takes.
+    next: usize,
+    most_bytes: usize,
+    rows_at_once: usize,
 }
 
-impl<'a, 's> Sums<'a, 's> {
-    fn new(of: &'a DailyRows<'a>, shops: &'s [i64], most_rows: usize) -> Self {
-        Sums {
+/// Takes the sums of a period.
+type Finish<'f> = &'f mut dyn FnMut(usize, DataFrame) -> Result<()>;
+
+impl<'a> Pass<'a> {
+    fn new(of: &'a DailyRows<'a>, inputs: &WindowInputs, periods: &[Wanted<'a>]) -> Pass<'a> {
+        Pass {
             of,
-            shops,
-            last_shop: None,
-            most_rows,
-            waiting: None,
-            sums: None,
+            periods: periods.to_vec(),
+            shops: union(periods),
+            is_cut: false,
+            sums: Sums::new(of),
+            is_finished: vec![false; periods.len()],
+            kept: BTreeMap::new(),
+            kept_bytes: 0,
+            next: 0,
+            most_bytes: inputs.rows_at_once.saturating_mul(BYTES_OF_SUMS),
+            rows_at_once: inputs.rows_at_once.min(ROWS_AT_ONCE),
         }
+    }
+
+    fn read(&mut self, inputs: &WindowInputs, finish: Finish) -> Result<()> {
+        let oldest = self.periods.iter().map(|period| period.first_day).min();
+        let days = self.of.days.iter().rev().copied();
+        let days: Vec<NaiveDate> = days.take_while(|day| Some(*day) >= oldest).collect();
+        let shops = self.shops.clone();
+        let rows = Rows {
+            campaign_id: None,
+            shops: Some(&shops),
+        };
+        let names = self.of.names();
+        inputs
+            .published
+            .read_days(self.of.table, &days, &names, rows, &mut |day, rows| {
+                self.finish_after(Some(day), finish)?;
+                if self.is_finished.contains(&false) {
+                    self.add(rows)?;
+                }
+                Ok(())
+            })?;
+        self.finish_after(None, finish)
     }
 
     fn add(&mut self, rows: DataFrame) -> Result<()> {
-        match &mut self.waiting {
-            None => self.waiting = Some(rows),
-            Some(waiting) => {
-                waiting.vstack_mut_owned(rows)?;
-            }
-        }
-        if self
-            .waiting
-            .as_ref()
-            .is_some_and(|waiting| waiting.height() >= self.most_rows)
-        {
-            self.settle()?;
-        }
+        let rows = if self.is_cut {
+            let shops = rows.column("shop_id")?.i64()?;
+            let stays = shops.iter().map(|shop| shop.map(|shop| self.has(shop)));
+            rows.filter(&stays.collect())?
+        } else {
+            rows
+        };
+        self.sums.add(&rows)?;
+        while self.sums.bytes() + self.kept_bytes > self.most_bytes && self.drop_half()? {}
         Ok(())
     }
 
-    /// Adds the waiting rows to the sums, and drops shops until the others fit.
-    fn settle(&mut self) -> Result<()> {
-        let Some(waiting) = self.waiting.take() else {
-            return Ok(());
-        };
-        let waiting = self.of.summed(&waiting)?;
-        let sums = match self.sums.take() {
-            None => waiting,
-            // The older row of a key comes first.
-            Some(sums) => self.of.summed(&sums.vstack(&waiting)?)?,
-        };
-        self.sums = Some(self.fitting(sums)?);
-        Ok(())
+    fn has(&self, shop: i64) -> bool {
+        self.shops.binary_search(&shop).is_ok()
     }
 
-    fn fitting(&mut self, mut sums: DataFrame) -> Result<DataFrame> {
-        loop {
-            // Rows of shops that went may also have come since, with the rest of their day.
-            if let Some(last) = self.last_shop {
-                let shops = sums.column("shop_id")?.i64()?;
-                let stays = shops.iter().map(|shop| shop.map(|shop| shop <= last));
-                sums = sums.filter(&stays.collect())?;
+    /// Drops the latter half of what is still wanted. `false`: that is one shop of one period.
+    fn drop_half(&mut self) -> Result<bool> {
+        let half = self.next + (self.periods.len() - self.next) / 2;
+        if half > self.next {
+            self.periods.truncate(half);
+            self.is_finished.truncate(half);
+            let dropped = self.kept.split_off(&half);
+            let dropped = dropped.values().flatten();
+            self.kept_bytes -= dropped.map(DataFrame::estimated_size).sum::<usize>();
+        } else {
+            let period = &mut self.periods[self.next];
+            let half = self.sums.half_of(period.shops);
+            if half == period.shops.len() {
+                return Ok(false);
             }
-            if sums.height() <= self.most_rows {
-                return Ok(sums);
+            period.shops = &period.shops[..half];
+        }
+        self.is_cut = true;
+        self.shops = union(&self.periods[self.next..]);
+        let shops = &self.shops;
+        self.sums
+            .retain(|shop| shops.binary_search(&shop).is_ok())?;
+        Ok(true)
+    }
+
+    /// Finishes the periods that begin after a day; `None`: all of them.
+    fn finish_after(&mut self, day: Option<NaiveDate>, finish: Finish) -> Result<()> {
+        for position in 0..self.periods.len() {
+            let period = self.periods[position];
+            if self.is_finished[position] || day.is_some_and(|day| period.first_day <= day) {
+                continue;
             }
-            let mut shops: Vec<i64> = sums.column("shop_id")?.i64()?.iter().flatten().collect();
-            let (_, median, _) = shops.select_nth_unstable(sums.height() / 2);
-            let before = self.shops.partition_point(|shop| *shop < *median);
-            // The median may be the first shop, which stays.
-            let half = if before > 0 {
-                before
-            } else {
-                self.shops.partition_point(|shop| *shop <= *median)
-            };
-            if half == self.shops.len() {
-                return Ok(sums);
+            self.is_finished[position] = true;
+            self.sums.sort();
+            for rows in self.sums.of(&period, self.rows_at_once) {
+                let sums = self.sums.gather(&rows)?;
+                if position == self.next {
+                    finish(position, sums)?;
+                } else {
+                    self.kept_bytes += sums.estimated_size();
+                    self.kept.entry(position).or_default().push(sums);
+                }
             }
-            self.shops = &self.shops[..half];
-            self.last_shop = self.shops.last().copied();
+            while self.is_finished.get(self.next) == Some(&true) {
+                for sums in self.kept.remove(&self.next).unwrap_or_default() {
+                    self.kept_bytes -= sums.estimated_size();
+                    finish(self.next, sums)?;
+                }
+                self.next += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The shops of any period, ascending.
+fn union(periods: &[Wanted]) -> Vec<i64> {
+    let mut shops: Vec<i64> = Vec::new();
+    let mut distinct = 0;
+    for period in periods {
+        shops.extend(period.shops);
+        // Periods have mostly the same shops.
+        if shops.len() > 2 * (distinct + period.shops.len()) {
+            shops.sort_unstable();
+            shops.dedup();
+            distinct = shops.len();
         }
     }
+    shops.sort_unstable();
+    shops.dedup();
+    shops
 }

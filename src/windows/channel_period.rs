@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, PeriodSums, periods};
+use super::periods::{Days, PeriodSums, Periods};
 use crate::contracts::tables::CHANNEL_DAILY;
 use crate::metrics;
 
@@ -18,19 +18,15 @@ static SUMS: PeriodSums = PeriodSums {
         ("gmv", Adds::Sum),
     ],
     days: Days::Published,
-    of_own_campaign: false,
 };
 
 /// Grain: each campaign, shop of shop_period and channel with a row in the period.
 ///
 /// Source: SPEC.md section 3.2.
 pub(super) fn channel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    for period in periods(inputs)? {
-        let shops = period.shops(inputs)?;
-        period.add_up(inputs, &shops, &SUMS, &mut |sums| {
-            let table = metrics::with_impression_share(sums)?;
-            emit(metrics::with_ratios(table, &[metrics::CTR, metrics::CTOR])?)
-        })?;
-    }
-    Ok(())
+    let periods = Periods::of_shop_period(inputs)?;
+    periods.add_up(inputs, &SUMS, &mut |_, sums| {
+        let table = metrics::with_impression_share(sums)?;
+        emit(metrics::with_ratios(table, &[metrics::CTR, metrics::CTOR])?)
+    })
 }

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use chrono::NaiveDate;
 
 use super::adding::{Adds, DailyRows};
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, PeriodSums, periods, shop_ids};
+use super::periods::{Days, PeriodSums, Periods, shop_ids};
 use crate::columns;
 use crate::contracts::tables::{CONTENT_DAILY, SHOP_DAILY};
 use crate::metrics::{self, Ratio};
@@ -32,7 +31,6 @@ static SUMS: PeriodSums = PeriodSums {
         ("gmv", Adds::Sum),
     ],
     days: Days::WithDailyTable,
-    of_own_campaign: false,
 };
 
 const RATIOS: [Ratio; 4] = [
@@ -49,41 +47,38 @@ const RATIOS: [Ratio; 4] = [
 ///
 /// Source: SPEC.md section 3.2.
 pub(super) fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    for period in periods(inputs)? {
-        let shops = period.shops(inputs)?;
-        let days = period.days_with(inputs, &CONTENT_DAILY)?;
-        let shop_gmv = shop_gmv(inputs, &days, &shops)?;
-        period.add_up(inputs, &shops, &SUMS, &mut |mut table| {
-            // A shop with a content may have no row of its own on these days.
-            let of_shops = shop_ids(&table)?;
-            let gmv = of_shops.iter().map(|shop| shop_gmv.get(shop).copied());
-            table.with_column(columns::money("shop_gmv", gmv))?;
-            let table = metrics::with_ratios(table, &RATIOS)?;
-            let within = ["shop_id", "content_type"];
-            emit(metrics::with_gmv_rank(table, &within, "content_id")?)
-        })?;
-    }
-    Ok(())
+    let periods = Periods::of_shop_period(inputs)?;
+    let shop_gmv = shop_gmv(inputs, &periods)?;
+    periods.add_up(inputs, &SUMS, &mut |period, mut table| {
+        let gmv = shop_gmv
+            .get(&period.campaign_id)
+            .map_or(&[][..], Vec::as_slice);
+        // A shop with a content may have no row of its own on these days.
+        let of_shop = |shop: &i64| {
+            let position = gmv.binary_search_by_key(shop, |(shop, _)| *shop);
+            position.ok().map(|position| gmv[position].1)
+        };
+        let of_shops: Vec<Option<i128>> = shop_ids(&table)?.iter().map(of_shop).collect();
+        table.with_column(columns::money("shop_gmv", of_shops))?;
+        let table = metrics::with_ratios(table, &RATIOS)?;
+        let within = ["shop_id", "content_type"];
+        emit(metrics::with_gmv_rank(table, &within, "content_id")?)
+    })
 }
 
-/// GMV in cents over the days, of the shops with a row on any of them.
-fn shop_gmv(
-    inputs: &WindowInputs,
-    days: &[NaiveDate],
-    shops: &[i64],
-) -> Result<HashMap<i64, i128>> {
-    let gmv = &[("gmv", Adds::Sum)];
+/// By campaign: the GMV in cents of each shop over the days that have content_daily, by shop.
+fn shop_gmv(inputs: &WindowInputs, periods: &Periods) -> Result<HashMap<i64, Vec<(i64, i128)>>> {
     let daily = DailyRows {
         table: &SHOP_DAILY,
-        days,
-        campaign_id: None,
+        days: &periods.days_with(inputs, &CONTENT_DAILY)?,
         key: &["shop_id"],
-        columns: gmv,
+        columns: &[("gmv", Adds::Sum)],
     };
-    let mut all = HashMap::new();
-    daily.add_up(inputs, shops, &mut |sums| {
+    let mut all: HashMap<i64, Vec<(i64, i128)>> = HashMap::new();
+    daily.add_up(inputs, &periods.wanted(), &mut |period, sums| {
         let gmv = sums.column("gmv")?.i128()?.iter().flatten();
-        all.extend(shop_ids(&sums)?.into_iter().zip(gmv));
+        let of_campaign = all.entry(periods.all[period].campaign_id).or_default();
+        of_campaign.extend(shop_ids(&sums)?.into_iter().zip(gmv));
         Ok(())
     })?;
     Ok(all)

@@ -75,16 +75,19 @@ impl PublishedTables for Declared<'_> {
         self.published.published_days(table, first, last)
     }
 
-    fn read(
+    fn read_days(
         &self,
         table: &'static Table,
-        day: NaiveDate,
+        days: &[NaiveDate],
         columns: &[&str],
         rows: Rows,
-        consume: &mut dyn FnMut(DataFrame) -> Result<()>,
+        consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
     ) -> Result<()> {
-        self.check_days(table, day, day)?;
+        for day in days {
+            self.check_days(table, *day, *day)?;
+        }
         self.check_columns(table, columns)?;
-        self.published.read(table, day, columns, rows, consume)
+        self.published
+            .read_days(table, days, columns, rows, consume)
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, PeriodSums, periods};
+use super::periods::{Days, PeriodSums, Periods};
 use crate::contracts::tables::SHOP_DAILY;
 use crate::metrics::{self, Ratio};
 
@@ -17,7 +17,6 @@ static SUMS: PeriodSums = PeriodSums {
         ("customers", Adds::Sum),
     ],
     days: Days::Published,
-    of_own_campaign: false,
 };
 
 const RATIOS: [Ratio; 5] = [
@@ -36,11 +35,8 @@ const RATIOS: [Ratio; 5] = [
 ///
 /// Source: SPEC.md section 3.2.
 pub(super) fn funnel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    for period in periods(inputs)? {
-        let shops = period.shops(inputs)?;
-        period.add_up(inputs, &shops, &SUMS, &mut |sums| {
-            emit(metrics::with_ratios(sums, &RATIOS)?)
-        })?;
-    }
-    Ok(())
+    let periods = Periods::of_shop_period(inputs)?;
+    periods.add_up(inputs, &SUMS, &mut |_, sums| {
+        emit(metrics::with_ratios(sums, &RATIOS)?)
+    })
 }

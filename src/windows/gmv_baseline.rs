@@ -40,10 +40,7 @@ pub(super) fn gmv_baseline(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         (inputs.rows_at_once.saturating_mul(AMOUNTS_PER_ROW) / days.len().max(1)).max(1);
     let shops_at_once = (inputs.rows_at_once / days.len().max(1)).max(1);
     for shops in shops.chunks(shops_in_memory) {
-        let amounts = days
-            .iter()
-            .map(|day| amounts(inputs, *day, shops))
-            .collect::<Result<Vec<_>>>()?;
+        let amounts = amounts(inputs, &days, shops)?;
         for start in (0..shops.len()).step_by(shops_at_once) {
             emit(baselines(
                 &days,
@@ -93,21 +90,31 @@ fn shops(inputs: &WindowInputs) -> Result<Vec<ShopGmv>> {
     Ok(shops)
 }
 
-/// The GMV of a day in cents, of each of the shops.
-fn amounts(inputs: &WindowInputs, day: NaiveDate, shops: &[ShopGmv]) -> Result<Vec<i64>> {
+/// For each day the GMV in cents of each of the shops.
+fn amounts(inputs: &WindowInputs, days: &[NaiveDate], shops: &[ShopGmv]) -> Result<Vec<Vec<i64>>> {
     let ids: Vec<i64> = shops.iter().map(|(shop, _)| *shop).collect();
-    let mut amounts = vec![NO_ROW; shops.len()];
-    let mut next = 0;
-    let rows = Rows {
-        campaign_id: None,
-        shops: Some(&ids),
-    };
+    let mut amounts = vec![vec![NO_ROW; shops.len()]; days.len()];
+    let (mut of_day, mut next) = (0, 0);
+    let (columns, rows) = (
+        ["shop_id", "gmv"],
+        Rows {
+            campaign_id: None,
+            shops: Some(&ids),
+        },
+    );
     inputs
         .published
-        .read(&SHOP_DAILY, day, &["shop_id", "gmv"], rows, &mut |rows| {
+        .read_days(&SHOP_DAILY, days, &columns, rows, &mut |day, rows| {
+            if days[of_day] != day {
+                next = 0;
+                of_day += days[of_day..]
+                    .iter()
+                    .take_while(|each| **each != day)
+                    .count();
+            }
             for (shop, cents) in read_gmv(&rows)? {
                 next += ids[next..].iter().take_while(|id| **id < shop).count();
-                amounts[next] = cents;
+                amounts[of_day][next] = cents;
             }
             Ok(())
         })?;

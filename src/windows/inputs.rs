@@ -34,8 +34,19 @@ pub trait PublishedTables {
         last: NaiveDate,
     ) -> Result<Vec<NaiveDate>>;
 
-    /// Gives `consume` the named columns of the wanted rows of a published day, some at a time, in
-    /// key order. Projection and row group pruning keep everything else unread.
+    /// Gives `consume` the named columns of the wanted rows of published days, some at a time: day
+    /// by day as they are given, and those of a day in key order. Projection and row group pruning
+    /// keep everything else unread.
+    fn read_days(
+        &self,
+        table: &'static Table,
+        days: &[NaiveDate],
+        columns: &[&str],
+        rows: Rows,
+        consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
+    ) -> Result<()>;
+
+    /// The same of one day.
     fn read(
         &self,
         table: &'static Table,
@@ -43,7 +54,9 @@ pub trait PublishedTables {
         columns: &[&str],
         rows: Rows,
         consume: &mut dyn FnMut(DataFrame) -> Result<()>,
-    ) -> Result<()>;
+    ) -> Result<()> {
+        self.read_days(table, &[day], columns, rows, &mut |_, rows| consume(rows))
+    }
 
     /// The rows as one table: few columns, or those of few shops.
     fn read_all(

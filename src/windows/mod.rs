@@ -10,7 +10,7 @@
 //! | `inputs` | the inputs of a table, and the traits behind them |
 //! | `declared` | the check that a table reads only what it declares |
 //! | `stopping` | reads that end when the run is asked to stop |
-//! | `adding` | daily rows added up over days, in bounded memory |
+//! | `adding`, `sums` | daily rows added up over periods, in bounded memory |
 //! | `periods` | the scaffold of the period tables |
 //! | `candidates`, `cohorts`, `summary` | peers of the benchmarks, suppression, statistics |
 //! | the others | one table each |
@@ -35,6 +35,7 @@ mod stock_status;
 mod stopping;
 mod sub_campaign_period;
 mod summary;
+mod sums;
 
 use anyhow::Result;
 use polars::prelude::DataFrame;

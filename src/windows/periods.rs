@@ -1,54 +1,142 @@
 //! The scaffold of the period tables: the day's campaigns, their days so far, sums over them.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
-use super::adding::{Adds, DailyRows};
+use super::adding::{Adds, DailyRows, Wanted};
 use super::inputs::{Rows, WindowInputs};
 use crate::columns;
 use crate::contracts::Table;
 use crate::contracts::tables::{AD_HOURLY, CONTENT_DAILY, SHOP_DAILY, SHOP_PERIOD};
 use crate::days::calendar::{self, day_number};
 
-/// A campaign's days so far. Period tables are computed campaign by campaign, in this order: that
-/// of their key.
+/// A campaign's days so far, and some of its shops.
 pub(super) struct Period {
     pub campaign_id: i64,
     first_day: NaiveDate,
+    /// Ascending.
+    pub shops: Vec<i64>,
+}
+
+/// The periods of the day's campaigns, by campaign: the order of the key of every period table.
+pub(super) struct Periods {
+    pub all: Vec<Period>,
     through_day: NaiveDate,
-    /// Of the days, those whose rollups are published.
+    /// The days of the longest period whose rollups are published, oldest first.
     published: Vec<NaiveDate>,
 }
 
-/// The periods of the day's campaigns, by campaign.
-pub(super) fn periods(inputs: &WindowInputs) -> Result<Vec<Period>> {
-    let mut periods = Vec::new();
-    for campaign in inputs.snapshots.campaigns()? {
-        let (first_day, through_day) = (campaign.first_day, inputs.day);
-        let days = inputs
-            .published
-            .published_days(&SHOP_DAILY, first_day, through_day)?;
-        periods.push(Period {
-            campaign_id: campaign.campaign_id,
-            first_day,
-            through_day,
-            published: days,
-        });
+impl Periods {
+    /// With the shops that `shops` gives for each campaign, by its id.
+    fn new(inputs: &WindowInputs, mut shops: HashMap<i64, Vec<i64>>) -> Result<Periods> {
+        let campaigns = inputs.snapshots.campaigns()?.iter();
+        let mut all: Vec<Period> = campaigns
+            .map(|campaign| Period {
+                campaign_id: campaign.campaign_id,
+                first_day: campaign.first_day,
+                shops: shops.remove(&campaign.campaign_id).unwrap_or_default(),
+            })
+            .collect();
+        all.sort_by_key(|period| period.campaign_id);
+        let mut periods = Periods {
+            all,
+            through_day: inputs.day,
+            published: vec![],
+        };
+        periods.published = periods.published_days(inputs, &SHOP_DAILY)?;
+        Ok(periods)
     }
-    periods.sort_by_key(|period| period.campaign_id);
-    Ok(periods)
+
+    /// With the shops of `campaign_shops`.
+    pub(super) fn of_registered(inputs: &WindowInputs) -> Result<Periods> {
+        let registered = inputs.snapshots.campaign_shops()?.iter();
+        let registered = registered.map(|shop| (shop.campaign_id, shop.shop_id));
+        Periods::new(inputs, by_campaign(registered))
+    }
+
+    /// With the shops of `shop_period`.
+    pub(super) fn of_shop_period(inputs: &WindowInputs) -> Result<Periods> {
+        let columns = ["campaign_id", "shop_id"];
+        let (table, day) = (&SHOP_PERIOD, inputs.day);
+        let mut found = Vec::new();
+        inputs
+            .published
+            .read(table, day, &columns, Rows::default(), &mut |rows| {
+                let campaigns = rows.column("campaign_id")?.i64()?.iter().flatten();
+                found.extend(campaigns.zip(shop_ids(&rows)?));
+                Ok(())
+            })?;
+        Periods::new(inputs, by_campaign(found.into_iter()))
+    }
+
+    /// The days of the longest period on which a table is published, oldest first.
+    fn published_days(&self, inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
+        match self.all.iter().map(|period| period.first_day).min() {
+            None => Ok(vec![]),
+            Some(first) => inputs
+                .published
+                .published_days(table, first, self.through_day),
+        }
+    }
+
+    /// The published days that have a table too, oldest first.
+    pub(super) fn days_with(&self, inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
+        let mut days = self.published_days(inputs, table)?;
+        days.retain(|day| self.published.binary_search(day).is_ok());
+        Ok(days)
+    }
+
+    /// Adds up the rows of the periods, and gives `finish` the sums of some shops of a period at a
+    /// time, with the columns `campaign_id`, `through_day` and `days`; period by period.
+    pub(super) fn add_up(
+        &self,
+        inputs: &WindowInputs,
+        sums: &PeriodSums,
+        finish: &mut dyn FnMut(&Period, DataFrame) -> Result<()>,
+    ) -> Result<()> {
+        let days = self.days_with(inputs, sums.daily)?;
+        let counted = match sums.days {
+            Days::Published => &self.published,
+            Days::WithDailyTable => &days,
+        };
+        let daily = DailyRows {
+            table: sums.daily,
+            days: &days,
+            key: sums.key,
+            columns: sums.columns,
+        };
+        daily.add_up(inputs, &self.wanted(), &mut |period, mut rows| {
+            let period = &self.all[period];
+            let counted = period.days_of(counted);
+            add_int(&mut rows, "campaign_id", period.campaign_id)?;
+            add_day(&mut rows, "through_day", self.through_day)?;
+            add_int(&mut rows, "days", counted as i64)?;
+            finish(period, rows)
+        })
+    }
+
+    pub(super) fn wanted(&self) -> Vec<Wanted<'_>> {
+        let periods = self.all.iter();
+        periods
+            .map(|period| Wanted {
+                campaign_id: period.campaign_id,
+                first_day: period.first_day,
+                shops: &period.shops,
+            })
+            .collect()
+    }
 }
 
 /// The sums over a period of a daily table's columns.
 pub(super) struct PeriodSums {
     pub daily: &'static Table,
-    /// Identifies a row within the campaign, beginning with `shop_id`.
+    /// See [`DailyRows`].
     pub key: &'static [&'static str],
     pub columns: &'static [(&'static str, Adds)],
     pub days: Days,
-    /// Only daily rows that name the period's campaign.
-    pub of_own_campaign: bool,
 }
 
 /// The days that the column `days` counts.
@@ -60,70 +148,56 @@ pub(super) enum Days {
 }
 
 impl Period {
-    /// Adds up the rows of `shops`, which ascend, and gives `finish` the sums of some of them at a
-    /// time, with the columns `campaign_id`, `through_day` and `days`.
-    pub(super) fn add_up(
-        &self,
-        inputs: &WindowInputs,
-        shops: &[i64],
-        sums: &PeriodSums,
-        finish: &mut dyn FnMut(DataFrame) -> Result<()>,
-    ) -> Result<()> {
-        let days = self.days_with(inputs, sums.daily)?;
-        let counted = match sums.days {
-            Days::Published => self.published.len(),
-            Days::WithDailyTable => days.len(),
-        };
-        let daily = DailyRows {
-            table: sums.daily,
-            days: &days,
-            campaign_id: sums.of_own_campaign.then_some(self.campaign_id),
-            key: sums.key,
-            columns: sums.columns,
-        };
-        daily.add_up(inputs, shops, &mut |mut rows| {
-            add_int(&mut rows, "campaign_id", self.campaign_id)?;
-            add_day(&mut rows, "through_day", self.through_day)?;
-            add_int(&mut rows, "days", counted as i64)?;
-            finish(rows)
+    /// How many of these days, which ascend, are in the period.
+    fn days_of(&self, days: &[NaiveDate]) -> usize {
+        days.len() - days.partition_point(|day| *day < self.first_day)
+    }
+}
+
+/// The further columns of `shop_period` that describe the days of a period.
+pub(super) struct DescribedDays {
+    content: Vec<NaiveDate>,
+    ads: Vec<NaiveDate>,
+}
+
+impl DescribedDays {
+    pub(super) fn new(inputs: &WindowInputs, periods: &Periods) -> Result<DescribedDays> {
+        Ok(DescribedDays {
+            content: periods.days_with(inputs, &CONTENT_DAILY)?,
+            ads: periods.days_with(inputs, &AD_HOURLY)?,
         })
     }
 
-    /// The shops of `shop_period` of the campaign, ascending.
-    pub(super) fn shops(&self, inputs: &WindowInputs) -> Result<Vec<i64>> {
-        let rows = Rows {
-            campaign_id: Some(self.campaign_id),
-            shops: None,
-        };
-        let published = inputs.published;
-        shop_ids(&published.read_all(&SHOP_PERIOD, inputs.day, &["shop_id"], rows)?)
-    }
-
-    /// The published days of the period that have a table too, oldest first.
-    pub(super) fn days_with(&self, inputs: &WindowInputs, table: &Table) -> Result<Vec<NaiveDate>> {
-        let mut days = inputs
-            .published
-            .published_days(table, self.first_day, self.through_day)?;
-        days.retain(|day| self.published.contains(day));
-        Ok(days)
-    }
-
-    /// Adds the further columns of `shop_period` that describe its days.
-    pub(super) fn with_columns_of_days(
+    pub(super) fn add_to(
         &self,
         mut rows: DataFrame,
-        inputs: &WindowInputs,
+        period: &Period,
+        periods: &Periods,
     ) -> Result<DataFrame> {
-        let all = calendar::days(self.first_day, self.through_day).count();
-        let content_days = self.days_with(inputs, &CONTENT_DAILY)?.len();
-        let ad_days = self.days_with(inputs, &AD_HOURLY)?.len();
-        let missing_days = all - self.published.len();
-        add_day(&mut rows, "first_day", self.first_day)?;
+        let all = calendar::days(period.first_day, periods.through_day).count();
+        let missing_days = all - period.days_of(&periods.published);
+        add_day(&mut rows, "first_day", period.first_day)?;
         add_int(&mut rows, "missing_days", missing_days as i64)?;
-        add_int(&mut rows, "content_days", content_days as i64)?;
-        add_int(&mut rows, "ad_days", ad_days as i64)?;
+        add_int(
+            &mut rows,
+            "content_days",
+            period.days_of(&self.content) as i64,
+        )?;
+        add_int(&mut rows, "ad_days", period.days_of(&self.ads) as i64)?;
         Ok(rows)
     }
+}
+
+/// The second values by the first ones, ascending.
+pub(super) fn by_campaign<V: Ord>(pairs: impl Iterator<Item = (i64, V)>) -> HashMap<i64, Vec<V>> {
+    let mut by_campaign: HashMap<i64, Vec<V>> = HashMap::new();
+    for (campaign_id, value) in pairs {
+        by_campaign.entry(campaign_id).or_default().push(value);
+    }
+    by_campaign
+        .values_mut()
+        .for_each(|values| values.sort_unstable());
+    by_campaign
 }
 
 /// The column `shop_id`.

@@ -1,13 +1,11 @@
 //! product_period: each campaign's shops by product, summed over the period.
 
-use std::collections::HashSet;
-
 use anyhow::Result;
 use polars::prelude::*;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, Period, PeriodSums, periods};
+use super::periods::{Days, PeriodSums, Periods, by_campaign};
 use crate::columns;
 use crate::contracts::tables::PRODUCT_DAILY;
 use crate::metrics;
@@ -28,7 +26,6 @@ static SUMS: PeriodSums = PeriodSums {
         ("gmv", Adds::Sum),
     ],
     days: Days::Published,
-    of_own_campaign: false,
 };
 
 /// Grain: each campaign, shop of shop_period and product with a row in the period.
@@ -37,41 +34,27 @@ static SUMS: PeriodSums = PeriodSums {
 ///
 /// Source: SPEC.md section 3.2.
 pub(super) fn product_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    for period in periods(inputs)? {
-        let shops = period.shops(inputs)?;
-        let campaign_products = campaign_products(inputs, &period)?;
-        period.add_up(inputs, &shops, &SUMS, &mut |sums| {
-            let table = with_campaign_flag(sums, campaign_products.as_ref())?;
-            let ratios = [metrics::ADD_TO_CART_RATE, metrics::CTR, metrics::CTOR];
-            emit(metrics::with_ratios(table, &ratios)?)
-        })?;
-    }
-    Ok(())
+    let periods = Periods::of_shop_period(inputs)?;
+    let products = inputs.snapshots.campaign_products()?.map(|products| {
+        by_campaign(
+            products
+                .iter()
+                .map(|product| (product.campaign_id, (product.shop_id, product.product_id))),
+        )
+    });
+    periods.add_up(inputs, &SUMS, &mut |period, sums| {
+        let products = products
+            .as_ref()
+            .map(|of| of.get(&period.campaign_id).map_or(&[][..], Vec::as_slice));
+        let table = with_campaign_flag(sums, products)?;
+        let ratios = [metrics::ADD_TO_CART_RATE, metrics::CTR, metrics::CTOR];
+        emit(metrics::with_ratios(table, &ratios)?)
+    })
 }
 
-/// The (shop, product) of the campaign on the day.
-type ShopProducts = HashSet<(i64, i64)>;
-
+/// Adds `is_campaign_product`. `products`: the (shop, product) of the campaign on the day, ascending;
 /// `None` where the export is absent.
-fn campaign_products(inputs: &WindowInputs, period: &Period) -> Result<Option<ShopProducts>> {
-    let Some(products) = inputs.snapshots.campaign_products()? else {
-        return Ok(None);
-    };
-    let of_campaign = products
-        .iter()
-        .filter(|product| product.campaign_id == period.campaign_id);
-    Ok(Some(
-        of_campaign
-            .map(|product| (product.shop_id, product.product_id))
-            .collect(),
-    ))
-}
-
-/// Adds `is_campaign_product`.
-fn with_campaign_flag(
-    mut table: DataFrame,
-    products: Option<&HashSet<(i64, i64)>>,
-) -> Result<DataFrame> {
+fn with_campaign_flag(mut table: DataFrame, products: Option<&[(i64, i64)]>) -> Result<DataFrame> {
     let (shops, ids) = (
         table.column("shop_id")?.i64()?,
         table.column("product_id")?.i64()?,
@@ -79,7 +62,7 @@ fn with_campaign_flag(
     let flags = shops
         .iter()
         .zip(ids.iter())
-        .map(|(shop, product)| Some(products?.contains(&(shop?, product?))));
+        .map(|(shop, product)| Some(products?.binary_search(&(shop?, product?)).is_ok()));
     let flags = columns::flags("is_campaign_product", flags.collect::<Vec<_>>());
     table.with_column(flags)?;
     Ok(table)

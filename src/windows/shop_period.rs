@@ -1,16 +1,13 @@
 //! shop_period: each campaign's shops with everything summed over the period so far.
 
-use std::collections::HashMap;
-
 use anyhow::Result;
 use polars::prelude::*;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, Period, PeriodSums, periods, shop_ids};
+use super::periods::{Days, DescribedDays, PeriodSums, Periods, by_campaign, shop_ids};
 use crate::columns;
 use crate::contracts::tables::SHOP_DAILY;
-use crate::exports::snapshots::CampaignShop;
 use crate::metrics::{self, Ratio};
 
 static SUMS: PeriodSums = PeriodSums {
@@ -43,7 +40,6 @@ static SUMS: PeriodSums = PeriodSums {
         ("category", Adds::LatestIfKnown),
     ],
     days: Days::Published,
-    of_own_campaign: false,
 };
 
 const RATIOS: [Ratio; 6] = [
@@ -62,38 +58,26 @@ const RATIOS: [Ratio; 6] = [
 ///
 /// Source: SPEC.md section 3.2.
 pub(super) fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
-    for period in periods(inputs)? {
-        let registered = registered(inputs, &period)?;
-        let shops: Vec<i64> = registered.iter().map(|shop| shop.shop_id).collect();
-        period.add_up(inputs, &shops, &SUMS, &mut |sums| {
-            let table = with_target(sums, &registered)?;
-            let table = period.with_columns_of_days(table, inputs)?;
-            emit(metrics::with_ratios(table, &RATIOS)?)
-        })?;
-    }
-    Ok(())
+    let periods = Periods::of_registered(inputs)?;
+    let days = DescribedDays::new(inputs, &periods)?;
+    let registered = inputs.snapshots.campaign_shops()?.iter();
+    let targets = by_campaign(
+        registered.map(|shop| (shop.campaign_id, (shop.shop_id, shop.target_gmv_cents))),
+    );
+    periods.add_up(inputs, &SUMS, &mut |period, sums| {
+        let table = with_target(sums, &targets[&period.campaign_id])?;
+        let table = days.add_to(table, period, &periods)?;
+        emit(metrics::with_ratios(table, &RATIOS)?)
+    })
 }
 
-/// The campaign's registrations, by shop.
-fn registered<'a>(inputs: &WindowInputs<'a>, period: &Period) -> Result<Vec<&'a CampaignShop>> {
-    let shops = inputs.snapshots.campaign_shops()?.iter();
-    let mut registered: Vec<&CampaignShop> = shops
-        .filter(|shop| shop.campaign_id == period.campaign_id)
-        .collect();
-    registered.sort_unstable_by_key(|shop| shop.shop_id);
-    Ok(registered)
-}
-
-/// Adds `target_gmv` to rows of registered shops.
-fn with_target(mut rows: DataFrame, registered: &[&CampaignShop]) -> Result<DataFrame> {
-    let targets: HashMap<i64, Option<i128>> = registered
-        .iter()
-        .map(|shop| (shop.shop_id, shop.target_gmv_cents))
-        .collect();
-    let shops = shop_ids(&rows)?;
-    rows.with_column(columns::money(
-        "target_gmv",
-        shops.iter().map(|shop| targets[shop]),
-    ))?;
+/// Adds `target_gmv` to rows of registered shops. `targets`: that of each shop in cents, by shop.
+fn with_target(mut rows: DataFrame, targets: &[(i64, Option<i128>)]) -> Result<DataFrame> {
+    let of_shop = |shop: &i64| {
+        let position = targets.binary_search_by_key(shop, |(shop, _)| *shop);
+        position.ok().and_then(|position| targets[position].1)
+    };
+    let of_shops: Vec<Option<i128>> = shop_ids(&rows)?.iter().map(of_shop).collect();
+    rows.with_column(columns::money("target_gmv", of_shops))?;
     Ok(rows)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
-use super::adding::{Adds, DailyRows};
+use super::adding::{Adds, DailyRows, Wanted};
 use super::inputs::{Emit, Rows, WindowInputs};
 use super::periods::shop_ids;
 use crate::columns;
@@ -32,14 +32,18 @@ pub(super) fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let daily = DailyRows {
         table,
         days: &days,
-        campaign_id: None,
         key,
         columns,
     };
     let shops = shop_ids(&today)?;
     let of_shops = today.column("category")?.str()?.iter();
     let categories: HashMap<i64, Option<&str>> = shops.iter().copied().zip(of_shops).collect();
-    daily.add_up(inputs, &shops, &mut |sums| {
+    let wanted = Wanted {
+        campaign_id: 0,
+        first_day: first,
+        shops: &shops,
+    };
+    daily.add_up(inputs, &[wanted], &mut |_, sums| {
         let mut table = sums;
         table.rename("gmv", "trailing_gmv".into())?;
         let shops = shop_ids(&table)?;

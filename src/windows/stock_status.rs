@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use polars::prelude::*;
 
 use super::inputs::{Emit, Rows, WindowInputs};
@@ -72,9 +72,10 @@ fn statuses(
 ) -> Result<DataFrame> {
     let rows: Vec<Row> = items
         .iter()
-        .map(|item| Row {
+        .enumerate()
+        .map(|(sku, item)| Row {
             item,
-            pace: paces.of(&(item.shop_id, item.product_id, item.sku_id)),
+            pace: paces.of(sku),
             horizon_days: horizons
                 .get(&(item.shop_id, item.product_id))
                 .copied()
@@ -140,46 +141,17 @@ fn status(available: i64, pace: Pace, horizon_days: i64) -> &'static str {
     }
 }
 
-/// Items sold per (shop, product, SKU): in the short window, and in the long one.
-type Sold = HashMap<(i64, i64, i64), (i128, i128)>;
-
-/// The columns that [`add_sold`] reads.
-const SOLD_COLUMNS: [&str; 4] = ["shop_id", "product_id", "sku_id", "items_sold"];
-
-/// Adds the rows of one day, which lies in the long window, and in the short one too where
-/// `is_short`.
-fn add_sold(sold: &mut Sold, rows: &DataFrame, is_short: bool) -> Result<()> {
-    let [shops, products, skus, items] = SOLD_COLUMNS.map(|name| rows.column(name));
-    let (shops, products, skus, items) =
-        (shops?.i64()?, products?.i64()?, skus?.i64()?, items?.i64()?);
-    for row in 0..rows.height() {
-        let (Some(shop), Some(product), Some(sku), Some(items)) = (
-            shops.get(row),
-            products.get(row),
-            skus.get(row),
-            items.get(row),
-        ) else {
-            continue;
-        };
-        let (short, long) = sold.entry((shop, product, sku)).or_default();
-        *long += i128::from(items);
-        if is_short {
-            *short += i128::from(items);
-        }
-    }
-    Ok(())
-}
-
-/// The items sold in both windows, and the published days of each.
+/// The items sold of some SKUs, and the published days of both windows.
 struct Paces {
-    sold: Sold,
+    /// For each SKU: in the short window, and in the long one.
+    sold: Vec<(i128, i128)>,
     short_days: i128,
     long_days: i128,
 }
 
 impl Paces {
-    fn of(&self, sku: &(i64, i64, i64)) -> Pace {
-        let (short, long) = self.sold.get(sku).copied().unwrap_or_default();
+    fn of(&self, sku: usize) -> Pace {
+        let (short, long) = self.sold[sku];
         Pace {
             items: short,
             days: self.short_days,
@@ -191,7 +163,7 @@ impl Paces {
     }
 }
 
-/// The paces of the shops of some SKUs.
+/// The paces of some SKUs, which ascend.
 fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
     let mut shops: Vec<i64> = items.iter().map(|i| i.shop_id).collect();
     shops.dedup();
@@ -205,24 +177,49 @@ fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
         .published
         .published_days(&SKU_DAILY, long_first, inputs.day)?;
     published.retain(|day| with_skus.contains(day));
-    let rows = Rows {
-        campaign_id: None,
-        shops: Some(&shops),
-    };
-    let mut sold = Sold::default();
-    for day in &published {
-        let is_short = *day >= short_first;
-        inputs
-            .published
-            .read(&SKU_DAILY, *day, &SOLD_COLUMNS, rows, &mut |rows| {
-                add_sold(&mut sold, &rows, is_short)
-            })?;
-    }
+    let (columns, rows) = (
+        ["shop_id", "product_id", "sku_id", "items_sold"],
+        Rows {
+            campaign_id: None,
+            shops: Some(&shops),
+        },
+    );
+    let mut sold = vec![(0, 0); items.len()];
+    // The rows of a day ascend, too.
+    let (mut of_day, mut next) = (None, 0);
+    inputs
+        .published
+        .read_days(&SKU_DAILY, &published, &columns, rows, &mut |day, rows| {
+            if of_day.replace(day) != Some(day) {
+                next = 0;
+            }
+            let [shops, products, skus, items_sold] = columns.map(|name| rows.column(name));
+            let ids = shops?.i64()?.iter().zip(products?.i64()?.iter());
+            let ids = ids.zip(skus?.i64()?.iter());
+            for (((shop, product), sku), count) in ids.zip(items_sold?.i64()?.iter()) {
+                let key = (shop, product, sku);
+                let is_before = |item: &&&InventoryItem| key_of(item) < key;
+                next += items[next..].iter().take_while(is_before).count();
+                if items.get(next).is_some_and(|item| key_of(item) == key) {
+                    let (short, long) = &mut sold[next];
+                    let count = i128::from(count.context("items_sold is never null")?);
+                    *long += count;
+                    if day >= short_first {
+                        *short += count;
+                    }
+                }
+            }
+            Ok(())
+        })?;
     Ok(Paces {
         sold,
         short_days: published.iter().filter(|day| **day >= short_first).count() as i128,
         long_days: published.len() as i128,
     })
+}
+
+fn key_of(item: &InventoryItem) -> (Option<i64>, Option<i64>, Option<i64>) {
+    (Some(item.shop_id), Some(item.product_id), Some(item.sku_id))
 }
 
 /// Horizons shorter than the usual one: of products whose campaign ends after the day but within

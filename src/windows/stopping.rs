@@ -25,19 +25,20 @@ impl PublishedTables for UntilStopped<'_> {
         self.published.published_days(table, first, last)
     }
 
-    fn read(
+    fn read_days(
         &self,
         table: &'static Table,
-        day: NaiveDate,
+        days: &[NaiveDate],
         columns: &[&str],
         rows: Rows,
-        consume: &mut dyn FnMut(DataFrame) -> Result<()>,
+        consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
     ) -> Result<()> {
         self.stop.check()?;
-        self.published.read(table, day, columns, rows, &mut |rows| {
-            self.stop.check()?;
-            consume(rows)
-        })
+        self.published
+            .read_days(table, days, columns, rows, &mut |day, rows| {
+                self.stop.check()?;
+                consume(day, rows)
+            })
     }
 }
 
@@ -92,20 +93,21 @@ mod tests {
             Ok(days(first.max(oldest), last).collect())
         }
 
-        fn read(
+        fn read_days(
             &self,
             table: &'static Table,
-            _day: NaiveDate,
+            days: &[NaiveDate],
             names: &[&str],
             rows: Rows,
-            consume: &mut dyn FnMut(DataFrame) -> Result<()>,
+            consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
         ) -> Result<()> {
-            for shop in
-                (1..=SHOPS).filter(|shop| rows.shops.is_none_or(|shops| shops.contains(shop)))
-            {
-                let value = |name: &&str| value(name, table.column(name).kind, shop);
-                self.saw_part();
-                consume(DataFrame::new(1, names.iter().map(value).collect())?)?;
+            let is_wanted = |shop: i64| rows.shops.is_none_or(|shops| shops.contains(&shop));
+            for day in days {
+                for shop in (1..=SHOPS).filter(|shop| is_wanted(*shop)) {
+                    let value = |name: &&str| value(name, table.column(name).kind, shop);
+                    self.saw_part();
+                    consume(*day, DataFrame::new(1, names.iter().map(value).collect())?)?;
+                }
             }
             Ok(())
         }
