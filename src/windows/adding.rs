@@ -245,3 +245,252 @@ fn union(periods: &[Wanted]) -> Vec<i64> {
     shops.dedup();
     shops
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::columns;
+    use crate::config::Config;
+    use crate::contracts::tables::{CHANNEL_DAILY, SHOP_DAILY, SUB_CAMPAIGN_DAILY};
+    use crate::exports::snapshots::Snapshots;
+    use crate::stop::Stop;
+    use crate::testing::march;
+    use crate::windows::{DaySnapshots, PublishedTables};
+
+    /// Days of a table, each in key order, given a row at a time.
+    struct Published {
+        days: Vec<(NaiveDate, DataFrame)>,
+        /// Rows that were read.
+        read: Cell<usize>,
+    }
+
+    impl PublishedTables for Published {
+        fn published_days(&self, _: &Table, _: NaiveDate, _: NaiveDate) -> Result<Vec<NaiveDate>> {
+            Ok(self.days.iter().map(|(day, _)| *day).collect())
+        }
+
+        fn read_days(
+            &self,
+            _: &'static Table,
+            days: &[NaiveDate],
+            names: &[&str],
+            rows: Rows,
+            consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
+        ) -> Result<()> {
+            let is_wanted = |shop| rows.shops.is_none_or(|shops| shops.contains(&shop));
+            for wanted in days {
+                let (day, table) = self.days.iter().find(|(day, _)| day == wanted).unwrap();
+                let shops = table.column("shop_id")?.i64()?.iter().flatten();
+                for (row, _) in shops.enumerate().filter(|(_, shop)| is_wanted(*shop)) {
+                    self.read.set(self.read.get() + 1);
+                    let row = table.slice(row as i64, 1);
+                    consume(*day, row.select(names.iter().copied())?)?;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// The sums of the periods `(campaign, first day in March, shops)` through the last day, as text:
+    /// the position of the period and its sums, and how many rows were read.
+    fn added(
+        (table, key): (&'static Table, &[&'static str]),
+        columns: &[(&'static str, Adds)],
+        days: &[(u32, DataFrame)],
+        periods: &[(i64, u32, &[i64])],
+        rows_at_once: usize,
+    ) -> (Vec<String>, usize) {
+        let published = Published {
+            days: days
+                .iter()
+                .map(|(day, rows)| (march(*day), rows.clone()))
+                .collect(),
+            read: Cell::new(0),
+        };
+        let (config, snapshots) = (Config::parse("").unwrap(), Snapshots::default());
+        let inputs = WindowInputs {
+            day: march(31),
+            config: &config,
+            snapshots: DaySnapshots::new(&snapshots),
+            published: &published,
+            rows_at_once,
+            stop: &Stop::default(),
+        };
+        let daily = DailyRows {
+            table,
+            days: &published
+                .days
+                .iter()
+                .map(|(day, _)| *day)
+                .collect::<Vec<_>>(),
+            key,
+            columns,
+        };
+        let wanted: Vec<Wanted> = periods
+            .iter()
+            .map(|(campaign_id, first, shops)| Wanted {
+                campaign_id: *campaign_id,
+                first_day: march(*first),
+                shops,
+            })
+            .collect();
+        let mut sums = Vec::new();
+        let finish = &mut |period: usize, rows: DataFrame| {
+            for row in 0..rows.height() {
+                let values = rows.columns().iter().map(|column| column.get(row).unwrap());
+                let values: Vec<String> = values.map(|value| value.to_string()).collect();
+                sums.push(format!("{period}: {}", values.join(" ")));
+            }
+            Ok(())
+        };
+        daily.add_up(&inputs, &wanted, finish).unwrap();
+        (sums, published.read.get())
+    }
+
+    fn shops(rows: &[(i64, i64, Option<i64>, Option<&str>)]) -> DataFrame {
+        let columns = vec![
+            columns::ints("shop_id", rows.iter().map(|row| row.0)),
+            columns::money("gmv", rows.iter().map(|row| i128::from(row.1))),
+            columns::ints("creator_new_videos", rows.iter().map(|row| row.2)),
+            columns::texts("category", rows.iter().map(|row| row.3)),
+        ];
+        DataFrame::new(rows.len(), columns).unwrap()
+    }
+
+    const OF_SHOPS: [(&str, Adds); 3] = [
+        ("gmv", Adds::Sum),
+        ("creator_new_videos", Adds::SumIfKnown),
+        ("category", Adds::LatestIfKnown),
+    ];
+
+    #[test]
+    fn every_period_has_its_sums_however_few_of_them_fit_into_memory() {
+        /// The GMV of a shop on a day; `None`: it has no row.
+        fn gmv(shop: i64, day: u32) -> Option<i64> {
+            ((shop + i64::from(day)) % 3 > 0).then(|| shop * 100 + i64::from(day))
+        }
+        let all: Vec<i64> = (1..=200).collect();
+        let odd: Vec<i64> = all.iter().copied().filter(|shop| shop % 2 == 1).collect();
+        // The second period begins latest; the last shop of the third one has no row.
+        let periods: [(i64, u32, &[i64]); 5] = [
+            (9, 1, &all),
+            (10, 4, &odd),
+            (11, 2, &[2, 3, 999]),
+            (12, 2, &[]),
+            (13, 2, &all),
+        ];
+        let days = [1, 2, 4].map(|day| {
+            let videos = (day == 2).then_some(7);
+            let category = format!("day {day}");
+            let row = |shop: &i64| Some((*shop, gmv(*shop, day)?, videos, Some(&*category)));
+            (day, shops(&all.iter().filter_map(row).collect::<Vec<_>>()))
+        });
+        let mut expected = Vec::new();
+        for (position, (_, first, of_period)) in periods.iter().enumerate() {
+            for shop in of_period.iter().filter(|shop| **shop <= 200) {
+                let mut days = vec![1, 2, 4];
+                days.retain(|day| day >= first && gmv(*shop, *day).is_some());
+                if let Some(latest) = days.last() {
+                    let sum: i64 = days.iter().filter_map(|day| gmv(*shop, *day)).sum();
+                    let videos = if days.contains(&2) { "7" } else { "null" };
+                    expected.push(format!(
+                        "{position}: {shop} {sum} {videos} \"day {latest}\""
+                    ));
+                }
+            }
+        }
+        let all_rows = days.iter().map(|(_, rows)| rows.height()).sum::<usize>();
+        for rows_at_once in [1, 2, 3, 5, 1000] {
+            let key = (&SHOP_DAILY, &["shop_id"][..]);
+            let (sums, read) = added(key, &OF_SHOPS, &days, &periods, rows_at_once);
+            assert_eq!(sums, expected, "{rows_at_once} rows at once");
+            let is_once = read == all_rows;
+            assert_eq!(
+                is_once,
+                rows_at_once == 1000,
+                "{read} of {all_rows} rows read"
+            );
+        }
+    }
+
+    #[test]
+    fn a_column_is_that_of_the_latest_day_with_a_row_or_with_a_value() {
+        let days = [
+            (
+                1,
+                shops(&[(1, 0, Some(1), Some("a")), (2, 0, Some(2), Some("b"))]),
+            ),
+            (2, shops(&[(1, 0, None, None)])),
+        ];
+        let columns = [
+            ("creator_new_videos", Adds::Latest),
+            ("category", Adds::LatestIfKnown),
+        ];
+        let key = (&SHOP_DAILY, &["shop_id"][..]);
+        let (found, _) = added(key, &columns, &days, &[(0, 1, &[1, 2])], 9);
+        assert_eq!(found, [r#"0: 1 null "a""#, r#"0: 2 2 "b""#]);
+    }
+
+    #[test]
+    fn sums_beyond_64_bits_are_exact() {
+        let (most, days) = (i64::MAX, [1, 2, 3]);
+        let days = days.map(|day| (day, shops(&[(1, most, Some(most), None)])));
+        let columns = &OF_SHOPS[..2];
+        let key = (&SHOP_DAILY, &["shop_id"][..]);
+        let (found, _) = added(key, columns, &days, &[(0, 1, &[1])], 9);
+        // 3 * (2^63 - 1)
+        assert_eq!(found, ["0: 1 27670116110564327421 27670116110564327421"]);
+    }
+
+    #[test]
+    fn sums_come_in_the_order_of_texts_and_a_shop_comes_as_a_whole() {
+        let channels = |rows: &[(i64, &str, i64)]| {
+            let columns = vec![
+                columns::ints("shop_id", rows.iter().map(|row| row.0)),
+                columns::texts("channel", rows.iter().map(|row| row.1)),
+                columns::ints("sku_orders", rows.iter().map(|row| row.2)),
+            ];
+            DataFrame::new(rows.len(), columns).unwrap()
+        };
+        let days = [
+            (1, channels(&[(1, "A", 1), (1, "M", 2), (2, "M", 5)])),
+            (2, channels(&[(1, "B", 3), (1, "Z", 4), (2, "Z", 6)])),
+        ];
+        let key = (&CHANNEL_DAILY, &["shop_id", "channel"][..]);
+        let columns = [("sku_orders", Adds::Sum)];
+        let (found, _) = added(key, &columns, &days, &[(0, 1, &[1, 2])], 3);
+        let expected = [
+            r#"0: 1 "A" 1"#,
+            r#"0: 1 "B" 3"#,
+            r#"0: 1 "M" 2"#,
+            r#"0: 1 "Z" 4"#,
+            r#"0: 2 "M" 5"#,
+            r#"0: 2 "Z" 6"#,
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_period_has_only_rows_of_its_own_campaign_where_rows_have_campaigns() {
+        let rows = |rows: &[(i64, i64, i64, i64)]| {
+            let columns = vec![
+                columns::ints("campaign_id", rows.iter().map(|row| row.0)),
+                columns::ints("shop_id", rows.iter().map(|row| row.1)),
+                columns::ints("sub_campaign_id", rows.iter().map(|row| row.2)),
+                columns::ints("orders", rows.iter().map(|row| row.3)),
+            ];
+            DataFrame::new(rows.len(), columns).unwrap()
+        };
+        let days = [
+            (1, rows(&[(8, 1, 80, 1), (9, 1, 90, 2)])),
+            (2, rows(&[(8, 2, 80, 4), (9, 1, 90, 8), (9, 1, 91, 16)])),
+        ];
+        let key = ["campaign_id", "shop_id", "sub_campaign_id"];
+        let (table, columns) = (&SUB_CAMPAIGN_DAILY, [("orders", Adds::Sum)]);
+        let periods: [(i64, u32, &[i64]); 2] = [(8, 1, &[1, 2]), (9, 2, &[1, 2])];
+        let (found, _) = added((table, &key), &columns, &days, &periods, 9);
+        assert_eq!(found, ["0: 1 80 1", "0: 2 80 4", "1: 1 90 8", "1: 1 91 16"]);
+    }
+}
