@@ -1,4 +1,4 @@
-//! Helpers of unit tests: an in-memory store, days, instants, owners, manifests, exports.
+//! Helpers of unit tests: an in-memory store, days, instants, owners, manifests, exports, resources.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::catalog::manifest::{Manifest, PublishedTable};
 use crate::contracts::Table;
 use crate::contracts::datasets::DATASETS;
 use crate::fingerprint::sha256;
+use crate::resources::Resources;
 use crate::store::Store;
 
 /// A store in memory, with the runtime that serves it.
@@ -97,6 +98,17 @@ pub(crate) fn owner(run_id: &str) -> Owner {
         host: "host".into(),
         pid: 1,
         lease_seconds: 60,
+    }
+}
+
+/// So many threads, and no memory for anything that could be spilled.
+pub(crate) fn resources(threads: usize) -> Resources {
+    Resources {
+        threads,
+        memory_bytes: 0,
+        spill_folder: std::env::temp_dir(),
+        spilled_bytes: Default::default(),
+        stop: Default::default(),
     }
 }
 

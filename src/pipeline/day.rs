@@ -359,6 +359,7 @@ impl<'a> DayWork<'a> {
                 snapshots: DaySnapshots::new(self.snapshots.as_ref().unwrap_or(&none)),
                 published: &self.tables,
                 rows_at_once: windows::rows_at_once(resources),
+                threads: resources.threads,
                 stop: &resources.stop,
             },
         );
@@ -540,7 +541,7 @@ pub(super) fn quarantine(
 }
 
 fn window_file(id: WindowId, inputs: &WindowInputs) -> Result<TableFile> {
-    let mut writer = TableWriter::new(tables::window(id), inputs.day, inputs.stop)?;
+    let mut writer = TableWriter::new(tables::window(id), inputs.day, inputs.threads, inputs.stop)?;
     windows::window_table(id, inputs, &mut |rows| writer.push(&rows))?;
     writer.finish()
 }
@@ -557,13 +558,19 @@ pub(super) fn benchmark_files(
     let (rows_at_once, stop) = (windows::rows_at_once(resources), &resources.stop);
     let mut writers = tables
         .iter()
-        .map(|table| Ok((table.id, TableWriter::new(table, day, stop)?)))
+        .map(|table| {
+            Ok((
+                table.id,
+                TableWriter::new(table, day, resources.threads, stop)?,
+            ))
+        })
         .collect::<Result<Vec<_>>>()?;
     windows::benchmark_tables(
         benchmark,
         facts.config,
         published,
         rows_at_once,
+        resources.threads,
         stop,
         &mut |table, rows| match writers.iter_mut().find(|(id, _)| *id == table.id) {
             Some((_, writer)) => writer.push(&rows),

@@ -105,7 +105,7 @@ impl<'a> Doing<'a> {
         job.resources.stop.check()?;
         let keeps_history = job.config.history_days > 0;
         let staging = writer.next_staging(day)?.keeping_history(keeps_history);
-        let staged = publish::stage(staging, &change, &job.resources.stop, || job.now())?;
+        let staged = publish::stage(staging, &change, &job.resources, || job.now())?;
         job.resources.stop.check()?;
         writer.commit(&staged)?;
         self.facts.state.learn(staged.manifest);

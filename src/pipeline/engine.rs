@@ -82,7 +82,8 @@ pub(super) fn laid_out(
     resources: &Resources,
 ) -> Result<RolledUp> {
     let civil = CivilDay::new(day, config.time_zone);
-    let file = |table, rows| TableFile::new(table, day, &resources.stop, &rows);
+    // Tables are encoded side by side.
+    let file = |table, rows| TableFile::new(table, day, 1, &resources.stop, &rows);
     let daily = rollups::daily_tables(sums, &read.snapshots, &civil, resources, file)?;
     Ok(RolledUp {
         read,

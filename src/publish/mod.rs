@@ -17,6 +17,7 @@ pub(crate) mod footer;
 pub mod lease;
 pub(crate) mod parquet;
 pub mod reader;
+mod row_groups;
 pub(crate) mod vacuum;
 pub(crate) mod writer;
 
@@ -37,6 +38,7 @@ use crate::contracts::{Column, Dataset, Table};
 use crate::exports::set_aside::SetAside;
 use crate::fingerprint::sha256;
 use crate::messages;
+use crate::resources::Resources;
 use crate::rollups::tally::{Tally, Totals};
 use crate::stop::Stop;
 use crate::store::{Digested, Store};
@@ -152,10 +154,10 @@ pub struct Staged {
 pub fn stage(
     staging: Staging,
     change: &Change,
-    stop: &Stop,
+    resources: &Resources,
     finished_at: impl FnOnce() -> String,
 ) -> Result<Staged> {
-    let (day, begun) = (change.manifest.day, Instant::now());
+    let (day, begun, stop) = (change.manifest.day, Instant::now(), &resources.stop);
     for path in change
         .paths()
         .iter()
@@ -166,18 +168,18 @@ pub fn stage(
     let replaced = change.files.iter().map(|file| file.table);
     let replaced: Vec<&Table> = replaced.chain(change.absent.iter().copied()).collect();
     stop.check()?;
-    let mut new: Vec<NewFile> = Vec::new();
-    for file in &change.files {
+    let tally = change.tally.as_ref();
+    let checked = resources.map(change.files.iter().collect(), |file: &TableFile| {
         stop.check()?;
         let path = part_path(file.table, day);
-        check_table(file, change.tally.as_ref(), stop)
-            .with_context(|| format!("verifying {path}"))?;
-        new.push(NewFile {
+        check_table(file, tally, stop).with_context(|| format!("verifying {path}"))?;
+        Ok(NewFile {
             path,
             bytes: file.bytes.clone(),
             sha256: file.sha256.clone(),
-        });
-    }
+        })
+    });
+    let mut new: Vec<NewFile> = checked.into_iter().collect::<Result<_>>()?;
     let mut gone: Vec<String> = change
         .absent
         .iter()

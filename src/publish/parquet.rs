@@ -15,7 +15,9 @@ use bytes::{Buf, Bytes};
 use chrono::NaiveDate;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowWriter, ArrowWriterOptions, compute_leaves,
+};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -24,6 +26,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use polars::prelude::DataFrame;
 
 use super::footer::{Footer, column_sha256, footer_mark};
+use super::row_groups::RowGroups;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::columns;
 use crate::contracts::arrow::{published_schema, to_batch};
@@ -44,12 +47,16 @@ const ROW_GROUP_ROWS: usize = 65_536;
 /// do not depend on the sizes of the parts that are pushed.
 const BATCH_ROWS: usize = 16_384;
 
-/// Writes a result table's file. Rows are pushed in parts, in the order of the key. Only their
-/// compressed bytes are kept, and these do not depend on the sizes of the parts.
+/// Writes a result table's file. Rows are pushed in parts, in the order of the key. Only the rows of
+/// unfinished row groups and compressed bytes are kept, and these do not depend on the sizes of the
+/// parts.
 pub(crate) struct TableWriter {
     table: &'static Table,
-    batches: BatchCoalescer,
-    writer: ArrowWriter<Vec<u8>>,
+    /// Rows of the next row group.
+    waiting: Vec<DataFrame>,
+    waiting_rows: usize,
+    group_rows: usize,
+    groups: RowGroups,
     rows: u64,
     /// The key of the last row so far.
     last: Option<DataFrame>,
@@ -57,21 +64,31 @@ pub(crate) struct TableWriter {
 }
 
 impl TableWriter {
-    pub(crate) fn new(table: &'static Table, day: NaiveDate, stop: &Stop) -> Result<TableWriter> {
-        TableWriter::with_row_groups(table, day, stop, ROW_GROUP_ROWS)
+    /// As many row groups as `threads` are encoded while the next rows come.
+    pub(crate) fn new(
+        table: &'static Table,
+        day: NaiveDate,
+        threads: usize,
+        stop: &Stop,
+    ) -> Result<TableWriter> {
+        TableWriter::with_row_groups(table, day, threads, stop, ROW_GROUP_ROWS)
     }
 
     fn with_row_groups(
         table: &'static Table,
         day: NaiveDate,
+        threads: usize,
         stop: &Stop,
         group_rows: usize,
     ) -> Result<TableWriter> {
         let schema = published_schema(table.name, table.columns);
+        let writer = writer(schema, metadata::key_values(table, day), group_rows)?;
         Ok(TableWriter {
             table,
-            batches: BatchCoalescer::new(schema.clone(), BATCH_ROWS.min(group_rows)),
-            writer: writer(schema, metadata::key_values(table, day), group_rows)?,
+            waiting: vec![],
+            waiting_rows: 0,
+            group_rows,
+            groups: RowGroups::new(writer, threads)?,
             rows: 0,
             last: None,
             stop: stop.clone(),
@@ -81,28 +98,35 @@ impl TableWriter {
     /// Adds rows that are conformed to the contract.
     ///
     /// # Errors
-    /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`. `Interrupted` or `Terminated` when the run
-    /// is asked to stop; the next rows are not encoded. Rows out of order are a bug.
+    /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`; perhaps by a later call.
+    /// `Interrupted` or `Terminated` when the run is asked to stop; the next rows are not encoded.
+    /// Rows out of order are a bug.
     pub(crate) fn push(&mut self, rows: &DataFrame) -> Result<()> {
         if rows.height() == 0 {
             return Ok(());
         }
         self.check_order(rows)?;
-        for start in (0..rows.height()).step_by(BATCH_ROWS) {
-            self.stop.check()?;
-            self.batches
-                .push_batch(to_batch(self.table, &rows.slice(start as i64, BATCH_ROWS))?)?;
-            self.write_batches()?;
+        let mut first = 0;
+        while first < rows.height() {
+            let part = rows.slice(first as i64, self.group_rows - self.waiting_rows);
+            first += part.height();
+            self.waiting_rows += part.height();
+            self.waiting.push(part);
+            if self.waiting_rows == self.group_rows {
+                self.end_group()?;
+            }
         }
         self.rows += rows.height() as u64;
         Ok(())
     }
 
-    fn write_batches(&mut self) -> Result<()> {
-        while let Some(batch) = self.batches.next_completed_batch() {
-            self.writer.write(&batch)?;
-        }
-        Ok(())
+    fn end_group(&mut self) -> Result<()> {
+        self.stop.check()?;
+        let rows = std::mem::take(&mut self.waiting);
+        self.waiting_rows = 0;
+        let (table, batch_rows) = (self.table, BATCH_ROWS.min(self.group_rows));
+        self.groups
+            .push(move |columns| encode(table, &rows, batch_rows, columns))
     }
 
     fn check_order(&mut self, rows: &DataFrame) -> Result<()> {
@@ -119,13 +143,14 @@ impl TableWriter {
     }
 
     pub(crate) fn finish(mut self) -> Result<TableFile> {
-        self.batches.finish_buffered_batch()?;
-        self.write_batches()?;
-        self.writer.flush()?;
-        self.writer.sync()?;
-        let hashes = column_sha256(self.writer.flushed_row_groups(), self.writer.inner());
-        self.writer.append_key_value_metadata(hashes);
-        let bytes = Bytes::from(self.writer.into_inner()?);
+        if self.waiting_rows > 0 {
+            self.end_group()?;
+        }
+        let mut file = self.groups.finish()?;
+        file.flush()?;
+        let hashes = column_sha256(file.flushed_row_groups(), file.inner());
+        file.append_key_value_metadata(hashes);
+        let bytes = Bytes::from(file.into_inner()?);
         Ok(TableFile {
             table: self.table,
             rows: self.rows,
@@ -152,10 +177,11 @@ impl TableFile {
     pub fn new(
         table: &'static Table,
         day: NaiveDate,
+        threads: usize,
         stop: &Stop,
         rows: &DataFrame,
     ) -> Result<TableFile> {
-        let mut writer = TableWriter::new(table, day, stop)?;
+        let mut writer = TableWriter::new(table, day, threads, stop)?;
         writer.push(rows)?;
         writer.finish()
     }
@@ -173,6 +199,41 @@ impl TableFile {
             contract: Some(table_fingerprint(self.table)),
         }
     }
+}
+
+/// Encodes the rows of a row group, so many at a time. Results have no nested types: each column has
+/// one writer.
+fn encode(
+    table: &'static Table,
+    rows: &[DataFrame],
+    batch_rows: usize,
+    mut columns: Vec<ArrowColumnWriter>,
+) -> Result<Vec<ArrowColumnChunk>> {
+    let schema = published_schema(table.name, table.columns);
+    let mut batches = BatchCoalescer::new(schema.clone(), batch_rows);
+    let mut write = |batch: RecordBatch| {
+        let values = schema.fields().iter().zip(batch.columns());
+        for (column, (field, values)) in columns.iter_mut().zip(values) {
+            for leaf in compute_leaves(field, values)? {
+                column.write(&leaf)?;
+            }
+        }
+        Ok::<_, ParquetError>(())
+    };
+    for part in rows {
+        for first in (0..part.height()).step_by(batch_rows) {
+            batches.push_batch(to_batch(table, &part.slice(first as i64, batch_rows))?)?;
+            while let Some(batch) = batches.next_completed_batch() {
+                write(batch)?;
+            }
+        }
+    }
+    batches.finish_buffered_batch()?;
+    if let Some(batch) = batches.next_completed_batch() {
+        write(batch)?;
+    }
+    let closed = columns.into_iter().map(ArrowColumnWriter::close);
+    Ok(closed.collect::<Result<_, _>>()?)
 }
 
 /// Quarantined rows as a file.
@@ -339,9 +400,14 @@ mod tests {
 
     /// `parts`: ranges of shops, with the end excluded.
     fn file(parts: &[(i64, i64)]) -> Result<TableFile> {
+        file_by(1, parts)
+    }
+
+    fn file_by(threads: usize, parts: &[(i64, i64)]) -> Result<TableFile> {
         let mut writer = TableWriter::with_row_groups(
             &SKU_DAILY,
             "2026-03-14".parse().unwrap(),
+            threads,
             &Stop::default(),
             4,
         )?;
@@ -352,9 +418,13 @@ mod tests {
     }
 
     #[test]
-    fn the_sizes_of_parts_do_not_change_a_file() {
+    fn the_sizes_of_parts_and_the_number_of_threads_do_not_change_a_file() {
         let whole = file(&[(0, 20)]).unwrap();
         assert_eq!(whole.rows, 60);
+        for threads in [2, 3, 20] {
+            let same = file_by(threads, &[(0, 20)]).unwrap();
+            assert!(same.bytes == whole.bytes, "{threads} threads");
+        }
         for parts in [[(0, 1), (1, 20)], [(0, 13), (13, 20)], [(0, 20), (20, 20)]] {
             assert!(file(&parts).unwrap().bytes == whole.bytes, "{parts:?}");
         }

@@ -307,7 +307,7 @@ mod tests {
     use crate::contracts::tables::{SHOP_TIER, SKU_DAILY};
     use crate::publish::{Change, TableFile, stage};
     use crate::stop::Stop;
-    use crate::testing::{Memory, manifest, march, noon, owner};
+    use crate::testing::{Memory, manifest, march, noon, owner, resources};
 
     const PUBLISHED: [&str; 5] = [
         "_runs/dt=2026-03-14/0000000002.json",
@@ -330,6 +330,7 @@ mod tests {
         TableFile::new(
             table,
             march(14),
+            1,
             &Stop::default(),
             &empty(&columns).unwrap(),
         )
@@ -341,7 +342,7 @@ mod tests {
         let files = [file(&SKU_DAILY), file(&SHOP_TIER)];
         let change = Change::new(manifest(march(14), 0), files, [], &BTreeMap::new());
         let staging = writer.next_staging(march(14)).unwrap();
-        stage(staging, &change, &Stop::default(), || "now".into()).unwrap()
+        stage(staging, &change, &resources(1), || "now".into()).unwrap()
     }
 
     fn visible(memory: &Memory) -> Vec<String> {
@@ -467,7 +468,7 @@ mod tests {
         assert_eq!(change.removed, 1);
         let staging = writer.next_staging(march(14)).unwrap();
         let staging = staging.keeping_history(keeps_history);
-        let second = stage(staging, &change, &Stop::default(), || "now".into()).unwrap();
+        let second = stage(staging, &change, &resources(1), || "now".into()).unwrap();
         writer.commit(&second).unwrap();
         memory
     }

@@ -375,17 +375,8 @@ mod tests {
     use super::*;
     use crate::failure::{Failure, FailureKind};
     use crate::stop::SIGTERM;
+    use crate::testing::resources;
     use crate::threads::on_each;
-
-    fn resources(threads: usize) -> Resources {
-        Resources {
-            threads,
-            memory_bytes: 0,
-            spill_folder: std::env::temp_dir(),
-            spilled_bytes: Default::default(),
-            stop: Default::default(),
-        }
-    }
 
     /// Rows by their shop; a shop that ends twice is an error.
     #[derive(Default)]

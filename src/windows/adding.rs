@@ -19,11 +19,12 @@ use polars::prelude::*;
 use super::inputs::{Rows, WindowInputs};
 use super::sums::Sums;
 use crate::contracts::Table;
+use crate::threads::in_order;
 
 /// Bytes of sums for each row that may be in memory: half of its memory.
 const BYTES_OF_SUMS: usize = (super::BYTES_PER_ROW / 2) as usize;
-/// Rows that are finished at a time where memory allows more.
-const ROWS_AT_ONCE: usize = 65_536;
+/// Rows that a thread finishes at a time where memory allows more.
+const ROWS_AT_ONCE: usize = 16_384;
 
 /// How the daily values of a column become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,23 +61,25 @@ pub(super) struct Wanted<'a> {
 }
 
 impl DailyRows<'_> {
-    /// Gives `finish` the sums of each period, some shops at a time, with the position of the period:
-    /// in the order of `periods`, then in that of the key. A shop's sums come together. Keys without
-    /// any row are not among them.
+    /// Gives `emit` what `finish` makes of the sums of each period, some shops at a time, with the
+    /// position of the period: in the order of `periods`, then in that of the key. A shop's sums come
+    /// together. Keys without any row are not among them. Several threads finish sums.
     ///
-    /// Shape: the columns of the key, except `campaign_id`, and the columns that are added up. Counts
+    /// Shape of the sums: the columns of the key, except `campaign_id`, and the columns that are added up. Counts
     /// beyond INT64 are Int128, as money is.
     pub(super) fn add_up(
         &self,
         inputs: &WindowInputs,
         periods: &[Wanted],
-        finish: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
+        finish: Finish,
+        emit: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
     ) -> Result<()> {
         let mut waiting = periods.to_vec();
         while !waiting.is_empty() {
             let first = periods.len() - waiting.len();
-            let mut pass = Pass::new(self, inputs, &waiting);
-            pass.read(inputs, &mut |period, sums| finish(first + period, sums))?;
+            let finish = |period: usize, sums| finish(first + period, sums);
+            let mut pass = Pass::new(self, inputs, &waiting, &finish);
+            pass.read(inputs, &mut |period, rows| emit(first + period, rows))?;
             // Of the last period, perhaps not all shops.
             let done = pass.periods;
             let last = done.len() - 1;
@@ -112,13 +115,23 @@ struct Pass<'a> {
     next: usize,
     most_bytes: usize,
     rows_at_once: usize,
+    threads: usize,
+    finish: Finish<'a>,
 }
 
-/// Takes the sums of a period.
-type Finish<'f> = &'f mut dyn FnMut(usize, DataFrame) -> Result<()>;
+/// Makes rows of a table from sums of the period at this position.
+type Finish<'f> = &'f (dyn Fn(usize, DataFrame) -> Result<DataFrame> + Sync);
+
+/// Takes rows of a period.
+type EmitOf<'e> = &'e mut dyn FnMut(usize, DataFrame) -> Result<()>;
 
 impl<'a> Pass<'a> {
-    fn new(of: &'a DailyRows<'a>, inputs: &WindowInputs, periods: &[Wanted<'a>]) -> Pass<'a> {
+    fn new(
+        of: &'a DailyRows<'a>,
+        inputs: &WindowInputs,
+        periods: &[Wanted<'a>],
+        finish: Finish<'a>,
+    ) -> Pass<'a> {
         Pass {
             of,
             periods: periods.to_vec(),
@@ -130,11 +143,14 @@ impl<'a> Pass<'a> {
             kept_bytes: 0,
             next: 0,
             most_bytes: inputs.rows_at_once.saturating_mul(BYTES_OF_SUMS),
-            rows_at_once: inputs.rows_at_once.min(ROWS_AT_ONCE),
+            // Each thread has rows, and some are emitted.
+            rows_at_once: (inputs.rows_at_once / (inputs.threads + 1)).min(ROWS_AT_ONCE),
+            threads: inputs.threads,
+            finish,
         }
     }
 
-    fn read(&mut self, inputs: &WindowInputs, finish: Finish) -> Result<()> {
+    fn read(&mut self, inputs: &WindowInputs, emit: EmitOf) -> Result<()> {
         let oldest = self.periods.iter().map(|period| period.first_day).min();
         let days = self.of.days.iter().rev().copied();
         let days: Vec<NaiveDate> = days.take_while(|day| Some(*day) >= oldest).collect();
@@ -147,13 +163,13 @@ impl<'a> Pass<'a> {
         inputs
             .published
             .read_days(self.of.table, &days, &names, rows, &mut |day, rows| {
-                self.finish_after(Some(day), finish)?;
+                self.finish_after(Some(day), emit)?;
                 if self.is_finished.contains(&false) {
                     self.add(rows)?;
                 }
                 Ok(())
             })?;
-        self.finish_after(None, finish)
+        self.finish_after(None, emit)
     }
 
     fn add(&mut self, rows: DataFrame) -> Result<()> {
@@ -199,7 +215,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Finishes the periods that begin after a day; `None`: all of them.
-    fn finish_after(&mut self, day: Option<NaiveDate>, finish: Finish) -> Result<()> {
+    fn finish_after(&mut self, day: Option<NaiveDate>, emit: EmitOf) -> Result<()> {
         for position in 0..self.periods.len() {
             let period = self.periods[position];
             if self.is_finished[position] || day.is_some_and(|day| period.first_day <= day) {
@@ -207,20 +223,23 @@ impl<'a> Pass<'a> {
             }
             self.is_finished[position] = true;
             self.sums.sort();
-            for rows in self.sums.of(&period, self.rows_at_once) {
-                let sums = self.sums.gather(&rows)?;
-                if position == self.next {
-                    finish(position, sums)?;
-                } else {
+            let (sums, finish) = (&self.sums, self.finish);
+            let parts = sums.of(&period, self.rows_at_once);
+            if position == self.next {
+                let finished = |rows: Vec<u32>| finish(position, sums.gather(&rows)?);
+                in_order(self.threads, parts, finished, |rows| emit(position, rows?))?;
+            } else {
+                for rows in parts {
+                    let sums = sums.gather(&rows)?;
                     self.kept_bytes += sums.estimated_size();
                     self.kept.entry(position).or_default().push(sums);
                 }
             }
             while self.is_finished.get(self.next) == Some(&true) {
-                for sums in self.kept.remove(&self.next).unwrap_or_default() {
-                    self.kept_bytes -= sums.estimated_size();
-                    finish(self.next, sums)?;
-                }
+                let kept = self.kept.remove(&self.next).unwrap_or_default();
+                self.kept_bytes -= kept.iter().map(DataFrame::estimated_size).sum::<usize>();
+                let finished = |sums| finish(self.next, sums);
+                in_order(self.threads, kept, finished, |rows| emit(self.next, rows?))?;
                 self.next += 1;
             }
         }
@@ -316,6 +335,7 @@ mod tests {
             snapshots: DaySnapshots::new(&snapshots),
             published: &published,
             rows_at_once,
+            threads: 2,
             stop: &Stop::default(),
         };
         let daily = DailyRows {
@@ -337,7 +357,7 @@ mod tests {
             })
             .collect();
         let mut sums = Vec::new();
-        let finish = &mut |period: usize, rows: DataFrame| {
+        let emit = &mut |period: usize, rows: DataFrame| {
             for row in 0..rows.height() {
                 let values = rows.columns().iter().map(|column| column.get(row).unwrap());
                 let values: Vec<String> = values.map(|value| value.to_string()).collect();
@@ -345,7 +365,9 @@ mod tests {
             }
             Ok(())
         };
-        daily.add_up(&inputs, &wanted, finish).unwrap();
+        daily
+            .add_up(&inputs, &wanted, &|_, sums| Ok(sums), emit)
+            .unwrap();
         (sums, published.read.get())
     }
 

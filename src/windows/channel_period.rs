@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, PeriodSums, Periods};
+use super::periods::{Days, Period, PeriodSums, Periods};
 use crate::contracts::tables::CHANNEL_DAILY;
 use crate::metrics;
 
@@ -25,8 +25,9 @@ static SUMS: PeriodSums = PeriodSums {
 /// Source: SPEC.md section 3.2.
 pub(super) fn channel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let periods = Periods::of_shop_period(inputs)?;
-    periods.add_up(inputs, &SUMS, &mut |_, sums| {
+    let finish = |_: &Period, sums| {
         let table = metrics::with_impression_share(sums)?;
-        emit(metrics::with_ratios(table, &[metrics::CTR, metrics::CTOR])?)
-    })
+        metrics::with_ratios(table, &[metrics::CTR, metrics::CTOR])
+    };
+    periods.add_up(inputs, &SUMS, &finish, emit)
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
+use polars::prelude::DataFrame;
 
 use super::adding::{Adds, DailyRows};
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, PeriodSums, Periods, shop_ids};
+use super::periods::{Days, Period, PeriodSums, Periods, shop_ids};
 use crate::columns;
 use crate::contracts::tables::{CONTENT_DAILY, SHOP_DAILY};
 use crate::metrics::{self, Ratio};
@@ -49,7 +50,7 @@ const RATIOS: [Ratio; 4] = [
 pub(super) fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let periods = Periods::of_shop_period(inputs)?;
     let shop_gmv = shop_gmv(inputs, &periods)?;
-    periods.add_up(inputs, &SUMS, &mut |period, mut table| {
+    let finish = |period: &Period, mut table: DataFrame| {
         let gmv = shop_gmv
             .get(&period.campaign_id)
             .map_or(&[][..], Vec::as_slice);
@@ -61,9 +62,9 @@ pub(super) fn content_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         let of_shops: Vec<Option<i128>> = shop_ids(&table)?.iter().map(of_shop).collect();
         table.with_column(columns::money("shop_gmv", of_shops))?;
         let table = metrics::with_ratios(table, &RATIOS)?;
-        let within = ["shop_id", "content_type"];
-        emit(metrics::with_gmv_rank(table, &within, "content_id")?)
-    })
+        metrics::with_gmv_rank(table, &["shop_id", "content_type"], "content_id")
+    };
+    periods.add_up(inputs, &SUMS, &finish, emit)
 }
 
 /// By campaign: the GMV in cents of each shop over the days that have content_daily, by shop.
@@ -75,7 +76,8 @@ fn shop_gmv(inputs: &WindowInputs, periods: &Periods) -> Result<HashMap<i64, Vec
         columns: &[("gmv", Adds::Sum)],
     };
     let mut all: HashMap<i64, Vec<(i64, i128)>> = HashMap::new();
-    daily.add_up(inputs, &periods.wanted(), &mut |period, sums| {
+    let finish = |_, sums| Ok(sums);
+    daily.add_up(inputs, &periods.wanted(), &finish, &mut |period, sums| {
         let gmv = sums.column("gmv")?.i128()?.iter().flatten();
         let of_campaign = all.entry(periods.all[period].campaign_id).or_default();
         of_campaign.extend(shop_ids(&sums)?.into_iter().zip(gmv));

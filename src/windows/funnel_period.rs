@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, PeriodSums, Periods};
+use super::periods::{Days, Period, PeriodSums, Periods};
 use crate::contracts::tables::SHOP_DAILY;
 use crate::metrics::{self, Ratio};
 
@@ -36,7 +36,6 @@ const RATIOS: [Ratio; 5] = [
 /// Source: SPEC.md section 3.2.
 pub(super) fn funnel_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let periods = Periods::of_shop_period(inputs)?;
-    periods.add_up(inputs, &SUMS, &mut |_, sums| {
-        emit(metrics::with_ratios(sums, &RATIOS)?)
-    })
+    let finish = |_: &Period, sums| metrics::with_ratios(sums, &RATIOS);
+    periods.add_up(inputs, &SUMS, &finish, emit)
 }

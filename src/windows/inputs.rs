@@ -162,6 +162,7 @@ pub struct WindowInputs<'a> {
     /// How many rows may be in memory at a time, at least 1; the tables are the same with any
     /// number. A row counts as [`BYTES_PER_ROW`].
     pub rows_at_once: usize,
+    pub threads: usize,
     /// Checked before each part of the rows that are read or emitted.
     pub stop: &'a Stop,
 }

@@ -37,6 +37,8 @@ mod sub_campaign_period;
 mod summary;
 mod sums;
 
+use std::ops::Range;
+
 use anyhow::Result;
 use polars::prelude::DataFrame;
 
@@ -45,9 +47,9 @@ use crate::contracts::metrics::METRICS;
 use crate::contracts::tables::{self, BENCHMARKS};
 use crate::contracts::{BenchmarkId, Table, WindowId};
 use crate::stop::Stop;
+use crate::threads::in_order;
 
 pub use cohorts::BenchmarkDay;
-use cohorts::Scope;
 use declared::Declared;
 pub use inputs::{
     BYTES_PER_ROW, DaySnapshots, Emit, PublishedTables, Rows, WindowInputs, rows_at_once,
@@ -109,6 +111,7 @@ pub fn benchmark_tables(
     config: &Config,
     published: &dyn PublishedTables,
     rows_at_once: usize,
+    threads: usize,
     stop: &Stop,
     emit: EmitEach,
 ) -> Result<()> {
@@ -122,52 +125,36 @@ pub fn benchmark_tables(
         published: &declared,
         stop,
     };
-    let at_once = (rows_at_once / METRICS.len()).clamp(1, SHOPS_AT_ONCE);
+    // Each thread has rows, and some are emitted.
+    let at_once = rows_at_once / METRICS.len() / (threads + 1);
+    let at_once = at_once.clamp(1, SHOPS_AT_ONCE);
     cohorts::for_each_scope(benchmark.day, config, published, stop, &mut |scope| {
+        let cohorts = category_benchmark::cohorts_by_key(scope, config);
         for id in BenchmarkId::ALL {
             let table = tables::benchmark(*id);
-            benchmark_table(*id, scope, benchmark, config, at_once, &mut |rows| {
+            let count = match id {
+                BenchmarkId::CategoryBenchmark => cohorts.len(),
+                BenchmarkId::ShopBenchmark | BenchmarkId::GmvGap => scope.candidates.count(),
+            };
+            let firsts = (0..count).step_by(at_once);
+            let parts = firsts.map(|first| first..count.min(first + at_once));
+            let rows = |some: Range<usize>| {
+                table.conform(match id {
+                    BenchmarkId::CategoryBenchmark => {
+                        let cohorts = &cohorts[some];
+                        category_benchmark::category_benchmark(scope, cohorts, benchmark, config)
+                    }
+                    BenchmarkId::ShopBenchmark => {
+                        shop_benchmark::shop_benchmark(scope, some, benchmark, config)
+                    }
+                    BenchmarkId::GmvGap => gmv_gap::gmv_gap(scope, some, benchmark, config),
+                }?)
+            };
+            in_order(threads, parts.collect(), rows, |rows| {
                 stop.check()?;
-                emit(table, table.conform(rows)?)
+                emit(table, rows?)
             })?;
         }
         Ok(())
     })
-}
-
-/// The rows of one scope.
-fn benchmark_table(
-    id: BenchmarkId,
-    scope: &Scope,
-    benchmark: &BenchmarkDay,
-    config: &Config,
-    at_once: usize,
-    emit: Emit,
-) -> Result<()> {
-    let shops = scope.candidates.count();
-    let parts = (0..shops)
-        .step_by(at_once)
-        .map(|first| first..shops.min(first + at_once));
-    match id {
-        BenchmarkId::CategoryBenchmark => {
-            for cohorts in category_benchmark::cohorts_by_key(scope, config).chunks(at_once) {
-                emit(category_benchmark::category_benchmark(
-                    scope, cohorts, benchmark, config,
-                )?)?;
-            }
-        }
-        BenchmarkId::ShopBenchmark => {
-            for some in parts {
-                emit(shop_benchmark::shop_benchmark(
-                    scope, some, benchmark, config,
-                )?)?;
-            }
-        }
-        BenchmarkId::GmvGap => {
-            for some in parts {
-                emit(gmv_gap::gmv_gap(scope, some, benchmark, config)?)?;
-            }
-        }
-    }
-    Ok(())
 }

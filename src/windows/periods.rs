@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
 use super::adding::{Adds, DailyRows, Wanted};
-use super::inputs::{Rows, WindowInputs};
+use super::inputs::{Emit, Rows, WindowInputs};
 use crate::columns;
 use crate::contracts::Table;
 use crate::contracts::tables::{AD_HOURLY, CONTENT_DAILY, SHOP_DAILY, SHOP_PERIOD};
@@ -89,13 +89,14 @@ impl Periods {
         Ok(days)
     }
 
-    /// Adds up the rows of the periods, and gives `finish` the sums of some shops of a period at a
-    /// time, with the columns `campaign_id`, `through_day` and `days`; period by period.
+    /// Emits what `finish` makes of the sums of each period, some shops at a time. The sums have the
+    /// columns `campaign_id`, `through_day` and `days` too. See [`DailyRows::add_up`].
     pub(super) fn add_up(
         &self,
         inputs: &WindowInputs,
         sums: &PeriodSums,
-        finish: &mut dyn FnMut(&Period, DataFrame) -> Result<()>,
+        finish: &(dyn Fn(&Period, DataFrame) -> Result<DataFrame> + Sync),
+        emit: Emit,
     ) -> Result<()> {
         let days = self.days_with(inputs, sums.daily)?;
         let counted = match sums.days {
@@ -108,14 +109,15 @@ impl Periods {
             key: sums.key,
             columns: sums.columns,
         };
-        daily.add_up(inputs, &self.wanted(), &mut |period, mut rows| {
+        let finish = |period: usize, mut rows: DataFrame| {
             let period = &self.all[period];
             let counted = period.days_of(counted);
             add_int(&mut rows, "campaign_id", period.campaign_id)?;
             add_day(&mut rows, "through_day", self.through_day)?;
             add_int(&mut rows, "days", counted as i64)?;
             finish(period, rows)
-        })
+        };
+        daily.add_up(inputs, &self.wanted(), &finish, &mut |_, rows| emit(rows))
     }
 
     pub(super) fn wanted(&self) -> Vec<Wanted<'_>> {

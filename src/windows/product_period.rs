@@ -5,7 +5,7 @@ use polars::prelude::*;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, PeriodSums, Periods, by_campaign};
+use super::periods::{Days, Period, PeriodSums, Periods, by_campaign};
 use crate::columns;
 use crate::contracts::tables::PRODUCT_DAILY;
 use crate::metrics;
@@ -42,14 +42,15 @@ pub(super) fn product_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
                 .map(|product| (product.campaign_id, (product.shop_id, product.product_id))),
         )
     });
-    periods.add_up(inputs, &SUMS, &mut |period, sums| {
-        let products = products
+    let finish = |period: &Period, sums| {
+        let of_campaign = products
             .as_ref()
             .map(|of| of.get(&period.campaign_id).map_or(&[][..], Vec::as_slice));
-        let table = with_campaign_flag(sums, products)?;
+        let table = with_campaign_flag(sums, of_campaign)?;
         let ratios = [metrics::ADD_TO_CART_RATE, metrics::CTR, metrics::CTOR];
-        emit(metrics::with_ratios(table, &ratios)?)
-    })
+        metrics::with_ratios(table, &ratios)
+    };
+    periods.add_up(inputs, &SUMS, &finish, emit)
 }
 
 /// Adds `is_campaign_product`. `products`: the (shop, product) of the campaign on the day, ascending;

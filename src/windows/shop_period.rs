@@ -5,7 +5,7 @@ use polars::prelude::*;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, DescribedDays, PeriodSums, Periods, by_campaign, shop_ids};
+use super::periods::{Days, DescribedDays, Period, PeriodSums, Periods, by_campaign, shop_ids};
 use crate::columns;
 use crate::contracts::tables::SHOP_DAILY;
 use crate::metrics::{self, Ratio};
@@ -64,11 +64,12 @@ pub(super) fn shop_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let targets = by_campaign(
         registered.map(|shop| (shop.campaign_id, (shop.shop_id, shop.target_gmv_cents))),
     );
-    periods.add_up(inputs, &SUMS, &mut |period, sums| {
+    let finish = |period: &Period, sums| {
         let table = with_target(sums, &targets[&period.campaign_id])?;
         let table = days.add_to(table, period, &periods)?;
-        emit(metrics::with_ratios(table, &RATIOS)?)
-    })
+        metrics::with_ratios(table, &RATIOS)
+    };
+    periods.add_up(inputs, &SUMS, &finish, emit)
 }
 
 /// Adds `target_gmv` to rows of registered shops. `targets`: that of each shop in cents, by shop.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
+use polars::prelude::DataFrame;
 
 use super::adding::{Adds, DailyRows, Wanted};
 use super::inputs::{Emit, Rows, WindowInputs};
@@ -24,7 +25,8 @@ pub(super) fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         &["shop_id", "category"],
         Rows::default(),
     )?;
-    let (first, tiers) = (trailing(inputs.day, LONG_WINDOW_DAYS), &inputs.config.tiers);
+    let (first, config) = (trailing(inputs.day, LONG_WINDOW_DAYS), inputs.config);
+    let tiers = &config.tiers;
     let days = inputs
         .published
         .published_days(&SHOP_DAILY, first, inputs.day)?;
@@ -43,7 +45,7 @@ pub(super) fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
         first_day: first,
         shops: &shops,
     };
-    daily.add_up(inputs, &[wanted], &mut |_, sums| {
+    let finish = |_, sums: DataFrame| {
         let mut table = sums;
         table.rename("gmv", "trailing_gmv".into())?;
         let shops = shop_ids(&table)?;
@@ -53,15 +55,13 @@ pub(super) fn shop_tier(inputs: &WindowInputs, emit: Emit) -> Result<()> {
             .column("trailing_gmv")?
             .i128()?
             .iter()
-            .map(|cents| Some(tiers[inputs.config.tier_of(cents?)].name.as_str()))
+            .map(|cents| Some(tiers[config.tier_of(cents?)].name.as_str()))
             .collect();
         let names = columns::texts("tier", names);
-        let observed = columns::ints(
-            "observed_days",
-            (0..table.height()).map(|_| days.len() as i64),
-        );
+        let observed = std::iter::repeat_n(days.len() as i64, table.height());
         table.with_column(names)?;
-        table.with_column(observed)?;
-        emit(table)
-    })
+        table.with_column(columns::ints("observed_days", observed))?;
+        Ok(table)
+    };
+    daily.add_up(inputs, &[wanted], &finish, &mut |_, rows| emit(rows))
 }

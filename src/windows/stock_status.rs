@@ -1,6 +1,7 @@
 //! stock_status: for each SKU, how long its stock lasts at the recent pace.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use anyhow::{Context, Result};
 use polars::prelude::*;
@@ -10,7 +11,10 @@ use crate::columns;
 use crate::contracts::tables::{LONG_WINDOW_DAYS, SHOP_DAILY, SHORT_WINDOW_DAYS, SKU_DAILY};
 use crate::days::calendar::trailing;
 use crate::exports::snapshots::InventoryItem;
+use crate::threads::in_order;
 
+/// Rows that a thread lays out at a time.
+const ROWS_AT_ONCE: usize = 16_384;
 /// Days that stock has to last, unless a campaign ends earlier.
 const HORIZON_DAYS: i64 = 7;
 
@@ -53,12 +57,13 @@ pub(super) fn stock_status(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let in_campaign = inputs.snapshots.products_of_any_campaign()?;
     let horizons = horizons(inputs)?;
     for items in items.chunks(inputs.rows_at_once) {
-        emit(statuses(
-            items,
-            &paces(inputs, items)?,
-            in_campaign.as_ref(),
-            &horizons,
-        )?)?;
+        let (paces, in_campaign) = (paces(inputs, items)?, in_campaign.as_ref());
+        let firsts = (0..items.len()).step_by(ROWS_AT_ONCE);
+        let parts = firsts.map(|first| first..items.len().min(first + ROWS_AT_ONCE));
+        let statuses = |some| statuses(items, some, &paces, in_campaign, &horizons);
+        in_order(inputs.threads, parts.collect(), statuses, |rows| {
+            emit(rows?)
+        })?;
     }
     Ok(())
 }
@@ -66,16 +71,16 @@ pub(super) fn stock_status(inputs: &WindowInputs, emit: Emit) -> Result<()> {
 /// The rows of some SKUs.
 fn statuses(
     items: &[&InventoryItem],
+    some: Range<usize>,
     paces: &Paces,
     in_campaign: Option<&HashSet<(i64, i64)>>,
     horizons: &HashMap<(i64, i64), i64>,
 ) -> Result<DataFrame> {
-    let rows: Vec<Row> = items
-        .iter()
-        .enumerate()
-        .map(|(sku, item)| Row {
+    let rows: Vec<Row> = some
+        .map(|sku| (items[sku], paces.of(sku)))
+        .map(|(item, pace)| Row {
             item,
-            pace: paces.of(sku),
+            pace,
             horizon_days: horizons
                 .get(&(item.shop_id, item.product_id))
                 .copied()

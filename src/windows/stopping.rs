@@ -161,6 +161,7 @@ mod tests {
                 snapshots,
                 published: &published,
                 rows_at_once: 1,
+                threads: 1,
                 stop: &stop,
             };
             window_table(id, &inputs, &mut |_| {
@@ -172,7 +173,7 @@ mod tests {
                 day,
                 fallback_reason: None,
             };
-            benchmark_tables(&benchmark, &config, &published, 1, &stop, &mut |_, _| {
+            benchmark_tables(&benchmark, &config, &published, 1, 1, &stop, &mut |_, _| {
                 published.saw_part();
                 Ok(())
             })

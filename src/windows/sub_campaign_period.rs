@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::adding::Adds;
 use super::inputs::{Emit, WindowInputs};
-use super::periods::{Days, PeriodSums, Periods};
+use super::periods::{Days, Period, PeriodSums, Periods};
 use crate::contracts::tables::SUB_CAMPAIGN_DAILY;
 use crate::metrics;
 
@@ -27,8 +27,6 @@ static SUMS: PeriodSums = PeriodSums {
 /// Source: SPEC.md section 3.2.
 pub(super) fn sub_campaign_period(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let periods = Periods::of_shop_period(inputs)?;
-    periods.add_up(inputs, &SUMS, &mut |_, sums| {
-        let within = ["shop_id"];
-        emit(metrics::with_gmv_rank(sums, &within, "sub_campaign_id")?)
-    })
+    let finish = |_: &Period, sums| metrics::with_gmv_rank(sums, &["shop_id"], "sub_campaign_id");
+    periods.add_up(inputs, &SUMS, &finish, emit)
 }
