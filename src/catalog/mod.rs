@@ -11,6 +11,7 @@
 
 pub mod checked;
 pub mod commit_log;
+pub(crate) mod decoded;
 pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod layout;

@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
+use std::sync::Mutex;
 
 use anyhow::Result;
 use bytes::Bytes;
 use chrono::NaiveDate;
 
+use super::decoded::DecodedFiles;
 use super::layout::{RUNS, manifest_of, manifest_path};
 use super::manifest::{Manifest, PublishedTable};
 use super::small_files::SmallFiles;
@@ -32,11 +34,13 @@ pub struct State {
     /// Tables that a run would publish, while its plan is made.
     announced: RefCell<BTreeSet<(NaiveDate, TableId)>>,
     small_files: RefCell<SmallFiles>,
+    pub(crate) decoded: Mutex<DecodedFiles>,
 }
 
 impl State {
     pub fn load(results: &Store) -> Result<State> {
-        let (commits, read, stored, sizes, spoilt, announced, small_files) = Default::default();
+        let (commits, read, stored, sizes, spoilt, announced, small_files, decoded) =
+            Default::default();
         let state = State {
             store: results.clone(),
             commits,
@@ -46,6 +50,7 @@ impl State {
             spoilt,
             announced,
             small_files,
+            decoded,
         };
         state.renew()?;
         Ok(state)

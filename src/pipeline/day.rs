@@ -164,7 +164,7 @@ impl<'a> DayWork<'a> {
     /// When a published table or manifest of an earlier day cannot be read.
     pub(super) fn check(&mut self, resources: &Resources) -> Result<&DayChecks> {
         let begun = Instant::now();
-        self.tables.threads = resources.threads;
+        self.tables.set_resources(resources);
         let (day, rules) = (self.exports.day, &self.facts.config.checks);
         let none = Snapshots::default();
         let snapshots = self.snapshots.as_ref().unwrap_or(&none);
@@ -347,7 +347,7 @@ impl<'a> DayWork<'a> {
         self.count_computed();
         self.inputs.insert(table.name, inputs.clone());
         let begun = Instant::now();
-        self.tables.threads = resources.threads;
+        self.tables.set_resources(resources);
         let first_campaign_day = self.first_campaign_day();
         self.tables.look_ahead(table.reads, first_campaign_day);
         let none = Snapshots::default();
@@ -382,7 +382,7 @@ impl<'a> DayWork<'a> {
         resources: &Resources,
     ) -> Result<()> {
         let (begun, day) = (Instant::now(), self.exports.day);
-        self.tables.threads = resources.threads;
+        self.tables.set_resources(resources);
         let own = BenchmarkDay {
             day,
             fallback_reason: None,

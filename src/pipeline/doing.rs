@@ -459,7 +459,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         job.progress.stage(day, "windows", &of);
         let (facts, resources, begun) = (self.facts, self.resources(), Instant::now());
         let mut tables = facts.tables(benchmark.day);
-        tables.threads = resources.threads;
+        tables.set_resources(resources);
         let reads = BENCHMARKS.into_iter().flat_map(|table| table.reads);
         tables.look_ahead(reads, None);
         let files = benchmark_files(facts, resources, &BENCHMARKS, day, &benchmark, &tables)?;

@@ -91,6 +91,16 @@ impl Footer {
             .collect()
     }
 
+    pub fn rows(&self) -> usize {
+        let file = self.metadata.metadata().file_metadata();
+        usize::try_from(file.num_rows()).unwrap_or_default()
+    }
+
+    pub fn rows_of(&self, group: usize) -> usize {
+        let group = self.metadata.metadata().row_group(group);
+        usize::try_from(group.num_rows()).unwrap_or_default()
+    }
+
     /// The byte ranges and hashes of the chunks of columns in a row group; a hash is `None` when
     /// the file has none.
     pub fn chunks<'a>(

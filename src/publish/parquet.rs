@@ -45,7 +45,7 @@ const ROW_GROUP_ROWS: usize = 65_536;
 /// Rows that are encoded or decoded at a time. It divides the rows of a row group, and it is a
 /// multiple of 1024: the writer checks after every 1024 rows whether a page is full. So the pages
 /// do not depend on the sizes of the parts that are pushed.
-const BATCH_ROWS: usize = 16_384;
+pub(super) const BATCH_ROWS: usize = 16_384;
 
 /// Writes a result table's file. Rows are pushed in parts, in the order of the key. Only the rows of
 /// unfinished row groups and compressed bytes are kept, and these do not depend on the sizes of the

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow};
 use arrow_array::cast::AsArray;
@@ -20,7 +20,8 @@ use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
 use super::footer::Footer;
-use super::parquet::{Chunks, TableFile, decode};
+use super::parquet::{BATCH_ROWS, Chunks, TableFile, decode};
+use crate::catalog::decoded::DecodedFiles;
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::catalog::small_files::MOST_BYTES;
@@ -30,13 +31,18 @@ use crate::contracts::{Column, Read, Table};
 use crate::days::spans::days_of;
 use crate::fingerprint::sha256;
 use crate::messages;
+use crate::resources::Resources;
 use crate::store::{SMALL_BYTES, Store};
-use crate::threads::in_order;
+use crate::threads::{in_order, lock};
 use crate::windows::{PublishedTables, Rows};
 
 /// Bytes of chunks that are fetched from an object store together: requests are few, and a large file
 /// is never in memory as a whole. From a disk, one row group is read at a time.
 const FETCH_BYTES: u64 = 16 << 20;
+/// Rows that a thread decodes before it passes them on, unless a row group has more.
+const BUNDLE_ROWS: usize = 32_768;
+/// The part of the memory for decoded columns that are kept.
+const MEMORY_PER_DECODED: u64 = 8;
 
 /// The version of a table's file of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +65,9 @@ pub struct DayTables<'a> {
     /// The footers of published files that were read.
     footers: RefCell<HashMap<(&'static str, NaiveDate), Arc<Footer>>>,
     /// Threads that decode.
-    pub threads: usize,
+    threads: usize,
+    /// Bytes of decoded columns that are kept.
+    most_decoded_bytes: usize,
 }
 
 impl<'a> DayTables<'a> {
@@ -73,7 +81,15 @@ impl<'a> DayTables<'a> {
             absent,
             footers,
             threads: 1,
+            most_decoded_bytes: 0,
         }
+    }
+
+    /// The share of the machine that reading has: one thread and no memory until it is given.
+    pub fn set_resources(&mut self, resources: &Resources) {
+        self.threads = resources.threads;
+        let bytes = resources.memory_bytes / MEMORY_PER_DECODED;
+        self.most_decoded_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
 
     pub fn add(&mut self, file: TableFile) {
@@ -132,23 +148,28 @@ impl PublishedTables for DayTables<'_> {
         let names = with_predicate_columns(names, &rows);
         let mut parts = Vec::new();
         for day in days {
-            parts.extend(self.open(table, *day)?.parts(&names, &rows)?);
+            parts.extend(self.parts(table, *day, &names, &rows)?);
         }
-        // Whole parts: a row group has a few megabytes.
-        let decode = |part: Part| {
+        let decode = |parts: Vec<Part>| {
             let mut decoded = Vec::new();
-            part.decode(&names, &rows, &mut |batch| {
-                decoded.push(from_batch(&columns, &batch)?);
-                Ok(())
-            })?;
-            Ok((part.file.day, decoded))
+            for part in parts {
+                part.decode(&names, &rows, &mut |batch| {
+                    decoded.push((part.day, from_batch(&columns, &batch)?));
+                    Ok(())
+                })?;
+            }
+            Ok(decoded)
         };
-        let consume = |decoded: Result<_>| {
-            let (day, decoded) = decoded?;
-            let mut decoded: std::vec::IntoIter<DataFrame> = Vec::into_iter(decoded);
-            decoded.try_for_each(|rows| consume(day, rows))
-        };
-        in_order(self.threads, parts, decode, consume)
+        in_order(
+            self.threads,
+            bundles(parts),
+            decode,
+            |decoded: Result<_>| {
+                let decoded: Vec<(NaiveDate, DataFrame)> = decoded?;
+                let mut decoded = decoded.into_iter();
+                decoded.try_for_each(|(day, rows)| consume(day, rows))
+            },
+        )
     }
 }
 
@@ -165,7 +186,7 @@ impl DayTables<'_> {
         rows: Rows,
     ) -> Result<RecordBatch> {
         let file = self.open(table, day)?;
-        let found = file.footer.metadata.schema();
+        let found = file.footer.metadata.schema().clone();
         let names = table.columns.iter().map(|column| column.name);
         let names: Vec<&str> = names
             .filter(|name| found.field_with_name(name).is_ok())
@@ -254,19 +275,50 @@ impl DayTables<'_> {
         }
     }
 
+    /// The parts of a file that may hold wanted rows.
+    ///
+    /// # Errors
+    /// As [`DayTables::open`], and when the file does not have these columns as its contract demands.
+    fn parts(
+        &self,
+        table: &'static Table,
+        day: NaiveDate,
+        names: &[&str],
+        rows: &Rows,
+    ) -> Result<Vec<Part<'_>>> {
+        let decoded = match self.version(table, day)? {
+            Some(Version::Published(sha256)) => {
+                lock(&self.state.decoded).get((day, table.name), &sha256, names)
+            }
+            _ => None,
+        };
+        match decoded {
+            Some(batch) => Ok(vec![Part {
+                day,
+                rows: batch.num_rows(),
+                source: Source::Decoded(batch),
+            }]),
+            None => self.open(table, day)?.parts(names, rows),
+        }
+    }
+
     /// # Errors
     /// When the table is not published, or its file is gone or not the published one.
     fn open(&self, table: &'static Table, day: NaiveDate) -> Result<OpenFile<'_>> {
+        let path = part_path(table, day);
+        let open = |sha256: &str, footer, content| OpenFile {
+            table,
+            day,
+            sha256: sha256.to_owned(),
+            shown: self.results.show(&path),
+            footer,
+            content,
+            decoded: &self.state.decoded,
+            most_decoded_bytes: self.most_decoded_bytes,
+        };
         if let Some(file) = self.fresh(table, day) {
-            let (footer, content) = (file.footer.clone(), Content::InMemory(file.bytes.clone()));
-            let shown = self.results.show(&part_path(table, day));
-            return Ok(OpenFile {
-                table,
-                day,
-                shown,
-                footer,
-                content,
-            });
+            let content = Content::InMemory(file.bytes.clone());
+            return Ok(open(&file.sha256, file.footer.clone(), content));
         }
         let manifest = self.state.manifest(day)?;
         let published = manifest.as_ref().and_then(|m| m.tables.get(table.name));
@@ -274,28 +326,17 @@ impl DayTables<'_> {
             published.with_context(|| format!("{} of {day} is not published", table.name))?;
         let file = PublishedFile {
             results: self.results,
-            path: part_path(table, day),
+            path: path.clone(),
             day,
             published: published.clone(),
         };
-        self.open_published(table, file)
-    }
-
-    fn open_published<'s>(
-        &'s self,
-        table: &'static Table,
-        file: PublishedFile<'s>,
-    ) -> Result<OpenFile<'s>> {
-        let (day, shown) = (file.day, self.results.show(&file.path));
-        let (footer, content) = match (
-            self.state.small_file(&file.published.sha256),
-            &file.published.footer,
-        ) {
-            (Some(bytes), _) => (file.parse(&bytes)?, Content::InMemory(bytes)),
+        let sha256 = &published.sha256;
+        Ok(match (self.state.small_file(sha256), &published.footer) {
+            (Some(bytes), _) => open(sha256, file.parse(&bytes)?, Content::InMemory(bytes)),
             // Files of earlier versions have only a hash of the whole file.
             (None, None) => {
                 let bytes = file.fetch_whole()?;
-                (file.parse(&bytes)?, Content::InMemory(bytes))
+                open(sha256, file.parse(&bytes)?, Content::InMemory(bytes))
             }
             (None, Some(mark)) => {
                 let known = self.footers.borrow().get(&(table.name, day)).cloned();
@@ -303,18 +344,10 @@ impl DayTables<'_> {
                     Some(footer) => footer,
                     None => file.fetch_footer(mark)?,
                 };
-                self.footers
-                    .borrow_mut()
-                    .insert((table.name, day), footer.clone());
-                (footer, Content::Stored(file))
+                let of_file = (table.name, day);
+                self.footers.borrow_mut().insert(of_file, footer.clone());
+                open(sha256, footer, Content::Stored(file))
             }
-        };
-        Ok(OpenFile {
-            table,
-            day,
-            shown,
-            footer,
-            content,
         })
     }
 }
@@ -323,9 +356,12 @@ impl DayTables<'_> {
 struct OpenFile<'a> {
     table: &'static Table,
     day: NaiveDate,
+    sha256: String,
     shown: String,
     footer: Arc<Footer>,
     content: Content<'a>,
+    decoded: &'a Mutex<DecodedFiles>,
+    most_decoded_bytes: usize,
 }
 
 enum Content<'a> {
@@ -333,14 +369,24 @@ enum Content<'a> {
     Stored(PublishedFile<'a>),
 }
 
-/// Some row groups of a file: those that are fetched and decoded together.
+/// A part of a file: row groups that are fetched and decoded together, or a whole file that was
+/// decoded before.
 struct Part<'a> {
-    file: Arc<OpenFile<'a>>,
-    groups: Vec<usize>,
+    day: NaiveDate,
+    rows: usize,
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    RowGroups {
+        file: Arc<OpenFile<'a>>,
+        groups: Vec<usize>,
+    },
+    Decoded(RecordBatch),
 }
 
 impl<'a> OpenFile<'a> {
-    /// The row groups that may hold wanted rows.
+    /// The parts that may hold wanted rows.
     ///
     /// # Errors
     /// When the file does not have these columns as its contract demands.
@@ -353,24 +399,55 @@ impl<'a> OpenFile<'a> {
             _ => 1,
         };
         let file = Arc::new(self);
-        let (mut parts, mut part_bytes) = (Vec::<Part>::new(), u64::MAX);
-        for group in file.footer.groups_with(rows) {
-            match parts.last_mut() {
-                Some(part) if part_bytes < most_bytes => part.groups.push(group),
-                _ => {
-                    part_bytes = 0;
-                    parts.push(Part {
-                        file: file.clone(),
-                        groups: vec![group],
-                    });
-                }
+        let mut parts = Vec::new();
+        let mut groups = file.footer.groups_with(rows).into_iter().peekable();
+        while groups.peek().is_some() {
+            let (mut part, mut bytes, mut part_rows) = (Vec::new(), 0, 0);
+            while let Some(group) = groups.next_if(|_| bytes < most_bytes) {
+                let chunks = file.footer.chunks(group, names);
+                bytes += chunks
+                    .map(|(range, _)| range.end - range.start)
+                    .sum::<u64>();
+                part_rows += file.footer.rows_of(group);
+                part.push(group);
             }
-            let chunks = file.footer.chunks(group, names);
-            part_bytes += chunks
-                .map(|(range, _)| range.end - range.start)
-                .sum::<u64>();
+            parts.push(Part {
+                day: file.day,
+                rows: part_rows,
+                source: Source::RowGroups {
+                    file: file.clone(),
+                    groups: part,
+                },
+            });
         }
         Ok(parts)
+    }
+
+    /// Decodes row groups. The columns of a small file are kept.
+    fn decode(
+        &self,
+        groups: &[usize],
+        names: &[&str],
+        consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let is_small = self.footer.rows() <= BATCH_ROWS;
+        let mut consume = |batch: RecordBatch| {
+            if is_small {
+                let (file, most_bytes) = ((self.day, self.table.name), self.most_decoded_bytes);
+                lock(self.decoded).add(file, &self.sha256, &batch, most_bytes);
+            }
+            consume(batch)
+        };
+        let groups = groups.to_vec();
+        match &self.content {
+            Content::InMemory(bytes) => {
+                decode(bytes.clone(), &self.footer, groups, names, &mut consume)
+            }
+            Content::Stored(stored) => stored
+                .fetch_chunks(&self.footer, &groups, names)
+                .and_then(|chunks| decode(chunks, &self.footer, groups, names, &mut consume)),
+        }
+        .with_context(|| format!("reading {}", self.shown))
     }
 }
 
@@ -382,21 +459,32 @@ impl Part<'_> {
         rows: &Rows,
         consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let (file, groups) = (&*self.file, self.groups.clone());
         let mut consume = |batch| match wanted_rows(batch, rows)? {
             Some(batch) => consume(batch),
             None => Ok(()),
         };
-        let decoded = match &file.content {
-            Content::InMemory(bytes) => {
-                decode(bytes.clone(), &file.footer, groups, names, &mut consume)
-            }
-            Content::Stored(stored) => stored
-                .fetch_chunks(&file.footer, &groups, names)
-                .and_then(|chunks| decode(chunks, &file.footer, groups, names, &mut consume)),
-        };
-        decoded.with_context(|| format!("reading {}", file.shown))
+        match &self.source {
+            Source::RowGroups { file, groups } => file.decode(groups, names, &mut consume),
+            Source::Decoded(batch) => consume(batch.clone()),
+        }
     }
+}
+
+/// Parts that one thread decodes together: many small ones, or a large one.
+fn bundles(parts: Vec<Part>) -> Vec<Vec<Part>> {
+    let mut bundles: Vec<Vec<Part>> = Vec::new();
+    let mut rows = 0;
+    for part in parts {
+        rows += part.rows;
+        match bundles.last_mut() {
+            Some(bundle) if rows <= BUNDLE_ROWS => bundle.push(part),
+            _ => {
+                rows = part.rows;
+                bundles.push(vec![part]);
+            }
+        }
+    }
+    bundles
 }
 
 /// A file that a manifest lists.
