@@ -65,8 +65,8 @@ pub(crate) fn beside<B: FnOnce() + Send, R>(
     })
 }
 
-/// Gives `consume` the results of `work` on each item, in the order of the items. So many threads work
-/// ahead of it, each by one result; a single thread is the caller's.
+/// Gives `consume` the results of `work` on each item, in the order of the items. `threads` threads
+/// work ahead, and each holds at most one result. With one thread, the caller works.
 ///
 /// # Errors
 /// The first error of `consume`; then no further work is begun.

@@ -1,8 +1,9 @@
 """Times commands on an object store that takes 30 ms for each request, and counts the requests.
 
-run.py [BINARY] [--large] [--long] starts an S3 server (SeaweedFS, see tests/stores/requirements.txt for its package) on loopback and a proxy before it
+run.py [BINARY] [--large] [--long] [--real=EXPORTS] starts an S3 server (SeaweedFS, see tests/stores/requirements.txt for its package) on loopback and a proxy before it
 that holds every request for 30 ms. The exports and the results of the sample are both on it. Needs `weed` on the PATH, or WEED.
---large: also a generated day of 5 million rows. --long: also a backfill of 184 generated days.
+--large: also a generated day of 5 million rows. --long: also a backfill of 184 generated days. --real: also a backfill of 184 days
+of the real year, made by tests/real/completejourney.py.
 """
 
 import collections
@@ -98,12 +99,12 @@ def generate(folder, prefix, *options):
     upload(folder, prefix)
 
 
-def timed(name, command, results="results", exports="exports"):
+def timed(name, command, results="results", exports="exports", config="jobs/daily.toml"):
     COUNTS.clear()
     environment = dict(os.environ, AWS_ENDPOINT=f"http://127.0.0.1:{PROXY}", AWS_ALLOW_HTTP="true", AWS_REGION="us-east-1",
                        AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="testsecret", AWS_VIRTUAL_HOSTED_STYLE_REQUEST="false")
     begun = time.monotonic()
-    ran = subprocess.run([BINARY, *command.split(), "--quiet", "--config", ROOT / "jobs/daily.toml", "--exports",
+    ran = subprocess.run([BINARY, *command.split(), "--quiet", "--config", ROOT / config, "--exports",
                           f"s3://test/{exports}", "--results", f"s3://test/{results}"], env=environment, capture_output=True, text=True)
     seconds = time.monotonic() - begun
     if ran.returncode != 0:
@@ -133,6 +134,9 @@ with tempfile.TemporaryDirectory() as work:
             generate(pathlib.Path(work) / "long", "long", "--days", "184", "--first-day", "2025-09-01")
             timed("backfill of 184 generated days", "backfill --from 2025-09-01 --to 2026-03-03", "fifth", "long")
             timed("run after them, up to date", "run --day 2026-03-03", "fifth", "long")
+        for real in [option.removeprefix("--real=") for option in OPTIONS if option.startswith("--real=")]:
+            upload(pathlib.Path(real), "real")
+            timed("backfill of 184 days of the real year", "backfill --from 2017-05-31 --to 2017-11-30", "sixth", "real", "tests/real/job.toml")
         proxy.shutdown()
     finally:
         weed.kill()

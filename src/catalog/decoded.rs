@@ -8,8 +8,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{FieldRef, Schema};
 use chrono::NaiveDate;
 
-/// The columns of each file by day and table; those of the oldest days go first. Days are computed in
-/// their order, so these are the first ones that no table needs any more.
+/// The columns of each file by day and table. The oldest days are dropped first: mostly, days are
+/// computed in their order, and later days stop needing them first.
 #[derive(Debug, Default)]
 pub(crate) struct DecodedFiles {
     files: BTreeMap<(NaiveDate, &'static str), Decoded>,
@@ -49,6 +49,9 @@ impl DecodedFiles {
         batch: &RecordBatch,
         most_bytes: usize,
     ) {
+        if most_bytes == 0 {
+            return;
+        }
         if self
             .files
             .get(&file)

@@ -98,7 +98,8 @@ impl TableWriter {
     /// Adds rows that are conformed to the contract.
     ///
     /// # Errors
-    /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`; perhaps by a later call.
+    /// `SumTooLarge` when an amount of money of these or of earlier rows does not fit
+    /// `DECIMAL(18,2)`.
     /// `Interrupted` or `Terminated` when the run is asked to stop; the next rows are not encoded.
     /// Rows out of order are a bug.
     pub(crate) fn push(&mut self, rows: &DataFrame) -> Result<()> {
@@ -201,8 +202,8 @@ impl TableFile {
     }
 }
 
-/// Encodes the rows of a row group, so many at a time. Results have no nested types: each column has
-/// one writer.
+/// Encodes the rows of a row group in batches of `batch_rows`. Results have no nested types: each
+/// column has one writer.
 fn encode(
     table: &'static Table,
     rows: &[DataFrame],

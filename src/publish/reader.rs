@@ -2,7 +2,8 @@
 //!
 //! The footer of a file is read once. Then only the wanted columns (projection) of the row groups
 //! that may hold wanted shops (row group pruning) are read. The footer is verified against the
-//! manifest, and each column chunk against the footer (`footer`).
+//! manifest, and each column chunk against the footer (`footer`). Several threads decode ahead, and
+//! rows are passed on in order. The columns of small files are kept for the next days (`decoded`).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -39,7 +40,9 @@ use crate::windows::{PublishedTables, Rows};
 /// Bytes of chunks that are fetched from an object store together: requests are few, and a large file
 /// is never in memory as a whole. From a disk, one row group is read at a time.
 const FETCH_BYTES: u64 = 16 << 20;
-/// Rows that a thread decodes before it passes them on, unless a row group has more.
+/// Rows after which no further row group is fetched with them.
+const FETCH_ROWS: usize = 262_144;
+/// Rows that a thread decodes before it passes them on, unless a part has more.
 const BUNDLE_ROWS: usize = 32_768;
 /// The part of the memory for decoded columns that are kept.
 const MEMORY_PER_DECODED: u64 = 8;
@@ -85,7 +88,8 @@ impl<'a> DayTables<'a> {
         }
     }
 
-    /// The share of the machine that reading has: one thread and no memory until it is given.
+    /// Sets how many threads decode, and how much memory decoded columns may take. Until then, one
+    /// thread decodes and no columns are kept.
     pub fn set_resources(&mut self, resources: &Resources) {
         self.threads = resources.threads;
         let bytes = resources.memory_bytes / MEMORY_PER_DECODED;
@@ -330,19 +334,20 @@ impl DayTables<'_> {
             day,
             published: published.clone(),
         };
+        let reading = || format!("reading {}", self.results.show(&path));
         let sha256 = &published.sha256;
         Ok(match (self.state.small_file(sha256), &published.footer) {
             (Some(bytes), _) => open(sha256, file.parse(&bytes)?, Content::InMemory(bytes)),
             // Files of earlier versions have only a hash of the whole file.
             (None, None) => {
-                let bytes = file.fetch_whole()?;
+                let bytes = file.fetch_whole().with_context(reading)?;
                 open(sha256, file.parse(&bytes)?, Content::InMemory(bytes))
             }
             (None, Some(mark)) => {
                 let known = self.footers.borrow().get(&(table.name, day)).cloned();
                 let footer = match known {
                     Some(footer) => footer,
-                    None => file.fetch_footer(mark)?,
+                    None => file.fetch_footer(mark).with_context(reading)?,
                 };
                 let of_file = (table.name, day);
                 self.footers.borrow_mut().insert(of_file, footer.clone());
@@ -403,7 +408,8 @@ impl<'a> OpenFile<'a> {
         let mut groups = file.footer.groups_with(rows).into_iter().peekable();
         while groups.peek().is_some() {
             let (mut part, mut bytes, mut part_rows) = (Vec::new(), 0, 0);
-            while let Some(group) = groups.next_if(|_| bytes < most_bytes) {
+            while let Some(group) = groups.next_if(|_| bytes < most_bytes && part_rows < FETCH_ROWS)
+            {
                 let chunks = file.footer.chunks(group, names);
                 bytes += chunks
                     .map(|(range, _)| range.end - range.start)
@@ -430,9 +436,9 @@ impl<'a> OpenFile<'a> {
         names: &[&str],
         consume: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let is_small = self.footer.rows() <= BATCH_ROWS;
         let mut consume = |batch: RecordBatch| {
-            if is_small {
+            let is_whole = batch.num_rows() == self.footer.rows();
+            if is_whole && batch.num_rows() <= BATCH_ROWS {
                 let (file, most_bytes) = ((self.day, self.table.name), self.most_decoded_bytes);
                 lock(self.decoded).add(file, &self.sha256, &batch, most_bytes);
             }

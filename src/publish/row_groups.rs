@@ -22,8 +22,9 @@ pub(super) struct RowGroups {
     threads: usize,
     /// How many row groups were pushed.
     pushed: usize,
-    /// Those that other threads encode, in the order of the file.
-    on_their_way: VecDeque<JoinHandle<Encoded>>,
+    /// Those that other threads encode, in the order of the file. After an error they end by
+    /// themselves, and nobody needs them.
+    encoding: VecDeque<JoinHandle<Encoded>>,
 }
 
 impl RowGroups {
@@ -35,7 +36,7 @@ impl RowGroups {
             columns,
             threads,
             pushed: 0,
-            on_their_way: VecDeque::new(),
+            encoding: VecDeque::new(),
         })
     }
 
@@ -49,14 +50,14 @@ impl RowGroups {
     ) -> Result<()> {
         let columns = self.columns.create_column_writers(self.pushed)?;
         self.pushed += 1;
-        if self.threads == 1 {
+        if self.threads <= 1 {
             return self.append(encode(columns)?);
         }
-        if self.on_their_way.len() == self.threads {
+        if self.encoding.len() >= self.threads {
             self.append_next()?;
         }
         let thread = thread::Builder::new().name("encode".into());
-        self.on_their_way
+        self.encoding
             .push_back(thread.spawn(move || encode(columns))?);
         Ok(())
     }
@@ -66,14 +67,14 @@ impl RowGroups {
     /// # Errors
     /// As [`RowGroups::push`].
     pub(super) fn finish(mut self) -> Result<SerializedFileWriter<Vec<u8>>> {
-        while !self.on_their_way.is_empty() {
+        while !self.encoding.is_empty() {
             self.append_next()?;
         }
         Ok(self.file)
     }
 
     fn append_next(&mut self) -> Result<()> {
-        match self.on_their_way.pop_front() {
+        match self.encoding.pop_front() {
             Some(next) => self.append(next.join().unwrap_or_else(|panic| resume_unwind(panic))?),
             None => Ok(()),
         }

@@ -4,11 +4,12 @@
 //!    are those of this period ([`Pass`]).
 //! 2. The sums of a key are found by its hash, or right behind those of the key before: two days have
 //!    mostly the same keys, in the same order ([`Sums`]).
-//! 3. Where the sums do not fit, the latter half of the periods is dropped, or of one period the
-//!    latter half of its shops. These are added up later.
+//! 3. Where the sums, with those of finished periods that wait for their turn, do not fit, the latter
+//!    half of the periods is dropped. Where one period is left, the latter half of its shops is
+//!    dropped. What was dropped is added up in another pass.
 //!
 //! So memory is bounded for any number of days, periods and keys, and no day is read twice unless
-//! the sums do not fit.
+//! these sums do not fit.
 
 use std::collections::BTreeMap;
 
@@ -33,9 +34,9 @@ pub(super) enum Adds {
     Sum,
     /// The sum that leaves null days out and is null where every day is.
     SumIfKnown,
-    /// That of the latest day with a row.
+    /// The value of the latest day with a row.
     Latest,
-    /// That of the latest day on which it is not null.
+    /// The value of the latest day on which it is not null.
     LatestIfKnown,
 }
 
@@ -61,9 +62,10 @@ pub(super) struct Wanted<'a> {
 }
 
 impl DailyRows<'_> {
-    /// Gives `emit` what `finish` makes of the sums of each period, some shops at a time, with the
-    /// position of the period: in the order of `periods`, then in that of the key. A shop's sums come
-    /// together. Keys without any row are not among them. Several threads finish sums.
+    /// Adds up the rows of each period. `finish` turns the sums of some shops into rows of a table, on
+    /// several threads; `emit` takes these rows: in the order of `periods`, then in that of the key.
+    /// Both are told the position of the period. A shop's sums come together. Keys without any row
+    /// are not among them.
     ///
     /// Shape of the sums: the columns of the key, except `campaign_id`, and the columns that are added up. Counts
     /// beyond INT64 are Int128, as money is.
@@ -79,7 +81,7 @@ impl DailyRows<'_> {
             let first = periods.len() - waiting.len();
             let finish = |period: usize, sums| finish(first + period, sums);
             let mut pass = Pass::new(self, inputs, &waiting, &finish);
-            pass.read(inputs, &mut |period, rows| emit(first + period, rows))?;
+            pass.run(inputs, &mut |period, rows| emit(first + period, rows))?;
             // Of the last period, perhaps not all shops.
             let done = pass.periods;
             let last = done.len() - 1;
@@ -96,23 +98,27 @@ impl DailyRows<'_> {
     }
 }
 
-/// One reading of the days.
+/// One pass over the days.
 struct Pass<'a> {
     of: &'a DailyRows<'a>,
     /// Those that fit so far.
     periods: Vec<Wanted<'a>>,
-    /// Their shops.
-    shops: Vec<i64>,
-    /// Whether some periods or shops were dropped.
-    is_cut: bool,
-    sums: Sums<'a>,
     /// Whether each period is finished.
     is_finished: Vec<bool>,
+    /// The first period that was not emitted.
+    next: usize,
+    /// The shops of any period, ascending, and from which day on each of them is wanted.
+    wanted: Vec<(i64, NaiveDate)>,
+    /// The first day of the unfinished period that begins latest.
+    first_day: NaiveDate,
+    /// Shops of unfinished periods, ascending.
+    shops: Vec<i64>,
+    sums: Sums<'a>,
+    /// Whether there may be sums of other shops.
+    has_others: bool,
     /// Sums of finished periods that wait for the periods before them.
     kept: BTreeMap<usize, Vec<DataFrame>>,
     kept_bytes: usize,
-    /// The next period that `finish` takes.
-    next: usize,
     most_bytes: usize,
     rows_at_once: usize,
     threads: usize,
@@ -135,13 +141,15 @@ impl<'a> Pass<'a> {
         Pass {
             of,
             periods: periods.to_vec(),
-            shops: union(periods),
-            is_cut: false,
-            sums: Sums::new(of),
             is_finished: vec![false; periods.len()],
+            next: 0,
+            wanted: wanted(periods),
+            first_day: inputs.day,
+            shops: vec![],
+            sums: Sums::new(of),
+            has_others: false,
             kept: BTreeMap::new(),
             kept_bytes: 0,
-            next: 0,
             most_bytes: inputs.rows_at_once.saturating_mul(BYTES_OF_SUMS),
             // Each thread has rows, and some are emitted.
             rows_at_once: (inputs.rows_at_once / (inputs.threads + 1)).min(ROWS_AT_ONCE),
@@ -150,118 +158,167 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn read(&mut self, inputs: &WindowInputs, emit: EmitOf) -> Result<()> {
-        let oldest = self.periods.iter().map(|period| period.first_day).min();
-        let days = self.of.days.iter().rev().copied();
-        let days: Vec<NaiveDate> = days.take_while(|day| Some(*day) >= oldest).collect();
-        let shops = self.shops.clone();
+    /// Reads the days back to the first day of an unfinished period, and finishes it; until there is
+    /// none.
+    fn run(&mut self, inputs: &WindowInputs, emit: EmitOf) -> Result<()> {
+        let mut older = self.of.days;
+        while let Some(first_day) = self.unfinished().map(|period| period.first_day).max() {
+            let (before, days) = older.split_at(older.partition_point(|day| *day < first_day));
+            older = before;
+            let days: Vec<NaiveDate> = days.iter().rev().copied().collect();
+            self.first_day = first_day;
+            self.shops = self.shops_wanted_on(first_day);
+            if !self.shops.is_empty() {
+                self.read(inputs, &days)?;
+            }
+            self.finish_from(first_day, emit)?;
+        }
+        Ok(())
+    }
+
+    /// The shops of the periods that begin on this day or before it.
+    fn shops_wanted_on(&self, day: NaiveDate) -> Vec<i64> {
+        let wanted = self.wanted.iter().filter(|(_, first)| *first <= day);
+        wanted.map(|(shop, _)| *shop).collect()
+    }
+
+    fn unfinished(&self) -> impl Iterator<Item = &Wanted<'a>> {
+        let periods = self.periods.iter().zip(&self.is_finished);
+        periods
+            .filter(|(_, is_finished)| !**is_finished)
+            .map(|(period, _)| period)
+    }
+
+    /// Adds up days, newest first.
+    fn read(&mut self, inputs: &WindowInputs, days: &[NaiveDate]) -> Result<()> {
+        let (names, shops) = (self.of.names(), self.shops.clone());
         let rows = Rows {
             campaign_id: None,
             shops: Some(&shops),
         };
-        let names = self.of.names();
         inputs
             .published
-            .read_days(self.of.table, &days, &names, rows, &mut |day, rows| {
-                self.finish_after(Some(day), emit)?;
-                if self.is_finished.contains(&false) {
-                    self.add(rows)?;
-                }
+            .read_days(self.of.table, days, &names, rows, &mut |_, rows| {
+                // Some of the shops may have been dropped since.
+                let rows = if self.shops.len() < shops.len() {
+                    let of_rows = rows.column("shop_id")?.i64()?;
+                    let stays = of_rows.iter().map(|shop| shop.map(|shop| self.has(shop)));
+                    rows.filter(&stays.collect())?
+                } else {
+                    rows
+                };
+                self.sums.add(&rows)?;
+                while self.is_too_large() && self.shrink()? {}
                 Ok(())
-            })?;
-        self.finish_after(None, emit)
-    }
-
-    fn add(&mut self, rows: DataFrame) -> Result<()> {
-        let rows = if self.is_cut {
-            let shops = rows.column("shop_id")?.i64()?;
-            let stays = shops.iter().map(|shop| shop.map(|shop| self.has(shop)));
-            rows.filter(&stays.collect())?
-        } else {
-            rows
-        };
-        self.sums.add(&rows)?;
-        while self.sums.bytes() + self.kept_bytes > self.most_bytes && self.drop_half()? {}
-        Ok(())
+            })
     }
 
     fn has(&self, shop: i64) -> bool {
         self.shops.binary_search(&shop).is_ok()
     }
 
-    /// Drops the latter half of what is still wanted. `false`: that is one shop of one period.
-    fn drop_half(&mut self) -> Result<bool> {
-        let half = self.next + (self.periods.len() - self.next) / 2;
-        if half > self.next {
-            self.periods.truncate(half);
-            self.is_finished.truncate(half);
-            let dropped = self.kept.split_off(&half);
-            let dropped = dropped.values().flatten();
-            self.kept_bytes -= dropped.map(DataFrame::estimated_size).sum::<usize>();
-        } else {
-            let period = &mut self.periods[self.next];
-            let half = self.sums.half_of(period.shops);
-            if half == period.shops.len() {
-                return Ok(false);
+    fn is_too_large(&self) -> bool {
+        self.sums.bytes() + self.kept_bytes > self.most_bytes
+    }
+
+    /// Drops sums. `false`: all sums are those of one shop of one period.
+    fn shrink(&mut self) -> Result<bool> {
+        let (next, count) = (self.next, self.periods.len());
+        if !self.has_others {
+            if count - next > 1 {
+                self.drop_from(next + (count - next) / 2);
+            } else {
+                let period = &mut self.periods[next];
+                let half = self.sums.half_of(period.shops);
+                if half == period.shops.len() {
+                    return Ok(false);
+                }
+                period.shops = &period.shops[..half];
+                self.wanted = wanted(&self.periods);
             }
-            period.shops = &period.shops[..half];
+            self.shops = self.shops_wanted_on(self.first_day);
         }
-        self.is_cut = true;
-        self.shops = union(&self.periods[self.next..]);
+        self.has_others = false;
         let shops = &self.shops;
         self.sums
             .retain(|shop| shops.binary_search(&shop).is_ok())?;
         Ok(true)
     }
 
-    /// Finishes the periods that begin after a day; `None`: all of them.
-    fn finish_after(&mut self, day: Option<NaiveDate>, emit: EmitOf) -> Result<()> {
-        for position in 0..self.periods.len() {
-            let period = self.periods[position];
-            if self.is_finished[position] || day.is_some_and(|day| period.first_day <= day) {
-                continue;
+    /// Leaves the periods from this position on to another pass.
+    fn drop_from(&mut self, position: usize) {
+        self.periods.truncate(position);
+        self.is_finished.truncate(position);
+        let dropped = self.kept.split_off(&position);
+        self.kept_bytes -= bytes_of(dropped.values().flatten());
+        self.wanted = wanted(&self.periods);
+    }
+
+    /// Finishes the periods that begin on this day or later.
+    fn finish_from(&mut self, day: NaiveDate, emit: EmitOf) -> Result<()> {
+        self.sums.sort();
+        let mut position = 0;
+        while position < self.periods.len() {
+            if !self.is_finished[position] && self.periods[position].first_day >= day {
+                self.is_finished[position] = true;
+                self.has_others = true;
+                self.take(position, emit)?;
             }
-            self.is_finished[position] = true;
-            self.sums.sort();
-            let (sums, finish) = (&self.sums, self.finish);
-            let parts = sums.of(&period, self.rows_at_once);
-            if position == self.next {
-                let finished = |rows: Vec<u32>| finish(position, sums.gather(&rows)?);
-                in_order(self.threads, parts, finished, |rows| emit(position, rows?))?;
-            } else {
-                for rows in parts {
-                    let sums = sums.gather(&rows)?;
-                    self.kept_bytes += sums.estimated_size();
-                    self.kept.entry(position).or_default().push(sums);
+            position += 1;
+        }
+        Ok(())
+    }
+
+    /// Emits the sums of a period, or keeps them for its turn.
+    fn take(&mut self, position: usize, emit: EmitOf) -> Result<()> {
+        let (sums, finish) = (&self.sums, self.finish);
+        let parts = sums.of(&self.periods[position], self.rows_at_once);
+        if position == self.next {
+            let finished = |rows: Vec<u32>| finish(position, sums.gather(&rows)?);
+            in_order(self.threads, parts, finished, |rows| emit(position, rows?))?;
+        } else {
+            for rows in parts {
+                let sums = self.sums.gather(&rows)?;
+                self.kept_bytes += sums.estimated_size();
+                self.kept.entry(position).or_default().push(sums);
+                if self.is_too_large() {
+                    self.drop_from(position);
+                    return Ok(());
                 }
             }
-            while self.is_finished.get(self.next) == Some(&true) {
-                let kept = self.kept.remove(&self.next).unwrap_or_default();
-                self.kept_bytes -= kept.iter().map(DataFrame::estimated_size).sum::<usize>();
-                let finished = |sums| finish(self.next, sums);
-                in_order(self.threads, kept, finished, |rows| emit(self.next, rows?))?;
-                self.next += 1;
-            }
+        }
+        while self.is_finished.get(self.next) == Some(&true) {
+            let kept = self.kept.remove(&self.next).unwrap_or_default();
+            self.kept_bytes -= bytes_of(&kept);
+            let finished = |sums| finish(self.next, sums);
+            in_order(self.threads, kept, finished, |rows| emit(self.next, rows?))?;
+            self.next += 1;
         }
         Ok(())
     }
 }
 
-/// The shops of any period, ascending.
-fn union(periods: &[Wanted]) -> Vec<i64> {
-    let mut shops: Vec<i64> = Vec::new();
-    let mut distinct = 0;
+fn bytes_of<'d>(rows: impl IntoIterator<Item = &'d DataFrame>) -> usize {
+    rows.into_iter().map(DataFrame::estimated_size).sum()
+}
+
+/// The shops of any period, ascending, and the oldest first day of their periods.
+fn wanted(periods: &[Wanted]) -> Vec<(i64, NaiveDate)> {
+    fn distinct(shops: &mut Vec<(i64, NaiveDate)>) -> usize {
+        shops.sort_unstable();
+        shops.dedup_by_key(|(shop, _)| *shop);
+        shops.len()
+    }
+    let mut shops = Vec::new();
+    let mut count = 0;
     for period in periods {
-        shops.extend(period.shops);
+        shops.extend(period.shops.iter().map(|shop| (*shop, period.first_day)));
         // Periods have mostly the same shops.
-        if shops.len() > 2 * (distinct + period.shops.len()) {
-            shops.sort_unstable();
-            shops.dedup();
-            distinct = shops.len();
+        if shops.len() > 2 * (count + period.shops.len()) {
+            count = distinct(&mut shops);
         }
     }
-    shops.sort_unstable();
-    shops.dedup();
+    distinct(&mut shops);
     shops
 }
 
@@ -434,6 +491,45 @@ mod tests {
                 rows_at_once == 1000,
                 "{read} of {all_rows} rows read"
             );
+        }
+    }
+
+    #[test]
+    fn rows_of_a_finished_period_and_days_before_the_first_one_are_not_read() {
+        let days = [1, 2, 3].map(|day| {
+            let rows = [1, 2, 3].map(|shop| (shop, 1, None, None));
+            (day, shops(&rows))
+        });
+        let key = (&SHOP_DAILY, &["shop_id"][..]);
+        let periods: [(i64, u32, &[i64]); 2] = [(1, 2, &[3]), (2, 3, &[1, 2, 3])];
+        let (sums, read) = added(key, &OF_SHOPS[..1], &days, &periods, 1000);
+        assert_eq!(sums, ["0: 3 2", "1: 1 1", "1: 2 1", "1: 3 1"]);
+        assert_eq!(
+            read, 4,
+            "three shops of the last day, one of the day before"
+        );
+    }
+
+    #[test]
+    fn many_finished_periods_that_wait_are_left_to_another_pass() {
+        let all: Vec<i64> = (1..=20).collect();
+        let days = [1, 2].map(|day| {
+            let rows = all.iter().map(|shop| (*shop, i64::from(day), None, None));
+            (day, shops(&rows.collect::<Vec<_>>()))
+        });
+        // The first period is finished last.
+        let mut periods: Vec<(i64, u32, &[i64])> = vec![(0, 1, &all)];
+        periods.extend((1..40).map(|campaign| (campaign, 2, &all[..])));
+        let key = (&SHOP_DAILY, &["shop_id"][..]);
+        for rows_at_once in [1000, 3] {
+            let (sums, read) = added(key, &OF_SHOPS[..1], &days, &periods, rows_at_once);
+            let expected = (0..40).flat_map(|period| {
+                let gmv = if period == 0 { 3 } else { 2 };
+                (1..=20).map(move |shop| format!("{period}: {shop} {gmv}"))
+            });
+            assert_eq!(sums, expected.collect::<Vec<_>>());
+            let is_once = read == 40;
+            assert_eq!(is_once, rows_at_once == 1000, "{read} rows read");
         }
     }
 

@@ -168,8 +168,8 @@ pub struct WindowInputs<'a> {
 }
 
 /// Bytes of memory for each row that may be in memory at a time. A row of the widest table takes 400
-/// bytes, and exists as read, as added up, sorted and laid out; the rest is for snapshots and
-/// compressed tables. Measured with 200 000 shops (docs/decisions/0008). Too small a value makes a run exceed
+/// bytes while it is laid out. Half of the memory may hold sums, and an eighth decoded columns; the rest
+/// is for snapshots and compressed tables. Measured with 200 000 shops (docs/decisions/0008). Too small a value makes a run exceed
 /// the limit, too large a one makes it read days more than once.
 pub const BYTES_PER_ROW: u64 = 4096;
 

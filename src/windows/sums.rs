@@ -293,6 +293,9 @@ impl<'a> Sums<'a> {
         };
         // A stable sort is fast on rows that come in a few sorted runs.
         self.order.sort_by(by_key);
+        for latest in &mut self.latest {
+            latest.values = latest.values.rechunk();
+        }
         self.places.clear();
         for (place, row) in self.order.iter().enumerate() {
             let Key {
@@ -313,8 +316,8 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// The sorted rows of a period in the order of their keys: as many at a time, or those of one
-    /// shop.
+    /// The sorted rows of a period in the order of their keys, cut into parts of at most
+    /// `rows_at_once`; a shop that has more is a part of its own.
     pub(super) fn of(&self, period: &Wanted, rows_at_once: usize) -> Vec<Vec<u32>> {
         let campaign_id = if self.has_campaigns {
             period.campaign_id
