@@ -4,6 +4,7 @@
 //! for it, and from there the caller.
 
 use std::io;
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -107,6 +108,12 @@ pub(crate) fn in_order<T: Send, R: Send, E>(
     })
 }
 
+/// Cuts so many items into ranges of at most `most` each.
+pub(crate) fn ranges(count: usize, most: usize) -> Vec<Range<usize>> {
+    let firsts = (0..count).step_by(most);
+    firsts.map(|first| first..count.min(first + most)).collect()
+}
+
 fn join<R>(thread: ScopedJoinHandle<'_, R>) -> R {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
@@ -191,6 +198,12 @@ mod tests {
             // One ahead of each other thread at most, and one that was being sent.
             assert!(worked.into_inner() <= 4 + threads, "{threads} threads");
         }
+    }
+
+    #[test]
+    fn ranges_cover_all_items_and_the_last_one_may_be_shorter() {
+        assert_eq!(ranges(5, 2), [0..2, 2..4, 4..5]);
+        assert!(ranges(0, 2).is_empty());
     }
 
     #[test]

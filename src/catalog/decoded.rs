@@ -14,6 +14,8 @@ use chrono::NaiveDate;
 pub(crate) struct DecodedFiles {
     files: BTreeMap<(NaiveDate, &'static str), Decoded>,
     bytes: usize,
+    /// Of all files; 0: no columns are kept.
+    pub(crate) most_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -41,17 +43,13 @@ impl DecodedFiles {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).ok()
     }
 
-    /// Keeps the columns of a whole file, within `most_bytes` of all files.
+    /// Keeps the columns of a whole file.
     pub(crate) fn add(
         &mut self,
         file: (NaiveDate, &'static str),
         sha256: &str,
         batch: &RecordBatch,
-        most_bytes: usize,
     ) {
-        if most_bytes == 0 {
-            return;
-        }
         if self
             .files
             .get(&file)
@@ -73,7 +71,7 @@ impl DecodedFiles {
                 kept.columns.insert(field.name().clone(), column);
             }
         }
-        while self.bytes > most_bytes
+        while self.bytes > self.most_bytes
             && let Some((oldest, _)) = self.files.first_key_value()
         {
             self.remove(*oldest);
@@ -100,13 +98,20 @@ mod tests {
         RecordBatch::try_from_iter(columns).unwrap()
     }
 
+    fn of_at_most(most_bytes: usize) -> DecodedFiles {
+        DecodedFiles {
+            most_bytes,
+            ..DecodedFiles::default()
+        }
+    }
+
     #[test]
     fn a_file_has_the_columns_that_were_decoded_of_its_version() {
-        let mut files = DecodedFiles::default();
+        let mut files = of_at_most(10_000);
         let file = (march(14), "shop_daily");
-        files.add(file, "old", &batch(&[("gmv", 1)]), 10_000);
-        files.add(file, "new", &batch(&[("gmv", 2), ("orders", 3)]), 10_000);
-        files.add(file, "new", &batch(&[("shop_id", 4), ("gmv", 5)]), 10_000);
+        files.add(file, "old", &batch(&[("gmv", 1)]));
+        files.add(file, "new", &batch(&[("gmv", 2), ("orders", 3)]));
+        files.add(file, "new", &batch(&[("shop_id", 4), ("gmv", 5)]));
         let found = files.get(file, "new", &["shop_id", "gmv"]);
         assert_eq!(found, Some(batch(&[("shop_id", 4), ("gmv", 2)])));
         assert_eq!(files.get(file, "new", &["shop_id", "category"]), None);
@@ -116,11 +121,11 @@ mod tests {
 
     #[test]
     fn the_oldest_days_make_room() {
-        let mut files = DecodedFiles::default();
         let gmv = batch(&[("gmv", 1)]);
         let bytes = gmv.column(0).get_array_memory_size();
+        let mut files = of_at_most(2 * bytes);
         for day in [12, 14, 13, 15] {
-            files.add((march(day), "shop_daily"), "sha", &gmv, 2 * bytes);
+            files.add((march(day), "shop_daily"), "sha", &gmv);
         }
         let has = |day| {
             files

@@ -454,14 +454,8 @@ fn values(
         shops: Some(shops),
         ..Rows::default()
     };
-    let mut of_day = 0;
-    let mut add = |day: NaiveDate, rows: DataFrame| {
+    let mut add = |of_day: usize, rows: DataFrame| {
         inputs.stop.check()?;
-        // Rows come day by day.
-        of_day += days[of_day..]
-            .iter()
-            .take_while(|each| **each != day)
-            .count();
         let values = &mut values[of_day];
         let mut numbers = Vec::new();
         for column in COLUMNS {

@@ -69,8 +69,6 @@ pub struct DayTables<'a> {
     footers: RefCell<HashMap<(&'static str, NaiveDate), Arc<Footer>>>,
     /// Threads that decode.
     threads: usize,
-    /// Bytes of decoded columns that are kept.
-    most_decoded_bytes: usize,
 }
 
 impl<'a> DayTables<'a> {
@@ -84,7 +82,6 @@ impl<'a> DayTables<'a> {
             absent,
             footers,
             threads: 1,
-            most_decoded_bytes: 0,
         }
     }
 
@@ -93,7 +90,7 @@ impl<'a> DayTables<'a> {
     pub fn set_resources(&mut self, resources: &Resources) {
         self.threads = resources.threads;
         let bytes = resources.memory_bytes / MEMORY_PER_DECODED;
-        self.most_decoded_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        lock(&self.state.decoded).most_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
 
     pub fn add(&mut self, file: TableFile) {
@@ -146,19 +143,20 @@ impl PublishedTables for DayTables<'_> {
         days: &[NaiveDate],
         names: &[&str],
         rows: Rows,
-        consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
+        consume: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
     ) -> Result<()> {
         let columns: Vec<&Column> = names.iter().map(|name| table.column(name)).collect();
         let names = with_predicate_columns(names, &rows);
         let mut parts = Vec::new();
-        for day in days {
-            parts.extend(self.parts(table, *day, &names, &rows)?);
+        for (of_day, day) in days.iter().enumerate() {
+            let of_file = self.parts(table, *day, &names, &rows)?.into_iter();
+            parts.extend(of_file.map(|part| (of_day, part)));
         }
-        let decode = |parts: Vec<Part>| {
+        let decode = |parts: Vec<(usize, Part)>| {
             let mut decoded = Vec::new();
-            for part in parts {
+            for (of_day, part) in parts {
                 part.decode(&names, &rows, &mut |batch| {
-                    decoded.push((part.day, from_batch(&columns, &batch)?));
+                    decoded.push((of_day, from_batch(&columns, &batch)?));
                     Ok(())
                 })?;
             }
@@ -169,9 +167,9 @@ impl PublishedTables for DayTables<'_> {
             bundles(parts),
             decode,
             |decoded: Result<_>| {
-                let decoded: Vec<(NaiveDate, DataFrame)> = decoded?;
+                let decoded: Vec<(usize, DataFrame)> = decoded?;
                 let mut decoded = decoded.into_iter();
-                decoded.try_for_each(|(day, rows)| consume(day, rows))
+                decoded.try_for_each(|(of_day, rows)| consume(of_day, rows))
             },
         )
     }
@@ -298,7 +296,6 @@ impl DayTables<'_> {
         };
         match decoded {
             Some(batch) => Ok(vec![Part {
-                day,
                 rows: batch.num_rows(),
                 source: Source::Decoded(batch),
             }]),
@@ -318,7 +315,6 @@ impl DayTables<'_> {
             footer,
             content,
             decoded: &self.state.decoded,
-            most_decoded_bytes: self.most_decoded_bytes,
         };
         if let Some(file) = self.fresh(table, day) {
             let content = Content::InMemory(file.bytes.clone());
@@ -366,7 +362,6 @@ struct OpenFile<'a> {
     footer: Arc<Footer>,
     content: Content<'a>,
     decoded: &'a Mutex<DecodedFiles>,
-    most_decoded_bytes: usize,
 }
 
 enum Content<'a> {
@@ -377,7 +372,6 @@ enum Content<'a> {
 /// A part of a file: row groups that are fetched and decoded together, or a whole file that was
 /// decoded before.
 struct Part<'a> {
-    day: NaiveDate,
     rows: usize,
     source: Source<'a>,
 }
@@ -418,7 +412,6 @@ impl<'a> OpenFile<'a> {
                 part.push(group);
             }
             parts.push(Part {
-                day: file.day,
                 rows: part_rows,
                 source: Source::RowGroups {
                     file: file.clone(),
@@ -439,8 +432,8 @@ impl<'a> OpenFile<'a> {
         let mut consume = |batch: RecordBatch| {
             let is_whole = batch.num_rows() == self.footer.rows();
             if is_whole && batch.num_rows() <= BATCH_ROWS {
-                let (file, most_bytes) = ((self.day, self.table.name), self.most_decoded_bytes);
-                lock(self.decoded).add(file, &self.sha256, &batch, most_bytes);
+                let file = (self.day, self.table.name);
+                lock(self.decoded).add(file, &self.sha256, &batch);
             }
             consume(batch)
         };
@@ -476,17 +469,18 @@ impl Part<'_> {
     }
 }
 
-/// Parts that one thread decodes together: many small ones, or a large one.
-fn bundles(parts: Vec<Part>) -> Vec<Vec<Part>> {
-    let mut bundles: Vec<Vec<Part>> = Vec::new();
+/// Parts that one thread decodes together: many small ones, or a large one. Each comes with the
+/// position of its day.
+fn bundles(parts: Vec<(usize, Part)>) -> Vec<Vec<(usize, Part)>> {
+    let mut bundles: Vec<Vec<(usize, Part)>> = Vec::new();
     let mut rows = 0;
-    for part in parts {
+    for (of_day, part) in parts {
         rows += part.rows;
         match bundles.last_mut() {
-            Some(bundle) if rows <= BUNDLE_ROWS => bundle.push(part),
+            Some(bundle) if rows <= BUNDLE_ROWS => bundle.push((of_day, part)),
             _ => {
                 rows = part.rows;
-                bundles.push(vec![part]);
+                bundles.push(vec![(of_day, part)]);
             }
         }
     }

@@ -67,8 +67,8 @@ impl DailyRows<'_> {
     /// Both are told the position of the period. A shop's sums come together. Keys without any row
     /// are not among them.
     ///
-    /// Shape of the sums: the columns of the key, except `campaign_id`, and the columns that are added up. Counts
-    /// beyond INT64 are Int128, as money is.
+    /// Shape of the sums: the columns of the key, except `campaign_id`, and the columns that are added
+    /// up. Counts beyond INT64 are Int128, as money is.
     pub(super) fn add_up(
         &self,
         inputs: &WindowInputs,
@@ -353,16 +353,16 @@ mod tests {
             days: &[NaiveDate],
             names: &[&str],
             rows: Rows,
-            consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
+            consume: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
         ) -> Result<()> {
             let is_wanted = |shop| rows.shops.is_none_or(|shops| shops.contains(&shop));
-            for wanted in days {
-                let (day, table) = self.days.iter().find(|(day, _)| day == wanted).unwrap();
+            for (of_day, wanted) in days.iter().enumerate() {
+                let (_, table) = self.days.iter().find(|(day, _)| day == wanted).unwrap();
                 let shops = table.column("shop_id")?.i64()?.iter().flatten();
                 for (row, _) in shops.enumerate().filter(|(_, shop)| is_wanted(*shop)) {
                     self.read.set(self.read.get() + 1);
                     let row = table.slice(row as i64, 1);
-                    consume(*day, row.select(names.iter().copied())?)?;
+                    consume(of_day, row.select(names.iter().copied())?)?;
                 }
             }
             Ok(())

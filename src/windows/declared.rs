@@ -81,7 +81,7 @@ impl PublishedTables for Declared<'_> {
         days: &[NaiveDate],
         columns: &[&str],
         rows: Rows,
-        consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
+        consume: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
     ) -> Result<()> {
         for day in days {
             self.check_days(table, *day, *day)?;

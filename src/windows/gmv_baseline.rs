@@ -94,7 +94,7 @@ fn shops(inputs: &WindowInputs) -> Result<Vec<ShopGmv>> {
 fn amounts(inputs: &WindowInputs, days: &[NaiveDate], shops: &[ShopGmv]) -> Result<Vec<Vec<i64>>> {
     let ids: Vec<i64> = shops.iter().map(|(shop, _)| *shop).collect();
     let mut amounts = vec![vec![NO_ROW; shops.len()]; days.len()];
-    let (mut of_day, mut next) = (0, 0);
+    let (mut last_day, mut next) = (None, 0);
     let (columns, rows) = (
         ["shop_id", "gmv"],
         Rows {
@@ -104,13 +104,10 @@ fn amounts(inputs: &WindowInputs, days: &[NaiveDate], shops: &[ShopGmv]) -> Resu
     );
     inputs
         .published
-        .read_days(&SHOP_DAILY, days, &columns, rows, &mut |day, rows| {
-            if days[of_day] != day {
+        .read_days(&SHOP_DAILY, days, &columns, rows, &mut |of_day, rows| {
+            // The shops of each day ascend.
+            if last_day.replace(of_day) != Some(of_day) {
                 next = 0;
-                of_day += days[of_day..]
-                    .iter()
-                    .take_while(|each| **each != day)
-                    .count();
             }
             for (shop, cents) in read_gmv(&rows)? {
                 next += ids[next..].iter().take_while(|id| **id < shop).count();

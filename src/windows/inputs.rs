@@ -34,16 +34,16 @@ pub trait PublishedTables {
         last: NaiveDate,
     ) -> Result<Vec<NaiveDate>>;
 
-    /// Gives `consume` the named columns of the wanted rows of published days, some at a time: day
-    /// by day as they are given, and those of a day in key order. Projection and row group pruning
-    /// keep everything else unread.
+    /// Gives `consume` the named columns of the wanted rows of published days, some at a time, with
+    /// the position of the day among `days`: day by day, and those of a day in key order. Projection
+    /// and row group pruning keep everything else unread.
     fn read_days(
         &self,
         table: &'static Table,
         days: &[NaiveDate],
         columns: &[&str],
         rows: Rows,
-        consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
+        consume: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
     ) -> Result<()>;
 
     /// The same of one day.

@@ -47,7 +47,7 @@ use crate::contracts::metrics::METRICS;
 use crate::contracts::tables::{self, BENCHMARKS};
 use crate::contracts::{BenchmarkId, Table, WindowId};
 use crate::stop::Stop;
-use crate::threads::in_order;
+use crate::threads::{in_order, ranges};
 
 pub use cohorts::BenchmarkDay;
 use declared::Declared;
@@ -136,8 +136,6 @@ pub fn benchmark_tables(
                 BenchmarkId::CategoryBenchmark => cohorts.len(),
                 BenchmarkId::ShopBenchmark | BenchmarkId::GmvGap => scope.candidates.count(),
             };
-            let firsts = (0..count).step_by(at_once);
-            let parts = firsts.map(|first| first..count.min(first + at_once));
             let rows = |some: Range<usize>| {
                 table.conform(match id {
                     BenchmarkId::CategoryBenchmark => {
@@ -150,7 +148,7 @@ pub fn benchmark_tables(
                     BenchmarkId::GmvGap => gmv_gap::gmv_gap(scope, some, benchmark, config),
                 }?)
             };
-            in_order(threads, parts.collect(), rows, |rows| {
+            in_order(threads, ranges(count, at_once), rows, |rows| {
                 stop.check()?;
                 emit(table, rows?)
             })?;

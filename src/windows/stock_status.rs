@@ -11,7 +11,7 @@ use crate::columns;
 use crate::contracts::tables::{LONG_WINDOW_DAYS, SHOP_DAILY, SHORT_WINDOW_DAYS, SKU_DAILY};
 use crate::days::calendar::trailing;
 use crate::exports::snapshots::InventoryItem;
-use crate::threads::in_order;
+use crate::threads::{in_order, ranges};
 
 /// Rows that a thread lays out at a time.
 const ROWS_AT_ONCE: usize = 16_384;
@@ -58,12 +58,9 @@ pub(super) fn stock_status(inputs: &WindowInputs, emit: Emit) -> Result<()> {
     let horizons = horizons(inputs)?;
     for items in items.chunks(inputs.rows_at_once) {
         let (paces, in_campaign) = (paces(inputs, items)?, in_campaign.as_ref());
-        let firsts = (0..items.len()).step_by(ROWS_AT_ONCE);
-        let parts = firsts.map(|first| first..items.len().min(first + ROWS_AT_ONCE));
+        let parts = ranges(items.len(), ROWS_AT_ONCE);
         let statuses = |some| statuses(items, some, &paces, in_campaign, &horizons);
-        in_order(inputs.threads, parts.collect(), statuses, |rows| {
-            emit(rows?)
-        })?;
+        in_order(inputs.threads, parts, statuses, |rows| emit(rows?))?;
     }
     Ok(())
 }
@@ -191,11 +188,14 @@ fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
     );
     let mut sold = vec![(0, 0); items.len()];
     // The rows of a day ascend, too.
-    let (mut of_day, mut next) = (None, 0);
-    inputs
-        .published
-        .read_days(&SKU_DAILY, &published, &columns, rows, &mut |day, rows| {
-            if of_day.replace(day) != Some(day) {
+    let (mut last_day, mut next) = (None, 0);
+    inputs.published.read_days(
+        &SKU_DAILY,
+        &published,
+        &columns,
+        rows,
+        &mut |of_day, rows| {
+            if last_day.replace(of_day) != Some(of_day) {
                 next = 0;
             }
             let [shops, products, skus, items_sold] = columns.map(|name| rows.column(name));
@@ -209,13 +209,14 @@ fn paces(inputs: &WindowInputs, items: &[&InventoryItem]) -> Result<Paces> {
                     let (short, long) = &mut sold[next];
                     let count = i128::from(count.context("items_sold is never null")?);
                     *long += count;
-                    if day >= short_first {
+                    if published[of_day] >= short_first {
                         *short += count;
                     }
                 }
             }
             Ok(())
-        })?;
+        },
+    )?;
     Ok(Paces {
         sold,
         short_days: published.iter().filter(|day| **day >= short_first).count() as i128,

@@ -31,13 +31,13 @@ impl PublishedTables for UntilStopped<'_> {
         days: &[NaiveDate],
         columns: &[&str],
         rows: Rows,
-        consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
+        consume: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
     ) -> Result<()> {
         self.stop.check()?;
         self.published
-            .read_days(table, days, columns, rows, &mut |day, rows| {
+            .read_days(table, days, columns, rows, &mut |of_day, rows| {
                 self.stop.check()?;
-                consume(day, rows)
+                consume(of_day, rows)
             })
     }
 }
@@ -99,14 +99,17 @@ mod tests {
             days: &[NaiveDate],
             names: &[&str],
             rows: Rows,
-            consume: &mut dyn FnMut(NaiveDate, DataFrame) -> Result<()>,
+            consume: &mut dyn FnMut(usize, DataFrame) -> Result<()>,
         ) -> Result<()> {
             let is_wanted = |shop: i64| rows.shops.is_none_or(|shops| shops.contains(&shop));
-            for day in days {
+            for of_day in 0..days.len() {
                 for shop in (1..=SHOPS).filter(|shop| is_wanted(*shop)) {
                     let value = |name: &&str| value(name, table.column(name).kind, shop);
                     self.saw_part();
-                    consume(*day, DataFrame::new(1, names.iter().map(value).collect())?)?;
+                    consume(
+                        of_day,
+                        DataFrame::new(1, names.iter().map(value).collect())?,
+                    )?;
                 }
             }
             Ok(())
