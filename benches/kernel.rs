@@ -116,7 +116,7 @@ impl Day {
                     .unwrap();
             }
         }
-        let ready = check_day(&store, world.first_day, &config.required).unwrap();
+        let ready = check_day(&store, world.first_day, &config).unwrap();
         let Readiness::Ready(exports) = ready else {
             panic!("every export is final")
         };

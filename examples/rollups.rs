@@ -52,7 +52,7 @@ fn main() -> Result<()> {
         stop: Stop::default(),
     };
     let store = Store::open(&args.exports, Access::Read, &[], runtime.handle().clone())?;
-    let exports = match check_day(&store, args.day, &config.required)? {
+    let exports = match check_day(&store, args.day, &config)? {
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => bail!("not final: {}", missing.join(", ")),
     };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Dataset, WithoutRows};
+use crate::mapping::{self, Mapping};
 use crate::messages;
 
 /// A checked job file.
@@ -49,6 +50,8 @@ pub struct Config {
     pub baseline_shops: BaselineShops,
     pub benchmark: BenchmarkRules,
     pub checks: CheckRules,
+    /// Where exports lie, and the names and forms of their columns.
+    pub mapping: Mapping,
     /// Lowest first; the first has `min_gmv_cents` 0.
     pub tiers: Vec<Tier>,
 }
@@ -309,6 +312,11 @@ pub(crate) struct JobFile {
     benchmark: BenchmarkSection,
     #[serde(default)]
     checks: ChecksSection,
+    /// Where exports lie that are not laid out as the contract says, and how their columns are read.
+    #[allow(dead_code, reason = "checked with the lines of its text, in `mapping`")]
+    #[serde(default)]
+    #[schemars(schema_with = "mapping::schema")]
+    source: toml::Table,
     /// The tiers, lowest first; the first has min_gmv "0".
     #[serde(default, rename = "tier")]
     tiers: Vec<TierSection>,
@@ -524,12 +532,12 @@ impl Config {
     /// # Errors
     /// `ConfigWrong`, which names the key, the defect and a right value.
     pub fn parse(text: &str) -> Result<Config> {
-        Config::check(
-            toml::from_str(text).map_err(|e| messages::not_a_job_file(e.to_string().trim_end()))?,
-        )
+        let file =
+            toml::from_str(text).map_err(|e| messages::not_a_job_file(e.to_string().trim_end()))?;
+        Config::check(file, mapping::check(text, cents)?)
     }
 
-    fn check(file: JobFile) -> Result<Config> {
+    fn check(file: JobFile, mapping: Mapping) -> Result<Config> {
         let time_zone: Tz = file
             .time_zone
             .parse()
@@ -598,6 +606,7 @@ impl Config {
             baseline_shops: file.baseline.shops,
             benchmark,
             checks: check_rules(file.checks)?,
+            mapping,
             tiers: tiers(file.tiers)?,
         })
     }

@@ -58,6 +58,8 @@ pub mod store;
 
 pub mod config;
 
+pub mod mapping;
+
 pub mod contracts;
 
 pub mod generate;
@@ -70,6 +72,7 @@ pub mod failure;
 pub mod fingerprint;
 pub mod messages;
 mod metrics;
+mod nearest;
 pub mod progress;
 pub mod redact;
 pub mod resources;

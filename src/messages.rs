@@ -257,6 +257,18 @@ messages! {
         means: "The program cannot know which of the columns holds the value.",
         meanwhile: BROKEN,
     }
+    has_zone(found) -> Broken {
+        text: "{found} with a zone",
+        to_do: "leave time_zone out of the mapping: these instants need none",
+        means: "The job file says that the column holds local times, but it holds instants.",
+        meanwhile: BROKEN,
+    }
+    float_money(found) -> Broken {
+        text: "{found}, which cannot hold cents exactly",
+        to_do: "write DECIMAL(18,2), or whole minor units with scale in the mapping of the job file",
+        means: "Amounts in binary fractions are not exact, and sums of them depend on their order.",
+        meanwhile: BROKEN,
+    }
     other_type(found, wanted) -> Broken {
         text: "{found}",
         to_do: "cast the column to {wanted} in the export",
@@ -600,6 +612,66 @@ messages! {
         text: "not understood: {why}",
         to_do: "correct this line",
         means: "The job file is not TOML, has an unknown key, or has a value of a wrong type. The message shows the line.",
+        meanwhile: NOTHING,
+    }
+    source_unknown_key(at, name, what, known) -> ConfigWrong {
+        text: "{at}{name:?} is not {what}; {known}",
+        to_do: "correct the name",
+        means: "The `[source]` section of the job file has a key that means nothing.",
+        meanwhile: NOTHING,
+    }
+    source_path(at, path, why) -> ConfigWrong {
+        text: "{at}{path:?} is no folder of a dataset and day: {why}",
+        to_do: "give a path such as \"{{dataset}}/dt={{day}}\" or \"raw/orders/date={{day:%Y%m%d}}\"",
+        means: "The program has to find the folder of each dataset and day within the exports.",
+        meanwhile: NOTHING,
+    }
+    source_days_out_of_order(at, dataset) -> ConfigWrong {
+        text: "{at}this mapping of {dataset} does not begin after the one before it",
+        to_do: "put the mappings in the order of their days, and give each but the first a from_day",
+        means: "A dataset can be read in one way until a day, and in another way from it on.",
+        meanwhile: NOTHING,
+    }
+    source_key_twice(at, one, other, name) -> ConfigWrong {
+        text: "{at}{one} and {other} both come from {name:?}, and together they identify a row",
+        to_do: "name another column for one of them",
+        means: "The key of a dataset would be one column twice, so rows that differ would count as repeated.",
+        meanwhile: NOTHING,
+    }
+    source_no_column(at, dataset) -> ConfigWrong {
+        text: "{at}no column of {dataset} is read from its files",
+        to_do: "name at least one column of the files",
+        means: "Constants and absent columns alone are no rows.",
+        meanwhile: NOTHING,
+    }
+    source_two_verbs(at, column) -> ConfigWrong {
+        text: "{at}{column} has two verbs",
+        to_do: "keep one of scale, time_zone, values, text_id, constant and absent",
+        means: "A value is changed in one way at most.",
+        meanwhile: NOTHING,
+    }
+    source_wrong_verb(at, verb, column, kind, why) -> ConfigWrong {
+        text: "{at}{verb} does not suit {column}, which is {kind}: {why}",
+        to_do: "leave it out, or use another verb (docs/your-own-exports.md)",
+        means: "Each verb of a mapping is for columns of some types.",
+        meanwhile: NOTHING,
+    }
+    source_bad_value(at, found, expected) -> ConfigWrong {
+        text: "{at}{found} is not {expected}",
+        to_do: "correct the value",
+        means: "A value in the `[source]` section of the job file has the wrong type, or is out of range.",
+        meanwhile: NOTHING,
+    }
+    mapped_on_spark(dataset) -> ConfigWrong {
+        text: "{dataset}: the engine spark does not map columns",
+        to_do: "use --engine local, or write this export with the contract's columns",
+        means: "The job file maps columns of a large export. Only the engine of this program reads mapped columns so far.",
+        meanwhile: NOTHING,
+    }
+    mapped_sql(dataset) -> ConfigWrong {
+        text: "{dataset}: a query cannot express the mapping of its columns",
+        to_do: "use explain without --sql",
+        means: "The job file maps columns of this export, so a query over its files would need the same changes of values.",
         meanwhile: NOTHING,
     }
     empty_location(key) -> ConfigWrong {

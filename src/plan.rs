@@ -49,7 +49,7 @@ impl<'a> Facts<'a> {
     /// `StoreFailed` when the location of the exports has no dataset. `ConfigWrong` when the
     /// results are in another currency.
     pub fn load(exports: &'a Store, results: &'a Store, config: &'a Config) -> Result<Facts<'a>> {
-        check_location(exports)?;
+        check_location(exports, &config.mapping)?;
         let facts = Facts {
             exports,
             results,
@@ -81,7 +81,7 @@ impl<'a> Facts<'a> {
         let unknown: Vec<NaiveDate> = days
             .filter(|day| !self.readiness.borrow().contains_key(day))
             .collect();
-        for listed in list_days(self.exports, &unknown).unwrap_or_default() {
+        for listed in list_days(self.exports, &self.config.mapping, &unknown).unwrap_or_default() {
             self.readiness
                 .borrow_mut()
                 .insert(listed.day, readiness(listed, &self.config.required));
@@ -96,7 +96,7 @@ impl<'a> Facts<'a> {
         if let Some(known) = self.readiness.borrow().get(&day) {
             return Ok(known.clone());
         }
-        let found = check_day(self.exports, day, &self.config.required)?;
+        let found = check_day(self.exports, day, self.config)?;
         self.readiness.borrow_mut().insert(day, found.clone());
         Ok(found)
     }
@@ -400,6 +400,8 @@ pub(crate) fn settings(config: &Config) -> [(&'static str, String); 10] {
         spill_folder: _,
         store_concurrency: _,
         checks: _,
+        // In the fingerprint of the exports that it is for.
+        mapping: _,
         time_zone,
         required,
         may_be_empty,

@@ -25,7 +25,7 @@ pub(super) fn validate(
 ) -> Result<Answer> {
     let config = load_config(cli)?;
     let store = open_exports(&config, surroundings)?;
-    check_location(&store)?;
+    check_location(&store, &config.mapping)?;
     let (first, last) = match (args.days.from, args.days.to) {
         (Some(first), Some(last)) => (first, last),
         _ => {
@@ -68,7 +68,7 @@ fn validate_day(
     day: NaiveDate,
     strict: bool,
 ) -> Result<Checked> {
-    let exports = match check_day(store, day, &config.required)? {
+    let exports = match check_day(store, day, config)? {
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => {
             let text = format!("{day}: not final yet, waiting for {}\n", missing.join(", "));

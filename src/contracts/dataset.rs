@@ -38,6 +38,9 @@ reasons! {
     BadEnum = "BAD_ENUM",
     BadRange = "BAD_RANGE",
     DuplicateKey = "DUPLICATE_KEY",
+    InexactCast = "INEXACT_CAST",
+    UnmappedValue = "UNMAPPED_VALUE",
+    AmbiguousTime = "AMBIGUOUS_TIME",
 }
 
 /// A rule that every used row of an export keeps. Null values pass, because the null rule is tried

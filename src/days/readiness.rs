@@ -1,10 +1,14 @@
 //! Whether a day's exports are final: lists folders, reads no rows.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use chrono::NaiveDate;
 
+use crate::config::Config;
 use crate::contracts::{Dataset, SUCCESS_FILE, datasets::DATASETS};
 use crate::fingerprint::Fingerprint;
+use crate::mapping::{MappedColumns, Mapping};
 use crate::messages;
 use crate::store::{Entry, Listing, Store, Stray};
 
@@ -13,6 +17,10 @@ use crate::store::{Entry, Listing, Store, Stray};
 pub struct Folder {
     pub dataset: &'static Dataset,
     pub day: NaiveDate,
+    /// Within the exports.
+    pub(crate) path: String,
+    /// `None`: its columns have the contract's names and types.
+    pub(crate) mapped: Option<Arc<MappedColumns>>,
     /// Its data files, sorted by name bytewise.
     pub files: Vec<Entry>,
     /// Other entries that are not hidden: they break the contract.
@@ -49,8 +57,9 @@ pub enum Readiness {
 ///
 /// # Errors
 /// When the store fails.
-pub fn check_day(exports: &Store, day: NaiveDate, required: &[&'static str]) -> Result<Readiness> {
-    Ok(readiness(list_day(exports, day)?, required))
+pub fn check_day(exports: &Store, day: NaiveDate, config: &Config) -> Result<Readiness> {
+    let listed = list_days(exports, &config.mapping, &[day])?.remove(0);
+    Ok(readiness(listed, &config.required))
 }
 
 /// Whether a run may compute a day that was listed.
@@ -68,38 +77,32 @@ pub(crate) fn readiness(day: DayExports, required: &[&'static str]) -> Readiness
     }
 }
 
-/// Lists a day's export folders. Every file that is not hidden is data, with any ending: nothing is
-/// skipped silently.
-fn list_day(exports: &Store, day: NaiveDate) -> Result<DayExports> {
-    Ok(list_days(exports, &[day])?.remove(0))
-}
-
-/// Lists the export folders of several days, many at a time.
-pub(crate) fn list_days(exports: &Store, days: &[NaiveDate]) -> Result<Vec<DayExports>> {
-    let partitions: Vec<String> = days
-        .iter()
-        .flat_map(|day| DATASETS.iter().map(|dataset| dataset.partition(*day)))
-        .collect();
-    let mut listings = exports.list_each(&partitions)?;
-    for (partition, listing) in partitions.iter().zip(&mut listings) {
-        add_mark(exports, partition, listing)?;
+/// Lists the export folders of several days, many at a time. Every file that is not hidden is data, with
+/// any ending: nothing is skipped silently.
+pub(crate) fn list_days(
+    exports: &Store,
+    mapping: &Mapping,
+    days: &[NaiveDate],
+) -> Result<Vec<DayExports>> {
+    let paths_of = |day: &NaiveDate| DATASETS.map(|dataset| mapping.folder(dataset, *day));
+    let mut paths: Vec<String> = days.iter().flat_map(paths_of).collect();
+    let mut listings = exports.list_each(&paths)?;
+    for (path, listing) in paths.iter().zip(&mut listings) {
+        add_mark(exports, path, listing)?;
     }
-    let mut listings = listings.into_iter();
-    Ok(days
-        .iter()
-        .map(|day| day_exports(*day, listings.by_ref()))
-        .collect())
-}
-
-/// Takes the listings of one day's folders.
-fn day_exports(day: NaiveDate, listings: impl Iterator<Item = Listing>) -> DayExports {
-    let listed = DATASETS.into_iter().zip(listings);
-    DayExports {
-        day,
-        folders: listed
-            .map(|(dataset, listing)| folder(dataset, day, listing))
-            .collect(),
-    }
+    let mut listings = paths.drain(..).zip(listings);
+    let of_day = |day: &NaiveDate| {
+        let listed = DATASETS.into_iter().zip(listings.by_ref());
+        let folders = listed.map(|(dataset, (path, listing))| {
+            let mapped = mapping.columns(dataset, *day);
+            folder(dataset, *day, (path, mapped), listing)
+        });
+        DayExports {
+            day: *day,
+            folders: folders.collect(),
+        }
+    };
+    Ok(days.iter().map(of_day).collect())
 }
 
 /// Asks for `_SUCCESS` by its name where the store could not list the folder: one stray name must
@@ -115,7 +118,12 @@ fn add_mark(exports: &Store, partition: &str, listing: &mut Listing) -> Result<(
     Ok(())
 }
 
-fn folder(dataset: &'static Dataset, day: NaiveDate, listing: Listing) -> Folder {
+fn folder(
+    dataset: &'static Dataset,
+    day: NaiveDate,
+    (path, mapped): (String, Option<Arc<MappedColumns>>),
+    listing: Listing,
+) -> Folder {
     let success = listing
         .objects
         .iter()
@@ -138,6 +146,8 @@ fn folder(dataset: &'static Dataset, day: NaiveDate, listing: Listing) -> Folder
     Folder {
         dataset,
         day,
+        path,
+        mapped,
         files,
         strays,
         hidden,
@@ -153,16 +163,25 @@ fn is_hidden(name: &str) -> bool {
 ///
 /// # Errors
 /// `StoreFailed` when it has none: no day would ever become final there, so waiting is useless.
-pub(crate) fn check_location(exports: &Store) -> Result<()> {
+pub(crate) fn check_location(exports: &Store, mapping: &Mapping) -> Result<()> {
     let folders = exports.list_folders("")?;
-    if folders
+    let parents: Vec<String> = DATASETS
         .iter()
-        .any(|folder| DATASETS.iter().any(|dataset| dataset.name == folder))
-    {
+        .flat_map(|dataset| mapping.parents(dataset))
+        .collect();
+    if folders.iter().any(|folder| parents.contains(folder)) {
         return Ok(());
     }
-    // A stray name beside the datasets can hide them from the listing.
-    let each = exports.list_each(&DATASETS.map(|dataset| dataset.name.to_owned()))?;
+    // A stray name beside the datasets can hide them from the listing, and a mapped one can lie deeper.
+    for parent in parents
+        .iter()
+        .filter(|parent| parent.contains('/') || parent.is_empty())
+    {
+        if !exports.list_folders(parent)?.is_empty() {
+            return Ok(());
+        }
+    }
+    let each = exports.list_each(&parents)?;
     if each
         .iter()
         .any(|listing| !(listing.objects.is_empty() && listing.strays.is_empty()))
@@ -179,8 +198,12 @@ pub(crate) fn check_location(exports: &Store) -> Result<()> {
 }
 
 /// Lists the folders of a day again: the datasets that have changed since, sorted by name.
-pub(crate) fn changed_since(exports: &Store, before: &DayExports) -> Result<Vec<&'static str>> {
-    let now = list_day(exports, before.day)?;
+pub(crate) fn changed_since(
+    exports: &Store,
+    mapping: &Mapping,
+    before: &DayExports,
+) -> Result<Vec<&'static str>> {
+    let now = list_days(exports, mapping, &[before.day])?.remove(0);
     let names = DATASETS.iter().map(|d| d.name);
     let mut changed: Vec<&str> = names
         .filter(|name| now.fingerprint(&[name]) != before.fingerprint(&[name]))
@@ -200,8 +223,8 @@ impl DayExports {
         folders.map(|folder| folder.dataset.name).collect()
     }
 
-    /// Identifies the exports of some datasets by the names, sizes and versions of their files: it
-    /// changes when one of these does.
+    /// Identifies the exports of some datasets by the names, sizes and versions of their files and by the
+    /// mapping of their columns: it changes when one of these does.
     pub(crate) fn fingerprint(&self, datasets: &[&str]) -> String {
         let mut fingerprint = Fingerprint::new("exports");
         for folder in self
@@ -210,6 +233,9 @@ impl DayExports {
             .filter(|f| datasets.contains(&f.dataset.name))
         {
             fingerprint.field(folder.dataset.name);
+            if let Some(mapped) = &folder.mapped {
+                fingerprint.field(&format!("{mapped:?}"));
+            }
             match &folder.success {
                 None => fingerprint.field("not final"),
                 Some(success) => {

@@ -6,7 +6,6 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::close::nearest;
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::field_ids::{QUARANTINE_FILES, field_id};
 use crate::contracts::lineage::{ColumnOf, Input, downstream, inputs, upstream, users};
@@ -14,6 +13,7 @@ use crate::contracts::markdown::{describe_rule, span};
 use crate::contracts::quarantine::{self, QUARANTINE};
 use crate::contracts::{Column, Dataset, PART_FILE, SnapshotId, Table, TableId, tables};
 use crate::messages;
+use crate::nearest::nearest;
 
 /// The answer to `describe`.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -9,7 +9,6 @@
 //! | `columns` | a column in one line |
 //! | `close` | the nearest name to a mistyped one |
 
-mod close;
 mod columns;
 mod describe;
 pub(crate) mod odcs;

@@ -6,6 +6,7 @@ use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Int64Array, StringArray,
 };
 
+use super::mapped::Unfit;
 use crate::contracts::{Column, Dataset, Kind};
 
 /// Columns in contract order. `INT32` and instants (microseconds) are `Int64Array`, money is whole
@@ -18,6 +19,8 @@ pub struct Batch {
     /// The position of each row among all rows of the export: of rows with the same key, the first
     /// is used. Only in a large dataset that has a key.
     pub(crate) positions: Option<Int64Array>,
+    /// Values of mapped columns that do not fit; null in `columns`.
+    pub(crate) unfit: Vec<Unfit>,
 }
 
 impl Batch {
@@ -60,6 +63,13 @@ impl Batch {
         self.positions
             .as_ref()
             .unwrap_or_else(|| panic!("rows of {} have no positions", self.dataset.name))
+    }
+
+    /// The value of a file that does not fit its column, as it is there.
+    pub(super) fn unfit_value(&self, column: &str, row: usize) -> Option<String> {
+        let mut unfit = self.unfit.iter();
+        let found = unfit.find(|unfit| unfit.row == row && unfit.column == column)?;
+        Some(found.value.clone())
     }
 
     pub(crate) fn flags(&self, name: &str) -> &BooleanArray {

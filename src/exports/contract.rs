@@ -33,7 +33,8 @@ pub(super) fn open(store: &Store, folder: &Folder) -> Result<OpenExport, ReadErr
     }
     Ok(OpenExport {
         dataset: folder.dataset,
-        day: folder.day,
+        path: folder.path.clone(),
+        mapped: folder.mapped.clone(),
         files,
     })
 }
@@ -50,10 +51,10 @@ fn stray(stray: &Stray) -> Issue {
 }
 
 fn open_file(store: &Store, folder: &Folder, entry: &Entry) -> Result<OpenFile, ReadError> {
-    let path = format!("{}/{}", folder.dataset.partition(folder.day), entry.name);
+    let path = format!("{}/{}", folder.path, entry.name);
     let metadata = read_footer(store, &path, entry.size_bytes)
         .map_err(|error| ReadError::new(&entry.name, error))?;
-    let columns = contract_columns(folder.dataset, &entry.name, &metadata)?;
+    let columns = contract_columns(folder, &entry.name, &metadata)?;
     check_ranges(&columns.metadata, entry.size_bytes)
         .map_err(|error| ReadError::new(&entry.name, error))?;
     Ok(OpenFile {

@@ -70,6 +70,15 @@ impl Issue {
         }
     }
 
+    /// Names the file's column too, where the contract's has another name.
+    pub(super) fn of_source(self, name: &str) -> Issue {
+        let column = self.column.map(|column| match column == name {
+            true => column,
+            false => format!("{column} (from {name})"),
+        });
+        Issue { column, ..self }
+    }
+
     fn line(&self) -> String {
         let column = self
             .column

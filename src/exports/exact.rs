@@ -67,7 +67,7 @@ fn cast_days(array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     }
 }
 
-fn cast_whole(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
+pub(super) fn cast_whole(kind: Kind, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
     match (kind, array.data_type()) {
         (_, DataType::Int8) => widened::<Int8Type>(array),
         (_, DataType::Int16) => widened::<Int16Type>(array),
@@ -136,7 +136,7 @@ fn cast_wide_money(scale: i8, array: &ArrayRef) -> Result<ArrayRef, Inexact> {
 }
 
 /// `None` for an amount that is too large.
-fn fitting(cents: i128) -> Option<i128> {
+pub(super) fn fitting(cents: i128) -> Option<i128> {
     (cents.unsigned_abs() <= MONEY_MAX_CENTS.unsigned_abs()).then_some(cents)
 }
 

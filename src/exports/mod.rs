@@ -3,7 +3,8 @@
 //! 1. `contract`: every file's footer against the dataset's columns (`schema`) and the `_SUCCESS`
 //!    list; no rows yet. The result is an `open_export`, or a `defect`.
 //! 2. `stream`: the rows, decoded by several threads as `batch::Batch`es. `exact` checks that each
-//!    value is exactly one of the contract's type.
+//!    value is exactly one of the contract's type; `mapped` changes the values of columns that the job
+//!    file maps.
 //! 3. `row_filter`: a row that breaks one of the `rules` goes to `quarantine` with its reason, and
 //!    `set_aside` keeps it. `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
@@ -14,6 +15,7 @@ pub(crate) mod batch;
 mod contract;
 pub mod defect;
 mod exact;
+mod mapped;
 pub(crate) mod open_export;
 pub mod quarantine;
 mod read_rows;
@@ -136,7 +138,6 @@ fn with_small_files(
     let folders = folders.filter(|folder| folder.is_final() && wanted(folder.dataset));
     let (mut ends, mut bytes) = (Vec::new(), 0);
     for folder in folders {
-        let partition = folder.dataset.partition(folder.day);
         let files = folder.files.iter().chain(&folder.success);
         for file in files {
             let length = match file.size_bytes {
@@ -146,7 +147,7 @@ fn with_small_files(
             bytes += length;
             if bytes <= FETCHED_BYTES {
                 let end = file.size_bytes - length..file.size_bytes;
-                ends.push((format!("{partition}/{}", file.name), end));
+                ends.push((format!("{}/{}", folder.path, file.name), end));
             }
         }
     }

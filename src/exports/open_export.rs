@@ -4,10 +4,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow_schema::Fields;
-use chrono::NaiveDate;
 use parquet::file::metadata::ParquetMetaData;
 
 use crate::contracts::Dataset;
+use crate::mapping::MappedColumns;
 use crate::shuffle::split::GroupShops;
 use crate::untrusted_parquet::statistics::range;
 
@@ -15,7 +15,10 @@ use crate::untrusted_parquet::statistics::range;
 #[derive(Debug)]
 pub struct OpenExport {
     pub(crate) dataset: &'static Dataset,
-    pub(crate) day: NaiveDate,
+    /// Its folder in the store of the exports.
+    pub(crate) path: String,
+    /// `None`: the columns have the contract's names and types.
+    pub(crate) mapped: Option<Arc<MappedColumns>>,
     /// Sorted by name bytewise: of rows with the same key, the first in this order is used.
     pub(crate) files: Vec<OpenFile>,
 }
@@ -26,7 +29,8 @@ pub(crate) struct OpenFile {
     pub(crate) name: String,
     pub(crate) size_bytes: u64,
     pub(crate) rows: u64,
-    /// Of the contract's columns only, in the order of the contract.
+    /// Of the contract's columns only, in the order of the contract and by its names. Constants and absent
+    /// columns of a mapping are not among them.
     pub(crate) metadata: Arc<ParquetMetaData>,
     /// The Arrow type that each column is decoded to.
     pub(crate) types: Fields,
@@ -56,7 +60,7 @@ impl OpenExport {
 
     /// The path of a file in the store of the exports.
     pub(crate) fn path_of(&self, file: &OpenFile) -> String {
-        format!("{}/{}", self.dataset.partition(self.day), file.name)
+        format!("{}/{}", self.path, file.name)
     }
 
     /// In the order of files and rows.

@@ -37,6 +37,9 @@ pub(crate) struct Quarantined {
 pub struct Example {
     pub reason: String,
     pub column: Option<String>,
+    /// The file's column that it is mapped from, where that has another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped_from: Option<String>,
     pub value: Option<String>,
     pub file: String,
     pub row_number: i64,
@@ -46,9 +49,13 @@ pub struct Example {
 impl Example {
     /// `buyer_id is null in row 7 of part-0.parquet`
     pub(crate) fn shown(&self) -> String {
+        let from = self.mapped_from.as_ref();
+        let from = from
+            .map(|name| format!(" (from {name})"))
+            .unwrap_or_default();
         let cell = match (&self.column, &self.value, &self.key) {
-            (Some(column), Some(value), _) => format!("{column} = {}", shortened(value)),
-            (Some(column), None, _) => format!("{column} is null"),
+            (Some(column), Some(value), _) => format!("{column}{from} = {}", shortened(value)),
+            (Some(column), None, _) => format!("{column}{from} is null"),
             (None, _, Some(key)) => format!("key {}", shortened(key)),
             (None, _, None) => String::new(),
         };

@@ -62,7 +62,11 @@ impl RowFilter {
         self.report.rows_read += batch.rows as u64;
         self.report.count_nulls(&batch);
         for (row, breach) in verdicts.breaches() {
-            let value = |column| show_value(&batch, column, row);
+            let value = |column| {
+                batch
+                    .unfit_value(column, row)
+                    .or_else(|| show_value(&batch, column, row))
+            };
             self.report.add(Quarantined {
                 reason: breach.reason,
                 column: breach.column,
@@ -162,6 +166,7 @@ fn used_rows(batch: Batch, verdicts: &Verdicts) -> Result<Batch> {
         dataset: batch.dataset,
         columns,
         rows: mask.true_count(),
+        unfit: vec![],
         positions: positions
             .transpose()?
             .map(|positions| positions.as_primitive::<Int64Type>().clone()),
@@ -272,7 +277,12 @@ impl FilterReport {
     fn count_nulls(&mut self, batch: &Batch) {
         let columns = batch.dataset.columns.iter().zip(&batch.columns);
         for (column, values) in columns.filter(|(column, _)| column.null.is_some()) {
-            *self.nulls.entry(column.name).or_default() += values.null_count() as u64;
+            let unfit = batch
+                .unfit
+                .iter()
+                .filter(|unfit| unfit.column == column.name);
+            *self.nulls.entry(column.name).or_default() +=
+                (values.null_count() - unfit.count()) as u64;
         }
     }
 
@@ -359,9 +369,14 @@ fn repeated_row(export: &OpenExport, repeat: &Repeat) -> Quarantined {
 }
 
 fn example(first: &Quarantined, export: &OpenExport) -> Example {
+    let name_in_file = |column| export.mapped.as_ref()?.name_in_file(export.dataset, column);
+    let mapped_from = first.column.and_then(name_in_file);
     Example {
         reason: first.reason.code().into(),
         column: first.column.map(str::to_owned),
+        mapped_from: mapped_from
+            .filter(|name| first.column != Some(name))
+            .map(str::to_owned),
         value: first.value.clone(),
         file: export.files[first.file as usize].name.clone(),
         row_number: first.row_number,
@@ -564,6 +579,7 @@ mod tests {
             columns: columns.collect(),
             rows: 3,
             positions: None,
+            unfit: vec![],
         }
     }
 
@@ -590,10 +606,11 @@ mod tests {
     fn filter(dataset: &'static Dataset) -> RowFilter {
         let export = OpenExport {
             dataset,
-            day: "2026-03-09".parse().unwrap(),
+            path: String::new(),
+            mapped: None,
             files: vec![],
         };
-        let civil = CivilDay::new(export.day, chrono_tz::UTC);
+        let civil = CivilDay::new("2026-03-09".parse().unwrap(), chrono_tz::UTC);
         RowFilter::new(&export, &civil, Config::parse("").unwrap().quarantine)
     }
 

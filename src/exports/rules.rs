@@ -30,6 +30,13 @@ pub(super) fn judge(batch: &Batch, civil: &CivilDay) -> Verdicts {
         rows: batch.rows,
         breaches: vec![],
     };
+    for unfit in &batch.unfit {
+        let breach = Breach {
+            reason: unfit.reason,
+            column: Some(unfit.column),
+        };
+        verdicts.set(unfit.row, breach);
+    }
     verdicts.mark_nulls(batch);
     for rule in batch.dataset.rules {
         verdicts.mark_rule(rule, batch, civil);

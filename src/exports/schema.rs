@@ -11,8 +11,12 @@ use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::defect::{Issue, ReadError};
 use crate::contracts::{Column, Dataset, Kind};
+use crate::days::readiness::Folder;
+use crate::mapping::{Change, Source};
 use crate::messages::{self, Broken};
-use crate::untrusted_parquet::projection::{FileColumn, arrow_type, as_plain_text, project};
+use crate::untrusted_parquet::projection::{
+    FileColumn, arrow_type, as_plain_text, project, renamed,
+};
 
 /// The contract's columns of a file, in the order of the contract.
 #[derive(Debug)]
@@ -28,19 +32,36 @@ pub(super) struct ContractColumns {
 /// # Errors
 /// `Broken` with everything that is wrong with any of them.
 pub(super) fn contract_columns(
-    dataset: &Dataset,
+    folder: &Folder,
     file: &str,
     metadata: &ParquetMetaData,
 ) -> Result<ContractColumns, ReadError> {
     let schema = metadata.file_metadata().schema_descr();
     let (mut columns, mut types, mut issues) = (Vec::new(), Vec::new(), Vec::new());
-    for column in dataset.columns {
-        match find_column(dataset, column, schema) {
+    for (position, column) in folder.dataset.columns.iter().enumerate() {
+        let source = folder
+            .mapped
+            .as_ref()
+            .map(|mapped| &mapped.sources()[position]);
+        let (name, change) = match source {
+            None => (column.name, &Change::Nothing),
+            Some(Source::Column { name, change }) => (name.as_str(), change),
+            Some(Source::Constant(_) | Source::Absent) => continue,
+        };
+        let wanted = Wanted {
+            column,
+            name,
+            change,
+        };
+        match find_column(folder.dataset, &wanted, schema) {
             Ok((found, decoded_as)) => {
                 columns.push(found);
                 types.push(decoded_as);
             }
-            Err(found) => issues.push(Issue::new(file, Some(column), column.kind.sql(), found)),
+            Err(found) => {
+                let issue = Issue::new(file, Some(column), wanted.expected(), found);
+                issues.push(issue.of_source(name));
+            }
         }
     }
     if !issues.is_empty() {
@@ -53,10 +74,49 @@ pub(super) fn contract_columns(
     })
 }
 
+/// A column of the contract, and the file's column that it comes from.
+struct Wanted<'a> {
+    column: &'static Column,
+    name: &'a str,
+    change: &'a Change,
+}
+
+impl Wanted<'_> {
+    /// The type that the file's column shall have.
+    fn expected(&self) -> &'static str {
+        match self.change {
+            Change::Nothing => self.column.kind.sql(),
+            Change::Scale(_) => "a whole number of minor units",
+            Change::TimeZone(_) => "a TIMESTAMP without a zone, or STRING",
+            Change::Values { .. } | Change::TextId => "STRING",
+        }
+    }
+
+    /// Whether the file's type is one that the change is for.
+    fn accepts(&self, found: &DataType, parquet_type: &Type) -> bool {
+        match (self.change, found) {
+            (Change::Nothing, _) => accepts(self.column.kind, found, parquet_type),
+            (Change::Scale(_), found) => found.is_integer(),
+            (Change::TimeZone(_), DataType::Timestamp(_, None)) => !is_int96(parquet_type),
+            (Change::TimeZone(_) | Change::Values { .. } | Change::TextId, found) => {
+                *found == DataType::Utf8
+            }
+        }
+    }
+
+    /// Texts of ids and times differ from row to row, so dictionaries of them are of no use.
+    fn decoded_type(&self, dataset: &Dataset, found: DataType) -> DataType {
+        match self.change {
+            Change::TimeZone(_) | Change::TextId => found,
+            _ => decoded_type(dataset, self.column.kind, found),
+        }
+    }
+}
+
 /// A column of the contract in a file, and the field that it is decoded to.
 fn find_column(
     dataset: &Dataset,
-    column: &Column,
+    column: &Wanted,
     schema: &SchemaDescriptor,
 ) -> Result<(FileColumn, Field), Broken> {
     let roots = schema.root_schema().get_fields();
@@ -64,7 +124,7 @@ fn find_column(
     let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root);
     let is_flat = roots[root].is_primitive()
         && roots[root].get_basic_info().repetition() != Repetition::REPEATED;
-    let wanted = column.kind.sql();
+    let wanted = column.expected();
     let Some(leaf) = leaf.filter(|_| is_flat) else {
         return Err(messages::other_type("a nested column", wanted));
     };
@@ -76,12 +136,17 @@ fn find_column(
         );
         return Err(messages::other_type(found, wanted));
     };
-    if !accepts(column.kind, &data_type, &parquet_type) {
-        return Err(refused(column.kind, &data_type));
+    if !column.accepts(&data_type, &parquet_type) {
+        return Err(refused(column, &data_type));
     }
-    let decoded_type = decoded_type(dataset, column.kind, data_type);
+    let decoded_type = column.decoded_type(dataset, data_type);
+    let name = column.column.name;
+    let parquet_type = match parquet_type.name() == name {
+        true => parquet_type,
+        false => renamed(&parquet_type, name),
+    };
     let found = FileColumn { leaf, parquet_type };
-    Ok((found, Field::new(column.name, decoded_type, true)))
+    Ok((found, Field::new(name, decoded_type, true)))
 }
 
 /// The position of the one column of this name among the outermost fields.
@@ -103,12 +168,14 @@ fn find_root(name: &str, schema: &SchemaDescriptor) -> Result<usize, Broken> {
 }
 
 /// Why a column of this type does not count as the contract's type.
-fn refused(kind: Kind, found: &DataType) -> Broken {
-    let shown = show_type(found);
-    match (kind, found) {
-        (Kind::Instant, DataType::Timestamp(_, None)) => messages::no_zone(shown),
-        (Kind::Text, DataType::Binary) => messages::raw_bytes(shown),
-        _ => messages::other_type(shown, kind.sql()),
+fn refused(column: &Wanted, found: &DataType) -> Broken {
+    let (kind, shown) = (column.column.kind, show_type(found));
+    match (column.change, kind, found) {
+        (Change::Nothing, Kind::Instant, DataType::Timestamp(_, None)) => messages::no_zone(shown),
+        (Change::TimeZone(_), _, DataType::Timestamp(_, Some(_))) => messages::has_zone(shown),
+        (_, Kind::Money, DataType::Float32 | DataType::Float64) => messages::float_money(shown),
+        (_, Kind::Text, DataType::Binary) => messages::raw_bytes(shown),
+        _ => messages::other_type(shown, column.expected()),
     }
 }
 

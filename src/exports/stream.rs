@@ -2,9 +2,9 @@
 //!
 //! Rows are cast to the contract.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::Result;
@@ -14,8 +14,10 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::defect::{Issue, ReadError};
 use super::exact::{Inexact, cast_column};
+use super::mapped::{Unfit, absent_column, change_column, constant_column};
 use super::open_export::{OpenExport, OpenFile, RowGroupPlace};
 use crate::contracts::{Column, Kind};
+use crate::mapping::Source;
 use crate::messages;
 use crate::store::Store;
 use crate::threads::{beside, into_inner, lock, on_each};
@@ -229,7 +231,7 @@ fn to_batch(
     decoded: &RecordBatch,
 ) -> Result<Batch, ReadError> {
     let (dataset, file) = (export.dataset, &export.files[place.file]);
-    let columns = cast(export, file, place.first_row + first, decoded)?;
+    let (columns, unfit) = cast(export, file, place.first_row + first, decoded)?;
     let rows = decoded.num_rows();
     let positions = (dataset.is_streamed() && !dataset.key.is_empty()).then(|| {
         let first = (place.first_position + first) as i64;
@@ -240,6 +242,7 @@ fn to_batch(
         columns,
         rows,
         positions,
+        unfit,
     };
     if dataset.is_streamed() && !lies_within(&batch, place) {
         let shop_id = &dataset.columns[dataset.position("shop_id")];
@@ -276,21 +279,40 @@ fn unreadable(file: &OpenFile, error: FileError) -> ReadError {
     }
 }
 
-/// The columns in the form of the contract; the batch starts at row `first_row` of the file.
+/// The columns in the form of the contract, and the values of mapped ones that do not fit; the batch starts
+/// at row `first_row` of the file.
 fn cast(
     export: &OpenExport,
     file: &OpenFile,
     first_row: u64,
     batch: &RecordBatch,
-) -> Result<Vec<ArrayRef>, Issue> {
-    let columns = export.dataset.columns.iter().zip(batch.columns());
-    columns
+) -> Result<(Vec<ArrayRef>, Vec<Unfit>), Issue> {
+    let (dataset, mut decoded) = (export.dataset, batch.columns().iter());
+    if let Some(mapped) = &export.mapped {
+        let (rows, mut unfit) = (batch.num_rows(), Vec::new());
+        let sources = dataset.columns.iter().zip(mapped.sources());
+        let columns = sources.map(|(column, source)| match source {
+            Source::Column { change, .. } => {
+                let array = decoded
+                    .next()
+                    .map_or_else(|| absent_column(dataset, column, rows), Arc::clone);
+                change_column(column, change, &array, &mut unfit)
+            }
+            Source::Constant(constant) => constant_column(dataset, column, constant, rows),
+            Source::Absent => absent_column(dataset, column, rows),
+        });
+        let columns = columns.collect();
+        return Ok((columns, unfit));
+    }
+    let columns = dataset.columns.iter().zip(decoded);
+    let columns: Result<Vec<ArrayRef>, Issue> = columns
         .map(|(column, array)| {
             cast_column(column, array).map_err(|Inexact { row, value }| {
                 inexact(file, column, first_row + row as u64, &value)
             })
         })
-        .collect()
+        .collect();
+    Ok((columns?, vec![]))
 }
 
 #[cfg(feature = "spark")]
@@ -317,6 +339,7 @@ impl OpenExport {
             columns: columns?,
             rows: places.len(),
             positions: None,
+            unfit: vec![],
         })
     }
 }
@@ -379,6 +402,7 @@ mod tests {
                     columns,
                     rows: ids.len(),
                     positions: None,
+                    unfit: vec![],
                 },
                 &place,
             )

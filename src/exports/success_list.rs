@@ -45,7 +45,7 @@ pub(super) fn check_success_list(
     folder: &Folder,
     files: &[OpenFile],
 ) -> Result<Vec<Issue>> {
-    let path = format!("{}/{SUCCESS_FILE}", folder.dataset.partition(folder.day));
+    let path = format!("{}/{SUCCESS_FILE}", folder.path);
     let size_bytes = folder
         .success
         .as_ref()

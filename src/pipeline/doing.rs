@@ -375,16 +375,22 @@ impl<'a> Hands<'a> for Doing<'a> {
 
     fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots> {
         let (job, resources) = (self.job, self.resources());
-        let reading = read_unchanged(&job.exports, &work.exports, resources, || {
-            read_day(
-                &job.exports,
-                &work.exports,
-                &job.config,
-                resources,
-                &is_behind_windows,
-                &mut Unused,
-            )
-        })?;
+        let reading = read_unchanged(
+            &job.exports,
+            &job.config.mapping,
+            &work.exports,
+            resources,
+            || {
+                read_day(
+                    &job.exports,
+                    &work.exports,
+                    &job.config,
+                    resources,
+                    &is_behind_windows,
+                    &mut Unused,
+                )
+            },
+        )?;
         let day = work.exports.day;
         let read = match reading {
             Reading::Whole(read) => read,

@@ -12,6 +12,7 @@ use crate::contracts::sums::SumTooLarge;
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::{DayExports, changed_since};
 use crate::exports::{DayRead, read_day};
+use crate::mapping::Mapping;
 use crate::publish::TableFile;
 use crate::resources::Resources;
 use crate::rollups::{self, Rows, Sums, tally::Tally};
@@ -105,13 +106,14 @@ pub enum Reading<T> {
 /// Reads exports, and then checks that their files are still the listed ones.
 pub fn read_unchanged<T>(
     store: &Store,
+    mapping: &Mapping,
     exports: &DayExports,
     resources: &Resources,
     read: impl FnOnce() -> Result<T>,
 ) -> Result<Reading<T>> {
     let read = read();
     resources.stop.check()?;
-    let changed = changed_since(store, exports)?;
+    let changed = changed_since(store, mapping, exports)?;
     // The read may have failed because a file was replaced. So changes are checked before its
     // error.
     Ok(if changed.is_empty() {

@@ -57,13 +57,19 @@ impl Job {
         resources: &Resources,
     ) -> Result<Reading<RolledUp>> {
         let begun = Instant::now();
-        read_unchanged(&self.exports, &ready.exports, resources, || {
-            let rolled_up = self.engine()?.roll_up(&ready.exports, resources)?;
-            Ok(RolledUp {
-                took: begun.elapsed(),
-                ..rolled_up
-            })
-        })
+        read_unchanged(
+            &self.exports,
+            &self.config.mapping,
+            &ready.exports,
+            resources,
+            || {
+                let rolled_up = self.engine()?.roll_up(&ready.exports, resources)?;
+                Ok(RolledUp {
+                    took: begun.elapsed(),
+                    ..rolled_up
+                })
+            },
+        )
     }
 
     /// Takes the lease, and finishes the commit of an interrupted run.

@@ -41,6 +41,29 @@ pub(crate) fn as_plain_text(found: &TypePtr) -> TypePtr {
     text.map_or_else(|_| found.clone(), Arc::new)
 }
 
+/// A column of a file under another name.
+pub(crate) fn renamed(found: &TypePtr, name: &str) -> TypePtr {
+    let (info, physical) = (found.get_basic_info(), found.get_physical_type());
+    let (length, precision, scale) = match found.as_ref() {
+        Type::PrimitiveType {
+            type_length,
+            precision,
+            scale,
+            ..
+        } => (*type_length, *precision, *scale),
+        Type::GroupType { .. } => return found.clone(),
+    };
+    let renamed = Type::primitive_type_builder(name, physical)
+        .with_repetition(info.repetition())
+        .with_converted_type(info.converted_type())
+        .with_logical_type(info.logical_type_ref().cloned())
+        .with_length(length)
+        .with_precision(precision)
+        .with_scale(scale)
+        .build();
+    renamed.map_or_else(|_| found.clone(), Arc::new)
+}
+
 /// The Arrow type that a column is decoded to; an error where its annotation is not known.
 pub(crate) fn arrow_type(column: &TypePtr) -> Result<DataType, FileError> {
     isolated(|| decoded_type(column)).map_err(|error| FileError::damaged(&error))

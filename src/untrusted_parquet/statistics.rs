@@ -9,10 +9,10 @@ use parquet::file::statistics::Statistics;
 /// The minimum and maximum of a column of whole numbers in a row group; `None` where the footer has
 /// none. Statistics of unsigned numbers are ignored: the reader returns them as signed numbers.
 pub(crate) fn range(group: &RowGroupMetaData, column: &str) -> Option<RangeInclusive<i64>> {
-    let chunk = group
-        .columns()
-        .iter()
-        .find(|chunk| chunk.column_path().parts() == [column])?;
+    // By the name in the schema: a mapped column has another one in its file, and so in its chunk.
+    let mut columns = group.schema_descr().columns().iter();
+    let position = columns.position(|known| known.path().parts() == [column])?;
+    let chunk = group.column(position);
     if chunk.column_descr().sort_order() != SortOrder::SIGNED {
         return None;
     }

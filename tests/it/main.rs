@@ -23,6 +23,7 @@ mod help;
 mod history;
 mod int96;
 mod kill;
+mod mapping;
 mod operations;
 mod oracle;
 mod places;

@@ -285,11 +285,10 @@ impl<'a> Recompute<'a> {
     /// Notes the files of exports; they are hashed when somebody asks for the hashes.
     fn note_exports(&self, exports: &DayExports, wanted: &BTreeSet<&'static str>) {
         for folder in wanted.iter().filter_map(|name| exports.folder(name)) {
-            let partition = folder.dataset.partition(exports.day);
             for file in &folder.files {
                 self.files.borrow_mut().insert(InputFile {
                     location: Location::Exports,
-                    path: format!("{partition}/{}", file.name),
+                    path: format!("{}/{}", folder.path, file.name),
                     bytes: file.size_bytes,
                     sha256: String::new(),
                 });

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 
 use super::query::{Query, Select, Step, text};
@@ -274,7 +274,15 @@ impl<'a> Files<'a> {
                 ),
             ),
         }
-        let folder = dataset.partition(self.day);
+        ensure!(
+            self.facts
+                .config
+                .mapping
+                .columns(dataset, self.day)
+                .is_none(),
+            messages::mapped_sql(dataset.name)
+        );
+        let folder = self.facts.config.mapping.folder(dataset, self.day);
         let store = self.facts.exports;
         let files = state.files.iter();
         let paths: Vec<String> = files

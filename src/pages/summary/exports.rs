@@ -26,7 +26,9 @@ impl Summary<'_> {
         let listed = match facts.readiness(self.night.day)? {
             Readiness::Ready(exports) => vec![exports],
             // Only the names of the missing exports were kept.
-            Readiness::NotYet(_) => list_days(facts.exports, &[self.night.day])?,
+            Readiness::NotYet(_) => {
+                list_days(facts.exports, &facts.config.mapping, &[self.night.day])?
+            }
         };
         let folders = listed.iter().flat_map(|day| &day.folders);
         let manifest = self.manifest()?;

@@ -4,7 +4,7 @@
 const LEAST_SIMILARITY: f64 = 0.6;
 
 /// The name that differs least from what was typed; `None`: no name is like it.
-pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let scored = names.map(|name| (strsim::normalized_damerau_levenshtein(&typed, name), name));
     let like = scored.filter(|(similarity, _)| *similarity >= LEAST_SIMILARITY);

@@ -1,0 +1,132 @@
+//! The mapping of the job file: where exports lie that are not laid out as the contract says, and which
+//! of their columns are the contract's.
+//!
+//! 1. `section`: the `[source]` section as written, checked value by value, with the line of each defect.
+//! 2. `path`: the folder of a dataset and day, from a pattern such as `{dataset}/date={day:%Y%m%d}`.
+//!
+//! `exports/schema` finds the mapped columns in a file, and `exports/mapped` changes their values.
+
+mod path;
+mod section;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+
+use crate::contracts::{Column, Dataset};
+pub(crate) use path::PathPattern;
+pub(crate) use section::{check, schema};
+
+/// Where all exports lie, and how they are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// Of datasets without a path of their own.
+    path: PathPattern,
+    /// By dataset, those of later days last. No entry: the contract's names and types.
+    datasets: BTreeMap<&'static str, Vec<DatasetMapping>>,
+}
+
+/// How a dataset is read from a day on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct DatasetMapping {
+    /// `None`: every day before the next mapping.
+    from_day: Option<NaiveDate>,
+    path: PathPattern,
+    columns: Option<Arc<MappedColumns>>,
+}
+
+impl Mapping {
+    /// The folder of a dataset and day, within the exports.
+    pub(crate) fn folder(&self, dataset: &Dataset, day: NaiveDate) -> String {
+        let path = self.at(dataset, day).map_or(&self.path, |it| &it.path);
+        path.folder(dataset.name, day)
+    }
+
+    /// Where the columns of a dataset come from on a day; `None`: from columns of the same names.
+    pub(crate) fn columns(&self, dataset: &Dataset, day: NaiveDate) -> Option<Arc<MappedColumns>> {
+        self.at(dataset, day)?.columns.clone()
+    }
+
+    /// The folders in which the days of the datasets lie; `""`: the location itself.
+    pub(crate) fn parents(&self, dataset: &Dataset) -> Vec<String> {
+        let own = self.datasets.get(dataset.name).into_iter().flatten();
+        let paths = own.map(|it| &it.path).chain([&self.path]);
+        paths.map(|path| path.parent(dataset.name)).collect()
+    }
+
+    fn at(&self, dataset: &Dataset, day: NaiveDate) -> Option<&DatasetMapping> {
+        let of_dataset = self.datasets.get(dataset.name)?.iter();
+        of_dataset
+            .rev()
+            .find(|it| it.from_day.is_none_or(|from| from <= day))
+    }
+}
+
+/// Where each column of a dataset comes from, in the order of the contract.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MappedColumns(Vec<Source>);
+
+impl MappedColumns {
+    pub(crate) fn sources(&self) -> &[Source] {
+        &self.0
+    }
+
+    /// The name of the file's column behind a column of the contract; `None`: it has none.
+    pub(crate) fn name_in_file(&self, dataset: &Dataset, column: &str) -> Option<&str> {
+        match &self.0[dataset.position(column)] {
+            Source::Column { name, .. } => Some(name),
+            Source::Constant(_) | Source::Absent => None,
+        }
+    }
+}
+
+/// Where the values of a column come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A column of the file.
+    Column { name: String, change: Change },
+    /// One value for all rows.
+    Constant(Constant),
+    /// Null in all rows.
+    Absent,
+}
+
+impl Source {
+    /// The column of the same name, as it is.
+    fn same(column: &Column) -> Source {
+        Source::Column {
+            name: column.name.into(),
+            change: Change::Nothing,
+        }
+    }
+}
+
+/// How a value of a file becomes one of the contract. A value that it does not fit puts its row into
+/// quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Nothing,
+    /// A whole number of units, of which ten to this power are one unit of the currency.
+    Scale(u32),
+    /// A local time, a timestamp without a zone or a text, of this zone.
+    TimeZone(Tz),
+    /// Texts become others. `keeps_others`: those that are not among them stay.
+    Values {
+        values: BTreeMap<String, String>,
+        keeps_others: bool,
+    },
+    /// A text of digits becomes the number that it shows.
+    TextId,
+}
+
+/// A value of the contract's type, as it is in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Constant {
+    Whole(i64),
+    Cents(i128),
+    Text(String),
+    Flag(bool),
+    Day(NaiveDate),
+}

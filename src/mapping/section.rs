@@ -1,0 +1,483 @@
+//! The `[source]` section as written: every key and value checked, each defect told with its line.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use chrono::NaiveDate;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Change, Constant, DatasetMapping, MappedColumns, Mapping, PathPattern, Source};
+use crate::contracts::datasets::{DATASETS, dataset};
+use crate::contracts::{Column, Dataset, Kind, Rule};
+use crate::messages;
+use crate::nearest::nearest;
+
+/// The most digits of a minor unit: those of whole cents in 128 bits.
+const MOST_SCALE: i64 = 18;
+
+const OF_SOURCE: [&str; 1] = ["path"];
+const OF_DATASET: [&str; 3] = ["from_day", "path", "columns"];
+const OF_COLUMN: [&str; 8] = [
+    "from",
+    "scale",
+    "time_zone",
+    "values",
+    "otherwise",
+    "text_id",
+    "constant",
+    "absent",
+];
+
+/// Checks the section of a job file's text; without one, exports are as the contract says. `cents`: reads an
+/// amount of money.
+///
+/// # Errors
+/// `ConfigWrong` with the line and the column of the first defect.
+pub(crate) fn check(text: &str, cents: fn(&str) -> Option<i128>) -> Result<Mapping> {
+    let file = DeTable::parse(text)
+        .map_err(|error| messages::not_a_job_file(error.to_string().trim_end()))?;
+    let Some(section) = file.get_ref().get("source") else {
+        return Ok(Mapping::default());
+    };
+    Reader { text, cents }.mapping(section)
+}
+
+/// The JSON Schema of the section.
+pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
+    let text = json_schema!({ "type": "string" });
+    let column = json_schema!({
+        "description": "The column of the files: its name, or a table with one verb.",
+        "oneOf": [
+            { "type": "string" },
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "from": { "type": "string", "description": "The column of the files; without it, that of the same name." },
+                    "scale": { "type": "integer", "minimum": 0, "maximum": MOST_SCALE, "description": "Whole minor units: 2 for cents." },
+                    "time_zone": { "type": "string", "description": "IANA name of the zone of local times." },
+                    "values": { "type": "object", "additionalProperties": { "type": "string" } },
+                    "otherwise": { "enum": ["keep", "quarantine"] },
+                    "text_id": { "const": true, "description": "A text of digits is the number that it shows." },
+                    "constant": { "type": ["string", "integer", "boolean"] },
+                    "absent": { "const": true }
+                }
+            }
+        ]
+    });
+    let mapping = json_schema!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "from_day": { "description": "The first day that is read in this way, such as 2026-03-01." },
+            "path": text,
+            "columns": { "type": "object", "additionalProperties": column }
+        }
+    });
+    let mut properties = serde_json::Map::new();
+    let path = serde_json::json!({
+        "type": "string",
+        "default": "{dataset}/dt={day}",
+        "description": "The folder of a dataset and day."
+    });
+    properties.insert("path".into(), path);
+    for dataset in DATASETS {
+        let one_or_several =
+            serde_json::json!({ "oneOf": [mapping, { "type": "array", "items": mapping }] });
+        properties.insert(dataset.name.into(), one_or_several);
+    }
+    json_schema!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
+type Value<'a> = Spanned<DeValue<'a>>;
+
+struct Reader<'t> {
+    text: &'t str,
+    cents: fn(&str) -> Option<i128>,
+}
+
+impl Reader<'_> {
+    fn mapping(&self, section: &Value) -> Result<Mapping> {
+        let table = self.table(section)?;
+        let mut mapping = Mapping::default();
+        if let Some(path) = table.get("path") {
+            mapping.path = self.path(path, None)?;
+        }
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            match dataset(name) {
+                Some(dataset) => {
+                    let read = self.of_dataset(dataset, value, &mapping.path)?;
+                    mapping.datasets.insert(dataset.name, read);
+                }
+                None => {
+                    let known = DATASETS.map(|dataset| dataset.name);
+                    self.known(key, OF_SOURCE.iter().chain(&known), "a dataset or path")?;
+                }
+            }
+        }
+        Ok(mapping)
+    }
+
+    /// One mapping, or several by day.
+    fn of_dataset(
+        &self,
+        dataset: &'static Dataset,
+        value: &Value,
+        path: &PathPattern,
+    ) -> Result<Vec<DatasetMapping>> {
+        let tables = match value.get_ref() {
+            DeValue::Array(tables) => tables.iter().collect(),
+            _ => vec![value],
+        };
+        let mut mappings: Vec<DatasetMapping> = Vec::new();
+        for value in tables {
+            let mapping = self.of_days(dataset, value, path)?;
+            let is_later = mappings
+                .last()
+                .is_none_or(|before| before.from_day < mapping.from_day);
+            ensure!(
+                is_later,
+                messages::source_days_out_of_order(self.at(value.span()), dataset.name)
+            );
+            mappings.push(mapping);
+        }
+        Ok(mappings)
+    }
+
+    fn of_days(
+        &self,
+        dataset: &'static Dataset,
+        value: &Value,
+        path: &PathPattern,
+    ) -> Result<DatasetMapping> {
+        let table = self.table(value)?;
+        for (key, _) in table {
+            self.known(key, &OF_DATASET, "a key of a dataset")?;
+        }
+        let from_day = table.get("from_day").map(|day| self.day(day)).transpose()?;
+        let path = match table.get("path") {
+            Some(own) => self.path(own, Some(dataset))?,
+            None => path.clone(),
+        };
+        let columns = table.get("columns");
+        let columns = columns
+            .map(|columns| self.columns(dataset, columns))
+            .transpose()?;
+        Ok(DatasetMapping {
+            from_day,
+            path,
+            columns: columns.map(Arc::new),
+        })
+    }
+
+    /// `dataset`: `None` for the path of all datasets, which has to name each.
+    fn path(&self, value: &Value, dataset: Option<&Dataset>) -> Result<PathPattern> {
+        let text = self.string(value, "a path such as \"{dataset}/dt={day}\"")?;
+        let parsed = PathPattern::parse(text).and_then(|path| {
+            match dataset.is_some() || path.names_dataset() {
+                true => Ok(path),
+                false => Err("no {dataset}: all datasets would have one folder".into()),
+            }
+        });
+        Ok(parsed.map_err(|why| messages::source_path(self.at(value.span()), text, why))?)
+    }
+
+    fn columns(&self, dataset: &'static Dataset, value: &Value) -> Result<MappedColumns> {
+        let table = self.table(value)?;
+        let names: Vec<&str> = dataset.columns.iter().map(|column| column.name).collect();
+        let mut sources: Vec<Source> = dataset.columns.iter().map(Source::same).collect();
+        let mut keys: BTreeMap<String, &str> = BTreeMap::new();
+        for (key, value) in table {
+            self.known(key, &names, &format!("a column of {}", dataset.name))?;
+            let position = dataset.position(key.get_ref());
+            let column = &dataset.columns[position];
+            let source = self.source(dataset, column, value)?;
+            // Two columns of a key from one column identify nothing.
+            if let Source::Column { name, .. } = &source
+                && dataset.key.contains(&column.name)
+                && let Some(other) = keys.insert(name.clone(), column.name)
+            {
+                let at = self.at(key.span());
+                return Err(messages::source_key_twice(at, other, column.name, name).into());
+            }
+            sources[position] = source;
+        }
+        let has_column = |source: &Source| matches!(source, Source::Column { .. });
+        ensure!(
+            sources.iter().any(has_column),
+            messages::source_no_column(self.at(value.span()), dataset.name)
+        );
+        Ok(MappedColumns(sources))
+    }
+
+    fn source(&self, dataset: &Dataset, column: &Column, value: &Value) -> Result<Source> {
+        let table = match value.get_ref() {
+            DeValue::String(name) => {
+                return Ok(Source::Column {
+                    name: name.to_string(),
+                    change: Change::Nothing,
+                });
+            }
+            _ => self.table(value)?,
+        };
+        for (key, _) in table {
+            self.known(key, &OF_COLUMN, "a key of a column")?;
+        }
+        let verbs = [
+            "scale",
+            "time_zone",
+            "values",
+            "text_id",
+            "constant",
+            "absent",
+        ];
+        let is_verb = |(key, _): &(&Key, &Value)| verbs.contains(&key.get_ref().as_ref());
+        let mut given: Vec<(&Key, &Value)> = table.iter().filter(is_verb).collect();
+        given.sort_by_key(|(key, _)| key.span().start);
+        let (verb, second) = (given.first().copied(), given.get(1));
+        if let Some((key, _)) = second {
+            let at = self.at(key.span());
+            return Err(messages::source_two_verbs(at, column.name).into());
+        }
+        if let Some((key, _)) = table.get_key_value("otherwise")
+            && !table.contains_key("values")
+        {
+            return Err(self.wrong_verb(key, column, "it stands beside values"));
+        }
+        let name = match table.get("from") {
+            Some(from) => self.string(from, "the name of a column of the files")?,
+            None => column.name,
+        };
+        let change = match verb {
+            None => Change::Nothing,
+            Some((key, value)) => match key.get_ref().as_ref() {
+                "scale" => self.scale(key, column, value)?,
+                "time_zone" => self.time_zone(key, column, value)?,
+                "values" => self.values(key, dataset, column, value, table.get("otherwise"))?,
+                "text_id" => self.text_id(key, column, value)?,
+                of_all_rows => {
+                    if table.contains_key("from") {
+                        return Err(self.wrong_verb(key, column, "it does not read from a column"));
+                    }
+                    return match of_all_rows {
+                        "constant" => self.constant(dataset, column, value),
+                        _ => self.absent(key, column, value),
+                    };
+                }
+            },
+        };
+        let name = name.to_owned();
+        Ok(Source::Column { name, change })
+    }
+
+    fn scale(&self, key: &Key, column: &Column, value: &Value) -> Result<Change> {
+        if column.kind != Kind::Money {
+            return Err(self.wrong_verb(key, column, "it is for amounts of money"));
+        }
+        let expected = "a number of decimal places from 0 to 18, such as 2 for cents";
+        let scale = integer(value).filter(|scale| (0..=MOST_SCALE).contains(scale));
+        let scale = scale.ok_or_else(|| self.bad_value(value, expected))?;
+        Ok(Change::Scale(scale as u32))
+    }
+
+    fn time_zone(&self, key: &Key, column: &Column, value: &Value) -> Result<Change> {
+        if column.kind != Kind::Instant {
+            return Err(self.wrong_verb(key, column, "it is for instants"));
+        }
+        let expected = "an IANA name such as \"America/Los_Angeles\"";
+        let zone = self.string(value, expected)?.parse();
+        Ok(Change::TimeZone(
+            zone.map_err(|_| self.bad_value(value, expected))?,
+        ))
+    }
+
+    fn values(
+        &self,
+        key: &Key,
+        dataset: &Dataset,
+        column: &Column,
+        value: &Value,
+        otherwise: Option<&Value>,
+    ) -> Result<Change> {
+        if column.kind != Kind::Text {
+            return Err(self.wrong_verb(key, column, "it is for texts"));
+        }
+        let mut values = BTreeMap::new();
+        for (from, to) in self.table(value)? {
+            let text = self.string(to, "a text")?;
+            self.allowed(dataset, column, text, to)?;
+            values.insert(from.get_ref().to_string(), text.to_owned());
+        }
+        let expected = "\"keep\" or \"quarantine\"";
+        let keeps_others = match otherwise.map(|value| (value, self.string(value, expected))) {
+            None => false,
+            Some((_, Ok("keep"))) => true,
+            Some((_, Ok("quarantine"))) => false,
+            Some((value, _)) => return Err(self.bad_value(value, expected)),
+        };
+        Ok(Change::Values {
+            values,
+            keeps_others,
+        })
+    }
+
+    fn text_id(&self, key: &Key, column: &Column, value: &Value) -> Result<Change> {
+        if column.kind != Kind::Int64 || !column.unit.is_empty() {
+            return Err(self.wrong_verb(key, column, "it is for ids"));
+        }
+        self.is_true(value)?;
+        Ok(Change::TextId)
+    }
+
+    fn absent(&self, key: &Key, column: &Column, value: &Value) -> Result<Source> {
+        if column.null.is_none() {
+            return Err(self.wrong_verb(
+                key,
+                column,
+                "every row would be quarantined, because it is never null",
+            ));
+        }
+        self.is_true(value)?;
+        Ok(Source::Absent)
+    }
+
+    fn constant(&self, dataset: &Dataset, column: &Column, value: &Value) -> Result<Source> {
+        let text = value.get_ref().as_str();
+        let whole = integer(value);
+        let constant = match column.kind {
+            Kind::Int64 => whole.map(Constant::Whole),
+            Kind::Int32 => whole
+                .filter(|n| i32::try_from(*n).is_ok())
+                .map(Constant::Whole),
+            Kind::Money => text.and_then(self.cents).map(Constant::Cents),
+            Kind::Text => text.map(|text| Constant::Text(text.into())),
+            Kind::Boolean => value.get_ref().as_bool().map(Constant::Flag),
+            Kind::Date => self.day(value).ok().map(Constant::Day),
+            Kind::Double | Kind::Instant => None,
+        };
+        let expected = match column.kind {
+            Kind::Int64 | Kind::Int32 => "a whole number that the column can hold",
+            Kind::Money => "an amount in quotes, such as \"0.00\"",
+            Kind::Text => "a text",
+            Kind::Boolean => "true or false",
+            Kind::Date => "a day such as 2026-03-01",
+            Kind::Double | Kind::Instant => "no constant, because each row has its own",
+        };
+        let constant = constant.ok_or_else(|| self.bad_value(value, expected))?;
+        if let Constant::Text(text) = &constant {
+            self.allowed(dataset, column, text, value)?;
+        }
+        Ok(Source::Constant(constant))
+    }
+
+    /// A text that a column can have.
+    fn allowed(&self, dataset: &Dataset, column: &Column, text: &str, at: &Value) -> Result<()> {
+        for rule in dataset.rules {
+            match rule {
+                Rule::OneOf { column: of, values } if *of == column.name => {
+                    let expected = format!("one of {}", values.join(", "));
+                    ensure!(values.contains(&text), self.bad_value(at, &expected));
+                }
+                Rule::NotEmpty { column: of, .. } if *of == column.name => {
+                    ensure!(
+                        !text.is_empty(),
+                        self.bad_value(at, "a text that is not empty")
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_true(&self, value: &Value) -> Result<()> {
+        match value.get_ref().as_bool() {
+            Some(true) => Ok(()),
+            _ => Err(self.bad_value(value, "true, or no such key")),
+        }
+    }
+
+    fn day(&self, value: &Value) -> Result<NaiveDate> {
+        let shown = match value.get_ref() {
+            DeValue::Datetime(day) => day.to_string(),
+            DeValue::String(day) => day.to_string(),
+            _ => String::new(),
+        };
+        shown
+            .parse()
+            .map_err(|_| self.bad_value(value, "a day such as 2026-03-01"))
+    }
+
+    fn table<'v, 'i>(&self, value: &'v Value<'i>) -> Result<&'v DeTable<'i>> {
+        value
+            .get_ref()
+            .as_table()
+            .ok_or_else(|| self.bad_value(value, "a table"))
+    }
+
+    fn string<'v>(&self, value: &'v Value, expected: &str) -> Result<&'v str> {
+        value
+            .get_ref()
+            .as_str()
+            .ok_or_else(|| self.bad_value(value, expected))
+    }
+
+    /// An unknown key is told with the nearest known one.
+    fn known<'k>(
+        &self,
+        key: &Key,
+        known: impl IntoIterator<Item = &'k &'k str>,
+        what: &str,
+    ) -> Result<()> {
+        let name = key.get_ref().as_ref();
+        let known: Vec<&str> = known.into_iter().copied().collect();
+        if known.contains(&name) {
+            return Ok(());
+        }
+        let remedy = match nearest(name, known.iter().copied()) {
+            Some(nearest) => format!("the nearest is {nearest:?}"),
+            None => format!("there are {}", known.join(", ")),
+        };
+        Err(messages::source_unknown_key(self.at(key.span()), name, what, remedy).into())
+    }
+
+    fn wrong_verb(&self, key: &Key, column: &Column, why: &str) -> anyhow::Error {
+        let (at, verb) = (self.at(key.span()), key.get_ref());
+        messages::source_wrong_verb(at, verb, column.name, column.kind.sql(), why).into()
+    }
+
+    fn bad_value(&self, value: &Value, expected: &str) -> anyhow::Error {
+        let found = self.text[value.span()].lines().next().unwrap_or_default();
+        messages::source_bad_value(self.at(value.span()), found, expected).into()
+    }
+
+    /// The place of a defect, as TOML's own errors show it.
+    fn at(&self, span: Range<usize>) -> String {
+        let before = &self.text[..span.start];
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = self.text[start..].lines().next().unwrap_or_default();
+        let (number, column) = (
+            before.matches('\n').count() + 1,
+            before[start..].chars().count(),
+        );
+        let marked = self.text[span].lines().next().unwrap_or_default();
+        let carets = "^".repeat(marked.chars().count().max(1));
+        let margin = " ".repeat(number.to_string().len());
+        format!(
+            "line {number}, column {}\n{margin} |\n{number} | {line}\n{margin} | {}{carets}\n",
+            column + 1,
+            " ".repeat(column)
+        )
+    }
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    let found = value.get_ref().as_integer()?;
+    i64::from_str_radix(found.as_str(), found.radix()).ok()
+}
