@@ -193,7 +193,7 @@ pub(crate) fn check_location(exports: &Store, mapping: &Mapping) -> Result<()> {
     } else {
         folders.join(", ")
     };
-    let wanted = DATASETS.map(|dataset| dataset.name)[..3].join(", ");
+    let wanted = parents[..3].join(", ");
     Err(messages::no_datasets(&exports.location, wanted, found).into())
 }
 

@@ -38,7 +38,7 @@ impl PathPattern {
         let (mut parts, mut rest) = (Vec::new(), text);
         while let Some((before, after)) = rest.split_once('{') {
             let (place, after) = after.split_once('}').ok_or("a { without its }")?;
-            parts.push(Part::Text(before.into()));
+            parts.push(plain(before)?);
             parts.push(match place.split_once(':') {
                 None if place == "dataset" => Part::Dataset,
                 None if place == "day" => Part::Day(PLAIN_DAY.into()),
@@ -47,10 +47,7 @@ impl PathPattern {
             });
             rest = after;
         }
-        if rest.contains('}') {
-            return Err("a } without its {".into());
-        }
-        parts.push(Part::Text(rest.into()));
+        parts.push(plain(rest)?);
         parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
         let pattern = PathPattern(parts);
         pattern.check()?;
@@ -110,6 +107,14 @@ impl PathPattern {
             .rsplit_once('/')
             .map_or("", |(parent, _)| parent)
             .to_owned()
+    }
+}
+
+/// The text around the places.
+fn plain(text: &str) -> Result<Part, String> {
+    match text.contains('}') {
+        true => Err("a } without its {".into()),
+        false => Ok(Part::Text(text.into())),
     }
 }
 
