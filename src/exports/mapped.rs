@@ -133,20 +133,45 @@ fn whole_units(scale: u32, array: &ArrayRef, unfits: &mut Unfits) -> ArrayRef {
 /// Texts of digits as numbers: exactly those that a number is shown as, so that no two texts become one.
 fn numbers_of_texts(array: &ArrayRef, unfits: &mut Unfits) -> ArrayRef {
     let texts = array.as_string::<i32>();
-    let number = |(row, text): (usize, Option<&str>)| {
-        let text = text?;
-        number_of(text).or_else(|| unfits.add(row, Reason::InexactCast, text))
+    let number = |row| number_of(texts.value(row)).unwrap_or(NO_NUMBER);
+    let numbers: Vec<i64> = (0..texts.len()).map(number).collect();
+    let is_unfit = |row: &usize| numbers[*row] == NO_NUMBER && texts.is_valid(*row);
+    let unfit: Vec<usize> = (0..texts.len()).filter(is_unfit).collect();
+    let nulls = match unfit.is_empty() {
+        true => texts.nulls().cloned(),
+        false => Some(
+            (0..texts.len())
+                .map(|row| numbers[row] != NO_NUMBER && texts.is_valid(row))
+                .collect(),
+        ),
     };
-    Arc::new(texts.iter().enumerate().map(number).collect::<Int64Array>())
+    for row in unfit {
+        unfits.add::<()>(row, Reason::InexactCast, texts.value(row));
+    }
+    Arc::new(Int64Array::new(numbers.into(), nulls))
 }
 
+/// Stands for a text that is no number: those that are have no sign.
+const NO_NUMBER: i64 = -1;
+/// The digits of 2^63-1; twenty would not fit 64 bits in any case.
+const MOST_DIGITS: usize = 19;
+
 /// `None` for a text with leading zeros, a sign or anything else.
+#[inline]
 fn number_of(text: &str) -> Option<i64> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let has_zeros = text.len() > 1 && text.starts_with('0');
-    (is_plain && !has_zeros)
-        .then(|| text.parse().ok())
-        .flatten()
+    let digits = text.as_bytes();
+    let has_zeros = digits.len() > 1 && digits[0] == b'0';
+    if digits.is_empty() || digits.len() > MOST_DIGITS || has_zeros {
+        return None;
+    }
+    // Without a branch for each digit.
+    let (mut number, mut is_other) = (0_u64, false);
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        is_other |= digit > 9;
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+    }
+    i64::try_from(number).ok().filter(|_| !is_other)
 }
 
 /// Texts as other texts, in the form that they come in.
