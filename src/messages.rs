@@ -161,6 +161,12 @@ messages! {
         means: "More than half of the rows break a rule. No budget allows that.",
         meanwhile: BROKEN,
     }
+    unfit_mapping(quarantined, read, reasons) -> Broken {
+        text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
+        to_do: "correct the mapping of these columns in the job file, or have the export fixed",
+        means: "Values do not fit the mapping of their columns in the job file (docs/your-own-exports.md).",
+        meanwhile: BROKEN,
+    }
     outside_day(quarantined, read, reasons, day) -> Broken {
         text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
         to_do: "export the rows of {day}, or correct time_zone in the job file",

@@ -43,6 +43,16 @@ reasons! {
     AmbiguousTime = "AMBIGUOUS_TIME",
 }
 
+impl Reason {
+    /// Whether a value does not fit the mapping of the job file, rather than a rule.
+    pub fn is_of_mapping(self) -> bool {
+        matches!(
+            self,
+            Reason::InexactCast | Reason::UnmappedValue | Reason::AmbiguousTime
+        )
+    }
+}
+
 /// A rule that every used row of an export keeps. Null values pass, because the null rule is tried
 /// first.
 #[derive(Clone, Copy, Debug)]

@@ -117,6 +117,8 @@ pub struct OverBudget {
     pub reasons: String,
     /// The day with its zone and its bounds; `None` where no row lies outside the day.
     pub day: Option<String>,
+    /// Whether some do not fit the mapping of the job file.
+    pub is_of_mapping: bool,
 }
 
 impl Defect {
@@ -153,7 +155,11 @@ impl OverBudget {
             read,
             reasons,
             day,
+            is_of_mapping,
         } = self;
+        if *is_of_mapping {
+            return messages::unfit_mapping(quarantined, read, reasons);
+        }
         match day {
             Some(day) => messages::outside_day(quarantined, read, reasons, day),
             None if quarantined == read => messages::nothing_left(read, reasons),

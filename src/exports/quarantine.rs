@@ -112,12 +112,14 @@ impl Accounting {
     ) -> Option<Defect> {
         let budget = config.quarantine;
         if budget.is_exceeded(self.rows_quarantined, self.rows_read) {
-            let outside_day = self.reasons.contains_key(Reason::OutsideDay.code());
+            let has = |reason: &Reason| self.reasons.contains_key(reason.code());
+            let of_mapping = Reason::ALL.iter().filter(|reason| reason.is_of_mapping());
             return Some(Defect::OverBudget(OverBudget {
                 quarantined: self.rows_quarantined,
                 read: self.rows_read,
                 reasons: self.reasons_told(day),
-                day: outside_day.then(|| day.to_owned()),
+                day: has(&Reason::OutsideDay).then(|| day.to_owned()),
+                is_of_mapping: of_mapping.copied().any(|reason| has(&reason)),
             }));
         }
         let can_be_allowed = dataset.without_rows == WithoutRows::BlocksUnlessAllowed;

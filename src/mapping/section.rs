@@ -192,28 +192,39 @@ impl Reader<'_> {
         let table = self.table(value)?;
         let names: Vec<&str> = dataset.columns.iter().map(|column| column.name).collect();
         let mut sources: Vec<Source> = dataset.columns.iter().map(Source::same).collect();
-        let mut keys: BTreeMap<String, &str> = BTreeMap::new();
         for (key, value) in table {
             self.known(key, &names, &format!("a column of {}", dataset.name))?;
             let position = dataset.position(key.get_ref());
-            let column = &dataset.columns[position];
-            let source = self.source(dataset, column, value)?;
-            // Two columns of a key from one column identify nothing.
-            if let Source::Column { name, .. } = &source
-                && dataset.key.contains(&column.name)
-                && let Some(other) = keys.insert(name.clone(), column.name)
-            {
-                let at = self.at(key.span());
-                return Err(messages::source_key_twice(at, other, column.name, name).into());
-            }
-            sources[position] = source;
+            sources[position] = self.source(dataset, &dataset.columns[position], value)?;
         }
+        self.check_key(dataset, table, &sources)?;
         let has_column = |source: &Source| matches!(source, Source::Column { .. });
         ensure!(
             sources.iter().any(has_column),
             messages::source_no_column(self.at(value.span()), dataset.name)
         );
         Ok(MappedColumns(sources))
+    }
+
+    /// Two columns of a key from one column identify nothing.
+    fn check_key(&self, dataset: &Dataset, table: &DeTable, sources: &[Source]) -> Result<()> {
+        let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+        for column in dataset.key {
+            let Source::Column { name, .. } = &sources[dataset.position(column)] else {
+                continue;
+            };
+            let Some(other) = known.insert(name, column) else {
+                continue;
+            };
+            // The later of the two that is written down.
+            let mut lines = [*column, other]
+                .map(|written| table.get_key_value(written).map(|(key, _)| key.span()));
+            lines.sort_by_key(|line| line.as_ref().map(|span| span.start));
+            let at = lines[1].clone().map(|span| self.at(span));
+            let at = at.unwrap_or_default();
+            return Err(messages::source_key_twice(at, other, column, name).into());
+        }
+        Ok(())
     }
 
     fn source(&self, dataset: &Dataset, column: &Column, value: &Value) -> Result<Source> {

@@ -334,6 +334,21 @@ fn values_that_do_not_fit_go_to_quarantine_and_every_row_is_counted() {
     assert_eq!(shop_daily[0][gmv], text("15.50"));
 }
 
+/// More of them than the budget allows: the mapping is as likely wrong as the export.
+#[test]
+fn a_mapping_that_most_values_do_not_fit_is_told_with_the_remedy() {
+    let source = "[source.order_lines.columns]\nchannel = { values = { live = \"LIVE\" } }\n";
+    let (_, said) = run(&crate::places::one_day(), source, 65);
+    assert!(
+        said.contains("2 of 2 rows: UNMAPPED_VALUE 2 (channel = LIVE in row 0"),
+        "{said}"
+    );
+    assert!(
+        said.contains("correct the mapping of these columns in the job file"),
+        "{said}"
+    );
+}
+
 /// Another mapping makes the days stale that it is for, and no others.
 #[test]
 fn a_mapping_counts_for_the_days_that_it_is_for() {
@@ -366,7 +381,7 @@ fn a_mapping_counts_for_the_days_that_it_is_for() {
 }
 
 /// The way to get it wrong, the line and column of it, and what the message says.
-const WRONG: [(&str, &str, &str); 22] = [
+const WRONG: [(&str, &str, &str); 23] = [
     (
         "[source]\npaht = \"{dataset}/{day}\"",
         "line 2, column 1",
@@ -476,6 +491,11 @@ const WRONG: [(&str, &str, &str); 22] = [
         "[source.order_lines.columns]\nsub_total = { scale = 2, constant = \"1\" }",
         "line 2, column 26",
         "two verbs",
+    ),
+    (
+        "[source.inventory.columns]\nsku_id = \"product_id\"",
+        "line 2, column 1",
+        "product_id and sku_id both come from \"product_id\"",
     ),
 ];
 
