@@ -532,8 +532,8 @@ fn a_type_that_a_verb_is_not_for_is_told_with_both_names() {
             "leave time_zone out of the mapping",
         ),
         (
-            "order_id = { from = \"sku_id\", text_id = true }",
-            "order_id (from sku_id) ┆ STRING   ┆ INT64",
+            "buyer_id = { from = \"sku_id\", text_id = true }",
+            "buyer_id (from sku_id) ┆ STRING   ┆ INT64",
         ),
         ("order_id = \"orderId\"", "order_id (from orderId) ┆ INT64"),
     ] {
