@@ -99,6 +99,8 @@ fn full() -> Manifest {
         sha256: text(),
         footer,
         inputs: text(),
+        contract: Some(text()),
+        commit_number: Some(5),
         run_id: text(),
     };
     let sum = SkippedSum {
@@ -110,6 +112,7 @@ fn full() -> Manifest {
     let example = Example {
         reason: text(),
         column,
+        mapped_from: Some(text()),
         value,
         file: text(),
         row_number: 1,
@@ -136,6 +139,7 @@ fn full() -> Manifest {
             },
         ],
         blocked: Some(BlockedExports {
+            compared_with: Some(text()),
             inputs: text(),
             reader: text(),
             exports: vec![Blocked {
@@ -150,6 +154,7 @@ fn full() -> Manifest {
             fallback_reason: Some(text()),
         }),
         datasets: vec![Accounting {
+            nulls: [(text(), 1)].into(),
             dataset: text(),
             rows_read: 3,
             rows_used: 1,
