@@ -85,12 +85,12 @@ pub(crate) fn list_days(
     days: &[NaiveDate],
 ) -> Result<Vec<DayExports>> {
     let paths_of = |day: &NaiveDate| DATASETS.map(|dataset| mapping.folder(dataset, *day));
-    let mut paths: Vec<String> = days.iter().flat_map(paths_of).collect();
+    let paths: Vec<String> = days.iter().flat_map(paths_of).collect();
     let mut listings = exports.list_each(&paths)?;
     for (path, listing) in paths.iter().zip(&mut listings) {
         add_mark(exports, path, listing)?;
     }
-    let mut listings = paths.drain(..).zip(listings);
+    let mut listings = paths.into_iter().zip(listings);
     let of_day = |day: &NaiveDate| {
         let listed = DATASETS.into_iter().zip(listings.by_ref());
         let folders = listed.map(|(dataset, (path, listing))| {
@@ -169,18 +169,18 @@ pub(crate) fn check_location(exports: &Store, mapping: &Mapping) -> Result<()> {
         .iter()
         .flat_map(|dataset| mapping.parents(dataset))
         .collect();
-    if folders.iter().any(|folder| parents.contains(folder)) {
+    // Folders of days may lie in the location itself.
+    let holds_days = |folder: &String| parents.contains(folder) || parents.contains(&String::new());
+    if folders.iter().any(holds_days) {
         return Ok(());
     }
-    // A stray name beside the datasets can hide them from the listing, and a mapped one can lie deeper.
-    for parent in parents
-        .iter()
-        .filter(|parent| parent.contains('/') || parent.is_empty())
-    {
+    // A mapped dataset can lie deeper.
+    for parent in parents.iter().filter(|parent| parent.contains('/')) {
         if !exports.list_folders(parent)?.is_empty() {
             return Ok(());
         }
     }
+    // A stray name beside the datasets can hide them from the listing.
     let each = exports.list_each(&parents)?;
     if each
         .iter()

@@ -7,7 +7,6 @@
 //! | `odcs` | the contracts as Open Data Contracts |
 //! | `views` | views of the results for DuckDB |
 //! | `columns` | a column in one line |
-//! | `close` | the nearest name to a mistyped one |
 
 mod columns;
 mod describe;

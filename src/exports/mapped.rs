@@ -10,8 +10,8 @@ use arrow_array::types::{
     TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Int64Array,
-    StringArray, new_null_array,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Int32Array,
+    Int64Array, StringArray, new_null_array,
 };
 use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeZone, Utc};
@@ -203,11 +203,11 @@ fn other_texts(
     let before = texts.values().as_string::<i32>();
     let after: Vec<Option<String>> = before.iter().map(|text| other(text?)).collect();
     let keys = texts.keys();
-    let new_keys: arrow_array::PrimitiveArray<Int32Type> = match after.contains(&None) {
+    let new_keys: Int32Array = match after.contains(&None) {
         false => keys.clone(),
         true => {
             let known = |(row, key): (usize, Option<i32>)| {
-                let key = key?;
+                let key = key.filter(|key| before.is_valid(*key as usize))?;
                 match after[key as usize] {
                     Some(_) => Some(key),
                     None => unfits.add(row, Reason::UnmappedValue, before.value(key as usize)),

@@ -2,9 +2,9 @@
 //!
 //! Rows are cast to the contract.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::Result;
@@ -295,8 +295,8 @@ fn cast(
             Source::Column { change, .. } => {
                 let array = decoded
                     .next()
-                    .map_or_else(|| absent_column(dataset, column, rows), Arc::clone);
-                change_column(column, change, &array, &mut unfit)
+                    .unwrap_or_else(|| panic!("{} was not decoded", column.name));
+                change_column(column, change, array, &mut unfit)
             }
             Source::Constant(constant) => constant_column(dataset, column, constant, rows),
             Source::Absent => absent_column(dataset, column, rows),

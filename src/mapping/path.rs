@@ -33,7 +33,7 @@ impl Default for PathPattern {
 
 impl PathPattern {
     /// # Errors
-    /// What is wrong with it.
+    /// The defect of the pattern, as a part of a sentence.
     pub(super) fn parse(text: &str) -> Result<PathPattern, String> {
         let (mut parts, mut rest) = (Vec::new(), text);
         while let Some((before, after)) = rest.split_once('{') {

@@ -269,7 +269,7 @@ fn exports_by_trino_give_the_same_bytes() {
 
 const DAY: &str = "2026-03-10";
 
-/// One shop's day; what is said of the source stands beside it.
+/// Runs one day with this `[source]` section. Returns the folder with exports, job file and results, and stderr.
 fn run(world: &World, source: &str, code: i32) -> (TempDir, String) {
     let folder = TempDir::new().unwrap();
     world.write(&folder.path().join("exports"), 1);
@@ -347,6 +347,35 @@ fn a_mapping_that_most_values_do_not_fit_is_told_with_the_remedy() {
         said.contains("correct the mapping of these columns in the job file"),
         "{said}"
     );
+}
+
+/// A query over the files would need the same changes of values.
+#[test]
+fn explain_refuses_a_query_over_a_mapped_export() {
+    let source = "[source.order_lines.columns]\nshipping_fee = { constant = \"0.25\" }\n";
+    let (folder, _) = run(&crate::places::one_day(), source, 0);
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (config, exports, results) = (path("job.toml"), path("exports"), path("results"));
+    let explain = |more: &[&str]| {
+        let arguments = ["explain", "--shop", "5", "--day", DAY, "--metric", "gmv"];
+        let places = [
+            "--config",
+            &config,
+            "--exports",
+            &exports,
+            "--results",
+            &results,
+        ];
+        etl(&[&arguments[..], &places[..], more].concat())
+    };
+    let refused = explain(&["--sql"]);
+    assert_eq!(refused.code, 78, "{}", refused.stderr);
+    let says = "order_lines: a query cannot express the mapping of its columns";
+    assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    // Two lines of 10.00 and 5.00, each with a fee of 0.25, by the second route too.
+    let agrees = explain(&[]);
+    assert_eq!(agrees.code, 0, "{}", agrees.stderr);
+    assert!(agrees.stdout.contains("15.50"), "{}", agrees.stdout);
 }
 
 /// Another mapping makes the days stale that it is for, and no others.
