@@ -1,9 +1,10 @@
-//! Identifies the code that reads exports, for verdicts about blocked days.
+//! Identifies the code that reads exports, for verdicts about blocked days, and the build, for `--version`.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::process::Command;
+use std::{env, fs, io};
 
 /// Everything that decides whether an export is accepted: its reader, the row rules, and the
 /// versions of the libraries that decode it.
@@ -30,7 +31,47 @@ fn main() -> io::Result<()> {
         "cargo:rustc-env=CAMPAIGN_ETL_READER={:016x}",
         hasher.finish()
     );
+    println!("cargo:rustc-env=CAMPAIGN_ETL_COMMIT={}", commit());
+    println!("cargo:rustc-env=CAMPAIGN_ETL_FEATURES={}", features());
     Ok(())
+}
+
+/// The commit of the source, for `--version`: of its repository, or, where it was copied without one,
+/// of the variable that the build gives.
+fn commit() -> String {
+    println!("cargo:rerun-if-env-changed=CAMPAIGN_ETL_COMMIT");
+    for path in [".git/HEAD", ".git/logs/HEAD"] {
+        if Path::new(path).exists() {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    let given = env::var("CAMPAIGN_ETL_COMMIT").ok();
+    let of_repository = || {
+        // Another repository may lie around a copy of the source.
+        Path::new(".git").exists().then_some(())?;
+        let arguments = [
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=12",
+            "--exclude=*",
+        ];
+        let output = Command::new("git").args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        Some(text.trim().to_owned())
+    };
+    given
+        .or_else(of_repository)
+        .filter(|commit| !commit.is_empty())
+        .unwrap_or_else(|| "unknown".into())
+}
+
+/// The features of the build, for `--version`.
+fn features() -> &'static str {
+    match env::var_os("CARGO_FEATURE_SPARK") {
+        Some(_) => "spark",
+        None => "none",
+    }
 }
 
 /// The files at and below a path.

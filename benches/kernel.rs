@@ -125,6 +125,7 @@ impl Day {
             memory_bytes: 8 << 30,
             spill_folder: std::env::temp_dir(),
             spilled_bytes: Arc::default(),
+            counts: Arc::default(),
             stop: Stop::default(),
         };
         Day {

@@ -49,6 +49,7 @@ fn main() -> Result<()> {
         memory_bytes: bytes("--memory-limit", &args.memory_limit)?,
         spill_folder: args.spill_folder,
         spilled_bytes: Arc::default(),
+        counts: Arc::default(),
         stop: Stop::default(),
     };
     let store = Store::open(&args.exports, Access::Read, &[], runtime.handle().clone())?;

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use anyhow::Result;
 
 use crate::failure::Failure;
-use crate::messages;
+use crate::messages::{self, Parts};
 use crate::threads::lock;
 
 /// Exit code 70: a panic, and where it was.
@@ -47,6 +47,24 @@ pub fn text_of(error: &anyhow::Error) -> String {
     } else {
         format!("{A_BUG}{error:#}; {REPORT_IT}")
     }
+}
+
+/// The four parts of an error.
+pub fn parts_of(error: &anyhow::Error) -> Parts {
+    let text = text_of(error);
+    let parts = match Failure::behind(error) {
+        Some(failure) => failure.parts.clone(),
+        None => Parts {
+            what: String::new(),
+            why: "The program met a case that it does not handle. The exports and the results are not the cause.",
+            tonight: "the earlier results; nothing new of the day",
+            next: REPORT_IT.into(),
+        },
+    };
+    // With the contexts of the error.
+    let what = text.strip_suffix(&format!("; {}", parts.next));
+    let what = what.unwrap_or(&text).to_owned();
+    Parts { what, ..parts }
 }
 
 /// The latest panics; one thread may panic and another pass it on, which does not tell the place a
@@ -164,6 +182,17 @@ mod tests {
             format!("rolling up: {expected}"),
             "said once"
         );
+    }
+
+    #[test]
+    fn an_error_is_told_in_four_parts_and_a_context_belongs_to_the_first() {
+        let error = anyhow::Error::from(messages::first_tier("A")).context("after 3 of 5 days");
+        let told = "after 3 of 5 days: tier \"A\" is the first, so its min_gmv must be \"0\"\n  why: Every shop has a tier.\n  \
+                    tonight: readers see the earlier results; the command does not start\n  next: set it to \"0\"";
+        assert_eq!(parts_of(&error).told(), told);
+        let bug = parts_of(&anyhow!("no shop"));
+        assert_eq!(bug.what, "a bug in this program: no shop");
+        assert_eq!(bug.next, "report it with this line");
     }
 
     #[test]

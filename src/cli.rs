@@ -6,23 +6,35 @@ use std::path::PathBuf;
 
 use chrono::{Datelike, NaiveDate};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::config;
 use crate::config::EngineName;
 use crate::exit_code::ExitCode;
+use crate::job_text::Given;
 use crate::store::Access;
 
 /// Nightly job behind a marketplace's Campaign Dashboard: finalized exports in, exact tables and
 /// benchmarks out.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = exit_codes(), max_term_width = 110)]
+#[command(version = VERSION, about, after_help = exit_codes(), max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     #[command(flatten)]
     pub global: Global,
 }
+
+/// The version, the commit of the source and the features of the build.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("CAMPAIGN_ETL_COMMIT"),
+    ", features: ",
+    env!("CAMPAIGN_ETL_FEATURES"),
+    ")"
+);
 
 impl Cli {
     /// Reads the process's arguments.
@@ -62,7 +74,8 @@ impl Command {
     fn range(&self) -> Option<(NaiveDate, NaiveDate)> {
         match self {
             Command::Backfill(args) => Some((args.from, args.to)),
-            Command::Plan(days) | Command::Status(days) => days.from.zip(days.to),
+            Command::Plan(days) => days.from.zip(days.to),
+            Command::Status(args) => args.days.from.zip(args.days.to),
             Command::Validate(args) => args.days.from.zip(args.days.to),
             Command::Run(_)
             | Command::Unlock
@@ -74,6 +87,9 @@ impl Command {
             | Command::Catalog(_)
             | Command::Schema(_)
             | Command::Generate(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::ExitCodes
             | Command::Docs(_) => None,
         }
     }
@@ -97,6 +113,9 @@ impl Command {
             | Command::Schema(_)
             | Command::Validate(_)
             | Command::Generate(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::ExitCodes
             | Command::Docs(_) => false,
         }
     }
@@ -122,6 +141,9 @@ impl Command {
             | Command::Schema(_)
             | Command::Validate(_)
             | Command::Generate(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::ExitCodes
             | Command::Docs(_) => Access::ReadIfThere,
         }
     }
@@ -133,8 +155,25 @@ fn exit_codes() -> String {
     for code in ExitCode::ALL {
         let _ = writeln!(text, "  {:<4} {}", *code as u8, code.meaning());
     }
-    text + "\nAt 3 a.m.: `status` shows the problems, `plan` shows the work of the next run, `run` does it. Running again \
+    text + "\n`campaign-etl help exit-codes` says who acts. Values of the job file can be given in the environment: \
+            CAMPAIGN_ETL_RESULTS for `results` (docs/configuration.md).\n\
+            At 3 a.m.: `status` shows the problems, `plan` shows the work of the next run, `run` does it. Running again \
             is always safe."
+}
+
+/// The page of `help exit-codes`.
+pub(crate) fn exit_code_page() -> String {
+    let mut text = String::from("Exit codes, for cron, Airflow and monitors:\n\n");
+    for code in ExitCode::ALL {
+        let retry = match code.may_succeed_later() {
+            true => "retry: yes",
+            false => "retry: no",
+        };
+        let (number, meaning, act) = (*code as u8, code.meaning(), code.who_acts());
+        let _ = writeln!(text, "  {number:<4} {meaning}\n       {retry}; {act}\n");
+    }
+    text + "If several days failed, the gravest code counts: 70, 65, 74, 75. `retry` in every document of --format json says \
+            the same as above.\nEach message of 65, 74, 75 and 78 is explained in docs/messages.md.\n"
 }
 
 pub(crate) const DEFAULT_JOB_FILE: &str = "jobs/daily.toml";
@@ -146,6 +185,8 @@ pub struct Global {
         long,
         global = true,
         value_name = "FILE",
+        env = "CAMPAIGN_ETL_CONFIG",
+        hide_env_values = true,
         default_value = DEFAULT_JOB_FILE
     )]
     pub config: PathBuf,
@@ -169,15 +210,57 @@ pub struct Global {
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// The format of stderr: progress for people, or one JSON object per line
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        env = "CAMPAIGN_ETL_LOG_FORMAT",
+        hide_env_values = true,
+        default_value_t = Format::Text
+    )]
     pub log_format: Format,
+    /// When stderr has colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        env = "CAMPAIGN_ETL_COLOR",
+        hide_env_values = true,
+        default_value_t = ColorChoice::Auto
+    )]
+    pub color: ColorChoice,
     /// Number of threads; it does not change the results [default: all cores]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        env = "CAMPAIGN_ETL_THREADS",
+        hide_env_values = true,
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
     pub threads: Option<u16>,
     /// Memory limit, such as 4GiB; rows that do not fit are spilled to a local disk [default: half
     /// of the memory]
     #[arg(long, global = true, value_name = "SIZE", value_parser = memory_limit)]
     pub memory_limit: Option<u64>,
+}
+
+impl Global {
+    /// The values of the job file that flags replace.
+    pub fn given(&self) -> Vec<Given> {
+        let engine = self.engine.map(|engine| engine.word().to_owned());
+        let flags = [
+            ("exports", "--exports", self.exports.clone()),
+            ("results", "--results", self.results.clone()),
+            ("engine", "--engine", engine),
+            ("spark.remote", "--spark-remote", self.spark_remote.clone()),
+        ];
+        let given = flags
+            .into_iter()
+            .filter_map(|(key, flag, value)| Some(Given::new(key, value?, flag)));
+        given.collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -201,8 +284,11 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Show the work of the next run, day by day, with reasons; writes nothing
     Plan(DaysArgs),
-    /// Show the state of days: final, published, stale, missing or blocked; writes nothing
-    Status(DaysArgs),
+    /// Say whether the night is fine, and show the state of its days; writes nothing
+    ///
+    /// The first line is the verdict about the day. The table below shows the days of its lookback:
+    /// final, published, stale, missing or blocked.
+    Status(StatusArgs),
     /// Show where a published number comes from, and compute it again; writes nothing
     ///
     /// It prints the formula with the values behind it, the reason of a null, the commit that published
@@ -242,6 +328,21 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Write the exports of a synthetic marketplace, of any size, from a seed
     Generate(GenerateArgs),
+    /// Print the script that completes commands and flags in a shell
+    ///
+    /// For bash: campaign-etl completions bash > /etc/bash_completion.d/campaign-etl
+    Completions(CompletionsArgs),
+    /// Print the manual page; with --out, one file for each command
+    Man(ManArgs),
+    /// The exit codes: who acts, and whether to run again
+    #[command(
+        name = "exit-codes",
+        hide = true,
+        about = exit_code_page(),
+        disable_help_flag = true,
+        help_template = "{about}"
+    )]
+    ExitCodes,
     /// Print a page of docs/ that is generated from the source
     #[command(hide = true)]
     Docs(DocsArgs),
@@ -314,6 +415,16 @@ pub struct DaysArgs {
     /// Last day of a range
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, requires = "from")]
     pub to: Option<NaiveDate>,
+}
+
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub days: DaysArgs,
+    /// For monitors: exit 0 only where the day is fine; 65: a person is needed, 74: the store failed,
+    /// 75: not published yet, or stale
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 #[derive(Args, Debug)]
@@ -519,6 +630,19 @@ pub struct GenerateArgs {
     /// Add a few bad rows and folders, within the quarantine budget
     #[arg(long)]
     pub awkward: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Write the pages of all commands into this folder, such as /usr/local/share/man/man1
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -7,22 +7,23 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 use chrono_tz::Tz;
+use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Dataset, WithoutRows};
+use crate::failure::Failure;
+use crate::job_text::{self, Given, JobText, Keys};
 use crate::mapping::{self, Mapping};
 use crate::messages;
+use crate::nearest::nearest;
 
 /// A checked job file.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub exports: String,
     pub results: String,
-    /// The engine of the job file, for [`Config::with_engine`].
-    pub(crate) engine_of_file: EngineOfFile,
-    /// `Local` until [`Config::with_engine`] chooses.
     pub engine: ChosenEngine,
     pub time_zone: Tz,
     /// ISO 4217.
@@ -65,11 +66,14 @@ pub enum EngineName {
     Spark,
 }
 
-/// The engine as the job file has it, not checked yet: the command line may replace it.
-#[derive(Clone, Debug)]
-pub(crate) struct EngineOfFile {
-    name: EngineName,
-    remote: Option<String>,
+impl EngineName {
+    /// As the job file names it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            EngineName::Local => "local",
+            EngineName::Spark => "spark",
+        }
+    }
 }
 
 /// An engine that this program can use.
@@ -527,41 +531,76 @@ const MAX_STORE_CONCURRENCY: u32 = 1024;
 const MAX_LEASE_SECONDS: u32 = 3600;
 
 impl Config {
-    /// Reads a job file's text.
+    /// Reads a job file's text alone.
     ///
     /// # Errors
-    /// `ConfigWrong`, which names the key, the defect and a right value.
+    /// As of [`Config::read`].
     pub fn parse(text: &str) -> Result<Config> {
-        let file =
-            toml::from_str(text).map_err(|e| messages::not_a_job_file(e.to_string().trim_end()))?;
-        Config::check(file, mapping::check(text, cents)?)
+        Config::read("", text, &[], &[])
     }
 
-    fn check(file: JobFile, mapping: Mapping) -> Result<Config> {
+    /// Reads a job file. The environment replaces its values, and the flags replace both. `name`: the
+    /// path of the file, for messages; it may be empty.
+    ///
+    /// # Errors
+    /// `ConfigWrong`, which names the line, the key or the variable, the defect and a right value.
+    pub fn read(
+        name: &str,
+        text: &str,
+        environment: &[(String, String)],
+        flags: &[Given],
+    ) -> Result<Config> {
+        let keys = keys();
+        let mut given = job_text::from_environment(environment, &keys)?;
+        given.extend_from_slice(flags);
+        let name = match name {
+            "" => String::new(),
+            path => format!("in the job file {path}: "),
+        };
+        let text = JobText::parse(name, text, &given)?;
+        let file = text.read(&keys)?;
+        Config::check(file, &text)
+    }
+
+    fn check(file: JobFile, text: &JobText) -> Result<Config> {
+        let mapping = mapping::check(text, cents)?;
         let time_zone: Tz = file
             .time_zone
             .parse()
-            .map_err(|_| messages::bad_time_zone(&file.time_zone))?;
+            .map_err(|_| text.wrong("time_zone", bad_time_zone(&file.time_zone)))?;
         ensure!(
             file.currency.len() == 3 && file.currency.bytes().all(|b| b.is_ascii_uppercase()),
-            messages::bad_currency(&file.currency)
+            text.wrong("currency", messages::bad_currency(&file.currency))
         );
         ensure!(
             file.lookback_days <= MAX_LOOKBACK_DAYS,
-            messages::long_lookback(file.lookback_days, MAX_LOOKBACK_DAYS)
+            text.wrong(
+                "lookback_days",
+                messages::long_lookback(file.lookback_days, MAX_LOOKBACK_DAYS)
+            )
         );
         ensure!(
             (1..=MAX_LEASE_SECONDS).contains(&file.lease_seconds),
-            messages::bad_lease(file.lease_seconds, MAX_LEASE_SECONDS)
+            text.wrong(
+                "lease_seconds",
+                messages::bad_lease(file.lease_seconds, MAX_LEASE_SECONDS)
+            )
         );
         ensure!(
             (1..=MAX_STORE_CONCURRENCY).contains(&file.store.concurrency),
-            messages::bad_concurrency(file.store.concurrency, MAX_STORE_CONCURRENCY)
+            text.wrong(
+                "store.concurrency",
+                messages::bad_concurrency(file.store.concurrency, MAX_STORE_CONCURRENCY)
+            )
         );
         ensure!(
             file.history.keep_days <= MAX_HISTORY_DAYS,
-            messages::long_history(file.history.keep_days, MAX_HISTORY_DAYS)
+            text.wrong(
+                "history.keep_days",
+                messages::long_history(file.history.keep_days, MAX_HISTORY_DAYS)
+            )
         );
+        let share = |key, value| share(key, value).map_err(|failure| text.wrong(key, failure));
         let quarantine = QuarantineBudget {
             max_rows: file.quarantine.max_rows,
             max_ratio: share("quarantine.max_ratio", file.quarantine.max_ratio)?,
@@ -573,86 +612,46 @@ impl Config {
         };
         ensure!(
             benchmark.min_peers >= 1,
-            messages::no_peers(benchmark.min_peers)
+            text.wrong(
+                "benchmark.min_peers",
+                messages::no_peers(benchmark.min_peers)
+            )
         );
         ensure!(
             benchmark.top_share.numerator > 0,
-            messages::no_top_share(file.benchmark.top_share)
+            text.wrong(
+                "benchmark.top_share",
+                messages::no_top_share(file.benchmark.top_share)
+            )
         );
+        let location =
+            |key, value| location(key, value).map_err(|failure| text.wrong(key, failure));
+        let exports = location("exports", file.exports)?;
+        let memory_limit = file.memory_limit.as_deref();
+        let memory_limit = memory_limit.map(|size| bytes("memory_limit", size));
         Ok(Config {
-            exports: location("exports", file.exports)?,
+            engine: engine(file.engine, file.spark.remote, &exports)?,
+            exports,
             results: location("results", file.results)?,
-            engine_of_file: EngineOfFile {
-                name: file.engine,
-                remote: file.spark.remote,
-            },
-            engine: ChosenEngine::Local,
             time_zone,
             currency: file.currency,
             lookback_days: file.lookback_days,
             lease_seconds: file.lease_seconds,
             single_writer: file.single_writer,
             history_days: file.history.keep_days,
-            memory_limit_bytes: file
-                .memory_limit
-                .as_deref()
-                .map(|text| bytes("memory_limit", text))
-                .transpose()?,
+            memory_limit_bytes: memory_limit
+                .transpose()
+                .map_err(|failure| text.wrong("memory_limit", failure))?,
             spill_folder: file.spill_folder,
             store_concurrency: file.store.concurrency as usize,
-            required: required(file.required)?,
-            may_be_empty: may_be_empty(&file.may_be_empty)?,
+            required: required(file.required, text)?,
+            may_be_empty: may_be_empty(&file.may_be_empty, text)?,
             quarantine,
             baseline_shops: file.baseline.shops,
             benchmark,
-            checks: check_rules(file.checks)?,
+            checks: check_rules(file.checks, text)?,
             mapping,
-            tiers: tiers(file.tiers)?,
-        })
-    }
-
-    /// Chooses the engine: that of the command line, with its server, or else that of the job file.
-    ///
-    /// # Errors
-    /// `ConfigWrong` when this program was built without the engine, when no server is named, and when
-    /// the engine cannot read the exports' location.
-    pub fn with_engine(
-        self,
-        engine: Option<EngineName>,
-        spark_remote: Option<String>,
-    ) -> Result<Config> {
-        let of_file = &self.engine_of_file;
-        let engine = match engine.unwrap_or(of_file.name) {
-            EngineName::Local => ChosenEngine::Local,
-            EngineName::Spark => {
-                ensure!(cfg!(feature = "spark"), messages::no_spark_here());
-                let remote = spark_remote.or(of_file.remote.clone());
-                let remote = remote.filter(|remote| remote.starts_with("sc://"));
-                let remote = remote.ok_or_else(messages::no_spark_remote)?;
-                check_cluster_path(&self.exports)?;
-                ChosenEngine::Spark { remote }
-            }
-        };
-        Ok(Config { engine, ..self })
-    }
-
-    /// Replaces the locations of the job file by those of the command line. They are checked in the
-    /// same way.
-    pub fn with_locations(
-        self,
-        exports: Option<String>,
-        results: Option<String>,
-    ) -> Result<Config> {
-        let checked = |key, given: Option<String>, of_file| match given {
-            Some(given) => location(key, given),
-            None => Ok(of_file),
-        };
-        let exports = checked("--exports", exports, self.exports)?;
-        let results = checked("--results", results, self.results)?;
-        Ok(Config {
-            exports,
-            results,
-            ..self
+            tiers: tiers(file.tiers, text)?,
         })
     }
 
@@ -680,18 +679,53 @@ impl Config {
     }
 }
 
-fn location(key: &str, value: String) -> Result<String> {
-    ensure!(!value.trim().is_empty(), messages::empty_location(key));
-    Ok(value)
+/// The keys of the job file, as its schema has them.
+fn keys() -> Keys {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.inline_subschemas = true;
+    let schema = settings.into_generator().into_root_schema_for::<JobFile>();
+    // The mapping checks its own keys.
+    Keys::of(schema.as_value(), "source")
+}
+
+/// The engine that the job asks for.
+fn engine(name: EngineName, remote: Option<String>, exports: &str) -> Result<ChosenEngine> {
+    Ok(match name {
+        EngineName::Local => ChosenEngine::Local,
+        EngineName::Spark => {
+            ensure!(cfg!(feature = "spark"), messages::no_spark_here());
+            let remote = remote.filter(|remote| remote.starts_with("sc://"));
+            let remote = remote.ok_or_else(messages::no_spark_remote)?;
+            check_cluster_path(exports)?;
+            ChosenEngine::Spark { remote }
+        }
+    })
+}
+
+/// A zone that nobody knows, with the nearest of those that are known.
+fn bad_time_zone(typed: &str) -> Failure {
+    let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+    let example = nearest(typed, names).unwrap_or("America/Los_Angeles");
+    messages::bad_time_zone(typed, example)
+}
+
+fn location(key: &str, value: String) -> Result<String, Failure> {
+    match value.trim().is_empty() {
+        true => Err(messages::empty_location(key)),
+        false => Ok(value),
+    }
 }
 
 /// `"4GiB"` in bytes.
-pub fn bytes(key: &str, text: &str) -> Result<u64> {
-    let parsed = text
-        .parse::<ByteSize>()
-        .map_err(|_| messages::not_a_size(key, text))?;
-    ensure!(parsed.as_u64() > 0, messages::no_memory(key, text));
-    Ok(parsed.as_u64())
+///
+/// # Errors
+/// `ConfigWrong` for another text, and for no byte.
+pub fn bytes(key: &str, text: &str) -> Result<u64, Failure> {
+    match text.parse::<ByteSize>().map(|size| size.as_u64()) {
+        Ok(0) => Err(messages::no_memory(key, text)),
+        Ok(bytes) => Ok(bytes),
+        Err(_) => Err(messages::not_a_size(key, text)),
+    }
 }
 
 /// # Errors
@@ -706,10 +740,10 @@ pub(crate) fn check_cluster_path(path: &str) -> Result<()> {
     Ok(())
 }
 
-fn share(key: &str, value: f64) -> Result<Share> {
+fn share(key: &str, value: f64) -> Result<Share, Failure> {
     // The shortest text that parses to the same float is the decimal in the file.
     let parsed = Share::parse(&value.to_string()).filter(|s| s.numerator <= s.denominator);
-    Ok(parsed.ok_or_else(|| messages::not_a_share(key, value))?)
+    parsed.ok_or_else(|| messages::not_a_share(key, value))
 }
 
 /// The greatest number of weeks whose ordinary days are compared: those for which the manifests are
@@ -719,7 +753,7 @@ const MAX_CHECK_WEEKS: u32 = 26;
 /// Decimal places of the numbers that decide a check, so that whole numbers of 128 bits hold them.
 const CHECK_DECIMALS: i128 = 10_000;
 
-fn check_rules(section: ChecksSection) -> Result<CheckRules> {
+fn check_rules(section: ChecksSection, text: &JobText) -> Result<CheckRules> {
     let word = |group: &CheckGroup| group.word();
     let mut severities = BTreeMap::new();
     for group in CheckGroup::ALL {
@@ -730,24 +764,36 @@ fn check_rules(section: ChecksSection) -> Result<CheckRules> {
         let words: Vec<&str> = CheckGroup::ALL.iter().map(word).collect();
         ensure!(
             words.contains(&name.as_str()),
-            messages::unknown_check(name, words.join(", "))
+            text.wrong(
+                &format!("checks.severities.{name}"),
+                messages::unknown_check(name, choices(name, &words))
+            )
         );
     }
     let (weeks, min_days) = (section.weeks, section.min_days);
     ensure!(
         (1..=MAX_CHECK_WEEKS).contains(&weeks),
-        messages::bad_check_number("weeks", weeks, 1, MAX_CHECK_WEEKS)
+        text.wrong(
+            "checks.weeks",
+            messages::bad_check_number("weeks", weeks, 1, MAX_CHECK_WEEKS)
+        )
     );
     ensure!(
         (3..=7 * weeks).contains(&min_days),
-        messages::bad_check_number("min_days", min_days, 3, 7 * weeks)
+        text.wrong(
+            "checks.min_days",
+            messages::bad_check_number("min_days", min_days, 3, 7 * weeks)
+        )
     );
     let decimal = |key, value: f64, most: u32| {
         let parsed = Share::parse(&value.to_string());
         let is_short = |share: &Share| share.denominator <= CHECK_DECIMALS;
         let is_small = |share: &Share| share.numerator <= i128::from(most) * share.denominator;
         let fits = parsed.filter(is_short).filter(is_small);
-        fits.ok_or_else(|| messages::bad_check_decimal(key, value, most))
+        fits.ok_or_else(|| {
+            let failure = messages::bad_check_decimal(key, value, most);
+            text.wrong(&format!("checks.{key}"), failure)
+        })
     };
     Ok(CheckRules {
         severities,
@@ -761,7 +807,7 @@ fn check_rules(section: ChecksSection) -> Result<CheckRules> {
     })
 }
 
-fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
+fn required(names: Option<Vec<String>>, text: &JobText) -> Result<Vec<&'static str>> {
     let always = DATASETS
         .iter()
         .filter(|d| d.always_required)
@@ -770,42 +816,54 @@ fn required(names: Option<Vec<String>>) -> Result<Vec<&'static str>> {
         return Ok(always.collect());
     };
     let mut required = Vec::new();
-    for name in &names {
-        let known = dataset(name).ok_or_else(|| messages::unknown_dataset("required", name))?;
+    for (position, name) in names.iter().enumerate() {
+        let at = format!("required.{position}");
+        let all = DATASETS.map(|dataset| dataset.name);
+        let unknown = || messages::unknown_dataset("required", name, choices(name, &all));
+        let known = dataset(name).ok_or_else(|| text.wrong(&at, unknown()))?;
         ensure!(
             !required.contains(&known.name),
-            messages::dataset_twice("required", name)
+            text.wrong(&at, messages::dataset_twice("required", name))
         );
         required.push(known.name);
     }
     for name in always {
         ensure!(
             required.contains(&name),
-            messages::dataset_not_required(name)
+            text.wrong("required", messages::dataset_not_required(name))
         );
     }
     Ok(required)
 }
 
-fn may_be_empty(names: &[String]) -> Result<Vec<&'static str>> {
+fn may_be_empty(names: &[String], text: &JobText) -> Result<Vec<&'static str>> {
     let can = |dataset: &&&Dataset| dataset.without_rows == WithoutRows::BlocksUnlessAllowed;
-    let find = |name: &String| {
-        let found = DATASETS
-            .iter()
-            .filter(can)
-            .map(|dataset| dataset.name)
-            .find(|known| known == name);
-        let all: Vec<&str> = DATASETS
-            .iter()
-            .filter(can)
-            .map(|dataset| dataset.name)
-            .collect();
-        found.ok_or_else(|| messages::never_empty(name, all.join(", ")).into())
+    let all: Vec<&str> = DATASETS
+        .iter()
+        .filter(can)
+        .map(|dataset| dataset.name)
+        .collect();
+    let find = |(position, name): (usize, &String)| {
+        let found = all.iter().copied().find(|known| known == name);
+        let wrong = || {
+            let failure = messages::never_empty(name, choices(name, &all));
+            text.wrong(&format!("may_be_empty.{position}"), failure)
+                .into()
+        };
+        found.ok_or_else(wrong)
     };
-    names.iter().map(find).collect()
+    names.iter().enumerate().map(find).collect()
 }
 
-fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
+/// What may be written in place of a mistyped word: the nearest one, or all.
+fn choices(typed: &str, words: &[&str]) -> String {
+    match nearest(typed, words.iter().copied()) {
+        Some(nearest) => format!("the nearest is {nearest:?}"),
+        None => format!("there are {}", words.join(", ")),
+    }
+}
+
+fn tiers(sections: Vec<TierSection>, text: &JobText) -> Result<Vec<Tier>> {
     if sections.is_empty() {
         let default = |(name, units): (&str, i128)| Tier {
             name: name.into(),
@@ -814,24 +872,29 @@ fn tiers(sections: Vec<TierSection>) -> Result<Vec<Tier>> {
         return Ok(DEFAULT_TIERS.map(default).to_vec());
     }
     let mut tiers: Vec<Tier> = Vec::new();
-    for section in sections {
+    for (position, section) in sections.into_iter().enumerate() {
+        let wrong = |key: &str, failure| text.wrong(&format!("tier.{position}.{key}"), failure);
         let amount = match &section.min_gmv {
             toml::Value::Integer(units) => cents(&units.to_string()),
             toml::Value::String(text) => cents(text),
             _ => None,
         };
         let TierSection { name, min_gmv } = section;
-        let min_gmv_cents = amount.ok_or_else(|| messages::bad_amount(&name, &min_gmv))?;
+        let bad_amount = || wrong("min_gmv", messages::bad_amount(&name, &min_gmv));
+        let min_gmv_cents = amount.ok_or_else(bad_amount)?;
         if let Some(lower) = tiers.last() {
             ensure!(
                 lower.min_gmv_cents < min_gmv_cents,
-                messages::tiers_out_of_order(&name, &lower.name)
+                wrong("min_gmv", messages::tiers_out_of_order(&name, &lower.name))
             );
         } else {
-            ensure!(min_gmv_cents == 0, messages::first_tier(&name));
+            ensure!(
+                min_gmv_cents == 0,
+                wrong("min_gmv", messages::first_tier(&name))
+            );
         }
         let is_new = !name.is_empty() && !tiers.iter().any(|t| t.name == name);
-        ensure!(is_new, messages::bad_tier_name(&name));
+        ensure!(is_new, wrong("name", messages::bad_tier_name(&name)));
         tiers.push(Tier {
             name,
             min_gmv_cents,
@@ -895,7 +958,7 @@ mod tests {
 
     #[test]
     fn every_wrong_value_is_named_with_its_remedy() {
-        assert!(error("lokback_days = 3").contains("unknown field `lokback_days`"));
+        assert!(error("lokback_days = 3").contains("the nearest is \"lookback_days\""));
         assert!(error("time_zone = \"PST8\"").contains("is not an IANA name"));
         assert!(error("required = [\"order_lines\"]").contains("more can be required, not less"));
         assert!(error("[quarantine]\nmax_ratio = 1.5").contains("not a decimal from 0 to 1"));
@@ -927,6 +990,68 @@ mod tests {
         let twice =
             "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
         assert!(error(twice).contains("unique"));
+    }
+
+    #[test]
+    fn every_wrong_value_is_shown_where_it_stands() {
+        let tier =
+            "[[tier]]\nname = \"A\"\nmin_gmv = \"0\"\n[[tier]]\nname = \"A\"\nmin_gmv = \"5\"\n";
+        for (text, line, column, marked) in [
+            ("x = ", 1, 5, "^"),
+            ("\nlokback_days = 3", 2, 1, "^^^^^^^^^^^^"),
+            ("[store]\nconcurency = 3", 2, 1, "^^^^^^^^^^"),
+            ("[[tier]]\nnome = 3", 2, 1, "^^^^"),
+            ("lookback_days = \"3\"", 1, 17, "^^^"),
+            ("time_zone = \"PST8\"", 1, 13, "^^^^^^"),
+            ("\n\ncurrency = \"usd\"", 3, 12, "^^^^^"),
+            ("lookback_days = 367", 1, 17, "^^^"),
+            ("lease_seconds = 0", 1, 17, "^"),
+            ("[store]\nconcurrency = 0", 2, 15, "^"),
+            ("store.concurrency = 0", 1, 21, "^"),
+            ("store = { concurrency = 0 }", 1, 25, "^"),
+            ("history.keep_days = 36501", 1, 21, "^^^^^"),
+            ("quarantine.max_ratio = 1.5", 1, 24, "^^^"),
+            ("benchmark.top_share = 0.0", 1, 23, "^^^"),
+            ("benchmark.min_peers = 0", 1, 23, "^"),
+            ("exports = \" \"", 1, 11, "^^^"),
+            ("memory_limit = \"much\"", 1, 16, "^^^^^^"),
+            ("required = [\"order_lines\"]", 1, 12, "^^^^^^^^^^^^^^^"),
+            ("required = [\n  \"shops\",\n  \"shop\",\n]", 3, 3, "^^^^^^"),
+            ("may_be_empty = [\"shops\"]", 1, 17, "^^^^^^^"),
+            ("[checks]\nseverities = { gvm = \"warn\" }", 2, 22, "^^^^^^"),
+            ("checks.weeks = 27", 1, 16, "^^"),
+            ("checks.min_days = 2", 1, 19, "^"),
+            ("checks.max_mads = 0.00001", 1, 19, "^^^^^^^"),
+            (tier, 5, 8, "^^^"),
+            ("[[tier]]\nname = \"A\"\nmin_gmv = \"5\"", 3, 11, "^^^"),
+        ] {
+            let said = error(text);
+            let place = format!("line {line}, column {column}\n");
+            assert!(said.starts_with(&place), "{text}: {said}");
+            assert!(said.contains(&format!(" {marked}\n")), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_word_is_told_with_the_nearest_one() {
+        let unknown = error("[store]\nconcurency = 3");
+        assert!(
+            unknown
+                .contains("\"concurency\" is not a key of store; the nearest is \"concurrency\""),
+            "{unknown}"
+        );
+        let dataset = error("required = [\"order_line\"]");
+        assert!(
+            dataset.contains("the nearest is \"order_lines\""),
+            "{dataset}"
+        );
+        let check = error("checks.severities = { gvm = \"warn\" }");
+        assert!(check.contains("there are rows, files, gmv"), "{check}");
+        let zone = error("time_zone = \"Europe/Berln\"");
+        assert!(
+            zone.contains("give one such as \"Europe/Berlin\""),
+            "{zone}"
+        );
     }
 
     #[test]

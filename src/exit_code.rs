@@ -36,6 +36,47 @@ exit_codes! {
     Terminated = 143, "terminated (SIGTERM)";
 }
 
+impl ExitCode {
+    /// Who has to do something, and what.
+    pub fn who_acts(self) -> &'static str {
+        match self {
+            ExitCode::Published => "nobody has to act",
+            ExitCode::Usage => {
+                "the caller corrects the arguments; `campaign-etl help COMMAND` lists them"
+            }
+            ExitCode::Blocked => {
+                "the owner of the export mends it, or a person raises a limit; stderr names both"
+            }
+            ExitCode::Bug => {
+                "a person reports the line on stderr; published results are not touched"
+            }
+            ExitCode::StoreFailed => {
+                "the scheduler runs again; if that fails too, a person looks at the store or the disk"
+            }
+            ExitCode::TryLater => "the scheduler runs again in some minutes",
+            ExitCode::ConfigWrong => "a person corrects the job file, the environment or the flags",
+            ExitCode::Interrupted | ExitCode::Terminated => {
+                "running again goes on from where the run was stopped"
+            }
+        }
+    }
+
+    /// Whether the same command may succeed later without help.
+    pub const fn may_succeed_later(self) -> bool {
+        match self {
+            ExitCode::StoreFailed
+            | ExitCode::TryLater
+            | ExitCode::Interrupted
+            | ExitCode::Terminated => true,
+            ExitCode::Published
+            | ExitCode::Usage
+            | ExitCode::Blocked
+            | ExitCode::Bug
+            | ExitCode::ConfigWrong => false,
+        }
+    }
+}
+
 /// Exit codes of days, most urgent first. If several days failed, the first code counts.
 pub const GRAVEST_FIRST: [ExitCode; 4] = [
     ExitCode::Bug,

@@ -3,14 +3,14 @@
 use chrono::NaiveDate;
 
 use crate::exit_code::ExitCode;
+use crate::messages::Parts;
 
 /// A failure that is no bug of this program. `messages` makes all but the two of signals.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
+#[error("{parts}")]
 pub struct Failure {
     pub kind: FailureKind,
-    /// The failed object, the reason and the next step.
-    text: String,
+    pub parts: Parts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +57,15 @@ impl FailureKind {
 }
 
 impl Failure {
-    pub(crate) fn new(kind: FailureKind, text: impl Into<String>) -> Failure {
-        Failure {
-            kind,
-            text: text.into(),
-        }
+    pub(crate) fn new(kind: FailureKind, parts: Parts) -> Failure {
+        Failure { kind, parts }
+    }
+
+    /// The same failure, with its place before its text.
+    pub(crate) fn at(self, place: &str) -> Failure {
+        let what = format!("{place}{}", self.parts.what);
+        let parts = Parts { what, ..self.parts };
+        Failure { parts, ..self }
     }
 
     /// The same failure, known to come from a published file of `day`.
@@ -72,12 +76,14 @@ impl Failure {
         }
     }
 
+    /// The failure behind an error; `None` for a bug.
+    pub fn behind(error: &anyhow::Error) -> Option<&Failure> {
+        error.chain().find_map(|cause| cause.downcast_ref())
+    }
+
     /// The kind of the failure behind an error; `None` for a bug.
     pub fn kind_of(error: &anyhow::Error) -> Option<FailureKind> {
-        error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<Failure>())
-            .map(|failure| failure.kind)
+        Failure::behind(error).map(|failure| failure.kind)
     }
 }
 
@@ -96,15 +102,16 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
+    use crate::messages;
 
     #[test]
     fn a_failure_keeps_its_kind_under_a_context_and_any_other_error_is_a_bug() {
-        let held = anyhow::Error::from(Failure::new(FailureKind::Held, "held"));
+        let held = anyhow::Error::from(messages::held("another run"));
         assert_eq!(
             Failure::kind_of(&held.context("day 3")),
             Some(FailureKind::Held)
         );
-        let wrapped = anyhow::Error::from(Failure::new(FailureKind::ConfigWrong, "x")).context("y");
+        let wrapped = anyhow::Error::from(messages::first_tier("x")).context("y");
         assert_eq!(exit_code_of(&wrapped), ExitCode::ConfigWrong);
         assert!(ends_all(&wrapped));
         assert_eq!(exit_code_of(&anyhow!("no kind")), ExitCode::Bug);

@@ -70,6 +70,7 @@ pub mod environment;
 pub mod exit_code;
 pub mod failure;
 pub mod fingerprint;
+pub mod job_text;
 pub mod messages;
 mod metrics;
 mod nearest;

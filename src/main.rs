@@ -9,6 +9,7 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use anstream::ColorChoice;
 use anyhow::Result;
 use campaign_etl::bug;
 use campaign_etl::cli::{Cli, Format, Global};
@@ -17,7 +18,7 @@ use campaign_etl::environment;
 use campaign_etl::exit_code::ExitCode;
 use campaign_etl::failure::exit_code_of;
 use campaign_etl::messages;
-use campaign_etl::progress::say;
+use campaign_etl::progress::{Level, say, say_as};
 use campaign_etl::redact::{self, redact};
 use campaign_etl::report::documents::Failed;
 use campaign_etl::stop::{SIGINT, SIGTERM, Stop};
@@ -29,6 +30,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> process::ExitCode {
     let environment = take_environment();
+    choose_color();
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
@@ -42,10 +44,32 @@ fn main() -> process::ExitCode {
     })
 }
 
-/// The variables of this process. Variables that libraries must not read are removed first.
+/// Whether stderr and help have colours. The flag counts before clap has read it, because clap's own
+/// errors have colours too. Otherwise the terminal and NO_COLOR decide.
+fn choose_color() {
+    let arguments: Vec<_> = std::env::args().collect();
+    let given = |choice: &str| {
+        arguments.iter().any(|a| *a == format!("--color={choice}"))
+            || arguments.windows(2).any(|w| w == ["--color", choice])
+            || std::env::var("CAMPAIGN_ETL_COLOR").is_ok_and(|value| value == choice)
+    };
+    let choice = match (given("never"), given("always")) {
+        (true, _) => ColorChoice::Never,
+        (_, true) => ColorChoice::Always,
+        _ => ColorChoice::Auto,
+    };
+    choice.write_global();
+}
+
+/// The variables of this process. Variables that libraries must not read are removed first, and so
+/// are empty ones of this program: they give nothing.
 fn take_environment() -> Vec<(String, String)> {
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(environment::is_foreign) {
+    for (name, value) in std::env::vars_os() {
+        let is_empty = |name: &str| name.starts_with("CAMPAIGN_ETL_") && value.is_empty();
+        if name
+            .to_str()
+            .is_some_and(|name| environment::is_foreign(name) || is_empty(name))
+        {
             // SAFETY: no other thread exists yet.
             #[allow(unsafe_code)]
             unsafe {
@@ -70,7 +94,7 @@ fn answer_on_stdout(
     let mut stdout = std::io::stdout().lock();
     match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            say(&format!("error: {}", messages::no_stdout(error)));
+            say_as(Level::Error, &messages::no_stdout(error).parts.told());
             let failed = if exit_code == ExitCode::Published {
                 ExitCode::StoreFailed
             } else {
@@ -159,7 +183,7 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
         || arguments.windows(2).any(|w| w == ["--format", "json"])
     {
         let first_line = text.lines().next().unwrap_or_default();
-        let document = json!(Failed::new(first_line, ExitCode::Usage)).to_string();
+        let document = json!(Failed::usage(first_line)).to_string();
         return answer_on_stdout(ExitCode::Usage, |stdout| {
             writeln!(stdout, "{}", redact(&document))
         });
@@ -169,6 +193,7 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
 
 fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     let (exit_code, text) = (exit_code_of(error), bug::text_of(error));
+    let told = bug::parts_of(error).told();
     // Waiting needs no person, so `--quiet` prints nothing and cron sends no mail.
     let waits = exit_code == ExitCode::TryLater;
     if waits {
@@ -179,8 +204,8 @@ fn report_error(cli: &Cli, error: &anyhow::Error) -> Answer {
     match cli.global.log_format {
         Format::Json => {}
         Format::Text if waits && cli.global.quiet => {}
-        Format::Text if waits => say(&text),
-        Format::Text => say(&format!("error: {text}")),
+        Format::Text if waits => say(&told),
+        Format::Text => say_as(Level::Error, &told),
     }
     let stdout = match cli.global.format {
         Format::Json => format!("{}\n", commands::failed(cli, error)),

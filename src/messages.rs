@@ -6,6 +6,9 @@
 
 use std::fmt::{self, Debug, Display, Write};
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, FailureKind};
 
@@ -25,30 +28,46 @@ pub struct Message {
     pub meanwhile: &'static str,
 }
 
-/// A defect of an export, with text and remedy apart: 65.
+/// The four parts of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Parts {
+    /// The object that failed and the reason.
+    pub what: String,
+    /// The explanation, for somebody who sees the message for the first time.
+    pub why: &'static str,
+    /// The results that readers see until the problem is fixed.
+    pub tonight: &'static str,
+    /// The next step.
+    pub next: String,
+}
+
+impl Parts {
+    /// For a person: a line for each part.
+    pub fn told(&self) -> String {
+        let Parts {
+            what,
+            why,
+            tonight,
+            next,
+        } = self;
+        format!("{what}\n  why: {why}\n  tonight: readers see {tonight}\n  next: {next}")
+    }
+}
+
+/// In one line: what failed, and the next step.
+impl Display for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.next)
+    }
+}
+
+/// A defect of an export: 65.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    text: String,
-    to_do: String,
-}
-
-impl Broken {
-    fn new(text: String, to_do: String) -> Self {
-        Broken { text, to_do }
-    }
-
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    pub fn to_do(&self) -> &str {
-        &self.to_do
-    }
-}
+pub struct Broken(pub Parts);
 
 impl Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.text, self.to_do)
+        Display::fmt(&self.0, f)
     }
 }
 
@@ -82,14 +101,14 @@ macro_rules! made {
     (@code $kind:ident) => {
         FailureKind::$kind.exit_code()
     };
-    (@value Broken, $text:expr, $to_do:expr) => {
-        Broken::new($text.to_owned(), $to_do.to_owned())
+    (@value Broken, $parts:expr) => {
+        Broken($parts)
     };
-    (@value Waiting, $text:expr, $to_do:expr) => {
-        Waiting(format!("{}; {}", $text, $to_do))
+    (@value Waiting, $parts:expr) => {
+        Waiting($parts.to_string())
     };
-    (@value $kind:ident, $text:expr, $to_do:expr) => {
-        Failure::new(FailureKind::$kind, format!("{}; {}", $text, $to_do))
+    (@value $kind:ident, $parts:expr) => {
+        Failure::new(FailureKind::$kind, $parts)
     };
 }
 
@@ -111,7 +130,9 @@ macro_rules! messages {
                 // which no text contains, separates them.
                 let both = format!(concat!($text, "\u{0}", $to_do), $($place = $place),*);
                 let (text, to_do) = both.split_once('\u{0}').unwrap_or((&both, ""));
-                made!(@value $made, text, to_do)
+                let (what, next) = (text.to_owned(), to_do.to_owned());
+                let parts = Parts { what, why: $means, tonight: $meanwhile, next };
+                made!(@value $made, parts)
             }
         )*
 
@@ -129,9 +150,11 @@ macro_rules! messages {
     };
 }
 
-const BROKEN: &str = "required export: the day's earlier version or, if there is none, benchmarks of the day before; optional export: everything except the tables and columns that need it";
+/// Of a broken export. An optional one only lacks the tables and columns that need it.
+const BROKEN: &str = "the day's earlier version or, if there is none, benchmarks of the day before; where the export is optional, everything except the tables and columns that need it";
 const KEPT: &str = "the earlier results; nothing new of the day";
-const NOTHING: &str = "the earlier results; the run does not start";
+const NOTHING: &str = "the earlier results; the command does not start";
+const UNCHANGED: &str = "the results as they are; this command does not change them";
 const AS_IF_MISSING: &str = "all results; other days are computed as if this day were missing, and this day is reported as failed";
 const WHOLE: &str = "the earlier results; the next run finishes the commit";
 
@@ -424,13 +447,13 @@ messages! {
         text: "the version of {table} of {day} after commit {commit} was not kept: {path} is gone or holds other bytes",
         to_do: "compare later commits; replaced files are kept for history.keep_days of the job file",
         means: "A file that a commit replaced is kept until `vacuum` removes it. This one was removed, was never kept, or was changed by somebody else.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     no_such_commit(commit, newest) -> ConfigWrong {
         text: "there is no commit {commit} yet",
         to_do: "give --as-of from 1 to {newest}, the newest commit",
         means: "`catalog --as-of` names a commit that no run has written. Later commits could still change its files.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     commit_not_in_place(commit) -> Held {
         text: "the files of commit {commit} are not all in place",
@@ -442,85 +465,85 @@ messages! {
         text: "the results are not known as they were after commit {commit}: the oldest manifest of {day} is that of commit {oldest}, and earlier ones may have been removed",
         to_do: "give a commit that is still kept; history.keep_days in the job file says for how long",
         means: "`vacuum` removes manifests and files that were replaced longer ago than the history is kept. The commit is older.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     cannot_write(path, why) -> StoreFailed {
         text: "cannot write {path}: {why}",
         to_do: "check the path of --out",
         means: "The file of `--out` cannot be written.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     folder_exists(path) -> ConfigWrong {
         text: "{path} exists",
         to_do: "name a new folder for the pages, or remove this one",
         means: "The folder of `report --all --out` exists. Pages of two days are never mixed.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     no_metric(metric, tables) -> ConfigWrong {
         text: "no table of shops has a column {metric:?}",
         to_do: "give a column of docs/tables.md; --table takes one of {tables}",
         means: "The name is neither a column of a table with shops nor a metric of the benchmarks, or the table of --table does not have it.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     no_such_table(name, hint) -> ConfigWrong {
         text: "there is no table or export {name:?}",
         to_do: "{hint}`campaign-etl describe` lists all",
         means: "`describe` is asked about a name that no table and no export has.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     no_such_column(table, column, hint) -> ConfigWrong {
         text: "{table} has no column {column:?}",
         to_do: "{hint}`campaign-etl describe {table}` lists its columns",
         means: "`describe` is asked about a column that the table or export has not.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     not_published(table, day, why) -> ConfigWrong {
         text: "{table} of {day} is not published: {why}",
         to_do: "run campaign-etl status --day {day}, which lists missing exports and tables",
         means: "No run published this table for the day: its exports were not final or are blocked, or the table was skipped.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     no_exports_for_sql(day, missing) -> ConfigWrong {
         text: "the exports of {day} are not there: {missing}",
         to_do: "bring them back, or ask `explain` without --sql",
         means: "The query of `explain --sql` reads the exports of the day, and required ones are no longer final.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     no_receipt(path, why) -> ConfigWrong {
         text: "{path} is not a receipt: {why}",
         to_do: "give the file of an answer of campaign-etl explain --format json",
         means: "`explain --verify` reads an answer of `explain --format json`. The file is another document, was cut, or was written by a version whose answers have no hashes.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     no_row_of_shop(shop_id, day) -> ConfigWrong {
         text: "shop {shop_id} has no published row on {day}",
         to_do: "check the number of the shop; campaign-etl status --day {day} shows whether the day is published",
         means: "`report` was asked about a shop that is in no export of the day.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     not_in_campaign(shop_id, campaign, day) -> ConfigWrong {
         text: "shop {shop_id} is not in campaign {campaign} on {day}",
         to_do: "leave out --campaign, or give a campaign of shop_period",
         means: "`report --campaign` names a campaign in which the shop has no row of shop_period.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     nothing_compared(shop_id, day) -> ConfigWrong {
         text: "no published row of shop {shop_id} on {day} matches",
         to_do: "check --shop and the columns of the key; campaign-etl status --day {day} shows the tables of the day",
         means: "`explain` was asked to compare the numbers of a shop, and found none to compare: the shop, the table or a column of the key is mistyped, or the table is not published.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     several_rows(table, rows, choices) -> ConfigWrong {
         text: "{rows} rows of {table} match",
         to_do: "choose one with {choices}",
         means: "The key of the table has more columns than the command gives.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     no_commits(day, found) -> ConfigWrong {
         text: "{day} has no two commits to compare: {found}",
         to_do: "give --from and --to from this list, or another day",
         means: "A comparison needs two publications of the day. It was published once, or never.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     log_gone(folder) -> StoreFailed {
         text: "the commit log {folder} was removed while this run was writing",
@@ -580,13 +603,13 @@ messages! {
         text: "{path} exists already",
         to_do: "write into a new folder, or remove this one first",
         means: "`generate` writes into new folders only, so that exports of two runs never mix.",
-        meanwhile: "`generate` publishes nothing",
+        meanwhile: UNCHANGED,
     }
     cannot_generate(why) -> StoreFailed {
         text: "cannot write exports: {why}",
         to_do: "check the folder of --out",
         means: "`generate` cannot write into its output folder.",
-        meanwhile: "`generate` publishes nothing",
+        meanwhile: UNCHANGED,
     }
 
     not_final(day, missing, stands_in) -> Waiting {
@@ -614,10 +637,28 @@ messages! {
         means: "The job file does not exist, is not readable or is not UTF-8. Its path is relative to the working directory.",
         meanwhile: NOTHING,
     }
-    not_a_job_file(why) -> ConfigWrong {
-        text: "not understood: {why}",
+    not_a_job_file(at, why) -> ConfigWrong {
+        text: "{at}{why}",
         to_do: "correct this line",
-        means: "The job file is not TOML, has an unknown key, or has a value of a wrong type. The message shows the line.",
+        means: "The job file is not TOML, or has a value of a wrong type. The message shows the line.",
+        meanwhile: NOTHING,
+    }
+    unknown_key(at, name, what, known) -> ConfigWrong {
+        text: "{at}{name:?} is not {what}; {known}",
+        to_do: "correct the name, or remove it",
+        means: "The job file has a key that means nothing.",
+        meanwhile: NOTHING,
+    }
+    unknown_variable(name, meant) -> ConfigWrong {
+        text: "the variable {name} of the environment is no key of the job file; the nearest is {meant}",
+        to_do: "correct its name, or unset it",
+        means: "Variables that begin with CAMPAIGN_ETL_ replace values of the job file (docs/configuration.md).",
+        meanwhile: NOTHING,
+    }
+    wrong_setting(by, why) -> ConfigWrong {
+        text: "{by}: {why}",
+        to_do: "correct the value",
+        means: "A variable of the environment or a flag replaces a value of the job file, and its own is of a wrong type.",
         meanwhile: NOTHING,
     }
     source_unknown_key(at, name, what, known) -> ConfigWrong {
@@ -678,7 +719,7 @@ messages! {
         text: "{dataset}: a query cannot express the mapping of its columns",
         to_do: "use explain without --sql",
         means: "The job file maps columns of this export, so a query over its files would need the same changes of values.",
-        meanwhile: NOTHING,
+        meanwhile: UNCHANGED,
     }
     empty_location(key) -> ConfigWrong {
         text: "{key} is empty",
@@ -716,9 +757,9 @@ messages! {
         means: "The file system can create files, but not with the condition \"only if absent\". Examples are FAT, some FUSE and SMB mounts.",
         meanwhile: NOTHING,
     }
-    bad_time_zone(value) -> ConfigWrong {
+    bad_time_zone(value, example) -> ConfigWrong {
         text: "time_zone = {value:?} is not an IANA name",
-        to_do: "give one such as \"America/Los_Angeles\"",
+        to_do: "give one such as \"{example}\"",
         means: "The time zone decides which instants belong to a day.",
         meanwhile: NOTHING,
     }
@@ -734,9 +775,9 @@ messages! {
         means: "Results hold one currency. Amounts of two currencies cannot be added up or compared.",
         meanwhile: NOTHING,
     }
-    never_empty(name, all) -> ConfigWrong {
-        text: "may_be_empty: {name:?} is not one of {all}",
-        to_do: "name only these",
+    never_empty(name, choices) -> ConfigWrong {
+        text: "may_be_empty: {name:?} is no dataset that can be allowed to be empty; {choices}",
+        to_do: "correct the name, or remove it",
         means: "Each other dataset may always be empty, or never.",
         meanwhile: NOTHING,
     }
@@ -782,9 +823,9 @@ messages! {
         means: "Shares and ratios are fractions.",
         meanwhile: NOTHING,
     }
-    unknown_check(name, all) -> ConfigWrong {
-        text: "checks.severities: there is no check {name:?}",
-        to_do: "name one of {all}",
+    unknown_check(name, choices) -> ConfigWrong {
+        text: "checks.severities: there is no check {name:?}; {choices}",
+        to_do: "correct the name",
         means: "A single severity is given to a check that does not exist.",
         meanwhile: NOTHING,
     }
@@ -812,9 +853,9 @@ messages! {
         means: "The memory limit is 0.",
         meanwhile: NOTHING,
     }
-    unknown_dataset(key, name) -> ConfigWrong {
-        text: "{key}: there is no dataset {name:?}",
-        to_do: "use the names of datasets in docs/tables.md",
+    unknown_dataset(key, name, choices) -> ConfigWrong {
+        text: "{key}: there is no dataset {name:?}; {choices}",
+        to_do: "correct the name (docs/tables.md)",
         means: "A list of datasets in the job file has an unknown name.",
         meanwhile: NOTHING,
     }
@@ -906,9 +947,10 @@ const HEAD: &str = "\
 
 Generated from `src/messages.rs` by `campaign-etl docs messages > docs/messages.md`.
 
-This page lists every message of the exit codes 65, 74, 75 and 78. `{places}` stand for a path, a day or a reason. Each line on stderr ends with
-the next step. Exit code 70 is a bug: its line ends with the place in the source; report the bug with this line. Running again is safe after
-each of these codes.
+This page lists every message of the exit codes 65, 74, 75 and 78. `{places}` stand for a path, a day or a reason. An error on stderr has four
+parts, those of the columns here: the message, the explanation (`why`), the results that readers see meanwhile (`tonight`) and the next step
+(`next`). Exit code 70 is a bug: its message ends with the place in the source; report the bug with this line. Running again is safe after each
+of these codes.
 ";
 
 #[cfg(test)]
@@ -970,8 +1012,8 @@ mod tests {
                         2026-03-14 --to 2026-03-14";
         assert_eq!(text, expected);
         let blocked = blocked("2026-03-14", "shops", "");
-        assert_eq!(blocked.text(), "2026-03-14: blocked by shops");
-        assert_eq!(blocked.to_do(), "have the export fixed, then run again");
+        assert_eq!(blocked.0.what, "2026-03-14: blocked by shops");
+        assert_eq!(blocked.0.next, "have the export fixed, then run again");
     }
 
     /// The compiler checks that every error is in the list. This test checks that every entry of

@@ -390,7 +390,6 @@ pub(crate) fn settings(config: &Config) -> [(&'static str, String); 10] {
         exports: _,
         results: _,
         currency: _,
-        engine_of_file: _,
         engine: _,
         lookback_days: _,
         lease_seconds: _,

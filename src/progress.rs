@@ -1,12 +1,23 @@
 //! Progress of a command on stderr: a bar, lines or logs.
 //!
-//! A terminal gets a bar, other outputs get one line per stage.
+//! A terminal gets a bar. Other outputs get one line per stage, with the time since the line before,
+//! and a heartbeat while a stage takes long.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::process;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use anstyle::{AnsiColor, Style};
+use bytesize::ByteSize;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use sysinfo::{Pid, ProcessesToUpdate, System};
 
+use crate::messages::Parts;
 use crate::redact::redact;
+use crate::resources::Counts;
+use crate::threads::{Repeating, lock};
 
 /// The form of progress on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +35,9 @@ pub enum Display {
 pub struct Progress {
     display: Display,
     bar: ProgressBar,
+    begun_at: Instant,
+    /// When the line before was printed.
+    line_at: Mutex<Instant>,
 }
 
 impl Progress {
@@ -33,7 +47,13 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        Progress { display, bar }
+        let begun_at = Instant::now();
+        Progress {
+            display,
+            bar,
+            begun_at,
+            line_at: Mutex::new(begun_at),
+        }
     }
 
     /// A range of days begins.
@@ -53,16 +73,50 @@ impl Progress {
         self.bar.inc(1);
     }
 
-    /// Reports the begin or the end of a stage of a day, in one line.
+    /// Reports the end of a stage of a day, in one line, with the time since the line before.
     pub fn stage(&self, day: chrono::NaiveDate, stage: &str, text: &str) {
-        tracing::info!(%day, stage, "{text}");
+        let took = {
+            let mut line_at = lock(&self.line_at);
+            let took = line_at.elapsed();
+            *line_at = Instant::now();
+            took
+        };
+        tracing::info!(%day, stage, elapsed_ms = took.as_millis() as u64, "{text}");
+        let line = format!("{day} {stage}: {text} ({})", shown(took));
         match self.display {
-            Display::Bar => self
-                .bar
-                .set_message(redact(&format!("{day} {stage}: {text}")).into_owned()),
-            Display::Lines => say(&format!("{day} {stage}: {text}")),
+            Display::Bar => self.bar.set_message(redact(&line).into_owned()),
+            Display::Lines => say(&line),
             Display::Logs | Display::Quiet => {}
         }
+    }
+
+    /// The time since the command began, such as `1.2 s`.
+    pub fn took(&self) -> String {
+        shown(self.begun_at.elapsed())
+    }
+
+    /// From now on, a line tells every `pause` how far the command is, until this is dropped. A
+    /// terminal has its bar, and a quiet command says nothing.
+    pub(crate) fn heartbeat(&self, counts: Arc<Counts>, pause: Duration) -> Option<Repeating> {
+        let is_log = match self.display {
+            Display::Lines => false,
+            Display::Logs => true,
+            Display::Bar | Display::Quiet => return None,
+        };
+        let (begun_at, mut system) = (self.begun_at, System::new());
+        let mut before = Beat::default();
+        let beat = move || {
+            let now = Beat::now(&counts, begun_at.elapsed(), &mut system);
+            let line = now.told(&before);
+            before = now;
+            match is_log {
+                true => tracing::info!("{line}"),
+                false => say(&line),
+            }
+            true
+        };
+        // Without a thread for it, the run has no heartbeat on stderr.
+        Repeating::start("progress", pause, beat).ok()
     }
 
     /// Prints a line that stays when the bar changes.
@@ -74,15 +128,15 @@ impl Progress {
     pub fn warn(&self, text: &str) {
         tracing::warn!("{text}");
         if self.display != Display::Logs {
-            self.line(&format!("warning: {text}"));
+            self.bar.suspend(|| say_as(Level::Warning, text));
         }
     }
 
     /// Prints the error of a day. The other days continue.
-    pub fn failed(&self, text: &str) {
-        tracing::error!("{text}");
+    pub fn failed(&self, parts: &Parts) {
+        tracing::error!("{parts}");
         if self.display != Display::Logs {
-            self.line(&format!("error: {text}"));
+            self.bar.suspend(|| say_as(Level::Error, &parts.told()));
         }
     }
 
@@ -93,5 +147,113 @@ impl Progress {
 
 /// Prints one line on stderr. A failure (a full disk, a closed pipe) does not stop the work.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", redact(line));
+    let _ = writeln!(io::stderr(), "{}", redact(line));
+}
+
+/// The beginning of a line that people look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Warning,
+    Error,
+}
+
+/// Prints a warning or an error on stderr, its first word in colour where stderr has colours.
+pub fn say_as(level: Level, text: &str) {
+    let (word, color) = match level {
+        Level::Warning => ("warning:", AnsiColor::Yellow),
+        Level::Error => ("error:", AnsiColor::Red),
+    };
+    let style = Style::new().bold().fg_color(Some(color.into()));
+    let mut stderr = anstream::AutoStream::auto(io::stderr());
+    let _ = writeln!(stderr, "{style}{word}{style:#} {}", redact(text));
+}
+
+/// How far a command is.
+#[derive(Debug, Default)]
+struct Beat {
+    elapsed: Duration,
+    rows_expected: u64,
+    rows_read: u64,
+    spilled_bytes: u64,
+    /// Of the process.
+    memory_bytes: u64,
+}
+
+impl Beat {
+    fn now(counts: &Counts, elapsed: Duration, system: &mut System) -> Beat {
+        let id = Pid::from_u32(process::id());
+        system.refresh_processes(ProcessesToUpdate::Some(&[id]), false);
+        Beat {
+            elapsed,
+            rows_expected: counts.rows_expected.load(Ordering::Relaxed),
+            rows_read: counts.rows_read.load(Ordering::Relaxed),
+            spilled_bytes: counts.spilled_bytes.load(Ordering::Relaxed),
+            memory_bytes: system.process(id).map_or(0, |process| process.memory()),
+        }
+    }
+
+    /// `at work for 1 min 30 s: 30,000,000 of 45,000,000 rows read, 1,000,000 rows/s, memory 1.1 GiB,
+    /// spilled 0 B`
+    fn told(&self, before: &Beat) -> String {
+        let seconds = (self.elapsed.saturating_sub(before.elapsed)).as_secs_f64();
+        let rows = self.rows_read.saturating_sub(before.rows_read);
+        let per_second = if seconds > 0.0 {
+            rows as f64 / seconds
+        } else {
+            0.0
+        };
+        format!(
+            "at work for {}: {} of {} rows read, {} rows/s, memory {}, spilled {}",
+            shown(self.elapsed),
+            HumanCount(self.rows_read),
+            HumanCount(self.rows_expected),
+            HumanCount(per_second as u64),
+            ByteSize(self.memory_bytes),
+            ByteSize(self.spilled_bytes)
+        )
+    }
+}
+
+/// A duration for people: `0.3 s`, `2 min 5 s`, `1 h 2 min`.
+fn shown(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_tells_the_rate_since_the_one_before() {
+        let before = Beat {
+            elapsed: Duration::from_secs(60),
+            rows_read: 20_000_000,
+            ..Beat::default()
+        };
+        let now = Beat {
+            elapsed: Duration::from_secs(90),
+            rows_expected: 45_000_000,
+            rows_read: 50_000_000,
+            spilled_bytes: 3 << 30,
+            memory_bytes: 1 << 29,
+        };
+        assert_eq!(
+            now.told(&before),
+            "at work for 1 min 30 s: 50,000,000 of 45,000,000 rows read, 1,000,000 rows/s, memory 512.0 MiB, spilled 3.0 GiB"
+        );
+        let first = Beat::default();
+        assert!(first.told(&first).contains("0 rows/s"));
+    }
+
+    #[test]
+    fn durations_are_shown_in_two_units_at_most() {
+        let of_ms = |ms| shown(Duration::from_millis(ms));
+        let shown = [340, 59_900, 125_000, 3_720_000].map(of_ms);
+        assert_eq!(shown, ["0.3 s", "59.9 s", "2 min 5 s", "1 h 2 min"]);
+    }
 }

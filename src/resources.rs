@@ -20,7 +20,24 @@ pub struct Resources {
     pub spill_folder: PathBuf,
     /// Bytes written there.
     pub spilled_bytes: Arc<AtomicU64>,
+    /// Counts of the whole command.
+    pub counts: Arc<Counts>,
     pub stop: Stop,
+}
+
+/// How far a command is, for its heartbeat. Days that are computed side by side count together.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Rows of the exports that were opened.
+    pub rows_expected: AtomicU64,
+    pub rows_read: AtomicU64,
+    pub spilled_bytes: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn add(count: &AtomicU64, number: u64) {
+        count.fetch_add(number, Ordering::Relaxed);
+    }
 }
 
 impl Resources {

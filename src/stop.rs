@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::failure::{Failure, FailureKind};
+use crate::messages::Parts;
 
 /// The number of the signal that asks to stop; 0 as long as there is none.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +22,12 @@ impl Stop {
             SIGINT => (FailureKind::Interrupted, "interrupted"),
             _ => (FailureKind::Terminated, "terminated"),
         };
-        let rest = "; what was published stays, and running again goes on from there";
-        Err(Failure::new(kind, format!("{how}{rest}")))
+        let parts = Parts {
+            what: how.into(),
+            why: "A signal asked the command to stop: SIGINT (Ctrl-C), or SIGTERM (a scheduler, a shutdown).",
+            tonight: "the earlier results, and the days that were published before the signal",
+            next: "what was published stays, and running again goes on from there".into(),
+        };
+        Err(Failure::new(kind, parts))
     }
 }

@@ -108,6 +108,7 @@ pub(crate) fn resources(threads: usize) -> Resources {
         memory_bytes: 0,
         spill_folder: std::env::temp_dir(),
         spilled_bytes: Default::default(),
+        counts: Default::default(),
         stop: Default::default(),
     }
 }

@@ -89,6 +89,7 @@ impl Day {
             memory_bytes: 1 << 10,
             spill_folder: std::env::temp_dir(),
             spilled_bytes: Arc::default(),
+            counts: Arc::default(),
             stop: Stop::default(),
         };
         let mut rows = Rows::new(&resources);

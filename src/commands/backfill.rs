@@ -31,20 +31,20 @@ pub(super) fn backfill(
             args.from, args.to, job.exports.location, job.results.location
         ),
     );
+    let heartbeat = job.heartbeat();
     let mut report = backfill::backfill(&job, &range)?;
+    drop(heartbeat);
     job.progress.finish();
     let strictness = strictness(&args.strictness);
     for day in &mut report.days {
         day.close(strictness);
     }
-    announce(&job, cli, &report.summary(strictness));
+    announce(&job, cli, &job.told_with_time(&report.summary(strictness)));
+    let exit_code = report.exit_code(strictness);
     let stdout = match cli.global.format {
-        Format::Json => to_json(&report)?,
+        Format::Json => to_json(&report, exit_code)?,
         // One line per day, because all tables of a range would fill pages.
         Format::Text => report.days.iter().map(|day| day.summary() + "\n").collect(),
     };
-    Ok(Answer {
-        stdout,
-        exit_code: report.exit_code(strictness),
-    })
+    Ok(Answer { stdout, exit_code })
 }

@@ -8,6 +8,7 @@ use super::surroundings::{Surroundings, open_results};
 use crate::catalog::files::{files_as_of, folders_with_files};
 use crate::cli::{CatalogArgs, Cli, Format};
 use crate::dictionary::views::{Catalog, of_commit, of_published};
+use crate::exit_code::ExitCode;
 use crate::messages;
 use crate::store::Store;
 
@@ -29,7 +30,7 @@ pub(super) fn catalog(
             .map_err(|e| messages::cannot_write(file.display(), e))?;
     }
     let stdout = match (cli.global.format, &args.out) {
-        (Format::Json, _) => to_json(&catalog)?,
+        (Format::Json, _) => to_json(&catalog, ExitCode::Published)?,
         (Format::Text, None) => catalog.sql,
         (Format::Text, Some(file)) => {
             format!("{}: {} views\n", file.display(), catalog.views.len())

@@ -7,6 +7,7 @@ use super::surroundings::{Surroundings, open_job};
 use crate::catalog::history::History;
 use crate::catalog::state::State;
 use crate::cli::{Cli, DiffArgs, Format};
+use crate::exit_code::ExitCode;
 use crate::report::diff;
 
 pub(super) fn diff(cli: &Cli, args: &DiffArgs, surroundings: &Surroundings) -> Result<Answer> {
@@ -14,7 +15,7 @@ pub(super) fn diff(cli: &Cli, args: &DiffArgs, surroundings: &Surroundings) -> R
     let history = History::load(&State::load(&job.results)?)?;
     let found = diff::diff(&history, args.day, args.from, args.to, args.shop)?;
     let stdout = match cli.global.format {
-        Format::Json => to_json(&found)?,
+        Format::Json => to_json(&found, ExitCode::Published)?,
         Format::Text => diff::page(&found),
     };
     Ok(Answer::done(stdout))

@@ -50,7 +50,7 @@ pub(super) fn explain(
 
 fn answer(cli: &Cli, found: &impl Serialize, page: String, exit_code: ExitCode) -> Result<Answer> {
     let stdout = match cli.global.format {
-        Format::Json => to_json(found)?,
+        Format::Json => to_json(found, exit_code)?,
         Format::Text => page,
     };
     Ok(Answer { stdout, exit_code })

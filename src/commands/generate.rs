@@ -6,6 +6,7 @@ use chrono::Days;
 use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, display};
 use crate::cli::{Cli, Format, GenerateArgs};
+use crate::exit_code::ExitCode;
 use crate::messages;
 use crate::progress::Progress;
 use crate::report::counted;
@@ -40,11 +41,14 @@ pub(super) fn generate(
     progress.finish();
     let last_day = args.first_day + Days::new(u64::from(args.days) - 1);
     let stdout = match cli.global.format {
-        Format::Json => to_json(&Generated {
-            out: &args.out,
-            first_day: args.first_day,
-            last_day,
-        })?,
+        Format::Json => to_json(
+            &Generated {
+                out: &args.out,
+                first_day: args.first_day,
+                last_day,
+            },
+            ExitCode::Published,
+        )?,
         Format::Text => {
             let days = counted(args.days as usize, "day");
             format!("{days} of exports in {}\n", args.out.display())

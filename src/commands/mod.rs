@@ -3,11 +3,13 @@
 mod answer;
 mod backfill;
 mod catalog;
+mod completions;
 mod describe;
 mod diff;
 mod docs;
 mod explain;
 mod generate;
+mod man;
 mod plan;
 mod report;
 mod run;
@@ -22,8 +24,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::bug;
-use crate::cli::{Cli, Command};
-use crate::exit_code::ExitCode;
+use crate::cli::{Cli, Command, exit_code_page};
 use crate::failure::exit_code_of;
 use crate::report::documents::Failed;
 use crate::report::run::RunReport;
@@ -47,6 +48,9 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Validate(args) => validate::validate(cli, args, surroundings),
         Command::Generate(args) => generate::generate(cli, args, surroundings),
         Command::Schema(args) => schema::schema(cli, args),
+        Command::Completions(args) => Ok(completions::completions(args)),
+        Command::Man(args) => man::man(args),
+        Command::ExitCodes => Ok(Answer::done(exit_code_page())),
         Command::Docs(args) => Ok(docs::docs(args)),
     }
 }
@@ -56,11 +60,15 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
     let exit_code = exit_code_of(error);
     let Command::Run(args) = &cli.command else {
-        return json!(Failed::new(bug::text_of(error), exit_code));
+        return json!(Failed::new(
+            bug::text_of(error),
+            bug::parts_of(error),
+            exit_code
+        ));
     };
     let mut report = RunReport::new(args.day.unwrap_or_default());
     report.fail(error);
-    report.retry = matches!(exit_code, ExitCode::StoreFailed | ExitCode::TryLater);
+    report.retry = exit_code.may_succeed_later();
     let mut document = json!(report);
     if args.day.is_none() {
         document["day"] = serde_json::Value::Null;

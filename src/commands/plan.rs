@@ -7,6 +7,7 @@ use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, open_job, yesterday};
 use crate::cli::{Cli, DaysArgs, Format};
 use crate::days::calendar::days;
+use crate::exit_code::ExitCode;
 use crate::pipeline::announce::plan_days;
 use crate::pipeline::job::Job;
 use crate::plan::{Facts, PlannedDay};
@@ -26,10 +27,13 @@ pub(super) fn plan(cli: &Cli, args: &DaysArgs, surroundings: &Surroundings) -> R
 pub(super) fn show_plan(cli: &Cli, job: &Job, planned: &[PlannedDay]) -> Result<Answer> {
     let writers = Writers::find(&job.results)?;
     let stdout = match cli.global.format {
-        Format::Json => to_json(&Plan {
-            days: planned,
-            unfinished_commit: writers.unfinished.as_ref(),
-        })?,
+        Format::Json => to_json(
+            &Plan {
+                days: planned,
+                unfinished_commit: writers.unfinished.as_ref(),
+            },
+            ExitCode::Published,
+        )?,
         Format::Text => page::unfinished(&writers) + &page::plan(planned) + "\n",
     };
     Ok(Answer::done(stdout))

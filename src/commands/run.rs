@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::answer::{Answer, announce, strictness, to_json};
+use super::answer::{Answer, announce, strictness};
 use super::surroundings::{Surroundings, open_job, yesterday};
 use crate::cli::{Cli, Format, RunArgs};
 use crate::pipeline::night;
@@ -21,17 +21,19 @@ pub(super) fn run(cli: &Cli, args: &RunArgs, surroundings: &Surroundings) -> Res
             job.exports.location, job.results.location
         ),
     );
+    let heartbeat = job.heartbeat();
     let mut report = night::run(&job, day)?;
+    drop(heartbeat);
     job.progress.finish();
     let exit_code = report.close(strictness(&args.strictness));
-    announce(&job, cli, &report.summary());
+    announce(&job, cli, &job.told_with_time(&report.summary()));
     let lacks = report.absent_exports();
     if args.strictness.strict && !lacks.is_empty() {
         job.progress
             .warn(&format!("{day}: --strict: {}", lacks.join(", ")));
     }
     let stdout = match cli.global.format {
-        Format::Json => to_json(&report)?,
+        Format::Json => serde_json::to_string_pretty(&report)? + "\n",
         Format::Text => page::written(report.day, &report.tables),
     };
     Ok(Answer { stdout, exit_code })

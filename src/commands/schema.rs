@@ -10,24 +10,28 @@ use super::answer::{Answer, to_json};
 use crate::cli::{Cli, Format, SchemaArgs, SchemaName};
 use crate::config::JobFile;
 use crate::dictionary::{Catalog, Description};
+use crate::exit_code::ExitCode;
 use crate::explain::{ComparedDay, Explanation, SqlAnswer, Verification};
 use crate::pipeline::backfill::BackfillReport;
 use crate::report::diff::DayDifference;
-use crate::report::documents::{Failed, Generated, Plan, Status, Unlocked, Vacuumed, Validated};
+use crate::report::documents::{
+    Ended, Failed, Generated, Plan, Status, Unlocked, Vacuumed, Validated,
+};
 use crate::report::run::RunReport;
 
 pub(super) fn schema(cli: &Cli, args: &SchemaArgs) -> Result<Answer> {
     let Some(name) = args.name else {
         let schemas: Vec<Listed> = SchemaName::ALL.iter().map(|name| listed(*name)).collect();
         return Ok(Answer::done(match cli.global.format {
-            Format::Json => to_json(&Schemas { schemas })?,
+            Format::Json => to_json(&Schemas { schemas }, ExitCode::Published)?,
             Format::Text => schemas
                 .iter()
                 .map(|one| format!("{:<14} {}\n", one.name, one.of))
                 .collect(),
         }));
     };
-    Ok(Answer::done(to_json(&schema_of(name))?))
+    let schema = serde_json::to_string_pretty(&schema_of(name))?;
+    Ok(Answer::done(schema + "\n"))
 }
 
 /// The schemas that `schema NAME` prints.
@@ -59,27 +63,27 @@ fn listed(name: SchemaName) -> Listed {
 /// The schema of one document, in draft 2020-12.
 fn schema_of(name: SchemaName) -> Value {
     let mut schema = match name {
-        SchemaName::Backfill => printed::<BackfillReport>(),
-        SchemaName::Catalog => printed::<Catalog>(),
-        SchemaName::Describe => printed::<Description>(),
-        SchemaName::Diff => printed::<DayDifference>(),
+        SchemaName::Backfill => printed::<Ended<BackfillReport>>(),
+        SchemaName::Catalog => printed::<Ended<Catalog>>(),
+        SchemaName::Describe => printed::<Ended<Description>>(),
+        SchemaName::Diff => printed::<Ended<DayDifference>>(),
         SchemaName::Error => printed::<Failed>(),
-        SchemaName::Explain => printed::<Explanation>(),
-        SchemaName::ExplainDay => printed::<ComparedDay>(),
-        SchemaName::ExplainVerify => printed::<Verification>(),
-        SchemaName::ExplainSql => printed::<SqlAnswer>(),
-        SchemaName::Generate => printed::<Generated>(),
+        SchemaName::Explain => printed::<Ended<Explanation>>(),
+        SchemaName::ExplainDay => printed::<Ended<ComparedDay>>(),
+        SchemaName::ExplainVerify => printed::<Ended<Verification>>(),
+        SchemaName::ExplainSql => printed::<Ended<SqlAnswer>>(),
+        SchemaName::Generate => printed::<Ended<Generated>>(),
         SchemaName::Job => {
             let settings = SchemaSettings::draft2020_12();
             settings.into_generator().into_root_schema_for::<JobFile>()
         }
-        SchemaName::Plan => printed::<Plan>(),
+        SchemaName::Plan => printed::<Ended<Plan>>(),
         SchemaName::Run => printed::<RunReport>(),
-        SchemaName::Schema => printed::<Schemas>(),
-        SchemaName::Status => printed::<Status>(),
-        SchemaName::Unlock => printed::<Unlocked>(),
-        SchemaName::Vacuum => printed::<Vacuumed>(),
-        SchemaName::Validate => printed::<Validated>(),
+        SchemaName::Schema => printed::<Ended<Schemas>>(),
+        SchemaName::Status => printed::<Ended<Status>>(),
+        SchemaName::Unlock => printed::<Ended<Unlocked>>(),
+        SchemaName::Vacuum => printed::<Ended<Vacuumed>>(),
+        SchemaName::Validate => printed::<Ended<Validated>>(),
     };
     let title = format!("campaign-etl: {}", listed(name).of);
     schema.insert("title".into(), title.into());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use tokio::runtime::Handle;
 
@@ -36,7 +36,7 @@ pub struct Surroundings {
 }
 
 pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
-    let config = load_config(cli)?;
+    let config = load_config(cli, surroundings)?;
     let exports = open_exports(&config, surroundings)?;
     let results = open_store(&config, &config.results, cli.command.access(), surroundings)?;
     let Surroundings {
@@ -63,7 +63,7 @@ pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
 
 /// The job file and the results, for a command that reads no exports.
 pub(super) fn open_results(cli: &Cli, surroundings: &Surroundings) -> Result<(Config, Store)> {
-    let config = load_config(cli)?;
+    let config = load_config(cli, surroundings)?;
     let results = open_store(&config, &config.results, cli.command.access(), surroundings)?;
     Ok((config, results))
 }
@@ -99,20 +99,19 @@ pub(super) fn resources(cli: &Cli, config: &Config, surroundings: &Surroundings)
             .clone()
             .unwrap_or_else(|| surroundings.temporary_folder.clone()),
         spilled_bytes: Arc::default(),
+        counts: Arc::default(),
         stop: surroundings.stop.clone(),
     }
 }
 
-pub(super) fn load_config(cli: &Cli) -> Result<Config> {
+/// The job file with the values that the environment and the flags give in its place.
+pub(super) fn load_config(cli: &Cli, surroundings: &Surroundings) -> Result<Config> {
     let file = &cli.global.config;
     let text =
         std::fs::read_to_string(file).map_err(|e| messages::no_job_file(file.display(), e))?;
-    let config =
-        Config::parse(&text).with_context(|| format!("in the job file {}", file.display()))?;
-    config
-        .with_accepted_checks(cli.command.accepts_checks())
-        .with_locations(cli.global.exports.clone(), cli.global.results.clone())?
-        .with_engine(cli.global.engine, cli.global.spark_remote.clone())
+    let name = file.display().to_string();
+    let config = Config::read(&name, &text, &surroundings.environment, &cli.global.given())?;
+    Ok(config.with_accepted_checks(cli.command.accepts_checks()))
 }
 
 pub(super) fn yesterday(config: &Config, surroundings: &Surroundings) -> NaiveDate {

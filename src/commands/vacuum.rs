@@ -6,6 +6,7 @@ use chrono::Days;
 use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, open_job};
 use crate::cli::{Cli, Format, VacuumArgs};
+use crate::exit_code::ExitCode;
 use crate::publish::vacuum::find_superfluous;
 use crate::report::documents::Vacuumed;
 use crate::report::page;
@@ -36,10 +37,13 @@ pub(super) fn vacuum(cli: &Cli, args: &VacuumArgs, surroundings: &Surroundings) 
         }
     }
     let stdout = match cli.global.format {
-        Format::Json => to_json(&Vacuumed {
-            dry_run: args.dry_run,
-            removed: &found,
-        })?,
+        Format::Json => to_json(
+            &Vacuumed {
+                dry_run: args.dry_run,
+                removed: &found,
+            },
+            ExitCode::Published,
+        )?,
         Format::Text => page::vacuumed(&found, args.dry_run),
     };
     Ok(Answer::done(stdout))

@@ -23,7 +23,7 @@ pub(super) fn validate(
     args: &ValidateArgs,
     surroundings: &Surroundings,
 ) -> Result<Answer> {
-    let config = load_config(cli)?;
+    let config = load_config(cli, surroundings)?;
     let store = open_exports(&config, surroundings)?;
     check_location(&store, &config.mapping)?;
     let (first, last) = match (args.days.from, args.days.to) {
@@ -48,7 +48,7 @@ pub(super) fn validate(
         checked.push(found.document);
     }
     let stdout = match cli.global.format {
-        Format::Json => to_json(&Validated { days: checked })?,
+        Format::Json => to_json(&Validated { days: checked }, exit_code)?,
         Format::Text => text,
     };
     Ok(Answer { stdout, exit_code })

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::Column;
-use crate::messages::{self, Broken};
+use crate::messages::{self, Broken, Parts};
 use crate::untrusted_parquet::failure::FileError;
 
 /// Why an export was not read to its end.
@@ -65,8 +65,8 @@ impl Issue {
             file: file.into(),
             column: column.map(|column| column.name.into()),
             expected: expected.into(),
-            found: found.text().into(),
-            remedy: found.to_do().into(),
+            found: found.0.what,
+            remedy: found.0.next,
         }
     }
 
@@ -124,17 +124,18 @@ pub struct OverBudget {
 impl Defect {
     /// One line for JSON, manifests and logs.
     pub fn reason(&self) -> String {
-        self.told().text().to_owned()
+        self.parts().what
     }
 
     /// What to do about it. A larger budget is no remedy for a wrong time zone, nor when most rows
     /// are bad.
     pub fn remedy(&self) -> String {
-        self.told().to_do().to_owned()
+        self.parts().next
     }
 
-    fn told(&self) -> Broken {
-        match self {
+    /// The parts of its message.
+    pub(crate) fn parts(&self) -> Parts {
+        let Broken(parts) = match self {
             Defect::Contract(issues) => {
                 messages::breaks_its_contract(first_of(issues), remedies_of(issues))
             }
@@ -144,7 +145,8 @@ impl Defect {
                 can_be_allowed: true,
             } => messages::no_rows_yet_allowed(shown_hidden(hidden)),
             Defect::NoRows { hidden, .. } => messages::no_rows(shown_hidden(hidden)),
-        }
+        };
+        parts
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn read_snapshot(
         rows,
         stop: &resources.stop,
     };
-    for worker in stream::read(store, export, vec![worker])? {
+    for worker in stream::read(store, export, vec![worker], &resources.counts)? {
         report.merge(worker.filter.report)?;
         read.append(worker.rows.into_read());
     }
@@ -75,7 +75,7 @@ pub(super) fn read_large(
         stop: &resources.stop,
     };
     let workers = (0..resources.threads).map(|_| worker()).collect();
-    for mut worker in stream::read(store, export, workers)? {
+    for mut worker in stream::read(store, export, workers, &resources.counts)? {
         worker.rows.close()?;
         worker.keys.as_mut().map_or(Ok(()), KeyWriter::close)?;
         report.merge(worker.filter.report)?;

@@ -102,7 +102,7 @@ pub(crate) fn read_shop(
             stop: &resources.stop,
             take,
         };
-        match stream::read(store, &export, vec![worker]) {
+        match stream::read(store, &export, vec![worker], &resources.counts) {
             Ok(_) => {}
             Err(ReadError::Failed(error)) => return Err(error),
             // The first reading found no fault, so the file was changed in between.

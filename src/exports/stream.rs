@@ -19,6 +19,7 @@ use super::open_export::{OpenExport, OpenFile, RowGroupPlace};
 use crate::contracts::{Column, Kind};
 use crate::mapping::Source;
 use crate::messages;
+use crate::resources::Counts;
 use crate::store::Store;
 use crate::threads::{beside, into_inner, lock, on_each};
 use crate::untrusted_parquet::failure::FileError;
@@ -65,11 +66,14 @@ pub(super) fn read<W: Worker>(
     store: &Store,
     export: &OpenExport,
     workers: Vec<W>,
+    counts: &Counts,
 ) -> Result<Vec<W>, ReadError> {
     let groups = export.row_groups();
+    Counts::add(&counts.rows_expected, export.rows());
     let reading = Reading {
         store,
         export,
+        counts,
         failures: Mutex::default(),
         is_over: AtomicBool::new(false),
     };
@@ -114,6 +118,7 @@ fn fetchers(store: &Store, export: &OpenExport, groups: &[RowGroupPlace]) -> usi
 struct Reading<'a> {
     store: &'a Store,
     export: &'a OpenExport,
+    counts: &'a Counts,
     /// With the positions of their row groups.
     failures: Mutex<Vec<(usize, ReadError)>>,
     /// Set by the first failure: after it, no further row group is read.
@@ -199,6 +204,7 @@ impl Reading<'_> {
             let batch = to_batch(export, place, rows, &decoded)?;
             let batch_rows = batch.rows as u64;
             worker.rows(place, place.first_row + rows, batch)?;
+            Counts::add(&self.counts.rows_read, batch_rows);
             rows += batch_rows;
         }
         Ok(worker.end_row_group(fetched.position)?)

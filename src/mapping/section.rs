@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Change, Constant, DatasetMapping, MappedColumns, Mapping, PathPattern, Source};
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Column, Dataset, Kind, Rule};
+use crate::job_text::JobText;
 use crate::messages;
 use crate::nearest::nearest;
 
@@ -32,18 +33,16 @@ const OF_COLUMN: [&str; 8] = [
     "absent",
 ];
 
-/// Checks the section of a job file's text; without one, exports are as the contract says. `cents`: reads an
+/// Checks the section of a job file; without one, exports are as the contract says. `cents`: reads an
 /// amount of money.
 ///
 /// # Errors
 /// `ConfigWrong` with the line and the column of the first defect.
-pub(crate) fn check(text: &str, cents: fn(&str) -> Option<i128>) -> Result<Mapping> {
-    let file = DeTable::parse(text)
-        .map_err(|error| messages::not_a_job_file(error.to_string().trim_end()))?;
-    let Some(section) = file.get_ref().get("source") else {
-        return Ok(Mapping::default());
-    };
-    Reader { text, cents }.mapping(section)
+pub(crate) fn check(text: &JobText, cents: fn(&str) -> Option<i128>) -> Result<Mapping> {
+    match text.get("source") {
+        Some(section) => Reader { text, cents }.mapping(section),
+        None => Ok(Mapping::default()),
+    }
 }
 
 /// The JSON Schema of the section.
@@ -97,7 +96,7 @@ type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
 struct Reader<'t> {
-    text: &'t str,
+    text: &'t JobText<'t>,
     cents: fn(&str) -> Option<i128>,
 }
 
@@ -464,27 +463,12 @@ impl Reader<'_> {
     }
 
     fn bad_value(&self, value: &Value, expected: &str) -> anyhow::Error {
-        let found = self.text[value.span()].lines().next().unwrap_or_default();
+        let found = self.text.shown(value.span());
         messages::source_bad_value(self.at(value.span()), found, expected).into()
     }
 
-    /// The place of a defect, as TOML's own errors show it.
     fn at(&self, span: Range<usize>) -> String {
-        let before = &self.text[..span.start];
-        let start = before.rfind('\n').map_or(0, |end| end + 1);
-        let line = self.text[start..].lines().next().unwrap_or_default();
-        let (number, column) = (
-            before.matches('\n').count() + 1,
-            before[start..].chars().count(),
-        );
-        let marked = self.text[span].lines().next().unwrap_or_default();
-        let carets = "^".repeat(marked.chars().count().max(1));
-        let margin = " ".repeat(number.to_string().len());
-        format!(
-            "line {number}, column {}\n{margin} |\n{number} | {line}\n{margin} | {}{carets}\n",
-            column + 1,
-            " ".repeat(column)
-        )
+        self.text.place(span)
     }
 }
 

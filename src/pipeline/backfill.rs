@@ -14,9 +14,11 @@ use super::announce::announce;
 use super::doing::{Doing, Reports};
 use super::job::Job;
 use super::walk::{Role, Step, walk};
+use crate::bug;
 use crate::days::calendar::days;
 use crate::exit_code::{ExitCode, GRAVEST_FIRST};
 use crate::failure::exit_code_of;
+use crate::messages::Parts;
 use crate::plan::{Facts, PlannedDay, ReadyDay};
 use crate::report::run::{FailedDay, RunReport, Strictness};
 use crate::threads::beside;
@@ -49,8 +51,10 @@ pub struct BackfillReport {
 /// configuration is wrong.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Ended {
+    /// In one line.
     pub error: String,
-    pub exit_code: u8,
+    #[serde(flatten)]
+    pub parts: Parts,
     #[serde(skip)]
     code: ExitCode,
 }
@@ -195,12 +199,12 @@ fn report(job: &Job, range: &Range, reports: Reports, ended: Result<()>) -> Back
     let (done, all) = (days_of_range.len(), days(range.first, range.last).count());
     let ended = ended.with_context(|| format!("after {done} of {all} days"));
     let ended_by = ended.err().map(|error| {
-        let (code, error) = (exit_code_of(&error), format!("{error:#}"));
-        job.progress.failed(&error);
+        let parts = bug::parts_of(&error);
+        job.progress.failed(&parts);
         Ended {
-            error,
-            exit_code: code as u8,
-            code,
+            error: bug::text_of(&error),
+            parts,
+            code: exit_code_of(&error),
         }
     });
     BackfillReport {

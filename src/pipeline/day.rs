@@ -231,8 +231,8 @@ impl<'a> DayWork<'a> {
             Blocked {
                 dataset: dataset.into(),
                 day,
-                reason: message.text().into(),
-                remedy: message.to_do().into(),
+                reason: message.0.what,
+                remedy: message.0.next,
             }
         };
         told.into_iter().map(blocked).collect()
@@ -326,7 +326,7 @@ impl<'a> DayWork<'a> {
                     table: table.name.into(),
                     day: self.exports.day,
                     columns: vec![],
-                    reason: messages::reads_unwritten(read).text().to_owned(),
+                    reason: messages::reads_unwritten(read).0.what,
                     sum: Some(sum.clone()),
                 };
                 self.is_changed |= self.skipped_before(table).as_ref() != Some(&skipped);

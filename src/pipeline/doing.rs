@@ -23,6 +23,7 @@ use crate::days::calendar::CivilDay;
 use crate::days::readiness::Readiness;
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
+use crate::messages::Parts;
 use crate::plan::{self, Facts, ReadyDay, StandIn};
 use crate::publish::writer::Writer;
 use crate::publish::{self, Change};
@@ -230,10 +231,7 @@ impl<'a> Doing<'a> {
     fn warn_of_optional(&mut self, ready: &ReadyDay, read: &DayRead) {
         let day = ready.exports.day;
         for (dataset, defect) in &read.defects {
-            let text = page::defect(day, dataset, defect, page::Role::Optional);
-            self.warn(format!(
-                "{text}\n  optional: tables and columns that need it are left out"
-            ));
+            self.warn(page::defect(day, dataset, defect, page::Role::Optional));
         }
         self.warn_of_quarantine(day, read);
         let absent = ready.exports.not_final();
@@ -519,8 +517,9 @@ impl<'a> Hands<'a> for Doing<'a> {
     fn failed(&mut self, day: NaiveDate, error: anyhow::Error) -> Result<()> {
         let is_known = self.has_failed(day);
         if !is_known {
-            let text = bug::text_of(&error);
-            self.job.progress.failed(&format!("{day}: {text}"));
+            let parts = bug::parts_of(&error);
+            let what = format!("{day}: {}", parts.what);
+            self.job.progress.failed(&Parts { what, ..parts });
         }
         if day == self.report.day {
             self.report.fail(&error);

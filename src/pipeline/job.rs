@@ -1,7 +1,7 @@
 //! A command's configuration, stores, lease and engine.
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
@@ -15,6 +15,10 @@ use crate::progress::Progress;
 use crate::publish::writer::Writer;
 use crate::resources::Resources;
 use crate::store::Store;
+use crate::threads::Repeating;
+
+/// The pause between two lines of progress while a stage takes long.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// One command's configuration, stores and share of the machine.
 pub struct Job {
@@ -32,6 +36,17 @@ impl Job {
     /// The facts that are known before any row is read.
     pub fn facts(&self) -> Result<Facts<'_>> {
         Facts::load(&self.exports, &self.results, &self.config)
+    }
+
+    /// Tells on stderr how far the command is, until this is dropped.
+    pub(crate) fn heartbeat(&self) -> Option<Repeating> {
+        self.progress
+            .heartbeat(self.resources.counts.clone(), HEARTBEAT)
+    }
+
+    /// The last line of a command, with the time that it took.
+    pub(crate) fn told_with_time(&self, line: &str) -> String {
+        format!("{line} ({})", self.progress.took())
     }
 
     /// The engine that computes daily tables.

@@ -11,6 +11,7 @@ use super::status::DayStatus;
 use crate::catalog::commit_log::Record;
 use crate::exit_code::ExitCode;
 use crate::exports::defect::Issue;
+use crate::messages::Parts;
 use crate::plan::PlannedDay;
 use crate::publish::lease::Holder;
 use crate::publish::vacuum::Superfluous;
@@ -18,16 +19,54 @@ use crate::publish::vacuum::Superfluous;
 /// A command that ended without its answer.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Failed {
-    /// What failed, why, and what to do.
+    /// What failed and what to do, in one line.
     pub error: String,
+    #[serde(flatten)]
+    pub parts: Parts,
     pub exit_code: u8,
+    /// Whether the same command may succeed later without help.
+    pub retry: bool,
 }
 
 impl Failed {
-    pub fn new(error: impl Into<String>, exit_code: ExitCode) -> Failed {
+    pub fn new(error: String, parts: Parts, exit_code: ExitCode) -> Failed {
         Failed {
-            error: error.into(),
+            error,
+            parts,
             exit_code: exit_code as u8,
+            retry: exit_code.may_succeed_later(),
+        }
+    }
+
+    /// Of arguments that are wrong.
+    pub fn usage(error: &str) -> Failed {
+        let parts = Parts {
+            what: error.into(),
+            why: "The arguments are not those of a command.",
+            tonight: "the earlier results; the command does not start",
+            next: "see campaign-etl help".into(),
+        };
+        Failed::new(error.into(), parts, ExitCode::Usage)
+    }
+}
+
+/// The answer of a command, and how it ended.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Ended<T> {
+    #[serde(flatten)]
+    pub answer: T,
+    /// The exit code of the process.
+    pub exit_code: u8,
+    /// Whether the same command may succeed later without help.
+    pub retry: bool,
+}
+
+impl<T> Ended<T> {
+    pub(crate) fn new(answer: T, exit_code: ExitCode) -> Ended<T> {
+        Ended {
+            answer,
+            exit_code: exit_code as u8,
+            retry: exit_code.may_succeed_later(),
         }
     }
 }
@@ -43,6 +82,14 @@ pub(crate) struct Plan<'a> {
 /// The state of days.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Status<'a> {
+    /// Whether the last of the days is fine, in words.
+    pub verdict: String,
+    /// Whether the last of the days has no problem.
+    pub is_fine: bool,
+    /// Why the last of the days is not fine.
+    pub problems: Vec<&'a str>,
+    /// Numbers are there, but somebody should look.
+    pub warnings: Vec<&'a str>,
     pub days: &'a [DayStatus],
     /// The run that holds the results.
     pub holder: Option<&'a Holder>,

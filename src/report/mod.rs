@@ -5,6 +5,7 @@ pub mod documents;
 pub(crate) mod page;
 pub mod run;
 pub(crate) mod status;
+pub(crate) mod verdict;
 pub(crate) mod versions;
 
 /// A number with its noun: `1 table`, `2 tables`.

@@ -13,6 +13,7 @@ use super::versions::{CellDifference, ColumnDifference};
 use crate::catalog::manifest::Blocked;
 use crate::contracts::Dataset;
 use crate::exports::defect::Defect;
+use crate::messages::Parts;
 use crate::plan::PlannedDay;
 use crate::publish::vacuum::Superfluous;
 use crate::publish::writer::Writers;
@@ -136,11 +137,7 @@ pub(crate) fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: R
         } else {
             String::new()
         };
-        return format!(
-            "{head} {}\n  to do: {}{rows}",
-            defect.reason(),
-            defect.remedy()
-        );
+        return format!("{head} {}{}{rows}", defect.reason(), rest(defect, role));
     };
     let mut table = page(&["dataset", "file", "column", "expected", "found"]);
     for issue in issues.iter().take(ISSUES_SHOWN) {
@@ -160,10 +157,32 @@ pub(crate) fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: R
         String::new()
     };
     format!(
-        "{head} breaks its contract:\n{table}{more}\n  to do: {}",
-        defect.remedy()
+        "{head} breaks its contract:\n{table}{more}{}",
+        rest(defect, role)
     )
 }
+
+/// The parts of a defect's message after the first one.
+fn rest(defect: &Defect, role: Role) -> String {
+    let Parts { why, next, .. } = defect.parts();
+    // The rows of the table say why.
+    let why = match defect {
+        Defect::Contract(_) => String::new(),
+        _ => format!("\n  why: {why}"),
+    };
+    let tonight = match role {
+        Role::Blocking => format!("\n  tonight: readers see {BLOCKED_TONIGHT}"),
+        Role::Optional => {
+            "\n  tonight: readers see everything but the tables and columns that need it".into()
+        }
+        Role::Checked => String::new(),
+    };
+    format!("{why}{tonight}\n  next: {next}")
+}
+
+/// The results of a day of which a required export is broken.
+const BLOCKED_TONIGHT: &str =
+    "the day's earlier version or, if there is none, benchmarks of the day before";
 
 /// An unchanged export that an earlier run found broken.
 pub(crate) fn still_blocked(export: &Blocked) -> String {
@@ -173,7 +192,9 @@ pub(crate) fn still_blocked(export: &Blocked) -> String {
         reason,
         remedy,
     } = export;
-    format!("{day} blocked: {dataset} {reason}\n  to do: {remedy}")
+    format!(
+        "{day} blocked: {dataset} {reason}\n  tonight: readers see {BLOCKED_TONIGHT}\n  next: {remedy}"
+    )
 }
 
 /// The work of the next run, day by day.

@@ -13,7 +13,7 @@ use crate::catalog::manifest::{Blocked, Skipped};
 use crate::exit_code::{ExitCode, GRAVEST_FIRST};
 use crate::exports::quarantine::Accounting;
 use crate::failure::exit_code_of;
-use crate::messages;
+use crate::messages::{self, Parts};
 
 /// How a day ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -46,9 +46,12 @@ pub struct RunReport {
     pub exit_code: u8,
     /// Whether the same command may succeed later without help.
     pub retry: bool,
-    /// Why the day failed.
+    /// Why the day failed, in one line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The parts of the error.
+    #[serde(flatten)]
+    pub error_parts: Option<Parts>,
     /// Earlier days that failed, or whose published files could not be read. They count as missing.
     pub days_failed: Vec<FailedDay>,
     /// `None`: the day has no benchmarks.
@@ -69,7 +72,10 @@ pub struct RunReport {
 pub struct FailedDay {
     pub day: NaiveDate,
     pub exit_code: u8,
+    /// In one line.
     pub error: String,
+    #[serde(flatten)]
+    pub parts: Parts,
 }
 
 impl FailedDay {
@@ -78,6 +84,7 @@ impl FailedDay {
             day,
             exit_code: exit_code_of(error) as u8,
             error: bug::text_of(error),
+            parts: bug::parts_of(error),
         }
     }
 }
@@ -160,6 +167,7 @@ impl RunReport {
             exit_code: 0,
             retry: false,
             error: None,
+            error_parts: None,
             days_failed: vec![],
             benchmark_day: None,
             is_fallback: false,
@@ -211,6 +219,7 @@ impl RunReport {
             Outcome::Failed
         };
         self.error = Some(bug::text_of(error));
+        self.error_parts = Some(bug::parts_of(error));
         self.exit_code = code as u8;
     }
 
@@ -252,7 +261,7 @@ impl RunReport {
             ..strictness
         });
         let exit_code = self.exit_code(strictness);
-        self.retry = matches!(waits, ExitCode::StoreFailed | ExitCode::TryLater);
+        self.retry = waits.may_succeed_later();
         self.exit_code = exit_code as u8;
         exit_code
     }

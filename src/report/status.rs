@@ -15,6 +15,8 @@ use crate::plan::{Action, Facts, PlannedDay};
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct DayStatus {
     pub day: NaiveDate,
+    /// Whether its state could be read.
+    pub is_readable: bool,
     /// Whether all required exports are final.
     pub is_final: bool,
     /// Required exports that are not final.
@@ -105,6 +107,7 @@ pub(crate) fn days_status(
 fn failed(planned: &PlannedDay) -> DayStatus {
     DayStatus {
         day: planned.day,
+        is_readable: false,
         is_final: false,
         missing: vec![],
         is_published: false,
@@ -172,6 +175,7 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_unfinished: bool) -> Resul
     };
     Ok(DayStatus {
         day,
+        is_readable: true,
         is_final: missing.is_empty(),
         missing,
         is_published,

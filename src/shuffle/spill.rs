@@ -6,13 +6,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
 use super::packed::{Chunk, Widths, rows_of};
 use crate::messages;
-use crate::resources::Resources;
+use crate::resources::{Counts, Resources};
 
 /// Bytes of a segment, about: read at once.
 const SEGMENT_BYTES: usize = 1 << 20;
@@ -84,10 +83,10 @@ impl<const N: usize> Spill<N> {
                 bytes: bytes.len(),
                 widths,
             };
-            self.end += bytes.len() as u64;
-            self.resources
-                .spilled_bytes
-                .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            let size = bytes.len() as u64;
+            self.end += size;
+            Counts::add(&self.resources.spilled_bytes, size);
+            Counts::add(&self.resources.counts.spilled_bytes, size);
             self.partitions[partition].push(segment);
         }
         Ok(())

@@ -123,6 +123,7 @@ impl Scene {
                 memory_bytes: 1 << 30,
                 spill_folder: std::env::temp_dir(),
                 spilled_bytes: Arc::default(),
+                counts: Arc::default(),
                 stop: Stop::default(),
             },
         }

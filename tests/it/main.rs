@@ -10,6 +10,7 @@ mod bad_nights;
 mod cases;
 mod catalog;
 mod checks;
+mod command_line;
 mod crash;
 mod describe;
 mod docs;

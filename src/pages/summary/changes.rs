@@ -4,13 +4,13 @@ use anyhow::Result;
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
-use super::verdict::Findings;
 use super::{Night, Summary, heads, text};
 use crate::columns::whole_numbers;
 use crate::contracts::Kind;
 use crate::contracts::tables::{self, SHOP_DAILY};
 use crate::pages::page::{Block, Cell, Row, Table};
 use crate::report::diff::{self, TableDifference};
+use crate::report::verdict::Findings;
 use crate::report::versions::ColumnDifference;
 
 /// The totals of the marketplace: columns of `shop_daily`.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::verdict::{Findings, is_fine};
 use super::{Summary, heads, mark, text};
 use crate::days::calendar::six_months_before;
 use crate::pages::page::{Block, Cell, Row, Table, Tone};
 use crate::report::status::{DayStatus, OlderDays};
+use crate::report::verdict::{Findings, is_fine};
 
 impl Summary<'_> {
     pub(super) fn days(&self, found: &mut Findings) -> Result<Vec<Block>> {

@@ -6,16 +6,17 @@ use anyhow::{Context, Result};
 use arrow_array::cast::AsArray;
 use bytesize::ByteSize;
 
-use super::verdict::Findings;
 use super::{Summary, heads, mark, rows_of, text};
 use crate::catalog::layout::{QUARANTINE, quarantine_path};
 use crate::catalog::manifest::Manifest;
 use crate::contracts::datasets::dataset;
 use crate::contracts::{Dataset, Kind};
 use crate::days::readiness::{Folder, Readiness, list_days};
+use crate::exit_code::ExitCode;
 use crate::exports::quarantine::{Accounting, Example};
 use crate::pages::page::{Block, Cell, Row, Table, Tone};
 use crate::publish::parquet::for_each_batch;
+use crate::report::verdict::Findings;
 
 /// Quarantined rows by reason and column; `""`: of no column.
 type Reasons = BTreeMap<(String, String), u64>;
@@ -114,10 +115,10 @@ impl Summary<'_> {
         cells.push(match parts == account.rows_read {
             true => mark(Tone::Good, "adds up"),
             false => {
-                found.problem(format!(
-                    "the account of {} does not add up",
-                    account.dataset
-                ));
+                found.problem(
+                    ExitCode::Bug,
+                    format!("the account of {} does not add up", account.dataset),
+                );
                 mark(Tone::Bad, "does not add up")
             }
         });
@@ -161,7 +162,10 @@ impl Summary<'_> {
             let rows = self.quarantined(of, account)?;
             if rows.is_empty() {
                 let path = quarantine_path(of, self.night.day);
-                found.problem(format!("the quarantined rows are gone: {path}"));
+                found.problem(
+                    ExitCode::StoreFailed,
+                    format!("the quarantined rows are gone: {path}"),
+                );
             }
             table.rows.extend(rows);
         }

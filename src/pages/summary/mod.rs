@@ -2,7 +2,6 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `verdict` | the first line: fine or not, and why |
 //! | `days` | the days of the lookback and earlier gaps, with the command that mends each |
 //! | `exports` | readiness, the account of every row, quarantined rows |
 //! | `tables` | published tables, sums that must agree, withheld cohorts, checks, time |
@@ -12,7 +11,6 @@ mod changes;
 mod days;
 mod exports;
 mod tables;
-mod verdict;
 
 use std::rc::Rc;
 
@@ -20,7 +18,6 @@ use anyhow::{Result, bail};
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
 
-use self::verdict::Findings;
 use super::page::{Block, Cell, Head, Mark, Origin, Page, Picked, Section, Tone};
 use super::shown::{Locale, long_day};
 use crate::bug;
@@ -28,8 +25,10 @@ use crate::catalog::history::History;
 use crate::catalog::manifest::Manifest;
 use crate::contracts::metrics;
 use crate::contracts::{Column, Kind, Table as ResultTable};
+use crate::exit_code::ExitCode;
 use crate::plan::Facts;
 use crate::report::status::{DayStatus, OlderDays};
+use crate::report::verdict::{Findings, Grade};
 use crate::windows::{PublishedTables, Rows};
 
 /// The inputs of the operator's page.
@@ -72,6 +71,27 @@ pub(crate) fn summary(night: Night) -> Page {
     summary.page()
 }
 
+/// The first line.
+fn lead(found: &Findings, day: NaiveDate) -> Mark {
+    let tone = match found.grade() {
+        Grade::Fine => Tone::Good,
+        Grade::Warned => Tone::Warning,
+        Grade::NotFine => Tone::Bad,
+    };
+    Mark::new(tone, found.lead(day))
+}
+
+/// Every problem and warning.
+fn marks(found: &Findings) -> Vec<Mark> {
+    let bad = found.problems().map(|text| Mark::new(Tone::Bad, text));
+    let warnings = found.warnings().map(|text| Mark::new(Tone::Warning, text));
+    let mut marks: Vec<Mark> = bad.chain(warnings).collect();
+    if marks.is_empty() {
+        marks.push(Mark::new(Tone::Good, "Nothing needs a person."));
+    }
+    marks
+}
+
 impl<'a> Summary<'a> {
     const SECTIONS: [Made<'a>; 10] = [
         ("days", "Days", Self::days),
@@ -97,24 +117,41 @@ impl<'a> Summary<'a> {
                 let text = format!("{title}: cannot be read: {why:#}");
                 // A manifest that cannot be read is told by the state of its day.
                 if self.manifest.is_ok() {
-                    found.problem(&text);
+                    found.problem(ExitCode::StoreFailed, &text);
                 }
                 vec![Block::Marks(vec![Mark::new(Tone::Bad, text)])]
             });
             section(id, title, blocks)
         });
-        let findings = vec![Block::Marks(found.marks())];
+        let findings = vec![Block::Marks(marks(&found))];
         let first = section("findings", "What needs a person", findings);
         Page {
             title: format!("Night of {}", self.night.day),
             kind: "Operator's page",
-            lead: Some(found.lead(&self.night.day.to_string())),
+            lead: Some(lead(&found, self.night.day)),
             shop_id: None,
             day: self.night.day,
             is_indexed: false,
             facts: self.page_facts(),
             sections: [first].into_iter().chain(made).collect(),
         }
+    }
+
+    /// What the states of days and the manifest tell. The sections add what they find.
+    fn known(&self) -> Findings {
+        let night = &self.night;
+        let first = night.facts.state.days().into_iter().next();
+        let mut found = Findings::of_days(&night.days, night.day, first);
+        if let Ok(Some(manifest)) = self.manifest() {
+            found.add_manifest(manifest);
+        }
+        for days in &night.older {
+            found.warning(days.told());
+        }
+        for notice in &night.notices {
+            found.warning(notice);
+        }
+        found
     }
 
     /// The newest manifest of the day; `None`: nothing of it was ever computed.

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use polars::prelude::DataFrame;
 
-use super::verdict::Findings;
 use super::{Summary, heads, mark, rows_of, text};
 use crate::catalog::checked::{Check, CheckOutcome};
 use crate::catalog::layout::part_path;
 use crate::catalog::manifest::{Manifest, PublishedTable};
 use crate::contracts::tables::{self, CATEGORY_BENCHMARK, SHOP_DAILY};
 use crate::contracts::{Kind, Table as ResultTable, TableId, Total};
+use crate::exit_code::ExitCode;
 use crate::pages::chart;
 use crate::pages::page::{Block, Cell, Figure, Origin, Picked, Row, Table, Tone};
+use crate::report::verdict::Findings;
 use crate::report::versions::show_whole;
 use crate::rollups::tally::Totals;
 
@@ -25,7 +26,10 @@ impl Summary<'_> {
         };
         let damaged = self.damaged(manifest)?;
         for path in &damaged {
-            found.problem(format!("{path} is not the file that was published"));
+            found.problem(
+                ExitCode::StoreFailed,
+                format!("{path} is not the file that was published"),
+            );
         }
         let before = match self.night.day.pred_opt() {
             // The state of that day tells why it cannot be read.
@@ -150,10 +154,10 @@ impl Summary<'_> {
             cells.push(match is_equal {
                 true => mark(Tone::Good, "agrees"),
                 false => {
-                    found.problem(format!(
-                        "the sums of {} differ from other tables",
-                        table.name
-                    ));
+                    found.problem(
+                        ExitCode::Bug,
+                        format!("the sums of {} differ from other tables", table.name),
+                    );
                     mark(Tone::Bad, "differs from the tables above")
                 }
             });

@@ -1,0 +1,305 @@
+//! The text of a job file: the places of its values, and values from outside that replace them.
+//!
+//! A flag replaces a variable of the environment, which replaces the job file, which replaces the
+//! default.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use anyhow::{Result, ensure};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::failure::Failure;
+use crate::messages;
+use crate::nearest::nearest;
+
+/// A value that replaces one of the job file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// The key in the job file, such as `store.concurrency`.
+    pub key: String,
+    pub value: toml::Value,
+    /// The flag or variable that gives it, such as `--results`.
+    pub by: String,
+}
+
+impl Given {
+    pub fn new(key: &str, value: impl Into<toml::Value>, by: &str) -> Given {
+        Given {
+            key: key.into(),
+            value: value.into(),
+            by: by.into(),
+        }
+    }
+}
+
+/// The settings of a job: the keys that the file may have, and those that a variable may replace.
+#[derive(Default)]
+pub(crate) struct Keys {
+    /// The keys of each table; that of the whole file has the name "".
+    tables: BTreeMap<String, Vec<String>>,
+    /// Keys with one value, and whether it is a text.
+    single: BTreeMap<String, bool>,
+}
+
+impl Keys {
+    /// The keys of a job file by its JSON Schema, which has no references. Those of the table
+    /// `elsewhere` are checked elsewhere.
+    pub(crate) fn of(schema: &serde_json::Value, elsewhere: &str) -> Keys {
+        let mut keys = Keys::default();
+        keys.add("", schema, elsewhere);
+        keys
+    }
+
+    fn add(&mut self, name: &str, schema: &serde_json::Value, elsewhere: &str) {
+        let Some(properties) = schema["properties"]
+            .as_object()
+            .filter(|_| name != elsewhere)
+        else {
+            return;
+        };
+        let keys = properties.keys().cloned().collect();
+        self.tables.insert(name.into(), keys);
+        for (key, schema) in properties {
+            let inner = match name {
+                "" => key.clone(),
+                name => format!("{name}.{key}"),
+            };
+            let types = schema["type"].to_string();
+            match (types.contains("object"), types.contains("array")) {
+                (true, _) => self.add(&inner, schema, elsewhere),
+                // Entries of a list have no names that a variable could give.
+                (_, true) => {
+                    let mut of_entry = Keys::default();
+                    of_entry.add(&inner, &schema["items"], elsewhere);
+                    self.tables.append(&mut of_entry.tables);
+                }
+                // An enum of words has no type of its own.
+                _ => {
+                    let is_text = types.contains("string") || schema["type"].is_null();
+                    self.single.insert(inner, is_text);
+                }
+            }
+        }
+    }
+}
+
+/// The prefix of variables that replace values of the job file.
+pub(crate) const PREFIX: &str = "CAMPAIGN_ETL_";
+
+/// Variables with the prefix that are arguments and no keys of the job file.
+const ARGUMENTS: [&str; 4] = ["config", "threads", "log_format", "color"];
+
+/// The values that the environment gives. `CAMPAIGN_ETL_STORE__CONCURRENCY` replaces
+/// `store.concurrency`. An empty variable gives none. A variable whose name is like no key is
+/// somebody else's.
+///
+/// # Errors
+/// `ConfigWrong` for a name that is nearly one of a key.
+pub(crate) fn from_environment(
+    environment: &[(String, String)],
+    keys: &Keys,
+) -> Result<Vec<Given>> {
+    let mut given = Vec::new();
+    for (name, text) in environment {
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let key = rest.to_lowercase().replace("__", ".");
+        match keys.single.get(&key) {
+            _ if text.is_empty() => {}
+            Some(true) => given.push(Given::new(&key, text.as_str(), name)),
+            Some(false) => given.push(Given::new(&key, value_of(text), name)),
+            None if ARGUMENTS.contains(&key.as_str()) => {}
+            None => {
+                let known = keys.single.keys().map(String::as_str).chain(ARGUMENTS);
+                if let Some(meant) = nearest(&key, known) {
+                    let meant = meant.replace('.', "__").to_uppercase();
+                    return Err(messages::unknown_variable(name, format!("{PREFIX}{meant}")).into());
+                }
+            }
+        }
+    }
+    Ok(given)
+}
+
+/// A number or a truth value as TOML writes it; anything else stays a text, which then has the
+/// wrong type.
+fn value_of(text: &str) -> toml::Value {
+    let number = text.trim().parse().map(toml::Value::Integer);
+    number
+        .or_else(|_| text.trim().parse().map(toml::Value::Float))
+        .or_else(|_| text.trim().parse().map(toml::Value::Boolean))
+        .unwrap_or_else(|_| text.into())
+}
+
+/// A job file's text, parsed as far as TOML itself.
+pub(crate) struct JobText<'t> {
+    /// The beginning of a place, such as `in the job file job.toml: `.
+    name: String,
+    text: &'t str,
+    table: Spanned<DeTable<'t>>,
+    given: &'t [Given],
+}
+
+impl<'t> JobText<'t> {
+    /// # Errors
+    /// `ConfigWrong` with the place of a text that is no TOML.
+    pub(crate) fn parse(name: String, text: &'t str, given: &'t [Given]) -> Result<JobText<'t>> {
+        match DeTable::parse(text) {
+            Ok(table) => Ok(JobText {
+                name,
+                text,
+                table,
+                given,
+            }),
+            Err(error) => Err(not_understood(&name, text, &error).into()),
+        }
+    }
+
+    /// The file as `T`, with the given values in place of its own.
+    ///
+    /// # Errors
+    /// `ConfigWrong` for a value of a wrong type, with its place, and for an unknown key, with the
+    /// nearest one.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, keys: &Keys) -> Result<T> {
+        self.check_keys(self.table.get_ref(), "", keys)?;
+        let not_understood = |error| not_understood(&self.name, self.text, &error);
+        let of_file: T = toml::from_str(self.text).map_err(not_understood)?;
+        if self.given.is_empty() {
+            return Ok(of_file);
+        }
+        for given in self.given {
+            let mut alone = toml::Table::new();
+            put(&mut alone, &given.key, given.value.clone());
+            let read = T::deserialize(toml::Value::Table(alone));
+            read.map_err(|error| messages::wrong_setting(&given.by, error.message()))?;
+        }
+        let mut merged: toml::Table = toml::from_str(self.text).map_err(not_understood)?;
+        for given in self.given {
+            put(&mut merged, &given.key, given.value.clone());
+        }
+        // Both halves were read, so this fails only where they contradict each other.
+        T::deserialize(toml::Value::Table(merged))
+            .map_err(|error| messages::wrong_setting("the job file", error.message()).into())
+    }
+
+    /// Checks the keys of a table and of the tables in it that have a list of keys.
+    fn check_keys(&self, table: &DeTable, name: &str, keys: &Keys) -> Result<()> {
+        let Some(known) = keys.tables.get(name) else {
+            return Ok(());
+        };
+        for (key, value) in table {
+            let typed = key.get_ref().as_ref();
+            let names = known.iter().map(String::as_str);
+            ensure!(known.iter().any(|key| key == typed), {
+                let remedy = match nearest(typed, names.clone()) {
+                    Some(nearest) => format!("the nearest is {nearest:?}"),
+                    None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
+                };
+                let of = match name {
+                    "" => "a key of the job file".to_owned(),
+                    name => format!("a key of {name}"),
+                };
+                messages::unknown_key(self.place(key.span()), typed, of, remedy)
+            });
+            let inner = match name {
+                "" => typed.to_owned(),
+                name => format!("{name}.{typed}"),
+            };
+            match value.get_ref() {
+                DeValue::Table(table) => self.check_keys(table, &inner, keys)?,
+                DeValue::Array(values) => {
+                    for table in values.iter().filter_map(|value| value.get_ref().as_table()) {
+                        self.check_keys(table, &inner, keys)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A value at the top of the file.
+    pub(crate) fn get(&self, key: &str) -> Option<&Spanned<DeValue<'t>>> {
+        self.table.get_ref().get(key)
+    }
+
+    /// The failure, with the place of the value that it is about: `tier.2.min_gmv` is that of the
+    /// third tier. A value that the file does not have has no place.
+    pub(crate) fn wrong(&self, key: &str, failure: Failure) -> Failure {
+        if let Some(given) = self.given.iter().rev().find(|given| given.key == key) {
+            return failure.at(&format!("{}: ", given.by));
+        }
+        match self.span(key) {
+            Some(span) => failure.at(&self.place(span)),
+            None => failure.at(&self.name),
+        }
+    }
+
+    fn span(&self, key: &str) -> Option<Range<usize>> {
+        let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+        let mut value = self.get(first)?;
+        for part in rest.split('.').filter(|part| !part.is_empty()) {
+            value = match value.get_ref() {
+                DeValue::Table(table) => table.get(part)?,
+                DeValue::Array(values) => values.get(part.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        Some(value.span())
+    }
+
+    /// The first line of a part of the text.
+    pub(crate) fn shown(&self, span: Range<usize>) -> &'t str {
+        self.text[span].lines().next().unwrap_or_default()
+    }
+
+    /// The beginning of a message about a part of the text: line, column and caret.
+    pub(crate) fn place(&self, span: Range<usize>) -> String {
+        place(&self.name, self.text, span)
+    }
+}
+
+fn put(table: &mut toml::Table, key: &str, value: toml::Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.into(), value);
+        }
+        Some((first, rest)) => {
+            let inner = table
+                .entry(first)
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let toml::Value::Table(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn not_understood(name: &str, text: &str, error: &toml::de::Error) -> Failure {
+    let place = match error.span() {
+        Some(span) => place(name, text, span),
+        None => name.to_owned(),
+    };
+    messages::not_a_job_file(place, error.message())
+}
+
+fn place(name: &str, text: &str, span: Range<usize>) -> String {
+    let before = &text[..span.start];
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let (number, column) = (
+        before.matches('\n').count() + 1,
+        before[start..].chars().count(),
+    );
+    let marked = text[span].lines().next().unwrap_or_default();
+    let carets = "^".repeat(marked.chars().count().max(1));
+    let margin = " ".repeat(number.to_string().len());
+    format!(
+        "{name}line {number}, column {}\n{margin} |\n{number} | {line}\n{margin} | {}{carets}\n",
+        column + 1,
+        " ".repeat(column)
+    )
+}

@@ -1,0 +1,333 @@
+//! The habits of a command line: flags, environment and job file; colours; verdict and exit code of
+//! `status`; what every document says; completions, manual pages, version.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use campaign_etl::exit_code::ExitCode;
+use tempfile::TempDir;
+
+use crate::world::{Outcome, copy_folder};
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new(job: &str) -> Folder {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("job.toml"), job).unwrap();
+        Folder(folder)
+    }
+
+    /// With the exports of the sample, which tests may change.
+    fn with_exports(job: &str) -> Folder {
+        let folder = Folder::new(job);
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_data/exports");
+        copy_folder(&sample, &folder.path("exports"));
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a command in words in the folder.
+    fn etl(&self, command: &str, environment: &[(&str, &str)]) -> Outcome {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+        let program = program
+            .args(command.split_whitespace())
+            .current_dir(self.0.path())
+            .env("CAMPAIGN_ETL_CONFIG", "job.toml")
+            .env_remove("NO_COLOR")
+            .envs(environment.iter().copied());
+        Outcome::of(program.output().unwrap())
+    }
+}
+
+#[test]
+fn a_flag_counts_before_the_environment_and_the_environment_before_the_job_file() {
+    let job = "exports = \"exports\"\nresults = \"of_the_file\"\nlookback_days = 0\n";
+    let folder = Folder::with_exports(job);
+    let run = "run --day 2026-03-02";
+    assert_eq!(folder.etl(run, &[]).code, 0);
+    assert!(folder.path("of_the_file/shop_daily").is_dir());
+
+    let given = [("CAMPAIGN_ETL_RESULTS", "of_the_environment")];
+    assert_eq!(folder.etl(run, &given).code, 0);
+    assert!(folder.path("of_the_environment/shop_daily").is_dir());
+
+    let flag = format!("{run} --results of_the_flag");
+    assert_eq!(folder.etl(&flag, &given).code, 0);
+    assert!(folder.path("of_the_flag/shop_daily").is_dir());
+
+    // An empty variable gives nothing.
+    let empty = [("CAMPAIGN_ETL_RESULTS", ""), ("CAMPAIGN_ETL_THREADS", "")];
+    let plan = folder.etl("plan --day 2026-03-02 --format json", &empty);
+    assert_eq!(plan.json["days"][0]["action"], "nothing", "{}", plan.stdout);
+
+    // A key of a table, and one that is a number.
+    let given = [
+        ("CAMPAIGN_ETL_RESULTS", "of_the_file"),
+        ("CAMPAIGN_ETL_LOOKBACK_DAYS", "1"),
+        ("CAMPAIGN_ETL_STORE__CONCURRENCY", "4"),
+    ];
+    let plan = folder.etl("plan --day 2026-03-02 --format json", &given);
+    assert_eq!(plan.json["days"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_wrong_variable_is_named_and_a_foreign_one_is_left_alone() {
+    let folder = Folder::with_exports("exports = \"exports\"");
+    let plan = |environment: &[(&str, &str)]| folder.etl("plan --day 2026-03-02", environment);
+    for (name, value, expected) in [
+        (
+            "CAMPAIGN_ETL_RESULT",
+            "x",
+            "the variable CAMPAIGN_ETL_RESULT of the environment is no key of the job file; the nearest is CAMPAIGN_ETL_RESULTS",
+        ),
+        (
+            "CAMPAIGN_ETL_STORE_CONCURRENCY",
+            "4",
+            "the nearest is CAMPAIGN_ETL_STORE__CONCURRENCY",
+        ),
+        (
+            "CAMPAIGN_ETL_LEASE_SECONDS",
+            "soon",
+            "error: CAMPAIGN_ETL_LEASE_SECONDS: invalid type: string \"soon\", expected u32",
+        ),
+        (
+            "CAMPAIGN_ETL_LEASE_SECONDS",
+            "0",
+            "error: CAMPAIGN_ETL_LEASE_SECONDS: lease_seconds = 0 is not from 1 to 3600",
+        ),
+        (
+            "CAMPAIGN_ETL_TIME_ZONE",
+            "America/Los_Angelos",
+            "next: give one such as \"America/Los_Angeles\"",
+        ),
+    ] {
+        let found = plan(&[(name, value)]);
+        assert_eq!(found.code, 78, "{name}={value}");
+        assert!(found.stderr.contains(expected), "{}", found.stderr);
+    }
+    // As Kubernetes sets them for a service of this name.
+    let foreign = [
+        ("CAMPAIGN_ETL_SERVICE_HOST", "10.0.0.1"),
+        ("CAMPAIGN_ETL_PORT_8080_TCP_PROTO", "tcp"),
+    ];
+    assert_eq!(plan(&foreign).code, 0);
+}
+
+#[test]
+fn a_flag_that_is_wrong_is_named_without_a_line_of_the_job_file() {
+    let folder = Folder::new("exports = \"exports\"");
+    let found = folder.etl("plan --results=", &[]);
+    assert!(
+        found
+            .stderr
+            .starts_with("error: --results: results is empty\n  why: "),
+        "{}",
+        found.stderr
+    );
+}
+
+#[test]
+fn an_error_has_four_parts_for_people_and_for_programs() {
+    let folder = Folder::new("lokback_days = 7\n");
+    let found = folder.etl("status --format json", &[]);
+    let expected = "\
+error: in the job file job.toml: line 1, column 1
+  |
+1 | lokback_days = 7
+  | ^^^^^^^^^^^^
+\"lokback_days\" is not a key of the job file; the nearest is \"lookback_days\"
+  why: The job file has a key that means nothing.
+  tonight: readers see the earlier results; the command does not start
+  next: correct the name, or remove it
+";
+    assert_eq!(found.stderr, expected);
+    let json = &found.json;
+    assert_eq!(json["why"], "The job file has a key that means nothing.");
+    assert_eq!(
+        json["tonight"],
+        "the earlier results; the command does not start"
+    );
+    assert_eq!(json["next"], "correct the name, or remove it");
+    assert_eq!(
+        (&json["exit_code"], &json["retry"]),
+        (&78.into(), &false.into())
+    );
+}
+
+#[test]
+fn a_monitor_learns_from_the_exit_code_of_status_whether_the_night_is_fine() {
+    let folder = Folder::with_exports("exports = \"exports\"\nlookback_days = 2\n");
+    let status = |of: &str| folder.etl(&format!("status --day {of} --exit-code"), &[]);
+    let first_line = |outcome: &Outcome| outcome.stdout.lines().next().unwrap().to_owned();
+
+    let before = status("2026-03-10");
+    assert_eq!(before.code, 75);
+    assert_eq!(
+        first_line(&before),
+        "Tonight is not fine: 2026-03-10: not published."
+    );
+    assert_eq!(folder.etl("status --day 2026-03-10", &[]).code, 0);
+
+    assert_eq!(folder.etl("run --day 2026-03-10", &[]).code, 0);
+    let after = status("2026-03-10");
+    assert_eq!((after.code, first_line(&after).as_str()), (0, FINE));
+
+    // A day that has no exports yet.
+    let waiting = status("2026-03-20");
+    assert_eq!(waiting.code, 75);
+    assert!(first_line(&waiting).starts_with("Tonight is not fine: 2026-03-20: waiting ("));
+
+    // The exports of the next day are broken.
+    fs::write(
+        folder.path("exports/shops/dt=2026-03-11/part-0.parquet"),
+        "x",
+    )
+    .unwrap();
+    assert_eq!(folder.etl("run --day 2026-03-11", &[]).code, 65);
+    let blocked = status("2026-03-11");
+    assert_eq!(blocked.code, 65);
+    assert!(first_line(&blocked).starts_with("Tonight is not fine: 2026-03-11: blocked: "));
+
+    // A manifest that cannot be read.
+    let manifests = folder.path("results/_manifests/dt=2026-03-10");
+    for manifest in fs::read_dir(manifests).unwrap() {
+        fs::write(manifest.unwrap().path(), "{").unwrap();
+    }
+    let damaged = status("2026-03-10");
+    assert_eq!(damaged.code, 74, "{}", damaged.stdout);
+    let json = folder
+        .etl("status --day 2026-03-10 --format json --exit-code", &[])
+        .json;
+    assert_eq!(
+        (&json["is_fine"], &json["exit_code"]),
+        (&false.into(), &74.into())
+    );
+    assert_eq!(json["retry"], true);
+}
+
+const FINE: &str = "Tonight is fine: 2026-03-10 is published from its own exports and up to date.";
+
+#[test]
+fn every_document_says_whether_to_run_again() {
+    let folder = Folder::with_exports("exports = \"exports\"\nlookback_days = 0\n");
+    for (command, code, retry) in [
+        ("run --day 2026-03-02", 0, false),
+        ("run --day 2026-03-20", 75, true),
+        ("backfill --from 2026-03-03 --to 2026-03-03", 0, false),
+        ("backfill --from 2026-03-20 --to 2026-03-20", 75, true),
+        ("plan --day 2026-03-02", 0, false),
+        ("status --day 2026-03-02", 0, false),
+        ("validate --day 2026-03-02", 0, false),
+        ("validate --day 2026-03-20", 75, true),
+        (
+            "explain --day 2026-03-02 --shop 1 --metric nothing",
+            78,
+            false,
+        ),
+        ("describe", 0, false),
+        ("describe shop_dayly", 78, false),
+        ("catalog", 0, false),
+        ("schema", 0, false),
+        ("unlock", 0, false),
+        ("vacuum", 0, false),
+        ("generate --out new --days 1 --shops 3", 0, false),
+        ("run --exports nowhere --day 2026-03-02", 74, true),
+        ("plan --exports nowhere", 74, true),
+        ("run --day yesterday", 2, false),
+    ] {
+        let found = folder.etl(&format!("{command} --format json"), &[]);
+        assert_eq!(found.code, code, "{command}: {}", found.stderr);
+        let document = (&found.json["exit_code"], &found.json["retry"]);
+        assert_eq!(document, (&code.into(), &retry.into()), "{command}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_unless_they_are_asked_for() {
+    let folder = Folder::new("");
+    let stderr =
+        |arguments: &str, environment: &[(&str, &str)]| folder.etl(arguments, environment).stderr;
+    let has_colours = |text: &str| text.contains('\u{1b}');
+    let wrong = "run --config nowhere.toml";
+    // stderr is a pipe here.
+    assert!(!has_colours(&stderr(wrong, &[])));
+    assert!(has_colours(&stderr(
+        &format!("{wrong} --color always"),
+        &[]
+    )));
+    assert!(has_colours(&stderr(
+        wrong,
+        &[("CAMPAIGN_ETL_COLOR", "always"), ("NO_COLOR", "")]
+    )));
+    assert!(!has_colours(&stderr(
+        &format!("{wrong} --color=never"),
+        &[("CAMPAIGN_ETL_COLOR", "always")]
+    )));
+    // Errors of the arguments too.
+    assert!(has_colours(&stderr("run --dya 1 --color=always", &[])));
+    assert!(!has_colours(&stderr("run --dya 1 --color auto", &[])));
+}
+
+#[test]
+fn exit_codes_are_explained_with_who_acts() {
+    let folder = Folder::new("");
+    let page = folder.etl("help exit-codes", &[]).stdout;
+    for code in ExitCode::ALL {
+        let line = format!("\n  {:<4} {}\n       retry: ", *code as u8, code.meaning());
+        assert!(page.contains(&line), "{line}");
+    }
+    assert_eq!(page.matches("retry: yes").count(), 4, "74, 75, 130 and 143");
+}
+
+#[test]
+fn completions_and_manual_pages_have_every_command() {
+    let folder = Folder::new("");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = folder.etl(&format!("completions {shell}"), &[]).stdout;
+        assert!(
+            script.contains("backfill") && script.contains("accept-fallback"),
+            "{shell}"
+        );
+    }
+    let page = folder.etl("man", &[]).stdout;
+    assert!(
+        page.starts_with(".ie") && page.contains(".SH SUBCOMMANDS"),
+        "{page}"
+    );
+    assert_eq!(folder.etl("man --out pages", &[]).code, 0);
+    let run = fs::read_to_string(folder.path("pages/campaign-etl-run.1")).unwrap();
+    assert!(run.contains("accept\\-fallback"), "{run}");
+}
+
+/// The expected commit is that of the repository, as git names it.
+#[test]
+fn the_version_names_the_commit_and_the_features() {
+    let version = Folder::new("").etl("--version", &[]).stdout;
+    let (commit, features) = version
+        .strip_prefix(concat!(
+            "campaign-etl ",
+            env!("CARGO_PKG_VERSION"),
+            " (commit "
+        ))
+        .and_then(|rest| rest.trim_end().strip_suffix(')'))
+        .and_then(|rest| rest.split_once(", features: "))
+        .unwrap_or_else(|| panic!("{version}"));
+    let expected = if cfg!(feature = "spark") {
+        "spark"
+    } else {
+        "none"
+    };
+    assert_eq!(features, expected);
+    let is_hash = |text: &str| text.len() >= 12 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let hash = commit.strip_suffix("-dirty").unwrap_or(commit);
+    let has_repository = Path::new(env!("CARGO_MANIFEST_DIR")).join(".git").exists();
+    assert!(
+        is_hash(hash) || (!has_repository && commit == "unknown"),
+        "{commit}"
+    );
+}
