@@ -1046,7 +1046,9 @@ mod tests {
             "{dataset}"
         );
         let check = error("checks.severities = { gvm = \"warn\" }");
-        assert!(check.contains("there are rows, files, gmv"), "{check}");
+        assert!(check.contains("the nearest is \"gmv\""), "{check}");
+        let foreign = error("checks.severities = { weather = \"warn\" }");
+        assert!(foreign.contains("there are rows, files, gmv"), "{foreign}");
         let zone = error("time_zone = \"Europe/Berln\"");
         assert!(
             zone.contains("give one such as \"Europe/Berlin\""),

@@ -709,10 +709,10 @@ messages! {
         means: "A value in the `[source]` section of the job file has the wrong type, or is out of range.",
         meanwhile: NOTHING,
     }
-    mapped_on_spark(dataset) -> ConfigWrong {
-        text: "{dataset}: the engine spark does not map columns",
-        to_do: "use --engine local, or write this export with the contract's columns",
-        means: "The job file maps columns of a large export. Only the engine of this program reads mapped columns so far.",
+    mapped_on_spark(dataset, column, verb) -> ConfigWrong {
+        text: "{dataset}: the engine spark does not have {verb} of {column}",
+        to_do: "use --engine local, or write this column of the export as the contract has it",
+        means: "The job file maps columns of a large export. This verb is one that a server would apply in another way than this program.",
         meanwhile: NOTHING,
     }
     mapped_sql(dataset) -> ConfigWrong {

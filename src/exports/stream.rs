@@ -16,8 +16,8 @@ use super::defect::{Issue, ReadError};
 use super::exact::{Inexact, cast_column};
 use super::mapped::{Unfit, absent_column, change_column, constant_column};
 use super::open_export::{OpenExport, OpenFile, RowGroupPlace};
-use crate::contracts::{Column, Kind};
-use crate::mapping::Source;
+use crate::contracts::{Column, Dataset, Kind};
+use crate::mapping::{MappedColumns, Source};
 use crate::messages;
 use crate::resources::Counts;
 use crate::store::Store;
@@ -293,24 +293,12 @@ fn cast(
     first_row: u64,
     batch: &RecordBatch,
 ) -> Result<(Vec<ArrayRef>, Vec<Unfit>), Issue> {
-    let (dataset, mut decoded) = (export.dataset, batch.columns().iter());
+    let dataset = export.dataset;
     if let Some(mapped) = &export.mapped {
-        let (rows, mut unfit) = (batch.num_rows(), Vec::new());
-        let sources = dataset.columns.iter().zip(mapped.sources());
-        let columns = sources.map(|(column, source)| match source {
-            Source::Column { change, .. } => {
-                let array = decoded
-                    .next()
-                    .unwrap_or_else(|| panic!("{} was not decoded", column.name));
-                change_column(column, change, array, &mut unfit)
-            }
-            Source::Constant(constant) => constant_column(dataset, column, constant, rows),
-            Source::Absent => absent_column(dataset, column, rows),
-        });
-        let columns = columns.collect();
-        return Ok((columns, unfit));
+        let rows = batch.num_rows();
+        return Ok(mapped_columns(dataset, mapped, batch.columns(), rows));
     }
-    let columns = dataset.columns.iter().zip(decoded);
+    let columns = dataset.columns.iter().zip(batch.columns());
     let columns: Result<Vec<ArrayRef>, Issue> = columns
         .map(|(column, array)| {
             cast_column(column, array).map_err(|Inexact { row, value }| {
@@ -321,6 +309,29 @@ fn cast(
     Ok((columns?, vec![]))
 }
 
+/// The columns of the contract from those of a file, `decoded`, in the same order: constants and absent
+/// columns are not among these.
+fn mapped_columns(
+    dataset: &'static Dataset,
+    mapped: &MappedColumns,
+    decoded: &[ArrayRef],
+    rows: usize,
+) -> (Vec<ArrayRef>, Vec<Unfit>) {
+    let (mut decoded, mut unfit) = (decoded.iter(), Vec::new());
+    let sources = dataset.columns.iter().zip(mapped.sources());
+    let columns = sources.map(|(column, source)| match source {
+        Source::Column { change, .. } => {
+            let array = decoded
+                .next()
+                .unwrap_or_else(|| panic!("{} was not decoded", column.name));
+            change_column(column, change, array, &mut unfit)
+        }
+        Source::Constant(constant) => constant_column(dataset, column, constant, rows),
+        Source::Absent => absent_column(dataset, column, rows),
+    });
+    (columns.collect(), unfit)
+}
+
 #[cfg(feature = "spark")]
 impl OpenExport {
     /// Rows that another engine returned, at these places, in the form of the contract.
@@ -329,6 +340,17 @@ impl OpenExport {
         columns: Vec<ArrayRef>,
         places: &[(u32, i64)],
     ) -> Result<Batch, ReadError> {
+        if let Some(mapped) = &self.mapped {
+            let columns: Vec<ArrayRef> = columns.into_iter().map(plain_text).collect();
+            let (columns, unfit) = mapped_columns(self.dataset, mapped, &columns, places.len());
+            return Ok(Batch {
+                dataset: self.dataset,
+                columns,
+                rows: places.len(),
+                positions: None,
+                unfit,
+            });
+        }
         let contract = self.dataset.columns.iter().zip(columns);
         let columns: Result<Vec<ArrayRef>, Issue> = contract
             .map(|(column, array)| {

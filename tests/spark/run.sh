@@ -74,7 +74,7 @@ for name in "$@"; do
     # Hand-worked cases; and random worlds with bad rows against the plain-loop calculation.
     CAMPAIGN_ETL_TESTS_SPARK=sc://127.0.0.1:$port PROPTEST_CASES=10 \
         cargo test --release --locked --features spark --test it -- \
-            cases:: properties::every_cell
+            cases:: properties::every_cell mapping::exports_by mapping::values_that_do_not_fit
     [ ! -e target/real-year/campaign_products/dt=2017-11-30/_SUCCESS ] \
         || compare target/real-year tests/real/job.toml 2017-11-01 2017-11-30
     stop_server

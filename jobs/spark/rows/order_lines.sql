@@ -1,7 +1,8 @@
 -- Why a row of order_lines is not used; null for a row to use. Grain: one exported row.
 -- Source: SPEC.md section 2. The first rule that a row breaks counts; of rows with the same key, the first is used.
 --
--- order_lines_read: the exported rows, with their place (file_number, row_index).
+-- order_lines_read: the exported rows, with their place (file_number, row_index). unfit: a value that does not fit the mapping of its
+-- column in the job file.
 -- :most_amount: the greatest amount of money. :day_start, :day_end: the civil day [start, end) in UTC.
 SELECT
   *,
@@ -15,6 +16,7 @@ FROM (
   SELECT
     *,
     CASE
+      WHEN unfit IS NOT NULL THEN unfit
       WHEN order_id IS NULL OR sku_id IS NULL OR product_id IS NULL OR shop_id IS NULL OR buyer_id IS NULL
         OR paid_at IS NULL OR quantity IS NULL OR sub_total IS NULL OR shipping_fee IS NULL
         OR platform_discount IS NULL OR shipping_platform_discount IS NULL OR channel IS NULL

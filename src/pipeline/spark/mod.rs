@@ -25,7 +25,6 @@ use crate::exports::open_export::OpenExport;
 use crate::exports::row_filter::{FilterReport, RowFilter};
 use crate::exports::stream_reader::InProcess;
 use crate::exports::{StreamReader, Unused, read_day_with};
-use crate::messages;
 use crate::resources::Resources;
 use crate::rollups::{GivenSums, Sums};
 use crate::store::Store;
@@ -83,10 +82,6 @@ impl StreamReader for OnCluster<'_> {
         filter: RowFilter,
         _is_only_checked: bool,
     ) -> Result<FilterReport, ReadError> {
-        if export.mapped.is_some() {
-            let told = messages::mapped_on_spark(export.dataset.name);
-            return Err(ReadError::Failed(told.into()));
-        }
         let query = match id {
             StreamId::OrderLines => include_str!("../../../jobs/spark/rows/order_lines.sql"),
             StreamId::ProductTraffic => {

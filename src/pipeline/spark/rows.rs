@@ -15,6 +15,7 @@ use crate::contracts::{Column, Dataset, DatasetId, Kind, MOST_AMOUNT, Reason, St
 use crate::exports::defect::ReadError;
 use crate::exports::open_export::{OpenExport, OpenFile};
 use crate::exports::row_filter::{FilterReport, RowFilter};
+use crate::mapping::{Change, Constant, Source};
 use crate::messages;
 use crate::store::Store;
 
@@ -54,7 +55,7 @@ pub(super) fn check(
     let used = format!("SELECT * FROM {checked} WHERE reason IS NULL");
     session.name_view(name, &used, Arguments::new())?;
 
-    let (accounts, nulls) = account(session, export.dataset, &checked)?;
+    let (accounts, nulls) = account(session, export, &checked)?;
     let rows_read = accounts.values().sum::<u64>();
     if rows_read != export.rows() {
         let expected = export.rows();
@@ -97,7 +98,13 @@ pub(super) struct Table {
 /// # Errors
 /// `ConfigWrong` for a file that this engine cannot read as the program does.
 pub(super) fn tables(store: &Store, server: Server, export: &OpenExport) -> Result<Vec<Table>> {
-    let table = |file| table(&path_of(store, export, file)?, server, export.dataset, file);
+    let table = |file| {
+        let path = path_of(store, export, file)?;
+        match &export.mapped {
+            Some(mapped) => mapped_table(&path, server, export.dataset, mapped.sources(), file),
+            None => table(&path, server, export.dataset, file),
+        }
+    };
     export.files.iter().map(table).collect()
 }
 
@@ -128,22 +135,144 @@ fn path_of(store: &Store, export: &OpenExport, file: &OpenFile) -> Result<String
 fn table(path: &str, server: Server, dataset: &Dataset, file: &OpenFile) -> Result<Table> {
     let mut table = Table {
         name: format!("parquet.`{path}`"),
-        columns: String::new(),
+        columns: format!("CAST(NULL AS STRING) AS {UNFIT}"),
         inexact: Vec::new(),
     };
     for (column, field) in dataset.columns.iter().zip(&file.types) {
         let found = field.data_type();
-        let reading = reading(server, column, found);
+        let reading = reading(server, column, column.name, found);
         let reading = reading
             .ok_or_else(|| messages::spark_cannot(path, format!("{} is {found}", column.name)))?;
-        if !table.columns.is_empty() {
-            table.columns.push_str(", ");
-        }
         let (value, sql_type) = (reading.value, sql_type(column));
-        table.columns += &format!("CAST({value} AS {sql_type}) AS {}", column.name);
+        table.columns += &format!(", CAST({value} AS {sql_type}) AS {}", column.name);
         table.inexact.extend(reading.inexact);
     }
     Ok(table)
+}
+
+/// The reason of a row with a value that does not fit the mapping of its column; null for any other row.
+const UNFIT: &str = "unfit";
+
+/// The name of the column with the file's own values behind a mapped one.
+fn raw(column: &str) -> String {
+    format!("raw_{column}")
+}
+
+/// A file whose columns the job file maps: each value in the form of the contract, or null where it
+/// does not fit, and beside it the file's own.
+fn mapped_table(
+    path: &str,
+    server: Server,
+    dataset: &Dataset,
+    sources: &[Source],
+    file: &OpenFile,
+) -> Result<Table> {
+    let (mut columns, mut unfit) = (Vec::new(), String::new());
+    let mut types = file.types.iter();
+    for (column, source) in dataset.columns.iter().zip(sources) {
+        let value = match source {
+            Source::Absent => "NULL".into(),
+            Source::Constant(constant) => constant_sql(constant),
+            Source::Column { name, change } => {
+                let found = types.next().context("a mapped column has a type")?;
+                let name = format!("`{}`", name.replace('`', "``"));
+                let changed = changed(server, dataset, column, change, &name, found.data_type());
+                let (value, reason) = changed?.ok_or_else(|| {
+                    messages::spark_cannot(path, format!("{name} is {}", found.data_type()))
+                })?;
+                columns.push(format!("{name} AS {}", raw(column.name)));
+                let code = reason.code();
+                unfit += &format!(" WHEN {name} IS NOT NULL AND ({value}) IS NULL THEN '{code}'");
+                value
+            }
+        };
+        let sql_type = sql_type(column);
+        columns.push(format!("CAST({value} AS {sql_type}) AS {}", column.name));
+    }
+    columns.push(format!("CASE{unfit} END AS {UNFIT}"));
+    Ok(Table {
+        name: format!("parquet.`{path}`"),
+        columns: columns.join(", "),
+        inexact: Vec::new(),
+    })
+}
+
+/// A value of a file in the form of the contract, null where it does not fit, and the reason of such
+/// a row. `None`: the server reads values of this type in another way.
+///
+/// # Errors
+/// `ConfigWrong` for a verb that this engine does not have.
+fn changed(
+    server: Server,
+    dataset: &Dataset,
+    column: &Column,
+    change: &Change,
+    name: &str,
+    found: &DataType,
+) -> Result<Option<(String, Reason)>> {
+    let refused = |verb| messages::mapped_on_spark(dataset.name, column.name, verb);
+    Ok(match change {
+        Change::Nothing => {
+            let fitting = |Reading { value, inexact }| match inexact {
+                None => value,
+                Some(inexact) => format!("CASE WHEN NOT ({inexact}) THEN {value} END"),
+            };
+            let reading = reading(server, column, name, found);
+            reading.map(|reading| (fitting(reading), Reason::InexactCast))
+        }
+        Change::Scale(scale) => Some((cents_sql(*scale, name), Reason::InexactCast)),
+        Change::Values {
+            values,
+            keeps_others,
+        } => {
+            let one = |(from, to): (&String, &String)| {
+                format!(" WHEN {} THEN {}", text_sql(from), text_sql(to))
+            };
+            let each: String = values.iter().map(one).collect();
+            let others = if *keeps_others { name } else { "NULL" };
+            let value = format!("CASE {name}{each} ELSE {others} END");
+            Some((value, Reason::UnmappedValue))
+        }
+        Change::TextId => {
+            let value = format!(
+                "CASE WHEN {name} RLIKE '^(0|[1-9][0-9]{{0,18}})$' THEN try_cast({name} AS BIGINT) END"
+            );
+            Some((value, Reason::InexactCast))
+        }
+        Change::TimeZone(_) => return Err(refused("time_zone").into()),
+    })
+}
+
+/// Whole units, of which ten to the power of `scale` are one of the currency, as an amount; null where
+/// it is no whole number of cents, or too large.
+fn cents_sql(scale: u32, name: &str) -> String {
+    let power = 10_i128.pow(scale.abs_diff(2));
+    let cents = match scale {
+        0..=2 => format!("CAST({name} AS DECIMAL(20, 0)) * {power}"),
+        // Ten to the power of 16 is the greatest divisor.
+        _ => format!(
+            "CAST(CASE WHEN {name} % {power} = 0 THEN {name} DIV {power} END AS DECIMAL(20, 0))"
+        ),
+    };
+    format!("try_cast(({cents}) * CAST(0.01 AS DECIMAL(3, 2)) AS DECIMAL(18, 2))")
+}
+
+fn constant_sql(constant: &Constant) -> String {
+    match constant {
+        Constant::Whole(number) => format!("CAST('{number}' AS BIGINT)"),
+        Constant::Cents(cents) => {
+            format!("CAST({cents} AS DECIMAL(38, 0)) * CAST(0.01 AS DECIMAL(3, 2))")
+        }
+        Constant::Text(text) => text_sql(text),
+        Constant::Flag(flag) => flag.to_string(),
+        Constant::Day(day) => format!("CAST('{day}' AS DATE)"),
+    }
+}
+
+/// A text as its bytes: servers differ in the escapes of texts.
+fn text_sql(text: &str) -> String {
+    let bytes: String = text.bytes().map(|byte| format!("{byte:02X}")).collect();
+    format!("CAST(X'{bytes}' AS STRING)")
 }
 
 /// How a server reads a file's column as this program does.
@@ -154,12 +283,11 @@ struct Reading {
 }
 
 /// `None`: the server reads values of this type in another way.
-fn reading(server: Server, column: &Column, found: &DataType) -> Option<Reading> {
+fn reading(server: Server, column: &Column, name: &str, found: &DataType) -> Option<Reading> {
     use DataType::{
         Decimal128, Int8, Int16, Int32, Int64, Timestamp, UInt8, UInt16, UInt32, UInt64,
     };
     use TimeUnit::{Microsecond, Millisecond, Nanosecond};
-    let name = column.name;
     let exact = |value: String| Reading {
         value,
         inexact: None,
@@ -225,7 +353,8 @@ fn name_exported(
     if queries.is_empty() {
         let nulls: Vec<String> = export.dataset.columns.iter().map(null).collect();
         let nulls = nulls.join(", ");
-        let place = "0 AS file_number, CAST(0 AS BIGINT) AS row_index";
+        let place =
+            "0 AS file_number, CAST(0 AS BIGINT) AS row_index, CAST(NULL AS STRING) AS unfit";
         queries.push(format!("SELECT {place}, {nulls} WHERE 1 = 0"));
     }
     let view = format!("{}_read", export.dataset.name);
@@ -249,16 +378,24 @@ fn sql_type(column: &Column) -> &'static str {
     }
 }
 
-/// The number of rows with each reason (`None`: used), and the nulls among them.
-fn account(session: &Session, dataset: &Dataset, checked: &str) -> Result<Account> {
-    let nullable = dataset
-        .columns
-        .iter()
-        .filter(|column| column.null.is_some());
-    let nullable: Vec<&'static str> = nullable.map(|column| column.name).collect();
+/// The number of rows with each reason (`None`: used), and the nulls among them. A value that does not fit
+/// its mapping is no null of the file.
+fn account(session: &Session, export: &OpenExport, checked: &str) -> Result<Account> {
+    let columns = export.dataset.columns.iter().enumerate();
+    let nullable = columns.filter(|(_, column)| column.null.is_some());
+    let is_raw = |position: usize| {
+        let mapped = export.mapped.as_ref().filter(|_| !export.files.is_empty());
+        mapped.is_some_and(|mapped| matches!(mapped.sources()[position], Source::Column { .. }))
+    };
+    let nullable: Vec<(&'static str, String)> = nullable
+        .map(|(position, column)| match is_raw(position) {
+            true => (column.name, raw(column.name)),
+            false => (column.name, column.name.into()),
+        })
+        .collect();
     let mut counts = "CAST(count(*) AS BIGINT) AS rows".to_owned();
-    for name in &nullable {
-        counts += &format!(", CAST(count(*) - count({name}) AS BIGINT) AS {name}_nulls");
+    for (name, read) in &nullable {
+        counts += &format!(", CAST(count(*) - count({read}) AS BIGINT) AS {name}_nulls");
     }
     let query = format!("SELECT reason, {counts} FROM {checked} GROUP BY reason");
     let (mut account, mut nulls) = (BTreeMap::new(), BTreeMap::new());
@@ -267,7 +404,7 @@ fn account(session: &Session, dataset: &Dataset, checked: &str) -> Result<Accoun
         for (row, reason) in reasons(&batch)?.into_iter().enumerate() {
             account.insert(reason, rows.value(row) as u64);
         }
-        for name in &nullable {
+        for (name, _) in &nullable {
             let found = ints(&batch, &format!("{name}_nulls"))?;
             *nulls.entry(*name).or_default() += found.values().iter().sum::<i64>() as u64;
         }
@@ -287,8 +424,20 @@ fn reject(
     for batch in session.rows(query, Arguments::new())? {
         let places = places.of_rows(&batch)?;
         let reasons: Vec<Reason> = reasons(&batch)?.into_iter().flatten().collect();
-        let columns = export.dataset.columns.iter();
-        let columns = columns.map(|column| batch.column_by_name(column.name).cloned());
+        let names: Vec<String> = match &export.mapped {
+            None => export
+                .dataset
+                .columns
+                .iter()
+                .map(|column| column.name.into())
+                .collect(),
+            Some(mapped) => {
+                let sources = export.dataset.columns.iter().zip(mapped.sources());
+                let of_file = sources.filter(|(_, source)| matches!(source, Source::Column { .. }));
+                of_file.map(|(column, _)| raw(column.name)).collect()
+            }
+        };
+        let columns = names.iter().map(|name| batch.column_by_name(name).cloned());
         let columns: Option<Vec<_>> = columns.collect();
         let columns = columns.context("a rejected row has every column")?;
         let batch = export.batch_of(columns, &places)?;
