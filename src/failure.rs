@@ -1,17 +1,32 @@
 //! The failures that are no bugs: the kind that a caller chooses by, and the text for an operator.
 
+use std::fmt;
+
 use chrono::NaiveDate;
 
 use crate::exit_code::ExitCode;
 
 /// A failure that is no bug of this program. `messages` makes all but the two of signals.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub kind: FailureKind,
-    /// The failed object, the reason and the next step.
+    /// The failed object and the reason; without `to_do`, the next step too.
     text: String,
+    /// The next step.
+    to_do: Option<String>,
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match &self.to_do {
+            Some(to_do) => write!(f, "; {to_do}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -61,7 +76,26 @@ impl Failure {
         Failure {
             kind,
             text: text.into(),
+            to_do: None,
         }
+    }
+
+    /// A failure whose next step is told apart from its text.
+    pub(crate) fn with_remedy(kind: FailureKind, text: &str, to_do: &str) -> Failure {
+        Failure {
+            to_do: Some(to_do.to_owned()),
+            ..Failure::new(kind, text)
+        }
+    }
+
+    /// The failed object and the reason.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The next step; `None` where the text has it.
+    pub(crate) fn to_do(&self) -> Option<&str> {
+        self.to_do.as_deref()
     }
 
     /// The same failure, known to come from a published file of `day`.

@@ -89,7 +89,7 @@ macro_rules! made {
         Waiting(format!("{}; {}", $text, $to_do))
     };
     (@value $kind:ident, $text:expr, $to_do:expr) => {
-        Failure::new(FailureKind::$kind, format!("{}; {}", $text, $to_do))
+        Failure::with_remedy(FailureKind::$kind, $text, $to_do)
     };
 }
 

@@ -6,6 +6,7 @@ mod catalog;
 mod describe;
 mod diff;
 mod docs;
+mod doctor;
 mod explain;
 mod generate;
 mod plan;
@@ -42,6 +43,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Diff(args) => diff::diff(cli, args, surroundings),
         Command::Catalog(args) => catalog::catalog(cli, args, surroundings),
         Command::Describe(args) => describe::describe(cli, args),
+        Command::Doctor => doctor::doctor(cli, surroundings),
         Command::Unlock => unlock::unlock(cli, surroundings),
         Command::Vacuum(args) => vacuum::vacuum(cli, args, surroundings),
         Command::Validate(args) => validate::validate(cli, args, surroundings),

@@ -10,6 +10,7 @@ use super::answer::{Answer, to_json};
 use crate::cli::{Cli, Format, SchemaArgs, SchemaName};
 use crate::config::JobFile;
 use crate::dictionary::{Catalog, Description};
+use crate::doctor::Examination;
 use crate::explain::{ComparedDay, Explanation, SqlAnswer, Verification};
 use crate::pipeline::backfill::BackfillReport;
 use crate::report::diff::DayDifference;
@@ -63,6 +64,7 @@ fn schema_of(name: SchemaName) -> Value {
         SchemaName::Catalog => printed::<Catalog>(),
         SchemaName::Describe => printed::<Description>(),
         SchemaName::Diff => printed::<DayDifference>(),
+        SchemaName::Doctor => printed::<Examination>(),
         SchemaName::Error => printed::<Failed>(),
         SchemaName::Explain => printed::<Explanation>(),
         SchemaName::ExplainDay => printed::<ComparedDay>(),
