@@ -7,12 +7,14 @@
 
 mod bad_input;
 mod bad_nights;
+mod bucket;
 mod cases;
 mod catalog;
 mod checks;
 mod crash;
 mod describe;
 mod docs;
+mod doctor;
 mod duckdb;
 mod explain;
 mod explain_privacy;
