@@ -86,34 +86,27 @@ fn try_to_spill(folder: &Path) -> std::io::Result<()> {
 }
 
 fn judge_spill_folder(folder: &str, disk: &Disk, needed_bytes: Option<u64>) -> Finding {
+    let medium = match disk.medium {
+        Medium::Disk => "",
+        Medium::Memory => " (in memory: spilled rows save none)",
+        Medium::Network => " (a network: every spilled row crosses it twice)",
+    };
     let free = format!(
-        "{folder}: {} free on {}",
+        "{folder}: {} free on {}{medium}",
         ByteSize(disk.free_bytes),
         disk.named()
     );
     let text = match needed_bytes {
-        Some(0) => format!("{free}; the newest final day fits into memory"),
+        Some(0) => format!("{free}; the newest final day fits into the memory limit"),
         Some(bytes) => format!(
             "{free}; the newest final day spills about {}",
             ByteSize(bytes)
         ),
         None => free,
     };
-    let another = "name a folder on a local disk as spill_folder in the job file";
-    match disk.medium {
-        Medium::Memory => {
-            return Check::SpillFolder.warn(
-                format!("{text}: it is in memory, so spilled rows save none"),
-                another,
-            );
-        }
-        Medium::Network => {
-            return Check::SpillFolder.warn(
-                format!("{text}: every spilled row crosses the network twice"),
-                another,
-            );
-        }
-        Medium::Disk => {}
+    if disk.medium != Medium::Disk {
+        let remedy = "name a folder on a local disk as spill_folder in the job file";
+        return Check::SpillFolder.warn(text, remedy);
     }
     if disk.free_bytes < needed_bytes.unwrap_or(0).max(LEAST_FREE_BYTES) {
         let remedy = "make room, name another spill_folder, or raise memory_limit";

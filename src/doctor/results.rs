@@ -85,9 +85,13 @@ impl Place {
             });
         };
         let nearest = nearest_folder(&folder);
+        let obstacle = match nearest.is_symlink() {
+            true => "a link to nothing",
+            false => "a file where a folder belongs",
+        };
         ensure!(
             nearest.is_dir(),
-            messages::in_the_way(nearest.display(), "a file where a folder belongs")
+            messages::in_the_way(nearest.display(), obstacle)
         );
         if folder.exists() {
             return Ok(Place {

@@ -162,7 +162,7 @@ fn a_sound_job_is_ready_and_the_results_stay_as_they_are_beside_a_run_at_work() 
     let desk = Desk::new();
     assert_eq!(desk.etl(&["run", "--day", "2026-03-12"]).code, 0);
     let results = desk.path("results");
-    // The lease of a run at work.
+    // The lease of a run that has not released it.
     let lease = results.join("_locks").join("0000000001.json");
     let mut holder: Value = serde_json::from_slice(&fs::read(&lease).unwrap()).unwrap();
     holder["released_at"] = Value::Null;
@@ -330,7 +330,7 @@ fn a_spill_folder_that_is_not_there_or_in_memory_is_told() {
         assert!(
             found
                 .text("spill_folder")
-                .contains("tmpfs: it is in memory")
+                .contains("free on tmpfs (in memory: ")
         );
         assert!(found.remedy("spill_folder").contains("a local disk"));
     }
