@@ -269,18 +269,17 @@ fn judge_room(disk: &Disk, night_bytes: Option<u64>) -> Finding {
         None => free,
     };
     let remedy = "make room, run vacuum, or keep less history (history.keep_days)";
-    if disk.medium == Medium::Memory {
-        return Check::FreeSpace.warn(
-            format!("{text}: the results are in memory, and gone when the machine restarts"),
+    if night_bytes.is_some_and(|night| disk.free_bytes < night) {
+        Check::FreeSpace.fail(text, remedy)
+    } else if disk.medium == Medium::Memory {
+        Check::FreeSpace.warn(
+            format!("{text} (in memory: the results are gone when the machine restarts)"),
             "keep the results on a disk",
-        );
-    }
-    match disk.free_bytes {
-        free if night_bytes.is_some_and(|night| free < night) => {
-            Check::FreeSpace.fail(text, remedy)
-        }
-        free if free < LEAST_FREE_BYTES => Check::FreeSpace.warn(text, remedy),
-        _ => Check::FreeSpace.ok(text),
+        )
+    } else if disk.free_bytes < LEAST_FREE_BYTES {
+        Check::FreeSpace.warn(text, remedy)
+    } else {
+        Check::FreeSpace.ok(text)
     }
 }
 
@@ -319,8 +318,9 @@ mod tests {
             found.text,
             "3.0 GiB free on ext4; a night writes up to about 512.0 MiB"
         );
-        let in_memory = judge_room(&disk(8 * GIB, Medium::Memory), None);
-        assert_eq!(in_memory.outcome, Outcome::Warn);
+        let in_memory = |night| judge_room(&disk(8 * GIB, Medium::Memory), night).outcome;
+        assert_eq!(in_memory(None), Outcome::Warn);
+        assert_eq!(in_memory(Some(9 * GIB)), Outcome::Fail);
     }
 
     #[test]
