@@ -78,6 +78,7 @@ impl Command {
             Command::Status(args) => args.days.from.zip(args.days.to),
             Command::Validate(args) => args.days.from.zip(args.days.to),
             Command::Run(_)
+            | Command::Doctor
             | Command::Unlock
             | Command::Vacuum(_)
             | Command::Diff(_)
@@ -103,6 +104,7 @@ impl Command {
             Command::Backfill(args) => args.strictness.accept_checks,
             Command::Plan(_)
             | Command::Status(_)
+            | Command::Doctor
             | Command::Unlock
             | Command::Vacuum(_)
             | Command::Diff(_)
@@ -126,9 +128,9 @@ impl Command {
             Command::Run(_) | Command::Backfill(BackfillArgs { dry_run: false, .. }) => {
                 Access::Write
             }
-            Command::Unlock | Command::Vacuum(VacuumArgs { dry_run: false, .. }) => {
-                Access::WriteIfThere
-            }
+            Command::Doctor
+            | Command::Unlock
+            | Command::Vacuum(VacuumArgs { dry_run: false, .. }) => Access::WriteIfThere,
             Command::Backfill(BackfillArgs { dry_run: true, .. })
             | Command::Vacuum(VacuumArgs { dry_run: true, .. })
             | Command::Plan(_)
@@ -319,6 +321,13 @@ pub enum Command {
     Catalog(CatalogArgs),
     /// Print the JSON Schema of a document of --format json or of the job file; without a name: list them
     Schema(SchemaArgs),
+    /// Check that the job can run here: job file, stores, clock, memory, disks; before the first night
+    ///
+    /// Each check has a line: ok, warn, fail, or not checked and why; then what to do. A probe object
+    /// under the results shows that the store can be written. It is removed at once, and a run at work is
+    /// not disturbed. Exit 0 where nothing failed, 78 where the job file or the machine needs a person,
+    /// 74 where only a store cannot be reached.
+    Doctor,
     /// End the expired lease of a run that died
     Unlock,
     /// Remove files that are no longer needed: staged leftovers, superseded manifests, old
@@ -579,6 +588,7 @@ schema_names! {
     Catalog = "catalog",
     Describe = "describe",
     Diff = "diff",
+    Doctor = "doctor",
     Error = "error",
     Explain = "explain",
     ExplainDay = "explain-day",

@@ -32,6 +32,8 @@ mod explain;
 
 mod dictionary;
 
+mod doctor;
+
 pub mod report;
 
 mod plan;

@@ -137,6 +137,7 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
         memory_bytes: system
             .cgroup_limits()
             .map_or(system.total_memory(), |limits| limits.total_memory),
+        machine_memory_bytes: system.total_memory(),
         cores,
         temporary_folder: std::env::temp_dir(),
         stop: match cli.command.listens_to_signals() {

@@ -5,6 +5,7 @@
 //! _runs/dt=YYYY-MM-DD/<number>.json                  manifests, by commit
 //! _runs/commit_log/<number>.json                     commit records
 //! _locks/<number>.json                               leases, by fencing number
+//! _locks/probe-<name>                                an object that tests the store, removed at once
 //! _staging/<run id>/<day>/<path>                     files of a commit that is not in place yet
 //! _quarantine/<dataset>/dt=YYYY-MM-DD/part-0.parquet quarantined rows
 //! _history/<table>/dt=YYYY-MM-DD/<number>.parquet    a file that a commit replaced or removed
@@ -72,6 +73,11 @@ pub(crate) fn record_path(number: u64) -> String {
 /// The file of a lease.
 pub(crate) fn lock_path(fencing_number: u64) -> String {
     format!("{LOCKS}/{}", numbered(fencing_number))
+}
+
+/// An object that tests the store. No reader looks for it; `vacuum` removes one that was left behind.
+pub(crate) fn probe_path(name: &str) -> String {
+    format!("{LOCKS}/probe-{name}")
 }
 
 /// The staged files of a run.

@@ -7,6 +7,7 @@ mod completions;
 mod describe;
 mod diff;
 mod docs;
+mod doctor;
 mod explain;
 mod generate;
 mod man;
@@ -43,6 +44,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Diff(args) => diff::diff(cli, args, surroundings),
         Command::Catalog(args) => catalog::catalog(cli, args, surroundings),
         Command::Describe(args) => describe::describe(cli, args),
+        Command::Doctor => doctor::doctor(cli, surroundings),
         Command::Unlock => unlock::unlock(cli, surroundings),
         Command::Vacuum(args) => vacuum::vacuum(cli, args, surroundings),
         Command::Validate(args) => validate::validate(cli, args, surroundings),

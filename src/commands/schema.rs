@@ -10,6 +10,7 @@ use super::answer::{Answer, to_json};
 use crate::cli::{Cli, Format, SchemaArgs, SchemaName};
 use crate::config::JobFile;
 use crate::dictionary::{Catalog, Description};
+use crate::doctor::Examination;
 use crate::exit_code::ExitCode;
 use crate::explain::{ComparedDay, Explanation, SqlAnswer, Verification};
 use crate::pipeline::backfill::BackfillReport;
@@ -67,6 +68,7 @@ fn schema_of(name: SchemaName) -> Value {
         SchemaName::Catalog => printed::<Ended<Catalog>>(),
         SchemaName::Describe => printed::<Ended<Description>>(),
         SchemaName::Diff => printed::<Ended<DayDifference>>(),
+        SchemaName::Doctor => printed::<Ended<Examination>>(),
         SchemaName::Error => printed::<Failed>(),
         SchemaName::Explain => printed::<Ended<Explanation>>(),
         SchemaName::ExplainDay => printed::<Ended<ComparedDay>>(),

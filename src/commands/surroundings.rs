@@ -29,6 +29,8 @@ pub struct Surroundings {
     pub nonce: u64,
     /// The memory of the machine, or the limit of its control group.
     pub memory_bytes: u64,
+    /// The memory of the machine, whatever its control group may use.
+    pub machine_memory_bytes: u64,
     pub cores: usize,
     pub temporary_folder: PathBuf,
     pub stop: Stop,

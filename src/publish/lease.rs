@@ -20,13 +20,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::commit_log::{self, Owner, Record};
-use crate::catalog::layout::{LOCKS, lock_path, number_of};
+use crate::catalog::layout::{LOCKS, lock_path, number_of, probe_path};
 use crate::messages;
 use crate::store::{Creation, Deadline, Store};
 use crate::threads::{Repeating, lock};
 
 /// Heartbeats per lease time: two of them may be lost.
-const HEARTBEATS: u32 = 3;
+pub(crate) const HEARTBEATS: u32 = 3;
 
 /// The holder of the lease, or its last holder: a file under `_locks/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -163,7 +163,7 @@ impl Lease {
                 return Err(messages::held(&holder).into());
             }
             if !is_probed {
-                probe(results, owner)?;
+                check_conditions(results, &owner.run_id)?;
                 is_probed = true;
             }
             let number = head
@@ -323,12 +323,12 @@ impl Drop for Lease {
 }
 
 /// Creates an object twice. If both succeed, the store lacks put-if-absent and cannot keep two
-/// writers apart.
+/// writers apart. `name`: of the object, unlike that of any other process.
 ///
 /// # Errors
 /// `ConfigWrong` in this case, and when the store has no such operation.
-fn probe(results: &Store, owner: &Owner) -> Result<()> {
-    let path = format!("{LOCKS}/probe-{}", owner.run_id);
+pub(crate) fn check_conditions(results: &Store, name: &str) -> Result<()> {
+    let path = probe_path(name);
     let create =
         |content: &'static str| results.create(&path, Bytes::from_static(content.as_bytes()));
     let outcome = create("first").and_then(|_| create("second"));

@@ -164,14 +164,18 @@ fn old_records(runs: &[Entry], head: Option<&Record>, before: DateTime<Utc>) -> 
         .collect()
 }
 
-/// Lease files older than the current one.
+/// Lease files older than the current one, and probes whose process was killed.
 fn old_leases(locks: &[Entry], head: Option<&Record>, before: DateTime<Utc>) -> Vec<Superfluous> {
     let current = head.map(|head| head.fencing_number);
     let old = locks.iter().filter(|entry| {
         let is_current = current.is_some_and(|current| number_of(&entry.name) >= Some(current));
         entry.modified_at < before && !is_current
     });
-    old.map(|entry| superfluous(LOCKS, entry, "an old lease"))
+    let why = |entry: &Entry| match number_of(&entry.name) {
+        Some(_) => "an old lease",
+        None => "an old probe",
+    };
+    old.map(|entry| superfluous(LOCKS, entry, why(entry)))
         .collect()
 }
 
@@ -226,6 +230,7 @@ mod tests {
             "_runs/dt=2026-03-14/notes.txt",
             "_locks/0000000001.json",
             "_locks/0000000003.json",
+            "_locks/probe-doctor-7-0",
             "_staging/gone/2026-03-14/x",
             "_quarantine/shops/dt=2026-03-14/part-0.parquet",
             "shop_daily/dt=2026-03-14/part-0.parquet",
@@ -270,6 +275,7 @@ mod tests {
                 "old history",
             ),
             ("_locks/0000000001.json", "an old lease"),
+            ("_locks/probe-doctor-7-0", "an old probe"),
             (
                 "_quarantine/shops/dt=2026-03-14/part-0.parquet",
                 "old quarantine",

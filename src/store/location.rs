@@ -14,7 +14,7 @@ use crate::redact::holds_secret;
 ///
 /// # Errors
 /// When a location is neither, or holds a secret.
-pub(super) fn local_path(location: &str) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn local_path(location: &str) -> Result<Option<PathBuf>, Failure> {
     let wrong = |to_do: &str| Err(messages::not_a_location(location, to_do));
     if location.is_empty() {
         return wrong("give a path or a file:, s3:, gs: or az: URL");

@@ -24,6 +24,7 @@ mod upload;
 mod write;
 
 pub use entry::{Entry, Listing, Stray, StrayKind};
+pub(crate) use location::local_path;
 pub use open::{Access, Store};
 pub(crate) use open::{Deadline, SMALL_BYTES};
 pub(crate) use parquet_object::ParquetObject;

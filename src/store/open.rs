@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use backon::ExponentialBuilder;
 use futures::StreamExt;
-use object_store::ObjectStore;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -99,9 +102,41 @@ impl Store {
         environment: &[(String, String)],
         runtime: Handle,
     ) -> Result<Store> {
+        let retries = RetryConfig::default();
+        Store::open_retrying(location, access, environment, runtime, retries)
+    }
+
+    /// The same for somebody who waits at a terminal: a request that fails is repeated once.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub(crate) fn open_impatient(
+        location: &str,
+        access: Access,
+        environment: &[(String, String)],
+        runtime: Handle,
+    ) -> Result<Store> {
+        let retries = RetryConfig {
+            max_retries: 1,
+            ..RetryConfig::default()
+        };
+        let store = Store::open_retrying(location, access, environment, runtime, retries)?;
+        Ok(Store {
+            retries: RETRIES.with_max_times(1),
+            ..store
+        })
+    }
+
+    fn open_retrying(
+        location: &str,
+        access: Access,
+        environment: &[(String, String)],
+        runtime: Handle,
+        retries: RetryConfig,
+    ) -> Result<Store> {
         match local_path(location)? {
             Some(path) => Store::open_folder(location, path, access, runtime),
-            None => Store::open_url(location, environment, runtime),
+            None => Store::open_url(location, environment, runtime, retries),
         }
     }
 
@@ -130,16 +165,17 @@ impl Store {
         location: &str,
         environment: &[(String, String)],
         runtime: Handle,
+        retries: RetryConfig,
     ) -> Result<Store> {
         let url =
             Url::parse(location).map_err(|e| messages::bad_store_settings(location, cause(&e)))?;
         let options = Cloud::of_scheme(url.scheme()).map(|cloud| cloud.options(environment));
         choose_tls_cryptography();
-        let (inner, root) = object_store::parse_url_opts(&url, options.unwrap_or_default())
+        let (inner, root) = object_store_of(&url, options.unwrap_or_default(), retries)
             .map_err(|e| messages::bad_store_settings(location, cause(&e)))?;
         Ok(Store {
             root,
-            ..Store::new(Arc::from(inner), location, runtime)
+            ..Store::new(inner, location, runtime)
         })
     }
 
@@ -279,6 +315,37 @@ impl Store {
     ) -> anyhow::Error {
         failure::of_disk(operation, &self.show(path), error).into()
     }
+}
+
+/// The object store of a URL, and the path in it. `object_store::parse_url_opts` does the same, but
+/// takes no number of retries.
+fn object_store_of(
+    url: &Url,
+    options: Vec<(String, String)>,
+    retries: RetryConfig,
+) -> object_store::Result<(Arc<dyn ObjectStore>, Path)> {
+    macro_rules! built {
+        ($builder:ty) => {{
+            let builder = <$builder>::new().with_url(url.as_str()).with_retry(retries);
+            let with = |builder: $builder, (name, value): (String, String)| match name
+                .to_ascii_lowercase()
+                .parse()
+            {
+                Ok(key) => builder.with_config(key, value),
+                Err(_) => builder,
+            };
+            Arc::new(options.into_iter().fold(builder, with).build()?) as Arc<dyn ObjectStore>
+        }};
+    }
+    let (scheme, path) = ObjectStoreScheme::parse(url)?;
+    let inner = match scheme {
+        ObjectStoreScheme::AmazonS3 => built!(AmazonS3Builder),
+        ObjectStoreScheme::GoogleCloudStorage => built!(GoogleCloudStorageBuilder),
+        ObjectStoreScheme::MicrosoftAzure => built!(MicrosoftAzureBuilder),
+        // `location.rs` lets no other URL through.
+        _ => object_store::parse_url(url)?.0.into(),
+    };
+    Ok((inner, path))
 }
 
 fn past_deadline() -> object_store::Error {

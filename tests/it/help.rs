@@ -58,6 +58,8 @@ fn help_of_the_program() {
       catalog   Print views of all result tables for DuckDB, with types and comments
       schema    Print the JSON Schema of a document of --format json or of the job file; without a name:
                 list them
+      doctor    Check that the job can run here: job file, stores, clock, memory, disks; before the
+                first night
       unlock    End the expired lease of a run that died
       vacuum    Remove files that are no longer needed: staged leftovers, superseded manifests, old
                 quarantine, old history

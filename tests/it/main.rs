@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod bad_nights;
+mod bucket;
 mod cases;
 mod catalog;
 mod checks;
@@ -14,6 +15,7 @@ mod command_line;
 mod crash;
 mod describe;
 mod docs;
+mod doctor;
 mod duckdb;
 mod explain;
 mod explain_privacy;

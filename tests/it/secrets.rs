@@ -329,6 +329,14 @@ fn keys_of_the_environment_are_not_printed_when_requests_fail_and_the_server_rep
         ("AWS_ALLOW_HTTP", "true"),
     ];
     says_none_of(&[SECRET, TOKEN], &VALIDATE, &s3, 74);
+    // It names the account: here the server refuses exports and results.
+    let doctor = [
+        &["doctor", "--results", "s3://bucket/results"],
+        &VALIDATE[3..],
+    ]
+    .concat();
+    let said = says_none_of(&[SECRET, TOKEN], &doctor, &s3, 74);
+    assert!(said.contains("as access key AKIAEXAMPLE of a session"));
     let sas = format!("sv=2024-01-01&se=2027-01-01T00:00:00Z&sr=c&sp=rl&sig={SIGNATURE}%3D");
     let azure = [
         ("AZURE_STORAGE_ACCOUNT_NAME", "account"),

@@ -71,7 +71,7 @@ def documents_of_the_sample():
         ["explain", *day, "--shop", "1000008"], ["explain", "--verify", "explain.json"], ["run", *day, "--config", "one_tier.toml"],
         ["diff", *day], ["diff", *day, "--shop", "1000008"], ["diff", "--day", "2026-03-06"],
         ["describe"], ["describe", "shop_daily"], ["describe", "order_lines"], ["describe", "quarantine"],
-        ["describe", "shop_benchmark.position"], ["describe", "nothing"], ["catalog"], ["schema"], ["unlock"],
+        ["describe", "shop_benchmark.position"], ["describe", "nothing"], ["catalog"], ["schema"], ["unlock"], ["doctor"],
         ["vacuum", "--dry-run"], ["generate", "--days", "1", "--shops", "5", "--rows-per-day", "50", "--out", "generated"],
         ["run"], ["no-such-command"],
     ]
