@@ -8,6 +8,7 @@ mod diff;
 mod docs;
 mod explain;
 mod generate;
+mod metrics_file;
 mod plan;
 mod report;
 mod run;
@@ -23,7 +24,6 @@ use serde_json::json;
 
 use crate::bug;
 use crate::cli::{Cli, Command};
-use crate::exit_code::ExitCode;
 use crate::failure::exit_code_of;
 use crate::report::documents::Failed;
 use crate::report::run::RunReport;
@@ -54,13 +54,10 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
 /// The JSON document of a command that ended with an error. A failed `run` has the same form as
 /// every report of a run.
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
-    let exit_code = exit_code_of(error);
     let Command::Run(args) = &cli.command else {
-        return json!(Failed::new(bug::text_of(error), exit_code));
+        return json!(Failed::new(bug::text_of(error), exit_code_of(error)));
     };
-    let mut report = RunReport::new(args.day.unwrap_or_default());
-    report.fail(error);
-    report.retry = matches!(exit_code, ExitCode::StoreFailed | ExitCode::TryLater);
+    let report = RunReport::of_failed_run(args.day.unwrap_or_default(), error);
     let mut document = json!(report);
     if args.day.is_none() {
         document["day"] = serde_json::Value::Null;

@@ -20,7 +20,7 @@ use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::contracts::{Dataset, Table, TableId};
 use crate::days::calendar::CivilDay;
-use crate::days::readiness::Readiness;
+use crate::days::readiness::{DayExports, Readiness};
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
 use crate::plan::{self, Facts, ReadyDay, StandIn};
@@ -107,7 +107,11 @@ impl<'a> Doing<'a> {
         let staging = writer.next_staging(day)?.keeping_history(keeps_history);
         let staged = publish::stage(staging, &change, &job.resources, || job.now())?;
         job.resources.stop.check()?;
+        let begun = Instant::now();
         writer.commit(&staged)?;
+        let work = &mut self.report.work;
+        staged.manifest.stages.iter().for_each(|time| work.add_stage(time));
+        work.add_stage(&StageTime::new("commit", begun.elapsed()));
         self.facts.state.learn(staged.manifest);
         for file in &change.files {
             self.facts.state.keep_small_file(&file.sha256, &file.bytes);
@@ -212,7 +216,10 @@ impl<'a> Doing<'a> {
         Ok(())
     }
 
-    fn report_read(&mut self, day: NaiveDate, read: &DayRead) {
+    fn report_read(&mut self, exports: &DayExports, read: &DayRead) {
+        let day = exports.day;
+        let was_read = |dataset: &str| read.accounts.iter().any(|a| a.dataset == dataset);
+        self.report.work.read_bytes += exports.bytes_of(was_read);
         let accounts = read.scoped_accounts().cloned();
         let read = accounts.map(|account| DatasetRead { day, account });
         self.report.datasets.extend(read);
@@ -348,7 +355,8 @@ impl<'a> Hands<'a> for Doing<'a> {
         };
         let read = &rolled_up.read;
         job.progress.stage(day, "exports", &rows_read(read));
-        self.report_read(day, read);
+        self.report_read(&ready.exports, read);
+        self.report.work.spilled_bytes += rolled_up.spilled_bytes;
         if read.blocking(&job.config).next().is_some() {
             let blocked = self.block(ready, rolled_up)?;
             return Ok(RollUp::Ended(Own::Blocked(blocked)));
@@ -402,7 +410,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         if !read.defects.is_empty() {
             return Ok(Snapshots::Broken);
         }
-        self.report_read(day, &read);
+        self.report_read(&work.exports, &read);
         work.set_snapshots(read.snapshots);
         Ok(Snapshots::Read)
     }

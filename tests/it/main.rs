@@ -24,6 +24,7 @@ mod history;
 mod int96;
 mod kill;
 mod mapping;
+mod metrics;
 mod operations;
 mod oracle;
 mod places;
