@@ -12,6 +12,7 @@ use super::ahead::Ahead;
 use super::day::{DayWork, benchmark_files, quarantine};
 use super::engine::{Reading, RolledUp, read_unchanged};
 use super::job::Job;
+use super::lineage::Lineage;
 use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step};
 use crate::bug;
 use crate::catalog::checked::Check;
@@ -51,6 +52,7 @@ pub(super) struct Doing<'a> {
     writer: Option<&'a RefCell<Writer>>,
     /// The days that are rolled up ahead.
     ahead: Option<&'a Ahead>,
+    lineage: Lineage<'a>,
     pub reports: Reports,
     pub report: RunReport,
     /// A copy of the report from before the current attempt.
@@ -75,6 +77,7 @@ impl<'a> Doing<'a> {
             facts,
             writer,
             ahead,
+            lineage: Lineage::new(job),
             reports,
             before_attempt: report.clone(),
             report,
@@ -89,10 +92,12 @@ impl<'a> Doing<'a> {
 
     /// Warns that exports changed while they were read. Nothing is published from them.
     fn refuse_changed(&mut self, day: NaiveDate, datasets: &[&'static str]) {
-        self.warn(format!(
+        let warning = format!(
             "{day}: {} changed while the run read it; nothing of the day is published, the next run reads it again",
             datasets.join(", ")
-        ));
+        );
+        self.lineage.refuse(day, warning.clone());
+        self.warn(warning);
     }
 
     /// Stages and commits a change. Returns whether it touches tables.
@@ -110,7 +115,11 @@ impl<'a> Doing<'a> {
         let begun = Instant::now();
         writer.commit(&staged)?;
         let work = &mut self.report.work;
-        staged.manifest.stages.iter().for_each(|time| work.add_stage(time));
+        staged
+            .manifest
+            .stages
+            .iter()
+            .for_each(|time| work.add_stage(time));
         work.add_stage(&StageTime::new("commit", begun.elapsed()));
         self.facts.state.learn(staged.manifest);
         for file in &change.files {
@@ -156,8 +165,16 @@ impl<'a> Doing<'a> {
         was_read.retain(|dataset| read.accounts.iter().any(|a| a.dataset == dataset.name));
         change.quarantine = quarantine(&mut read.quarantine, was_read);
         self.publish_change(change)?;
-        self.report.blocked.extend(blocked.exports.iter().cloned());
+        self.report_blocked(day, &blocked);
         Ok(blocked)
+    }
+
+    fn report_blocked(&mut self, day: NaiveDate, blocked: &BlockedExports) {
+        let told = blocked.exports.iter();
+        let told = told.map(|export| format!("{day} {}: {}", export.dataset, export.reason));
+        self.lineage
+            .refuse(day, told.collect::<Vec<_>>().join("; "));
+        self.report.blocked.extend(blocked.exports.iter().cloned());
     }
 
     /// Makes the checks of a day whose rollups were just computed. One warning names all that failed.
@@ -189,9 +206,10 @@ impl<'a> Doing<'a> {
         for export in &exports {
             self.warn(page::still_blocked(export));
         }
+        let day = work.exports.day;
         let (change, blocked) = work.into_held_change(self.job, exports)?;
         self.publish_change(change)?;
-        self.report.blocked.extend(blocked.exports.iter().cloned());
+        self.report_blocked(day, &blocked);
         Ok(blocked)
     }
 
@@ -295,6 +313,15 @@ impl<'a> Doing<'a> {
         self.report.days_failed.iter().any(|f| f.day == day)
     }
 
+    /// Ends the lineage of a walk; `ended`: its outcome. A receiver that did not get all events is a
+    /// warning.
+    pub(super) fn finish_lineage(&mut self, ended: &Result<()>) {
+        let error = ended.as_ref().err();
+        if let Some(warning) = self.lineage.finish(error, &self.report) {
+            self.warn(warning);
+        }
+    }
+
     pub(super) fn warn(&mut self, warning: String) {
         self.job.progress.warn(&warning);
         self.report.warnings.push(warning);
@@ -333,15 +360,20 @@ impl<'a> Hands<'a> for Doing<'a> {
         self.job.progress.stage(day, "days", &missing);
     }
 
-    fn known_blocked(&mut self, _day: NaiveDate, blocked: &BlockedExports) {
+    fn known_blocked(&mut self, day: NaiveDate, blocked: &BlockedExports) {
         for export in &blocked.exports {
             self.warn(page::still_blocked(export));
         }
-        self.report.blocked.extend(blocked.exports.iter().cloned());
+        if day == self.report.day {
+            // Each run that was asked for the day fails, although it reads nothing again.
+            self.lineage.begin(day, None);
+        }
+        self.report_blocked(day, blocked);
     }
 
     fn roll_up(&mut self, ready: ReadyDay, _why: &'static str) -> Result<RollUp<'a>> {
         let (job, day) = (self.job, ready.exports.day);
+        self.lineage.begin(day, Some(&ready.exports));
         let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
             Some(reading) => reading?,
             None => job.roll_up(&ready, self.resources())?,
@@ -383,6 +415,7 @@ impl<'a> Hands<'a> for Doing<'a> {
 
     fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots> {
         let (job, resources) = (self.job, self.resources());
+        self.lineage.begin(work.exports.day, Some(&work.exports));
         let reading = read_unchanged(
             &job.exports,
             &job.config.mapping,
@@ -425,6 +458,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         let TableId::Window(id) = table.id else {
             return Ok(());
         };
+        self.lineage.begin(work.exports.day, Some(&work.exports));
         work.compute_window(id, inputs.context(ANNOUNCED)?, self.resources())
     }
 
@@ -433,11 +467,13 @@ impl<'a> Hands<'a> for Doing<'a> {
             .into_iter()
             .map(|stale| Ok((stale.table, stale.inputs.context(ANNOUNCED)?)))
             .collect::<Result<_>>()?;
+        self.lineage.begin(work.exports.day, Some(&work.exports));
         work.compute_benchmarks(stale, self.resources())
     }
 
     fn publish(&mut self, work: DayWork<'a>) -> Result<bool> {
         let (job, day) = (self.job, work.exports.day);
+        self.lineage.begin(day, Some(&work.exports));
         let computed = work.computed();
         job.progress
             .stage(day, "windows", &format!("{computed} tables"));
@@ -469,6 +505,7 @@ impl<'a> Hands<'a> for Doing<'a> {
 
     fn stand_in(&mut self, day: NaiveDate, stand_in: StandIn) -> Result<()> {
         let (job, benchmark) = (self.job, stand_in.benchmark);
+        self.lineage.begin(day, None);
         let of = format!("benchmarks of {} stand in", benchmark.day);
         job.progress.stage(day, "windows", &of);
         let (facts, resources, begun) = (self.facts, self.resources(), Instant::now());
@@ -511,6 +548,7 @@ impl<'a> Hands<'a> for Doing<'a> {
                 report.outcome = Outcome::Fallback;
             }
         }
+        self.lineage.end(&self.report);
         if let Reports::OfEachDay { days, .. } = &mut self.reports {
             let report = self.report.clone();
             match days.get_mut(&day) {
@@ -525,6 +563,7 @@ impl<'a> Hands<'a> for Doing<'a> {
     }
 
     fn failed(&mut self, day: NaiveDate, error: anyhow::Error) -> Result<()> {
+        self.lineage.fail(day, &error, &self.report);
         let is_known = self.has_failed(day);
         if !is_known {
             let text = bug::text_of(&error);

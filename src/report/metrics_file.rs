@@ -65,7 +65,7 @@ impl RunMetrics<'_> {
             self.exit_code,
         );
         page.all(
-            "last_run_days",
+            "last_run_outcomes",
             "Days that the last run reported, by outcome.",
             "outcome",
             self.outcomes(),
@@ -217,7 +217,9 @@ impl RunMetrics<'_> {
             let accounts = read.clone().map(|read: &DatasetRead| &read.account);
             accounts.filter(|a| a.dataset == name).map(&rows).sum()
         };
-        DATASETS.map(|dataset| (dataset.name, of(dataset.name))).to_vec()
+        DATASETS
+            .map(|dataset| (dataset.name, of(dataset.name)))
+            .to_vec()
     }
 }
 
@@ -322,11 +324,11 @@ mod tests {
                 exit_code: 74,
                 error: "no".into(),
             }],
-            tables: vec![written("shop_daily", 60, 9000), written("shop_tier", 60, 1000)],
-            datasets: vec![
-                read("order_lines", 1000, 990, 10),
-                read("shops", 60, 60, 0),
+            tables: vec![
+                written("shop_daily", 60, 9000),
+                written("shop_tier", 60, 1000),
             ],
+            datasets: vec![read("order_lines", 1000, 990, 10), read("shops", 60, 60, 0)],
             warnings: vec!["one".into()],
             work: Work {
                 stages: BTreeMap::from(stages),
@@ -355,7 +357,9 @@ mod tests {
     fn samples(text: &str, name: &str) -> Vec<String> {
         let start = format!("campaign_etl_{name}{{command=\"run\",job_file=\"/j.toml\"");
         let samples = text.lines().filter_map(|line| line.strip_prefix(&start));
-        samples.map(|rest| rest.trim_start_matches(',').to_owned()).collect()
+        samples
+            .map(|rest| rest.trim_start_matches(',').to_owned())
+            .collect()
     }
 
     #[test]
@@ -391,7 +395,7 @@ mod tests {
         is("benchmark_day_end_timestamp_seconds", "1773471600");
         is("benchmark_is_fallback", "1");
         assert_eq!(
-            samples(&text, "last_run_days"),
+            samples(&text, "last_run_outcomes"),
             [
                 "outcome=\"published\"} 1",
                 "outcome=\"fallback\"} 0",
@@ -414,9 +418,18 @@ mod tests {
             ]
         );
         let of_orders = |name| samples(&text, name)[0].clone();
-        assert_eq!(of_orders("last_run_rows_read"), "dataset=\"order_lines\"} 1000");
-        assert_eq!(of_orders("last_run_rows_used"), "dataset=\"order_lines\"} 990");
-        assert_eq!(of_orders("last_run_rows_quarantined"), "dataset=\"order_lines\"} 10");
+        assert_eq!(
+            of_orders("last_run_rows_read"),
+            "dataset=\"order_lines\"} 1000"
+        );
+        assert_eq!(
+            of_orders("last_run_rows_used"),
+            "dataset=\"order_lines\"} 990"
+        );
+        assert_eq!(
+            of_orders("last_run_rows_quarantined"),
+            "dataset=\"order_lines\"} 10"
+        );
         assert_eq!(samples(&text, "last_run_rows_read").len(), 10);
     }
 

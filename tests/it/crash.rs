@@ -125,6 +125,7 @@ impl Scene {
                 spilled_bytes: Arc::default(),
                 stop: Stop::default(),
             },
+            lineage_key: None,
         }
     }
 

@@ -23,6 +23,7 @@ mod help;
 mod history;
 mod int96;
 mod kill;
+mod lineage;
 mod mapping;
 mod metrics;
 mod operations;

@@ -77,7 +77,11 @@ fn rows(file: &Path) -> f64 {
 
 /// 00:00 of the next day in Los Angeles, which is 07:00Z in March after the 8th.
 fn end_of(day: &str) -> f64 {
-    let next = day.parse::<chrono::NaiveDate>().unwrap().succ_opt().unwrap();
+    let next = day
+        .parse::<chrono::NaiveDate>()
+        .unwrap()
+        .succ_opt()
+        .unwrap();
     next.and_hms_opt(7, 0, 0).unwrap().and_utc().timestamp() as f64
 }
 
@@ -86,8 +90,8 @@ fn a_published_day_is_told_with_its_rows_bytes_and_times() {
     let night = Night::new();
     let metrics = night.metrics_after(0, "run --day 2026-03-14", SAMPLE);
     assert_eq!(metrics["last_run_exit_code"], 0.0);
-    assert_eq!(metrics["last_run_days,outcome=\"published\""], 1.0);
-    assert_eq!(metrics["last_run_days,outcome=\"failed\""], 0.0);
+    assert_eq!(metrics["last_run_outcomes,outcome=\"published\""], 1.0);
+    assert_eq!(metrics["last_run_outcomes,outcome=\"failed\""], 0.0);
     let lines: f64 = export_files("order_lines", "2026-03-14")
         .iter()
         .map(|file| rows(file))
@@ -138,7 +142,7 @@ fn a_failed_run_keeps_the_published_day_and_its_time() {
     fs::create_dir(&nothing).unwrap();
     let after = night.metrics_after(74, "run --day 2026-03-14", nothing.to_str().unwrap());
     assert_eq!(after["last_run_exit_code"], 74.0);
-    assert_eq!(after["last_run_days,outcome=\"failed\""], 1.0);
+    assert_eq!(after["last_run_outcomes,outcome=\"failed\""], 1.0);
     for name in [
         "published_day_end_timestamp_seconds",
         "published_timestamp_seconds",
@@ -152,7 +156,7 @@ fn a_day_that_waits_has_benchmarks_of_the_day_before() {
     let night = Night::new();
     night.metrics_after(0, "run --day 2026-03-14", SAMPLE);
     let metrics = night.metrics_after(75, "run --day 2026-03-15", SAMPLE);
-    assert_eq!(metrics["last_run_days,outcome=\"fallback\""], 1.0);
+    assert_eq!(metrics["last_run_outcomes,outcome=\"fallback\""], 1.0);
     assert_eq!(metrics["benchmark_is_fallback"], 1.0);
     let end = end_of("2026-03-14");
     assert_eq!(metrics["benchmark_day_end_timestamp_seconds"], end);
@@ -165,7 +169,7 @@ fn a_run_that_ends_before_any_day_has_metrics_too() {
     fs::write(night.path("job.toml"), "lokback_days = 0\n").unwrap();
     let metrics = night.metrics_after(78, "run --day 2026-03-14", SAMPLE);
     assert_eq!(metrics["last_run_exit_code"], 78.0);
-    assert_eq!(metrics["last_run_days,outcome=\"failed\""], 1.0);
+    assert_eq!(metrics["last_run_outcomes,outcome=\"failed\""], 1.0);
     assert!(!metrics.contains_key("published_timestamp_seconds"));
 }
 
@@ -174,8 +178,8 @@ fn a_backfill_counts_its_days() {
     let night = Night::new();
     let command = "backfill --from 2026-03-13 --to 2026-03-15";
     let metrics = night.metrics_after(75, command, SAMPLE);
-    assert_eq!(metrics["last_run_days,outcome=\"published\""], 2.0);
-    assert_eq!(metrics["last_run_days,outcome=\"fallback\""], 1.0);
+    assert_eq!(metrics["last_run_outcomes,outcome=\"published\""], 2.0);
+    assert_eq!(metrics["last_run_outcomes,outcome=\"fallback\""], 1.0);
     let lines = ["2026-03-13", "2026-03-14"].map(|day| export_files("order_lines", day));
     let lines: f64 = lines.iter().flatten().map(|file| rows(file)).sum();
     assert_eq!(metrics["last_run_rows_read,dataset=\"order_lines\""], lines);
