@@ -364,6 +364,16 @@ pub struct RunArgs {
     pub day: Option<NaiveDate>,
     #[command(flatten)]
     pub strictness: StrictnessArgs,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct MetricsArgs {
+    /// Write metrics of the run to this file when it ends, for Prometheus (the textfile collector of
+    /// node_exporter)
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -395,10 +405,12 @@ pub struct BackfillArgs {
     #[arg(long)]
     pub latest_first: bool,
     /// Show the work, day by day, with reasons; write nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "metrics_file")]
     pub dry_run: bool,
     #[command(flatten)]
     pub strictness: StrictnessArgs,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 #[derive(Args, Debug)]

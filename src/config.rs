@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Dataset, WithoutRows};
@@ -18,6 +19,7 @@ use crate::job_text::{self, Given, JobText, Keys};
 use crate::mapping::{self, Mapping};
 use crate::messages;
 use crate::nearest::nearest;
+use crate::redact::holds_secret;
 
 /// A checked job file.
 #[derive(Clone, Debug)]
@@ -53,8 +55,18 @@ pub struct Config {
     pub checks: CheckRules,
     /// Where exports lie, and the names and forms of their columns.
     pub mapping: Mapping,
+    /// The receiver of OpenLineage events; `None`: none are sent.
+    pub lineage: Option<LineageReceiver>,
     /// Lowest first; the first has `min_gmv_cents` 0.
     pub tiers: Vec<Tier>,
+}
+
+/// The receiver of OpenLineage events, and the namespace of the job in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineageReceiver {
+    /// An `http:` or `https:` URL without a key.
+    pub url: String,
+    pub namespace: String,
 }
 
 /// The engine that computes the rollups: this process, or a cluster over Spark Connect.
@@ -321,9 +333,21 @@ pub(crate) struct JobFile {
     #[serde(default)]
     #[schemars(schema_with = "mapping::schema")]
     source: toml::Table,
+    lineage: Option<LineageSection>,
     /// The tiers, lowest first; the first has min_gmv "0".
     #[serde(default, rename = "tier")]
     tiers: Vec<TierSection>,
+}
+
+/// OpenLineage events of the days that a run works on.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LineageSection {
+    /// Where events are posted, such as https://lineage.example.com/api/v1/lineage.
+    url: String,
+    /// The namespace of the job.
+    #[serde(default = "default_namespace")]
+    namespace: String,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -498,6 +522,9 @@ fn default_time_zone() -> String {
 fn default_currency() -> String {
     "USD".into()
 }
+fn default_namespace() -> String {
+    "campaign-etl".into()
+}
 fn default_lookback_days() -> u32 {
     7
 }
@@ -651,6 +678,11 @@ impl Config {
             benchmark,
             checks: check_rules(file.checks, text)?,
             mapping,
+            lineage: file
+                .lineage
+                .map(lineage)
+                .transpose()
+                .map_err(|failure| text.wrong("lineage.url", failure))?,
             tiers: tiers(file.tiers, text)?,
         })
     }
@@ -713,6 +745,19 @@ fn location(key: &str, value: String) -> Result<String, Failure> {
     match value.trim().is_empty() {
         true => Err(messages::empty_location(key)),
         false => Ok(value),
+    }
+}
+
+fn lineage(section: LineageSection) -> Result<LineageReceiver, Failure> {
+    let LineageSection { url, namespace } = section;
+    let wrong = match Url::parse(&url) {
+        Ok(_) if holds_secret(&url) => Some("holds a key"),
+        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => None,
+        _ => Some("is not an http: or https: URL"),
+    };
+    match wrong {
+        Some(why) => Err(messages::bad_lineage_url(&url, why)),
+        None => Ok(LineageReceiver { url, namespace }),
     }
 }
 
@@ -987,6 +1032,19 @@ mod tests {
                 .contains("memory_limit = \"much\" is not a size such as \"4GiB\"")
         );
         assert!(error("exports = \"\"").contains("exports is empty; give a path or URL"));
+        for url in ["lineage.example.com", "ftp://a/b", "file:///a"] {
+            let said = error(&format!("[lineage]\nurl = \"{url}\""));
+            let expected = format!("lineage.url = \"{url}\" is not an http: or https: URL");
+            assert!(said.contains(&expected), "{said}");
+        }
+        for url in ["https://user:word@a/b", "https://a/b?api_key=abcdefgh"] {
+            let said = error(&format!("[lineage]\nurl = \"{url}\""));
+            assert!(
+                said.contains("holds a key") && said.contains("OPENLINEAGE_API_KEY"),
+                "{said}"
+            );
+        }
+        assert!(error("[lineage]\nnamespace = \"a\"").contains("missing field `url`"));
         let twice =
             "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
         assert!(error(twice).contains("unique"));

@@ -220,7 +220,18 @@ impl Cloud {
     }
 }
 
-/// Keys, tokens and signatures in the environment, of every cloud and under every name.
+/// The key that the receiver of OpenLineage events wants, as OpenLineage's own clients name it.
+const LINEAGE_KEY: &str = "OPENLINEAGE_API_KEY";
+
+/// The key of the receiver of OpenLineage events; `None`: not set, or empty.
+pub fn lineage_key(environment: &[(String, String)]) -> Option<String> {
+    let key = environment.iter().find(|(name, _)| name == LINEAGE_KEY);
+    key.map(|(_, key)| key.clone())
+        .filter(|key| !key.is_empty())
+}
+
+/// Keys, tokens and signatures in the environment: of every cloud and under every name, and of the receiver
+/// of lineage.
 pub fn secrets(environment: &[(String, String)]) -> Vec<String> {
     let is_secret = |name: &str| {
         let of_cloud = |cloud: &Cloud| {
@@ -234,7 +245,7 @@ pub fn secrets(environment: &[(String, String)]) -> Vec<String> {
     };
     environment
         .iter()
-        .filter(|(name, _)| is_secret(name))
+        .filter(|(name, _)| name == LINEAGE_KEY || is_secret(name))
         .map(|(_, value)| value.clone())
         .collect()
 }
@@ -383,8 +394,9 @@ mod tests {
             ("AZURE_STORAGE_MASTER_KEY", "2"),
             ("AWS_REGION", "r"),
             ("X", "3"),
+            ("OPENLINEAGE_API_KEY", "4"),
         ];
-        assert_eq!(secrets(&environment(&pairs)), ["1", "2"]);
+        assert_eq!(secrets(&environment(&pairs)), ["1", "2", "4"]);
     }
 
     #[test]

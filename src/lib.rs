@@ -26,6 +26,8 @@ pub mod commands;
 
 pub mod pipeline;
 
+mod lineage_events;
+
 mod pages;
 
 mod explain;

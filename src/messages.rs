@@ -829,6 +829,13 @@ messages! {
         means: "A single severity is given to a check that does not exist.",
         meanwhile: NOTHING,
     }
+    bad_lineage_url(url, why) -> ConfigWrong {
+        text: "lineage.url = {url:?} {why}",
+        to_do: "write one such as https://lineage.example.com/api/v1/lineage, and give the key in the environment variable OPENLINEAGE_API_KEY",
+        means: "The receiver of OpenLineage events is named in a form that cannot be used.",
+        meanwhile: NOTHING,
+    }
+
     bad_check_number(key, value, least, most) -> ConfigWrong {
         text: "checks.{key} = {value} is not from {least} to {most}",
         to_do: "give a number in that range",

@@ -399,6 +399,7 @@ pub(crate) fn settings(config: &Config) -> [(&'static str, String); 10] {
         spill_folder: _,
         store_concurrency: _,
         checks: _,
+        lineage: _,
         // In the fingerprint of the exports that it is for.
         mapping: _,
         time_zone,

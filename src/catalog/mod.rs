@@ -8,6 +8,7 @@
 //! 6. `history`: the tables of a day as they were at an earlier commit.
 //! 7. `small_files`: small published files in memory.
 //! 8. `files`: the files of all tables that readers see now, or saw after a commit.
+//! 9. `newest`: the newest published days, for metrics.
 
 pub mod checked;
 pub mod commit_log;
@@ -16,5 +17,6 @@ pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod layout;
 pub mod manifest;
+pub mod newest;
 pub(crate) mod small_files;
 pub mod state;

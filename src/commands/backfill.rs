@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::answer::{Answer, announce, strictness, to_json};
+use super::metrics_file::{Ran, with_metrics};
 use super::plan::show_plan;
 use super::surroundings::{Surroundings, open_job};
 use crate::cli::{BackfillArgs, Cli, Format};
@@ -13,7 +14,19 @@ pub(super) fn backfill(
     args: &BackfillArgs,
     surroundings: &Surroundings,
 ) -> Result<Answer> {
-    let job = open_job(cli, surroundings)?;
+    let file = args.metrics.metrics_file.as_deref();
+    with_metrics(("backfill", file), cli, surroundings, |ran| {
+        backfill_days(cli, args, surroundings, ran)
+    })
+}
+
+fn backfill_days(
+    cli: &Cli,
+    args: &BackfillArgs,
+    surroundings: &Surroundings,
+    ran: &mut Ran,
+) -> Result<Answer> {
+    let job = &*ran.job.insert(open_job(cli, surroundings)?);
     let range = Range {
         first: args.from,
         last: args.to,
@@ -21,10 +34,10 @@ pub(super) fn backfill(
         parallel: args.parallel.into(),
     };
     if args.dry_run {
-        return show_plan(cli, &job, &backfill::plan(&job.facts()?, &range)?);
+        return show_plan(cli, job, &backfill::plan(&job.facts()?, &range)?);
     }
     announce(
-        &job,
+        job,
         cli,
         &format!(
             "backfill {} to {}: {} -> {}",
@@ -32,19 +45,20 @@ pub(super) fn backfill(
         ),
     );
     let heartbeat = job.heartbeat();
-    let mut report = backfill::backfill(&job, &range)?;
+    let mut report = backfill::backfill(job, &range)?;
     drop(heartbeat);
     job.progress.finish();
     let strictness = strictness(&args.strictness);
     for day in &mut report.days {
         day.close(strictness);
     }
-    announce(&job, cli, &job.told_with_time(&report.summary(strictness)));
+    announce(job, cli, &job.told_with_time(&report.summary(strictness)));
     let exit_code = report.exit_code(strictness);
     let stdout = match cli.global.format {
         Format::Json => to_json(&report, exit_code)?,
         // One line per day, because all tables of a range would fill pages.
         Format::Text => report.days.iter().map(|day| day.summary() + "\n").collect(),
     };
+    (ran.days, ran.failed) = (report.days, report.failed);
     Ok(Answer { stdout, exit_code })
 }

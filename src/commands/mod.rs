@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod generate;
 mod man;
+mod metrics_file;
 mod plan;
 mod report;
 mod run;
@@ -60,17 +61,14 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
 /// The JSON document of a command that ended with an error. A failed `run` has the same form as
 /// every report of a run.
 pub fn failed(cli: &Cli, error: &anyhow::Error) -> serde_json::Value {
-    let exit_code = exit_code_of(error);
     let Command::Run(args) = &cli.command else {
         return json!(Failed::new(
             bug::text_of(error),
             bug::parts_of(error),
-            exit_code
+            exit_code_of(error)
         ));
     };
-    let mut report = RunReport::new(args.day.unwrap_or_default());
-    report.fail(error);
-    report.retry = exit_code.may_succeed_later();
+    let report = RunReport::of_failed_run(args.day.unwrap_or_default(), error);
     let mut document = json!(report);
     if args.day.is_none() {
         document["day"] = serde_json::Value::Null;

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use crate::catalog::commit_log::Owner;
 use crate::cli::{Cli, Format};
 use crate::config::Config;
+use crate::environment;
 use crate::messages;
 use crate::pipeline::job::Job;
 use crate::progress::{Display, Progress};
@@ -60,6 +61,7 @@ pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
         progress: Progress::new(display(cli, surroundings)),
         owner,
         clock: surroundings.clock,
+        lineage_key: environment::lineage_key(&surroundings.environment),
     })
 }
 

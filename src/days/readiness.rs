@@ -217,6 +217,16 @@ impl DayExports {
         self.folders.iter().find(|f| f.dataset.name == dataset)
     }
 
+    /// The size of the data files of some datasets.
+    pub(crate) fn bytes_of(&self, is_wanted: impl Fn(&str) -> bool) -> u64 {
+        let folders = self.folders.iter();
+        let wanted = folders.filter(|folder| is_wanted(folder.dataset.name));
+        wanted
+            .flat_map(|folder| &folder.files)
+            .map(|f| f.size_bytes)
+            .sum()
+    }
+
     /// The datasets that are not final.
     pub(crate) fn not_final(&self) -> Vec<&'static str> {
         let folders = self.folders.iter().filter(|folder| !folder.is_final());

@@ -44,6 +44,12 @@ impl Mapping {
         path.folder(dataset.name, day)
     }
 
+    /// A name of the whole dataset within the exports: its folder without the days.
+    pub(crate) fn folder_of_all_days(&self, dataset: &Dataset, day: NaiveDate) -> String {
+        let path = self.at(dataset, day).map_or(&self.path, |it| &it.path);
+        path.without_days(dataset.name)
+    }
+
     /// Where the columns of a dataset come from on a day; `None`: from columns of the same names.
     pub(crate) fn columns(&self, dataset: &Dataset, day: NaiveDate) -> Option<Arc<MappedColumns>> {
         self.at(dataset, day)?.columns.clone()

@@ -93,6 +93,25 @@ impl PathPattern {
         folder
     }
 
+    /// The folder of a dataset without the parts of its path that are named by a day: a name of the whole
+    /// dataset. Where every part is, the dataset's own name.
+    pub(super) fn without_days(&self, dataset: &str) -> String {
+        // No name holds a NUL.
+        let mut folder = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => folder.push_str(text),
+                Part::Dataset => folder.push_str(dataset),
+                Part::Day(_) => folder.push('\u{0}'),
+            }
+        }
+        let names = folder.split('/').filter(|name| !name.contains('\u{0}'));
+        match names.collect::<Vec<_>>() {
+            names if names.is_empty() => dataset.to_owned(),
+            names => names.join("/"),
+        }
+    }
+
     /// The folder that holds the first one that is named by a day; `""`: the location itself.
     pub(super) fn parent(&self, dataset: &str) -> String {
         let mut parent = String::new();
@@ -162,6 +181,15 @@ mod tests {
         assert_eq!(parent("{dataset}/dt={day}"), "shops");
         assert_eq!(parent("raw/{dataset}/date={day}/final"), "raw/shops");
         assert_eq!(parent("{day}/{dataset}"), "");
+    }
+
+    #[test]
+    fn a_dataset_has_a_name_without_its_days() {
+        let named = |pattern: &str| PathPattern::parse(pattern).unwrap().without_days("shops");
+        assert_eq!(named("{dataset}/dt={day}"), "shops");
+        assert_eq!(named("{day:%Y/%m/%d}/{dataset}"), "shops");
+        assert_eq!(named("raw/{dataset}/date={day}/final"), "raw/shops/final");
+        assert_eq!(named("{day}"), "shops");
     }
 
     #[test]

@@ -174,6 +174,7 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
         };
         let mut doing = Doing::new(job, &facts, writer.as_ref(), ahead.as_ref(), reports);
         let ended = walk(&facts, &steps, &mut doing);
+        doing.finish_lineage(&ended);
         Ok(report(job, range, doing.reports, ended))
     })
 }

@@ -12,6 +12,7 @@ use super::ahead::Ahead;
 use super::day::{DayWork, benchmark_files, quarantine};
 use super::engine::{Reading, RolledUp, read_unchanged};
 use super::job::Job;
+use super::lineage::Lineage;
 use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step};
 use crate::bug;
 use crate::catalog::checked::Check;
@@ -20,7 +21,7 @@ use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::contracts::{Dataset, Table, TableId};
 use crate::days::calendar::CivilDay;
-use crate::days::readiness::Readiness;
+use crate::days::readiness::{DayExports, Readiness};
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
 use crate::messages::Parts;
@@ -52,6 +53,7 @@ pub(super) struct Doing<'a> {
     writer: Option<&'a RefCell<Writer>>,
     /// The days that are rolled up ahead.
     ahead: Option<&'a Ahead>,
+    lineage: Lineage<'a>,
     pub reports: Reports,
     pub report: RunReport,
     /// A copy of the report from before the current attempt.
@@ -76,6 +78,7 @@ impl<'a> Doing<'a> {
             facts,
             writer,
             ahead,
+            lineage: Lineage::new(job),
             reports,
             before_attempt: report.clone(),
             report,
@@ -90,10 +93,12 @@ impl<'a> Doing<'a> {
 
     /// Warns that exports changed while they were read. Nothing is published from them.
     fn refuse_changed(&mut self, day: NaiveDate, datasets: &[&'static str]) {
-        self.warn(format!(
+        let warning = format!(
             "{day}: {} changed while the run read it; nothing of the day is published, the next run reads it again",
             datasets.join(", ")
-        ));
+        );
+        self.lineage.refuse(day, warning.clone());
+        self.warn(warning);
     }
 
     /// Stages and commits a change. Returns whether it touches tables.
@@ -108,7 +113,15 @@ impl<'a> Doing<'a> {
         let staging = writer.next_staging(day)?.keeping_history(keeps_history);
         let staged = publish::stage(staging, &change, &job.resources, || job.now())?;
         job.resources.stop.check()?;
+        let begun = Instant::now();
         writer.commit(&staged)?;
+        let work = &mut self.report.work;
+        staged
+            .manifest
+            .stages
+            .iter()
+            .for_each(|time| work.add_stage(time));
+        work.add_stage(&StageTime::new("commit", begun.elapsed()));
         self.facts.state.learn(staged.manifest);
         for file in &change.files {
             self.facts.state.keep_small_file(&file.sha256, &file.bytes);
@@ -153,8 +166,16 @@ impl<'a> Doing<'a> {
         was_read.retain(|dataset| read.accounts.iter().any(|a| a.dataset == dataset.name));
         change.quarantine = quarantine(&mut read.quarantine, was_read);
         self.publish_change(change)?;
-        self.report.blocked.extend(blocked.exports.iter().cloned());
+        self.report_blocked(day, &blocked);
         Ok(blocked)
+    }
+
+    fn report_blocked(&mut self, day: NaiveDate, blocked: &BlockedExports) {
+        let told = blocked.exports.iter();
+        let told = told.map(|export| format!("{day} {}: {}", export.dataset, export.reason));
+        self.lineage
+            .refuse(day, told.collect::<Vec<_>>().join("; "));
+        self.report.blocked.extend(blocked.exports.iter().cloned());
     }
 
     /// Makes the checks of a day whose rollups were just computed. One warning names all that failed.
@@ -186,9 +207,10 @@ impl<'a> Doing<'a> {
         for export in &exports {
             self.warn(page::still_blocked(export));
         }
+        let day = work.exports.day;
         let (change, blocked) = work.into_held_change(self.job, exports)?;
         self.publish_change(change)?;
-        self.report.blocked.extend(blocked.exports.iter().cloned());
+        self.report_blocked(day, &blocked);
         Ok(blocked)
     }
 
@@ -213,7 +235,10 @@ impl<'a> Doing<'a> {
         Ok(())
     }
 
-    fn report_read(&mut self, day: NaiveDate, read: &DayRead) {
+    fn report_read(&mut self, exports: &DayExports, read: &DayRead) {
+        let day = exports.day;
+        let was_read = |dataset: &str| read.accounts.iter().any(|a| a.dataset == dataset);
+        self.report.work.read_bytes += exports.bytes_of(was_read);
         let accounts = read.scoped_accounts().cloned();
         let read = accounts.map(|account| DatasetRead { day, account });
         self.report.datasets.extend(read);
@@ -286,6 +311,15 @@ impl<'a> Doing<'a> {
         self.report.days_failed.iter().any(|f| f.day == day)
     }
 
+    /// Ends the lineage of a walk; `ended`: its outcome. A receiver that did not get all events is a
+    /// warning.
+    pub(super) fn finish_lineage(&mut self, ended: &Result<()>) {
+        let error = ended.as_ref().err();
+        if let Some(warning) = self.lineage.finish(error, &self.report) {
+            self.warn(warning);
+        }
+    }
+
     pub(super) fn warn(&mut self, warning: String) {
         self.job.progress.warn(&warning);
         self.report.warnings.push(warning);
@@ -324,15 +358,20 @@ impl<'a> Hands<'a> for Doing<'a> {
         self.job.progress.stage(day, "days", &missing);
     }
 
-    fn known_blocked(&mut self, _day: NaiveDate, blocked: &BlockedExports) {
+    fn known_blocked(&mut self, day: NaiveDate, blocked: &BlockedExports) {
         for export in &blocked.exports {
             self.warn(page::still_blocked(export));
         }
-        self.report.blocked.extend(blocked.exports.iter().cloned());
+        if day == self.report.day {
+            // Each run that was asked for the day fails, although it reads nothing again.
+            self.lineage.begin(day, None);
+        }
+        self.report_blocked(day, blocked);
     }
 
     fn roll_up(&mut self, ready: ReadyDay, _why: &'static str) -> Result<RollUp<'a>> {
         let (job, day) = (self.job, ready.exports.day);
+        self.lineage.begin(day, Some(&ready.exports));
         let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
             Some(reading) => reading?,
             None => job.roll_up(&ready, self.resources())?,
@@ -346,7 +385,8 @@ impl<'a> Hands<'a> for Doing<'a> {
         };
         let read = &rolled_up.read;
         job.progress.stage(day, "exports", &rows_read(read));
-        self.report_read(day, read);
+        self.report_read(&ready.exports, read);
+        self.report.work.spilled_bytes += rolled_up.spilled_bytes;
         if read.blocking(&job.config).next().is_some() {
             let blocked = self.block(ready, rolled_up)?;
             return Ok(RollUp::Ended(Own::Blocked(blocked)));
@@ -373,6 +413,7 @@ impl<'a> Hands<'a> for Doing<'a> {
 
     fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots> {
         let (job, resources) = (self.job, self.resources());
+        self.lineage.begin(work.exports.day, Some(&work.exports));
         let reading = read_unchanged(
             &job.exports,
             &job.config.mapping,
@@ -400,7 +441,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         if !read.defects.is_empty() {
             return Ok(Snapshots::Broken);
         }
-        self.report_read(day, &read);
+        self.report_read(&work.exports, &read);
         work.set_snapshots(read.snapshots);
         Ok(Snapshots::Read)
     }
@@ -415,6 +456,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         let TableId::Window(id) = table.id else {
             return Ok(());
         };
+        self.lineage.begin(work.exports.day, Some(&work.exports));
         work.compute_window(id, inputs.context(ANNOUNCED)?, self.resources())
     }
 
@@ -423,11 +465,13 @@ impl<'a> Hands<'a> for Doing<'a> {
             .into_iter()
             .map(|stale| Ok((stale.table, stale.inputs.context(ANNOUNCED)?)))
             .collect::<Result<_>>()?;
+        self.lineage.begin(work.exports.day, Some(&work.exports));
         work.compute_benchmarks(stale, self.resources())
     }
 
     fn publish(&mut self, work: DayWork<'a>) -> Result<bool> {
         let (job, day) = (self.job, work.exports.day);
+        self.lineage.begin(day, Some(&work.exports));
         let computed = work.computed();
         job.progress
             .stage(day, "windows", &format!("{computed} tables"));
@@ -459,6 +503,7 @@ impl<'a> Hands<'a> for Doing<'a> {
 
     fn stand_in(&mut self, day: NaiveDate, stand_in: StandIn) -> Result<()> {
         let (job, benchmark) = (self.job, stand_in.benchmark);
+        self.lineage.begin(day, None);
         let of = format!("benchmarks of {} stand in", benchmark.day);
         job.progress.stage(day, "windows", &of);
         let (facts, resources, begun) = (self.facts, self.resources(), Instant::now());
@@ -501,6 +546,7 @@ impl<'a> Hands<'a> for Doing<'a> {
                 report.outcome = Outcome::Fallback;
             }
         }
+        self.lineage.end(&self.report);
         if let Reports::OfEachDay { days, .. } = &mut self.reports {
             let report = self.report.clone();
             match days.get_mut(&day) {
@@ -515,6 +561,7 @@ impl<'a> Hands<'a> for Doing<'a> {
     }
 
     fn failed(&mut self, day: NaiveDate, error: anyhow::Error) -> Result<()> {
+        self.lineage.fail(day, &error, &self.report);
         let is_known = self.has_failed(day);
         if !is_known {
             let parts = bug::parts_of(&error);

@@ -30,6 +30,8 @@ pub struct Job {
     pub owner: Owner,
     pub clock: fn() -> DateTime<Utc>,
     pub resources: Resources,
+    /// The key that the receiver of lineage wants.
+    pub lineage_key: Option<String>,
 }
 
 impl Job {

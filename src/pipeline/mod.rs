@@ -12,8 +12,8 @@
 //!                                     publish
 //! ```
 //!
-//! `ahead` runs the engine for several days at once. `out_of_reach` checks the days before the
-//! lookback.
+//! `ahead` runs the engine for several days at once. `lineage` sends events of the days that a run works
+//! on. `out_of_reach` checks the days before the lookback.
 
 mod ahead;
 pub(crate) mod announce;
@@ -22,6 +22,7 @@ mod day;
 mod doing;
 pub mod engine;
 pub mod job;
+mod lineage;
 pub mod night;
 pub(crate) mod out_of_reach;
 #[cfg(feature = "spark")]

@@ -26,7 +26,9 @@ pub fn run(job: &Job, day: NaiveDate) -> Result<RunReport> {
     job.progress.start(steps.len() as u64);
     let reports = Reports::OfOneDay(day);
     let mut doing = Doing::new(job, &facts, writer.as_ref(), None, reports);
-    walk(&facts, &steps, &mut doing)?;
+    let ended = walk(&facts, &steps, &mut doing);
+    doing.finish_lineage(&ended);
+    ended?;
     match days_out_of_reach(&facts, day, first) {
         Ok(found) => found.iter().for_each(|days| doing.warn(warning(days))),
         Err(error) => doing.warn(format!(

@@ -2,6 +2,7 @@
 
 pub(crate) mod diff;
 pub mod documents;
+pub mod metrics_file;
 pub(crate) mod page;
 pub mod run;
 pub(crate) mod status;

@@ -1,6 +1,7 @@
 //! The report of a run: one JSON document, or one line for a person.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::counted;
 use crate::bug;
 use crate::catalog::checked::{CheckOutcome, DayChecks};
-use crate::catalog::manifest::{Blocked, Skipped};
+use crate::catalog::manifest::{Blocked, Skipped, StageTime};
 use crate::exit_code::{ExitCode, GRAVEST_FIRST};
 use crate::exports::quarantine::Accounting;
 use crate::failure::exit_code_of;
@@ -33,6 +34,58 @@ pub enum Outcome {
     Held,
     /// The store failed, or this program has a bug.
     Failed,
+}
+
+impl Outcome {
+    /// Every outcome with its word in documents and metrics.
+    pub const ALL: [(Outcome, &'static str); 7] = [
+        (Outcome::Published, "published"),
+        (Outcome::Fallback, "fallback"),
+        (Outcome::UpToDate, "up_to_date"),
+        (Outcome::NotFinal, "not_final"),
+        (Outcome::Blocked, "blocked"),
+        (Outcome::Held, "held"),
+        (Outcome::Failed, "failed"),
+    ];
+}
+
+/// The work behind a report. It is told by metrics, and is no part of the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Wall time by stage, one of [`Work::STAGES`]; the sum over the days of the report.
+    pub stages: BTreeMap<&'static str, Duration>,
+    /// Size of the files of the exports that were read.
+    pub read_bytes: u64,
+    /// Bytes of rows that did not fit into memory.
+    pub spilled_bytes: u64,
+}
+
+impl Work {
+    /// The stages of a day, in their order. `rollups` includes reading the exports.
+    pub const STAGES: [&'static str; 6] = [
+        "rollups",
+        "checks",
+        "windows",
+        "benchmarks",
+        "staging",
+        "commit",
+    ];
+
+    /// Adds the time of a stage as a manifest has it. A stage that is named as a window table is part of
+    /// `windows`.
+    pub(crate) fn add_stage(&mut self, time: &StageTime) {
+        let named = Work::STAGES.into_iter().find(|stage| *stage == time.stage);
+        let took = Duration::from_millis(time.milliseconds);
+        *self.stages.entry(named.unwrap_or("windows")).or_default() += took;
+    }
+
+    pub(crate) fn add(&mut self, other: &Work) {
+        for (stage, took) in &other.stages {
+            *self.stages.entry(stage).or_default() += *took;
+        }
+        self.read_bytes += other.read_bytes;
+        self.spilled_bytes += other.spilled_bytes;
+    }
 }
 
 /// The report of a run for one day.
@@ -65,6 +118,8 @@ pub struct RunReport {
     /// The checks of the day, and of other days that this run computed.
     pub checks: Vec<CheckedDay>,
     pub warnings: Vec<String>,
+    #[serde(skip)]
+    pub work: Work,
 }
 
 /// A day that failed. It is unchanged, or the next run finishes it.
@@ -178,7 +233,16 @@ impl RunReport {
             datasets: vec![],
             checks: vec![],
             warnings: vec![],
+            work: Work::default(),
         }
+    }
+
+    /// The report of a run that ended with an error.
+    pub fn of_failed_run(day: NaiveDate, error: &anyhow::Error) -> RunReport {
+        let mut report = RunReport::new(day);
+        report.fail(error);
+        report.retry = exit_code_of(error).may_succeed_later();
+        report
     }
 
     /// Whether a later day of a backfill changed or needs a person.
@@ -205,6 +269,7 @@ impl RunReport {
         self.is_fallback = later.is_fallback;
         self.skipped = later.skipped;
         self.days_failed.extend(later.days_failed);
+        self.work.add(&later.work);
         if later.outcome != Outcome::UpToDate {
             self.outcome = later.outcome;
         }

@@ -26,7 +26,7 @@ mod write;
 pub use entry::{Entry, Listing, Stray, StrayKind};
 pub(crate) use location::local_path;
 pub use open::{Access, Store};
-pub(crate) use open::{Deadline, SMALL_BYTES};
+pub(crate) use open::{Deadline, SMALL_BYTES, choose_tls_cryptography};
 pub(crate) use parquet_object::ParquetObject;
 pub(crate) use read::Digested;
 pub use write::Creation;

@@ -355,9 +355,9 @@ fn past_deadline() -> object_store::Error {
     }
 }
 
-/// The HTTP client of `object_store` is built without a provider of cryptography and panics unless
+/// The HTTP client of `object_store`, as that of lineage, is built without a provider of cryptography and panics unless
 /// one is installed. `ring` takes a tenth of the build time of the default, `aws-lc-rs`.
-fn choose_tls_cryptography() {
+pub(crate) fn choose_tls_cryptography() {
     // The error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

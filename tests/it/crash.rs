@@ -126,6 +126,7 @@ impl Scene {
                 counts: Arc::default(),
                 stop: Stop::default(),
             },
+            lineage_key: None,
         }
     }
 

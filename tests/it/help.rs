@@ -128,6 +128,10 @@ fn help_of_run() {
           --accept-checks
               Publish days whose checks failed and would block them; the manifest names these checks
 
+          --metrics-file <FILE>
+              Write metrics of the run to this file when it ends, for Prometheus (the textfile collector
+              of node_exporter)
+
           --config <FILE>
               The job file
 
@@ -397,7 +401,7 @@ fn a_wrong_job_file() {
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `engine`, `spark`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `store`, `history`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `checks`, `source`, `tier`; correct this line
+    unknown field `lokback_days`, expected one of `exports`, `results`, `engine`, `spark`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `store`, `history`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `checks`, `source`, `lineage`, `tier`; correct this line
     ");
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);
