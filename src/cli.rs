@@ -45,6 +45,10 @@ impl Cli {
                     let message = "--sql needs --metric, or --table for every column of its rows";
                     Err(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
                 }
+                Command::Init(_) if cli.global.exports.is_none() => {
+                    let message = "init needs --exports: the location to look at";
+                    Err(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
+                }
                 _ => Ok(cli),
             },
         }
@@ -74,6 +78,7 @@ impl Command {
             | Command::Catalog(_)
             | Command::Schema(_)
             | Command::Generate(_)
+            | Command::Init(_)
             | Command::Docs(_) => None,
         }
     }
@@ -97,6 +102,7 @@ impl Command {
             | Command::Schema(_)
             | Command::Validate(_)
             | Command::Generate(_)
+            | Command::Init(_)
             | Command::Docs(_) => false,
         }
     }
@@ -122,6 +128,7 @@ impl Command {
             | Command::Schema(_)
             | Command::Validate(_)
             | Command::Generate(_)
+            | Command::Init(_)
             | Command::Docs(_) => Access::ReadIfThere,
         }
     }
@@ -242,6 +249,12 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Write the exports of a synthetic marketplace, of any size, from a seed
     Generate(GenerateArgs),
+    /// Write a first job file for exports with other folders and columns; never overwrites one
+    ///
+    /// Looks at the folders, footers and some rows of --exports, and guesses the folder of each dataset, the
+    /// column behind each column of the contract, and the time zone of the days. The job file states every
+    /// guess with its reason, and what is missing. Correct it, then check a day with `validate`.
+    Init(InitArgs),
     /// Print a page of docs/ that is generated from the source
     #[command(hide = true)]
     Docs(DocsArgs),
@@ -474,6 +487,7 @@ schema_names! {
     ExplainSql = "explain-sql",
     ExplainVerify = "explain-verify",
     Generate = "generate",
+    Init = "init",
     Job = "job",
     Plan = "plan",
     Run = "run",
@@ -519,6 +533,13 @@ pub struct GenerateArgs {
     /// Add a few bad rows and folders, within the quarantine budget
     #[arg(long)]
     pub awkward: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// The job file to write; it must not exist
+    #[arg(long, value_name = "FILE", default_value = "job.toml")]
+    pub out: PathBuf,
 }
 
 #[derive(Args, Debug)]

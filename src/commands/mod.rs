@@ -8,6 +8,7 @@ mod diff;
 mod docs;
 mod explain;
 mod generate;
+mod init;
 mod plan;
 mod report;
 mod run;
@@ -46,6 +47,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Vacuum(args) => vacuum::vacuum(cli, args, surroundings),
         Command::Validate(args) => validate::validate(cli, args, surroundings),
         Command::Generate(args) => generate::generate(cli, args, surroundings),
+        Command::Init(args) => init::init(cli, args, surroundings),
         Command::Schema(args) => schema::schema(cli, args),
         Command::Docs(args) => Ok(docs::docs(args)),
     }

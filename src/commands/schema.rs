@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{Answer, to_json};
+use super::init::Initialized;
 use crate::cli::{Cli, Format, SchemaArgs, SchemaName};
 use crate::config::JobFile;
 use crate::dictionary::{Catalog, Description};
@@ -69,6 +70,7 @@ fn schema_of(name: SchemaName) -> Value {
         SchemaName::ExplainVerify => printed::<Verification>(),
         SchemaName::ExplainSql => printed::<SqlAnswer>(),
         SchemaName::Generate => printed::<Generated>(),
+        SchemaName::Init => printed::<Initialized>(),
         SchemaName::Job => {
             let settings = SchemaSettings::draft2020_12();
             settings.into_generator().into_root_schema_for::<JobFile>()
