@@ -84,7 +84,11 @@ pub(super) fn assign(groups: &[GroupFiles]) -> Assigned {
     }
     let newest = |fit: &Fit| groups[fit.group].group.range().map(|(_, last)| last);
     let days = |fit: &Fit| groups[fit.group].group.folders.len();
-    fits.sort_by_key(|fit| Reverse((fit.score, newest(fit), days(fit), Reverse(fit.group))));
+    let depth = |fit: &Fit| groups[fit.group].group.path.matches('/').count();
+    fits.sort_by_key(|fit| {
+        let place = (Reverse(depth(fit)), Reverse(fit.group));
+        Reverse((fit.score, newest(fit), days(fit), place))
+    });
     let mut assigned = Assigned {
         fits: vec![],
         also: vec![],

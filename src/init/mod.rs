@@ -47,7 +47,9 @@ const MOST_SHOWN: usize = 10;
 /// # Errors
 /// `ConfigWrong` when no folder is named by a day, or no dataset fits any; when the store fails.
 pub(crate) fn guess(store: &Store, results: &str) -> Result<Guesses> {
-    let mut layout = find_groups(&mut |folders| store.list_folders_of_each(folders))?;
+    let mut unreadable = Vec::new();
+    let mut layout = find_groups(&mut |folders| list_folders(store, folders, &mut unreadable))?;
+    layout.notes.append(&mut unreadable);
     let others: Vec<&str> = layout.others.iter().map(String::as_str).collect();
     ensure!(
         !layout.groups.is_empty(),
@@ -69,6 +71,29 @@ pub(crate) fn guess(store: &Store, results: &str) -> Result<Guesses> {
         messages::no_dataset_found(&store.location, shown(&seen))
     );
     guesses_of(store, results, &layout, &groups, &assigned)
+}
+
+/// The names of the folders in each folder. On a disk, a folder that this account may not read, such as
+/// `lost+found`, is left out with a remark.
+fn list_folders(
+    store: &Store,
+    folders: &[String],
+    unreadable: &mut Vec<String>,
+) -> Result<Vec<Vec<String>>> {
+    let listed = store.list_folders_of_each(folders);
+    if listed.is_ok() || store.is_remote() || folders.iter().any(String::is_empty) {
+        return listed;
+    }
+    let each = folders
+        .iter()
+        .map(|folder| match store.list_folders(folder) {
+            Ok(names) => names,
+            Err(why) => {
+                unreadable.push(format!("Not looked into: {why}"));
+                vec![]
+            }
+        });
+    Ok(each.collect())
 }
 
 fn guesses_of(
@@ -264,5 +289,74 @@ fn shown(names: &[&str]) -> String {
             names[..MOST_SHOWN].join(", "),
             names.len() - MOST_SHOWN
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+    use tempfile::TempDir;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::store::Access;
+    use crate::testing::Memory;
+
+    fn sellers() -> Bytes {
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![5, 6]));
+        let names: ArrayRef = Arc::new(StringArray::from(vec!["Ada", "Bob"]));
+        let columns = [("seller_id", ids), ("seller_name", names)];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap().into()
+    }
+
+    #[test]
+    fn an_object_store_is_looked_at_like_a_disk() {
+        let memory = Memory::new("s3://bucket");
+        for day in ["12", "14"] {
+            let folder = format!("raw/sellers/2026/03/{day}");
+            let file = format!("{folder}/a.parquet");
+            memory.store.write(&file, sellers()).unwrap();
+            memory.put(&format!("{folder}/_SUCCESS"), "");
+        }
+        let found = guess(&memory.store, "results").unwrap();
+        let [shops] = &found.datasets[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            (shops.dataset, shops.path.as_str()),
+            ("shops", "raw/sellers/{day:%Y/%m/%d}")
+        );
+        assert_eq!(
+            (shops.days, shops.missing_days, shops.final_days),
+            (2, 1, 2)
+        );
+        assert_eq!(found.day, Some("2026-03-14".parse().unwrap()));
+        assert_eq!(found.missing.len(), DATASETS.len() - 1);
+        assert!(
+            job_file(&found)
+                .unwrap()
+                .contains("\nshop_id = \"seller_id\"  # likely: ")
+        );
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_is_told_and_hides_no_other() {
+        let (folder, runtime) = (TempDir::new().unwrap(), Runtime::new().unwrap());
+        std::fs::write(folder.path().join("unreadable"), "").unwrap();
+        std::fs::create_dir_all(folder.path().join("raw/orders")).unwrap();
+        let location = folder.path().to_str().unwrap();
+        let store = Store::open(location, Access::Read, &[], runtime.handle().clone()).unwrap();
+        let mut told = Vec::new();
+        let folders = ["raw".to_owned(), "unreadable".to_owned()];
+        let listed = list_folders(&store, &folders, &mut told).unwrap();
+        assert_eq!(listed, [vec!["orders".to_owned()], vec![]]);
+        assert!(told[0].contains("unreadable"), "{told:?}");
     }
 }

@@ -161,7 +161,7 @@ fn of_local_times(times: &[&Times]) -> ZoneGuess {
             local: Tz::UTC,
             is_likely: false,
             reason: format!(
-                "missing: the times have no zone. {inside} of {rows} sampled rows of {} lie in their day by their \
+                "the times have no zone. {inside} of {rows} sampled rows of {} lie in their day by their \
                  own clock, so days and times are of one zone, and the exports do not say which",
                 columns(times)
             ),
@@ -259,7 +259,7 @@ mod tests {
             (found.zone, found.local, found.is_likely),
             (Tz::UTC, Tz::UTC, false)
         );
-        assert!(found.reason.starts_with("missing: the times have no zone"));
+        assert!(found.reason.starts_with("the times have no zone"));
     }
 
     /// The hours are those of UTC, and the days are those of Tokyo.

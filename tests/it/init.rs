@@ -209,7 +209,7 @@ fn blocks(page: &str) -> Vec<(&str, &str)> {
 #[test]
 fn the_page_shows_each_command_from_init_to_the_first_results() {
     let page = include_str!("../../docs/your-own-exports.md");
-    let (walk, _) = page.split_once("\n## Folders").unwrap();
+    let (walk, _) = page.split_once("\n## The mapping").unwrap();
     let place = Place::of(&MARKET);
     let program = Path::new(env!("CARGO_BIN_EXE_campaign-etl"));
     let path = std::env::var("PATH").unwrap();
