@@ -16,6 +16,10 @@ use crate::messages::Broken;
 const LEAST_LIKENESS: f64 = 0.5;
 /// The share of the columns that are never null that a group of the dataset has.
 const LEAST_FOUND: f64 = 0.6;
+/// The same where the folder has the name of the dataset.
+const LEAST_FOUND_OF_NAMED: f64 = 0.4;
+/// A folder whose name is as like that of the dataset is named after it.
+const NAMED: f64 = 0.9;
 /// How much the name of the folder counts beside the columns.
 const SHARE_OF_FOLDER: f64 = 0.3;
 /// Scores that differ by less are equal: the newer group is chosen.
@@ -29,6 +33,8 @@ pub(super) struct Candidate {
     pub(super) name: String,
     /// From 0 to 1, by name.
     pub(super) likeness: f64,
+    /// The name is the contract's, in some notation.
+    pub(super) is_same_name: bool,
     /// How it is read, or why it cannot be.
     pub(super) read: Result<Change, Broken>,
 }
@@ -121,7 +127,17 @@ fn fit(dataset: &'static Dataset, group: usize, path: &str, file: &OpenedFile) -
     let score_of = |choice: &Choice| choice.chosen.as_ref().map_or(0.0, Candidate::score);
     let needed = || choices.iter().filter(|choice| choice.column.null.is_none());
     let found = needed().map(score_of).sum::<f64>() / needed().count().max(1) as f64;
-    if found < LEAST_FOUND {
+    let nothing = Name::new("");
+    let name = Name::new(dataset.name);
+    let segments = path
+        .split('/')
+        .map(|segment| name.likeness(&Name::new(segment), &nothing));
+    let of_folder = segments.fold(0.0, f64::max);
+    let least = match of_folder >= NAMED {
+        true => LEAST_FOUND_OF_NAMED,
+        false => LEAST_FOUND,
+    };
+    if found < least {
         return None;
     }
     let chosen = choices
@@ -131,12 +147,6 @@ fn fit(dataset: &'static Dataset, group: usize, path: &str, file: &OpenedFile) -
     let used = chosen as f64 / file.columns().len().max(1) as f64;
     // The harmonic mean: a dataset of few columns is found in many wide files.
     let of_columns = 2.0 * found * used / (found + used);
-    let nothing = Name::new("");
-    let name = Name::new(dataset.name);
-    let segments = path
-        .split('/')
-        .map(|segment| name.likeness(&Name::new(segment), &nothing));
-    let of_folder = segments.fold(0.0, f64::max);
     let score = of_columns * (1.0 - SHARE_OF_FOLDER) + of_folder * SHARE_OF_FOLDER;
     Some(Fit {
         dataset,
@@ -160,6 +170,7 @@ fn choose(dataset: &'static Dataset, file: &OpenedFile) -> Vec<Choice> {
             (likeness >= LEAST_LIKENESS).then(|| Candidate {
                 name: (*name).to_owned(),
                 likeness,
+                is_same_name: wanted.is_same(parsed),
                 read: how_it_is_read(dataset, column, (name, parsed), file),
             })
         });
@@ -188,7 +199,7 @@ fn choose(dataset: &'static Dataset, file: &OpenedFile) -> Vec<Choice> {
             .position(|taken| taken.as_deref() == Some(name));
         let of_owner =
             owner.and_then(|owner| candidates[owner].iter().find(|one| one.name == name));
-        of_owner.is_some_and(|one| one.likeness >= 1.0)
+        of_owner.is_some_and(|one| one.is_same_name)
     };
     let named: Vec<String> = names
         .iter()

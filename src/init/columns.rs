@@ -36,7 +36,7 @@ pub(super) fn found_column(
         Some(OtherColumn {
             from: other.name.clone(),
             mapping: mapping(&other.name, &change),
-            reason: alike(other.likeness),
+            reason: alike(other),
         })
     };
     let others = choice.others.iter().filter_map(other);
@@ -136,7 +136,7 @@ fn readable(
             (format!("; {are_other} texts in another notation"), false)
         }
     };
-    let mut reason = format!("{}{of_type}", alike(chosen.likeness));
+    let mut reason = format!("{}{of_type}", alike(chosen));
     if fitting.rows == 0 {
         reason += "; no rows were sampled";
     } else {
@@ -159,7 +159,7 @@ fn readable(
     let confidence = match () {
         () if is_refuted => Confidence::Missing,
         () if !is_certain || !fits => Confidence::Unsure,
-        () if chosen.likeness >= 1.0 => Confidence::Sure,
+        () if chosen.is_same_name => Confidence::Sure,
         () if chosen.likeness >= LIKELY => Confidence::Likely,
         () => Confidence::Unsure,
     };
@@ -171,10 +171,11 @@ fn readable(
     }
 }
 
-fn alike(likeness: f64) -> String {
-    match likeness >= 1.0 {
-        true => "the same name".to_owned(),
-        false => format!("{:.0} % alike in name", likeness * 100.0),
+fn alike(candidate: &Candidate) -> String {
+    match candidate.likeness {
+        _ if candidate.is_same_name => "the same name".to_owned(),
+        1.0.. => "a name of the same meaning".to_owned(),
+        likeness => format!("{:.0} % alike in name", likeness * 100.0),
     }
 }
 

@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, StringArray};
 
-use super::candidates::{Choice, Fit};
+use super::candidates::Fit;
 use super::files::{OpenedFile, open_days};
 use super::layout::Group;
 use super::zone::Times;
@@ -176,31 +176,37 @@ pub(super) fn times(store: &Store, fit: &Fit, group: &Group) -> Result<Vec<Times
         let Rule::InsideDay { column } = rule else {
             continue;
         };
+        let files = open_days(store, group, SAMPLED_DAYS)?;
         let choice = fit
             .choices
             .iter()
             .find(|choice| choice.column.name == *column);
-        let Some((choice, name, change)) = choice.and_then(readable) else {
-            continue;
-        };
-        let mut days = Vec::new();
-        for file in open_days(store, group, SAMPLED_DAYS)? {
-            let of_day = times_of(store, fit.dataset, choice.column, (name, change), &file)?;
-            days.push((file.day, of_day));
-        }
-        found.push(Times {
-            column: format!("{}.{column}", fit.dataset.name),
-            are_local: matches!(change, Change::TimeZone(_)),
-            days,
+        // Where the likeliest column has no times that can be read, the next one tells the zone too.
+        let candidates = choice.into_iter().flat_map(|choice| {
+            let candidates = choice.chosen.iter().chain(&choice.others);
+            candidates.map(|candidate| (choice.column, candidate))
         });
+        for (column, candidate) in candidates {
+            let Ok(change) = &candidate.read else {
+                continue;
+            };
+            let mut days = Vec::new();
+            for file in &files {
+                let read = (candidate.name.as_str(), change);
+                let of_day = times_of(store, fit.dataset, column, read, file)?;
+                days.push((file.day, of_day));
+            }
+            if days.iter().any(|(_, times)| !times.is_empty()) {
+                found.push(Times {
+                    column: format!("{}.{}", fit.dataset.name, candidate.name),
+                    are_local: matches!(change, Change::TimeZone(_)),
+                    days,
+                });
+                break;
+            }
+        }
     }
     Ok(found)
-}
-
-fn readable(choice: &Choice) -> Option<(&Choice, &str, &Change)> {
-    let chosen = choice.chosen.as_ref()?;
-    let change = chosen.read.as_ref().ok()?;
-    Some((choice, chosen.name.as_str(), change))
 }
 
 /// The times in a file; none where it differs from the newest file.

@@ -14,10 +14,12 @@ pub(super) fn text(guesses: &Guesses) -> String {
     head(guesses, &mut lines);
     let common = common_path(&guesses.datasets);
     if guesses.are_by_contract {
+        lines.line("");
         lines.comment("The exports are laid out as docs/exports.md says, so they need no mapping.");
     } else if let Some(path) = &common
         && path != DEFAULT_PATH
     {
+        lines.line("");
         lines.line("[source]");
         lines.guess(
             &format!("path = {}", quoted(path)),
@@ -52,7 +54,6 @@ fn head(guesses: &Guesses, lines: &mut Lines) {
         "# currency = \"USD\"",
         "missing: no export names its currency; this is the default",
     );
-    lines.line("");
 }
 
 /// The command that checks the first day.

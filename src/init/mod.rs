@@ -251,10 +251,17 @@ fn unused(layout: &Layout, groups: &[GroupFiles], assigned: &Assigned) -> Vec<Un
             .chain(also)
             .any(|used| used == group)
     };
+    // Folders of days that only hold those of datasets.
+    let holds_others = |path: &str| {
+        let below = format!("{path}/");
+        groups
+            .iter()
+            .any(|other| other.group.path.starts_with(&below))
+    };
     let of_groups = groups
         .iter()
         .enumerate()
-        .filter(|(position, _)| !is_used(*position));
+        .filter(|(position, group)| !is_used(*position) && !holds_others(&group.group.path));
     let of_groups = of_groups.map(|(_, group)| UnusedFolder {
         path: group.group.path.clone(),
         reason: match &group.newest {

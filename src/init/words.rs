@@ -12,7 +12,9 @@ const SAME: f64 = 0.95;
 const LITTLE: f64 = 0.4;
 
 /// Words that many columns have.
-const GENERAL: &[&str] = &["id", "when", "name", "is", "has", "sub", "of", "the"];
+const GENERAL: &[&str] = &[
+    "id", "when", "name", "is", "has", "sub", "of", "the", "traffic",
+];
 
 /// Words that say something about the form of the values, and nothing about which column it is.
 const OF_FORM: &[&str] = &[
@@ -58,7 +60,11 @@ const SYNONYMS: &[(&str, f64, &[&str])] = &[
     ),
     ("sku", 0.95, &["variant", "variation"]),
     ("order", 0.9, &["purchase", "transaction", "txn"]),
-    ("id", 0.95, &["identifier", "no", "number", "key", "code"]),
+    (
+        "id",
+        0.95,
+        &["identifier", "sn", "no", "number", "key", "code"],
+    ),
     (
         "when",
         0.95,
@@ -86,7 +92,7 @@ const SYNONYMS: &[(&str, f64, &[&str])] = &[
     ),
     (
         "total",
-        0.9,
+        0.95,
         &["amount", "amt", "price", "sum", "value", "gross"],
     ),
     ("total", 0.8, &["gmv", "revenue"]),
@@ -120,7 +126,9 @@ const SYNONYMS: &[(&str, f64, &[&str])] = &[
     (
         "published",
         0.9,
-        &["posted", "publish", "release", "released", "created"],
+        &[
+            "post", "posted", "publish", "release", "released", "created",
+        ],
     ),
     ("view", 0.9, &["play", "vv", "watch"]),
     (
@@ -182,6 +190,11 @@ impl Name {
         }
     }
 
+    /// Whether they are one name in two notations, such as `shopId` and `SHOP_ID`.
+    pub(super) fn is_same(&self, other: &Name) -> bool {
+        self.plain == other.plain
+    }
+
     /// Whether the name says that its values are of this form.
     pub(super) fn says(&self, form: &[&str]) -> bool {
         self.form.iter().any(|word| form.contains(&word.as_str()))
@@ -190,7 +203,7 @@ impl Name {
     /// From 0 to 1: the share of the words that both have. `context`: the name of the dataset, whose words say
     /// little about which of its columns it is.
     pub(super) fn likeness(&self, other: &Name, context: &Name) -> f64 {
-        if self.plain == other.plain {
+        if self.is_same(other) {
             return 1.0;
         }
         let weight = |word: &str| {
