@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::columns::quoted;
 use super::guesses::{Confidence, FoundColumn, FoundDataset, Guesses};
+use crate::report::counted;
 
 /// The path of every dataset, where the job file has none.
 const DEFAULT_PATH: &str = "{dataset}/dt={day}";
@@ -88,12 +89,13 @@ fn of_dataset(dataset: &FoundDataset, has_own_path: bool, lines: &mut Lines) {
         last_day,
         ..
     } = dataset;
+    let days = counted(*days, "day");
     let gaps = match dataset.missing_days {
         0 => String::new(),
         missing => format!(", {missing} between them missing"),
     };
     lines.comment(&format!(
-        "{}: {days} days, {first_day} to {last_day}{gaps}; _SUCCESS in {} of the newest {}",
+        "{}: {days}, {first_day} to {last_day}{gaps}; _SUCCESS in {} of the newest {}",
         dataset.dataset, dataset.final_days, dataset.seen_days
     ));
     lines.comment(&format!("columns of {}", dataset.file));

@@ -88,7 +88,7 @@ const SYNONYMS: &[(&str, f64, &[&str])] = &[
     (
         "quantity",
         0.95,
-        &["qty", "unit", "piece", "pcs", "count", "num"],
+        &["qty", "unit", "piece", "pc", "count", "num"],
     ),
     (
         "total",
@@ -302,7 +302,9 @@ fn singular(word: &str) -> String {
         _ => {}
     }
     match word.strip_suffix('s') {
-        Some(stem) if stem.len() > 2 && !stem.ends_with(['s', 'u', 'i']) => stem.to_owned(),
+        Some(stem) if stem.len() > 1 && word != "has" && !stem.ends_with(['s', 'u', 'i']) => {
+            stem.to_owned()
+        }
         _ => word.to_owned(),
     }
 }

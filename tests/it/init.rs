@@ -349,7 +349,7 @@ fn what_does_not_fit_is_told_and_stays_a_comment() {
     ];
     write(&at("stores/dt=2026-03-14/a.parquet"), &shops);
     fs::create_dir_all(at("stores/dt=2026-03-15")).unwrap();
-    write(&at("stores_2025/dt=2025-12-31/a.parquet"), &shops);
+    write(&at("stores_old/dt=2025-12-31/a.parquet"), &shops);
     let registrations = [
         ("campaign_id", ints(&[1, 1])),
         ("shop_id", ints(&[5, 6])),
@@ -369,7 +369,7 @@ fn what_does_not_fit_is_told_and_stays_a_comment() {
     fs::create_dir_all(at("logs/app/_temporary/0")).unwrap();
     let job = place.initialized();
     for line in [
-        "# unsure: stores_2025/dt={day} fits too; this one fits better or is newer\n",
+        "# unsure: stores_old/dt={day} fits too; this one fits better or is newer\n",
         "# missing: no folder has a _SUCCESS, so no day is final: have it written last\n",
         "# shop_id = { from = \"store_no\", text_id = true }  # missing: ",
         "not \"A-1\": texts that are no numbers cannot be ids yet\n",
