@@ -22,6 +22,9 @@ const LEAST_FOUND_OF_NAMED: f64 = 0.4;
 const NAMED: f64 = 0.9;
 /// How much the name of the folder counts beside the columns.
 const SHARE_OF_FOLDER: f64 = 0.3;
+/// The share of a group's best score from which another dataset is in question. An old copy of the order
+/// lines has the columns of an inventory too.
+const CONTENDER: f64 = 0.8;
 /// Scores that differ by less are equal: the newer group is chosen.
 const STEPS: f64 = 20.0;
 /// Other candidates that are kept.
@@ -86,7 +89,10 @@ pub(super) fn assign(groups: &[GroupFiles]) -> Assigned {
             continue;
         };
         let fit = |dataset| fit(dataset, position, &group.group.path, file);
-        fits.extend(DATASETS.into_iter().filter_map(fit));
+        let mut of_group: Vec<Fit> = DATASETS.into_iter().filter_map(fit).collect();
+        let best = of_group.iter().map(|fit| fit.score).max().unwrap_or(0);
+        of_group.retain(|fit| f64::from(fit.score) >= CONTENDER * f64::from(best));
+        fits.extend(of_group);
     }
     let newest = |fit: &Fit| groups[fit.group].group.range().map(|(_, last)| last);
     let days = |fit: &Fit| groups[fit.group].group.folders.len();

@@ -27,6 +27,7 @@ use chrono::NaiveDate;
 use crate::config::Config;
 use crate::contracts::Dataset;
 use crate::contracts::datasets::{DATASETS, dataset};
+use crate::days::calendar::days;
 use crate::messages;
 use crate::store::Store;
 use candidates::{Assigned, Fit, assign};
@@ -282,8 +283,26 @@ fn unused(layout: &Layout, groups: &[GroupFiles], assigned: &Assigned) -> Vec<Un
 /// When the program could not read it, or would look for exports elsewhere: a bug.
 pub(crate) fn job_file(guesses: &Guesses) -> Result<String> {
     let text = job_file::text(guesses);
-    Config::parse(&text).context("init wrote a job file that cannot be read")?;
+    let config = Config::parse(&text).context("init wrote a job file that cannot be read")?;
+    for found in &guesses.datasets {
+        ensure!(
+            finds(&config, found),
+            "init wrote a path of {} that does not lead to {}",
+            found.dataset,
+            found.file
+        );
+    }
     Ok(text)
+}
+
+/// Whether the job file leads to the folder of the file that the guess is from.
+fn finds(config: &Config, found: &FoundDataset) -> bool {
+    let folder = found.file.rsplit_once('/').map(|(folder, _)| folder);
+    let Some((folder, dataset)) = folder.zip(dataset(found.dataset)) else {
+        return false;
+    };
+    let mut days = days(found.first_day, found.last_day);
+    days.any(|day| config.mapping.folder(dataset, day) == folder)
 }
 
 /// The first of several names.

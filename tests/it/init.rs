@@ -14,7 +14,7 @@ use crate::mapping::{
     Foreign, JOB, SAMPLE, SPARK, TIKTOK, TRINO, are_the_same, camel_case, local_times, minor_units,
     published, replaced, texts_of, write_foreign,
 };
-use crate::world::{Outcome, etl};
+use crate::world::{Outcome, copy_folder, etl};
 
 /// As a marketplace's export could be: folders and columns of other names, columns that no contract has,
 /// texts as ids, local times, minor units.
@@ -383,6 +383,27 @@ fn what_does_not_fit_is_told_and_stays_a_comment() {
     ] {
         assert!(job.contains(line), "{line}\n{job}");
     }
+}
+
+/// An old copy of the order lines has all columns of an inventory, and one of the registrations most of those
+/// of campaign products.
+#[test]
+fn a_second_group_of_a_dataset_is_told_and_becomes_no_other_dataset() {
+    let place = Place::new();
+    crate::places::one_day().write(&place.exports(), 1);
+    let at = |path: &str| place.exports().join(path);
+    copy_folder(&at("order_lines"), &at("orders_old"));
+    copy_folder(&at("campaign_shops"), &at("registrations_old"));
+    let job = place.initialized();
+    for line in [
+        "# unsure: orders_old/dt={day} fits too; this one fits better or is newer\n",
+        "# unsure: registrations_old/dt={day} fits too; this one fits better or is newer\n",
+        "# missing: inventory (optional): ",
+        "# missing: campaign_products (optional): ",
+    ] {
+        assert!(job.contains(line), "{line}\n{job}");
+    }
+    assert!(!job.contains("[source"), "{job}");
 }
 
 /// The names of columns and folders are somebody else's texts.
