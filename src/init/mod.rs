@@ -163,10 +163,20 @@ fn found_dataset(
     }
     notes.extend(other_columns(group, file));
     let found = |choice| found_column(fit.dataset, choice, &samples, local);
-    let also = assigned
-        .also
+    let also = assigned.also.iter();
+    let also = also.filter(|(also, _)| also.id == fit.dataset.id);
+    let others: Vec<String> = also
+        .map(|(_, other)| groups[*other].group.path.clone())
+        .collect();
+    let partition = without_values(&group.group.path);
+    if others
         .iter()
-        .filter(|(also, _)| also.id == fit.dataset.id);
+        .any(|other| without_values(other) == partition)
+    {
+        notes.push(format!(
+            "missing: the rows are split over folders {partition}: a dataset and day must be one folder"
+        ));
+    }
     Ok(Some(FoundDataset {
         dataset: fit.dataset.name,
         is_required: fit.dataset.always_required,
@@ -179,11 +189,18 @@ fn found_dataset(
         final_days: group.final_days,
         file: file.path.clone(),
         columns: fit.choices.iter().map(found).collect(),
-        others: also
-            .map(|(_, other)| groups[*other].group.path.clone())
-            .collect(),
+        others,
         notes,
     }))
+}
+
+/// A path with its Hive partitions that are no days as `country=...`.
+fn without_values(path: &str) -> String {
+    let segment = |segment: &str| match segment.split_once('=') {
+        Some((key, value)) if !value.contains('{') => format!("{key}=..."),
+        _ => segment.to_owned(),
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 /// Whether the oldest day has other columns, which a mapping with `from_day` can tell apart.
@@ -370,6 +387,19 @@ mod tests {
                 .unwrap()
                 .contains("\nshop_id = \"seller_id\"  # likely: ")
         );
+    }
+
+    #[test]
+    fn a_dataset_that_is_split_over_folders_is_told() {
+        let memory = Memory::new("s3://bucket");
+        for country in ["GB", "US"] {
+            let file = format!("shops/country={country}/dt=2026-03-14/a.parquet");
+            memory.store.write(&file, sellers()).unwrap();
+        }
+        let found = guess(&memory.store, "results").unwrap();
+        let notes = &found.datasets[0].notes;
+        let told = "split over folders shops/country=.../dt={day}";
+        assert!(notes.iter().any(|note| note.contains(told)), "{notes:?}");
     }
 
     #[test]
