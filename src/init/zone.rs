@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use chrono_tz::{America, Asia, Australia, Europe, Tz};
 
 use crate::days::calendar::CivilDay;
+use crate::report::counted;
 
 /// The zones of many marketplaces, the likelier of two with the same clock first.
 const ZONES: [Tz; 32] = [
@@ -119,26 +120,30 @@ fn counts(times: &[&Times], zone: Tz) -> (usize, usize) {
 }
 
 fn of_instants(times: &[&Times]) -> ZoneGuess {
-    let counted: Vec<(usize, Tz)> = ZONES
+    let by_zone: Vec<(usize, Tz)> = ZONES
         .iter()
         .map(|zone| (counts(times, *zone).0, *zone))
         .collect();
-    let most = counted.iter().map(|(inside, _)| *inside).max().unwrap_or(0);
-    let mut best = counted.iter().filter(|(inside, _)| *inside == most);
+    let most = by_zone.iter().map(|(inside, _)| *inside).max().unwrap_or(0);
+    let mut best = by_zone.iter().filter(|(inside, _)| *inside == most);
     let zone = best.next().map_or(Tz::UTC, |(_, zone)| *zone);
     let same: Vec<&str> = best.map(|(_, zone)| zone.name()).collect();
     let rows = counts(times, zone).1;
-    let is_likely = most as f64 >= MOST_ROWS * rows as f64;
+    let fits = most as f64 >= MOST_ROWS * rows as f64;
     let days = times
         .iter()
         .map(|times| times.days.len())
         .max()
         .unwrap_or(0);
+    let days = counted(days, "day");
     let mut reason = format!(
-        "{most} of {rows} sampled rows of {} in {days} days lie in their day",
+        "{most} of {rows} sampled rows of {} in {days} lie in their day",
         columns(times)
     );
-    if !same.is_empty() {
+    if !fits {
+        reason +=
+            ", and not more in any other zone: the rows are not cut by days, or by another time";
+    } else if !same.is_empty() {
         let more = same.len().saturating_sub(MOST_NAMED);
         let named = same[..same.len() - more].join(", ");
         let more = if more > 0 { " and others" } else { "" };
@@ -147,7 +152,7 @@ fn of_instants(times: &[&Times]) -> ZoneGuess {
     ZoneGuess {
         zone,
         local: zone,
-        is_likely: is_likely && same.is_empty(),
+        is_likely: fits && same.is_empty(),
         reason,
     }
 }
@@ -306,6 +311,10 @@ mod tests {
             )],
         )]);
         assert!(!found.is_likely);
-        assert!(found.reason.starts_with("1 of 2 sampled rows"));
+        assert_eq!(
+            found.reason,
+            "1 of 2 sampled rows of order_lines.paid_at in 1 day lie in their day, and not more in any other zone: \
+             the rows are not cut by days, or by another time"
+        );
     }
 }
