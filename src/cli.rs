@@ -57,6 +57,10 @@ impl Cli {
                     let message = "--sql needs --metric, or --table for every column of its rows";
                     Err(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
                 }
+                Command::Init(_) if cli.global.exports.is_none() => {
+                    let message = "init needs --exports: the location to look at";
+                    Err(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
+                }
                 _ => Ok(cli),
             },
         }
@@ -91,6 +95,7 @@ impl Command {
             | Command::Completions(_)
             | Command::Man(_)
             | Command::ExitCodes
+            | Command::Init(_)
             | Command::Docs(_) => None,
         }
     }
@@ -118,6 +123,7 @@ impl Command {
             | Command::Completions(_)
             | Command::Man(_)
             | Command::ExitCodes
+            | Command::Init(_)
             | Command::Docs(_) => false,
         }
     }
@@ -146,6 +152,7 @@ impl Command {
             | Command::Completions(_)
             | Command::Man(_)
             | Command::ExitCodes
+            | Command::Init(_)
             | Command::Docs(_) => Access::ReadIfThere,
         }
     }
@@ -352,6 +359,12 @@ pub enum Command {
         help_template = "{about}"
     )]
     ExitCodes,
+    /// Write a first job file for exports with other folders and columns; never overwrites one
+    ///
+    /// Looks at the folders, footers and some rows of --exports, and guesses the folder of each dataset, the
+    /// column behind each column of the contract, and the time zone of the days. The job file states every
+    /// guess with its reason, and what is missing. Correct it, then check a day with `validate`.
+    Init(InitArgs),
     /// Print a page of docs/ that is generated from the source
     #[command(hide = true)]
     Docs(DocsArgs),
@@ -607,6 +620,7 @@ schema_names! {
     ExplainSql = "explain-sql",
     ExplainVerify = "explain-verify",
     Generate = "generate",
+    Init = "init",
     Job = "job",
     Plan = "plan",
     Run = "run",
@@ -665,6 +679,13 @@ pub struct ManArgs {
     /// Write the pages of all commands into this folder, such as /usr/local/share/man/man1
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// The job file to write; it must not exist
+    #[arg(long, value_name = "FILE", default_value = "job.toml")]
+    pub out: PathBuf,
 }
 
 #[derive(Args, Debug)]

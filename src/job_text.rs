@@ -53,10 +53,7 @@ impl Keys {
     }
 
     fn add(&mut self, name: &str, schema: &serde_json::Value, elsewhere: &str) {
-        let Some(properties) = schema["properties"]
-            .as_object()
-            .filter(|_| name != elsewhere)
-        else {
+        let Some(properties) = properties(schema).filter(|_| name != elsewhere) else {
             return;
         };
         let keys = properties.keys().cloned().collect();
@@ -67,7 +64,8 @@ impl Keys {
                 name => format!("{name}.{key}"),
             };
             let types = schema["type"].to_string();
-            match (types.contains("object"), types.contains("array")) {
+            let is_table = types.contains("object") || properties(schema).is_some();
+            match (is_table, types.contains("array")) {
                 (true, _) => self.add(&inner, schema, elsewhere),
                 // Entries of a list have no names that a variable could give.
                 (_, true) => {
@@ -83,6 +81,13 @@ impl Keys {
             }
         }
     }
+}
+
+/// The keys of a table; an optional one is a table or null.
+fn properties(schema: &serde_json::Value) -> Option<&serde_json::Map<String, serde_json::Value>> {
+    let choices = schema["anyOf"].as_array().into_iter().flatten();
+    let mut tables = [schema].into_iter().chain(choices);
+    tables.find_map(|table| table["properties"].as_object())
 }
 
 /// The prefix of variables that replace values of the job file.
@@ -102,6 +107,9 @@ pub(crate) fn from_environment(
     keys: &Keys,
 ) -> Result<Vec<Given>> {
     let mut given = Vec::new();
+    // Sorted: `LINEAGE__NAMESPACE` needs `LINEAGE__URL`, so the order must not decide.
+    let mut environment: Vec<_> = environment.iter().collect();
+    environment.sort();
     for (name, text) in environment {
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
@@ -170,19 +178,14 @@ impl<'t> JobText<'t> {
         if self.given.is_empty() {
             return Ok(of_file);
         }
-        for given in self.given {
-            let mut alone = toml::Table::new();
-            put(&mut alone, &given.key, given.value.clone());
-            let read = T::deserialize(toml::Value::Table(alone));
-            read.map_err(|error| messages::wrong_setting(&given.by, error.message()))?;
-        }
         let mut merged: toml::Table = toml::from_str(self.text).map_err(not_understood)?;
         for given in self.given {
             put(&mut merged, &given.key, given.value.clone());
+            // The file alone was read, so this value is wrong, or lacks another of its table.
+            T::deserialize(toml::Value::Table(merged.clone()))
+                .map_err(|error| messages::wrong_setting(&given.by, error.message()))?;
         }
-        // Both halves were read, so this fails only where they contradict each other.
-        T::deserialize(toml::Value::Table(merged))
-            .map_err(|error| messages::wrong_setting("the job file", error.message()).into())
+        Ok(T::deserialize(toml::Value::Table(merged)).map_err(not_understood)?)
     }
 
     /// Checks the keys of a table and of the tables in it that have a list of keys.

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! `pipeline` walks over days and hands each to these stages. `plan` decides. `report` describes
-//! the outcome, `explain` one number of it, `pages` draws it, and `dictionary` describes the contracts. A module uses the modules
-//! below it, never those above.
+//! the outcome, `explain` one number of it, `pages` draws it, and `dictionary` describes the contracts.
+//! `init` guesses a first job file. A module uses the modules below it, never those above.
 
 pub mod cli;
 
@@ -35,6 +35,7 @@ mod explain;
 mod dictionary;
 
 mod doctor;
+mod init;
 
 pub mod report;
 

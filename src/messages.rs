@@ -473,6 +473,24 @@ messages! {
         means: "The file of `--out` cannot be written.",
         meanwhile: UNCHANGED,
     }
+    job_file_exists(path) -> ConfigWrong {
+        text: "{path} exists",
+        to_do: "name another file with --out, or move this one away",
+        means: "`init` never overwrites a file.",
+        meanwhile: NOTHING,
+    }
+    no_day_folders(location, found) -> ConfigWrong {
+        text: "{location} has no folder that is named by a day; found: {found}",
+        to_do: "name the location whose folders hold the days of the exports with --exports",
+        means: "`init` found no folder such as dt=2026-03-14, date=20260314, 2026/03/14 or year=2026/month=03/day=14, at any depth.",
+        meanwhile: NOTHING,
+    }
+    no_dataset_found(location, found) -> ConfigWrong {
+        text: "{location}: the columns of no dataset are in the files of its days; found: {found}",
+        to_do: "compare the columns of the files with docs/exports.md, and write the mapping by hand (docs/your-own-exports.md)",
+        means: "`init` opened a Parquet file of each group of day folders. None has enough columns that are like those of a dataset in name and type.",
+        meanwhile: NOTHING,
+    }
     folder_exists(path) -> ConfigWrong {
         text: "{path} exists",
         to_do: "name a new folder for the pages, or remove this one",

@@ -10,6 +10,7 @@ mod docs;
 mod doctor;
 mod explain;
 mod generate;
+mod init;
 mod man;
 mod metrics_file;
 mod plan;
@@ -50,6 +51,7 @@ pub fn execute(cli: &Cli, surroundings: &Surroundings) -> Result<Answer> {
         Command::Vacuum(args) => vacuum::vacuum(cli, args, surroundings),
         Command::Validate(args) => validate::validate(cli, args, surroundings),
         Command::Generate(args) => generate::generate(cli, args, surroundings),
+        Command::Init(args) => init::init(cli, args, surroundings),
         Command::Schema(args) => schema::schema(cli, args),
         Command::Completions(args) => Ok(completions::completions(args)),
         Command::Man(args) => man::man(args),

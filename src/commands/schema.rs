@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{Answer, to_json};
+use super::init::Initialized;
 use crate::cli::{Cli, Format, SchemaArgs, SchemaName};
 use crate::config::JobFile;
 use crate::dictionary::{Catalog, Description};
@@ -75,6 +76,7 @@ fn schema_of(name: SchemaName) -> Value {
         SchemaName::ExplainVerify => printed::<Ended<Verification>>(),
         SchemaName::ExplainSql => printed::<Ended<SqlAnswer>>(),
         SchemaName::Generate => printed::<Ended<Generated>>(),
+        SchemaName::Init => printed::<Ended<Initialized>>(),
         SchemaName::Job => {
             let settings = SchemaSettings::draft2020_12();
             settings.into_generator().into_root_schema_for::<JobFile>()

@@ -54,7 +54,7 @@ impl Unfits<'_> {
 }
 
 /// The values of a file's column as those of `column`. Their type is one that `schema` accepts.
-pub(super) fn change_column(
+pub(crate) fn change_column(
     column: &'static Column,
     change: &Change,
     array: &ArrayRef,

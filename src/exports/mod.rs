@@ -9,13 +9,14 @@
 //!    `set_aside` keeps it. `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
 //!
-//! `shop_rows` reads the rows of one shop, used or not, for `explain`.
+//! `shop_rows` reads the rows of one shop, used or not, for `explain`. `trial` reads some rows of a file of
+//! unknown columns, for `init`.
 
 pub(crate) mod batch;
 mod contract;
 pub mod defect;
 mod exact;
-mod mapped;
+pub(crate) mod mapped;
 pub(crate) mod open_export;
 pub mod quarantine;
 mod read_rows;
@@ -31,6 +32,7 @@ pub(crate) mod snapshots;
 mod stream;
 pub(crate) mod stream_reader;
 mod success_list;
+pub(crate) mod trial;
 
 use anyhow::Result;
 

@@ -75,10 +75,10 @@ pub(super) fn contract_columns(
 }
 
 /// A column of the contract, and the file's column that it comes from.
-struct Wanted<'a> {
-    column: &'static Column,
-    name: &'a str,
-    change: &'a Change,
+pub(super) struct Wanted<'a> {
+    pub(super) column: &'static Column,
+    pub(super) name: &'a str,
+    pub(super) change: &'a Change,
 }
 
 impl Wanted<'_> {
@@ -114,7 +114,7 @@ impl Wanted<'_> {
 }
 
 /// A column of the contract in a file, and the field that it is decoded to.
-fn find_column(
+pub(super) fn find_column(
     dataset: &Dataset,
     column: &Wanted,
     schema: &SchemaDescriptor,

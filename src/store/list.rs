@@ -48,13 +48,22 @@ impl Store {
     /// The names of the folders directly in a folder, sorted. None where an object store lists a
     /// name there that cannot be a path: then it lists no other entry.
     pub fn list_folders(&self, folder: &str) -> Result<Vec<String>> {
+        let folders = [folder.to_owned()];
+        Ok(self.list_folders_of_each(&folders)?.remove(0))
+    }
+
+    /// The same of several folders, side by side.
+    pub(crate) fn list_folders_of_each(&self, folders: &[String]) -> Result<Vec<Vec<String>>> {
         if let Some(root) = &self.local_root {
-            return local_listing::list_folders(&root.join(folder))
-                .map_err(|e| self.failed_to("list", folder, &e));
+            let folders = folders.iter().map(String::as_str);
+            return self.list_on_disk(root, folders, local_listing::list_folders);
         }
+        self.wait_each(folders.iter().map(|folder| self.folders_of(folder)))
+    }
+
+    async fn folders_of(&self, folder: &str) -> Result<Vec<String>> {
         let path = self.path("list", folder)?;
-        let listing = self.inner.list_with_delimiter(Some(&path));
-        let mut names: Vec<String> = match self.runtime().block_on(listing) {
+        let mut names: Vec<String> = match self.inner.list_with_delimiter(Some(&path)).await {
             Err(object_store::Error::NotFound { .. } | object_store::Error::InvalidPath { .. }) => {
                 vec![]
             }

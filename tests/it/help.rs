@@ -65,6 +65,7 @@ fn help_of_the_program() {
                 quarantine, old history
       validate  Check the exports of a day against their contracts, rows included; writes nothing
       generate  Write the exports of a synthetic marketplace, of any size, from a seed
+      init      Write a first job file for exports with other folders and columns; never overwrites one
       help      Print this message or the help of the given subcommand(s)
 
     Options:

@@ -24,6 +24,7 @@ mod field_ids;
 mod fuzzed;
 mod help;
 mod history;
+mod init;
 mod int96;
 mod kill;
 mod lineage;

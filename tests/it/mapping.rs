@@ -22,23 +22,25 @@ use crate::places::rows;
 use crate::scene::walk;
 use crate::world::{World, etl, read_quarantine, read_table};
 
-const JOB: &str = include_str!("../../jobs/daily.toml");
-const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_data/exports");
-const ZONE: chrono_tz::Tz = chrono_tz::America::Los_Angeles;
+pub const JOB: &str = include_str!("../../jobs/daily.toml");
+pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_data/exports");
+pub const ZONE: chrono_tz::Tz = chrono_tz::America::Los_Angeles;
 
 /// How somebody else lays exports out.
-struct Foreign {
+pub struct Foreign {
     /// The `[source]` section up to the columns: keys of all datasets.
-    path: &'static str,
-    folder: fn(&str, &str) -> String,
-    file: fn(usize) -> String,
-    success: &'static str,
+    pub path: &'static str,
+    pub folder: fn(&str, &str) -> String,
+    pub file: fn(usize) -> String,
+    pub success: &'static str,
     /// A column as they have it, and the right side of its line in the mapping.
-    column: fn(&Dataset, &Column, ArrayRef) -> (String, ArrayRef, String),
+    pub column: fn(&Dataset, &Column, ArrayRef) -> (String, ArrayRef, String),
+    /// Columns that no contract has, of this number of rows.
+    pub extra: fn(&Dataset, usize) -> Vec<(String, ArrayRef)>,
 }
 
 /// As an order export of the marketplace's own names would be: texts as ids, local times, minor units.
-const TIKTOK: Foreign = Foreign {
+pub const TIKTOK: Foreign = Foreign {
     path: "raw/{dataset}/{day:%Y/%m/%d}",
     folder: |dataset, day| format!("raw/{dataset}/{}", day.replace('-', "/")),
     file: |number| format!("export_{number}.parquet"),
@@ -66,10 +68,11 @@ const TIKTOK: Foreign = Foreign {
         let line = format!("{{ from = \"{name}\", {verb} }}");
         (name, array, line)
     },
+    extra: |_, _| vec![],
 };
 
 /// As Spark writes to S3: another name of the partition, long file names, a marker with content.
-const SPARK: Foreign = Foreign {
+pub const SPARK: Foreign = Foreign {
     path: "{dataset}/date={day:%Y%m%d}",
     folder: |dataset, day| format!("{dataset}/date={}", day.replace('-', "")),
     file: |number| {
@@ -80,10 +83,11 @@ const SPARK: Foreign = Foreign {
         let name = format!("{}_", column.name);
         (name.clone(), array, format!("\"{name}\""))
     },
+    extra: |_, _| vec![],
 };
 
 /// As Trino writes: names without endings, upper case, wide decimals.
-const TRINO: Foreign = Foreign {
+pub const TRINO: Foreign = Foreign {
     path: "warehouse/{dataset}/ds={day}",
     folder: |dataset, day| format!("warehouse/{dataset}/ds={day}"),
     file: |number| format!("20260315_101010_{number:05}_abcde_5b2f9c1e"),
@@ -96,9 +100,10 @@ const TRINO: Foreign = Foreign {
         };
         (name.clone(), array, format!("\"{name}\""))
     },
+    extra: |_, _| vec![],
 };
 
-fn camel_case(name: &str) -> String {
+pub fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |all, word| {
@@ -106,14 +111,14 @@ fn camel_case(name: &str) -> String {
     })
 }
 
-fn texts_of(array: &ArrayRef) -> ArrayRef {
+pub fn texts_of(array: &ArrayRef) -> ArrayRef {
     let numbers = array.as_primitive::<Int64Type>().iter();
     Arc::new(StringArray::from_iter(
         numbers.map(|n| n.map(|n| n.to_string())),
     ))
 }
 
-fn minor_units(array: &ArrayRef) -> ArrayRef {
+pub fn minor_units(array: &ArrayRef) -> ArrayRef {
     let cents = array.as_primitive::<Decimal128Type>().iter();
     Arc::new(cents.map(|c| c.map(|c| c as i64)).collect::<Int64Array>())
 }
@@ -127,7 +132,7 @@ fn wide(array: &ArrayRef) -> ArrayRef {
 }
 
 /// Texts, or timestamps without a zone in milliseconds.
-fn local_times(array: &ArrayRef, as_texts: bool) -> ArrayRef {
+pub fn local_times(array: &ArrayRef, as_texts: bool) -> ArrayRef {
     let instants = array.as_primitive::<TimestampMicrosecondType>().iter();
     let local = |us: i64| {
         DateTime::<Utc>::from_timestamp_micros(us)
@@ -149,7 +154,7 @@ fn local_times(array: &ArrayRef, as_texts: bool) -> ArrayRef {
     }
 }
 
-fn replaced(array: &ArrayRef, pairs: &[(&str, &str)]) -> ArrayRef {
+pub fn replaced(array: &ArrayRef, pairs: &[(&str, &str)]) -> ArrayRef {
     let other = |text: &str| {
         let pair = pairs.iter().find(|(from, _)| *from == text);
         pair.map_or(text.to_owned(), |(_, to)| (*to).to_owned())
@@ -159,7 +164,7 @@ fn replaced(array: &ArrayRef, pairs: &[(&str, &str)]) -> ArrayRef {
 }
 
 /// Writes the sample's exports in a foreign form, and returns the `[source]` section that maps them.
-fn write_foreign(foreign: &Foreign, out: &Path) -> String {
+pub fn write_foreign(foreign: &Foreign, out: &Path) -> String {
     let mut section = format!("\n[source]\npath = \"{}\"\n", foreign.path);
     for dataset in datasets::DATASETS {
         let mut lines = BTreeMap::new();
@@ -205,6 +210,8 @@ fn convert(
             lines.insert(column.name, line);
             (name, array, true)
         });
+        let extra = (foreign.extra)(dataset, batch.num_rows()).into_iter();
+        let columns = columns.chain(extra.map(|(name, array)| (name, array, true)));
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
         let new = || ArrowWriter::try_new(File::create(to).unwrap(), batch.schema(), None).unwrap();
         writer.get_or_insert_with(new).write(&batch).unwrap();
@@ -213,7 +220,7 @@ fn convert(
 }
 
 /// Publishes all days of the exports. The bytes of every result and quarantine file.
-fn published(exports: &Path, job: &str) -> BTreeMap<String, Vec<u8>> {
+pub fn published(exports: &Path, job: &str) -> BTreeMap<String, Vec<u8>> {
     let folder = TempDir::new().unwrap();
     let (config, results) = (
         folder.path().join("job.toml"),
@@ -244,10 +251,15 @@ fn gives_the_same_bytes(foreign: &Foreign) {
     let section = write_foreign(foreign, exports.path());
     let expected = published(Path::new(SAMPLE), JOB);
     let found = published(exports.path(), &format!("{JOB}{section}"));
+    are_the_same(&found, &expected);
+}
+
+/// Compares the files of two results, byte by byte.
+pub fn are_the_same(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Vec<u8>>) {
     assert!(expected.len() > 100, "{}", expected.len());
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&found), names(&expected));
-    for (name, bytes) in &expected {
+    assert_eq!(names(found), names(expected));
+    for (name, bytes) in expected {
         assert!(found[name] == *bytes, "{name} differs");
     }
 }

@@ -73,6 +73,7 @@ def documents_of_the_sample():
         ["describe"], ["describe", "shop_daily"], ["describe", "order_lines"], ["describe", "quarantine"],
         ["describe", "shop_benchmark.position"], ["describe", "nothing"], ["catalog"], ["schema"], ["unlock"], ["doctor"],
         ["vacuum", "--dry-run"], ["generate", "--days", "1", "--shops", "5", "--rows-per-day", "50", "--out", "generated"],
+        ["init", "--out", "first.toml"],
         ["run"], ["no-such-command"],
     ]
     for command in commands:

@@ -1,0 +1,418 @@
+//! A first job file for exports that somebody else lays out: guesses from folders, footers and some rows.
+//!
+//! 1. `layout`: folders named by days, grouped by the pattern of their paths.
+//! 2. `files`: the newest folders of each group, and the footer of a file.
+//! 3. `candidates`: the dataset of each group, and a column of the file for each of the contract; `words` says
+//!    how alike two names are.
+//! 4. `evidence`: some rows, read as the mapping would read them. `zone`: the time zone of the days.
+//! 5. `columns`, `job_file`: each guess with its reason, as the text of a job file; `guesses` holds them.
+//!    `page` tells them to a person.
+//!
+//! Nothing is written here. The work is bounded: folders, files and rows are sampled.
+
+mod candidates;
+mod columns;
+mod evidence;
+mod files;
+mod guesses;
+mod job_file;
+mod layout;
+mod page;
+mod words;
+mod zone;
+
+use anyhow::{Context, Result, ensure};
+use chrono::NaiveDate;
+
+use crate::config::Config;
+use crate::contracts::Dataset;
+use crate::contracts::datasets::{DATASETS, dataset};
+use crate::days::calendar::days;
+use crate::messages;
+use crate::store::Store;
+use candidates::{Assigned, Fit, assign};
+use columns::{LocalZone, found_column};
+use files::{GroupFiles, OpenedFile, open_groups};
+pub(crate) use guesses::Guesses;
+use guesses::{Confidence, FoundDataset, MissingDataset, UnusedFolder, ZoneGuessed};
+use layout::{Layout, find_groups};
+pub(crate) use page::page;
+
+/// Groups of folders that are looked into.
+const MOST_GROUPS: usize = 200;
+/// Names that a message shows.
+const MOST_SHOWN: usize = 10;
+
+/// Guesses how the exports of a location are laid out. `results`: where the results will be.
+///
+/// # Errors
+/// `ConfigWrong` when no folder is named by a day, or no dataset fits any; when the store fails.
+pub(crate) fn guess(store: &Store, results: &str) -> Result<Guesses> {
+    let mut unreadable = Vec::new();
+    let mut layout = find_groups(&mut |folders| list_folders(store, folders, &mut unreadable))?;
+    layout.notes.append(&mut unreadable);
+    let others: Vec<&str> = layout.others.iter().map(String::as_str).collect();
+    ensure!(
+        !layout.groups.is_empty(),
+        messages::no_day_folders(&store.location, shown(&others))
+    );
+    if layout.groups.len() > MOST_GROUPS {
+        let more = layout.groups.split_off(MOST_GROUPS).len();
+        let note = format!("{more} more groups of folders named by days were not looked into.");
+        layout.notes.push(note);
+    }
+    let groups = open_groups(store, std::mem::take(&mut layout.groups))?;
+    let assigned = assign(&groups);
+    let seen: Vec<&str> = groups
+        .iter()
+        .map(|group| group.group.path.as_str())
+        .collect();
+    ensure!(
+        !assigned.fits.is_empty(),
+        messages::no_dataset_found(&store.location, shown(&seen))
+    );
+    guesses_of(store, results, &layout, &groups, &assigned)
+}
+
+/// The names of the folders in each folder. On a disk, a folder that this account may not read, such as
+/// `lost+found`, is left out with a remark.
+fn list_folders(
+    store: &Store,
+    folders: &[String],
+    unreadable: &mut Vec<String>,
+) -> Result<Vec<Vec<String>>> {
+    let listed = store.list_folders_of_each(folders);
+    if listed.is_ok() || store.is_remote() || folders.iter().any(String::is_empty) {
+        return listed;
+    }
+    let each = folders
+        .iter()
+        .map(|folder| match store.list_folders(folder) {
+            Ok(names) => names,
+            Err(why) => {
+                unreadable.push(format!("Not looked into: {why}"));
+                vec![]
+            }
+        });
+    Ok(each.collect())
+}
+
+fn guesses_of(
+    store: &Store,
+    results: &str,
+    layout: &Layout,
+    groups: &[GroupFiles],
+    assigned: &Assigned,
+) -> Result<Guesses> {
+    let mut times = Vec::new();
+    for fit in &assigned.fits {
+        times.extend(evidence::times(store, fit, &groups[fit.group].group)?);
+    }
+    let zone = zone::guess(&times);
+    let local = LocalZone {
+        zone: zone.local,
+        is_likely: zone.is_likely,
+    };
+    let mut datasets = Vec::new();
+    for fit in &assigned.fits {
+        datasets.extend(found_dataset(store, groups, assigned, fit, local)?);
+    }
+    let are_by_contract = datasets.iter().all(is_by_contract);
+    Ok(Guesses {
+        exports: store.location.clone(),
+        results: results.to_owned(),
+        are_by_contract,
+        time_zone: ZoneGuessed {
+            zone: zone.zone.name().to_owned(),
+            confidence: match zone.is_likely {
+                true => Confidence::Likely,
+                false => Confidence::Unsure,
+            },
+            reason: zone.reason,
+        },
+        missing: missing(&datasets),
+        day: last_final_day(groups, &assigned.fits),
+        datasets,
+        unused: unused(layout, groups, assigned),
+        notes: layout.notes.clone(),
+    })
+}
+
+fn found_dataset(
+    store: &Store,
+    groups: &[GroupFiles],
+    assigned: &Assigned,
+    fit: &Fit,
+    local: LocalZone,
+) -> Result<Option<FoundDataset>> {
+    let group = &groups[fit.group];
+    let (Ok(file), Some((first_day, last_day))) = (&group.newest, group.group.range()) else {
+        return Ok(None);
+    };
+    let mut notes = Vec::new();
+    let samples = match evidence::sample(store, fit, file)? {
+        Ok(samples) => samples,
+        Err(why) => {
+            notes.push(format!("unsure: no rows were sampled: {why}"));
+            Default::default()
+        }
+    };
+    if group.final_days == 0 {
+        let note = "missing: no folder has a _SUCCESS, so no day is final: have it written last";
+        notes.push(note.to_owned());
+    }
+    notes.extend(other_columns(group, file));
+    let found = |choice| found_column(fit.dataset, choice, &samples, local);
+    let also = assigned.also.iter();
+    let also = also.filter(|(also, _)| also.id == fit.dataset.id);
+    let others: Vec<String> = also
+        .map(|(_, other)| groups[*other].group.path.clone())
+        .collect();
+    let partition = without_values(&group.group.path);
+    if others
+        .iter()
+        .any(|other| without_values(other) == partition)
+    {
+        notes.push(format!(
+            "missing: the rows are split over folders {partition}: a dataset and day must be one folder"
+        ));
+    }
+    Ok(Some(FoundDataset {
+        dataset: fit.dataset.name,
+        is_required: fit.dataset.always_required,
+        path: group.group.path.clone(),
+        first_day,
+        last_day,
+        days: group.group.folders.len(),
+        missing_days: group.group.missing_days(),
+        seen_days: group.seen,
+        final_days: group.final_days,
+        file: file.path.clone(),
+        columns: fit.choices.iter().map(found).collect(),
+        others,
+        notes,
+    }))
+}
+
+/// A path with its Hive partitions that are no days as `country=...`.
+fn without_values(path: &str) -> String {
+    let segment = |segment: &str| match segment.split_once('=') {
+        Some((key, value)) if !value.contains('{') => format!("{key}=..."),
+        _ => segment.to_owned(),
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+/// Whether the oldest day has other columns, which a mapping with `from_day` can tell apart.
+fn other_columns(group: &GroupFiles, newest: &OpenedFile) -> Option<String> {
+    let oldest = group.oldest.as_ref()?;
+    let (old, new) = (oldest.columns(), newest.columns());
+    let (gone, added) = (differ(&old, &new), differ(&new, &old));
+    let is_same = gone.is_empty() && added.is_empty();
+    (!is_same).then(|| {
+        let list = |columns: &[&str]| match columns {
+            [] => "none".to_owned(),
+            columns => shown(columns),
+        };
+        format!(
+            "unsure: {} has other columns (gone since: {}; new: {}): give older days a mapping with from_day",
+            oldest.day,
+            list(&gone),
+            list(&added)
+        )
+    })
+}
+
+/// The names of `these` that are not among `those`.
+fn differ<'a>(these: &[&'a str], those: &[&str]) -> Vec<&'a str> {
+    let only = these.iter().filter(|column| !those.contains(column));
+    only.copied().collect()
+}
+
+/// The newest day on which all required datasets that were found have a `_SUCCESS`, or at least one of them.
+fn last_final_day(groups: &[GroupFiles], fits: &[Fit]) -> Option<NaiveDate> {
+    let required = fits.iter().filter(|fit| fit.dataset.always_required);
+    let days = required.map(|fit| groups[fit.group].last_final_day);
+    days.collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+fn is_by_contract(found: &FoundDataset) -> bool {
+    let expected = dataset(found.dataset).map(|d| format!("{}/dt={{day}}", d.name));
+    let has_no_line = found.columns.iter().all(|column| column.mapping.is_none());
+    expected.as_deref() == Some(found.path.as_str()) && has_no_line
+}
+
+fn missing(found: &[FoundDataset]) -> Vec<MissingDataset> {
+    let is_missing = |dataset: &&&Dataset| !found.iter().any(|it| it.dataset == dataset.name);
+    let missing = DATASETS.iter().filter(is_missing);
+    missing
+        .map(|dataset| MissingDataset {
+            dataset: dataset.name,
+            is_required: dataset.always_required,
+            columns: dataset
+                .columns
+                .iter()
+                .filter(|column| column.null.is_none())
+                .map(|column| column.name)
+                .collect(),
+        })
+        .collect()
+}
+
+fn unused(layout: &Layout, groups: &[GroupFiles], assigned: &Assigned) -> Vec<UnusedFolder> {
+    let is_used = |group: usize| {
+        let also = assigned.also.iter().map(|(_, also)| *also);
+        assigned
+            .fits
+            .iter()
+            .map(|fit| fit.group)
+            .chain(also)
+            .any(|used| used == group)
+    };
+    // Folders of days that only hold those of datasets.
+    let holds_others = |path: &str| {
+        let below = format!("{path}/");
+        groups
+            .iter()
+            .any(|other| other.group.path.starts_with(&below))
+    };
+    let of_groups = groups
+        .iter()
+        .enumerate()
+        .filter(|(position, group)| !is_used(*position) && !holds_others(&group.group.path));
+    let of_groups = of_groups.map(|(_, group)| UnusedFolder {
+        path: group.group.path.clone(),
+        reason: match &group.newest {
+            Ok(_) => "its columns are those of no dataset".to_owned(),
+            Err(why) => why.clone(),
+        },
+    });
+    let others = layout.others.iter().map(|folder| UnusedFolder {
+        path: folder.clone(),
+        reason: "no folder in it is named by a day".to_owned(),
+    });
+    of_groups.chain(others).collect()
+}
+
+/// The text of the job file.
+///
+/// # Errors
+/// When the program could not read it, or would look for exports elsewhere: a bug.
+pub(crate) fn job_file(guesses: &Guesses) -> Result<String> {
+    let text = job_file::text(guesses);
+    let config = Config::parse(&text).context("init wrote a job file that cannot be read")?;
+    for found in &guesses.datasets {
+        ensure!(
+            finds(&config, found),
+            "init wrote a path of {} that does not lead to {}",
+            found.dataset,
+            found.file
+        );
+    }
+    Ok(text)
+}
+
+/// Whether the job file leads to the folder of the file that the guess is from.
+fn finds(config: &Config, found: &FoundDataset) -> bool {
+    let folder = found.file.rsplit_once('/').map(|(folder, _)| folder);
+    let Some((folder, dataset)) = folder.zip(dataset(found.dataset)) else {
+        return false;
+    };
+    let mut days = days(found.first_day, found.last_day);
+    days.any(|day| config.mapping.folder(dataset, day) == folder)
+}
+
+/// The first of several names.
+fn shown(names: &[&str]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        names if names.len() <= MOST_SHOWN => names.join(", "),
+        names => format!(
+            "{} and {} more",
+            names[..MOST_SHOWN].join(", "),
+            names.len() - MOST_SHOWN
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+    use tempfile::TempDir;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::store::Access;
+    use crate::testing::Memory;
+
+    fn sellers() -> Bytes {
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![5, 6]));
+        let names: ArrayRef = Arc::new(StringArray::from(vec!["Ada", "Bob"]));
+        let columns = [("seller_id", ids), ("seller_name", names)];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap().into()
+    }
+
+    #[test]
+    fn an_object_store_is_looked_at_like_a_disk() {
+        let memory = Memory::new("s3://bucket");
+        for day in ["12", "14"] {
+            let folder = format!("raw/sellers/2026/03/{day}");
+            let file = format!("{folder}/a.parquet");
+            memory.store.write(&file, sellers()).unwrap();
+            memory.put(&format!("{folder}/_SUCCESS"), "");
+        }
+        let found = guess(&memory.store, "results").unwrap();
+        let [shops] = &found.datasets[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            (shops.dataset, shops.path.as_str()),
+            ("shops", "raw/sellers/{day:%Y/%m/%d}")
+        );
+        assert_eq!(
+            (shops.days, shops.missing_days, shops.final_days),
+            (2, 1, 2)
+        );
+        assert_eq!(found.day, Some("2026-03-14".parse().unwrap()));
+        assert_eq!(found.missing.len(), DATASETS.len() - 1);
+        assert!(
+            job_file(&found)
+                .unwrap()
+                .contains("\nshop_id = \"seller_id\"  # likely: ")
+        );
+    }
+
+    #[test]
+    fn a_dataset_that_is_split_over_folders_is_told() {
+        let memory = Memory::new("s3://bucket");
+        for country in ["GB", "US"] {
+            let file = format!("shops/country={country}/dt=2026-03-14/a.parquet");
+            memory.store.write(&file, sellers()).unwrap();
+        }
+        let found = guess(&memory.store, "results").unwrap();
+        let notes = &found.datasets[0].notes;
+        let told = "split over folders shops/country=.../dt={day}";
+        assert!(notes.iter().any(|note| note.contains(told)), "{notes:?}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_is_told_and_hides_no_other() {
+        let (folder, runtime) = (TempDir::new().unwrap(), Runtime::new().unwrap());
+        std::fs::write(folder.path().join("unreadable"), "").unwrap();
+        std::fs::create_dir_all(folder.path().join("raw/orders")).unwrap();
+        let location = folder.path().to_str().unwrap();
+        let store = Store::open(location, Access::Read, &[], runtime.handle().clone()).unwrap();
+        let mut told = Vec::new();
+        let folders = ["raw".to_owned(), "unreadable".to_owned()];
+        let listed = list_folders(&store, &folders, &mut told).unwrap();
+        assert_eq!(listed, [vec!["orders".to_owned()], vec![]]);
+        assert!(told[0].contains("unreadable"), "{told:?}");
+    }
+}

@@ -1,0 +1,74 @@
+//! The guesses for a person: what was found, what is missing, and the next command.
+
+use std::fmt::Write;
+
+use super::guesses::{Confidence, Guesses};
+use super::job_file::next_command;
+use crate::report::counted;
+
+/// The page after the job file was written to `job_file`.
+pub(crate) fn page(job_file: &str, guesses: &Guesses) -> String {
+    let mut page = format!(
+        "{job_file}: {} of {} datasets found\n",
+        guesses.datasets.len(),
+        guesses.datasets.len() + guesses.missing.len()
+    );
+    for found in &guesses.datasets {
+        let days = counted(found.days, "day");
+        let _ = writeln!(
+            page,
+            "  {:<18} {}: {days}, {} to {}",
+            found.dataset, found.path, found.first_day, found.last_day
+        );
+    }
+    for missing in &guesses.missing {
+        let need = if missing.is_required {
+            "required"
+        } else {
+            "optional"
+        };
+        let _ = writeln!(page, "  {:<18} missing, {need}", missing.dataset);
+    }
+    let to_check = to_check(guesses);
+    if guesses.are_by_contract {
+        page += "The exports are laid out as docs/exports.md says: they need no mapping.\n";
+    }
+    if !to_check.is_empty() {
+        let _ = writeln!(page, "To check and correct in {job_file}:");
+        page.extend(to_check.iter().map(|line| format!("  {line}\n")));
+    }
+    let _ = writeln!(page, "Next: {}", next_command(job_file, guesses));
+    page
+}
+
+/// What is not sure. The job file says more.
+fn to_check(guesses: &Guesses) -> Vec<String> {
+    let zone = &guesses.time_zone;
+    let mut lines = vec![format!(
+        "time_zone = \"{}\": {}: {}",
+        zone.zone, zone.confidence, zone.reason
+    )];
+    for found in &guesses.datasets {
+        for other in &found.others {
+            lines.push(format!("{}: unsure: {other} fits too", found.dataset));
+        }
+        let notes = found.notes.iter();
+        lines.extend(notes.map(|note| format!("{}: {note}", found.dataset)));
+        for confidence in [Confidence::Missing, Confidence::Unsure] {
+            let of = found
+                .columns
+                .iter()
+                .filter(|column| column.confidence == confidence);
+            let names: Vec<&str> = of.map(|column| column.column).collect();
+            if !names.is_empty() {
+                lines.push(format!(
+                    "{}: {confidence}: {}",
+                    found.dataset,
+                    names.join(", ")
+                ));
+            }
+        }
+    }
+    lines.extend(guesses.notes.iter().cloned());
+    lines
+}
