@@ -175,7 +175,7 @@ messages! {
     over_budget(quarantined, read, reasons) -> Broken {
         text: "is over its quarantine budget: {quarantined} of {read} rows: {reasons}",
         to_do: "have the export fixed, or raise the quarantine budget in the job file",
-        means: "More rows break a rule than the job file allows. The message shows the first row of each reason; all quarantined rows are in _quarantine.",
+        means: "More rows break a rule than the job file allows. The message shows the first row of each reason.",
         meanwhile: BROKEN,
     }
     over_half(quarantined, read, reasons) -> Broken {

@@ -59,18 +59,16 @@ pub(super) fn status(cli: &Cli, args: &StatusArgs, surroundings: &Surroundings) 
             to_json(&status, exit_code)?
         }
         Format::Text => {
-            let warnings = found.warnings().map(|text| format!("warning: {text}\n"));
-            let problems = found
-                .problems()
-                .skip(1)
-                .map(|text| format!("problem: {text}\n"));
-            let others: String = problems.chain(warnings).collect();
+            let problems = found.problems().skip(1);
+            let problems = problems.map(|text| format!("problem: {text}"));
+            let warnings = found.warnings().map(|text| format!("warning: {text}"));
+            let lines = [found.lead(night)]
+                .into_iter()
+                .chain(problems)
+                .chain(warnings);
+            let lines: String = lines.map(|line| page::wrapped(&line)).collect();
             let writers = page::holder(&writers, now) + &page::unfinished(&writers);
-            format!(
-                "{}\n{others}{writers}{}\n",
-                found.lead(night),
-                page::status(&days)
-            )
+            format!("{lines}{writers}{}\n", page::status(&days))
         }
     };
     Ok(Answer { stdout, exit_code })

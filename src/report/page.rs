@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
 use super::counted;
@@ -45,6 +45,22 @@ pub(crate) fn wrapping_page(header: &[&str], text_columns: &[usize]) -> Table {
         }
     }
     table
+}
+
+/// A text for a terminal, in lines of its width.
+pub(crate) fn wrapped(text: &str) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(PAGE_COLUMNS)
+        .add_row([text]);
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 0));
+    }
+    let lines = table.to_string();
+    let lines: Vec<&str> = lines.lines().map(str::trim_end).collect();
+    lines.join("\n") + "\n"
 }
 
 fn align_right(table: &mut Table, columns: &[usize]) {
