@@ -53,12 +53,12 @@ impl Keys {
     }
 
     fn add(&mut self, name: &str, schema: &serde_json::Value, elsewhere: &str) {
-        let Some(properties) = properties(schema).filter(|_| name != elsewhere) else {
+        let Some(table) = properties(schema).filter(|_| name != elsewhere) else {
             return;
         };
-        let keys = properties.keys().cloned().collect();
+        let keys = table.keys().cloned().collect();
         self.tables.insert(name.into(), keys);
-        for (key, schema) in properties {
+        for (key, schema) in table {
             let inner = match name {
                 "" => key.clone(),
                 name => format!("{name}.{key}"),

@@ -280,6 +280,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::messages;
     use crate::catalog::manifest::PublishedBenchmark;
     use crate::report::run::Written;
     use crate::testing::march;
@@ -319,11 +320,7 @@ mod tests {
         let stages = stages.map(|(stage, ms)| (stage, Duration::from_millis(ms)));
         RunReport {
             outcome: Outcome::Published,
-            days_failed: vec![FailedDay {
-                day: march(13),
-                exit_code: 74,
-                error: "no".into(),
-            }],
+            days_failed: vec![FailedDay::new(march(13), &messages::log_gone("x").into())],
             tables: vec![
                 written("shop_daily", 60, 9000),
                 written("shop_tier", 60, 1000),
