@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::defect::{Issue, ReadError};
 use super::exact::{Inexact, cast_column};
-use super::mapped::{Unfit, absent_column, change_column, constant_column};
+use super::mapped::{IdsOf, Unfit, absent_column, change_column, constant_column};
 use super::open_export::{OpenExport, OpenFile, RowGroupPlace};
 use crate::contracts::{Column, Kind};
 use crate::mapping::Source;
@@ -290,13 +290,17 @@ fn cast(
     let (dataset, mut decoded) = (export.dataset, batch.columns().iter());
     if let Some(mapped) = &export.mapped {
         let (rows, mut unfit) = (batch.num_rows(), Vec::new());
+        let ids = IdsOf {
+            ids: &export.ids,
+            dataset: dataset.name,
+        };
         let sources = dataset.columns.iter().zip(mapped.sources());
         let columns = sources.map(|(column, source)| match source {
             Source::Column { change, .. } => {
                 let array = decoded
                     .next()
                     .unwrap_or_else(|| panic!("{} was not decoded", column.name));
-                change_column(column, change, array, &mut unfit)
+                change_column(column, change, array, ids, &mut unfit)
             }
             Source::Constant(constant) => constant_column(dataset, column, constant, rows),
             Source::Absent => absent_column(dataset, column, rows),

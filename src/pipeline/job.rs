@@ -31,7 +31,8 @@ pub struct Job {
 impl Job {
     /// The facts that are known before any row is read.
     pub fn facts(&self) -> Result<Facts<'_>> {
-        Facts::load(&self.exports, &self.results, &self.config)
+        let now = (self.clock)();
+        Facts::load(&self.exports, &self.results, &self.config, now)
     }
 
     /// The engine that computes daily tables.
