@@ -116,7 +116,13 @@ impl Day {
                     .unwrap();
             }
         }
-        let ready = check_day(&store, world.first_day, &config).unwrap();
+        let ready = check_day(
+            &store,
+            world.first_day,
+            &config,
+            chrono::DateTime::default(),
+        )
+        .unwrap();
         let Readiness::Ready(exports) = ready else {
             panic!("every export is final")
         };

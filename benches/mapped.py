@@ -2,9 +2,9 @@
 
     mapped.py PROGRAM EXPORTS --day 2026-03-01 --work DIR [--runs 5]
 
-EXPORTS has one day (benches/compare/data.py makes it). Two foreign forms are written beside it, with pyarrow: `renamed` has other
-column names, minor units, local times and other words for channels; `texts` has all ids as texts of digits too. The three take
-turns, and the first turn is not counted. Prints the medians, and each as a ratio to the contract's form.
+EXPORTS has one day (benches/compare/data.py makes it). Three foreign forms are written beside it, with pyarrow: `renamed` has other
+column names, minor units, local times and other words for channels; `texts` has all ids as texts of digits too, and in `hashed` the
+texts are no numbers. The forms take turns, and the first turn is not counted. Prints the medians, and each as a ratio to the contract's form.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     forms = {"contract": (arguments.exports, "")}
-    for form in ("renamed", "texts"):
+    for form in ("renamed", "texts", "hashed"):
         forms[form] = foreign(arguments, form)
     walls, cpus = {form: [] for form in forms}, {form: [] for form in forms}
     for turn in range(arguments.runs + 1):
@@ -100,8 +100,10 @@ def rewrite(source: Path, target: Path, form: str) -> dict[str, str]:
 def mapping(field: pa.Field, form: str):
     """The right side of a column's line, and what makes its values foreign."""
     name = f"{field.name}_"
-    if form == "texts" and pa.types.is_int64(field.type):
-        return f'{{ from = "{name}", text_id = true }}', lambda column: column.cast(pa.string())
+    if form in ("texts", "hashed") and pa.types.is_int64(field.type):
+        before = "id-" if form == "hashed" else ""
+        text = lambda column: pc.binary_join_element_wise(before, column.cast(pa.string()), "")
+        return f'{{ from = "{name}", text_id = true }}', text
     if pa.types.is_decimal(field.type):
         hundred = pa.scalar(100, pa.decimal128(18, 0))
         return f'{{ from = "{name}", scale = 2 }}', lambda column: pc.multiply(column, hundred).cast(pa.int64())

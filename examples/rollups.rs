@@ -13,12 +13,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use campaign_etl::config::{Config, bytes};
-use campaign_etl::days::readiness::{Readiness, check_day};
+use campaign_etl::days::readiness::{Readiness, check_day, listed};
 use campaign_etl::pipeline::engine::{Engine, LocalEngine};
 use campaign_etl::resources::Resources;
 use campaign_etl::stop::Stop;
 use campaign_etl::store::{Access, Store};
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -53,9 +53,9 @@ fn main() -> Result<()> {
         stop: Stop::default(),
     };
     let store = Store::open(&args.exports, Access::Read, &[], runtime.handle().clone())?;
-    let exports = match check_day(&store, args.day, &config)? {
+    let exports = match check_day(&store, args.day, &config, Utc::now())? {
         Readiness::Ready(exports) => exports,
-        Readiness::NotYet(missing) => bail!("not final: {}", missing.join(", ")),
+        Readiness::NotYet(missing) => bail!("not final: {}", listed(&missing)),
     };
     let started = Instant::now();
     let engine = LocalEngine {

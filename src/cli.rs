@@ -464,7 +464,12 @@ pub struct StatusArgs {
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
     /// The shop
-    #[arg(long, value_name = "SHOP", required_unless_present = "verify")]
+    #[arg(
+        long,
+        value_name = "SHOP",
+        allow_negative_numbers = true,
+        required_unless_present = "verify"
+    )]
     pub shop: Option<i64>,
     /// The day of the table, `dt`
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day, required_unless_present = "verify")]
@@ -502,18 +507,19 @@ pub struct ExplainArgs {
     #[arg(
         long,
         value_name = "CAMPAIGN",
+        allow_negative_numbers = true,
         help = "The campaign; 0 for the scope DAILY"
     )]
     pub campaign: Option<i64>,
-    #[arg(long, value_name = "PRODUCT")]
+    #[arg(long, value_name = "PRODUCT", allow_negative_numbers = true)]
     pub product: Option<i64>,
     #[arg(long)]
     pub channel: Option<String>,
-    #[arg(long, value_name = "CONTENT")]
+    #[arg(long, value_name = "CONTENT", allow_negative_numbers = true)]
     pub content: Option<i64>,
-    #[arg(long, value_name = "SKU")]
+    #[arg(long, value_name = "SKU", allow_negative_numbers = true)]
     pub sku: Option<i64>,
-    #[arg(long, value_name = "SUB_CAMPAIGN")]
+    #[arg(long, value_name = "SUB_CAMPAIGN", allow_negative_numbers = true)]
     pub sub_campaign: Option<i64>,
     /// The hour's start in UTC, such as 2026-03-14T07:00:00Z, of ad_hourly
     #[arg(long, value_name = "INSTANT")]
@@ -527,7 +533,7 @@ pub struct ExplainArgs {
 #[command(group(clap::ArgGroup::new("subject").required(true).args(["shop", "summary", "all"])))]
 pub struct ReportArgs {
     /// The Campaign Dashboard of this shop
-    #[arg(long, value_name = "SHOP")]
+    #[arg(long, value_name = "SHOP", allow_negative_numbers = true)]
     pub shop: Option<i64>,
     /// The operator's page of the night
     #[arg(long)]
@@ -539,7 +545,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub day: NaiveDate,
     /// The campaign [default: the shop's campaign of the day with the smallest number]
-    #[arg(long, value_name = "CAMPAIGN", conflicts_with_all = ["summary", "all"])]
+    #[arg(long, value_name = "CAMPAIGN", allow_negative_numbers = true, conflicts_with_all = ["summary", "all"])]
     pub campaign: Option<i64>,
     /// Write the page to this file, not to stdout; with --all, the pages to this new folder
     #[arg(long, value_name = "FILE|FOLDER")]
@@ -558,7 +564,7 @@ pub struct DiffArgs {
     #[arg(long, value_name = "COMMIT")]
     pub to: Option<u64>,
     /// Only the rows of this shop, cell by cell
-    #[arg(long, value_name = "SHOP")]
+    #[arg(long, value_name = "SHOP", allow_negative_numbers = true)]
     pub shop: Option<i64>,
 }
 

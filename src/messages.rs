@@ -292,6 +292,18 @@ messages! {
         means: "The job file says that the column holds local times, but it holds instants.",
         meanwhile: BROKEN,
     }
+    shared_id(texts, id) -> Broken {
+        text: "{texts} have one id: {id}",
+        to_do: "have one of these texts replaced by another in all exports of the day, or write the ids as numbers",
+        means: "`text_id` gives each text that is no number an id of 63 bits by its hash, and two texts of the day have the same one.",
+        meanwhile: BROKEN,
+    }
+    too_many_text_ids(most) -> Broken {
+        text: "more than {most}",
+        to_do: "raise memory_limit, or write these ids as numbers",
+        means: "Texts that are no numbers are ids by their hash, and all of a day are compared in memory, so that no two have one id. They take up to an eighth of memory_limit.",
+        meanwhile: BROKEN,
+    }
     float_money(found) -> Broken {
         text: "{found}, which cannot hold cents exactly",
         to_do: "write DECIMAL(18,2), or whole minor units with scale in the mapping of the job file",
@@ -633,7 +645,7 @@ messages! {
     not_final(day, missing, stands_in) -> Waiting {
         text: "{day}: not final yet, waiting for {missing}{stands_in}",
         to_do: "run again later",
-        means: "Required exports of the day have no `_SUCCESS` yet, or changed while they were read.",
+        means: "Required exports of the day have no `_SUCCESS` yet, changed a short time ago (`settle_minutes`), or changed while they were read.",
         meanwhile: "the day's earlier version; if there is none, the benchmarks of the day before stand in where they can, and the message says so",
     }
     held(holder) -> Held {
@@ -727,17 +739,23 @@ messages! {
         means: "A value in the `[source]` section of the job file has the wrong type, or is out of range.",
         meanwhile: NOTHING,
     }
+    source_never_settles(at) -> ConfigWrong {
+        text: "{at}without a file that is written last, a folder is complete after some minutes without a change",
+        to_do: "add settle_minutes, such as 30",
+        means: "`success = \"none\"` in the job file needs `settle_minutes` beside it.",
+        meanwhile: NOTHING,
+    }
+    source_settles_beside_mark(at, name) -> ConfigWrong {
+        text: "{at}settle_minutes has no effect: a folder is complete once it has {name}",
+        to_do: "leave it out, or add success = \"none\"",
+        means: "A folder is complete by a file that is written last, or by minutes without a change, not by both.",
+        meanwhile: NOTHING,
+    }
     mapped_on_spark(dataset, column, verb) -> ConfigWrong {
         text: "{dataset}: the engine spark does not have {verb} of {column}",
         to_do: "use --engine local, or write this column of the export as the contract has it",
         means: "The job file maps columns of a large export. This verb is one that a server would apply in another way than this program.",
         meanwhile: NOTHING,
-    }
-    mapped_sql(dataset) -> ConfigWrong {
-        text: "{dataset}: a query cannot express the mapping of its columns",
-        to_do: "use explain without --sql",
-        means: "The job file maps columns of this export, so a query over its files would need the same changes of values.",
-        meanwhile: UNCHANGED,
     }
     empty_location(key) -> ConfigWrong {
         text: "{key} is empty",

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use anyhow::Result;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::catalog::manifest::{BlockedExports, Manifest, SkippedSum, Sources};
 use crate::catalog::state::State;
@@ -22,7 +22,7 @@ use crate::contracts::tables::{BENCHMARKS, ROLLUPS};
 use crate::contracts::{SnapshotId, Table};
 use crate::days::calendar::six_months_before;
 use crate::days::readiness::{
-    DayExports, Readiness, check_day, check_location, list_days, readiness,
+    DayExports, NotFinal, Readiness, check_day, check_location, list_days, readiness,
 };
 use crate::days::spans::days_of;
 use crate::fingerprint::Fingerprint;
@@ -40,6 +40,8 @@ pub struct Facts<'a> {
     pub exports: &'a Store,
     pub results: &'a Store,
     pub config: &'a Config,
+    /// By which exports have settled or not.
+    pub now: DateTime<Utc>,
     pub state: State,
     readiness: RefCell<HashMap<NaiveDate, Readiness>>,
 }
@@ -48,12 +50,18 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// `StoreFailed` when the location of the exports has no dataset. `ConfigWrong` when the
     /// results are in another currency.
-    pub fn load(exports: &'a Store, results: &'a Store, config: &'a Config) -> Result<Facts<'a>> {
+    pub fn load(
+        exports: &'a Store,
+        results: &'a Store,
+        config: &'a Config,
+        now: DateTime<Utc>,
+    ) -> Result<Facts<'a>> {
         check_location(exports, &config.mapping)?;
         let facts = Facts {
             exports,
             results,
             config,
+            now,
             state: State::load(results)?,
             readiness: RefCell::default(),
         };
@@ -81,7 +89,8 @@ impl<'a> Facts<'a> {
         let unknown: Vec<NaiveDate> = days
             .filter(|day| !self.readiness.borrow().contains_key(day))
             .collect();
-        for listed in list_days(self.exports, &self.config.mapping, &unknown).unwrap_or_default() {
+        let listed = list_days(self.exports, &self.config.mapping, &unknown, self.now);
+        for listed in listed.unwrap_or_default() {
             self.readiness
                 .borrow_mut()
                 .insert(listed.day, readiness(listed, &self.config.required));
@@ -96,7 +105,7 @@ impl<'a> Facts<'a> {
         if let Some(known) = self.readiness.borrow().get(&day) {
             return Ok(known.clone());
         }
-        let found = check_day(self.exports, day, self.config)?;
+        let found = check_day(self.exports, day, self.config, self.now)?;
         self.readiness.borrow_mut().insert(day, found.clone());
         Ok(found)
     }
@@ -114,7 +123,7 @@ impl<'a> Facts<'a> {
 /// The decision about a day's own tables.
 pub(crate) enum Decision {
     /// Required exports are not final; sorted.
-    Wait(Vec<&'static str>),
+    Wait(Vec<NotFinal>),
     /// An earlier run of this program found the same exports blocked, or their checks failed.
     Blocked(BlockedExports),
     /// Read the exports and compute every table.
@@ -545,6 +554,7 @@ mod tests {
     use super::*;
     use crate::catalog::manifest::{Blocked, PublishedBenchmark, Skipped};
     use crate::contracts::tables::{SHOP_DAILY, SHOP_TIER};
+    use crate::days::readiness::listed;
     use crate::failure::{Failure, FailureKind};
     use crate::testing::{Memory, manifest, march};
 
@@ -568,7 +578,8 @@ mod tests {
         }
 
         fn facts(&self) -> Facts<'_> {
-            Facts::load(&self.exports.store, &self.results.store, &self.config).unwrap()
+            let now = DateTime::default();
+            Facts::load(&self.exports.store, &self.results.store, &self.config, now).unwrap()
         }
 
         /// The fingerprint of the rollups of a day.
@@ -582,7 +593,7 @@ mod tests {
 
     fn in_words(decision: Decision) -> String {
         match decision {
-            Decision::Wait(missing) => format!("wait for {}", missing.join(", ")),
+            Decision::Wait(missing) => format!("wait for {}", listed(&missing)),
             Decision::Blocked(blocked) => format!("blocked by {}", blocked.datasets().join(", ")),
             Decision::Compute(_, why) => format!("compute: {why}"),
             Decision::Refresh(_) => "refresh".into(),
@@ -716,7 +727,12 @@ mod tests {
             currency: "EUR".into(),
             ..manifest(march(14), 1)
         });
-        let error = Facts::load(&world.exports.store, &world.results.store, &world.config);
+        let error = Facts::load(
+            &world.exports.store,
+            &world.results.store,
+            &world.config,
+            DateTime::default(),
+        );
         assert!(Failure::kind_of(&error.err().unwrap()) == Some(FailureKind::ConfigWrong));
     }
 

@@ -77,7 +77,13 @@ impl Day {
     /// The store cannot fail, so an error is a finding; so is a defect that does not name a file of
     /// the folder, and a row that is not accounted for.
     pub fn read(&self, fuzzed: &Dataset) -> Vec<Defect> {
-        let ready = check_day(&self.store, world().first_day, &self.config).unwrap();
+        let ready = check_day(
+            &self.store,
+            world().first_day,
+            &self.config,
+            chrono::DateTime::default(),
+        )
+        .unwrap();
         let Readiness::Ready(exports) = ready else {
             panic!("every folder is final")
         };

@@ -1,14 +1,14 @@
 //! `validate`: checks the exports of days against their contracts; writes nothing.
 
 use anyhow::Result;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::answer::{Answer, to_json};
 use super::surroundings::{Surroundings, load_config, open_exports, resources, yesterday};
 use crate::cli::{Cli, Format, ValidateArgs};
 use crate::config::Config;
 use crate::days::calendar::days;
-use crate::days::readiness::{Readiness, check_day, check_location};
+use crate::days::readiness::{Readiness, check_day, check_location, listed};
 use crate::exit_code::ExitCode;
 use crate::exports::defect::Defect;
 use crate::exports::{Unused, read_day};
@@ -37,10 +37,11 @@ pub(super) fn validate(
         }
     };
     let resources = resources(cli, &config, surroundings);
+    let now = (surroundings.clock)();
     let mut exit_code = ExitCode::Published;
     let (mut checked, mut text) = (Vec::new(), String::new());
     for day in days(first, last) {
-        let found = validate_day(&store, &config, &resources, day, args.strict)?;
+        let found = validate_day(&store, &config, &resources, day, args.strict, now)?;
         if exit_code != ExitCode::Blocked && found.exit_code != ExitCode::Published {
             exit_code = found.exit_code;
         }
@@ -67,15 +68,16 @@ fn validate_day(
     resources: &Resources,
     day: NaiveDate,
     strict: bool,
+    now: DateTime<Utc>,
 ) -> Result<Checked> {
-    let exports = match check_day(store, day, config)? {
+    let exports = match check_day(store, day, config, now)? {
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => {
-            let text = format!("{day}: not final yet, waiting for {}\n", missing.join(", "));
+            let text = format!("{day}: not final yet, waiting for {}\n", listed(&missing));
             let document = ValidatedDay {
                 day,
                 outcome: Validity::NotFinal,
-                missing: Some(missing),
+                missing: Some(missing.iter().map(|it| it.dataset).collect()),
                 datasets: None,
                 defects: None,
                 not_final: None,

@@ -1,16 +1,17 @@
 //! Whether a day's exports are final: lists folders, reads no rows.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Result;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 
 use crate::config::Config;
-use crate::contracts::{Dataset, SUCCESS_FILE, datasets::DATASETS};
+use crate::contracts::{Dataset, datasets::DATASETS};
 use crate::fingerprint::Fingerprint;
-use crate::mapping::{MappedColumns, Mapping};
+use crate::mapping::{Complete, MappedColumns, Mapping};
 use crate::messages;
-use crate::store::{Entry, Listing, Store, Stray};
+use crate::store::{Entry, Listing, Store, Stray, StrayKind};
 
 /// The export folder of one dataset and day.
 #[derive(Clone, Debug)]
@@ -25,22 +26,107 @@ pub struct Folder {
     pub files: Vec<Entry>,
     /// Other entries that are not hidden: they break the contract.
     pub strays: Vec<Stray>,
-    /// Names of objects that start with `.` or `_`, except `_SUCCESS`: not data.
+    /// Names of objects that start with `.` or `_`, except the mark: not data.
     pub hidden: Vec<String>,
-    /// `_SUCCESS`, once the export is final.
-    pub success: Option<Entry>,
+    pub(crate) finality: Finality,
+}
+
+/// Whether an export is final, and by what.
+#[derive(Clone, Debug)]
+pub(crate) enum Finality {
+    /// It has no mark. Where there is no such file: no data file, or a folder of unfinished files.
+    Missing,
+    /// It will be final then, if nothing in it changes.
+    Settling(Settling),
+    /// It has this file, written last.
+    Marked(Entry),
+    /// Nothing in it has changed since this instant.
+    Settled(DateTime<Utc>),
+}
+
+/// When the newest change was, and how long to wait after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Settling {
+    pub changed_at: DateTime<Utc>,
+    pub final_at: DateTime<Utc>,
 }
 
 impl Folder {
     pub(crate) fn is_final(&self) -> bool {
-        self.success.is_some()
+        self.final_since().is_some()
     }
+
+    /// When its mark was written, or the last change before it settled; `None`: it is not final.
+    pub(crate) fn final_since(&self) -> Option<DateTime<Utc>> {
+        match &self.finality {
+            Finality::Marked(mark) => Some(mark.modified_at),
+            Finality::Settled(changed_at) => Some(*changed_at),
+            Finality::Missing | Finality::Settling(_) => None,
+        }
+    }
+
+    pub(crate) fn mark(&self) -> Option<&Entry> {
+        match &self.finality {
+            Finality::Marked(mark) => Some(mark),
+            Finality::Missing | Finality::Settling(_) | Finality::Settled(_) => None,
+        }
+    }
+
+    fn not_final(&self) -> Option<NotFinal> {
+        let settling = match self.finality {
+            Finality::Missing => None,
+            Finality::Settling(settling) => Some(settling),
+            Finality::Marked(_) | Finality::Settled(_) => return None,
+        };
+        let dataset = self.dataset.name;
+        Some(NotFinal { dataset, settling })
+    }
+}
+
+/// A required export that is not final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NotFinal {
+    pub dataset: &'static str,
+    pub settling: Option<Settling>,
+}
+
+impl fmt::Display for NotFinal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.dataset)?;
+        match self.settling {
+            None => Ok(()),
+            Some(Settling {
+                changed_at,
+                final_at,
+            }) => {
+                let [changed_at, final_at] = [changed_at, final_at].map(in_seconds);
+                write!(f, " (changed at {changed_at}, final at {final_at})")
+            }
+        }
+    }
+}
+
+/// The names of datasets for a line.
+pub fn listed(missing: &[NotFinal]) -> String {
+    let shown: Vec<String> = missing.iter().map(NotFinal::to_string).collect();
+    shown.join(", ")
+}
+
+/// 2026-03-15T09:30:00Z, not earlier than the instant.
+pub(crate) fn in_seconds(at: DateTime<Utc>) -> String {
+    let rounded = match at.timestamp_subsec_nanos() {
+        0 => at,
+        _ => at + TimeDelta::seconds(1),
+    };
+    rounded.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// A day's ten export folders, in the order of `DATASETS`.
 #[derive(Clone, Debug)]
 pub struct DayExports {
     pub day: NaiveDate,
+    /// The time by which its folders have settled or not.
+    pub(crate) listed_at: DateTime<Utc>,
     pub folders: Vec<Folder>,
 }
 
@@ -49,26 +135,29 @@ pub struct DayExports {
 pub enum Readiness {
     /// All required exports are final.
     Ready(DayExports),
-    /// The required datasets that are not final, sorted by name.
-    NotYet(Vec<&'static str>),
+    /// The required exports that are not final, sorted by name.
+    NotYet(Vec<NotFinal>),
 }
 
 /// Lists the folders of a day, and decides whether a run may compute it.
 ///
 /// # Errors
 /// When the store fails.
-pub fn check_day(exports: &Store, day: NaiveDate, config: &Config) -> Result<Readiness> {
-    let listed = list_days(exports, &config.mapping, &[day])?.remove(0);
+pub fn check_day(
+    exports: &Store,
+    day: NaiveDate,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> Result<Readiness> {
+    let listed = list_days(exports, &config.mapping, &[day], now)?.remove(0);
     Ok(readiness(listed, &config.required))
 }
 
 /// Whether a run may compute a day that was listed.
 pub(crate) fn readiness(day: DayExports, required: &[&'static str]) -> Readiness {
-    let mut missing: Vec<&str> = required
-        .iter()
-        .copied()
-        .filter(|name| !day.folder(name).is_some_and(Folder::is_final))
-        .collect();
+    let folders = day.folders.iter();
+    let required = folders.filter(|folder| required.contains(&folder.dataset.name));
+    let mut missing: Vec<NotFinal> = required.filter_map(Folder::not_final).collect();
     missing.sort_unstable();
     if missing.is_empty() {
         Readiness::Ready(day)
@@ -78,44 +167,86 @@ pub(crate) fn readiness(day: DayExports, required: &[&'static str]) -> Readiness
 }
 
 /// Lists the export folders of several days, many at a time. Every file that is not hidden is data, with
-/// any ending: nothing is skipped silently.
+/// any ending: nothing is skipped silently. `now`: by which folders without a mark have settled or not.
 pub(crate) fn list_days(
     exports: &Store,
     mapping: &Mapping,
     days: &[NaiveDate],
+    now: DateTime<Utc>,
 ) -> Result<Vec<DayExports>> {
-    let paths_of = |day: &NaiveDate| DATASETS.map(|dataset| mapping.folder(dataset, *day));
-    let paths: Vec<String> = days.iter().flat_map(paths_of).collect();
+    let places_of = |day: &NaiveDate| DATASETS.map(|dataset| (dataset, *day));
+    let places: Vec<(&Dataset, NaiveDate)> = days.iter().flat_map(places_of).collect();
+    let folder_of = |(dataset, day): &(&'static Dataset, NaiveDate)| mapping.folder(dataset, *day);
+    let paths: Vec<String> = places.iter().map(folder_of).collect();
     let mut listings = exports.list_each(&paths)?;
-    for (path, listing) in paths.iter().zip(&mut listings) {
-        add_mark(exports, path, listing)?;
+    for (((dataset, day), path), listing) in places.iter().zip(&paths).zip(&mut listings) {
+        if let Complete::Marked(name) = mapping.complete(dataset, *day) {
+            add_mark(exports, path, name, listing)?;
+        }
     }
     let mut listings = paths.into_iter().zip(listings);
     let of_day = |day: &NaiveDate| {
         let listed = DATASETS.into_iter().zip(listings.by_ref());
         let folders = listed.map(|(dataset, (path, listing))| {
             let mapped = mapping.columns(dataset, *day);
-            folder(dataset, *day, (path, mapped), listing)
+            let finality = match mapping.complete(dataset, *day) {
+                Complete::Marked(name) => marked(name, &listing),
+                Complete::Settled { minutes } => settled(*minutes, &listing, now),
+            };
+            folder(dataset, *day, (path, mapped), listing, finality)
         });
         DayExports {
             day: *day,
+            listed_at: now,
             folders: folders.collect(),
         }
     };
     Ok(days.iter().map(of_day).collect())
 }
 
-/// Asks for `_SUCCESS` by its name where the store could not list the folder: one stray name must
+/// Asks for the mark by its name where the store could not list the folder: one stray name must
 /// not hide that the export is final.
-fn add_mark(exports: &Store, partition: &str, listing: &mut Listing) -> Result<()> {
+fn add_mark(exports: &Store, partition: &str, name: &str, listing: &mut Listing) -> Result<()> {
     if listing.is_cut_short {
-        let mark = exports.find(&format!("{partition}/{SUCCESS_FILE}"))?;
+        let mark = exports.find(&format!("{partition}/{name}"))?;
         listing.objects.extend(mark.map(|entry| Entry {
-            name: SUCCESS_FILE.into(),
+            name: name.into(),
             ..entry
         }));
     }
     Ok(())
+}
+
+/// By a file of this name.
+fn marked(name: &str, listing: &Listing) -> Finality {
+    let mark = listing.objects.iter().find(|entry| entry.name == name);
+    mark.map_or(Finality::Missing, |mark| Finality::Marked(mark.clone()))
+}
+
+/// By the time since the newest change of anything in it.
+fn settled(minutes: u32, listing: &Listing, now: DateTime<Utc>) -> Finality {
+    // Its files are not known, and it breaks the contract in any case.
+    if listing.is_cut_short {
+        return Finality::Settled(now);
+    }
+    // A job that moves its files here when it ends: moved files keep their old times on a disk.
+    let is_unfinished =
+        |stray: &Stray| stray.kind == StrayKind::Folder && stray.name.starts_with('_');
+    let has_data = listing.objects.iter().any(|entry| !is_hidden(&entry.name));
+    let newest = listing.objects.iter().map(|entry| entry.modified_at).max();
+    match newest {
+        Some(changed_at) if has_data && !listing.strays.iter().any(is_unfinished) => {
+            let final_at = changed_at + TimeDelta::minutes(minutes.into());
+            match final_at <= now {
+                true => Finality::Settled(changed_at),
+                false => Finality::Settling(Settling {
+                    changed_at,
+                    final_at,
+                }),
+            }
+        }
+        _ => Finality::Missing,
+    }
 }
 
 fn folder(
@@ -123,21 +254,12 @@ fn folder(
     day: NaiveDate,
     (path, mapped): (String, Option<Arc<MappedColumns>>),
     listing: Listing,
+    finality: Finality,
 ) -> Folder {
-    let success = listing
-        .objects
-        .iter()
-        .find(|e| e.name == SUCCESS_FILE)
-        .cloned();
-    let (hidden, files): (Vec<Entry>, Vec<Entry>) = listing
-        .objects
-        .into_iter()
-        .partition(|e| is_hidden(&e.name));
-    let hidden = hidden
-        .into_iter()
-        .map(|e| e.name)
-        .filter(|name| name != SUCCESS_FILE)
-        .collect();
+    let is_mark =
+        |entry: &Entry| matches!(&finality, Finality::Marked(mark) if mark.name == entry.name);
+    let others = listing.objects.into_iter().filter(|entry| !is_mark(entry));
+    let (hidden, files): (Vec<Entry>, Vec<Entry>) = others.partition(|e| is_hidden(&e.name));
     let strays = listing
         .strays
         .into_iter()
@@ -150,8 +272,8 @@ fn folder(
         mapped,
         files,
         strays,
-        hidden,
-        success,
+        hidden: hidden.into_iter().map(|e| e.name).collect(),
+        finality,
     }
 }
 
@@ -203,7 +325,7 @@ pub(crate) fn changed_since(
     mapping: &Mapping,
     before: &DayExports,
 ) -> Result<Vec<&'static str>> {
-    let now = list_days(exports, mapping, &[before.day])?.remove(0);
+    let now = list_days(exports, mapping, &[before.day], before.listed_at)?.remove(0);
     let names = DATASETS.iter().map(|d| d.name);
     let mut changed: Vec<&str> = names
         .filter(|name| now.fingerprint(&[name]) != before.fingerprint(&[name]))
@@ -246,20 +368,100 @@ impl DayExports {
             if let Some(mapped) = &folder.mapped {
                 fingerprint.field(&format!("{mapped:?}"));
             }
-            match &folder.success {
-                None => fingerprint.field("not final"),
-                Some(success) => {
-                    for file in folder.files.iter().chain([success]) {
-                        fingerprint.field(&file.name);
-                        fingerprint.field(&file.size_bytes.to_string());
-                        fingerprint.field(&file.version);
-                    }
-                    for stray in &folder.strays {
-                        fingerprint.field(&format!("{:?} {}", stray.kind, stray.name));
-                    }
-                }
+            if !folder.is_final() {
+                fingerprint.field("not final");
+                continue;
+            }
+            for file in folder.files.iter().chain(folder.mark()) {
+                fingerprint.field(&file.name);
+                fingerprint.field(&file.size_bytes.to_string());
+                fingerprint.field(&file.version);
+            }
+            for stray in &folder.strays {
+                fingerprint.field(&format!("{:?} {}", stray.kind, stray.name));
             }
         }
         fingerprint.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: &str) -> DateTime<Utc> {
+        format!("2026-03-15T{time}Z").parse().unwrap()
+    }
+
+    fn listing(files: &[(&str, &str)], strays: &[(&str, StrayKind)]) -> Listing {
+        let entry = |(name, time): &(&str, &str)| Entry {
+            name: (*name).into(),
+            size_bytes: 1,
+            version: String::new(),
+            modified_at: at(time),
+        };
+        let stray = |(name, kind): &(&str, StrayKind)| Stray {
+            name: (*name).into(),
+            kind: *kind,
+        };
+        Listing {
+            objects: files.iter().map(entry).collect(),
+            strays: strays.iter().map(stray).collect(),
+            is_cut_short: false,
+        }
+    }
+
+    /// In words, half an hour after the last change of anything but a folder.
+    fn finality(listing: &Listing, now: &str) -> String {
+        match settled(30, listing, at(now)) {
+            Finality::Missing => "missing".into(),
+            Finality::Settling(settling) => format!("final at {}", in_seconds(settling.final_at)),
+            Finality::Settled(since) => format!("final since {}", in_seconds(since)),
+            Finality::Marked(mark) => mark.name,
+        }
+    }
+
+    #[test]
+    fn a_folder_settles_after_its_newest_change() {
+        let two = listing(&[("a", "09:00:00"), ("b", "09:10:00")], &[]);
+        let (before, after) = (
+            "final at 2026-03-15T09:40:00Z",
+            "final since 2026-03-15T09:10:00Z",
+        );
+        assert_eq!(finality(&two, "09:39:59"), before);
+        assert_eq!(finality(&two, "09:40:00"), after);
+        // The store's clock is ahead of ours.
+        assert_eq!(finality(&two, "09:05:00"), before);
+        // A change of a hidden file is one too.
+        let hidden = listing(&[("a", "09:00:00"), ("_log", "09:10:00")], &[]);
+        assert_eq!(finality(&hidden, "09:35:00"), before);
+    }
+
+    #[test]
+    fn a_folder_without_files_or_with_unfinished_ones_never_settles() {
+        let none = listing(&[], &[]);
+        let only_hidden = listing(&[("_log", "09:00:00")], &[]);
+        let unfinished = [("_temporary", StrayKind::Folder)];
+        let moved = listing(&[("a", "09:00:00")], &unfinished);
+        for waits in [none, only_hidden, moved] {
+            assert_eq!(finality(&waits, "23:59:59"), "missing");
+        }
+        // A stray breaks the contract, so the export is read, and the stray is told.
+        let strays = listing(&[("a", "09:00:00")], &[("hour=00", StrayKind::Folder)]);
+        let since = "final since 2026-03-15T09:00:00Z";
+        assert_eq!(finality(&strays, "23:59:59"), since);
+        let cut_short = Listing {
+            is_cut_short: true,
+            ..listing(&[], &[("a\u{fffd}", StrayKind::Name)])
+        };
+        let told_at_once = "final since 2026-03-15T09:00:00Z";
+        assert_eq!(finality(&cut_short, "09:00:00"), told_at_once);
+    }
+
+    #[test]
+    fn an_instant_in_seconds_is_never_too_early() {
+        let of = |time: &str| in_seconds(at(time));
+        assert_eq!(of("09:00:00"), "2026-03-15T09:00:00Z");
+        assert_eq!(of("09:00:00.001"), "2026-03-15T09:00:01Z");
     }
 }

@@ -57,7 +57,7 @@ fn look(config: &Config, machine: &Machine) -> Result<Seen> {
     check_location(&exports, &config.mapping)?;
     let elapsed_ms = started.elapsed().as_millis();
     let days = days_to_list(&exports, config, machine)?;
-    let listed = list_days(&exports, &config.mapping, &days)?;
+    let listed = list_days(&exports, &config.mapping, &days, (machine.clock)())?;
     let ready = listed
         .into_iter()
         .filter_map(|day| match readiness(day, &config.required) {

@@ -2,20 +2,27 @@
 //!
 //! The check covers the folder, the footers, columns and types, and the `_SUCCESS` list.
 
+use std::sync::Arc;
+
 use super::defect::{Issue, ReadError};
 use super::open_export::{OpenExport, OpenFile};
 use super::schema::contract_columns;
 use super::success_list::check_success_list;
+use super::text_ids::TextIds;
 use crate::days::readiness::Folder;
 use crate::messages;
 use crate::store::{Entry, Store, Stray, StrayKind};
 use crate::untrusted_parquet::footer::{check_ranges, read_footer};
 
-/// Opens the files of a final export and checks them all.
+/// Opens the files of a final export and checks them all. `ids`: of texts that its mapping makes ids.
 ///
 /// # Errors
 /// `Broken` with every breach of the contract; `Failed` when the store fails.
-pub(super) fn open(store: &Store, folder: &Folder) -> Result<OpenExport, ReadError> {
+pub(super) fn open(
+    store: &Store,
+    folder: &Folder,
+    ids: &Arc<TextIds>,
+) -> Result<OpenExport, ReadError> {
     let mut issues: Vec<Issue> = folder.strays.iter().map(stray).collect();
     let mut files = Vec::new();
     for entry in &folder.files {
@@ -36,6 +43,7 @@ pub(super) fn open(store: &Store, folder: &Folder) -> Result<OpenExport, ReadErr
         path: folder.path.clone(),
         mapped: folder.mapped.clone(),
         files,
+        ids: ids.clone(),
     })
 }
 

@@ -18,6 +18,7 @@ use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use super::exact::{Inexact, cast_column, cast_whole, fitting};
+use super::text_ids::{TextIds, number_of};
 use crate::contracts::arrow::MONEY_SCALE;
 use crate::contracts::{Column, Dataset, Kind, Reason};
 use crate::days::calendar::day_number;
@@ -32,6 +33,13 @@ pub(crate) struct Unfit {
     pub(crate) reason: Reason,
     /// As it is in the file.
     pub(crate) value: String,
+}
+
+/// The ids of the texts of a dataset.
+#[derive(Clone, Copy)]
+pub(super) struct IdsOf<'a> {
+    pub(super) ids: &'a TextIds,
+    pub(super) dataset: &'static str,
 }
 
 /// Collects the unfit values of one column.
@@ -54,10 +62,11 @@ impl Unfits<'_> {
 }
 
 /// The values of a file's column as those of `column`. Their type is one that `schema` accepts.
-pub(crate) fn change_column(
+pub(super) fn change_column(
     column: &'static Column,
     change: &Change,
     array: &ArrayRef,
+    ids: IdsOf,
     found: &mut Vec<Unfit>,
 ) -> ArrayRef {
     let mut unfits = Unfits { column, found };
@@ -69,7 +78,7 @@ pub(crate) fn change_column(
             values,
             keeps_others,
         } => other_texts(values, *keeps_others, array, &mut unfits),
-        Change::TextId => numbers_of_texts(array, &mut unfits),
+        Change::TextId { hashes_others } => ids_of_texts(array, *hashes_others, ids, &mut unfits),
     }
 }
 
@@ -130,49 +139,43 @@ fn whole_units(scale: u32, array: &ArrayRef, unfits: &mut Unfits) -> ArrayRef {
     Arc::new(cents)
 }
 
-/// Texts of digits as numbers: exactly those that a number is shown as, so that no two texts become one.
-fn numbers_of_texts(array: &ArrayRef, unfits: &mut Unfits) -> ArrayRef {
-    let texts = array.as_string::<i32>();
+/// The ids of texts. An empty text is none, and where `hashes_others` is false, nor is one that is no number.
+fn ids_of_texts(
+    array: &ArrayRef,
+    hashes_others: bool,
+    ids: IdsOf,
+    unfits: &mut Unfits,
+) -> ArrayRef {
+    let texts = array.as_string_view();
     let number = |row| number_of(texts.value(row)).unwrap_or(NO_NUMBER);
-    let numbers: Vec<i64> = (0..texts.len()).map(number).collect();
-    let is_unfit = |row: &usize| numbers[*row] == NO_NUMBER && texts.is_valid(*row);
-    let unfit: Vec<usize> = (0..texts.len()).filter(is_unfit).collect();
+    let mut numbers: Vec<i64> = (0..texts.len()).map(number).collect();
+    let is_other = |row: &usize| numbers[*row] == NO_NUMBER && texts.is_valid(*row);
+    let others: Vec<usize> = (0..texts.len()).filter(is_other).collect();
+    let mut unfit = Vec::new();
+    for row in others {
+        match texts.value(row) {
+            text if hashes_others && !text.is_empty() => {
+                numbers[row] = ids.ids.id(ids.dataset, unfits.column.name, text);
+            }
+            text => {
+                unfits.add::<()>(row, Reason::InexactCast, text);
+                unfit.push(row);
+            }
+        }
+    }
     let nulls = match unfit.is_empty() {
         true => texts.nulls().cloned(),
-        false => Some(
-            (0..texts.len())
-                .map(|row| numbers[row] != NO_NUMBER && texts.is_valid(row))
-                .collect(),
-        ),
+        false => {
+            let mut is_valid: Vec<bool> = (0..texts.len()).map(|row| texts.is_valid(row)).collect();
+            unfit.into_iter().for_each(|row| is_valid[row] = false);
+            Some(is_valid.into())
+        }
     };
-    for row in unfit {
-        unfits.add::<()>(row, Reason::InexactCast, texts.value(row));
-    }
     Arc::new(Int64Array::new(numbers.into(), nulls))
 }
 
 /// Stands for a text that is no number: those that are have no sign.
 const NO_NUMBER: i64 = -1;
-/// The digits of 2^63-1; twenty would not fit 64 bits in any case.
-const MOST_DIGITS: usize = 19;
-
-/// `None` for a text with leading zeros, a sign or anything else.
-#[inline]
-fn number_of(text: &str) -> Option<i64> {
-    let digits = text.as_bytes();
-    let has_zeros = digits.len() > 1 && digits[0] == b'0';
-    if digits.is_empty() || digits.len() > MOST_DIGITS || has_zeros {
-        return None;
-    }
-    // Without a branch for each digit.
-    let (mut number, mut is_other) = (0_u64, false);
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        is_other |= digit > 9;
-        number = number.wrapping_mul(10).wrapping_add(digit.into());
-    }
-    i64::try_from(number).ok().filter(|_| !is_other)
-}
 
 /// Texts as other texts, in the form that they come in.
 fn other_texts(
@@ -383,7 +386,7 @@ pub(super) fn absent_column(dataset: &Dataset, column: &Column, rows: usize) -> 
 #[cfg(test)]
 mod tests {
     use arrow_array::types::Decimal128Type;
-    use arrow_array::{TimestampMillisecondArray, UInt64Array};
+    use arrow_array::{StringViewArray, TimestampMillisecondArray, UInt64Array};
 
     use super::*;
 
@@ -395,7 +398,11 @@ mod tests {
         let column: &'static Column = Box::leak(Box::new(Column::new("x", kind, "")));
         let mut found = Vec::new();
         let array: ArrayRef = Arc::new(array);
-        let values = change_column(column, &change, &array, &mut found);
+        let ids = IdsOf {
+            ids: &TextIds::known(),
+            dataset: "shops",
+        };
+        let values = change_column(column, &change, &array, ids, &mut found);
         let found = found
             .into_iter()
             .map(|unfit| (unfit.row, unfit.reason, unfit.value));
@@ -439,34 +446,47 @@ mod tests {
 
     #[test]
     fn a_text_of_digits_is_the_number_that_it_shows() {
-        let texts = StringArray::from(vec![
-            Some("0"),
-            Some("9223372036854775807"),
-            Some("9223372036854775808"),
-            Some("007"),
-            Some("-1"),
-            Some(""),
-            Some("a1"),
-            None,
-        ]);
-        let (values, found) = changed(Kind::Int64, Change::TextId, texts);
+        let texts = || {
+            StringViewArray::from(vec![
+                Some("0"),
+                Some("9223372036854775807"),
+                Some("9223372036854775808"),
+                Some("007"),
+                Some("-1"),
+                Some(""),
+                Some("a1"),
+                None,
+            ])
+        };
+        let of = |hashes_others| {
+            let (values, found) = changed(Kind::Int64, Change::TextId { hashes_others }, texts());
+            let found = found.into_iter().map(|(row, _, value)| (row, value));
+            (ints(&values), found.collect::<Vec<_>>())
+        };
+        let (values, unfit) = of(false);
         let mut expected = vec![None; 8];
         (expected[0], expected[1]) = (Some(0), Some(i64::MAX));
-        assert_eq!(ints(&values), expected);
-        let unfit: Vec<(usize, &str)> = found
-            .iter()
-            .map(|(row, _, value)| (*row, value.as_str()))
-            .collect();
-        assert_eq!(
-            unfit,
-            [
-                (2, "9223372036854775808"),
-                (3, "007"),
-                (4, "-1"),
-                (5, ""),
-                (6, "a1")
-            ]
-        );
+        assert_eq!(values, expected);
+        let others = [
+            (2, "9223372036854775808"),
+            (3, "007"),
+            (4, "-1"),
+            (5, ""),
+            (6, "a1"),
+        ];
+        assert_eq!(unfit, others.map(|(row, text)| (row, text.to_owned())));
+        // The others have ids below 0, by hashlib of Python; an empty text is no id.
+        let (values, unfit) = of(true);
+        for (row, id) in [
+            (2, -7_125_061_264_901_463_314),
+            (3, -3_553_241_685_104_100_999),
+            (4, -997_184_231_609_768_191),
+            (6, -8_840_558_061_425_400_241),
+        ] {
+            expected[row] = Some(id);
+        }
+        assert_eq!(values, expected);
+        assert_eq!(unfit, [(5, String::new())]);
     }
 
     /// 2026-03-08: clocks of Los Angeles go from 02:00 to 03:00; 2026-11-01: from 02:00 back to 01:00.

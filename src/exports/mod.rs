@@ -4,10 +4,11 @@
 //!    list; no rows yet. The result is an `open_export`, or a `defect`.
 //! 2. `stream`: the rows, decoded by several threads as `batch::Batch`es. `exact` checks that each
 //!    value is exactly one of the contract's type; `mapped` changes the values of columns that the job
-//!    file maps.
+//!    file maps, and `text_ids` gives ids to their texts.
 //! 3. `row_filter`: a row that breaks one of the `rules` goes to `quarantine` with its reason, and
 //!    `set_aside` keeps it. `repeats` finds repeated keys among more rows than fit into memory.
 //! 4. `snapshots`: the small datasets as typed rows, and which of their rows are in scope.
+//! 5. `shared_ids`: where two texts have one id, their exports may not be used.
 //!
 //! `shop_rows` reads the rows of one shop, used or not, for `explain`. `trial` reads some rows of a file of
 //! unknown columns, for `init`.
@@ -26,13 +27,17 @@ mod row_sink;
 mod rules;
 mod schema;
 pub(crate) mod set_aside;
+mod shared_ids;
 pub(crate) mod shop_rows;
 pub(crate) mod show;
 pub(crate) mod snapshots;
 mod stream;
 pub(crate) mod stream_reader;
 mod success_list;
+mod text_ids;
 pub(crate) mod trial;
+
+use std::sync::Arc;
 
 use anyhow::Result;
 
@@ -43,7 +48,7 @@ use crate::days::calendar::CivilDay;
 use crate::days::readiness::DayExports;
 use crate::resources::Resources;
 use crate::store::{SMALL_BYTES, Store};
-use defect::{Defect, ReadError};
+use defect::{Defect, Issue, ReadError};
 use open_export::OpenExport;
 use quarantine::Accounting;
 use read_rows::read_snapshot;
@@ -53,6 +58,7 @@ use set_aside::SetAside;
 use snapshots::{SnapshotRows, Snapshots};
 use stream_reader::InProcess;
 pub(crate) use stream_reader::StreamReader;
+use text_ids::TextIds;
 
 /// Bytes of small files that are in memory at a time.
 const FETCHED_BYTES: u64 = 32 << 20;
@@ -140,7 +146,7 @@ fn with_small_files(
     let folders = folders.filter(|folder| folder.is_final() && wanted(folder.dataset));
     let (mut ends, mut bytes) = (Vec::new(), 0);
     for folder in folders {
-        let files = folder.files.iter().chain(&folder.success);
+        let files = folder.files.iter().chain(folder.mark());
         for file in files {
             let length = match file.size_bytes {
                 small if small <= SMALL_BYTES => small,
@@ -166,7 +172,8 @@ pub(crate) fn read_day_with(
     streams: &mut dyn StreamReader,
 ) -> Result<DayRead> {
     let mut read = DayRead::default();
-    let opened = open_all(store, exports, wanted, &mut read)?;
+    let ids = Arc::new(TextIds::compared(resources.memory_bytes / 8));
+    let opened = open_all(store, exports, wanted, &ids, &mut read)?;
     let civil = CivilDay::new(exports.day, config.time_zone);
     let filter = |export| RowFilter::new(export, &civil, config.quarantine);
     // Those that decide the scope of others come first.
@@ -197,6 +204,9 @@ pub(crate) fn read_day_with(
             read.add(export, exports, config, &civil, outcome)?;
         }
     }
+    for (dataset, issues) in shared_ids::refused(store, &opened, &ids, &resources.stop)? {
+        read.refuse(dataset, issues);
+    }
     read.accounts
         .sort_by_key(|account| DATASETS.iter().position(|d| d.name == account.dataset));
     Ok(read)
@@ -208,6 +218,7 @@ fn open_all(
     store: &Store,
     exports: &DayExports,
     wanted: &dyn Fn(&Dataset) -> bool,
+    ids: &Arc<TextIds>,
     read: &mut DayRead,
 ) -> Result<Vec<OpenExport>> {
     let mut opened = Vec::new();
@@ -215,7 +226,7 @@ fn open_all(
         let Some(folder) = exports.folder(dataset.name).filter(|f| f.is_final()) else {
             continue;
         };
-        match contract::open(store, folder) {
+        match contract::open(store, folder, ids) {
             Ok(export) => opened.push(export),
             Err(error) => read.defects.push((dataset, error.into_defect()?)),
         }
@@ -254,6 +265,20 @@ impl DayRead {
             self.quarantine.push((dataset, report.set_aside));
         }
         Ok(())
+    }
+}
+
+impl DayRead {
+    /// Leaves out an export that was read to its end before its fault was found.
+    fn refuse(&mut self, dataset: &'static Dataset, issues: Vec<Issue>) {
+        self.snapshots.set_absent(dataset);
+        if self
+            .defects
+            .iter()
+            .all(|(broken, _)| broken.name != dataset.name)
+        {
+            self.defects.push((dataset, Defect::Contract(issues)));
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arrow_schema::Fields;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::text_ids::TextIds;
 use crate::contracts::Dataset;
-use crate::mapping::MappedColumns;
+use crate::mapping::{Change, MappedColumns, Source};
 use crate::shuffle::split::GroupShops;
 use crate::untrusted_parquet::statistics::range;
 
@@ -21,10 +22,12 @@ pub struct OpenExport {
     pub(crate) mapped: Option<Arc<MappedColumns>>,
     /// Sorted by name bytewise: of rows with the same key, the first in this order is used.
     pub(crate) files: Vec<OpenFile>,
+    /// Of mapped columns whose texts are ids.
+    pub(super) ids: Arc<TextIds>,
 }
 
 /// One Parquet file whose columns are as the contract says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OpenFile {
     pub(crate) name: String,
     pub(crate) size_bytes: u64,
@@ -56,6 +59,31 @@ pub(crate) struct RowGroupPlace {
 impl OpenExport {
     pub(crate) fn rows(&self) -> u64 {
         self.files.iter().map(|f| f.rows).sum()
+    }
+
+    /// Whether texts that are no numbers become ids.
+    pub(super) fn hashes_texts(&self) -> bool {
+        let sources = self.mapped.iter().flat_map(|mapped| mapped.sources());
+        let mut changes = sources.filter_map(Source::change);
+        changes.any(|change| {
+            matches!(
+                change,
+                Change::TextId {
+                    hashes_others: true
+                }
+            )
+        })
+    }
+
+    /// The same export, whose texts have these ids.
+    pub(super) fn with_ids(&self, ids: TextIds) -> OpenExport {
+        OpenExport {
+            dataset: self.dataset,
+            path: self.path.clone(),
+            mapped: self.mapped.clone(),
+            files: self.files.clone(),
+            ids: Arc::new(ids),
+        }
     }
 
     /// The path of a file in the store of the exports.

@@ -392,6 +392,7 @@ mod tests {
     use arrow_array::types::Int32Type;
     use arrow_array::{Date32Array, Decimal128Array, DictionaryArray, StringArray};
 
+    use super::super::text_ids::TextIds;
     use super::*;
     use crate::config::Config;
     use crate::contracts::datasets::{DATASETS, SHOPS};
@@ -609,6 +610,7 @@ mod tests {
             path: String::new(),
             mapped: None,
             files: vec![],
+            ids: Arc::new(TextIds::known()),
         };
         let civil = CivilDay::new("2026-03-09".parse().unwrap(), chrono_tz::UTC);
         RowFilter::new(&export, &civil, Config::parse("").unwrap().quarantine)

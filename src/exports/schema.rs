@@ -88,7 +88,7 @@ impl Wanted<'_> {
             Change::Nothing => self.column.kind.sql(),
             Change::Scale(_) => "a whole number of minor units",
             Change::TimeZone(_) => "a TIMESTAMP without a zone, or STRING",
-            Change::Values { .. } | Change::TextId => "STRING",
+            Change::Values { .. } | Change::TextId { .. } => "STRING",
         }
     }
 
@@ -98,16 +98,18 @@ impl Wanted<'_> {
             (Change::Nothing, _) => accepts(self.column.kind, found, parquet_type),
             (Change::Scale(_), found) => found.is_integer(),
             (Change::TimeZone(_), DataType::Timestamp(_, None)) => !is_int96(parquet_type),
-            (Change::TimeZone(_) | Change::Values { .. } | Change::TextId, found) => {
+            (Change::TimeZone(_) | Change::Values { .. } | Change::TextId { .. }, found) => {
                 *found == DataType::Utf8
             }
         }
     }
 
-    /// Texts of ids and times differ from row to row, so dictionaries of them are of no use.
+    /// Texts of ids and times differ from row to row, so dictionaries of them are of no use. Views of ids
+    /// lie where the page has them, so no text is copied.
     fn decoded_type(&self, dataset: &Dataset, found: DataType) -> DataType {
         match self.change {
-            Change::TimeZone(_) | Change::TextId => found,
+            Change::TextId { .. } => DataType::Utf8View,
+            Change::TimeZone(_) => found,
             _ => decoded_type(dataset, self.column.kind, found),
         }
     }

@@ -4,6 +4,7 @@
 //! more for the rows of the shop.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Result;
 use arrow_array::Array;
@@ -15,6 +16,7 @@ use super::open_export::{OpenExport, RowGroupPlace};
 use super::row_sink::Unused;
 use super::show::show_value;
 use super::stream::{self, Worker};
+use super::text_ids::TextIds;
 use super::{DayRead, open_all, read_day};
 use crate::config::Config;
 use crate::contracts::{Dataset, Reason};
@@ -93,7 +95,8 @@ pub(crate) fn read_shop(
 ) -> Result<DayRead> {
     let read = read_day(store, exports, config, resources, wanted, &mut Unused)?;
     let is_usable = |dataset: &Dataset| wanted(dataset) && read.snapshots.has(dataset.name);
-    for export in open_all(store, exports, &is_usable, &mut DayRead::default())? {
+    let ids = Arc::new(TextIds::known());
+    for export in open_all(store, exports, &is_usable, &ids, &mut DayRead::default())? {
         let set_aside = set_aside_rows(&read, export.dataset)?;
         let worker = ShopWorker {
             export: &export,

@@ -169,6 +169,10 @@ impl Snapshots {
         self.present.insert(dataset.name);
     }
 
+    pub(super) fn set_absent(&mut self, dataset: &Dataset) {
+        self.present.remove(dataset.name);
+    }
+
     /// Whether a dataset is present.
     pub(crate) fn has(&self, dataset: &str) -> bool {
         self.present.contains(dataset)

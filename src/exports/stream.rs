@@ -14,8 +14,9 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::defect::{Issue, ReadError};
 use super::exact::{Inexact, cast_column};
-use super::mapped::{Unfit, absent_column, change_column, constant_column};
+use super::mapped::{IdsOf, Unfit, absent_column, change_column, constant_column};
 use super::open_export::{OpenExport, OpenFile, RowGroupPlace};
+use super::text_ids::TextIds;
 use crate::contracts::{Column, Dataset, Kind};
 use crate::mapping::{MappedColumns, Source};
 use crate::messages;
@@ -295,8 +296,8 @@ fn cast(
 ) -> Result<(Vec<ArrayRef>, Vec<Unfit>), Issue> {
     let dataset = export.dataset;
     if let Some(mapped) = &export.mapped {
-        let rows = batch.num_rows();
-        return Ok(mapped_columns(dataset, mapped, batch.columns(), rows));
+        let (rows, ids) = (batch.num_rows(), &export.ids);
+        return Ok(mapped_columns(dataset, mapped, ids, batch.columns(), rows));
     }
     let columns = dataset.columns.iter().zip(batch.columns());
     let columns: Result<Vec<ArrayRef>, Issue> = columns
@@ -314,17 +315,22 @@ fn cast(
 fn mapped_columns(
     dataset: &'static Dataset,
     mapped: &MappedColumns,
+    ids: &TextIds,
     decoded: &[ArrayRef],
     rows: usize,
 ) -> (Vec<ArrayRef>, Vec<Unfit>) {
     let (mut decoded, mut unfit) = (decoded.iter(), Vec::new());
+    let ids = IdsOf {
+        ids,
+        dataset: dataset.name,
+    };
     let sources = dataset.columns.iter().zip(mapped.sources());
     let columns = sources.map(|(column, source)| match source {
         Source::Column { change, .. } => {
             let array = decoded
                 .next()
                 .unwrap_or_else(|| panic!("{} was not decoded", column.name));
-            change_column(column, change, array, &mut unfit)
+            change_column(column, change, array, ids, &mut unfit)
         }
         Source::Constant(constant) => constant_column(dataset, column, constant, rows),
         Source::Absent => absent_column(dataset, column, rows),
@@ -342,7 +348,8 @@ impl OpenExport {
     ) -> Result<Batch, ReadError> {
         if let Some(mapped) = &self.mapped {
             let columns: Vec<ArrayRef> = columns.into_iter().map(plain_text).collect();
-            let (columns, unfit) = mapped_columns(self.dataset, mapped, &columns, places.len());
+            let (columns, unfit) =
+                mapped_columns(self.dataset, mapped, &self.ids, &columns, places.len());
             return Ok(Batch {
                 dataset: self.dataset,
                 columns,

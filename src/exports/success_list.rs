@@ -45,11 +45,12 @@ pub(super) fn check_success_list(
     folder: &Folder,
     files: &[OpenFile],
 ) -> Result<Vec<Issue>> {
+    // A mark of another name has no list, whatever is in it.
+    let Some(mark) = folder.mark().filter(|mark| mark.name == SUCCESS_FILE) else {
+        return Ok(vec![]);
+    };
     let path = format!("{}/{SUCCESS_FILE}", folder.path);
-    let size_bytes = folder
-        .success
-        .as_ref()
-        .map_or(0, |success| success.size_bytes);
+    let size_bytes = mark.size_bytes;
     if size_bytes > MOST_LIST_BYTES {
         return Ok(vec![not_a_list(format!("{size_bytes} bytes"))]);
     }

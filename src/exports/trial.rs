@@ -4,7 +4,9 @@ use arrow_array::ArrayRef;
 use arrow_schema::{Field, Fields};
 use parquet::file::metadata::ParquetMetaData;
 
+use super::mapped::{IdsOf, Unfit, change_column};
 use super::schema::{Wanted, find_column};
+use super::text_ids::TextIds;
 use crate::contracts::{Column, Dataset};
 use crate::mapping::Change;
 use crate::messages::Broken;
@@ -16,6 +18,21 @@ use crate::untrusted_parquet::row_group::{RowGroupReader, fetch};
 
 /// Bytes of the columns of one row group that are fetched for a sample; a larger row group is left out.
 const MOST_SAMPLED_BYTES: i64 = 128 << 20;
+
+/// The values of a file's column as those of `column`, without regard to other columns and rows: ids of
+/// texts are not compared.
+pub(crate) fn change_alone(
+    column: &'static Column,
+    change: &Change,
+    array: &ArrayRef,
+    unfit: &mut Vec<Unfit>,
+) -> ArrayRef {
+    let ids = IdsOf {
+        ids: &TextIds::known(),
+        dataset: "",
+    };
+    change_column(column, change, array, ids, unfit)
+}
 
 /// A column of a file that can be read as a column of a contract.
 pub(crate) struct Tried {

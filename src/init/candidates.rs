@@ -242,13 +242,18 @@ fn how_it_is_read(
     };
     let as_it_is = try_as(Change::Nothing);
     let changed = match column.kind {
-        Kind::Int64 if column.unit.is_empty() => Change::TextId,
+        Kind::Int64 if column.unit.is_empty() => DIGITS,
         Kind::Money => Change::Scale(scale_of(parsed).unwrap_or(CENTS)),
         Kind::Instant => Change::TimeZone(Tz::UTC),
         _ => return as_it_is,
     };
     as_it_is.or_else(|why| try_as(changed).map_err(|_| why))
 }
+
+/// Ids in texts of digits; a text that is none goes to quarantine.
+pub(super) const DIGITS: Change = Change::TextId {
+    hashes_others: false,
+};
 
 /// Minor units of most currencies.
 pub(super) const CENTS: u32 = 2;

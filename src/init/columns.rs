@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use arrow_array::ArrayRef;
 use chrono_tz::Tz;
 
-use super::candidates::{CENTS, Candidate, Choice, scale_of};
+use super::candidates::{CENTS, Candidate, Choice, DIGITS, scale_of};
 use super::evidence::{Fitting, Samples, fitting, known_values, texts, values};
 use super::guesses::{Confidence, FoundColumn, OtherColumn};
 use super::words::Name;
@@ -56,7 +57,7 @@ pub(super) fn found_column(
                     Change::Nothing => known_texts(dataset, choice.column, samples),
                     change => change.clone(),
                 };
-                let fitting = fitting(choice.column, &change, arrays);
+                let (change, fitting) = fitted(choice.column, change, arrays);
                 readable(choice.column, chosen, &change, &fitting, local)
             }
         },
@@ -69,6 +70,19 @@ pub(super) fn found_column(
         reason: guess.reason,
         others: others.collect(),
     }
+}
+
+/// The change, and the values that fit it. Texts of which some are no numbers are ids by their hash.
+fn fitted(column: &'static Column, change: Change, arrays: &[ArrayRef]) -> (Change, Fitting) {
+    let found = fitting(column, &change, arrays);
+    if change != DIGITS || found.unfit == 0 {
+        return (change, found);
+    }
+    let change = Change::TextId {
+        hashes_others: true,
+    };
+    let found = fitting(column, &change, arrays);
+    (change, found)
 }
 
 struct Guess {
@@ -116,12 +130,20 @@ fn readable(
 ) -> Guess {
     let name = Name::new(&chosen.name);
     let is_refuted = match change {
-        Change::TextId | Change::TimeZone(_) => fitting.unfit * 2 > fitting.rows,
+        Change::TimeZone(_) => fitting.unfit * 2 > fitting.rows,
         _ => false,
     };
     let (of_type, is_certain) = match change {
         Change::Nothing => (String::new(), true),
-        Change::TextId => ("; texts of digits".to_owned(), true),
+        Change::TextId {
+            hashes_others: false,
+        } => ("; texts of digits".to_owned(), true),
+        Change::TextId {
+            hashes_others: true,
+        } => (
+            "; texts, of which some are no numbers: those have ids by their hash".to_owned(),
+            true,
+        ),
         Change::Scale(_) if scale_of(&name).is_some() => {
             ("; whole minor units, by its name".to_owned(), true)
         }
@@ -150,10 +172,7 @@ fn readable(
         reason += &format!("; {} are null and would go to quarantine", fitting.nulls);
     }
     if is_refuted {
-        reason += match change {
-            Change::TextId => ": texts that are no numbers cannot be ids yet",
-            _ => ": have a TIMESTAMP written",
-        };
+        reason += ": have a TIMESTAMP written";
     }
     let fits = fitting.rows > 0 && fitting.unfit == 0;
     let confidence = match () {
@@ -184,7 +203,12 @@ fn mapping(from: &str, change: &Change) -> String {
     let from = quoted(from);
     let verb = match change {
         Change::Nothing => return from,
-        Change::TextId => "text_id = true".to_owned(),
+        Change::TextId {
+            hashes_others: true,
+        } => "text_id = true".to_owned(),
+        Change::TextId {
+            hashes_others: false,
+        } => "text_id = \"digits\"".to_owned(),
         Change::Scale(scale) => format!("scale = {scale}"),
         Change::TimeZone(zone) => format!("time_zone = \"{zone}\""),
         Change::Values {

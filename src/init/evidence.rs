@@ -13,7 +13,7 @@ use super::layout::Group;
 use super::zone::Times;
 use crate::contracts::datasets::{LIVE, VIDEO};
 use crate::contracts::{Column, Dataset, Rule};
-use crate::exports::mapped::change_column;
+use crate::exports::trial::change_alone;
 use crate::exports::trial::{some_rows, try_column};
 use crate::mapping::Change;
 use crate::store::Store;
@@ -93,7 +93,7 @@ pub(super) fn fitting(column: &'static Column, change: &Change, arrays: &[ArrayR
     let mut fitting = Fitting::default();
     for array in arrays {
         let mut unfit = Vec::new();
-        change_column(column, change, array, &mut unfit);
+        change_alone(column, change, array, &mut unfit);
         fitting.rows += array.len();
         fitting.nulls += array.logical_null_count();
         fitting.unfit += unfit.len();
@@ -229,7 +229,7 @@ fn times_of(
     };
     let mut times = Vec::new();
     for array in groups.into_iter().flatten() {
-        let changed = change_column(column, change, &array, &mut Vec::new());
+        let changed = change_alone(column, change, &array, &mut Vec::new());
         times.extend(changed.as_primitive::<Int64Type>().iter().flatten());
     }
     Ok(times)

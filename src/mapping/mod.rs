@@ -1,5 +1,5 @@
-//! The mapping of the job file: where exports lie that are not laid out as the contract says, and which
-//! of their columns are the contract's.
+//! The mapping of the job file: where exports lie that are not laid out as the contract says, when they are
+//! complete, and which of their columns are the contract's.
 //!
 //! 1. `section`: the `[source]` section as written, checked value by value, with the line of each defect.
 //! 2. `path`: the folder of a dataset and day, from a pattern such as `{dataset}/date={day:%Y%m%d}`.
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
-use crate::contracts::{Column, Dataset};
+use crate::contracts::{Column, Dataset, SUCCESS_FILE};
 pub(crate) use path::PathPattern;
 pub(crate) use section::{check, schema};
 
@@ -24,6 +24,7 @@ pub(crate) use section::{check, schema};
 pub struct Mapping {
     /// Of datasets without a path of their own.
     path: PathPattern,
+    complete: Complete,
     /// By dataset, those of later days last. No entry: the contract's names and types.
     datasets: BTreeMap<&'static str, Vec<DatasetMapping>>,
 }
@@ -34,7 +35,24 @@ struct DatasetMapping {
     /// `None`: every day before the next mapping.
     from_day: Option<NaiveDate>,
     path: PathPattern,
+    complete: Complete,
     columns: Option<Arc<MappedColumns>>,
+}
+
+/// What says that a folder has all its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Complete {
+    /// A file of this name, written last.
+    Marked(String),
+    /// Nothing in it has changed for so many minutes.
+    Settled { minutes: u32 },
+}
+
+/// As the contract says.
+impl Default for Complete {
+    fn default() -> Self {
+        Complete::Marked(SUCCESS_FILE.into())
+    }
 }
 
 impl Mapping {
@@ -48,6 +66,12 @@ impl Mapping {
     pub(crate) fn folder_of_all_days(&self, dataset: &Dataset, day: NaiveDate) -> String {
         let path = self.at(dataset, day).map_or(&self.path, |it| &it.path);
         path.without_days(dataset.name)
+    }
+
+    /// What says that the folder of a dataset and day is complete.
+    pub(crate) fn complete(&self, dataset: &Dataset, day: NaiveDate) -> &Complete {
+        self.at(dataset, day)
+            .map_or(&self.complete, |it| &it.complete)
     }
 
     /// Where the columns of a dataset come from on a day; `None`: from columns of the same names.
@@ -100,6 +124,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// `None`: it is no column of the file.
+    pub(crate) fn change(&self) -> Option<&Change> {
+        match self {
+            Source::Column { change, .. } => Some(change),
+            Source::Constant(_) | Source::Absent => None,
+        }
+    }
+
     /// The column of the same name, as it is.
     fn same(column: &Column) -> Source {
         Source::Column {
@@ -123,8 +155,11 @@ pub(crate) enum Change {
         values: BTreeMap<String, String>,
         keeps_others: bool,
     },
-    /// A text of digits becomes the number that it shows.
-    TextId,
+    /// A text of digits becomes the number that it shows. `hashes_others`: every other text has a number by
+    /// its hash.
+    TextId {
+        hashes_others: bool,
+    },
 }
 
 /// A value of the contract's type, as it is in memory.

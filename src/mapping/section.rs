@@ -10,7 +10,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Change, Constant, DatasetMapping, MappedColumns, Mapping, PathPattern, Source};
+use super::{
+    Change, Complete, Constant, DatasetMapping, MappedColumns, Mapping, PathPattern, Source,
+};
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Column, Dataset, Kind, Rule};
 use crate::job_text::JobText;
@@ -20,8 +22,11 @@ use crate::nearest::nearest;
 /// The most digits of a minor unit: those of whole cents in 128 bits.
 const MOST_SCALE: i64 = 18;
 
-const OF_SOURCE: [&str; 1] = ["path"];
-const OF_DATASET: [&str; 3] = ["from_day", "path", "columns"];
+/// A week.
+const MOST_SETTLE_MINUTES: i64 = 7 * 24 * 60;
+
+const OF_SOURCE: [&str; 3] = ["path", "success", "settle_minutes"];
+const OF_DATASET: [&str; 5] = ["from_day", "path", "success", "settle_minutes", "columns"];
 const OF_COLUMN: [&str; 8] = [
     "from",
     "scale",
@@ -61,19 +66,28 @@ pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
                     "time_zone": { "type": "string", "description": "IANA name of the zone of local times." },
                     "values": { "type": "object", "additionalProperties": { "type": "string" } },
                     "otherwise": { "enum": ["keep", "quarantine"] },
-                    "text_id": { "const": true, "description": "A text of digits is the number that it shows." },
+                    "text_id": { "enum": [true, "digits"], "description": "A text of digits is the number that it shows; with true, another text has a number below 0 by its hash." },
                     "constant": { "type": ["string", "integer", "boolean"] },
                     "absent": { "const": true }
                 }
             }
         ]
     });
+    let success = json_schema!({
+        "type": "string",
+        "pattern": "^[A-Za-z0-9._-]+$",
+        "description": "The file that is written last; none: a folder is complete once nothing in it has changed for settle_minutes."
+    });
+    let settle_minutes =
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_SETTLE_MINUTES });
     let mapping = json_schema!({
         "type": "object",
         "additionalProperties": false,
         "properties": {
             "from_day": { "description": "The first day that is read in this way, such as 2026-03-01." },
             "path": text,
+            "success": success,
+            "settle_minutes": settle_minutes,
             "columns": { "type": "object", "additionalProperties": column }
         }
     });
@@ -84,6 +98,8 @@ pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
         "description": "The folder of a dataset and day."
     });
     properties.insert("path".into(), path);
+    properties.insert("success".into(), serde_json::json!(success));
+    properties.insert("settle_minutes".into(), serde_json::json!(settle_minutes));
     for dataset in DATASETS {
         let one_or_several =
             serde_json::json!({ "oneOf": [mapping, { "type": "array", "items": mapping }] });
@@ -107,16 +123,21 @@ impl Reader<'_> {
         if let Some(path) = table.get("path") {
             mapping.path = self.path(path, None)?;
         }
+        mapping.complete = self.complete(table, &mapping.complete)?;
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             match dataset(name) {
                 Some(dataset) => {
-                    let read = self.of_dataset(dataset, value, &mapping.path)?;
+                    let read = self.of_dataset(dataset, value, &mapping)?;
                     mapping.datasets.insert(dataset.name, read);
                 }
                 None => {
                     let known = DATASETS.map(|dataset| dataset.name);
-                    self.known(key, OF_SOURCE.iter().chain(&known), "a dataset or path")?;
+                    self.known(
+                        key,
+                        OF_SOURCE.iter().chain(&known),
+                        "a dataset or a key of source",
+                    )?;
                 }
             }
         }
@@ -128,7 +149,7 @@ impl Reader<'_> {
         &self,
         dataset: &'static Dataset,
         value: &Value,
-        path: &PathPattern,
+        of_all: &Mapping,
     ) -> Result<Vec<DatasetMapping>> {
         let tables = match value.get_ref() {
             DeValue::Array(tables) => tables.iter().collect(),
@@ -136,7 +157,7 @@ impl Reader<'_> {
         };
         let mut mappings: Vec<DatasetMapping> = Vec::new();
         for value in tables {
-            let mapping = self.of_days(dataset, value, path)?;
+            let mapping = self.of_days(dataset, value, of_all)?;
             let is_later = mappings
                 .last()
                 .is_none_or(|before| before.from_day < mapping.from_day);
@@ -153,7 +174,7 @@ impl Reader<'_> {
         &self,
         dataset: &'static Dataset,
         value: &Value,
-        path: &PathPattern,
+        of_all: &Mapping,
     ) -> Result<DatasetMapping> {
         let table = self.table(value)?;
         for (key, _) in table {
@@ -162,7 +183,7 @@ impl Reader<'_> {
         let from_day = table.get("from_day").map(|day| self.day(day)).transpose()?;
         let path = match table.get("path") {
             Some(own) => self.path(own, Some(dataset))?,
-            None => path.clone(),
+            None => of_all.path.clone(),
         };
         let columns = table.get("columns");
         let columns = columns
@@ -171,6 +192,7 @@ impl Reader<'_> {
         Ok(DatasetMapping {
             from_day,
             path,
+            complete: self.complete(table, &of_all.complete)?,
             columns: columns.map(Arc::new),
         })
     }
@@ -185,6 +207,39 @@ impl Reader<'_> {
             }
         });
         Ok(parsed.map_err(|why| messages::source_path(self.at(value.span()), text, why))?)
+    }
+
+    /// `of_all`: where the table says nothing.
+    fn complete(&self, table: &DeTable, of_all: &Complete) -> Result<Complete> {
+        let minutes = table.get_key_value("settle_minutes");
+        let complete = match table.get("success") {
+            None => of_all.clone(),
+            Some(value) => {
+                let expected = "the name of a file such as \"_SUCCESS\", or \"none\"";
+                match (self.string(value, expected)?, minutes) {
+                    ("none", None) => {
+                        let at = self.at(value.span());
+                        return Err(messages::source_never_settles(at).into());
+                    }
+                    ("none", _) => Complete::Settled { minutes: 0 },
+                    (name, _) if is_file_name(name) => Complete::Marked(name.into()),
+                    _ => return Err(self.bad_value(value, expected)),
+                }
+            }
+        };
+        match (complete, minutes) {
+            (complete, None) => Ok(complete),
+            (Complete::Settled { .. }, Some((_, value))) => {
+                let expected = "a number of minutes from 1 to 10080";
+                let minutes = integer(value).filter(|n| (1..=MOST_SETTLE_MINUTES).contains(n));
+                let minutes = minutes.ok_or_else(|| self.bad_value(value, expected))?;
+                let minutes = minutes as u32;
+                Ok(Complete::Settled { minutes })
+            }
+            (Complete::Marked(name), Some((key, _))) => {
+                Err(messages::source_settles_beside_mark(self.at(key.span()), name).into())
+            }
+        }
     }
 
     fn columns(&self, dataset: &'static Dataset, value: &Value) -> Result<MappedColumns> {
@@ -341,8 +396,12 @@ impl Reader<'_> {
         if column.kind != Kind::Int64 || !column.unit.is_empty() {
             return Err(self.wrong_verb(key, column, "it is for ids"));
         }
-        self.is_true(value)?;
-        Ok(Change::TextId)
+        let hashes_others = match value.get_ref() {
+            DeValue::Boolean(true) => true,
+            DeValue::String(word) if word == "digits" => false,
+            _ => return Err(self.bad_value(value, "true, \"digits\", or no such key")),
+        };
+        Ok(Change::TextId { hashes_others })
     }
 
     fn absent(&self, key: &Key, column: &Column, value: &Value) -> Result<Source> {
@@ -470,6 +529,12 @@ impl Reader<'_> {
     fn at(&self, span: Range<usize>) -> String {
         self.text.place(span)
     }
+}
+
+/// A name that means the same in every store.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !name.is_empty() && name.chars().all(is_plain) && !name.chars().all(|c| c == '.')
 }
 
 fn integer(value: &Value) -> Option<i64> {

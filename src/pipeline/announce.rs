@@ -10,7 +10,7 @@ use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step, wal
 use crate::catalog::manifest::BlockedExports;
 use crate::contracts::tables::{self, BENCHMARKS, ROLLUPS};
 use crate::contracts::{SnapshotId, Table};
-use crate::days::readiness::{DayExports, Folder};
+use crate::days::readiness::{DayExports, Folder, NotFinal, listed};
 use crate::plan::{Action, Facts, PlannedDay, ReadyDay, StandIn};
 
 /// Plans a run for `days`, which are oldest first. `is_report_day` says for which days a new
@@ -113,12 +113,8 @@ impl<'a> Hands<'a> for Announcer<'a> {
         self.facts.state.withdraw(day);
     }
 
-    fn wait(&mut self, day: NaiveDate, missing: &[&'static str]) {
-        self.note(
-            day,
-            Action::Wait,
-            format!("not final: {}", missing.join(", ")),
-        );
+    fn wait(&mut self, day: NaiveDate, missing: &[NotFinal]) {
+        self.note(day, Action::Wait, format!("not final: {}", listed(missing)));
     }
 
     fn known_blocked(&mut self, day: NaiveDate, blocked: &BlockedExports) {

@@ -21,7 +21,7 @@ use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::contracts::{Dataset, Table, TableId};
 use crate::days::calendar::CivilDay;
-use crate::days::readiness::{DayExports, Readiness};
+use crate::days::readiness::{DayExports, NotFinal, Readiness, in_seconds, listed};
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
 use crate::messages::Parts;
@@ -244,10 +244,13 @@ impl<'a> Doing<'a> {
         self.report.datasets.extend(read);
     }
 
-    fn report_missing(&mut self, day: NaiveDate, datasets: &[&str]) {
-        let missing = datasets.iter().map(|dataset| Missing {
-            dataset: (*dataset).into(),
+    fn report_missing(&mut self, day: NaiveDate, missing: impl IntoIterator<Item = NotFinal>) {
+        let missing = missing.into_iter().map(|missing| Missing {
+            dataset: missing.dataset.into(),
             day,
+            final_at: missing
+                .settling
+                .map(|settling| in_seconds(settling.final_at)),
         });
         self.report.missing.extend(missing);
     }
@@ -353,8 +356,8 @@ impl<'a> Hands<'a> for Doing<'a> {
         self.report = self.before_attempt.clone();
     }
 
-    fn wait(&mut self, day: NaiveDate, missing: &[&'static str]) {
-        let missing = format!("not final: {}", missing.join(", "));
+    fn wait(&mut self, day: NaiveDate, missing: &[NotFinal]) {
+        let missing = format!("not final: {}", listed(missing));
         self.job.progress.stage(day, "days", &missing);
     }
 
@@ -488,8 +491,16 @@ impl<'a> Hands<'a> for Doing<'a> {
         };
         if day == self.report.day {
             self.report.outcome = outcome;
-            if let Own::NotFinal(missing) | Own::Changed(missing) = own {
-                self.report_missing(day, missing);
+            match own {
+                Own::NotFinal(missing) => self.report_missing(day, missing.iter().copied()),
+                Own::Changed(datasets) => {
+                    let changed = |dataset: &&'static str| NotFinal {
+                        dataset,
+                        settling: None,
+                    };
+                    self.report_missing(day, datasets.iter().map(changed));
+                }
+                Own::Computed { .. } | Own::UpToDate | Own::Blocked(_) => {}
             }
         }
         self.report_checks(day, outcome)?;
@@ -527,7 +538,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         if day == self.report.day
             && let Readiness::NotYet(missing) = self.facts.readiness(before)?
         {
-            self.report_missing(before, &missing);
+            self.report_missing(before, missing);
         }
         Ok(())
     }

@@ -37,7 +37,8 @@ pub struct Job {
 impl Job {
     /// The facts that are known before any row is read.
     pub fn facts(&self) -> Result<Facts<'_>> {
-        Facts::load(&self.exports, &self.results, &self.config)
+        let now = (self.clock)();
+        Facts::load(&self.exports, &self.results, &self.config, now)
     }
 
     /// Tells on stderr how far the command is, until this is dropped.

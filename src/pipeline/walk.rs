@@ -10,6 +10,7 @@ use crate::bug;
 use crate::catalog::manifest::BlockedExports;
 use crate::contracts::Table;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
+use crate::days::readiness::NotFinal;
 use crate::failure::{Failure, FailureKind, ends_all};
 use crate::plan::{self, Decision, Facts, ReadyDay, StandIn, TableDecision};
 
@@ -36,7 +37,7 @@ pub(super) enum Own {
     /// Nothing was stale.
     UpToDate,
     /// Datasets that are not final, sorted.
-    NotFinal(Vec<&'static str>),
+    NotFinal(Vec<NotFinal>),
     /// The day is blocked.
     Blocked(BlockedExports),
     /// Datasets that changed while they were read, sorted. The rows that were read belong to no
@@ -87,7 +88,7 @@ pub(super) trait Hands<'a> {
     fn retract(&mut self, day: NaiveDate);
 
     /// Called when required exports are not final.
-    fn wait(&mut self, day: NaiveDate, missing: &[&'static str]);
+    fn wait(&mut self, day: NaiveDate, missing: &[NotFinal]);
 
     /// Called when an earlier run found the same exports blocked.
     fn known_blocked(&mut self, day: NaiveDate, blocked: &BlockedExports);
@@ -198,7 +199,10 @@ impl<'a> Walk<'a, '_> {
             // Changing exports may be final in a minute, so no stand-in is published. The next run
             // decides.
             Own::Computed { .. } | Own::UpToDate | Own::Changed(_) => Ok(()),
-            Own::NotFinal(missing) => self.stand_in(step, missing.join(", ")),
+            Own::NotFinal(missing) => {
+                let missing: Vec<&str> = missing.iter().map(|it| it.dataset).collect();
+                self.stand_in(step, missing.join(", "))
+            }
             Own::Blocked(blocked) => self.stand_in(step, blocked.datasets().join(", ")),
         }
     }
@@ -384,7 +388,7 @@ mod tests {
         fn retract(&mut self, day: NaiveDate) {
             self.say("retract", day);
         }
-        fn wait(&mut self, day: NaiveDate, _missing: &[&'static str]) {
+        fn wait(&mut self, day: NaiveDate, _missing: &[NotFinal]) {
             self.say("wait", day);
         }
         fn known_blocked(&mut self, day: NaiveDate, _blocked: &BlockedExports) {
@@ -471,8 +475,13 @@ mod tests {
 
         /// Walks the days, the last of them as the report day.
         fn walk(&self, days: &[u32], script: &mut Script) -> Result<()> {
-            let facts =
-                Facts::load(&self.exports.store, &self.results.store, &self.config).unwrap();
+            let facts = Facts::load(
+                &self.exports.store,
+                &self.results.store,
+                &self.config,
+                chrono::DateTime::default(),
+            )
+            .unwrap();
             let last = days.last();
             let steps: Vec<Step> = days
                 .iter()
@@ -623,7 +632,13 @@ mod tests {
     #[test]
     fn a_day_that_failed_is_not_caught_up_again() {
         let world = World::new(&[13, 14]);
-        let facts = Facts::load(&world.exports.store, &world.results.store, &world.config).unwrap();
+        let facts = Facts::load(
+            &world.exports.store,
+            &world.results.store,
+            &world.config,
+            chrono::DateTime::default(),
+        )
+        .unwrap();
         let step = |day, role| Step {
             day: march(day),
             role,

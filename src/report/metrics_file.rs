@@ -280,8 +280,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::messages;
     use crate::catalog::manifest::PublishedBenchmark;
+    use crate::messages;
     use crate::report::run::Written;
     use crate::testing::march;
 

@@ -321,7 +321,7 @@ pub(crate) fn status(days: &[DayStatus]) -> String {
         let exports = if d.missing.is_empty() {
             "final".into()
         } else {
-            format!("missing: {}", d.missing.join(", "))
+            format!("missing: {}", d.waits_for)
         };
         let published = if d.tables == 0 {
             "no".into()

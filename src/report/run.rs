@@ -149,6 +149,9 @@ impl FailedDay {
 pub struct Missing {
     pub dataset: String,
     pub day: NaiveDate,
+    /// When it will be final, if nothing in it changes; only of an export without a file that marks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_at: Option<String>,
 }
 
 /// A table that this run wrote.
@@ -396,7 +399,10 @@ impl RunReport {
     /// The missing datasets of the wanted days.
     fn missing_on(&self, is_wanted: impl Fn(NaiveDate) -> bool) -> String {
         let missing = self.missing.iter().filter(|missing| is_wanted(missing.day));
-        let datasets: Vec<&str> = missing.map(|m| m.dataset.as_str()).collect();
-        datasets.join(", ")
+        let shown = missing.map(|missing| match &missing.final_at {
+            None => missing.dataset.clone(),
+            Some(final_at) => format!("{} (final at {final_at})", missing.dataset),
+        });
+        shown.collect::<Vec<_>>().join(", ")
     }
 }

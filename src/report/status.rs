@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::run::CheckCounts;
 use crate::catalog::history::History;
 use crate::catalog::manifest::Skipped;
-use crate::days::readiness::Readiness;
+use crate::days::readiness::{Readiness, listed};
 use crate::plan::{Action, Facts, PlannedDay};
 
 /// One day, as `status` shows it.
@@ -21,6 +21,9 @@ pub(crate) struct DayStatus {
     pub is_final: bool,
     /// Required exports that are not final.
     pub missing: Vec<String>,
+    /// The same for people, with when an export will be final.
+    #[serde(skip)]
+    pub waits_for: String,
     /// Whether the day's own tables are published.
     pub is_published: bool,
     /// The number of published tables with this `dt`.
@@ -110,6 +113,7 @@ fn failed(planned: &PlannedDay) -> DayStatus {
         is_readable: false,
         is_final: false,
         missing: vec![],
+        waits_for: String::new(),
         is_published: false,
         tables: 0,
         is_stale: false,
@@ -132,7 +136,7 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_unfinished: bool) -> Resul
     let day = planned.day;
     let missing = match facts.readiness(day)? {
         Readiness::Ready(_) => vec![],
-        Readiness::NotYet(missing) => missing.into_iter().map(str::to_owned).collect(),
+        Readiness::NotYet(missing) => missing,
     };
     let manifest = facts.manifest(day)?;
     let manifest = manifest.as_deref();
@@ -177,7 +181,8 @@ fn day_status(facts: &Facts, planned: &PlannedDay, is_unfinished: bool) -> Resul
         day,
         is_readable: true,
         is_final: missing.is_empty(),
-        missing,
+        missing: missing.iter().map(|it| it.dataset.to_owned()).collect(),
+        waits_for: listed(&missing),
         is_published,
         tables: manifest.map_or(0, |m| m.tables.len()),
         is_stale,

@@ -26,12 +26,14 @@ use super::failure::damaged;
 use super::thrift::{Compact, PageHeader};
 
 /// Memory for the pages that are decoded side by side: each column's dictionary and its largest
-/// data page, inflated, and `BYTES_PER_VALUE` for each of their values. Writers end a page at about
-/// 1 MiB or 20 000 rows. Some put a column of a row group into one page: for the 14 columns of a
+/// data page, inflated, and `BYTES_PER_VALUE` or `BYTES_PER_VIEW` for each of their values. Writers end
+/// a page at about 1 MiB or 20 000 rows. Some put a column of a row group into one page: for the 14 columns of a
 /// million order lines these are 170 MB.
 pub(super) const MOST_PAGE_BYTES: u64 = 512 << 20;
 /// Bytes that a decoder keeps for each value of a page beside its content: a length or a level.
 const BYTES_PER_VALUE: u64 = 4;
+/// For each text of a dictionary: a view of it, which is the greatest form.
+const BYTES_PER_VIEW: u64 = 16;
 
 /// The pages of one column chunk.
 pub(super) struct CheckedPages {
@@ -146,8 +148,13 @@ fn check_header(
         Compression::UNCOMPRESSED => header.compressed_bytes,
         _ => header.inflated_bytes,
     };
+    let is_text = chunk.column_descr().physical_type() == PhysicalType::BYTE_ARRAY;
+    let bytes_per_value = match header.is_dictionary && is_text {
+        true => BYTES_PER_VIEW,
+        false => BYTES_PER_VALUE,
+    };
     let page_bytes =
-        inflated_bytes.max(header.compressed_bytes) + BYTES_PER_VALUE.saturating_mul(values);
+        inflated_bytes.max(header.compressed_bytes) + bytes_per_value.saturating_mul(values);
     let least_bytes = least_value_bytes(chunk.column_descr());
     let is_too_dense = header.is_dictionary && values.saturating_mul(least_bytes) > inflated_bytes;
     if page_bytes > MOST_PAGE_BYTES || is_too_dense {

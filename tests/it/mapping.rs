@@ -16,6 +16,7 @@ use campaign_etl::contracts::{Column, Dataset, Kind, datasets};
 use chrono::{DateTime, Utc};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::places::rows;
@@ -227,6 +228,14 @@ pub fn published(exports: &Path, job: &str) -> BTreeMap<String, Vec<u8>> {
         folder.path().join("results"),
     );
     fs::write(&config, job).unwrap();
+    run_sample(&config, exports, &results);
+    let mut files = walk(&results);
+    files.retain(|file| file.contains("/dt=") && file.ends_with(".parquet"));
+    let bytes = |file: String| (file.clone(), fs::read(results.join(&file)).unwrap());
+    files.into_iter().map(bytes).collect()
+}
+
+fn run_sample(config: &Path, exports: &Path, results: &Path) {
     let done = etl(&[
         "run",
         "--day",
@@ -240,10 +249,6 @@ pub fn published(exports: &Path, job: &str) -> BTreeMap<String, Vec<u8>> {
         results.to_str().unwrap(),
     ]);
     assert_eq!(done.code, 0, "{}", done.stderr);
-    let mut files = walk(&results);
-    files.retain(|file| file.contains("/dt=") && file.ends_with(".parquet"));
-    let bytes = |file: String| (file.clone(), fs::read(results.join(&file)).unwrap());
-    files.into_iter().map(bytes).collect()
 }
 
 fn gives_the_same_bytes(foreign: &Foreign) {
@@ -279,12 +284,164 @@ fn exports_by_trino_give_the_same_bytes() {
     gives_the_same_bytes(&TRINO);
 }
 
+/// Every id as a text that is no number.
+const HASHED: Foreign = Foreign {
+    path: "{dataset}/dt={day}",
+    folder: |dataset, day| format!("{dataset}/dt={day}"),
+    file: |number| format!("part-{number}.parquet"),
+    success: "",
+    column: |_, column, array| {
+        let is_id = column.kind == Kind::Int64 && column.unit.is_empty();
+        if !is_id {
+            let name = column.name.to_owned();
+            return (name.clone(), array, format!("\"{name}\""));
+        }
+        let ids = array.as_primitive::<Int64Type>().iter();
+        let texts = StringArray::from_iter(ids.map(|id| id.map(text_of)));
+        let line = "{ text_id = true }".to_owned();
+        (column.name.to_owned(), Arc::new(texts), line)
+    },
+    extra: |_, _| vec![],
+};
+
+fn text_of(id: i64) -> String {
+    format!("urn:{id}")
+}
+
+/// The documented formula.
+fn id_of(text: &str) -> i64 {
+    let digest = Sha256::digest(text.as_bytes());
+    let first = u64::from_be_bytes(digest[..8].try_into().unwrap());
+    -1 - (first >> 1) as i64
+}
+
+/// All daily tables have the same rows, with other ids. Of equal contents, that of the smaller id is ranked
+/// first, so ranks may differ.
+#[test]
+fn texts_that_are_no_numbers_are_ids_by_their_hash() {
+    let (exports, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let section = write_foreign(&HASHED, exports.path());
+    let results_of = |name: &str, exports: &Path, job: &str| {
+        let (config, results) = (folder.path().join("job.toml"), folder.path().join(name));
+        fs::write(&config, job).unwrap();
+        run_sample(&config, exports, &results);
+        results
+    };
+    let expected = results_of("contract", Path::new(SAMPLE), JOB);
+    let found = results_of("hashed", exports.path(), &format!("{JOB}{section}"));
+    let day = "2026-03-14".parse().unwrap();
+    let mut rows = 0;
+    for table in campaign_etl::contracts::tables::ROLLUPS {
+        let mut of_contract = read_table(&expected, table.name, day).unwrap();
+        let mut hashed = read_table(&found, table.name, day).unwrap();
+        for (position, column) in table.columns.iter().enumerate() {
+            if column.name == "gmv_rank" {
+                let rows = of_contract.iter_mut().chain(&mut hashed);
+                rows.for_each(|row| row[position] = None);
+            }
+            if !column.name.ends_with("_id") {
+                continue;
+            }
+            for row in &mut of_contract {
+                let id = row[position].as_ref().map(|id| id.parse().unwrap());
+                row[position] = id.map(|id| id_of(&text_of(id)).to_string());
+            }
+        }
+        of_contract.sort();
+        hashed.sort();
+        assert!(hashed == of_contract, "{}", table.name);
+        rows += hashed.len();
+    }
+    assert!(rows > 100, "{rows}");
+}
+
+/// Two texts with the same first 63 bits of their SHA-256, found by a search.
+const ONE_ID: [&str; 2] = ["id-30371d644c92dbda", "id-7dbf50c42c5a8844"];
+
+/// Adds a column of texts to the one file of a dataset.
+fn add_texts(exports: &Path, dataset: &str, name: &str, texts: &[&str]) {
+    let file = exports.join(format!("{dataset}/dt={DAY}/part-00000.parquet"));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file).unwrap()).unwrap();
+    let batch = reader.build().unwrap().next().unwrap().unwrap();
+    let schema = batch.schema();
+    let names = schema.fields().iter().map(|field| field.name().clone());
+    let mut columns: Vec<(String, ArrayRef)> = names.zip(batch.columns().iter().cloned()).collect();
+    columns.push((name.into(), Arc::new(StringArray::from(texts.to_vec()))));
+    let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(&file).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+/// Runs the day with texts for the buyers of two lines, and for the user of one visit.
+fn run_with_texts(verb: &str, buyers: [&str; 2], user: &str, code: i32) -> (TempDir, String) {
+    let folder = TempDir::new().unwrap();
+    let exports = folder.path().join("exports");
+    crate::places::one_day().write(&exports, 1);
+    add_texts(&exports, "order_lines", "buyer", &buyers);
+    add_texts(&exports, "product_traffic", "visitor", &[user]);
+    let source = format!(
+        "[source.order_lines.columns]\nbuyer_id = {{ from = \"buyer\", text_id = {verb} }}\n\
+         [source.product_traffic.columns]\nuser_id = {{ from = \"visitor\", text_id = {verb} }}\n"
+    );
+    let said = run_exports(&folder, &source, code);
+    (folder, said)
+}
+
+/// In one export, and in two of them. The texts, their files and columns are told.
+#[test]
+fn two_texts_of_a_day_with_one_id_are_refused() {
+    let [one, other] = ONE_ID;
+    let says =
+        "\"id-30371d644c92dbda\" and \"id-7dbf50c42c5a8844\" have one id: -584651252402891260";
+    let in_one = "part-00000.parquet ┆ buyer_id (from buyer)";
+    let in_other = "part-00000.parquet ┆ user_id (from visitor)";
+    for (buyers, user, is_in_other) in [([one, other], "x", false), ([other, "x"], one, true)] {
+        let (folder, said) = run_with_texts("true", buyers, user, 65);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(says), "{said}");
+        assert!(said.contains(in_one), "{said}");
+        assert_eq!(said.contains(in_other), is_in_other, "{said}");
+        assert!(!folder.path().join("results/shop_daily").exists());
+    }
+    // The same text in two exports is one id.
+    run_with_texts("true", [one, "x"], one, 0);
+}
+
+/// A stray text is an id by its hash, unless only digits are.
+#[test]
+fn where_only_digits_are_ids_other_texts_go_to_quarantine() {
+    let (folder, said) = run_with_texts("\"digits\"", ["31", "N/A"], "31", 0);
+    assert!(
+        said.contains("INEXACT_CAST 1 (buyer_id (from buyer) = N/A"),
+        "{said}"
+    );
+    let of = |folder: &TempDir| {
+        let results = folder.path().join("results");
+        read_quarantine(&results, "order_lines", DAY.parse().unwrap()).len()
+    };
+    assert_eq!(of(&folder), 1);
+    let (folder, said) = run_with_texts("true", ["31", ""], "31", 0);
+    assert!(said.contains("INEXACT_CAST 1 (buyer_id"), "{said}");
+    assert_eq!(of(&folder), 1);
+    let (folder, _) = run_with_texts("true", ["31", "N/A"], "31", 0);
+    assert_eq!(of(&folder), 0);
+}
+
 const DAY: &str = "2026-03-10";
 
 /// Runs one day with this `[source]` section. Returns the folder with exports, job file and results, and stderr.
 fn run(world: &World, source: &str, code: i32) -> (TempDir, String) {
     let folder = TempDir::new().unwrap();
     world.write(&folder.path().join("exports"), 1);
+    let said = run_exports(&folder, source, code);
+    (folder, said)
+}
+
+/// Runs one day of the exports in the folder. Returns stderr.
+fn run_exports(folder: &TempDir, source: &str, code: i32) -> String {
     let config = folder.path().join("job.toml");
     fs::write(
         &config,
@@ -304,7 +461,7 @@ fn run(world: &World, source: &str, code: i32) -> (TempDir, String) {
         &path("results"),
     ]);
     assert_eq!(done.code, code, "{}", done.stderr);
-    (folder, done.stderr)
+    done.stderr
 }
 
 #[test]
@@ -361,9 +518,9 @@ fn a_mapping_that_most_values_do_not_fit_is_told_with_the_remedy() {
     );
 }
 
-/// A query over the files would need the same changes of values.
+/// `tests/readers/explain.sh` runs such queries.
 #[test]
-fn explain_refuses_a_query_over_a_mapped_export() {
+fn explain_gives_a_query_and_the_second_route_over_a_mapped_export() {
     let source = "[source.order_lines.columns]\nshipping_fee = { constant = \"0.25\" }\n";
     let (folder, _) = run(&crate::places::one_day(), source, 0);
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -380,10 +537,12 @@ fn explain_refuses_a_query_over_a_mapped_export() {
         ];
         etl(&[&arguments[..], &places[..], more].concat())
     };
-    let refused = explain(&["--sql"]);
-    assert_eq!(refused.code, 78, "{}", refused.stderr);
-    let says = "order_lines: a query cannot express the mapping of its columns";
-    assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    let query = explain(&["--sql"]);
+    assert_eq!(query.code, 0, "{}", query.stderr);
+    let fee = "CAST('0.25' AS DECIMAL(18, 2)) AS shipping_fee";
+    assert!(query.stdout.contains(fee), "{}", query.stdout);
+    let amount = "TRY_CAST(exported.\"sub_total\" AS DECIMAL(18, 2)) AS sub_total";
+    assert!(query.stdout.contains(amount), "{}", query.stdout);
     // Two lines of 10.00 and 5.00, each with a fee of 0.25, by the second route too.
     let agrees = explain(&[]);
     assert_eq!(agrees.code, 0, "{}", agrees.stderr);
@@ -421,17 +580,150 @@ fn a_mapping_counts_for_the_days_that_it_is_for() {
     assert_ne!(plan(of_the_day), unchanged);
 }
 
+/// Every export of the day as a job without `_SUCCESS` writes it: last changed at this time.
+fn without_marks(world: &World, at: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let exports = folder.path().join("exports");
+    world.write(&exports, 1);
+    for file in walk(&exports) {
+        let path = exports.join(&file);
+        match file.ends_with("_SUCCESS") {
+            true => fs::remove_file(path).unwrap(),
+            false => set_modified(&path, at),
+        }
+    }
+    folder
+}
+
+fn set_modified(file: &Path, at: &str) {
+    let at: DateTime<Utc> = at.parse().unwrap();
+    File::options()
+        .append(true)
+        .open(file)
+        .unwrap()
+        .set_modified(at.into())
+        .unwrap();
+}
+
+/// A command over the folder, whose job file was written by `run_exports`: its stdout.
+fn stdout_of(folder: &TempDir, command: &str) -> String {
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let places = [path("job.toml"), path("exports"), path("results")];
+    let [config, exports, results] = &places;
+    let arguments = [command, "--day", DAY, "--config", config];
+    etl(&[
+        &arguments[..],
+        &["--exports", exports, "--results", results],
+    ]
+    .concat())
+    .stdout
+}
+
+const SETTLES: &str = "[source]\nsuccess = \"none\"\nsettle_minutes = 30\n";
+
+#[test]
+fn an_export_without_a_mark_is_final_once_nothing_in_it_changed_for_a_time() {
+    let folder = without_marks(&crate::places::one_day(), "2026-03-11T08:00:00Z");
+    let shops = folder.path().join(format!("exports/shops/dt={DAY}"));
+    let file = shops.join("part-00000.parquet");
+    // Not before the year 2100.
+    set_modified(&file, "2100-01-01T09:00:00.5Z");
+    let says = "shops (changed at 2100-01-01T09:00:01Z, final at 2100-01-01T09:30:01Z)";
+    let said = run_exports(&folder, SETTLES, 75);
+    assert!(
+        said.contains("waiting for shops (final at 2100-01-01T09:30:01Z)"),
+        "{said}"
+    );
+    let flat = |text: String| {
+        let words = text.split(|c: char| c.is_whitespace() || c == '│' || c == '┆');
+        words
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    for command in ["plan", "validate"] {
+        let said = flat(stdout_of(&folder, command));
+        assert!(said.contains(says), "{command}: {said}");
+    }
+    // While a job has not moved its files here, and while there is no file.
+    set_modified(&file, "2026-03-11T08:00:00Z");
+    fs::create_dir(shops.join("_temporary")).unwrap();
+    fs::write(shops.join("_temporary/part-1"), "").unwrap();
+    let said = run_exports(&folder, SETTLES, 75);
+    assert!(said.contains("waiting for shops"), "{said}");
+    fs::remove_dir_all(shops.join("_temporary")).unwrap();
+    let elsewhere = folder.path().join("elsewhere.parquet");
+    fs::rename(&file, &elsewhere).unwrap();
+    let said = run_exports(&folder, SETTLES, 75);
+    assert!(said.contains("waiting for shops"), "{said}");
+    fs::rename(&elsewhere, &file).unwrap();
+    run_exports(&folder, SETTLES, 0);
+    assert!(stdout_of(&folder, "plan").contains("up to date"));
+}
+
+/// A file that arrives after the day was published makes it stale.
+#[test]
+fn a_late_file_of_an_export_without_a_mark_makes_the_day_stale() {
+    let mut world = crate::places::one_day();
+    let folder = without_marks(&world, "2026-03-11T08:00:00Z");
+    run_exports(&folder, SETTLES, 0);
+    let shops = ("shops".to_owned(), DAY.parse().unwrap());
+    world.exports.insert(shops, rows(&["6|Bob|Toys|"]));
+    let late = without_marks(&world, "2026-03-11T09:00:00Z");
+    let of =
+        |folder: &TempDir, file: &str| folder.path().join(format!("exports/shops/dt={DAY}/{file}"));
+    let file = of(&folder, "part-00001.parquet");
+    fs::rename(of(&late, "part-00000.parquet"), file).unwrap();
+    assert!(!stdout_of(&folder, "plan").contains("up to date"));
+    run_exports(&folder, SETTLES, 0);
+    let tiers = read_table(
+        &folder.path().join("results"),
+        "shop_daily",
+        DAY.parse().unwrap(),
+    );
+    let shops: Vec<_> = tiers
+        .unwrap()
+        .into_iter()
+        .map(|row| row[0].clone())
+        .collect();
+    assert_eq!(shops, [Some("5".to_owned()), Some("6".to_owned())]);
+}
+
+/// Of all datasets, of one, and from a day on. What is in it does not matter, and it is no data file.
+#[test]
+fn an_export_is_final_by_a_mark_of_another_name() {
+    let folder = without_marks(&crate::places::one_day(), "2026-03-11T08:00:00Z");
+    let source = "[source]\nsuccess = \"done.txt\"\n\
+                  [source.shops]\nsuccess = \"_READY\"\n\
+                  [[source.campaigns]]\nfrom_day = 2026-03-10\nsuccess = \"none\"\nsettle_minutes = 5\n\
+                  [[source.campaigns]]\nfrom_day = 2026-03-11\n";
+    let mark = |dataset: &str, name: &str| {
+        let file = folder
+            .path()
+            .join(format!("exports/{dataset}/dt={DAY}/{name}"));
+        fs::write(file, "written at 09:00\n").unwrap();
+    };
+    for dataset in ["order_lines", "product_traffic", "campaign_shops"] {
+        mark(dataset, "done.txt");
+    }
+    mark("shops", "_SUCCESS");
+    let said = run_exports(&folder, source, 75);
+    assert!(said.contains("waiting for shops;"), "{said}");
+    mark("shops", "_READY");
+    run_exports(&folder, source, 0);
+}
+
 /// The way to get it wrong, the line and column of it, and what the message says.
-const WRONG: [(&str, &str, &str); 23] = [
+const WRONG: [(&str, &str, &str); 29] = [
     (
         "[source]\npaht = \"{dataset}/{day}\"",
         "line 2, column 1",
-        "\"paht\" is not a dataset or path; the nearest is \"path\"",
+        "\"paht\" is not a dataset or a key of source; the nearest is \"path\"",
     ),
     (
         "[source.order_line]",
         "line 1, column 9",
-        "\"order_line\" is not a dataset or path; the nearest is \"order_lines\"",
+        "\"order_line\" is not a dataset or a key of source; the nearest is \"order_lines\"",
     ),
     (
         "[source]\npath = \"{dataset}/all\"",
@@ -447,6 +739,31 @@ const WRONG: [(&str, &str, &str); 23] = [
         "[source.shops]\npath = 5",
         "line 2, column 8",
         "5 is not a path",
+    ),
+    (
+        "[source]\nsuccess = \"none\"",
+        "line 2, column 11",
+        "add settle_minutes",
+    ),
+    (
+        "[source]\nsuccess = \"a/_SUCCESS\"",
+        "line 2, column 11",
+        "is not the name of a file",
+    ),
+    (
+        "[source]\nsettle_minutes = 30",
+        "line 2, column 1",
+        "a folder is complete once it has _SUCCESS",
+    ),
+    (
+        "[source.shops]\nsuccess = \"_DONE\"\nsettle_minutes = 30",
+        "line 3, column 1",
+        "a folder is complete once it has _DONE",
+    ),
+    (
+        "[source.shops]\nsuccess = \"none\"\nsettle_minutes = 0",
+        "line 3, column 18",
+        "0 is not a number of minutes from 1 to 10080",
     ),
     (
         "[source.shops]\nfrom = 2026-03-01",
@@ -512,6 +829,11 @@ const WRONG: [(&str, &str, &str); 23] = [
         "[source.order_lines.columns]\nquantity = { text_id = true }",
         "line 2, column 14",
         "it is for ids",
+    ),
+    (
+        "[source.order_lines.columns]\norder_id = { text_id = \"digit\" }",
+        "line 2, column 24",
+        "\"digit\" is not true, \"digits\", or no such key",
     ),
     (
         "[source.order_lines.columns]\norder_id = { absent = true }",

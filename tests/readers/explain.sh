@@ -1,6 +1,6 @@
 #!/bin/sh
 # Computes every column of every row of 30 shops again, with the second route of `explain` and with its queries in DuckDB, and
-# compares them with the published files (explain.py): on the sample, on some of its days in files of other types and names (odd_exports.py), and on synthetic worlds
+# compares them with the published files (explain.py): on the sample, on some of its days in files of other types and names (odd_exports.py), on the sample as mapped exports (foreign_exports.py), and on synthetic worlds
 # with bad rows, in zones where clocks change.
 # WORLDS: a folder of kept cases (CASES_KEEP_WORLDS, tests/README.md), of which every shop is compared.
 # Needs a built campaign-etl (CAMPAIGN_ETL, default target/release/campaign-etl) and Python 3.10 or later.
@@ -32,6 +32,11 @@ compare sample "$root/sample_data/exports" "$work/sample" "$root/jobs/daily.toml
 "$bin" backfill --quiet --from 2026-03-02 --to 2026-03-14 --config "$root/jobs/daily.toml" --exports "$work/odd-exports" \
     --results "$work/odd" > "$work/backfill.txt" 2>&1 || [ $? -eq 75 ]
 compare "files of other types and names" "$work/odd-exports" "$work/odd" "$root/jobs/daily.toml" --shops 8 --cells 100
+
+"$venv/bin/python" "$here/foreign_exports.py" "$root/sample_data/exports" "$work/foreign-exports" "$root/jobs/daily.toml" "$work/foreign.toml"
+"$bin" backfill --quiet --from 2026-03-01 --to 2026-03-14 --config "$work/foreign.toml" --exports "$work/foreign-exports" \
+    --results "$work/foreign" > "$work/backfill.txt" 2>&1
+compare "mapped exports" "$work/foreign-exports" "$work/foreign" "$work/foreign.toml" --shops 8 --cells 100
 
 # In a campaign, and with a day of other than 24 hours in the first two zones; few peers are enough for a benchmark, and only the top half of them count.
 for world in "America/Santiago 2026-03-26" "Australia/Lord_Howe 2026-03-26" "Asia/Kathmandu 2026-01-22"; do

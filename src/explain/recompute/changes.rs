@@ -36,9 +36,10 @@ pub(super) fn since_published(
         Readiness::Ready(exports) => exports,
         Readiness::NotYet(missing) => {
             // Without the exports, nobody knows whether a table over other tables has other inputs.
+            let names = missing.iter().map(|missing| missing.dataset);
             let counts = |name: &&str| !table.is_rollup() || exports_behind(table).contains(*name);
             let told = |name| format!("the export {name} of {day} is not final any more");
-            let mut changed: Vec<String> = missing.into_iter().filter(counts).map(told).collect();
+            let mut changed: Vec<String> = names.filter(counts).map(told).collect();
             changed.extend(settings_changed(facts, manifest));
             return Ok(changed);
         }

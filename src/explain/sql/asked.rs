@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::files::sql_type;
+use super::query::sql_type;
 use super::query::text;
 use crate::contracts::{Column, Kind, Table};
 use crate::explain::RowKey;

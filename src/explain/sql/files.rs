@@ -3,18 +3,19 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 
-use super::query::{Query, Select, Step, text};
+use super::mapped::mapped_value;
+use super::query::{Query, Select, Step, sql_type, text};
 use crate::catalog::history::History;
 use crate::catalog::layout::quarantine_path;
 use crate::catalog::manifest::Manifest;
 use crate::contracts::datasets::dataset;
 use crate::contracts::tables::SHOP_DAILY;
-use crate::contracts::{Dataset, DatasetId, Kind, SnapshotId, StreamId, Table};
+use crate::contracts::{Column, Dataset, DatasetId, SnapshotId, StreamId, Table};
 use crate::days::calendar::{self, CivilDay};
-use crate::days::readiness::{DayExports, Readiness};
+use crate::days::readiness::{DayExports, Readiness, listed};
 use crate::explain::{export, why_skipped};
 use crate::messages;
 use crate::plan::Facts;
@@ -36,19 +37,6 @@ struct Note {
     /// The steps that it is about; none: about every query.
     steps: Vec<&'static str>,
     line: String,
-}
-
-/// The type of a column, as DuckDB writes it.
-pub(super) fn sql_type(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Int64 | Kind::Int32 => "BIGINT",
-        Kind::Money => "DECIMAL(18, 2)",
-        Kind::Double => "DOUBLE",
-        Kind::Text => "VARCHAR",
-        Kind::Boolean => "BOOLEAN",
-        Kind::Date => "DATE",
-        Kind::Instant => "TIMESTAMPTZ",
-    }
 }
 
 pub(super) fn date(day: NaiveDate) -> String {
@@ -124,7 +112,7 @@ impl<'a> Files<'a> {
         let exports = match self.facts.readiness(self.day)? {
             Readiness::Ready(exports) => Rc::new(exports),
             Readiness::NotYet(missing) => {
-                let missing = missing.join(", ");
+                let missing = listed(&missing);
                 return Err(messages::no_exports_for_sql(self.day, missing).into());
             }
         };
@@ -177,10 +165,11 @@ impl<'a> Files<'a> {
         let rejected = self.rejected(dataset)?;
         let mut select = Select::default();
         for column in dataset.columns {
-            select = select.column(
-                column.name,
-                used_value(dataset, column.name, column.kind, has_files),
-            );
+            let value = match has_files {
+                true => self.value(dataset, column),
+                false => format!("CAST(NULL AS {})", sql_type(column.kind)),
+            };
+            select = select.column(column.name, value);
         }
         if !has_files {
             select.from = "(SELECT 1)".to_owned();
@@ -206,7 +195,7 @@ impl<'a> Files<'a> {
             .iter()
             .any(|column| column.name == "shop_id")
         {
-            conditions.push(one_of("exported.shop_id", &[self.shop_id]));
+            conditions.push(one_of(&self.raw(dataset, "shop_id"), &[self.shop_id]));
         }
         conditions.extend(self.scope(dataset));
         let name = format!("rejected_{}", dataset.name);
@@ -240,16 +229,46 @@ impl<'a> Files<'a> {
     fn scope(&self, dataset: &Dataset) -> Option<String> {
         let day = date(self.day);
         if dataset.id == DatasetId::Snapshot(SnapshotId::Campaigns) {
-            return Some(format!(
-                "{day} BETWEEN exported.first_day AND exported.last_day"
-            ));
+            let [first, last] = ["first_day", "last_day"].map(|name| self.raw(dataset, name));
+            return Some(format!("{day} BETWEEN {first} AND {last}"));
         }
         Some(match dataset.scoped_by? {
             SnapshotId::Campaigns => {
-                "exported.campaign_id IN (SELECT campaign_id FROM campaigns)".to_owned()
+                let campaign = self.raw(dataset, "campaign_id");
+                format!("{campaign} IN (SELECT campaign_id FROM campaigns)")
             }
-            _ => "exported.ad_account_id IN (SELECT primary_ad_account_id FROM shops)".to_owned(),
+            _ => {
+                let account = self.raw(dataset, "ad_account_id");
+                format!("{account} IN (SELECT primary_ad_account_id FROM shops)")
+            }
         })
+    }
+
+    /// The value of a column for a condition: as it is in the file, unless it is mapped.
+    fn raw(&self, dataset: &Dataset, name: &str) -> String {
+        let position = dataset.position(name);
+        let mapped = self.facts.config.mapping.columns(dataset, self.day);
+        match mapped {
+            Some(mapped) => mapped_value(&dataset.columns[position], &mapped.sources()[position]),
+            None => format!("exported.{name}"),
+        }
+    }
+
+    /// The value of an export's column in the type of the contract. Exports may hold another integer
+    /// width, unit of instants or precision of decimals.
+    fn value(&self, dataset: &Dataset, column: &Column) -> String {
+        let value = match self.facts.config.mapping.columns(dataset, self.day) {
+            Some(_) => self.raw(dataset, column.name),
+            None => format!(
+                "CAST(exported.{} AS {})",
+                column.name,
+                sql_type(column.kind)
+            ),
+        };
+        match column.empty_is_null {
+            true => format!("nullif({value}, '')"),
+            false => value,
+        }
     }
 
     /// The data files of an export, as they are now.
@@ -274,14 +293,6 @@ impl<'a> Files<'a> {
                 ),
             ),
         }
-        ensure!(
-            self.facts
-                .config
-                .mapping
-                .columns(dataset, self.day)
-                .is_none(),
-            messages::mapped_sql(dataset.name)
-        );
         let folder = self.facts.config.mapping.folder(dataset, self.day);
         let store = self.facts.exports;
         let files = state.files.iter();
@@ -399,22 +410,6 @@ impl<'a> Files<'a> {
     /// The condition of the shop's rows.
     pub(super) fn of_shop(&self) -> String {
         one_of("shop_id", &[self.shop_id])
-    }
-}
-
-/// The value of an export's column in the type of the contract. Exports may hold another integer
-/// width, unit of instants or precision of decimals.
-fn used_value(dataset: &Dataset, name: &str, kind: Kind, has_files: bool) -> String {
-    let kind = sql_type(kind);
-    let value = match has_files {
-        true => format!("CAST(exported.{name} AS {kind})"),
-        false => format!("CAST(NULL AS {kind})"),
-    };
-    let is_category = dataset.id == DatasetId::Snapshot(SnapshotId::Shops) && name == "category";
-    match is_category {
-        // An empty category is null.
-        true => format!("nullif({value}, '')"),
-        false => value,
     }
 }
 

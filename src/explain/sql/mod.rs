@@ -9,11 +9,13 @@
 //! | `asked` | the question: table, column, and the known part of the row |
 //! | `query` | a query, and how it is printed |
 //! | `files` | the files behind it: exports less their rejected rows, published tables |
+//! | `mapped` | the columns of an export that the job file maps |
 //! | `rollups`, `windows`, `benchmarks` | the tables |
 
 mod asked;
 mod benchmarks;
 mod files;
+mod mapped;
 mod query;
 mod rollups;
 mod windows;
@@ -31,8 +33,8 @@ use crate::contracts::tables::{SHOP_PERIOD, SHOP_TIER};
 use crate::contracts::{Column, Kind, Table, TableId};
 use crate::plan::{Facts, settings};
 use asked::{Asked, literal};
-use files::{Files, sql_type};
-use query::{QUOTIENT, Query, comment};
+use files::Files;
+use query::{QUOTIENT, Query, comment, sql_type};
 
 /// The answer to `explain --sql`.
 #[derive(Debug, Serialize, JsonSchema)]

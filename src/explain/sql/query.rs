@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::contracts::Kind;
+
 /// Lines up to this length are not broken.
 const LINE: usize = 110;
 
@@ -267,6 +269,19 @@ pub(super) fn ratio(numerator: &str, denominator: &str) -> String {
 
 /// The begin of [`ratio`], which is a DOUBLE.
 pub(super) const QUOTIENT: &str = "CAST(";
+
+/// The type of a column, as DuckDB writes it.
+pub(super) fn sql_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Int64 | Kind::Int32 => "BIGINT",
+        Kind::Money => "DECIMAL(18, 2)",
+        Kind::Double => "DOUBLE",
+        Kind::Text => "VARCHAR",
+        Kind::Boolean => "BOOLEAN",
+        Kind::Date => "DATE",
+        Kind::Instant => "TIMESTAMPTZ",
+    }
+}
 
 /// A text literal.
 pub(super) fn text(value: &str) -> String {

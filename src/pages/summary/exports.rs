@@ -27,9 +27,12 @@ impl Summary<'_> {
         let listed = match facts.readiness(self.night.day)? {
             Readiness::Ready(exports) => vec![exports],
             // Only the names of the missing exports were kept.
-            Readiness::NotYet(_) => {
-                list_days(facts.exports, &facts.config.mapping, &[self.night.day])?
-            }
+            Readiness::NotYet(_) => list_days(
+                facts.exports,
+                &facts.config.mapping,
+                &[self.night.day],
+                facts.now,
+            )?,
         };
         let folders = listed.iter().flat_map(|day| &day.folders);
         let manifest = self.manifest()?;
@@ -66,14 +69,14 @@ impl Summary<'_> {
         let dataset = folder.dataset;
         let is_required = self.night.facts.config.required.contains(&dataset.name);
         let refused = manifest.and_then(|manifest| why_refused(manifest, dataset));
-        let state = match (&folder.success, is_required) {
+        let state = match (folder.final_since(), is_required) {
             (Some(_), _) if refused.is_some() => mark(
                 Tone::Bad,
                 format!("not used: {}", refused.unwrap_or_default()),
             ),
-            (Some(success), _) => mark(
+            (Some(since), _) => mark(
                 Tone::Good,
-                format!("final since {}", self.locale.told(success.modified_at)),
+                format!("final since {}", self.locale.told(since)),
             ),
             (None, true) => mark(Tone::Bad, "not final; required"),
             (None, false) => mark(Tone::Warning, "not final; optional"),

@@ -233,7 +233,12 @@ fn changed(
             let value = format!("CASE {name}{each} ELSE {others} END");
             Some((value, Reason::UnmappedValue))
         }
-        Change::TextId => {
+        Change::TextId {
+            hashes_others: true,
+        } => return Err(refused("text_id = true").into()),
+        Change::TextId {
+            hashes_others: false,
+        } => {
             let value = format!(
                 "CASE WHEN {name} RLIKE '^(0|[1-9][0-9]{{0,18}})$' THEN try_cast({name} AS BIGINT) END"
             );
