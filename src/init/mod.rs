@@ -158,7 +158,7 @@ fn found_dataset(
         }
     };
     if group.final_days == 0 {
-        let note = "missing: no folder has a _SUCCESS, so no day is final: have it written last";
+        let note = "missing: no folder has a _SUCCESS, so no day is final: have it written last, or name the file that is: success = \"...\" in [source]; without any: success = \"none\" and settle_minutes = 30";
         notes.push(note.to_owned());
     }
     notes.extend(other_columns(group, file));

@@ -131,8 +131,12 @@ fn a_commit_that_does_not_exist_or_is_not_kept_is_refused() {
     let newest = newest_commit(&nights);
     let later = (newest + 1).to_string();
     let outcome = nights.etl(&["catalog", "--as-of", &later]);
-    let said = format!("there is no commit {later} yet; give --as-of from 1 to {newest}");
-    refused(&outcome, ExitCode::ConfigWrong, &said);
+    for said in [
+        format!("error: there is no commit {later} yet\n"),
+        format!("\n  next: give --as-of from 1 to {newest}, the newest commit\n"),
+    ] {
+        refused(&outcome, ExitCode::ConfigWrong, &said);
+    }
 
     // The files that the third night replaced are gone; the newest commit needs none of them.
     fs::remove_dir_all(nights.path("results/_history")).unwrap();

@@ -194,8 +194,7 @@ fn a_monitor_learns_from_the_exit_code_of_status_whether_the_night_is_fine() {
     assert!(first_line(&blocked).starts_with("Tonight is not fine: 2026-03-11: blocked: "));
 
     // A manifest that cannot be read.
-    let manifests = folder.path("results/_manifests/dt=2026-03-10");
-    for manifest in fs::read_dir(manifests).unwrap() {
+    for manifest in fs::read_dir(folder.path("results/_runs/dt=2026-03-10")).unwrap() {
         fs::write(manifest.unwrap().path(), "{").unwrap();
     }
     let damaged = status("2026-03-10");

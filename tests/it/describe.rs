@@ -96,8 +96,19 @@ fn the_list_has_every_table_with_its_grain_and_key() {
 fn an_unknown_name_is_a_wrong_command_with_a_hint_and_a_document() {
     let ended = etl(&["describe", "shop_dayly", "--format", "json"]);
     assert_eq!(ended.code, i32::from(ExitCode::ConfigWrong as u8));
-    let said = "there is no table or export \"shop_dayly\"; did you mean shop_daily? `campaign-etl describe` lists all";
-    assert_eq!(ended.stderr, format!("error: {said}\n"));
+    let what = "there is no table or export \"shop_dayly\"";
+    let next = "did you mean shop_daily? `campaign-etl describe` lists all";
+    assert!(ended.stderr.starts_with(&format!("error: {what}\n  why: ")));
+    assert!(ended.stderr.ends_with(&format!("\n  next: {next}\n")));
     let document: Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!(document, json!({ "error": said, "exit_code": 78 }));
+    let expected = json!({
+        "error": format!("{what}; {next}"),
+        "what": what,
+        "why": "`describe` is asked about a name that no table and no export has.",
+        "tonight": "the results as they are; this command does not change them",
+        "next": next,
+        "exit_code": 78,
+        "retry": false,
+    });
+    assert_eq!(document, expected);
 }

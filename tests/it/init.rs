@@ -370,9 +370,9 @@ fn what_does_not_fit_is_told_and_stays_a_comment() {
     let job = place.initialized();
     for line in [
         "# unsure: stores_old/dt={day} fits too; this one fits better or is newer\n",
-        "# missing: no folder has a _SUCCESS, so no day is final: have it written last\n",
-        "# shop_id = { from = \"store_no\", text_id = true }  # missing: ",
-        "not \"A-1\": texts that are no numbers cannot be ids yet\n",
+        "# missing: no folder has a _SUCCESS, so no day is final: have it written last, or name the file that is: success = \"...\" in [source]; without any: success = \"none\" and settle_minutes = 30\n",
+        "\nshop_id = { from = \"store_no\", text_id = true }  # ",
+        "texts, of which some are no numbers: those have ids by their hash; ",
         "\nshop_name = \"store_name\"  # likely: ",
         "# primary_ad_account_id = { absent = true }  # missing: no column is like it; every row would be: has no ad account\n",
         "# target_gmv = \"target_gmv\"  # missing: target_gmv is DOUBLE, which cannot hold cents exactly; write DECIMAL(18,2), or whole minor units",

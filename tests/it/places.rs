@@ -138,7 +138,7 @@ fn a_location_that_cannot_be_meant_is_a_wrong_configuration() {
     let folder = TempDir::new().unwrap();
     let results = folder.path().join("results");
     for (location, says) in [
-        ("", "--exports is empty; give a path or URL"),
+        ("", "error: --exports: exports is empty\n"),
         ("foo://bar", "give a path or a file:, s3:, gs: or az: URL"),
         ("s3:/bucket/x", "write s3://bucket/folder"),
         (
@@ -329,7 +329,7 @@ fn generating_where_nothing_can_be_written_is_a_failed_store() {
     assert!(
         again
             .stderr
-            .contains("exists already; write into a new folder"),
+            .contains("exists already\n"),
         "{}",
         again.stderr
     );
