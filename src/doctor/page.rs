@@ -15,7 +15,7 @@ pub(crate) fn page(found: &Examination) -> String {
         let told = finding.text.replace('\n', &format!("\n{indent}"));
         let _ = writeln!(text, "{mark:<MARK_WIDTH$}  {name:<width$}  {told}");
         if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "{indent}to do: {remedy}");
+            let _ = writeln!(text, "{indent}next: {remedy}");
         }
     }
     text + &verdict(found) + "\n"
@@ -69,10 +69,10 @@ mod tests {
         let expected = "\
 ok    job_file            a
 warn  memory              b
-                          to do: c
+                          next: c
 fail  conditional_writes  d
                           e
-                          to do: f
+                          next: f
 -     clock               not checked: g
 not ready: 1 of 4 checks failed, 1 warned, 1 not made
 ";

@@ -446,7 +446,7 @@ mod tests {
         }
         // build_info, 5 of the run, 4 of stages and rows, 7 numbers; none of the results.
         assert_eq!(described, 17);
-        assert!(!text.contains("published_day") && !text.contains("benchmark"));
+        assert!(!text.contains("published_day") && !text.contains("benchmark_"));
     }
 
     #[test]

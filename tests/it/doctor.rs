@@ -260,10 +260,10 @@ fn a_broken_job_file_is_shown_with_its_line_and_the_other_checks_say_why_they_ar
     assert_eq!(found.only("fail", &["job_file"]), 78);
     let text = found.text("job_file");
     assert!(
-        text.contains("unknown field `lookback_day`") && text.contains("job.toml"),
+        text.contains("\"lookback_day\" is not a key of the job file") && text.contains("job.toml: line "),
         "{text}"
     );
-    assert_eq!(found.remedy("job_file"), "correct this line");
+    assert_eq!(found.remedy("job_file"), "correct the name, or remove it");
     assert_eq!(found.outcome("zone_data"), "ok");
     found.only("not_checked", &CHECKS[2..]);
     for check in &CHECKS[2..] {
@@ -271,7 +271,7 @@ fn a_broken_job_file_is_shown_with_its_line_and_the_other_checks_say_why_they_ar
     }
     let text = desk.text().stdout;
     assert!(
-        text.contains("\n                          to do: correct this line\n"),
+        text.contains("\n                          next: correct the name, or remove it\n"),
         "{text}"
     );
     assert!(

@@ -284,6 +284,36 @@ fn exports_by_trino_give_the_same_bytes() {
     gives_the_same_bytes(&TRINO);
 }
 
+/// The verbs that every engine has: ids in texts of digits, minor units, other words.
+const WORDS: Foreign = Foreign {
+    path: "{dataset}/dt={day}",
+    folder: |dataset, day| format!("{dataset}/dt={day}"),
+    file: |number| format!("part-{number}.parquet"),
+    success: "",
+    column: |_, column, array| {
+        let (array, line) = match column.kind {
+            Kind::Int64 if column.unit.is_empty() => {
+                (texts_of(&array), "{ text_id = \"digits\" }".to_owned())
+            }
+            Kind::Money => (minor_units(&array), "{ scale = 2 }".to_owned()),
+            Kind::Text if column.name == "channel" => {
+                let pairs = [("LIVE", "live's"), ("VIDEO", "vid\\eo")];
+                let values = "values = { \"live's\" = \"LIVE\", 'vid\\eo' = \"VIDEO\" }";
+                let line = format!("{{ {values}, otherwise = \"keep\" }}");
+                (replaced(&array, &pairs), line)
+            }
+            _ => (array, format!("\"{}\"", column.name)),
+        };
+        (column.name.to_owned(), array, line)
+    },
+    extra: |_, _| vec![],
+};
+
+#[test]
+fn exports_by_words_that_every_engine_has_give_the_same_bytes() {
+    gives_the_same_bytes(&WORDS);
+}
+
 /// Every id as a text that is no number.
 const HASHED: Foreign = Foreign {
     path: "{dataset}/dt={day}",
@@ -501,6 +531,81 @@ fn values_that_do_not_fit_go_to_quarantine_and_every_row_is_counted() {
         .position(|column| column.name == "gmv")
         .unwrap();
     assert_eq!(shop_daily[0][gmv], text("15.50"));
+}
+
+/// In a large export, which another engine may read.
+#[test]
+fn values_that_do_not_fit_a_large_export_are_quarantined_with_their_column() {
+    let mut world = crate::places::one_day();
+    let day = DAY.parse().unwrap();
+    let line = |id: &str| format!("{id}|11|21|5|31|2026-03-10T20:00:00Z|1|1.00|0|0|0|LIVE||");
+    let lines: Vec<String> = ["1", "2", "3", "4", "5", "6"].map(line).into();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    world
+        .exports
+        .insert(("order_lines".to_owned(), day), rows(&lines));
+    let folder = TempDir::new().unwrap();
+    let exports = folder.path().join("exports");
+    world.write(&exports, 1);
+
+    // Mills, of which 1005 are no whole cents; a text that is no number; a word that is not mapped.
+    let path = exports.join(format!("order_lines/dt={DAY}/part-00000.parquet"));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+    let batch = reader.build().unwrap().next().unwrap().unwrap();
+    let columns = batch.schema().fields().clone();
+    let columns = columns.iter().zip(batch.columns()).map(|(field, array)| {
+        let array: ArrayRef = match field.name().as_str() {
+            "order_id" => Arc::new(StringArray::from(vec!["1", "2", "x3", "4", "5", "6"])),
+            "sub_total" => Arc::new(Int64Array::from(vec![1000, 1005, 1000, 1000, 2000, 30])),
+            "channel" => Arc::new(StringArray::from(vec!["a", "a", "a", "b", "a", "a"])),
+            _ => array.clone(),
+        };
+        (field.name().clone(), array, true)
+    });
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let file = File::create(&path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+
+    let source = "[source.order_lines.columns]\norder_id = { text_id = \"digits\" }\n\
+                  sub_total = { scale = 3 }\nchannel = { values = { a = \"LIVE\" } }\n\
+                  sub_campaign_id = { absent = true }\n";
+    run_exports(&folder, source, 0);
+    let results = folder.path().join("results");
+    let set_aside = read_quarantine(&results, "order_lines", day);
+    let told: Vec<Vec<String>> = set_aside
+        .into_iter()
+        .map(|row| row.into_iter().take(5).map(Option::unwrap).collect())
+        .collect();
+    let part = "part-00000.parquet";
+    assert_eq!(
+        told,
+        [
+            ["INEXACT_CAST", "sub_total", "1005", part, "1"],
+            ["INEXACT_CAST", "order_id", "x3", part, "2"],
+            ["UNMAPPED_VALUE", "channel", "b", part, "3"],
+        ]
+    );
+    // 1.00 and 2.00 and 0.03.
+    let shop_daily = read_table(&results, "shop_daily", day).unwrap();
+    let table = campaign_etl::contracts::tables::table("shop_daily").unwrap();
+    let gmv = table.columns.iter().position(|column| column.name == "gmv");
+    assert_eq!(shop_daily[0][gmv.unwrap()], Some("3.03".to_owned()));
+    // Values that do not fit are no nulls of the file; sub_campaign_id is absent in all six rows.
+    let manifest = walk(&results)
+        .into_iter()
+        .find(|path| path.starts_with("_runs/") && path.ends_with(".json"))
+        .unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(results.join(manifest)).unwrap()).unwrap();
+    let accounts = manifest["datasets"].as_array().unwrap();
+    let account = accounts
+        .iter()
+        .find(|account| account["dataset"] == "order_lines")
+        .unwrap();
+    assert_eq!(account["nulls"]["sub_campaign_id"], 6);
+    assert_eq!(account["rows_quarantined"], 3);
 }
 
 /// More of them than the budget allows: the mapping is as likely wrong as the export.

@@ -327,9 +327,7 @@ fn generating_where_nothing_can_be_written_is_a_failed_store() {
     let again = etl(&[&args[..], &[out.to_str().unwrap()]].concat());
     assert_eq!(again.code, 74);
     assert!(
-        again
-            .stderr
-            .contains("exists already\n"),
+        again.stderr.contains("exists already\n"),
         "{}",
         again.stderr
     );
