@@ -151,9 +151,12 @@ fn hash(text: &str) -> (u64, u32) {
 impl Compared {
     fn add(&self, id: i64, more: u32, dataset: &'static str) {
         let new: Hashed = [(id >> 32) as u32, id as u32, more];
-        // The least bits choose the table, and the others the place in it.
-        let place =
-            |[high, low, _]: &Hashed| (u64::from(*high) << 32 | u64::from(*low)).rotate_right(6);
+        // The least bits choose the table, and the others the place in it. The product mixes them: the table
+        // looks at the highest bits first, and the highest one of an id is always set.
+        let place = |[high, low, _]: &Hashed| {
+            let others = (u64::from(*high) << 32 | u64::from(*low)) / SHARDS as u64;
+            others.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
         let mut shard = lock(&self.shards[id as usize % SHARDS]);
         let has_room = shard.len() < self.most_in_shard;
         let is_same_id = |known: &Hashed| known[..2] == new[..2];
