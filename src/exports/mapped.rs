@@ -1,6 +1,7 @@
 //! Values of mapped columns in the form of the contract. A value that does not fit is null there, and is
 //! remembered, so that its row goes to quarantine.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use arrow_array::types::{
 };
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Int32Array,
-    Int64Array, StringArray, new_null_array,
+    Int64Array, StringArray, StringViewArray, new_null_array,
 };
 use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeZone, Utc};
@@ -40,6 +41,17 @@ pub(crate) struct Unfit {
 pub(super) struct IdsOf<'a> {
     pub(super) ids: &'a TextIds,
     pub(super) dataset: &'static str,
+    pub(super) known: &'a KnownIds,
+}
+
+/// The ids of the texts of a row group's dictionaries, by column: each text is read once, however many rows
+/// have it. `None`: it is no id.
+#[derive(Default)]
+pub(super) struct KnownIds(RefCell<BTreeMap<&'static str, KnownDictionary>>);
+
+struct KnownDictionary {
+    texts: ArrayRef,
+    ids: Vec<Option<i64>>,
 }
 
 /// Collects the unfit values of one column.
@@ -146,7 +158,12 @@ fn ids_of_texts(
     ids: IdsOf,
     unfits: &mut Unfits,
 ) -> ArrayRef {
-    let texts = array.as_string_view();
+    if let Some(texts) = array.as_dictionary_opt::<Int32Type>() {
+        return ids_of_dictionary(texts, hashes_others, ids, unfits);
+    }
+    // Another engine gives texts in another form.
+    let plain = array.as_string_opt::<i32>().map(StringViewArray::from);
+    let texts = plain.as_ref().unwrap_or_else(|| array.as_string_view());
     let number = |row| number_of(texts.value(row)).unwrap_or(NO_NUMBER);
     let mut numbers: Vec<i64> = (0..texts.len()).map(number).collect();
     let is_other = |row: &usize| numbers[*row] == NO_NUMBER && texts.is_valid(*row);
@@ -172,6 +189,57 @@ fn ids_of_texts(
         }
     };
     Arc::new(Int64Array::new(numbers.into(), nulls))
+}
+
+/// The same for texts that lie in a dictionary.
+fn ids_of_dictionary(
+    texts: &DictionaryArray<Int32Type>,
+    hashes_others: bool,
+    ids: IdsOf,
+    unfits: &mut Unfits,
+) -> ArrayRef {
+    let mut known = ids.known.0.borrow_mut();
+    let name = unfits.column.name;
+    let is_known = |of: &KnownDictionary| Arc::ptr_eq(&of.texts, texts.values());
+    if !known.get(name).is_some_and(is_known) {
+        let values = texts.values().as_string::<i32>();
+        let id = |text: &str| match number_of(text) {
+            None if hashes_others && !text.is_empty() => Some(ids.ids.id(ids.dataset, name, text)),
+            number => number,
+        };
+        let dictionary = KnownDictionary {
+            texts: texts.values().clone(),
+            ids: values.iter().map(|text| text.and_then(id)).collect(),
+        };
+        known.insert(name, dictionary);
+    }
+    let Some(KnownDictionary { ids, .. }) = known.get(name) else {
+        unreachable!("it was just put there")
+    };
+    let keys = texts.keys();
+    // The key of a null means nothing.
+    let of_key = |key: &i32| ids.get(*key as usize).copied().flatten();
+    let numbers: Vec<i64> = keys
+        .values()
+        .iter()
+        .map(|key| of_key(key).unwrap_or(0))
+        .collect();
+    if !ids.contains(&None) {
+        return Arc::new(Int64Array::new(numbers.into(), keys.nulls().cloned()));
+    }
+    let values = texts.values().as_string::<i32>();
+    let one = |row: usize| {
+        let key = keys.is_valid(row).then(|| keys.value(row))?;
+        let is_text = values.is_valid(key as usize);
+        match of_key(&key) {
+            None if is_text => {
+                let text = values.value(key as usize);
+                unfits.add(row, Reason::InexactCast, text)
+            }
+            id => id,
+        }
+    };
+    Arc::new((0..keys.len()).map(one).collect::<Int64Array>())
 }
 
 /// Stands for a text that is no number: those that are have no sign.
@@ -401,6 +469,7 @@ mod tests {
         let ids = IdsOf {
             ids: &TextIds::known(),
             dataset: "shops",
+            known: &KnownIds::default(),
         };
         let values = change_column(column, &change, &array, ids, &mut found);
         let found = found

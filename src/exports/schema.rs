@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
-use parquet::basic::{Repetition, Type as PhysicalType};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::basic::{Encoding, Repetition, Type as PhysicalType};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::defect::{Issue, ReadError};
@@ -55,8 +55,12 @@ pub(super) fn contract_columns(
         };
         match find_column(folder.dataset, &wanted, schema) {
             Ok((found, decoded_as)) => {
+                let is_id = matches!(change, Change::TextId { .. });
+                types.push(match is_id && lies_in_dictionaries(metadata, found.leaf) {
+                    true => decoded_as.with_data_type(texts_in_dictionaries()),
+                    false => decoded_as,
+                });
                 columns.push(found);
-                types.push(decoded_as);
             }
             Err(found) => {
                 let issue = Issue::new(file, Some(column), wanted.expected(), found);
@@ -104,8 +108,8 @@ impl Wanted<'_> {
         }
     }
 
-    /// Texts of ids and times differ from row to row, so dictionaries of them are of no use. Views of ids
-    /// lie where the page has them, so no text is copied.
+    /// Texts of times differ from row to row, so dictionaries of them are of no use. Views of ids lie where
+    /// the page has them, so no text is copied.
     fn decoded_type(&self, dataset: &Dataset, found: DataType) -> DataType {
         match self.change {
             Change::TextId { .. } => DataType::Utf8View,
@@ -207,14 +211,32 @@ fn is_int96(column: &Type) -> bool {
 /// INT96 becomes microseconds: they hold every instant that `untrusted_parquet::pages` accepts.
 fn decoded_type(dataset: &Dataset, kind: Kind, found: DataType) -> DataType {
     match (kind, found) {
-        (Kind::Text, DataType::Utf8) if dataset.is_streamed() => {
-            DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into())
-        }
+        (Kind::Text, DataType::Utf8) if dataset.is_streamed() => texts_in_dictionaries(),
         (Kind::Instant, DataType::Timestamp(TimeUnit::Nanosecond, None)) => {
             DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
         }
         (_, found) => found,
     }
+}
+
+fn texts_in_dictionaries() -> DataType {
+    DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into())
+}
+
+/// Whether every value of a column lies in a dictionary, as the footer says. Where it is wrong, decoding
+/// takes longer.
+fn lies_in_dictionaries(metadata: &ParquetMetaData, leaf: usize) -> bool {
+    let dictionaries = [Encoding::PLAIN_DICTIONARY, Encoding::RLE_DICTIONARY];
+    let of_group = |group: &RowGroupMetaData| {
+        let pages = group.columns().get(leaf)?.page_encoding_stats_mask()?;
+        Some(
+            dictionaries
+                .into_iter()
+                .any(|encoding| pages.is_only(encoding)),
+        )
+    };
+    let mut groups = metadata.row_groups().iter();
+    groups.all(|group| of_group(group).unwrap_or(false))
 }
 
 fn show_type(found: &DataType) -> String {

@@ -14,9 +14,8 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::defect::{Issue, ReadError};
 use super::exact::{Inexact, cast_column};
-use super::mapped::{IdsOf, Unfit, absent_column, change_column, constant_column};
+use super::mapped::{IdsOf, KnownIds, Unfit, absent_column, change_column, constant_column};
 use super::open_export::{OpenExport, OpenFile, RowGroupPlace};
-use super::text_ids::TextIds;
 use crate::contracts::{Column, Dataset, Kind};
 use crate::mapping::{MappedColumns, Source};
 use crate::messages;
@@ -200,9 +199,9 @@ impl Reading<'_> {
         let mut reader =
             RowGroupReader::open(&file.metadata, &file.types, place.group, chunks, BATCH_ROWS)
                 .map_err(failed)?;
-        let mut rows = 0;
+        let (mut rows, known) = (0, KnownIds::default());
         while let Some(decoded) = reader.next_batch().map_err(failed)? {
-            let batch = to_batch(export, place, rows, &decoded)?;
+            let batch = to_batch(export, place, rows, &decoded, &known)?;
             let batch_rows = batch.rows as u64;
             worker.rows(place, place.first_row + rows, batch)?;
             Counts::add(&self.counts.rows_read, batch_rows);
@@ -236,9 +235,10 @@ fn to_batch(
     place: &RowGroupPlace,
     first: u64,
     decoded: &RecordBatch,
+    known: &KnownIds,
 ) -> Result<Batch, ReadError> {
     let (dataset, file) = (export.dataset, &export.files[place.file]);
-    let (columns, unfit) = cast(export, file, place.first_row + first, decoded)?;
+    let (columns, unfit) = cast(export, file, place.first_row + first, decoded, known)?;
     let rows = decoded.num_rows();
     let positions = (dataset.is_streamed() && !dataset.key.is_empty()).then(|| {
         let first = (place.first_position + first) as i64;
@@ -293,10 +293,16 @@ fn cast(
     file: &OpenFile,
     first_row: u64,
     batch: &RecordBatch,
+    known: &KnownIds,
 ) -> Result<(Vec<ArrayRef>, Vec<Unfit>), Issue> {
     let dataset = export.dataset;
     if let Some(mapped) = &export.mapped {
-        let (rows, ids) = (batch.num_rows(), &export.ids);
+        let ids = IdsOf {
+            ids: &export.ids,
+            dataset: dataset.name,
+            known,
+        };
+        let rows = batch.num_rows();
         return Ok(mapped_columns(dataset, mapped, ids, batch.columns(), rows));
     }
     let columns = dataset.columns.iter().zip(batch.columns());
@@ -315,15 +321,11 @@ fn cast(
 fn mapped_columns(
     dataset: &'static Dataset,
     mapped: &MappedColumns,
-    ids: &TextIds,
+    ids: IdsOf,
     decoded: &[ArrayRef],
     rows: usize,
 ) -> (Vec<ArrayRef>, Vec<Unfit>) {
     let (mut decoded, mut unfit) = (decoded.iter(), Vec::new());
-    let ids = IdsOf {
-        ids,
-        dataset: dataset.name,
-    };
     let sources = dataset.columns.iter().zip(mapped.sources());
     let columns = sources.map(|(column, source)| match source {
         Source::Column { change, .. } => {
@@ -348,8 +350,13 @@ impl OpenExport {
     ) -> Result<Batch, ReadError> {
         if let Some(mapped) = &self.mapped {
             let columns: Vec<ArrayRef> = columns.into_iter().map(plain_text).collect();
-            let (columns, unfit) =
-                mapped_columns(self.dataset, mapped, &self.ids, &columns, places.len());
+            let ids = IdsOf {
+                ids: &self.ids,
+                dataset: self.dataset.name,
+                known: &KnownIds::default(),
+            };
+            let rows = places.len();
+            let (columns, unfit) = mapped_columns(self.dataset, mapped, ids, &columns, rows);
             return Ok(Batch {
                 dataset: self.dataset,
                 columns,

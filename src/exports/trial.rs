@@ -4,7 +4,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::{Field, Fields};
 use parquet::file::metadata::ParquetMetaData;
 
-use super::mapped::{IdsOf, Unfit, change_column};
+use super::mapped::{IdsOf, KnownIds, Unfit, change_column};
 use super::schema::{Wanted, find_column};
 use super::text_ids::TextIds;
 use crate::contracts::{Column, Dataset};
@@ -30,6 +30,7 @@ pub(crate) fn change_alone(
     let ids = IdsOf {
         ids: &TextIds::known(),
         dataset: "",
+        known: &KnownIds::default(),
     };
     change_column(column, change, array, ids, unfit)
 }

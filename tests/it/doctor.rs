@@ -260,7 +260,8 @@ fn a_broken_job_file_is_shown_with_its_line_and_the_other_checks_say_why_they_ar
     assert_eq!(found.only("fail", &["job_file"]), 78);
     let text = found.text("job_file");
     assert!(
-        text.contains("\"lookback_day\" is not a key of the job file") && text.contains("job.toml: line "),
+        text.contains("\"lookback_day\" is not a key of the job file")
+            && text.contains("job.toml: line "),
         "{text}"
     );
     assert_eq!(found.remedy("job_file"), "correct the name, or remove it");
