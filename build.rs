@@ -40,26 +40,30 @@ fn main() -> io::Result<()> {
 /// of the variable that the build gives.
 fn commit() -> String {
     println!("cargo:rerun-if-env-changed=CAMPAIGN_ETL_COMMIT");
-    for path in [".git/HEAD", ".git/logs/HEAD"] {
-        if Path::new(path).exists() {
-            println!("cargo:rerun-if-changed={path}");
-        }
-    }
-    let given = env::var("CAMPAIGN_ETL_COMMIT").ok();
-    let of_repository = || {
+    let git = |arguments: &[&str]| {
         // Another repository may lie around a copy of the source.
         Path::new(".git").exists().then_some(())?;
-        let arguments = [
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=12",
-            "--exclude=*",
-        ];
         let output = Command::new("git").args(arguments).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         Some(text.trim().to_owned())
     };
+    // A changed source is another one than that of the commit.
+    println!("cargo:rerun-if-changed=src");
+    for name in ["HEAD", "logs/HEAD"] {
+        let path = git(&["rev-parse", "--git-path", name]).unwrap_or_default();
+        if Path::new(&path).exists() {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    let given = env::var("CAMPAIGN_ETL_COMMIT").ok();
+    let described = [
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ];
+    let of_repository = || git(&described);
     given
         .or_else(of_repository)
         .filter(|commit| !commit.is_empty())

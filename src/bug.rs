@@ -12,7 +12,8 @@ use std::sync::Mutex;
 use anyhow::Result;
 
 use crate::failure::Failure;
-use crate::messages::{self, Parts};
+use crate::failure::Parts;
+use crate::messages;
 use crate::threads::lock;
 
 /// Exit code 70: a panic, and where it was.

@@ -26,6 +26,9 @@ use crate::redact::holds_secret;
 pub struct Config {
     pub exports: String,
     pub results: String,
+    /// Where these two are given: the line of the job file, the variable or the flag.
+    pub(crate) exports_at: String,
+    pub(crate) results_at: String,
     pub engine: ChosenEngine,
     pub time_zone: Tz,
     /// ISO 4217.
@@ -657,7 +660,9 @@ impl Config {
         let memory_limit = file.memory_limit.as_deref();
         let memory_limit = memory_limit.map(|size| bytes("memory_limit", size));
         Ok(Config {
-            engine: engine(file.engine, file.spark.remote, &exports)?,
+            engine: engine(file.engine, file.spark.remote, &exports, text)?,
+            exports_at: text.at("exports"),
+            results_at: text.at("results"),
             exports,
             results: location("results", file.results)?,
             time_zone,
@@ -721,13 +726,22 @@ fn keys() -> Keys {
 }
 
 /// The engine that the job asks for.
-fn engine(name: EngineName, remote: Option<String>, exports: &str) -> Result<ChosenEngine> {
+fn engine(
+    name: EngineName,
+    remote: Option<String>,
+    exports: &str,
+    text: &JobText,
+) -> Result<ChosenEngine> {
     Ok(match name {
         EngineName::Local => ChosenEngine::Local,
         EngineName::Spark => {
-            ensure!(cfg!(feature = "spark"), messages::no_spark_here());
+            ensure!(
+                cfg!(feature = "spark"),
+                text.wrong("engine", messages::no_spark_here())
+            );
             let remote = remote.filter(|remote| remote.starts_with("sc://"));
-            let remote = remote.ok_or_else(messages::no_spark_remote)?;
+            let no_remote = || text.wrong("spark.remote", messages::no_spark_remote());
+            let remote = remote.ok_or_else(no_remote)?;
             check_cluster_path(exports)?;
             ChosenEngine::Spark { remote }
         }

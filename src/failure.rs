@@ -1,9 +1,12 @@
 //! The failures that are no bugs: the kind that a caller chooses by, and the text for an operator.
 
+use std::fmt;
+
 use chrono::NaiveDate;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::exit_code::ExitCode;
-use crate::messages::Parts;
 
 /// A failure that is no bug of this program. `messages` makes all but the two of signals.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +14,46 @@ use crate::messages::Parts;
 pub struct Failure {
     pub kind: FailureKind,
     pub parts: Parts,
+}
+
+/// The four parts of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Parts {
+    /// The object that failed and the reason.
+    pub what: String,
+    /// The explanation, for somebody who sees the message for the first time.
+    pub why: &'static str,
+    /// The results that readers see until the problem is fixed.
+    pub tonight: &'static str,
+    /// The next step.
+    pub next: String,
+}
+
+impl Parts {
+    /// For a person: a line for each part.
+    pub fn told(&self) -> String {
+        let Parts {
+            what,
+            why,
+            tonight,
+            next,
+        } = self;
+        format!("{what}\n  why: {why}\n  tonight: readers see {tonight}\n  next: {next}")
+    }
+}
+
+/// In one line: what failed, and the next step. Lines of a file that are shown are left out.
+impl fmt::Display for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_shown = |line: &&str| {
+            let rest = line
+                .trim_start()
+                .trim_start_matches(|c: char| c.is_ascii_digit());
+            !rest.trim_start().starts_with('|')
+        };
+        let what: Vec<&str> = self.what.lines().filter(is_shown).collect();
+        write!(f, "{}; {}", what.join(": "), self.next)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

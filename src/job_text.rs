@@ -3,7 +3,7 @@
 //! A flag replaces a variable of the environment, which replaces the job file, which replaces the
 //! default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::failure::Failure;
 use crate::messages;
-use crate::nearest::nearest;
+use crate::nearest::{nearest, nearly};
 
 /// A value that replaces one of the job file.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,8 @@ pub(crate) struct Keys {
     tables: BTreeMap<String, Vec<String>>,
     /// Keys with one value, and whether it is a text.
     single: BTreeMap<String, bool>,
+    /// Lists and tables, which stand in the file only.
+    whole: BTreeSet<String>,
 }
 
 impl Keys {
@@ -50,6 +52,13 @@ impl Keys {
         let mut keys = Keys::default();
         keys.add("", schema, elsewhere);
         keys
+    }
+
+    /// Whether a key is a list or a table, or lies in a table whose keys are checked elsewhere.
+    fn is_in_the_file_only(&self, key: &str) -> bool {
+        let outermost = key.split('.').next().unwrap_or(key);
+        let has_known_keys = self.tables.contains_key(outermost);
+        self.whole.contains(key) || (self.whole.contains(outermost) && !has_known_keys)
     }
 
     fn add(&mut self, name: &str, schema: &serde_json::Value, elsewhere: &str) {
@@ -64,6 +73,9 @@ impl Keys {
                 name => format!("{name}.{key}"),
             };
             let types = schema["type"].to_string();
+            if types.contains("array") || types.contains("object") || properties(schema).is_some() {
+                self.whole.insert(inner.clone());
+            }
             let is_table = types.contains("object") || properties(schema).is_some();
             match (is_table, types.contains("array")) {
                 (true, _) => self.add(&inner, schema, elsewhere),
@@ -96,12 +108,15 @@ pub(crate) const PREFIX: &str = "CAMPAIGN_ETL_";
 /// Variables with the prefix that are arguments and no keys of the job file.
 const ARGUMENTS: [&str; 4] = ["config", "threads", "log_format", "color"];
 
+/// Letters in which the name of a variable may differ from that of a key to be a mistyped one.
+const MOST_MISTYPED: usize = 2;
+
 /// The values that the environment gives. `CAMPAIGN_ETL_STORE__CONCURRENCY` replaces
 /// `store.concurrency`. An empty variable gives none. A variable whose name is like no key is
 /// somebody else's.
 ///
 /// # Errors
-/// `ConfigWrong` for a name that is nearly one of a key.
+/// `ConfigWrong` for a name that is nearly one of a key, and for that of a list or table.
 pub(crate) fn from_environment(
     environment: &[(String, String)],
     keys: &Keys,
@@ -120,9 +135,12 @@ pub(crate) fn from_environment(
             Some(true) => given.push(Given::new(&key, text.as_str(), name)),
             Some(false) => given.push(Given::new(&key, value_of(text), name)),
             None if ARGUMENTS.contains(&key.as_str()) => {}
+            None if keys.is_in_the_file_only(&key) => {
+                return Err(messages::not_in_a_variable(name, key).into());
+            }
             None => {
                 let known = keys.single.keys().map(String::as_str).chain(ARGUMENTS);
-                if let Some(meant) = nearest(&key, known) {
+                if let Some(meant) = nearly(&key, known, MOST_MISTYPED) {
                     let meant = meant.replace('.', "__").to_uppercase();
                     return Err(messages::unknown_variable(name, format!("{PREFIX}{meant}")).into());
                 }
@@ -232,12 +250,17 @@ impl<'t> JobText<'t> {
     /// The failure, with the place of the value that it is about: `tier.2.min_gmv` is that of the
     /// third tier. A value that the file does not have has no place.
     pub(crate) fn wrong(&self, key: &str, failure: Failure) -> Failure {
+        failure.at(&self.at(key))
+    }
+
+    /// The beginning of a message about the value of a key.
+    pub(crate) fn at(&self, key: &str) -> String {
         if let Some(given) = self.given.iter().rev().find(|given| given.key == key) {
-            return failure.at(&format!("{}: ", given.by));
+            return format!("{}: ", given.by);
         }
         match self.span(key) {
-            Some(span) => failure.at(&self.place(span)),
-            None => failure.at(&self.name),
+            Some(span) => self.place(span),
+            None => self.name.clone(),
         }
     }
 

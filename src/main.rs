@@ -47,15 +47,21 @@ fn main() -> process::ExitCode {
 /// Whether stderr and help have colours. The flag counts before clap has read it, because clap's own
 /// errors have colours too. Otherwise the terminal and NO_COLOR decide.
 fn choose_color() {
-    let arguments: Vec<_> = std::env::args().collect();
-    let given = |choice: &str| {
-        arguments.iter().any(|a| *a == format!("--color={choice}"))
-            || arguments.windows(2).any(|w| w == ["--color", choice])
-            || std::env::var("CAMPAIGN_ETL_COLOR").is_ok_and(|value| value == choice)
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let is_flag = |choice: &&str| {
+        arguments.iter().any(|a| *a == *format!("--color={choice}"))
+            || arguments
+                .windows(2)
+                .any(|w| w[0] == "--color" && w[1] == *choice)
     };
-    let choice = match (given("never"), given("always")) {
-        (true, _) => ColorChoice::Never,
-        (_, true) => ColorChoice::Always,
+    let is_variable =
+        |choice: &&str| std::env::var("CAMPAIGN_ETL_COLOR").is_ok_and(|value| value == *choice);
+    let choices = ["never", "always", "auto"];
+    let flag = choices.iter().find(|choice| is_flag(choice));
+    let choice = flag.or(choices.iter().find(|choice| is_variable(choice)));
+    let choice = match choice {
+        Some(&"never") => ColorChoice::Never,
+        Some(&"always") => ColorChoice::Always,
         _ => ColorChoice::Auto,
     };
     choice.write_global();
@@ -85,6 +91,15 @@ fn take_environment() -> Vec<(String, String)> {
     variables
 }
 
+/// A variable of this program whose value is not UTF-8: to ignore it would be a setting that is lost in
+/// silence.
+fn unreadable_variable() -> Option<String> {
+    let is_ours = |name: &OsString| name.to_string_lossy().starts_with("CAMPAIGN_ETL_");
+    let mut unreadable =
+        std::env::vars_os().filter(|(name, value)| is_ours(name) && value.to_str().is_none());
+    Some(unreadable.next()?.0.to_string_lossy().into_owned())
+}
+
 /// Writes the answer. If it cannot be written, exit code 0 becomes 74; any other code is graver and
 /// stays. A closed pipe is no error: the reader has seen enough.
 fn answer_on_stdout(
@@ -107,6 +122,9 @@ fn answer_on_stdout(
 }
 
 fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
+    if let Some(name) = unreadable_variable() {
+        return Err(messages::unreadable_variable(name).into());
+    }
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = cli.global.threads.map_or(cores, usize::from);
     // Polars computes with a pool of its own, and sometimes with rayon's global pool.
@@ -179,9 +197,11 @@ fn refuse(error: &clap::Error) -> process::ExitCode {
         // With colours on a terminal.
         let _ = error.print();
     }
-    let arguments: Vec<_> = std::env::args().collect();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments.iter().any(|a| a == "--format=json")
-        || arguments.windows(2).any(|w| w == ["--format", "json"])
+        || arguments
+            .windows(2)
+            .any(|w| w[0] == "--format" && w[1] == "json")
     {
         let first_line = text.lines().next().unwrap_or_default();
         let document = json!(Failed::usage(first_line)).to_string();

@@ -6,11 +6,8 @@
 
 use std::fmt::{self, Debug, Display, Write};
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
 use crate::exit_code::ExitCode;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, Parts};
 
 /// One message, as `docs/messages.md` shows it.
 pub struct Message {
@@ -28,39 +25,6 @@ pub struct Message {
     pub meanwhile: &'static str,
 }
 
-/// The four parts of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Parts {
-    /// The object that failed and the reason.
-    pub what: String,
-    /// The explanation, for somebody who sees the message for the first time.
-    pub why: &'static str,
-    /// The results that readers see until the problem is fixed.
-    pub tonight: &'static str,
-    /// The next step.
-    pub next: String,
-}
-
-impl Parts {
-    /// For a person: a line for each part.
-    pub fn told(&self) -> String {
-        let Parts {
-            what,
-            why,
-            tonight,
-            next,
-        } = self;
-        format!("{what}\n  why: {why}\n  tonight: readers see {tonight}\n  next: {next}")
-    }
-}
-
-/// In one line: what failed, and the next step.
-impl Display for Parts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.what, self.next)
-    }
-}
-
 /// A defect of an export: 65.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken(pub Parts);
@@ -73,11 +37,11 @@ impl Display for Broken {
 
 /// The last line of a run whose day has to wait: 75.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting(String);
+pub struct Waiting(pub Parts);
 
 impl Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Display::fmt(&self.0, f)
     }
 }
 
@@ -105,7 +69,7 @@ macro_rules! made {
         Broken($parts)
     };
     (@value Waiting, $parts:expr) => {
-        Waiting($parts.to_string())
+        Waiting($parts)
     };
     (@value $kind:ident, $parts:expr) => {
         Failure::new(FailureKind::$kind, $parts)
@@ -296,12 +260,6 @@ messages! {
         text: "{texts} have one id: {id}",
         to_do: "have one of these texts replaced by another in all exports of the day, or write the ids as numbers",
         means: "`text_id` gives each text that is no number an id of 63 bits by its hash, and two texts of the day have the same one.",
-        meanwhile: BROKEN,
-    }
-    too_many_text_ids(most) -> Broken {
-        text: "more than {most}",
-        to_do: "raise memory_limit, or write these ids as numbers",
-        means: "Texts that are no numbers are ids by their hash, and all of a day are compared in memory, so that no two have one id. They take up to an eighth of memory_limit.",
         meanwhile: BROKEN,
     }
     float_money(found) -> Broken {
@@ -611,6 +569,12 @@ messages! {
         means: "Rows that do not fit into memory are spilled to a local disk. They do not fit there either.",
         meanwhile: KEPT,
     }
+    too_many_text_ids(datasets, most) -> StoreFailed {
+        text: "{datasets}: more than {most} texts are ids by their hash, too many to compare",
+        to_do: "raise memory_limit, or write these ids as numbers",
+        means: "Texts that are no numbers are ids by their hash, and all of a day are compared in memory, so that no two have one id. They take up to an eighth of memory_limit.",
+        meanwhile: KEPT,
+    }
     cannot_read_spilled(why) -> StoreFailed {
         text: "cannot read spilled rows back: {why}",
         to_do: "check the disk of spill_folder, then run again",
@@ -685,10 +649,22 @@ messages! {
         means: "Variables that begin with CAMPAIGN_ETL_ replace values of the job file (docs/configuration.md).",
         meanwhile: NOTHING,
     }
+    not_in_a_variable(name, key) -> ConfigWrong {
+        text: "the variable {name} has no effect: {key} is a list or a table, or lies in one",
+        to_do: "give it in the job file, and unset the variable",
+        means: "Only keys with a single value can be given in the environment (docs/configuration.md).",
+        meanwhile: NOTHING,
+    }
+    unreadable_variable(name) -> ConfigWrong {
+        text: "the value of the variable {name} is not UTF-8",
+        to_do: "correct it, or unset it",
+        means: "Variables that begin with CAMPAIGN_ETL_ replace values of the job file (docs/configuration.md).",
+        meanwhile: NOTHING,
+    }
     wrong_setting(by, why) -> ConfigWrong {
         text: "{by}: {why}",
-        to_do: "correct the value",
-        means: "A variable of the environment or a flag replaces a value of the job file, and its own is of a wrong type.",
+        to_do: "correct the value, or give the other keys that its table needs",
+        means: "A variable of the environment or a flag replaces a value of the job file. Its value is of a wrong type, or a key beside it is missing.",
         meanwhile: NOTHING,
     }
     source_unknown_key(at, name, what, known) -> ConfigWrong {

@@ -13,6 +13,19 @@ pub(crate) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
     nearest.map(|(_, name)| name)
 }
 
+/// The name that differs in at most this many letters; `None`: no name is so near.
+pub(crate) fn nearly<'a>(
+    typed: &str,
+    names: impl Iterator<Item = &'a str>,
+    most: usize,
+) -> Option<&'a str> {
+    let typed = typed.to_lowercase();
+    let scored = names.map(|name| (strsim::damerau_levenshtein(&typed, name), name));
+    let near = scored.filter(|(distance, _)| *distance <= most);
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -398,6 +398,8 @@ pub(crate) fn settings(config: &Config) -> [(&'static str, String); 10] {
     let Config {
         exports: _,
         results: _,
+        exports_at: _,
+        results_at: _,
         currency: _,
         engine: _,
         lookback_days: _,

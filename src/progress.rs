@@ -1,12 +1,12 @@
 //! Progress of a command on stderr: a bar, lines or logs.
 //!
-//! A terminal gets a bar. Other outputs get one line per stage, with the time since the line before,
-//! and a heartbeat while a stage takes long.
+//! A terminal gets a bar. Other outputs get one line per stage, with its time, and a heartbeat while a
+//! stage takes long.
 
 use std::io::{self, Write};
 use std::process;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
@@ -14,10 +14,10 @@ use bytesize::ByteSize;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use sysinfo::{Pid, ProcessesToUpdate, System};
 
-use crate::messages::Parts;
+use crate::failure::Parts;
 use crate::redact::redact;
 use crate::resources::Counts;
-use crate::threads::{Repeating, lock};
+use crate::threads::Repeating;
 
 /// The form of progress on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,6 @@ pub struct Progress {
     display: Display,
     bar: ProgressBar,
     begun_at: Instant,
-    /// When the line before was printed.
-    line_at: Mutex<Instant>,
 }
 
 impl Progress {
@@ -47,12 +45,10 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        let begun_at = Instant::now();
         Progress {
             display,
             bar,
-            begun_at,
-            line_at: Mutex::new(begun_at),
+            begun_at: Instant::now(),
         }
     }
 
@@ -73,16 +69,12 @@ impl Progress {
         self.bar.inc(1);
     }
 
-    /// Reports the end of a stage of a day, in one line, with the time since the line before.
-    pub fn stage(&self, day: chrono::NaiveDate, stage: &str, text: &str) {
-        let took = {
-            let mut line_at = lock(&self.line_at);
-            let took = line_at.elapsed();
-            *line_at = Instant::now();
-            took
-        };
-        tracing::info!(%day, stage, elapsed_ms = took.as_millis() as u64, "{text}");
-        let line = format!("{day} {stage}: {text} ({})", shown(took));
+    /// Reports a stage of a day in one line; `took`: its time, where it was measured.
+    pub fn stage(&self, day: chrono::NaiveDate, stage: &str, text: &str, took: Option<Duration>) {
+        let elapsed_ms = took.map(|took| took.as_millis() as u64);
+        tracing::info!(%day, stage, elapsed_ms, "{text}");
+        let took = took.map(|took| format!(" ({})", shown(took)));
+        let line = format!("{day} {stage}: {text}{}", took.unwrap_or_default());
         match self.display {
             Display::Bar => self.bar.set_message(redact(&line).into_owned()),
             Display::Lines => say(&line),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::failure::Parts;
 use crate::failure::{Failure, FailureKind};
-use crate::messages::Parts;
 
 /// The number of the signal that asks to stop; 0 as long as there is none.
 #[derive(Clone, Debug, Default)]

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 
-use super::answer::{Answer, announce, strictness, to_json};
+use super::answer::{Answer, announce, strictness};
 use super::metrics_file::{Ran, with_metrics};
 use super::plan::show_plan;
 use super::surroundings::{Surroundings, open_job};
 use crate::cli::{BackfillArgs, Cli, Format};
 use crate::pipeline::backfill::{self, Range};
+use crate::report::documents::Ended;
 
 pub(super) fn backfill(
     cli: &Cli,
@@ -55,7 +56,12 @@ fn backfill_days(
     announce(job, cli, &job.told_with_time(&report.summary(strictness)));
     let exit_code = report.exit_code(strictness);
     let stdout = match cli.global.format {
-        Format::Json => to_json(&report, exit_code)?,
+        Format::Json => {
+            // A day that waits is computed by a later command, also where its fallback is accepted.
+            let waits = report.days.iter().any(|day| day.retry);
+            let document = Ended::new(&report, exit_code).or_retry(waits);
+            serde_json::to_string_pretty(&document)? + "\n"
+        }
         // One line per day, because all tables of a range would fill pages.
         Format::Text => report.days.iter().map(|day| day.summary() + "\n").collect(),
     };

@@ -29,7 +29,7 @@ pub(super) fn generate(
     };
     progress.start(args.days.into());
     crate::generate::generate(&world, &args.out, &mut |day| {
-        progress.stage(day, "generate", "written");
+        progress.stage(day, "generate", "written", None);
         progress.day_done();
     })
     .map_err(

@@ -59,16 +59,13 @@ pub(super) fn status(cli: &Cli, args: &StatusArgs, surroundings: &Surroundings) 
             to_json(&status, exit_code)?
         }
         Format::Text => {
-            let problems = found.problems().skip(1);
-            let problems = problems.map(|text| format!("problem: {text}"));
+            let lead = found.short_lead(night);
+            let problems = found.problems().map(|text| format!("problem: {text}"));
             let warnings = found.warnings().map(|text| format!("warning: {text}"));
-            let lines = [found.lead(night)]
-                .into_iter()
-                .chain(problems)
-                .chain(warnings);
+            let lines = problems.chain(warnings);
             let lines: String = lines.map(|line| page::wrapped(&line)).collect();
             let writers = page::holder(&writers, now) + &page::unfinished(&writers);
-            format!("{lines}{writers}{}\n", page::status(&days))
+            format!("{lead}\n{lines}{writers}{}\n", page::status(&days))
         }
     };
     Ok(Answer { stdout, exit_code })

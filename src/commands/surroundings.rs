@@ -11,6 +11,7 @@ use crate::catalog::commit_log::Owner;
 use crate::cli::{Cli, Format};
 use crate::config::Config;
 use crate::environment;
+use crate::failure::{Failure, FailureKind};
 use crate::messages;
 use crate::pipeline::job::Job;
 use crate::progress::{Display, Progress};
@@ -41,7 +42,12 @@ pub struct Surroundings {
 pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     let config = load_config(cli, surroundings)?;
     let exports = open_exports(&config, surroundings)?;
-    let results = open_store(&config, &config.results, cli.command.access(), surroundings)?;
+    let results = open_store(
+        &config,
+        Location::Results,
+        cli.command.access(),
+        surroundings,
+    )?;
     let Surroundings {
         process_id, nonce, ..
     } = surroundings;
@@ -68,22 +74,43 @@ pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
 /// The job file and the results, for a command that reads no exports.
 pub(super) fn open_results(cli: &Cli, surroundings: &Surroundings) -> Result<(Config, Store)> {
     let config = load_config(cli, surroundings)?;
-    let results = open_store(&config, &config.results, cli.command.access(), surroundings)?;
+    let results = open_store(
+        &config,
+        Location::Results,
+        cli.command.access(),
+        surroundings,
+    )?;
     Ok((config, results))
 }
 
 pub(super) fn open_exports(config: &Config, surroundings: &Surroundings) -> Result<Store> {
-    open_store(config, &config.exports, Access::Read, surroundings)
+    open_store(config, Location::Exports, Access::Read, surroundings)
 }
 
+/// The two locations of a job.
+enum Location {
+    Exports,
+    Results,
+}
+
+/// A location that is wrong is told with its place in the job file.
 fn open_store(
     config: &Config,
-    location: &str,
+    location: Location,
     access: Access,
     surroundings: &Surroundings,
 ) -> Result<Store> {
+    let (location, at) = match location {
+        Location::Exports => (&config.exports, &config.exports_at),
+        Location::Results => (&config.results, &config.results_at),
+    };
     let (environment, runtime) = (&surroundings.environment, surroundings.runtime.clone());
-    let store = Store::open(location, access, environment, runtime)?;
+    let store = Store::open(location, access, environment, runtime);
+    let store = store.map_err(|error| match error.downcast::<Failure>() {
+        Ok(failure) if failure.kind == FailureKind::ConfigWrong => failure.at(at).into(),
+        Ok(failure) => failure.into(),
+        Err(error) => error,
+    })?;
     Ok(store.with_concurrency(config.store_concurrency))
 }
 

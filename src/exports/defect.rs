@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::Column;
-use crate::messages::{self, Broken, Parts};
+use crate::failure::Parts;
+use crate::messages::{self, Broken};
 use crate::untrusted_parquet::failure::FileError;
 
 /// Why an export was not read to its end.

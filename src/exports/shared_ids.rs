@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::batch::Batch;
 use super::defect::{Issue, ReadError};
@@ -19,28 +19,26 @@ use crate::store::Store;
 /// can be compared. Reads them again to name these texts and their files.
 ///
 /// # Errors
-/// When the store fails.
+/// When the store fails, and when there is no memory to compare all texts.
 pub(super) fn refused(
     store: &Store,
     opened: &[OpenExport],
     ids: &TextIds,
     stop: &Stop,
 ) -> Result<Vec<Refused>> {
-    let mut refused = match ids.shared() {
-        Some(id) => holders(store, opened, id, stop)?,
-        None => vec![],
-    };
     let left_out = ids.left_out();
-    let is_left_out = |export: &&OpenExport| left_out.contains(export.dataset.name);
-    refused.extend(opened.iter().filter(is_left_out).map(|export| {
-        let (expected, found) = (
-            "fewer texts as ids",
-            messages::too_many_text_ids(ids.most()),
-        );
-        let issue = Issue::new("all files", None, expected, found);
-        (export.dataset, vec![issue])
-    }));
-    Ok(refused)
+    // The exports may be right, so this is no verdict about them.
+    ensure!(
+        left_out.is_empty(),
+        messages::too_many_text_ids(
+            left_out.into_iter().collect::<Vec<_>>().join(", "),
+            ids.most()
+        )
+    );
+    match ids.shared() {
+        Some(id) => holders(store, opened, id, stop),
+        None => Ok(vec![]),
+    }
 }
 
 /// An export, and why it may not be used.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -270,6 +270,13 @@ impl<'a> DayWork<'a> {
     /// The number of tables computed so far.
     pub(super) fn fresh_tables(&self) -> usize {
         self.tables.fresh.len()
+    }
+
+    /// The time of the window and benchmark tables so far.
+    pub(super) fn windows_took(&self) -> Duration {
+        let of_windows = |time: &&StageTime| !["rollups", "checks"].contains(&time.stage.as_str());
+        let times = self.stages.iter().filter(of_windows);
+        Duration::from_millis(times.map(|time| time.milliseconds).sum())
     }
 
     /// The number of stale tables over the rollups that are computed.

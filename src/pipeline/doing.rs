@@ -24,7 +24,7 @@ use crate::days::calendar::CivilDay;
 use crate::days::readiness::{DayExports, NotFinal, Readiness, in_seconds, listed};
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
-use crate::messages::Parts;
+use crate::failure::Parts;
 use crate::plan::{self, Facts, ReadyDay, StandIn};
 use crate::publish::writer::Writer;
 use crate::publish::{self, Change};
@@ -110,6 +110,7 @@ impl<'a> Doing<'a> {
             .borrow_mut();
         job.resources.stop.check()?;
         let keeps_history = job.config.history_days > 0;
+        let staged_at = Instant::now();
         let staging = writer.next_staging(day)?.keeping_history(keeps_history);
         let staged = publish::stage(staging, &change, &job.resources, || job.now())?;
         job.resources.stop.check()?;
@@ -127,8 +128,12 @@ impl<'a> Doing<'a> {
             self.facts.state.keep_small_file(&file.sha256, &file.bytes);
         }
         let changed = change.files.len() + change.removed;
-        job.progress
-            .stage(day, "publish", &format!("{changed} files changed"));
+        job.progress.stage(
+            day,
+            "publish",
+            &format!("{changed} files changed"),
+            Some(staged_at.elapsed()),
+        );
         self.report
             .tables
             .extend(change.files.iter().map(|file| Written {
@@ -180,7 +185,9 @@ impl<'a> Doing<'a> {
 
     /// Makes the checks of a day whose rollups were just computed. One warning names all that failed.
     fn check(&mut self, day: NaiveDate, work: &mut DayWork) -> Result<()> {
+        let begun = Instant::now();
         let checks = work.check(self.resources())?;
+        let took = begun.elapsed();
         if checks.checks.is_empty() {
             return Ok(());
         }
@@ -191,7 +198,7 @@ impl<'a> Doing<'a> {
             [] => String::new(),
             names => format!("; accepted: {}", names.join(", ")),
         };
-        self.job.progress.stage(day, "checks", &told);
+        self.job.progress.stage(day, "checks", &told, Some(took));
         if !failed.is_empty() {
             self.warn(format!(
                 "{day}: {} of {of} checks failed: {}{accepted}",
@@ -358,7 +365,7 @@ impl<'a> Hands<'a> for Doing<'a> {
 
     fn wait(&mut self, day: NaiveDate, missing: &[NotFinal]) {
         let missing = format!("not final: {}", listed(missing));
-        self.job.progress.stage(day, "days", &missing);
+        self.job.progress.stage(day, "days", &missing, None);
     }
 
     fn known_blocked(&mut self, day: NaiveDate, blocked: &BlockedExports) {
@@ -387,7 +394,8 @@ impl<'a> Hands<'a> for Doing<'a> {
             }
         };
         let read = &rolled_up.read;
-        job.progress.stage(day, "exports", &rows_read(read));
+        let took = rolled_up.took;
+        job.progress.stage(day, "exports", &rows_read(read), None);
         self.report_read(&ready.exports, read);
         self.report.work.spilled_bytes += rolled_up.spilled_bytes;
         if read.blocking(&job.config).next().is_some() {
@@ -405,8 +413,12 @@ impl<'a> Hands<'a> for Doing<'a> {
         };
         let mut work = DayWork::rolled_up(self.facts, ready, rolled_up)?;
         let tables = work.fresh_tables();
-        job.progress
-            .stage(day, "rollups", &format!("{tables} tables{spilled}"));
+        job.progress.stage(
+            day,
+            "rollups",
+            &format!("{tables} tables{spilled}"),
+            Some(took),
+        );
         self.check(day, &mut work)?;
         match work.held_exports() {
             exports if exports.is_empty() => Ok(RollUp::Ready(Box::new(work))),
@@ -476,8 +488,12 @@ impl<'a> Hands<'a> for Doing<'a> {
         let (job, day) = (self.job, work.exports.day);
         self.lineage.begin(day, Some(&work.exports));
         let computed = work.computed();
-        job.progress
-            .stage(day, "windows", &format!("{computed} tables"));
+        job.progress.stage(
+            day,
+            "windows",
+            &format!("{computed} tables"),
+            Some(work.windows_took()),
+        );
         self.publish_change(work.into_change(job))
     }
 
@@ -516,7 +532,7 @@ impl<'a> Hands<'a> for Doing<'a> {
         let (job, benchmark) = (self.job, stand_in.benchmark);
         self.lineage.begin(day, None);
         let of = format!("benchmarks of {} stand in", benchmark.day);
-        job.progress.stage(day, "windows", &of);
+        job.progress.stage(day, "windows", &of, None);
         let (facts, resources, begun) = (self.facts, self.resources(), Instant::now());
         let mut tables = facts.tables(benchmark.day);
         tables.set_resources(resources);

@@ -11,7 +11,7 @@ use super::status::DayStatus;
 use crate::catalog::commit_log::Record;
 use crate::exit_code::ExitCode;
 use crate::exports::defect::Issue;
-use crate::messages::Parts;
+use crate::failure::Parts;
 use crate::plan::PlannedDay;
 use crate::publish::lease::Holder;
 use crate::publish::vacuum::Superfluous;
@@ -68,6 +68,12 @@ impl<T> Ended<T> {
             exit_code: exit_code as u8,
             retry: exit_code.may_succeed_later(),
         }
+    }
+
+    /// The same, to be run again where `waits` too.
+    pub(crate) fn or_retry(self, waits: bool) -> Ended<T> {
+        let retry = self.retry || waits;
+        Ended { retry, ..self }
     }
 }
 

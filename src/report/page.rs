@@ -13,7 +13,7 @@ use super::versions::{CellDifference, ColumnDifference};
 use crate::catalog::manifest::Blocked;
 use crate::contracts::Dataset;
 use crate::exports::defect::Defect;
-use crate::messages::Parts;
+use crate::failure::Parts;
 use crate::plan::PlannedDay;
 use crate::publish::vacuum::Superfluous;
 use crate::publish::writer::Writers;

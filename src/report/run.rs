@@ -13,8 +13,9 @@ use crate::catalog::checked::{CheckOutcome, DayChecks};
 use crate::catalog::manifest::{Blocked, Skipped, StageTime};
 use crate::exit_code::{ExitCode, GRAVEST_FIRST};
 use crate::exports::quarantine::Accounting;
+use crate::failure::Parts;
 use crate::failure::exit_code_of;
-use crate::messages::{self, Parts};
+use crate::messages;
 
 /// How a day ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -330,6 +331,7 @@ impl RunReport {
         });
         let exit_code = self.exit_code(strictness);
         self.retry = waits.may_succeed_later();
+        self.error_parts = self.error_parts.take().or_else(|| self.ended_parts());
         self.exit_code = exit_code as u8;
         exit_code
     }
@@ -359,6 +361,23 @@ impl RunReport {
         }
     }
 
+    /// The parts of the message about a day that is blocked or waits; `None`: it does neither.
+    fn ended_parts(&self) -> Option<Parts> {
+        let day = self.day;
+        match self.outcome {
+            Outcome::Fallback | Outcome::NotFinal => {
+                let missing = self.missing_on(|of| of == day);
+                Some(messages::not_final(day, missing, self.stands_in()).0)
+            }
+            Outcome::Blocked => {
+                let blocked = self.blocked.iter().filter(|blocked| blocked.day == day);
+                let blocked: Vec<&str> = blocked.map(|b| b.dataset.as_str()).collect();
+                Some(messages::blocked(day, blocked.join(", "), self.stands_in()).0)
+            }
+            Outcome::Published | Outcome::UpToDate | Outcome::Held | Outcome::Failed => None,
+        }
+    }
+
     /// The last line for a person: the outcome and the next step.
     pub fn summary(&self) -> String {
         let day = self.day;
@@ -368,15 +387,9 @@ impl RunReport {
                 format!("{day}: already up to date, nothing written")
             }
             Outcome::UpToDate => format!("{day}: already up to date; wrote {}", self.written()),
-            Outcome::Fallback | Outcome::NotFinal => {
-                let missing = self.missing_on(|of| of == day);
-                messages::not_final(day, missing, self.stands_in()).to_string()
-            }
-            Outcome::Blocked => {
-                let blocked = self.blocked.iter().filter(|blocked| blocked.day == day);
-                let blocked: Vec<&str> = blocked.map(|b| b.dataset.as_str()).collect();
-                messages::blocked(day, blocked.join(", "), self.stands_in()).to_string()
-            }
+            Outcome::Fallback | Outcome::NotFinal | Outcome::Blocked => self
+                .ended_parts()
+                .map_or_else(String::new, |parts| parts.to_string()),
             Outcome::Held | Outcome::Failed => {
                 format!("{day}: {}", self.error.as_deref().unwrap_or("failed"))
             }

@@ -76,14 +76,26 @@ impl Findings {
         gravest.unwrap_or(ExitCode::Published)
     }
 
-    /// The first line.
+    /// The first line, short enough for a terminal: the reason stands below it.
+    pub(crate) fn short_lead(&self, night: NaiveDate) -> String {
+        match self.problems.first() {
+            None => self.lead(night),
+            Some((_, text)) => {
+                let of_day = text.strip_prefix(&format!("{night}: ")).unwrap_or(text);
+                let short = of_day.split([':', '(']).next().unwrap_or(of_day);
+                format!("Tonight is not fine: {night}: {}.", short.trim_end())
+            }
+        }
+    }
+
+    /// The first line, with the reason.
     pub(crate) fn lead(&self, night: NaiveDate) -> String {
         match (self.problems.as_slice(), self.warnings.as_slice()) {
             ([], []) => format!(
                 "Tonight is fine: {night} is published from its own exports and up to date."
             ),
             ([], warnings) => format!(
-                "{night} is published; {} to look at.",
+                "Tonight is fine, with {}: {night} is published.",
                 counted(warnings.len(), "warning")
             ),
             ([(_, only)], _) => format!("Tonight is not fine: {only}."),

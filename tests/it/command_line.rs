@@ -1,7 +1,9 @@
 //! The habits of a command line: flags, environment and job file; colours; verdict and exit code of
 //! `status`; what every document says; completions, manual pages, version.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -110,12 +112,87 @@ fn a_wrong_variable_is_named_and_a_foreign_one_is_left_alone() {
         assert_eq!(found.code, 78, "{name}={value}");
         assert!(found.stderr.contains(expected), "{}", found.stderr);
     }
-    // As Kubernetes sets them for a service of this name.
+    for (name, value, expected) in [
+        (
+            "CAMPAIGN_ETL_REQUIRED",
+            "ad_hours",
+            "required is a list or a table",
+        ),
+        (
+            "CAMPAIGN_ETL_MAY_BE_EMPTY",
+            "x",
+            "may_be_empty is a list or a table",
+        ),
+        (
+            "CAMPAIGN_ETL_SOURCE__PATH",
+            "x",
+            "source.path is a list or a table, or lies in one",
+        ),
+        ("CAMPAIGN_ETL_STORE", "x", "store is a list or a table"),
+    ] {
+        let found = plan(&[(name, value)]);
+        assert_eq!(found.code, 78, "{name}");
+        assert!(found.stderr.contains(expected), "{}", found.stderr);
+    }
+    // As Kubernetes sets them for a service of this name, and as the DAG of jobs/ does.
     let foreign = [
+        ("CAMPAIGN_ETL_HOME", "/srv/campaign-etl"),
+        ("CAMPAIGN_ETL_RETRIES", "10"),
+        ("CAMPAIGN_ETL_RETRY_SECONDS", "1800"),
+        ("CAMPAIGN_ETL_TIMEOUT_SECONDS", "7200"),
         ("CAMPAIGN_ETL_SERVICE_HOST", "10.0.0.1"),
         ("CAMPAIGN_ETL_PORT_8080_TCP_PROTO", "tcp"),
     ];
     assert_eq!(plan(&foreign).code, 0);
+}
+
+/// Names and values in the bytes that the system has, which need not be UTF-8.
+#[test]
+fn bytes_that_are_no_text_are_refused_or_passed_on_and_never_lost() {
+    let folder = Folder::with_exports("exports = \"exports\"");
+    let run = |args: &[&OsStr], environment: &[(&str, &OsStr)]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+        let program = program.args(args).current_dir(folder.0.path());
+        Outcome::of(program.envs(environment.iter().copied()).output().unwrap())
+    };
+    let bytes = OsStr::from_bytes;
+    let job = folder.path("job.toml");
+    let of_variable = run(
+        &[bytes(b"plan"), bytes(b"--config"), job.as_os_str()],
+        &[("CAMPAIGN_ETL_RESULTS", bytes(b"\xffresults"))],
+    );
+    assert_eq!(of_variable.code, 78);
+    let said = "error: the value of the variable CAMPAIGN_ETL_RESULTS is not UTF-8\n";
+    assert!(
+        of_variable.stderr.starts_with(said),
+        "{}",
+        of_variable.stderr
+    );
+
+    fs::rename(&job, folder.path("x").with_file_name(bytes(b"\xff.toml"))).unwrap();
+    let of_path = run(
+        &[
+            bytes(b"plan"),
+            bytes(b"--day"),
+            bytes(b"2026-03-02"),
+            bytes(b"--config"),
+            bytes(b"\xff.toml"),
+        ],
+        &[],
+    );
+    assert_eq!(of_path.code, 0, "{}", of_path.stderr);
+}
+
+#[test]
+fn a_location_that_is_wrong_is_told_with_its_line() {
+    let folder = Folder::new("results = \"r\"\nexports = \"foo://bar\"\n");
+    let found = folder.etl("plan", &[]);
+    assert_eq!(found.code, 78);
+    let said = "error: in the job file job.toml: line 2, column 11\n  |\n2 | exports = \"foo://bar\"\n  |           ^^^^^^^^^^^\n";
+    assert!(found.stderr.starts_with(said), "{}", found.stderr);
+    let found = folder.etl("plan", &[("CAMPAIGN_ETL_EXPORTS", "foo://bar")]);
+    let said = "error: CAMPAIGN_ETL_EXPORTS: \"foo://bar\" is not a location\n";
+    assert!(found.stderr.starts_with(said), "{}", found.stderr);
 }
 
 #[test]
@@ -154,6 +231,11 @@ error: in the job file job.toml: line 1, column 1
     );
     assert_eq!(json["next"], "correct the name, or remove it");
     assert_eq!(
+        json["error"],
+        "in the job file job.toml: line 1, column 1: \"lokback_days\" is not a key of the job file; the nearest is \
+         \"lookback_days\"; correct the name, or remove it"
+    );
+    assert_eq!(
         (&json["exit_code"], &json["retry"]),
         (&78.into(), &false.into())
     );
@@ -180,7 +262,10 @@ fn a_monitor_learns_from_the_exit_code_of_status_whether_the_night_is_fine() {
     // A day that has no exports yet.
     let waiting = status("2026-03-20");
     assert_eq!(waiting.code, 75);
-    assert!(first_line(&waiting).starts_with("Tonight is not fine: 2026-03-20: waiting ("));
+    assert_eq!(
+        first_line(&waiting),
+        "Tonight is not fine: 2026-03-20: waiting."
+    );
 
     // The exports of the next day are broken.
     fs::write(
@@ -191,7 +276,12 @@ fn a_monitor_learns_from_the_exit_code_of_status_whether_the_night_is_fine() {
     assert_eq!(folder.etl("run --day 2026-03-11", &[]).code, 65);
     let blocked = status("2026-03-11");
     assert_eq!(blocked.code, 65);
-    assert!(first_line(&blocked).starts_with("Tonight is not fine: 2026-03-11: blocked: "));
+    assert_eq!(
+        first_line(&blocked),
+        "Tonight is not fine: 2026-03-11: blocked."
+    );
+    let problem = "\nproblem: 2026-03-11: blocked: shops breaks its contract: ";
+    assert!(blocked.stdout.contains(problem), "{}", blocked.stdout);
 
     // A manifest that cannot be read.
     for manifest in fs::read_dir(folder.path("results/_runs/dt=2026-03-10")).unwrap() {
@@ -214,11 +304,22 @@ const FINE: &str = "Tonight is fine: 2026-03-10 is published from its own export
 #[test]
 fn every_document_says_whether_to_run_again() {
     let folder = Folder::with_exports("exports = \"exports\"\nlookback_days = 0\n");
+    fs::remove_file(folder.path("exports/shops/dt=2026-03-04/_SUCCESS")).unwrap();
     for (command, code, retry) in [
         ("run --day 2026-03-02", 0, false),
         ("run --day 2026-03-20", 75, true),
         ("backfill --from 2026-03-03 --to 2026-03-03", 0, false),
         ("backfill --from 2026-03-20 --to 2026-03-20", 75, true),
+        // A day that waits is to be computed later, also where its fallback is accepted.
+        ("run --day 2026-03-04 --accept-fallback", 0, true),
+        (
+            "backfill --from 2026-03-04 --to 2026-03-04 --accept-fallback",
+            0,
+            true,
+        ),
+        ("diff --day 2026-03-02", 78, false),
+        ("doctor", 0, false),
+        ("init --exports exports --out other.toml", 0, false),
         ("plan --day 2026-03-02", 0, false),
         ("status --day 2026-03-02", 0, false),
         ("validate --day 2026-03-02", 0, false),
@@ -263,10 +364,19 @@ fn colours_are_for_terminals_unless_they_are_asked_for() {
         wrong,
         &[("CAMPAIGN_ETL_COLOR", "always"), ("NO_COLOR", "")]
     )));
-    assert!(!has_colours(&stderr(
-        &format!("{wrong} --color=never"),
-        &[("CAMPAIGN_ETL_COLOR", "always")]
-    )));
+    // A flag counts before the variable.
+    for (flag, variable, has) in [
+        ("never", "always", false),
+        ("auto", "always", false),
+        ("always", "never", true),
+        ("always", "auto", true),
+    ] {
+        let said = stderr(
+            &format!("{wrong} --color={flag}"),
+            &[("CAMPAIGN_ETL_COLOR", variable)],
+        );
+        assert_eq!(has_colours(&said), has, "{flag} {variable}");
+    }
     // Errors of the arguments too.
     assert!(has_colours(&stderr("run --dya 1 --color=always", &[])));
     assert!(!has_colours(&stderr("run --dya 1 --color auto", &[])));
@@ -324,9 +434,14 @@ fn the_version_names_the_commit_and_the_features() {
     assert_eq!(features, expected);
     let is_hash = |text: &str| text.len() >= 12 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let hash = commit.strip_suffix("-dirty").unwrap_or(commit);
-    let has_repository = Path::new(env!("CARGO_MANIFEST_DIR")).join(".git").exists();
-    assert!(
-        is_hash(hash) || (!has_repository && commit == "unknown"),
-        "{commit}"
-    );
+    if !Path::new(env!("CARGO_MANIFEST_DIR")).join(".git").exists() {
+        return assert!(is_hash(hash) || commit == "unknown", "{commit}");
+    }
+    let head = Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let head = String::from_utf8(head.stdout).unwrap();
+    assert!(is_hash(hash) && head.starts_with(hash), "{commit} {head}");
 }

@@ -47,29 +47,32 @@ fn help_of_the_program() {
     Usage: campaign-etl [OPTIONS] <COMMAND>
 
     Commands:
-      run       The nightly job: catch up, compute the day, publish it
-      backfill  Compute a range of days, and the later published days that become stale
-      plan      Show the work of the next run, day by day, with reasons; writes nothing
-      status    Show the state of days: final, published, stale, missing or blocked; writes nothing
-      explain   Show where a published number comes from, and compute it again; writes nothing
-      report    Draw pages: a shop's Campaign Dashboard, or the operator's page of a night
-      diff      Show the changes between two publications of a day, and their causes; writes nothing
-      describe  Describe a table, an export or a column: type, unit, formula, null, lineage
-      catalog   Print views of all result tables for DuckDB, with types and comments
-      schema    Print the JSON Schema of a document of --format json or of the job file; without a name:
-                list them
-      doctor    Check that the job can run here: job file, stores, clock, memory, disks; before the
-                first night
-      unlock    End the expired lease of a run that died
-      vacuum    Remove files that are no longer needed: staged leftovers, superseded manifests, old
-                quarantine, old history
-      validate  Check the exports of a day against their contracts, rows included; writes nothing
-      generate  Write the exports of a synthetic marketplace, of any size, from a seed
-      init      Write a first job file for exports with other folders and columns; never overwrites one
-      help      Print this message or the help of the given subcommand(s)
+      run          The nightly job: catch up, compute the day, publish it
+      backfill     Compute a range of days, and the later published days that become stale
+      plan         Show the work of the next run, day by day, with reasons; writes nothing
+      status       Say whether the night is fine, and show the state of its days; writes nothing
+      explain      Show where a published number comes from, and compute it again; writes nothing
+      report       Draw pages: a shop's Campaign Dashboard, or the operator's page of a night
+      diff         Show the changes between two publications of a day, and their causes; writes nothing
+      describe     Describe a table, an export or a column: type, unit, formula, null, lineage
+      catalog      Print views of all result tables for DuckDB, with types and comments
+      schema       Print the JSON Schema of a document of --format json or of the job file; without a
+                   name: list them
+      doctor       Check that the job can run here: job file, stores, clock, memory, disks; before the
+                   first night
+      unlock       End the expired lease of a run that died
+      vacuum       Remove files that are no longer needed: staged leftovers, superseded manifests, old
+                   quarantine, old history
+      validate     Check the exports of a day against their contracts, rows included; writes nothing
+      generate     Write the exports of a synthetic marketplace, of any size, from a seed
+      completions  Print the script that completes commands and flags in a shell
+      man          Print the manual page; with --out, one file for each command
+      init         Write a first job file for exports with other folders and columns; never overwrites
+                   one
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
-          --config <FILE>            The job file [default: jobs/daily.toml]
+          --config <FILE>            The job file [env: CAMPAIGN_ETL_CONFIG] [default: jobs/daily.toml]
           --exports <PATH|URL>       Where the exports are, instead of the job file's `exports`: a path
                                      or a file:, s3:, gs: or az: URL
           --results <PATH|URL>       Where the results are, instead of the job file's `results`
@@ -81,9 +84,13 @@ fn help_of_the_program() {
                                      [default: text] [possible values: text, json]
       -q, --quiet                    Only warnings and errors on stderr
           --log-format <LOG_FORMAT>  The format of stderr: progress for people, or one JSON object per
-                                     line [default: text] [possible values: text, json]
+                                     line [env: CAMPAIGN_ETL_LOG_FORMAT] [default: text] [possible
+                                     values: text, json]
+          --color <WHEN>             When stderr has colours; auto: on a terminal, unless NO_COLOR is
+                                     set [env: CAMPAIGN_ETL_COLOR] [default: auto] [possible values:
+                                     auto, always, never]
           --threads <N>              Number of threads; it does not change the results [default: all
-                                     cores]
+                                     cores] [env: CAMPAIGN_ETL_THREADS]
           --memory-limit <SIZE>      Memory limit, such as 4GiB; rows that do not fit are spilled to a
                                      local disk [default: half of the memory]
       -h, --help                     Print help
@@ -100,6 +107,8 @@ fn help_of_the_program() {
       130  interrupted (SIGINT)
       143  terminated (SIGTERM)
 
+    `campaign-etl help exit-codes` says who acts. Values of the job file can be given in the
+    environment: CAMPAIGN_ETL_RESULTS for `results` (docs/configuration.md).
     At 3 a.m.: `status` shows the problems, `plan` shows the work of the next run, `run` does it.
     Running again is always safe.
     ");
@@ -136,6 +145,7 @@ fn help_of_run() {
           --config <FILE>
               The job file
 
+              [env: CAMPAIGN_ETL_CONFIG]
               [default: jobs/daily.toml]
 
           --exports <PATH|URL>
@@ -165,11 +175,21 @@ fn help_of_run() {
           --log-format <LOG_FORMAT>
               The format of stderr: progress for people, or one JSON object per line
 
+              [env: CAMPAIGN_ETL_LOG_FORMAT]
               [default: text]
               [possible values: text, json]
 
+          --color <WHEN>
+              When stderr has colours; auto: on a terminal, unless NO_COLOR is set
+
+              [env: CAMPAIGN_ETL_COLOR]
+              [default: auto]
+              [possible values: auto, always, never]
+
           --threads <N>
               Number of threads; it does not change the results [default: all cores]
+
+              [env: CAMPAIGN_ETL_THREADS]
 
           --memory-limit <SIZE>
               Memory limit, such as 4GiB; rows that do not fit are spilled to a local disk [default:
@@ -275,7 +295,8 @@ fn a_column_of_a_wrong_type() {
     ╞═══════════╪════════════════════╪═══════════╪══════════╪════════╡
     │ campaigns ┆ part-00000.parquet ┆ first_day ┆ DATE     ┆ STRING │
     └───────────┴────────────────────┴───────────┴──────────┴────────┘
-      to do: cast the column to DATE in the export
+      tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
+      next: cast the column to DATE in the export
     ");
 }
 
@@ -297,7 +318,8 @@ fn a_timestamp_without_a_zone() {
     ╞═════════════╪════════════════════╪═════════╪════════════════════╪══════════════════════════╡
     │ order_lines ┆ part-00000.parquet ┆ paid_at ┆ TIMESTAMP(us, UTC) ┆ TIMESTAMP without a zone │
     └─────────────┴────────────────────┴─────────┴────────────────────┴──────────────────────────┘
-      to do: write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')
+      tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
+      next: write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')
     ");
 }
 
@@ -314,7 +336,8 @@ fn a_date_out_of_range() {
     ╞═══════════╪════════════════════╪══════════╪═══════════════════════════╪═════════════════════╡
     │ campaigns ┆ part-00000.parquet ┆ last_day ┆ a DATE of years 1 to 9999 ┆ 2147483647 in row 0 │
     └───────────┴────────────────────┴──────────┴───────────────────────────┴─────────────────────┘
-      to do: write an open end as 9999-12-31
+      tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
+      next: write an open end as 9999-12-31
     ");
 }
 
@@ -328,7 +351,9 @@ fn more_bad_rows_than_the_budget() {
     day.replace_rows("order_lines", &rows(&lines.each_ref().map(String::as_str)));
     insta::assert_snapshot!(day.says(65, "[quarantine]\nmax_rows = 1\n"), @r"
     warning: 2026-03-10 blocked: order_lines is over its quarantine budget: 2 of 3 rows: BAD_QUANTITY 2 (quantity = 0 in row 1 of part-00000.parquet)
-      to do: have the export fixed; the rows are in _quarantine/order_lines/dt=2026-03-10
+      why: More than half of the rows break a rule. No budget allows that.
+      tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
+      next: have the export fixed; the rows are in _quarantine/order_lines/dt=2026-03-10
     ");
 }
 
@@ -338,7 +363,9 @@ fn no_row_is_left() {
     day.replace_rows("campaigns", &rows(&["7|Spring|2026-03-12|2026-03-09"]));
     insta::assert_snapshot!(day.says(65, ""), @r"
     warning: 2026-03-10 blocked: campaigns has no row left to use: all 1 are quarantined: BAD_RANGE 1 (last_day = 2026-03-09 in row 0 of part-00000.parquet)
-      to do: have the export fixed; the rows are in _quarantine/campaigns/dt=2026-03-10
+      why: Every row breaks a rule.
+      tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
+      next: have the export fixed; the rows are in _quarantine/campaigns/dt=2026-03-10
     ");
 }
 
@@ -348,7 +375,9 @@ fn an_export_without_a_row() {
     fs::remove_file(day.part("shops")).unwrap();
     insta::assert_snapshot!(day.says(65, ""), @r"
     warning: 2026-03-10 blocked: shops has no row to use
-      to do: have the day exported again, with its rows
+      why: The dataset must have rows on every day. Files whose names start with . or _ are not data; the message names them.
+      tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
+      next: have the day exported again, with its rows
     ");
 }
 
@@ -365,7 +394,8 @@ fn a_success_file_that_lies() {
     │ shops   ┆ part-1.parquet     ┆        ┆ a file, as _SUCCESS lists it       ┆ no such file                 │
     │ shops   ┆ part-00000.parquet ┆        ┆ only the files that _SUCCESS lists ┆ a file that it does not list │
     └─────────┴────────────────────┴────────┴────────────────────────────────────┴──────────────────────────────┘
-      to do: export the day again, with _SUCCESS written last
+      tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
+      next: export the day again, with _SUCCESS written last
     ");
 }
 
@@ -390,6 +420,8 @@ fn a_day_that_is_not_final() {
     let ended = etl(&args);
     assert_eq!(ended.code, 75);
     let last = ended.stderr.lines().last().unwrap();
+    // Without the time of the run.
+    let (last, _) = last.rsplit_once(" (").unwrap();
     insta::assert_snapshot!(last, @"2026-03-10: not final yet, waiting for shops; nothing stands in, the day before lacks campaign_shops, campaigns, order_lines, product_traffic, shops; run again later");
 }
 
@@ -398,11 +430,14 @@ fn a_wrong_job_file() {
     let day = Day::new();
     let says = |job: &str| day.says(78, job);
     insta::assert_snapshot!(says("lokback_days = 3\n"), @r"
-    error: in the job file [folder]/job.toml: not understood: TOML parse error at line 1, column 1
+    error: in the job file [folder]/job.toml: line 1, column 1
       |
     1 | lokback_days = 3
       | ^^^^^^^^^^^^
-    unknown field `lokback_days`, expected one of `exports`, `results`, `engine`, `spark`, `time_zone`, `currency`, `lookback_days`, `lease_seconds`, `single_writer`, `memory_limit`, `spill_folder`, `store`, `history`, `required`, `may_be_empty`, `quarantine`, `baseline`, `benchmark`, `checks`, `source`, `lineage`, `tier`; correct this line
+    "lokback_days" is not a key of the job file; the nearest is "lookback_days"
+      why: The job file has a key that means nothing.
+      tonight: readers see the earlier results; the command does not start
+      next: correct the name, or remove it
     ");
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);

@@ -595,7 +595,7 @@ fn values_that_do_not_fit_a_large_export_are_quarantined_with_their_column() {
     // Values that do not fit are no nulls of the file; sub_campaign_id is absent in all six rows.
     let manifest = walk(&results)
         .into_iter()
-        .find(|path| path.starts_with("_runs/") && path.ends_with(".json"))
+        .find(|path| path.starts_with(&format!("_runs/dt={DAY}/")))
         .unwrap();
     let manifest: serde_json::Value =
         serde_json::from_slice(&fs::read(results.join(manifest)).unwrap()).unwrap();

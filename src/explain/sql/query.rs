@@ -306,31 +306,57 @@ pub(super) fn comment(line: &str) -> String {
 /// Every line but those inside of a text literal.
 fn indented(sql: &str, indent: &str) -> String {
     let mut indented = indent.to_owned();
-    let mut is_text = false;
-    for character in sql.chars() {
-        indented.push(character);
-        is_text ^= character == '\'';
-        if character == '\n' && !is_text {
-            indented.push_str(indent);
+    for (part, quote) in parts(sql) {
+        match quote {
+            Some(_) => indented.push_str(part),
+            None => indented += &part.replace('\n', &format!("\n{indent}")),
         }
     }
     indented
 }
 
-/// The identifiers of an expression, outside of text literals.
+/// The identifiers of an expression that are not quoted.
 fn words(sql: &str) -> Vec<String> {
-    let outside = sql.split('\'').step_by(2);
+    let outside = parts(sql).into_iter().filter(|(_, quote)| quote.is_none());
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     outside
-        .flat_map(|part| part.split(move |c| !is_part(c)))
+        .flat_map(|(part, _)| part.split(move |c| !is_part(c)))
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .collect()
 }
 
+/// An expression in parts: text literals and quoted identifiers with their quotes, and what lies between.
+fn parts(sql: &str) -> Vec<(&str, Option<char>)> {
+    let (mut parts, mut start, mut quote) = (Vec::new(), 0, None);
+    for (at, c) in sql.char_indices() {
+        match quote {
+            None if matches!(c, '\'' | '"') => {
+                parts.push((&sql[start..at], None));
+                (start, quote) = (at, Some(c));
+            }
+            Some(open) if c == open => {
+                parts.push((&sql[start..=at], quote));
+                (start, quote) = (at + 1, None);
+            }
+            _ => {}
+        }
+    }
+    parts.push((&sql[start..], quote));
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_and_lines_in_quotes_are_left_as_they_are() {
+        let sql = "a + \"b's c\" = 'd \"e\nf' AND g";
+        assert_eq!(words(sql), ["a", "AND", "g"]);
+        assert_eq!(indented("x\n'y\nz'\nw", "  "), "  x\n  'y\nz'\n  w");
+        assert_eq!(indented("\"it's\"\nw", "  "), "  \"it's\"\n  w");
+    }
 
     #[test]
     fn only_what_the_last_select_needs_is_printed() {

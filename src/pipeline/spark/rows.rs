@@ -176,11 +176,16 @@ fn mapped_table(
             Source::Column { name, change } => {
                 let found = types.next().context("a mapped column has a type")?;
                 let name = format!("`{}`", name.replace('`', "``"));
-                let changed = changed(server, dataset, column, change, &name, found.data_type());
-                let (value, reason) = changed?.ok_or_else(|| {
-                    messages::spark_cannot(path, format!("{name} is {}", found.data_type()))
-                })?;
-                columns.push(format!("{name} AS {}", raw(column.name)));
+                let found = found.data_type();
+                let changed = changed(server, dataset, column, change, &name, found);
+                let (value, reason) = changed?
+                    .ok_or_else(|| messages::spark_cannot(path, format!("{name} is {found}")))?;
+                // Nanoseconds are microseconds already.
+                let as_read = match (change, reading(server, column, &name, found)) {
+                    (Change::Nothing, Some(reading)) => reading.value,
+                    _ => name.clone(),
+                };
+                columns.push(format!("{as_read} AS {}", raw(column.name)));
                 let code = reason.code();
                 unfit += &format!(" WHEN {name} IS NOT NULL AND ({value}) IS NULL THEN '{code}'");
                 value
@@ -220,6 +225,8 @@ fn changed(
             let reading = reading(server, column, name, found);
             reading.map(|reading| (fitting(reading), Reason::InexactCast))
         }
+        // Servers give such a column as a decimal.
+        Change::Scale(_) if *found == DataType::UInt64 => None,
         Change::Scale(scale) => Some((cents_sql(*scale, name), Reason::InexactCast)),
         Change::Values {
             values,
@@ -230,7 +237,10 @@ fn changed(
             };
             let each: String = values.iter().map(one).collect();
             let others = if *keeps_others { name } else { "NULL" };
-            let value = format!("CASE {name}{each} ELSE {others} END");
+            let value = match each.is_empty() {
+                true => format!("CAST({others} AS STRING)"),
+                false => format!("CASE {name}{each} ELSE {others} END"),
+            };
             Some((value, Reason::UnmappedValue))
         }
         Change::TextId {
@@ -239,8 +249,10 @@ fn changed(
         Change::TextId {
             hashes_others: false,
         } => {
+            // As a number is shown: no sign, no leading zeros.
+            let number = format!("try_cast({name} AS BIGINT)");
             let value = format!(
-                "CASE WHEN {name} RLIKE '^(0|[1-9][0-9]{{0,18}})$' THEN try_cast({name} AS BIGINT) END"
+                "CASE WHEN {number} >= 0 AND CAST({number} AS STRING) = {name} THEN {number} END"
             );
             Some((value, Reason::InexactCast))
         }
