@@ -429,7 +429,7 @@ fn a_day_that_is_not_final() {
 fn a_wrong_job_file() {
     let day = Day::new();
     let says = |job: &str| day.says(78, job);
-    insta::assert_snapshot!(says("lokback_days = 3\n"), @r"
+    insta::assert_snapshot!(says("lokback_days = 3\n"), @r#"
     error: in the job file [folder]/job.toml: line 1, column 1
       |
     1 | lokback_days = 3
@@ -438,7 +438,7 @@ fn a_wrong_job_file() {
       why: The job file has a key that means nothing.
       tonight: readers see the earlier results; the command does not start
       next: correct the name, or remove it
-    ");
+    "#);
     insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
     insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);
     insta::assert_snapshot!(says("[benchmark]\ntop_share = 1.5\n"), @"error: in the job file [folder]/job.toml: benchmark.top_share = 1.5 is not a decimal from 0 to 1; write 10 % as 0.1");
