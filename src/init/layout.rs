@@ -20,6 +20,9 @@ const YEARS: RangeInclusive<i32> = 1990..=2100;
 /// The newest folders of a group that are searched for folders in them.
 const NEWEST: usize = 2;
 
+/// Lists the names of the folders in each of several folders.
+pub(super) type List<'a> = &'a mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>;
+
 /// The folders of a location.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -76,10 +79,8 @@ impl Place {
     }
 }
 
-/// Finds the groups. `list`: the names of the folders in each of several folders.
-pub(super) fn find_groups(
-    list: &mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>,
-) -> Result<Layout> {
+/// Finds the groups.
+pub(super) fn find_groups(list: List<'_>) -> Result<Layout> {
     let mut layout = Layout::default();
     let mut places = vec![Place {
         path: String::new(),
@@ -127,7 +128,7 @@ fn group(place: &Place) -> Group {
 /// The places directly in a place.
 fn below(
     place: &Place,
-    list: &mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>,
+    list: List<'_>,
     left: &mut usize,
     layout: &mut Layout,
 ) -> Result<Vec<Place>> {
@@ -171,7 +172,7 @@ fn below(
 /// Whether other folders lie in the newest of a group.
 fn newest_have_folders(
     folders: &[&(String, Told)],
-    list: &mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>,
+    list: List<'_>,
     left: &mut usize,
 ) -> Result<bool> {
     let mut newest: Vec<_> = folders.iter().map(|(path, told)| (*told, path)).collect();
