@@ -50,22 +50,21 @@ pub fn text_of(error: &anyhow::Error) -> String {
     }
 }
 
-/// The four parts of an error.
+/// The four parts of an error. Its contexts belong to the first.
 pub fn parts_of(error: &anyhow::Error) -> Parts {
-    let text = text_of(error);
-    let parts = match Failure::behind(error) {
-        Some(failure) => failure.parts.clone(),
-        None => Parts {
-            what: String::new(),
+    let Some(failure) = Failure::behind(error) else {
+        let text = text_of(error);
+        let what = text.strip_suffix(&format!("; {REPORT_IT}"));
+        return Parts {
+            what: what.unwrap_or(&text).to_owned(),
             why: "The program met a case that it does not handle. The exports and the results are not the cause.",
             tonight: "the earlier results; nothing new of the day",
             next: REPORT_IT.into(),
-        },
+        };
     };
-    // With the contexts of the error.
-    let what = text.strip_suffix(&format!("; {}", parts.next));
-    let what = what.unwrap_or(&text).to_owned();
-    Parts { what, ..parts }
+    let contexts = error.chain().take_while(|cause| !cause.is::<Failure>());
+    let contexts: String = contexts.map(|context| format!("{context}: ")).collect();
+    failure.clone().at(&contexts).parts
 }
 
 /// The latest panics; one thread may panic and another pass it on, which does not tell the place a

@@ -208,7 +208,7 @@ fn a_quarantined_row_is_shown_with_its_reason_column_and_example() {
     let page = nights.page("2026-03-04");
     assert_eq!(
         lead(&page),
-        "warning: 2026-03-04 is published; 1 warning to look at."
+        "warning: Tonight is fine, with 1 warning: 2026-03-04 is published."
     );
     let row = [
         "order_lines",
@@ -282,7 +282,7 @@ fn a_lost_file_is_told_with_the_command_that_mends_it() {
     let page = nights.page("2026-03-13");
     assert_eq!(
         lead(&page),
-        "warning: 2026-03-13 is published; 1 warning to look at."
+        "warning: Tonight is fine, with 1 warning: 2026-03-13 is published."
     );
     assert!(has_row(&page, &["2026-03-08", "shop_tier"]), "{page}");
     nights.mends(&page, "2026-03-08");
@@ -295,7 +295,7 @@ fn days_before_the_lookback_that_are_missing_stale_or_blocked_are_told() {
     nights.publish("2026-03-05", "2026-03-14");
     let fine =
         "good: Tonight is fine: 2026-03-14 is published from its own exports and up to date.";
-    let one = "warning: 2026-03-14 is published; 1 warning to look at.";
+    let one = "warning: Tonight is fine, with 1 warning: 2026-03-14 is published.";
     // Final, but never published.
     let page = nights.page("2026-03-14");
     assert_eq!(lead(&page), one);
@@ -337,7 +337,7 @@ fn days_without_exports_are_no_silent_gap() {
     let page = nights.page("2026-03-14");
     assert_eq!(
         lead(&page),
-        "warning: 2026-03-14 is published; 1 warning to look at."
+        "warning: Tonight is fine, with 1 warning: 2026-03-14 is published."
     );
     let gap = "2026-03-04 is not published, with exports that are not final";
     assert!(page.contains(gap), "{page}");
