@@ -57,14 +57,16 @@ impl Cli {
                     let message = "--sql needs --metric, or --table for every column of its rows";
                     Err(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
                 }
-                Command::Init(_) if cli.global.exports.is_none() => {
-                    let message = "init needs --exports: the location to look at";
-                    Err(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
-                }
                 _ => Ok(cli),
             },
         }
     }
+}
+
+/// The error of an `init` without a location: the environment can give one too.
+pub(crate) fn init_needs_exports() -> clap::Error {
+    let message = "init needs --exports, or CAMPAIGN_ETL_EXPORTS: the location to look at";
+    Cli::command().error(ErrorKind::MissingRequiredArgument, message)
 }
 
 impl Command {

@@ -449,16 +449,16 @@ messages! {
         means: "`init` never overwrites a file.",
         meanwhile: NOTHING,
     }
-    no_day_folders(location, found) -> ConfigWrong {
-        text: "{location} has no folder that is named by a day; found: {found}",
+    no_day_folders(location, found, notes) -> ConfigWrong {
+        text: "{location} has no folder that is named by a day; found: {found}{notes}",
         to_do: "name the location whose folders hold the days of the exports with --exports",
         means: "`init` found no folder such as dt=2026-03-14, date=20260314, 2026/03/14 or year=2026/month=03/day=14, at any depth.",
         meanwhile: NOTHING,
     }
-    no_dataset_found(location, found) -> ConfigWrong {
-        text: "{location}: the columns of no dataset are in the files of its days; found: {found}",
-        to_do: "compare the columns of the files with docs/exports.md, and write the mapping by hand (docs/your-own-exports.md)",
-        means: "`init` opened a Parquet file of each group of day folders. None has enough columns that are like those of a dataset in name and type.",
+    no_dataset_found(location, found, notes) -> ConfigWrong {
+        text: "{location}: no dataset was found in the folders of its days; found: {found}{notes}",
+        to_do: "correct the reasons that are given; where columns are the reason, compare them with docs/exports.md, and write the mapping by hand (docs/your-own-exports.md)",
+        means: "`init` looked for a Parquet file in each group of day folders. None has enough columns that are like those of a dataset in name and type. The message gives the reason of each group.",
         meanwhile: NOTHING,
     }
     folder_exists(path) -> ConfigWrong {

@@ -11,11 +11,14 @@ use serde::Serialize;
 
 use super::answer::{Answer, to_json};
 use super::surroundings::Surroundings;
-use crate::cli::{Cli, Format, InitArgs};
+use crate::cli::{Cli, Format, InitArgs, init_needs_exports};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
 use crate::init::{Guesses, guess, job_file, page};
+use crate::job_text::PREFIX;
 use crate::messages;
+use crate::pages::quoted;
+use crate::report::documents::Failed;
 use crate::store::{Access, Store};
 
 /// The job file that was written, and the guesses in it.
@@ -32,11 +35,20 @@ pub(super) fn init(cli: &Cli, args: &InitArgs, surroundings: &Surroundings) -> R
         !args.out.exists(),
         messages::job_file_exists(args.out.display())
     );
+    let is_variable = |key: &str| {
+        let is_key = |name: &str| name.strip_prefix(PREFIX) == Some(key);
+        let mut variables = surroundings.environment.iter();
+        variables.any(|(name, value)| is_key(name) && !value.is_empty())
+    };
+    if cli.global.exports.is_none() && !is_variable("EXPORTS") {
+        return no_exports(cli);
+    }
     // There is no job file yet.
     let defaults = Config::read("", "", &surroundings.environment, &cli.global.given())?;
     let (environment, runtime) = (&surroundings.environment, surroundings.runtime.clone());
     let store = Store::open(&defaults.exports, Access::Read, environment, runtime)?;
-    let guesses = guess(&store, &defaults.results)?;
+    let time_zone = is_variable("TIME_ZONE").then_some(defaults.time_zone);
+    let guesses = guess(&store, &defaults.results, time_zone)?;
     write_new(&args.out, &job_file(&guesses)?)?;
     let stdout = match cli.global.format {
         Format::Json => {
@@ -46,9 +58,29 @@ pub(super) fn init(cli: &Cli, args: &InitArgs, surroundings: &Surroundings) -> R
             };
             to_json(&written, ExitCode::Published)?
         }
-        Format::Text => page(&args.out.display().to_string(), &guesses),
+        Format::Text => {
+            let shown = args.out.display().to_string();
+            page(&shown, &quoted(&shown), &guesses)
+        }
     };
     Ok(Answer::done(stdout))
+}
+
+/// The answer to a command line that is wrong.
+fn no_exports(cli: &Cli) -> Result<Answer> {
+    let error = init_needs_exports();
+    // With colours on a terminal.
+    error.print()?;
+    let exit_code = ExitCode::Usage;
+    let stdout = match cli.global.format {
+        Format::Json => {
+            let text = error.to_string();
+            let failed = Failed::usage(text.lines().next().unwrap_or_default());
+            serde_json::to_string(&failed)? + "\n"
+        }
+        Format::Text => String::new(),
+    };
+    Ok(Answer { stdout, exit_code })
 }
 
 /// Writes a file beside its place, and then gives it its name, unless another file has it.

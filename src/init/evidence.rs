@@ -8,7 +8,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, StringArray};
 
 use super::candidates::Fit;
-use super::files::{OpenedFile, open_days};
+use super::files::{OpenedFile, of_object, open_days};
 use super::layout::Group;
 use super::zone::Times;
 use crate::contracts::datasets::{LIVE, VIDEO};
@@ -47,7 +47,7 @@ pub(super) struct Fitting {
 /// Reads some rows of the columns that can be read. The inner error says why they cannot.
 ///
 /// # Errors
-/// When the store fails.
+/// When the store does not answer.
 pub(super) fn sample(
     store: &Store,
     fit: &Fit,
@@ -83,7 +83,7 @@ pub(super) fn sample(
             }
             Ok(Ok(samples))
         }
-        Err(FileError::Store(error)) => Err(error),
+        Err(FileError::Store(error)) => Ok(Err(of_object(store, &file.path, &error)?)),
         Err(error) => Ok(Err(format!("{}: {error}", file.path))),
     }
 }
@@ -169,14 +169,19 @@ fn stands_for(text: &str, known: &str) -> bool {
     is_abbreviation || words.any(|word| word.eq_ignore_ascii_case(known))
 }
 
-/// The times of the columns that must lie inside the day, in several days.
-pub(super) fn times(store: &Store, fit: &Fit, group: &Group) -> Result<Vec<Times>> {
+/// The times of the columns that must lie inside the day, in several days. `unread`: why files cannot be read.
+pub(super) fn times(
+    store: &Store,
+    fit: &Fit,
+    group: &Group,
+    unread: &mut Vec<String>,
+) -> Result<Vec<Times>> {
     let mut found = Vec::new();
     for rule in fit.dataset.rules {
         let Rule::InsideDay { column } = rule else {
             continue;
         };
-        let files = open_days(store, group, SAMPLED_DAYS)?;
+        let files = open_days(store, group, SAMPLED_DAYS, unread)?;
         let choice = fit
             .choices
             .iter()
@@ -193,8 +198,10 @@ pub(super) fn times(store: &Store, fit: &Fit, group: &Group) -> Result<Vec<Times
             let mut days = Vec::new();
             for file in &files {
                 let read = (candidate.name.as_str(), change);
-                let of_day = times_of(store, fit.dataset, column, read, file)?;
-                days.push((file.day, of_day));
+                match times_of(store, fit.dataset, column, read, file)? {
+                    Ok(of_day) => days.push((file.day, of_day)),
+                    Err(why) => unread.push(why),
+                }
             }
             if days.iter().any(|(_, times)| !times.is_empty()) {
                 found.push(Times {
@@ -209,30 +216,31 @@ pub(super) fn times(store: &Store, fit: &Fit, group: &Group) -> Result<Vec<Times
     Ok(found)
 }
 
-/// The times in a file; none where it differs from the newest file.
+/// The times in a file; none where it differs from the newest file. The inner error says why the store does
+/// not give it.
 fn times_of(
     store: &Store,
     dataset: &Dataset,
     column: &'static Column,
     (name, change): (&str, &Change),
     file: &OpenedFile,
-) -> Result<Vec<i64>> {
+) -> Result<Result<Vec<i64>, String>> {
     let Ok(tried) = try_column(dataset, column, name, change, &file.metadata) else {
-        return Ok(vec![]);
+        return Ok(Ok(vec![]));
     };
     let place = (file.path.as_str(), file.size_bytes);
     let groups = match some_rows(store, place, &file.metadata, vec![tried], SAMPLED_ROWS) {
         Ok(groups) => groups,
-        Err(FileError::Store(error)) => return Err(error),
+        Err(FileError::Store(error)) => return Ok(Err(of_object(store, &file.path, &error)?)),
         // The newest file tells what is wrong; a run reads every file.
-        Err(_) => return Ok(vec![]),
+        Err(_) => return Ok(Ok(vec![])),
     };
     let mut times = Vec::new();
     for array in groups.into_iter().flatten() {
         let changed = change_alone(column, change, &array, &mut Vec::new());
         times.extend(changed.as_primitive::<Int64Type>().iter().flatten());
     }
-    Ok(times)
+    Ok(Ok(times))
 }
 
 #[cfg(test)]

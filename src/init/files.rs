@@ -1,11 +1,16 @@
 //! The newest files of a group of day folders, and the columns in their footers.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use chrono::NaiveDate;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::layout::Group;
 use crate::contracts::SUCCESS_FILE;
+use crate::failure::Failure;
+use crate::report::counted;
 use crate::store::{Entry, Listing, Store};
 use crate::untrusted_parquet::failure::FileError;
 use crate::untrusted_parquet::footer::read_footer;
@@ -19,18 +24,43 @@ const LEAST_FILE_BYTES: u64 = 12;
 /// Bytes at the end of a file that hold most footers.
 const END_BYTES: u64 = 128 << 10;
 
+/// Folders of which a file is tried, newest first, until one can be read.
+const MOST_TRIED: usize = 3;
+/// The key that the writer of the results sets in each of its files.
+const KEY_OF_RESULTS: &str = "campaign_etl.table";
+/// Hidden files that other programs write before the data, or beside it.
+const NO_MARKS: [&str; 2] = ["_metadata", "_common_metadata"];
+/// Words in the names of files that are written last.
+const LAST_WORDS: [&str; 5] = ["success", "done", "complete", "finish", "ready"];
+
 /// A group with what its newest folders hold.
 pub(super) struct GroupFiles {
     pub(super) group: Group,
     /// The number of newest folders that were looked into.
     pub(super) seen: usize,
-    /// How many of them have a `_SUCCESS`.
-    pub(super) final_days: usize,
-    /// The newest of them with a `_SUCCESS`.
-    pub(super) last_final_day: Option<NaiveDate>,
-    /// A file of the newest folder that has one, and one of the oldest day.
-    pub(super) newest: Result<OpenedFile, String>,
+    /// The file that marks a folder as final; `None`: no file does.
+    pub(super) mark: Option<String>,
+    /// The days of the folders that have the mark.
+    pub(super) final_days: BTreeSet<NaiveDate>,
+    /// A file of the newest folder that has one which can be read, and one of the oldest day.
+    pub(super) newest: Result<OpenedFile, Unread>,
     pub(super) oldest: Option<OpenedFile>,
+    /// Why other files could not be read.
+    pub(super) unread: Vec<String>,
+}
+
+/// A file that was not read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub(super) why: String,
+    /// The error of the store, if it is the reason.
+    failed: Option<anyhow::Error>,
+}
+
+impl Unread {
+    fn new(why: String) -> Unread {
+        Unread { why, failed: None }
+    }
 }
 
 /// A Parquet file with its footer.
@@ -48,13 +78,24 @@ impl OpenedFile {
         let roots = schema.root_schema().get_fields().iter();
         roots.map(|root| root.name()).collect()
     }
+
+    /// Whether this program wrote it as a result.
+    pub(super) fn is_result(&self) -> bool {
+        let pairs = self.metadata.file_metadata().key_value_metadata();
+        let mut pairs = pairs.into_iter().flatten();
+        pairs.any(|pair| pair.key == KEY_OF_RESULTS)
+    }
 }
 
-/// Looks into the newest folders of each group.
+/// Looks into the newest folders of each group. `unread`: why folders could not be listed.
 ///
 /// # Errors
-/// When the store fails. A file that is no Parquet file is none.
-pub(super) fn open_groups(store: &Store, groups: Vec<Group>) -> Result<Vec<GroupFiles>> {
+/// When the store does not answer, or lets no file be read. A file that is no Parquet file is none.
+pub(super) fn open_groups(
+    store: &Store,
+    groups: Vec<Group>,
+    unread: &mut Vec<String>,
+) -> Result<Vec<GroupFiles>> {
     let newest: Vec<Vec<(NaiveDate, String)>> = groups.iter().map(newest_folders).collect();
     let oldest: Vec<Vec<(NaiveDate, String)>> = groups.iter().map(oldest_folder).collect();
     let paths: Vec<String> = newest
@@ -63,7 +104,7 @@ pub(super) fn open_groups(store: &Store, groups: Vec<Group>) -> Result<Vec<Group
         .flatten()
         .map(|(_, path)| path.clone())
         .collect();
-    let mut listings = store.list_each(&paths)?.into_iter();
+    let mut listings = list_each(store, &paths, unread)?.into_iter();
     let mut listed = |folders: Vec<Vec<(NaiveDate, String)>>| -> Vec<Vec<Folder>> {
         let of_group = |folders: Vec<(NaiveDate, String)>| {
             let folders = folders.into_iter().zip(listings.by_ref());
@@ -76,9 +117,35 @@ pub(super) fn open_groups(store: &Store, groups: Vec<Group>) -> Result<Vec<Group
     let (newest, oldest) = (listed(newest), listed(oldest));
     let store = with_footers(store, newest.iter().chain(&oldest));
     let groups = groups.into_iter().zip(newest).zip(oldest);
-    groups
-        .map(|((group, newest), oldest)| open_group(&store, group, &newest, &oldest))
-        .collect()
+    let opened =
+        groups.map(|((group, newest), oldest)| open_group(&store, group, &newest, &oldest));
+    let mut opened: Vec<GroupFiles> = opened.collect::<Result<_>>()?;
+    if opened.iter().all(|group| group.newest.is_err()) {
+        let unread = opened
+            .iter_mut()
+            .filter_map(|group| group.newest.as_mut().err());
+        let failed = unread.filter_map(|unread| unread.failed.take()).next();
+        failed.map_or(Ok(()), Err)?;
+    }
+    Ok(opened)
+}
+
+/// The content of each folder. On a disk, a folder that this account may not read counts as empty.
+fn list_each(store: &Store, folders: &[String], unread: &mut Vec<String>) -> Result<Vec<Listing>> {
+    let listed = store.list_each(folders);
+    if listed.is_ok() || store.is_remote() {
+        return listed;
+    }
+    let each = folders
+        .chunks(1)
+        .map(|folder| match store.list_each(folder) {
+            Ok(mut listings) => listings.pop().unwrap_or_default(),
+            Err(error) => {
+                unread.push(told(&error));
+                Listing::default()
+            }
+        });
+    Ok(each.collect())
 }
 
 struct Folder {
@@ -88,9 +155,9 @@ struct Folder {
 }
 
 impl Folder {
-    fn is_final(&self) -> bool {
+    fn has(&self, name: &str) -> bool {
         let mut objects = self.listing.objects.iter();
-        objects.any(|object| object.name == SUCCESS_FILE)
+        objects.any(|object| object.name == name)
     }
 
     /// The greatest file that is quickly sampled, or else the smallest.
@@ -142,31 +209,97 @@ fn open_group(
     newest: &[Folder],
     oldest: &[Folder],
 ) -> Result<GroupFiles> {
-    let opened = match open_first(store, newest)? {
+    let mut unread = Vec::new();
+    let opened = match open_first(store, newest, &mut unread)? {
         Some(opened) => opened,
-        None => Err(format!("no file in the newest {} folders", newest.len())),
+        None => {
+            let folders = counted(newest.len(), "folder");
+            let why = format!("no file in the newest {folders}");
+            Err(Unread::new(why))
+        }
     };
-    let oldest = open_first(store, oldest)?.and_then(Result::ok);
+    let oldest = match open_first(store, oldest, &mut unread)? {
+        Some(Ok(file)) => Some(file),
+        Some(Err(of_oldest)) => {
+            unread.push(of_oldest.why);
+            None
+        }
+        None => None,
+    };
+    let mark = mark_of(newest);
+    let is_final = |folder: &&Folder| mark.as_deref().is_some_and(|mark| folder.has(mark));
     Ok(GroupFiles {
         seen: newest.len(),
-        final_days: newest.iter().filter(|folder| folder.is_final()).count(),
-        last_final_day: newest.iter().find(|f| f.is_final()).map(|f| f.day),
+        final_days: newest.iter().filter(is_final).map(|f| f.day).collect(),
+        mark,
         newest: opened,
         oldest,
+        unread,
         group,
     })
 }
 
-/// Opens a file of the first folder that has one; `None`: none has. The inner error says why it cannot be
-/// read.
-fn open_first(store: &Store, folders: &[Folder]) -> Result<Option<Result<OpenedFile, String>>> {
-    let first = folders
+/// The file that marks a folder as final: `_SUCCESS`, or else a hidden or empty file that every folder has.
+/// The newest folder may still be written.
+fn mark_of(newest: &[Folder]) -> Option<String> {
+    if newest.iter().any(|folder| folder.has(SUCCESS_FILE)) {
+        return Some(SUCCESS_FILE.to_owned());
+    }
+    let filled = newest.iter().filter(|f| !f.listing.objects.is_empty());
+    let filled: Vec<&Folder> = filled.collect();
+    let others = filled.get(1..).filter(|others| !others.is_empty());
+    let others = others.unwrap_or(&filled);
+    let entries = &others.first()?.listing.objects;
+    let is_everywhere = |entry: &&Entry| others.iter().all(|folder| folder.has(&entry.name));
+    let marks = entries.iter().filter(|entry| is_mark(entry));
+    let best = marks.filter(is_everywhere).max_by_key(|entry| {
+        let is_empty = entry.size_bytes == 0;
+        (
+            is_named_as_last(&entry.name),
+            is_empty,
+            Reverse(&entry.name),
+        )
+    });
+    best.map(|entry| entry.name.clone())
+}
+
+/// Whether a file can be a mark, by its name and size.
+fn is_mark(entry: &Entry) -> bool {
+    let name = entry.name.as_str();
+    let is_in_words = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_hidden = name.starts_with('_') || name.starts_with('.') && is_named_as_last(name);
+    let is_data = name.ends_with(".parquet") || name.ends_with(".crc") || name == "none";
+    let can_be_named = name.chars().all(is_in_words) && !is_data && !NO_MARKS.contains(&name);
+    can_be_named && (is_hidden || entry.size_bytes == 0 && !name.starts_with('.'))
+}
+
+/// Whether the name says that the file is written last.
+pub(super) fn is_named_as_last(name: &str) -> bool {
+    let name = name.to_lowercase();
+    LAST_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Opens a file of the first folder that has one which can be read; `None`: none has one. The inner error
+/// says why the first cannot be read; `unread`, why those before the opened one cannot.
+fn open_first(
+    store: &Store,
+    folders: &[Folder],
+    unread: &mut Vec<String>,
+) -> Result<Option<Result<OpenedFile, Unread>>> {
+    let with_file = folders
         .iter()
-        .find_map(|folder| Some((folder, folder.file()?)));
-    let Some((folder, file)) = first else {
-        return Ok(None);
-    };
-    open(store, folder.day, &folder.path, file).map(Some)
+        .filter_map(|folder| Some((folder, folder.file()?)));
+    let mut failed = Vec::new();
+    for (folder, file) in with_file.take(MOST_TRIED) {
+        match open(store, folder.day, &folder.path, file)? {
+            Ok(opened) => {
+                unread.extend(failed.into_iter().map(|failed: Unread| failed.why));
+                return Ok(Some(Ok(opened)));
+            }
+            Err(why) => failed.push(why),
+        }
+    }
+    Ok(failed.into_iter().next().map(Err))
 }
 
 fn open(
@@ -174,7 +307,7 @@ fn open(
     day: NaiveDate,
     folder: &str,
     file: &Entry,
-) -> Result<Result<OpenedFile, String>> {
+) -> Result<Result<OpenedFile, Unread>> {
     let path = format!("{folder}/{}", file.name);
     Ok(match read_footer(store, &path, file.size_bytes) {
         Ok(metadata) => Ok(OpenedFile {
@@ -183,14 +316,45 @@ fn open(
             size_bytes: file.size_bytes,
             metadata,
         }),
-        Err(FileError::Store(error)) => return Err(error),
-        Err(FileError::Encrypted) => Err(format!("{path} is encrypted")),
-        Err(FileError::Damaged(why)) => Err(format!("{path} is no Parquet file: {why}")),
+        Err(FileError::Store(error)) => Err(Unread {
+            why: of_object(store, &path, &error)?,
+            failed: Some(error),
+        }),
+        Err(FileError::Encrypted) => Err(Unread::new(format!("{path} is encrypted"))),
+        Err(FileError::Damaged(why)) => {
+            let why = format!("{path} is no Parquet file: {why}");
+            Err(Unread::new(why))
+        }
     })
 }
 
+/// Why an object cannot be read, such as an archived one or one of somebody else.
+///
+/// # Errors
+/// When the store does not list its folder either: it does not answer.
+pub(super) fn of_object(store: &Store, path: &str, error: &anyhow::Error) -> Result<String> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    store.list_each(&[folder.to_owned()])?;
+    Ok(told(error))
+}
+
+/// An error without its remedy: nothing has to be done for a sample.
+pub(super) fn told(error: &anyhow::Error) -> String {
+    let failure = Failure::behind(error);
+    failure.map_or_else(
+        || format!("{error:#}"),
+        |failure| failure.parts.what.clone(),
+    )
+}
+
 /// A file of each of some days of a group, spread over its days, the first and the last among them.
-pub(super) fn open_days(store: &Store, group: &Group, most: usize) -> Result<Vec<OpenedFile>> {
+/// `unread`: why others cannot be read.
+pub(super) fn open_days(
+    store: &Store,
+    group: &Group,
+    most: usize,
+    unread: &mut Vec<String>,
+) -> Result<Vec<OpenedFile>> {
     let days: Vec<(&NaiveDate, &String)> = group.folders.iter().collect();
     let last = days.len().saturating_sub(1);
     let mut chosen: Vec<usize> = (0..most)
@@ -200,14 +364,101 @@ pub(super) fn open_days(store: &Store, group: &Group, most: usize) -> Result<Vec
     chosen.dedup();
     let paths: Vec<String> = chosen.iter().map(|n| days[*n].1.clone()).collect();
     let mut files = Vec::new();
-    for (position, listing) in chosen.iter().zip(store.list_each(&paths)?) {
+    for (position, listing) in chosen.iter().zip(list_each(store, &paths, unread)?) {
         let (day, path) = days[*position];
         let folder = Folder {
             day: *day,
             path: path.clone(),
             listing,
         };
-        files.extend(open_first(store, std::slice::from_ref(&folder))?.and_then(Result::ok));
+        match open_first(store, std::slice::from_ref(&folder), unread)? {
+            Some(Ok(file)) => files.push(file),
+            Some(Err(of_day)) => unread.push(of_day.why),
+            None => {}
+        }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::store::Access;
+    use crate::testing::{march, noon};
+
+    /// Folders of days, newest first, with the names and sizes of their files.
+    fn folders(of_days: &[&[(&str, u64)]]) -> Vec<Folder> {
+        let entry = |(name, size_bytes): &(&str, u64)| Entry {
+            name: (*name).to_owned(),
+            size_bytes: *size_bytes,
+            version: String::new(),
+            modified_at: noon(),
+        };
+        let folder = |files: &&[(&str, u64)]| Folder {
+            day: march(14),
+            path: "shops".into(),
+            listing: Listing {
+                objects: files.iter().map(entry).collect(),
+                ..Listing::default()
+            },
+        };
+        of_days.iter().map(folder).collect()
+    }
+
+    #[test]
+    fn the_mark_is_a_hidden_or_empty_file_of_every_folder() {
+        const DATA: (&str, u64) = ("a.parquet", 500);
+        let cases: &[(&[&[(&str, u64)]], Option<&str>)] = &[
+            (
+                &[&[DATA, ("_DONE", 0)], &[DATA, ("_DONE", 0)]],
+                Some("_DONE"),
+            ),
+            // The newest folder is still written, and one folder has nothing yet.
+            (&[&[DATA], &[], &[DATA, ("_DONE", 3)]], Some("_DONE")),
+            (
+                &[&[DATA, ("_DONE", 0)], &[DATA], &[DATA, ("_DONE", 0)]],
+                None,
+            ),
+            (
+                &[&[DATA, ("_SUCCESS", 0)], &[DATA, ("_DONE", 0)]],
+                Some("_SUCCESS"),
+            ),
+            (&[&[DATA, ("ready", 0), ("x", 0)]], Some("ready")),
+            (&[&[DATA, ("_log", 9), ("x", 0)]], Some("x")),
+            (&[&[DATA, (".done", 0)]], Some(".done")),
+            // A partition of Hudi has this file first; Parquet's summaries are no marks.
+            (
+                &[&[DATA, (".hoodie_partition_metadata", 96), ("_metadata", 700)]],
+                None,
+            ),
+            (
+                &[&[("empty.parquet", 0), ("two words", 0), ("notes.txt", 9)]],
+                None,
+            ),
+            (&[], None),
+        ];
+        for (of_days, expected) in cases {
+            let folders = folders(of_days);
+            assert_eq!(mark_of(&folders).as_deref(), *expected, "{of_days:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_a_day_that_cannot_be_listed_counts_as_empty_and_is_told() {
+        let (folder, runtime) = (TempDir::new().unwrap(), Runtime::new().unwrap());
+        std::fs::create_dir_all(folder.path().join("shops/dt=2026-03-14")).unwrap();
+        std::fs::write(folder.path().join("shops/dt=2026-03-14/a.parquet"), "").unwrap();
+        std::fs::write(folder.path().join("shops/dt=2026-03-15"), "").unwrap();
+        let location = folder.path().to_str().unwrap();
+        let store = Store::open(location, Access::Read, &[], runtime.handle().clone()).unwrap();
+        let days = ["shops/dt=2026-03-14", "shops/dt=2026-03-15"].map(str::to_owned);
+        let mut unread = Vec::new();
+        let listed = list_each(&store, &days, &mut unread).unwrap();
+        let files: Vec<usize> = listed.iter().map(|listing| listing.objects.len()).collect();
+        assert_eq!(files, [1, 0]);
+        assert!(unread[0].contains("dt=2026-03-15"), "{unread:?}");
+    }
 }

@@ -74,7 +74,9 @@ pub(crate) struct FoundDataset {
     pub missing_days: usize,
     /// The number of newest folders that were looked into.
     pub seen_days: usize,
-    /// How many of these have a `_SUCCESS`.
+    /// The file that marks a folder as final; null: no file does.
+    pub success: Option<String>,
+    /// How many of the newest folders have this file.
     pub final_days: usize,
     /// The file whose columns and rows were read.
     pub file: String,

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::columns::quoted;
+use super::files::is_named_as_last;
 use super::guesses::{Confidence, FoundColumn, FoundDataset, Guesses};
+use crate::contracts::SUCCESS_FILE;
 use crate::report::counted;
 
 /// The path of every dataset, where the job file has none.
@@ -13,22 +15,17 @@ const DEFAULT_PATH: &str = "{dataset}/dt={day}";
 pub(super) fn text(guesses: &Guesses) -> String {
     let mut lines = Lines::default();
     head(guesses, &mut lines);
-    let common = common_path(&guesses.datasets);
+    let common = Common {
+        path: common_path(&guesses.datasets),
+        success: common_success(&guesses.datasets),
+    };
     if guesses.are_by_contract {
         lines.line("");
         lines.comment("The exports are laid out as docs/exports.md says, so they need no mapping.");
-    } else if let Some(path) = &common
-        && path != DEFAULT_PATH
-    {
-        lines.line("");
-        lines.line("[source]");
-        lines.guess(
-            &format!("path = {}", quoted(path)),
-            "likely: the folders of all datasets",
-        );
     }
+    of_all(&guesses.datasets, &common, &mut lines);
     for dataset in &guesses.datasets {
-        of_dataset(dataset, common.is_none(), &mut lines);
+        of_dataset(dataset, &common, &mut lines);
     }
     tail(guesses, &mut lines);
     lines.0
@@ -57,12 +54,91 @@ fn head(guesses: &Guesses, lines: &mut Lines) {
     );
 }
 
-/// The command that checks the first day.
+/// The command that checks the first day. `job_file`: as a shell reads it.
 pub(super) fn next_command(job_file: &str, guesses: &Guesses) -> String {
     let day = guesses
         .day
         .map_or("YYYY-MM-DD".to_owned(), |day| day.to_string());
     format!("campaign-etl validate --config {job_file} --day {day}")
+}
+
+/// What all datasets have in common; `None`: they differ.
+struct Common {
+    path: Option<String>,
+    /// The inner one is `None` where no file marks a folder as final.
+    success: Option<Option<String>>,
+}
+
+/// The keys of `[source]`.
+fn of_all(datasets: &[FoundDataset], common: &Common, lines: &mut Lines) {
+    let path = common.path.as_deref().filter(|path| *path != DEFAULT_PATH);
+    let mark = common.success.as_ref();
+    let is_needed = |mark: &&Option<String>| mark.as_deref() != Some(SUCCESS_FILE);
+    let mark = mark.filter(is_needed);
+    if path.is_none() && mark.is_none() {
+        return;
+    }
+    lines.line("");
+    let has_line = path.is_some() || mark.is_some_and(Option::is_some);
+    match has_line {
+        true => lines.line("[source]"),
+        false => lines.comment("[source]"),
+    }
+    if let Some(path) = path {
+        lines.guess(
+            &format!("path = {}", quoted(path)),
+            "likely: the folders of all datasets",
+        );
+    }
+    if let Some(mark) = mark {
+        of_success(mark.as_deref(), &unmarked(datasets), lines);
+    }
+}
+
+/// The lines that say when a folder is final.
+fn of_success(mark: Option<&str>, unmarked: &[&str], lines: &mut Lines) {
+    match mark {
+        Some(mark) => lines.guess(&format!("success = {}", quoted(mark)), &of_mark(mark)),
+        None => {
+            lines.comment(&no_mark(unmarked));
+            lines.comment("success = \"none\"");
+            lines.comment("settle_minutes = 30");
+        }
+    }
+}
+
+/// Why a file is taken for the mark of a final folder.
+pub(super) fn of_mark(mark: &str) -> String {
+    let confidence = match is_named_as_last(mark) {
+        true => Confidence::Likely,
+        false => Confidence::Unsure,
+    };
+    format!(
+        "{confidence}: no folder has a _SUCCESS, and every folder has this file: check that it is written last"
+    )
+}
+
+/// The datasets whose folders no file marks as final.
+pub(super) fn unmarked(datasets: &[FoundDataset]) -> Vec<&'static str> {
+    let unmarked = datasets.iter().filter(|dataset| dataset.success.is_none());
+    unmarked.map(|dataset| dataset.dataset).collect()
+}
+
+/// What to do where no file marks a folder as final.
+pub(super) fn no_mark(datasets: &[&str]) -> String {
+    format!(
+        "missing: no file marks a folder of {} as final: have _SUCCESS written last, or take success = \"none\" \
+         with settle_minutes",
+        datasets.join(", ")
+    )
+}
+
+/// The mark of all datasets; `None`: they have different ones.
+fn common_success(datasets: &[FoundDataset]) -> Option<Option<String>> {
+    let marks: BTreeSet<Option<&String>> = datasets.iter().map(|it| it.success.as_ref()).collect();
+    let mut marks = marks.into_iter();
+    let mark = marks.next()?;
+    marks.next().is_none().then(|| mark.cloned())
 }
 
 /// One pattern for all datasets; `None`: they have different ones.
@@ -81,7 +157,7 @@ fn common_path(datasets: &[FoundDataset]) -> Option<String> {
     paths.next().is_none().then_some(path)
 }
 
-fn of_dataset(dataset: &FoundDataset, has_own_path: bool, lines: &mut Lines) {
+fn of_dataset(dataset: &FoundDataset, common: &Common, lines: &mut Lines) {
     lines.line("");
     let FoundDataset {
         days,
@@ -94,9 +170,16 @@ fn of_dataset(dataset: &FoundDataset, has_own_path: bool, lines: &mut Lines) {
         0 => String::new(),
         missing => format!(", {missing} between them missing"),
     };
+    let mark = match &dataset.success {
+        Some(mark) => format!(
+            "{mark} in {} of the newest {}",
+            dataset.final_days, dataset.seen_days
+        ),
+        None => "no file marks a final folder".to_owned(),
+    };
     lines.comment(&format!(
-        "{}: {days}, {first_day} to {last_day}{gaps}; _SUCCESS in {} of the newest {}",
-        dataset.dataset, dataset.final_days, dataset.seen_days
+        "{}: {days}, {first_day} to {last_day}{gaps}; {mark}",
+        dataset.dataset
     ));
     lines.comment(&format!("columns of {}", dataset.file));
     for other in &dataset.others {
@@ -108,9 +191,21 @@ fn of_dataset(dataset: &FoundDataset, has_own_path: bool, lines: &mut Lines) {
         lines.comment(note);
     }
     let is_default = dataset.path == DEFAULT_PATH.replace("{dataset}", dataset.dataset);
-    if has_own_path && !is_default {
-        lines.line(&format!("[source.{}]", dataset.dataset));
+    let has_own_path = common.path.is_none() && !is_default;
+    let mark = dataset.success.as_deref();
+    let has_own_mark = common.success.is_none() && mark != Some(SUCCESS_FILE);
+    let header = format!("[source.{}]", dataset.dataset);
+    match (has_own_path, has_own_mark) {
+        (true, _) => lines.line(&header),
+        (false, true) if mark.is_some() => lines.line(&header),
+        (false, true) => lines.comment(&header),
+        (false, false) => {}
+    }
+    if has_own_path {
         lines.line(&format!("path = {}", quoted(&dataset.path)));
+    }
+    if has_own_mark {
+        of_success(mark, &[dataset.dataset], lines);
     }
     let needs_line = |column: &&FoundColumn| column.mapping.is_some();
     let same: Vec<&str> = dataset
@@ -236,6 +331,7 @@ mod tests {
             days: 13,
             missing_days: 1,
             seen_days: 13,
+            success: Some("_SUCCESS".into()),
             final_days: 12,
             file: "raw/sellers/dt=2026-03-14/a\nb".into(),
             columns,
@@ -295,6 +391,68 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    /// The job file of shops and campaigns, laid out by the contract, with these marks.
+    fn marked(of_shops: Option<&str>, of_campaigns: Option<&str>) -> String {
+        let with = |dataset, success: Option<&str>| FoundDataset {
+            dataset,
+            success: success.map(str::to_owned),
+            ..shops(&format!("{dataset}/dt={{day}}"), vec![])
+        };
+        text(&guesses(vec![
+            with("shops", of_shops),
+            with("campaigns", of_campaigns),
+        ]))
+    }
+
+    #[test]
+    fn the_mark_of_all_datasets_is_one_line() {
+        let text = marked(Some("_DONE"), Some("_DONE"));
+        assert!(
+            text.contains("\n[source]\nsuccess = \"_DONE\"  # likely: "),
+            "{text}"
+        );
+        assert_eq!(text.matches("\nsuccess = ").count(), 1, "{text}");
+        assert!(text.contains("; _DONE in 12 of the newest 13\n"), "{text}");
+        Config::parse(&text).unwrap();
+        let text = marked(Some("_log"), Some("_log"));
+        assert!(text.contains("\nsuccess = \"_log\"  # unsure: "), "{text}");
+        assert!(!marked(Some("_SUCCESS"), Some("_SUCCESS")).contains("success ="));
+    }
+
+    #[test]
+    fn without_a_mark_there_is_one_block_to_take() {
+        let text = marked(None, None);
+        let block = "\n# [source]\n# missing: no file marks a folder of shops, campaigns as final: have _SUCCESS \
+                     written last, or take success = \"none\" with settle_minutes\n# success = \"none\"\n\
+                     # settle_minutes = 30\n";
+        assert!(text.contains(block), "{text}");
+        assert_eq!(text.matches("success = \"none\"\n").count(), 1, "{text}");
+        let taken = text.replace("\n# [source]\n", "\n[source]\n");
+        let taken = taken.replace("\n# success =", "\nsuccess =");
+        let taken = taken.replace("\n# settle_minutes =", "\nsettle_minutes =");
+        let config = Config::parse(&taken).unwrap();
+        let shops = crate::contracts::datasets::dataset("shops").unwrap();
+        let complete = config
+            .mapping
+            .complete(shops, "2026-03-14".parse().unwrap());
+        assert_eq!(*complete, crate::mapping::Complete::Settled { minutes: 30 });
+    }
+
+    #[test]
+    fn datasets_of_different_marks_have_lines_of_their_own() {
+        let text = marked(Some("_DONE"), None);
+        assert!(
+            text.contains("\n[source.shops]\nsuccess = \"_DONE\"  # likely: "),
+            "{text}"
+        );
+        assert!(
+            text.contains("\n# [source.campaigns]\n# missing: no file marks a folder of campaigns"),
+            "{text}"
+        );
+        assert!(!text.contains("[source]"), "{text}");
+        Config::parse(&text).unwrap();
     }
 
     #[test]

@@ -21,18 +21,21 @@ mod page;
 mod words;
 mod zone;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
+use chrono_tz::Tz;
 
 use crate::config::Config;
-use crate::contracts::Dataset;
 use crate::contracts::datasets::{DATASETS, dataset};
+use crate::contracts::{Dataset, SUCCESS_FILE};
 use crate::days::calendar::days;
 use crate::messages;
 use crate::store::Store;
 use candidates::{Assigned, Fit, assign};
 use columns::{LocalZone, found_column};
-use files::{GroupFiles, OpenedFile, open_groups};
+use files::{GroupFiles, OpenedFile, open_groups, told};
 pub(crate) use guesses::Guesses;
 use guesses::{Confidence, FoundDataset, MissingDataset, UnusedFolder, ZoneGuessed};
 use layout::{Layout, find_groups};
@@ -43,35 +46,68 @@ const MOST_GROUPS: usize = 200;
 /// Names that a message shows.
 const MOST_SHOWN: usize = 10;
 
-/// Guesses how the exports of a location are laid out. `results`: where the results will be.
+/// Guesses how the exports of a location are laid out. `results`: where the results will be. `time_zone`: that
+/// of the days, where a person says it.
 ///
 /// # Errors
 /// `ConfigWrong` when no folder is named by a day, or no dataset fits any; when the store fails.
-pub(crate) fn guess(store: &Store, results: &str) -> Result<Guesses> {
+pub(crate) fn guess(store: &Store, results: &str, time_zone: Option<Tz>) -> Result<Guesses> {
     let mut unreadable = Vec::new();
     let mut layout = find_groups(&mut |folders| list_folders(store, folders, &mut unreadable))?;
     layout.notes.append(&mut unreadable);
     let others: Vec<&str> = layout.others.iter().map(String::as_str).collect();
     ensure!(
         !layout.groups.is_empty(),
-        messages::no_day_folders(&store.location, shown(&others))
+        messages::no_day_folders(&store.location, shown(&others), beside(&layout.notes))
     );
     if layout.groups.len() > MOST_GROUPS {
         let more = layout.groups.split_off(MOST_GROUPS).len();
         let note = format!("{more} more groups of folders named by days were not looked into.");
         layout.notes.push(note);
     }
-    let groups = open_groups(store, std::mem::take(&mut layout.groups))?;
+    let mut unread = Vec::new();
+    let groups = open_groups(store, std::mem::take(&mut layout.groups), &mut unread)?;
+    layout.notes.extend(unread.into_iter().map(not_read));
+    let groups = without_results(groups, &mut layout.notes);
     let assigned = assign(&groups);
-    let seen: Vec<&str> = groups
+    let seen = groups
         .iter()
-        .map(|group| group.group.path.as_str())
-        .collect();
+        .map(|group| format!("{}: {}", group.group.path, why_unused(group)));
+    let seen: Vec<String> = seen.collect();
+    let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
     ensure!(
         !assigned.fits.is_empty(),
-        messages::no_dataset_found(&store.location, shown(&seen))
+        messages::no_dataset_found(&store.location, shown(&seen), beside(&layout.notes))
     );
-    guesses_of(store, results, &layout, &groups, &assigned)
+    guesses_of(store, (results, time_zone), layout, &groups, &assigned)
+}
+
+/// The remarks, as the end of a message.
+fn beside(notes: &[String]) -> String {
+    let notes = notes.iter().map(|note| note.trim_end_matches('.'));
+    notes.map(|note| format!("; {note}")).collect()
+}
+
+fn not_read(why: String) -> String {
+    format!("Not read: {why}.")
+}
+
+/// The groups that hold no results of this program, which are exports of nobody.
+fn without_results(groups: Vec<GroupFiles>, notes: &mut Vec<String>) -> Vec<GroupFiles> {
+    let holds_results = |group: &GroupFiles| {
+        let file = group.newest.as_ref();
+        file.is_ok_and(OpenedFile::is_result)
+    };
+    let (results, exports): (Vec<GroupFiles>, Vec<GroupFiles>) =
+        groups.into_iter().partition(holds_results);
+    let paths: Vec<&str> = results.iter().map(|it| it.group.path.as_str()).collect();
+    if !paths.is_empty() {
+        let paths = shown(&paths);
+        notes.push(format!(
+            "Not used, because this program wrote them as results: {paths}."
+        ));
+    }
+    exports
 }
 
 /// The names of the folders in each folder. On a disk, a folder that this account may not read, such as
@@ -90,7 +126,7 @@ fn list_folders(
         .map(|folder| match store.list_folders(folder) {
             Ok(names) => names,
             Err(why) => {
-                unreadable.push(format!("Not looked into: {why}"));
+                unreadable.push(not_read(told(&why)));
                 vec![]
             }
         });
@@ -99,16 +135,29 @@ fn list_folders(
 
 fn guesses_of(
     store: &Store,
-    results: &str,
-    layout: &Layout,
+    (results, time_zone): (&str, Option<Tz>),
+    layout: Layout,
     groups: &[GroupFiles],
     assigned: &Assigned,
 ) -> Result<Guesses> {
+    let unused = unused(&layout, groups, assigned);
+    let mut notes = layout.notes;
+    let unread = groups.iter().flat_map(|group| group.unread.clone());
+    let mut unread: Vec<String> = unread.collect();
     let mut times = Vec::new();
     for fit in &assigned.fits {
-        times.extend(evidence::times(store, fit, &groups[fit.group].group)?);
+        let of_group = evidence::times(store, fit, &groups[fit.group].group, &mut unread)?;
+        times.extend(of_group);
     }
-    let zone = zone::guess(&times);
+    let unread: BTreeSet<&str> = unread.iter().map(String::as_str).collect();
+    if !unread.is_empty() {
+        let unread: Vec<&str> = unread.into_iter().collect();
+        notes.push(not_read(shown(&unread)));
+    }
+    let zone = match time_zone {
+        Some(zone) => zone::given(zone, &times),
+        None => zone::guess(&times),
+    };
     let local = LocalZone {
         zone: zone.local,
         is_likely: zone.is_likely,
@@ -133,8 +182,8 @@ fn guesses_of(
         missing: missing(&datasets),
         day: last_final_day(groups, &assigned.fits),
         datasets,
-        unused: unused(layout, groups, assigned),
-        notes: layout.notes.clone(),
+        unused,
+        notes,
     })
 }
 
@@ -157,10 +206,6 @@ fn found_dataset(
             Default::default()
         }
     };
-    if group.final_days == 0 {
-        let note = "missing: no folder has a _SUCCESS, so no day is final: have it written last, or name the file that is: success = \"...\" in [source]; without any: success = \"none\" and settle_minutes = 30";
-        notes.push(note.to_owned());
-    }
     notes.extend(other_columns(group, file));
     let found = |choice| found_column(fit.dataset, choice, &samples, local);
     let also = assigned.also.iter();
@@ -186,7 +231,8 @@ fn found_dataset(
         days: group.group.folders.len(),
         missing_days: group.group.missing_days(),
         seen_days: group.seen,
-        final_days: group.final_days,
+        success: group.mark.clone(),
+        final_days: group.final_days.len(),
         file: file.path.clone(),
         columns: fit.choices.iter().map(found).collect(),
         others,
@@ -229,17 +275,19 @@ fn differ<'a>(these: &[&'a str], those: &[&str]) -> Vec<&'a str> {
     only.copied().collect()
 }
 
-/// The newest day on which all required datasets that were found have a `_SUCCESS`, or at least one of them.
+/// The newest day that is final in all required datasets that were found.
 fn last_final_day(groups: &[GroupFiles], fits: &[Fit]) -> Option<NaiveDate> {
     let required = fits.iter().filter(|fit| fit.dataset.always_required);
-    let days = required.map(|fit| groups[fit.group].last_final_day);
-    days.collect::<Option<Vec<_>>>()?.into_iter().min()
+    let final_days = required.map(|fit| groups[fit.group].final_days.clone());
+    let in_all = final_days.reduce(|in_all, days| &in_all & &days);
+    in_all?.into_iter().next_back()
 }
 
 fn is_by_contract(found: &FoundDataset) -> bool {
     let expected = dataset(found.dataset).map(|d| format!("{}/dt={{day}}", d.name));
     let has_no_line = found.columns.iter().all(|column| column.mapping.is_none());
-    expected.as_deref() == Some(found.path.as_str()) && has_no_line
+    let is_marked = found.success.as_deref() == Some(SUCCESS_FILE);
+    expected.as_deref() == Some(found.path.as_str()) && has_no_line && is_marked
 }
 
 fn missing(found: &[FoundDataset]) -> Vec<MissingDataset> {
@@ -282,16 +330,21 @@ fn unused(layout: &Layout, groups: &[GroupFiles], assigned: &Assigned) -> Vec<Un
         .filter(|(position, group)| !is_used(*position) && !holds_others(&group.group.path));
     let of_groups = of_groups.map(|(_, group)| UnusedFolder {
         path: group.group.path.clone(),
-        reason: match &group.newest {
-            Ok(_) => "its columns are those of no dataset".to_owned(),
-            Err(why) => why.clone(),
-        },
+        reason: why_unused(group).to_owned(),
     });
     let others = layout.others.iter().map(|folder| UnusedFolder {
         path: folder.clone(),
         reason: "no folder in it is named by a day".to_owned(),
     });
     of_groups.chain(others).collect()
+}
+
+/// Why a group is no dataset.
+fn why_unused(group: &GroupFiles) -> &str {
+    match &group.newest {
+        Ok(_) => "its columns are those of no dataset",
+        Err(unread) => &unread.why,
+    }
 }
 
 /// The text of the job file.
@@ -337,15 +390,26 @@ fn shown(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
     use std::sync::Arc;
 
     use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use async_trait::async_trait;
     use bytes::Bytes;
+    use futures::stream::BoxStream;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+        PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+    };
     use parquet::arrow::ArrowWriter;
     use tempfile::TempDir;
     use tokio::runtime::Runtime;
 
     use super::*;
+    use crate::exit_code::ExitCode;
+    use crate::failure::exit_code_of;
     use crate::store::Access;
     use crate::testing::Memory;
 
@@ -368,7 +432,7 @@ mod tests {
             memory.store.write(&file, sellers()).unwrap();
             memory.put(&format!("{folder}/_SUCCESS"), "");
         }
-        let found = guess(&memory.store, "results").unwrap();
+        let found = guess(&memory.store, "results", None).unwrap();
         let [shops] = &found.datasets[..] else {
             panic!("{found:?}");
         };
@@ -389,6 +453,115 @@ mod tests {
         );
     }
 
+    /// A store that denies the objects under some paths, and lists them.
+    #[derive(Debug)]
+    struct Denying(Arc<InMemory>, &'static [&'static str]);
+
+    impl fmt::Display for Denying {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} with denied objects", self.0)
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Denying {
+        async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
+            if self
+                .1
+                .iter()
+                .any(|denied| path.as_ref().starts_with(denied))
+            {
+                return Err(object_store::Error::PermissionDenied {
+                    path: path.to_string(),
+                    source: "InvalidObjectState: archived".into(),
+                });
+            }
+            self.0.get_opts(path, options).await
+        }
+
+        async fn put_opts(
+            &self,
+            path: &Path,
+            payload: PutPayload,
+            options: PutOptions,
+        ) -> StoreResult<PutResult> {
+            self.0.put_opts(path, payload, options).await
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            path: &Path,
+            options: PutMultipartOptions,
+        ) -> StoreResult<Box<dyn MultipartUpload>> {
+            self.0.put_multipart_opts(path, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            paths: BoxStream<'static, StoreResult<Path>>,
+        ) -> BoxStream<'static, StoreResult<Path>> {
+            self.0.delete_stream(paths)
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+            self.0.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+            self.0.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+            self.0.copy_opts(from, to, options).await
+        }
+    }
+
+    /// The guesses where objects under these paths are denied.
+    fn guess_denied(denied: &'static [&'static str]) -> Result<Guesses> {
+        let (inner, runtime) = (Arc::new(InMemory::new()), Runtime::new().unwrap());
+        let store = Store::new(inner.clone(), "s3://bucket", runtime.handle().clone());
+        for file in [
+            "sellers/dt=2026-03-01/a.parquet",
+            "sellers/dt=2026-03-13/a.parquet",
+            "sellers/dt=2026-03-14/a.parquet",
+            "secret/dt=2026-03-14/a.parquet",
+        ] {
+            store.write(file, sellers()).unwrap();
+        }
+        let denying = Arc::new(Denying(inner, denied));
+        let store = Store::new(denying, "s3://bucket", runtime.handle().clone());
+        guess(&store, "results", None)
+    }
+
+    #[test]
+    fn objects_that_cannot_be_read_are_told_and_hide_no_others() {
+        let found = guess_denied(&["sellers/dt=2026-03-01", "sellers/dt=2026-03-14", "secret"]);
+        let found = found.unwrap();
+        assert_eq!(found.datasets[0].dataset, "shops");
+        assert_eq!(found.datasets[0].file, "sellers/dt=2026-03-13/a.parquet");
+        let [note] = &found.notes[..] else {
+            panic!("{:?}", found.notes);
+        };
+        assert!(note.starts_with("Not read: "), "{note}");
+        for day in ["2026-03-01", "2026-03-14"] {
+            let told = format!("read s3://bucket/sellers/dt={day}/a.parquet: ");
+            assert!(note.contains(&told), "{note}");
+        }
+        assert!(!note.contains("secret"), "{note}");
+        let [secret] = &found.unused[..] else {
+            panic!("{:?}", found.unused);
+        };
+        assert_eq!(secret.path, "secret/dt={day}");
+        let told = "read s3://bucket/secret/dt=2026-03-14/a.parquet: ";
+        assert!(secret.reason.contains(told), "{}", secret.reason);
+    }
+
+    #[test]
+    fn a_store_that_lets_nothing_be_read_has_failed() {
+        let error = guess_denied(&["sellers", "secret"]).unwrap_err();
+        assert_eq!(exit_code_of(&error), ExitCode::StoreFailed);
+    }
+
     #[test]
     fn a_dataset_that_is_split_over_folders_is_told() {
         let memory = Memory::new("s3://bucket");
@@ -396,7 +569,7 @@ mod tests {
             let file = format!("shops/country={country}/dt=2026-03-14/a.parquet");
             memory.store.write(&file, sellers()).unwrap();
         }
-        let found = guess(&memory.store, "results").unwrap();
+        let found = guess(&memory.store, "results", None).unwrap();
         let notes = &found.datasets[0].notes;
         let told = "split over folders shops/country=.../dt={day}";
         assert!(notes.iter().any(|note| note.contains(told)), "{notes:?}");

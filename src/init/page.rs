@@ -1,13 +1,15 @@
 //! The guesses for a person: what was found, what is missing, and the next command.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::guesses::{Confidence, Guesses};
-use super::job_file::next_command;
+use super::job_file::{next_command, no_mark, of_mark, unmarked};
+use crate::contracts::SUCCESS_FILE;
 use crate::report::counted;
 
-/// The page after the job file was written to `job_file`.
-pub(crate) fn page(job_file: &str, guesses: &Guesses) -> String {
+/// The page after the job file was written to `job_file`. `word`: its path as a shell reads it.
+pub(crate) fn page(job_file: &str, word: &str, guesses: &Guesses) -> String {
     let mut page = format!(
         "{job_file}: {} of {} datasets found\n",
         guesses.datasets.len(),
@@ -37,7 +39,15 @@ pub(crate) fn page(job_file: &str, guesses: &Guesses) -> String {
         let _ = writeln!(page, "To check and correct in {job_file}:");
         page.extend(to_check.iter().map(|line| format!("  {line}\n")));
     }
-    let _ = writeln!(page, "Next: {}", next_command(job_file, guesses));
+    let before = match guesses.day {
+        Some(_) => String::new(),
+        None if unmarked(&guesses.datasets).is_empty() => {
+            page += "No day is final in all required datasets.\n";
+            String::new()
+        }
+        None => format!("complete success in {job_file}, then "),
+    };
+    let _ = writeln!(page, "Next: {before}{}", next_command(word, guesses));
     page
 }
 
@@ -48,6 +58,17 @@ fn to_check(guesses: &Guesses) -> Vec<String> {
         "time_zone = \"{}\": {}: {}",
         zone.zone, zone.confidence, zone.reason
     )];
+    let without = unmarked(&guesses.datasets);
+    if !without.is_empty() {
+        lines.push(no_mark(&without));
+    }
+    let marks = guesses
+        .datasets
+        .iter()
+        .filter_map(|found| found.success.as_deref());
+    let marks: BTreeSet<&str> = marks.filter(|mark| *mark != SUCCESS_FILE).collect();
+    let told = |mark: &str| format!("success = \"{mark}\": {}", of_mark(mark));
+    lines.extend(marks.into_iter().map(told));
     for found in &guesses.datasets {
         for other in &found.others {
             lines.push(format!("{}: unsure: {other} fits too", found.dataset));

@@ -302,14 +302,227 @@ fn a_location_without_days_is_told_with_what_is_there() {
         &place.exports().join("weather/dt=2026-03-14/a.parquet"),
         &[("rain", floats(&[0.5]))],
     );
-    assert!(said(&place).contains("found: weather/dt={day}"));
-    let without = etl(&["init"]);
+    assert!(said(&place).contains("found: weather/dt={day}: its columns are those of no dataset;"));
+    let without = etl(&["init", "--format", "json"]);
     assert_eq!(without.code, 2);
     assert!(
         without.stderr.contains("init needs --exports"),
         "{}",
         without.stderr
     );
+    assert_eq!(without.json["exit_code"], 2);
+}
+
+/// Hours are folders in each day, which no mapping can name.
+#[test]
+fn the_reasons_are_told_where_no_dataset_is_found() {
+    let place = Place::new();
+    let hour = "order_lines/dt=2026-03-10/hour=00/a.parquet";
+    write(&place.exports().join(hour), &[("order_id", ints(&[1]))]);
+    let done = place.init(&[]);
+    assert_eq!(done.code, 78, "{}", done.stderr);
+    for told in [
+        "found: order_lines/dt={day}: no file in the newest 1 folder; ",
+        "order_lines/dt={day} has folders in each day (hour=...): a dataset and day must be one folder",
+    ] {
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+    }
+}
+
+/// The location and 4999 of its folders are listed.
+#[test]
+fn a_search_that_ended_early_is_told_where_nothing_is_found() {
+    let place = Place::new();
+    for number in 0..5_000 {
+        fs::create_dir(place.exports().join(format!("shop-{number}"))).unwrap();
+    }
+    let done = place.init(&[]);
+    assert_eq!(done.code, 78, "{}", done.stderr);
+    assert!(
+        done.stderr
+            .contains("; The search ended after 5000 folders: name a folder within the location; "),
+        "{}",
+        done.stderr
+    );
+}
+
+/// A copy of the sample with another mark, or none.
+fn marked(mark: Option<&str>) -> Place {
+    let place = Place::new();
+    copy_folder(Path::new(SAMPLE), &place.exports());
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    for dataset in fs::read_dir(place.exports()).unwrap() {
+        for day in fs::read_dir(dataset.unwrap().path()).unwrap() {
+            let day = day.unwrap().path();
+            match mark {
+                Some(mark) => fs::rename(day.join("_SUCCESS"), day.join(mark)).unwrap(),
+                None => fs::remove_file(day.join("_SUCCESS")).unwrap(),
+            }
+            for file in fs::read_dir(day).unwrap() {
+                let file = fs::File::options().append(true).open(file.unwrap().path());
+                file.unwrap().set_modified(old).unwrap();
+            }
+        }
+    }
+    place
+}
+
+/// Checks the day with the job file of `init`.
+fn is_valid(place: &Place) {
+    let config = place.job();
+    let config = config.to_str().unwrap();
+    let valid = etl(&["validate", "--config", config, "--day", "2026-03-14"]);
+    assert_eq!(valid.code, 0, "{}\n{}", valid.stdout, valid.stderr);
+}
+
+#[test]
+fn another_mark_is_found_and_its_days_are_final() {
+    let place = marked(Some("_DONE"));
+    let done = place.init(&[]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(!done.stdout.contains("no mapping"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("\n  success = \"_DONE\": likely: "),
+        "{}",
+        done.stdout
+    );
+    assert!(
+        done.stdout.ends_with(" --day 2026-03-14\n"),
+        "{}",
+        done.stdout
+    );
+    let job = fs::read_to_string(place.job()).unwrap();
+    assert!(
+        job.contains("\n[source]\nsuccess = \"_DONE\"  # likely: "),
+        "{job}"
+    );
+    is_valid(&place);
+}
+
+#[test]
+fn exports_without_a_mark_need_one_block_to_be_taken() {
+    let place = marked(None);
+    let done = place.init(&[]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(!done.stdout.contains("no mapping"), "{}", done.stdout);
+    assert_eq!(
+        done.stdout.matches("no file marks").count(),
+        1,
+        "{}",
+        done.stdout
+    );
+    assert!(
+        done.stdout.contains("\nNext: complete success in "),
+        "{}",
+        done.stdout
+    );
+    let job = fs::read_to_string(place.job()).unwrap();
+    let mut taken = job.clone();
+    for line in [
+        "[source]\n",
+        "success = \"none\"\n",
+        "settle_minutes = 30\n",
+    ] {
+        assert_eq!(job.matches(&format!("\n# {line}")).count(), 1, "{job}");
+        taken = taken.replace(&format!("\n# {line}"), &format!("\n{line}"));
+    }
+    fs::write(place.job(), taken).unwrap();
+    is_valid(&place);
+}
+
+/// 2026-03-12 is the newest day that is final in both.
+#[test]
+fn the_day_to_check_is_final_in_all_required_datasets() {
+    let place = Place::new();
+    copy_folder(Path::new(SAMPLE), &place.exports());
+    for mark in [
+        "shops/dt=2026-03-14/_SUCCESS",
+        "order_lines/dt=2026-03-13/_SUCCESS",
+    ] {
+        fs::remove_file(place.exports().join(mark)).unwrap();
+    }
+    let done = place.init(&[]);
+    assert!(
+        done.stdout.ends_with(" --day 2026-03-12\n"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn results_are_no_exports() {
+    let place = Place::new();
+    copy_folder(Path::new(SAMPLE), &place.exports());
+    let (exports, results) = (place.exports(), place.exports().join("results"));
+    let run = etl(&[
+        "run",
+        "--day",
+        "2026-03-14",
+        "--exports",
+        exports.to_str().unwrap(),
+        "--results",
+        results.to_str().unwrap(),
+    ]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let job = place.initialized();
+    let lines = job.lines().filter(|line| line.contains("results/"));
+    let lines: Vec<&str> = lines.collect();
+    let [line] = lines[..] else {
+        panic!("{job}");
+    };
+    assert!(
+        line.starts_with("# Not used, because this program wrote them as results: results/"),
+        "{line}"
+    );
+    assert!(!job.contains("[source"), "{job}");
+}
+
+/// Half an hour from the zone of India, which few rows tell apart.
+#[test]
+fn the_zone_of_the_days_is_found_among_all() {
+    let place = Place::new();
+    let exports = place.exports();
+    let arguments = [
+        "generate",
+        "--time-zone",
+        "Asia/Karachi",
+        "--out",
+        exports.to_str().unwrap(),
+    ];
+    fs::remove_dir(&exports).unwrap();
+    assert_eq!(etl(&arguments).code, 0);
+    let job = place.initialized();
+    assert!(job.contains("\ntime_zone = \"Asia/Karachi\"\n"), "{job}");
+}
+
+#[test]
+fn the_environment_gives_exports_and_zone_and_the_next_command_is_quoted() {
+    let place = Place::new();
+    copy_folder(Path::new(SAMPLE), &place.exports());
+    let program = env!("CARGO_BIN_EXE_campaign-etl");
+    let mut init = Command::new(program);
+    init.args(["init", "--out", "my job.toml"])
+        .env("CAMPAIGN_ETL_EXPORTS", "exports")
+        .env("CAMPAIGN_ETL_TIME_ZONE", "Asia/Tokyo")
+        .current_dir(place.folder.path());
+    let done = Outcome::of(init.output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let next = "\nNext: campaign-etl validate --config 'my job.toml' --day 2026-03-14\n";
+    assert!(done.stdout.ends_with(next), "{}", done.stdout);
+    let job = fs::read_to_string(place.folder.path().join("my job.toml")).unwrap();
+    assert!(job.contains("\nexports = \"exports\"\n"), "{job}");
+    assert!(
+        job.contains("\n# unsure: CAMPAIGN_ETL_TIME_ZONE gives it; "),
+        "{job}"
+    );
+    assert!(job.contains("\ntime_zone = \"Asia/Tokyo\"\n"), "{job}");
+    // An empty variable gives nothing.
+    let without = Command::new(program)
+        .args(["init", "--out", "other.toml"])
+        .env("CAMPAIGN_ETL_EXPORTS", "")
+        .current_dir(place.folder.path())
+        .output();
+    assert_eq!(Outcome::of(without.unwrap()).code, 2);
 }
 
 fn write(path: &Path, columns: &[(&str, ArrayRef)]) {
@@ -370,7 +583,7 @@ fn what_does_not_fit_is_told_and_stays_a_comment() {
     let job = place.initialized();
     for line in [
         "# unsure: stores_old/dt={day} fits too; this one fits better or is newer\n",
-        "# missing: no folder has a _SUCCESS, so no day is final: have it written last, or name the file that is: success = \"...\" in [source]; without any: success = \"none\" and settle_minutes = 30\n",
+        "[source.shops]\npath = \"stores/dt={day}\"\n# missing: no file marks a folder of shops as final: have _SUCCESS written last, or take success = \"none\" with settle_minutes\n# success = \"none\"\n# settle_minutes = 30\n",
         "\nshop_id = { from = \"store_no\", text_id = true }  # ",
         "texts, of which some are no numbers: those have ids by their hash; ",
         "\nshop_name = \"store_name\"  # likely: ",
