@@ -514,7 +514,7 @@ impl<'a> Hands<'a> for Doing<'a> {
 
     fn stand_in(&mut self, day: NaiveDate, stand_in: StandIn) -> Result<()> {
         let (job, benchmark) = (self.job, stand_in.benchmark);
-        self.lineage.begin(day, None);
+        self.lineage.stand_in(day, &self.report);
         let of = format!("benchmarks of {} stand in", benchmark.day);
         job.progress.stage(day, "windows", &of);
         let (facts, resources, begun) = (self.facts, self.resources(), Instant::now());

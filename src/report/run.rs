@@ -47,6 +47,14 @@ impl Outcome {
         (Outcome::Held, "held"),
         (Outcome::Failed, "failed"),
     ];
+
+    /// Of a day that failed, or of a run that could not begin.
+    pub fn of_error(error: &anyhow::Error) -> Outcome {
+        match exit_code_of(error) {
+            ExitCode::TryLater => Outcome::Held,
+            _ => Outcome::Failed,
+        }
+    }
 }
 
 /// The work behind a report. It is told by metrics, and is no part of the document.
@@ -280,15 +288,10 @@ impl RunReport {
 
     /// Records that the day itself failed, or that the run could not begin.
     pub fn fail(&mut self, error: &anyhow::Error) {
-        let code = exit_code_of(error);
-        self.outcome = if code == ExitCode::TryLater {
-            Outcome::Held
-        } else {
-            Outcome::Failed
-        };
+        self.outcome = Outcome::of_error(error);
         self.error = Some(bug::text_of(error));
         self.error_parts = Some(bug::parts_of(error));
-        self.exit_code = code as u8;
+        self.exit_code = exit_code_of(error) as u8;
     }
 
     /// The gravest code of the day and of the earlier days that failed.
