@@ -1083,7 +1083,10 @@ mod tests {
             let text = format!("[lineage]\nurl = \"{url}\"");
             Config::read("", &text, &environment, &[]).map_err(|error| format!("{error:#}"))
         };
-        for url in ["http://lineage.example.com/api", "http://127.0.0.1.example.com/"] {
+        for url in [
+            "http://lineage.example.com/api",
+            "http://127.0.0.1.example.com/",
+        ] {
             let said = read(url, "a-key").unwrap_err();
             for part in ["line 2", url, "OPENLINEAGE_API_KEY is set", "https://"] {
                 assert!(said.contains(part), "{said}");

@@ -6,7 +6,9 @@
 
 use std::cell::Cell;
 use std::error::Error;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
+};
 use std::thread;
 use std::time::Duration;
 
@@ -101,7 +103,9 @@ impl Client {
         });
         let slow = match dropped {
             0 => String::new(),
-            _ => format!("; {dropped} were dropped, because it takes them more slowly than they come"),
+            _ => format!(
+                "; {dropped} were dropped, because it takes them more slowly than they come"
+            ),
         };
         let (received, why) = match outcome {
             Some(Ok(Outcome { failure: None, .. })) if dropped == 0 => return None,
@@ -132,7 +136,9 @@ fn redacted(event: Value) -> Value {
         Value::Array(values) => values.into_iter().map(redacted).collect(),
         Value::Object(fields) => {
             let fields = fields.into_iter();
-            fields.map(|(name, value)| (name, redacted(value))).collect()
+            fields
+                .map(|(name, value)| (name, redacted(value)))
+                .collect()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => event,
     }
@@ -298,7 +304,10 @@ mod tests {
         // One is on its way or still waits, and two wait.
         let (warning, _) = warning_of_silence(bounds, 10);
         let counted = ["; 7 were dropped", "; 8 were dropped"];
-        assert!(counted.iter().any(|text| warning.contains(text)), "{warning}");
+        assert!(
+            counted.iter().any(|text| warning.contains(text)),
+            "{warning}"
+        );
     }
 
     #[test]

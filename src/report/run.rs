@@ -160,6 +160,9 @@ pub struct Missing {
     /// When it will be final, if nothing in it changes; only of an export without a file that marks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_at: Option<String>,
+    /// Why it is not final, where it has no `final_at`; only of an export without a file that marks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A table that this run wrote.
@@ -402,9 +405,10 @@ impl RunReport {
     /// The missing datasets of the wanted days.
     fn missing_on(&self, is_wanted: impl Fn(NaiveDate) -> bool) -> String {
         let missing = self.missing.iter().filter(|missing| is_wanted(missing.day));
-        let shown = missing.map(|missing| match &missing.final_at {
-            None => missing.dataset.clone(),
-            Some(final_at) => format!("{} (final at {final_at})", missing.dataset),
+        let shown = missing.map(|missing| match (&missing.final_at, &missing.reason) {
+            (Some(final_at), _) => format!("{} (final at {final_at})", missing.dataset),
+            (None, Some(reason)) => format!("{} ({reason})", missing.dataset),
+            (None, None) => missing.dataset.clone(),
         });
         shown.collect::<Vec<_>>().join(", ")
     }
