@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The image of the job, for x86-64 and arm64:
-#   docker build --tag campaign-etl:0.2.0 .
+#   docker build --build-arg CAMPAIGN_ETL_COMMIT="$(git describe --always --dirty --abbrev=12 --exclude='*')" --tag campaign-etl:0.2.0 .
 #   docker run --rm --volume ./job.toml:/etc/campaign-etl/job.toml:ro --env-file keys campaign-etl:0.2.0 run --config /etc/campaign-etl/job.toml
 # On x86-64 the program needs a processor with AVX2 (.cargo/config.toml). That setting is for x86-64 only.
 
@@ -8,6 +8,8 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
+# For `--version`: .git is not in the context.
+ARG CAMPAIGN_ETL_COMMIT
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --profile dist --bin campaign-etl \

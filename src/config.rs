@@ -10,10 +10,11 @@ use chrono_tz::Tz;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Dataset, WithoutRows};
+use crate::environment::lineage_key;
 use crate::failure::Failure;
 use crate::job_text::{self, Given, JobText, Keys};
 use crate::mapping::{self, Mapping};
@@ -589,7 +590,12 @@ impl Config {
         };
         let text = JobText::parse(name, text, &given)?;
         let file = text.read(&keys)?;
-        Config::check(file, &text)
+        let config = Config::check(file, &text)?;
+        if let (Some(receiver), Some(_)) = (&config.lineage, lineage_key(environment)) {
+            let hidden = receiver.hides_a_key();
+            hidden.map_err(|failure| text.wrong("lineage.url", failure))?;
+        }
+        Ok(config)
     }
 
     fn check(file: JobFile, text: &JobText) -> Result<Config> {
@@ -759,6 +765,26 @@ fn location(key: &str, value: String) -> Result<String, Failure> {
     match value.trim().is_empty() {
         true => Err(messages::empty_location(key)),
         false => Ok(value),
+    }
+}
+
+impl LineageReceiver {
+    /// Refuses to send a key over plain HTTP: everybody on the way could read it. Loopback has no way.
+    fn hides_a_key(&self) -> Result<(), Failure> {
+        let url = Url::parse(&self.url).ok();
+        let is_local = match url.as_ref().and_then(Url::host) {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        match is_local || url.is_some_and(|url| url.scheme() == "https") {
+            true => Ok(()),
+            false => Err(messages::bad_lineage_url(
+                &self.url,
+                "is no https: URL, and OPENLINEAGE_API_KEY is set: everybody on the way could read the key",
+            )),
+        }
     }
 }
 
@@ -1062,6 +1088,34 @@ mod tests {
         let twice =
             "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
         assert!(error(twice).contains("unique"));
+    }
+
+    #[test]
+    fn a_key_of_lineage_leaves_the_machine_over_https_only() {
+        let read = |url: &str, key: &str| {
+            let environment = [("OPENLINEAGE_API_KEY".to_owned(), key.to_owned())];
+            let text = format!("[lineage]\nurl = \"{url}\"");
+            Config::read("", &text, &environment, &[]).map_err(|error| format!("{error:#}"))
+        };
+        for url in [
+            "http://lineage.example.com/api",
+            "http://127.0.0.1.example.com/",
+        ] {
+            let said = read(url, "a-key").unwrap_err();
+            for part in ["line 2", url, "OPENLINEAGE_API_KEY is set", "https://"] {
+                assert!(said.contains(part), "{said}");
+            }
+            // An empty variable is no key.
+            assert!(read(url, "").is_ok(), "{url}");
+        }
+        for url in [
+            "https://lineage.example.com/api",
+            "http://127.0.0.1:5000/",
+            "http://[::1]:5000/",
+            "http://localhost:5000/",
+        ] {
+            assert!(read(url, "a-key").is_ok(), "{url}");
+        }
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub mod generate;
 
 pub mod bug;
 mod columns;
+pub mod control_group;
 pub mod environment;
 pub mod exit_code;
 pub mod failure;

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{IsTerminal, StdoutLock, Write};
+use std::path::Path;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,6 +15,7 @@ use anyhow::Result;
 use campaign_etl::bug;
 use campaign_etl::cli::{Cli, Format, Global};
 use campaign_etl::commands::{self, Answer, Surroundings, execute};
+use campaign_etl::control_group::memory_limit_bytes;
 use campaign_etl::environment;
 use campaign_etl::exit_code::ExitCode;
 use campaign_etl::failure::exit_code_of;
@@ -145,6 +147,8 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
     let runtime = runtime.build().map_err(messages::no_threads)?;
     let mut system = System::new();
     system.refresh_memory();
+    let machine_memory_bytes = system.total_memory();
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let surroundings = Surroundings {
         clock: chrono::Utc::now,
         environment,
@@ -152,10 +156,11 @@ fn answer(cli: &Cli, environment: Vec<(String, String)>) -> Result<Answer> {
         host: System::host_name().unwrap_or_default(),
         process_id: process::id(),
         nonce: RandomState::new().build_hasher().finish(),
-        memory_bytes: system
-            .cgroup_limits()
-            .map_or(system.total_memory(), |limits| limits.total_memory),
-        machine_memory_bytes: system.total_memory(),
+        memory_bytes: memory_limit_bytes(&groups, Path::new("/sys/fs/cgroup"))
+            .map_or(machine_memory_bytes, |limit| {
+                limit.min(machine_memory_bytes)
+            }),
+        machine_memory_bytes,
         cores,
         temporary_folder: std::env::temp_dir(),
         stop: match cli.command.listens_to_signals() {

@@ -369,9 +369,8 @@ fn names_behind(table: &Table) -> Vec<&'static str> {
 
 /// The exports and settings behind the tables of a day.
 pub(crate) fn sources(exports: &DayExports, config: &Config) -> Sources {
-    let not_final = exports.not_final();
-    let names = DATASETS.map(|dataset| dataset.name).into_iter();
-    let final_exports = names.filter(|name| !not_final.contains(name));
+    let folders = exports.folders.iter().filter(|folder| folder.is_final());
+    let final_exports = folders.map(|folder| folder.dataset.name);
     let of_dataset = |name: &str| (name.to_owned(), exports.fingerprint(&[name]));
     let settings = settings(config).into_iter();
     Sources {

@@ -1,4 +1,4 @@
-//! The metrics file of `run` and `backfill`: written when the command ends, whatever its outcome.
+//! The metrics file of `run` and `backfill`: written when the command ends, after success and failure alike.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -13,13 +13,13 @@ use super::answer::Answer;
 use super::surroundings::{Surroundings, display};
 use crate::bug;
 use crate::catalog::newest::Newest;
-use crate::cli::{Cli, Command};
+use crate::cli::Cli;
 use crate::failure::exit_code_of;
 use crate::pipeline::job::Job;
 use crate::progress::Progress;
 use crate::redact::redact;
 use crate::report::metrics_file::RunMetrics;
-use crate::report::run::{FailedDay, RunReport};
+use crate::report::run::{FailedDay, Outcome, RunReport};
 use crate::store::Deadline;
 
 /// How long the results may take to tell their newest days. It bounds the end of a run whose store is
@@ -49,10 +49,6 @@ pub(super) fn with_metrics(
     let Some(file) = file else {
         return answer;
     };
-    if let (Err(error), Command::Run(args)) = (&answer, &cli.command) {
-        let day = args.day.unwrap_or_default();
-        ran.days.push(RunReport::of_failed_run(day, error));
-    }
     let exit_code = match &answer {
         Ok(answer) => answer.exit_code,
         Err(error) => exit_code_of(error),
@@ -75,6 +71,7 @@ pub(super) fn with_metrics(
         exit_code: exit_code as u8,
         days: &ran.days,
         failed: &ran.failed,
+        ended_early: answer.as_ref().err().map(Outcome::of_error),
         newest,
     };
     if let Err(error) = write_whole(file, &redact(&metrics.text())) {

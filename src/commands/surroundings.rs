@@ -29,9 +29,9 @@ pub struct Surroundings {
     pub process_id: u32,
     /// Distinguishes this process from another one with the same id and start time.
     pub nonce: u64,
-    /// The memory of the machine, or the limit of its control group.
+    /// The memory of the machine, or the least limit of the control groups, whichever is less.
     pub memory_bytes: u64,
-    /// The memory of the machine, whatever its control group may use.
+    /// The memory of the machine.
     pub machine_memory_bytes: u64,
     pub cores: usize,
     pub temporary_folder: PathBuf,

@@ -112,7 +112,7 @@ fn validate_day(
     if !absent.is_empty() {
         text += &format!(
             "{day}: optional exports that are not final: {}\n",
-            absent.join(", ")
+            listed(&absent)
         );
     }
     text += &format!(
@@ -142,7 +142,7 @@ fn validate_day(
         missing: None,
         datasets: Some(datasets),
         defects: Some(defects.collect()),
-        not_final: Some(absent),
+        not_final: Some(absent.iter().map(|it| it.dataset).collect()),
     };
     Ok(Checked {
         exit_code,

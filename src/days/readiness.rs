@@ -34,21 +34,44 @@ pub struct Folder {
 /// Whether an export is final, and by what.
 #[derive(Clone, Debug)]
 pub(crate) enum Finality {
-    /// It has no mark. Where there is no such file: no data file, or a folder of unfinished files.
+    /// It has no mark.
     Missing,
-    /// It will be final then, if nothing in it changes.
-    Settling(Settling),
+    /// It needs no mark, and waits for this.
+    Waits(Waiting),
     /// It has this file, written last.
     Marked(Entry),
     /// Nothing in it has changed since this instant.
     Settled(DateTime<Utc>),
 }
 
-/// When the newest change was, and how long to wait after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Settling {
-    pub changed_at: DateTime<Utc>,
-    pub final_at: DateTime<Utc>,
+/// Why an export that needs no mark is not final.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waiting {
+    /// It has no data file.
+    NoData,
+    /// It has a folder of this name, in which a job writes files before it moves them.
+    Unfinished(String),
+    /// It will be final then, if nothing in it changes.
+    Settling {
+        changed_at: DateTime<Utc>,
+        final_at: DateTime<Utc>,
+    },
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Waiting::NoData => write!(f, "has no data file"),
+            Waiting::Unfinished(folder) => write!(f, "has the folder {folder}"),
+            Waiting::Settling {
+                changed_at,
+                final_at,
+            } => {
+                let [changed_at, final_at] = [*changed_at, *final_at].map(in_seconds);
+                write!(f, "changed at {changed_at}, final at {final_at}")
+            }
+        }
+    }
 }
 
 impl Folder {
@@ -61,47 +84,42 @@ impl Folder {
         match &self.finality {
             Finality::Marked(mark) => Some(mark.modified_at),
             Finality::Settled(changed_at) => Some(*changed_at),
-            Finality::Missing | Finality::Settling(_) => None,
+            Finality::Missing | Finality::Waits(_) => None,
         }
     }
 
     pub(crate) fn mark(&self) -> Option<&Entry> {
         match &self.finality {
             Finality::Marked(mark) => Some(mark),
-            Finality::Missing | Finality::Settling(_) | Finality::Settled(_) => None,
+            Finality::Missing | Finality::Waits(_) | Finality::Settled(_) => None,
         }
     }
 
     fn not_final(&self) -> Option<NotFinal> {
-        let settling = match self.finality {
+        let waiting = match &self.finality {
             Finality::Missing => None,
-            Finality::Settling(settling) => Some(settling),
+            Finality::Waits(waiting) => Some(waiting.clone()),
             Finality::Marked(_) | Finality::Settled(_) => return None,
         };
         let dataset = self.dataset.name;
-        Some(NotFinal { dataset, settling })
+        Some(NotFinal { dataset, waiting })
     }
 }
 
-/// A required export that is not final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// An export that is not final.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NotFinal {
     pub dataset: &'static str,
-    pub settling: Option<Settling>,
+    /// `None`: it waits for its mark.
+    pub waiting: Option<Waiting>,
 }
 
 impl fmt::Display for NotFinal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.dataset)?;
-        match self.settling {
+        match &self.waiting {
             None => Ok(()),
-            Some(Settling {
-                changed_at,
-                final_at,
-            }) => {
-                let [changed_at, final_at] = [changed_at, final_at].map(in_seconds);
-                write!(f, " (changed at {changed_at}, final at {final_at})")
-            }
+            Some(waiting) => write!(f, " ({waiting})"),
         }
     }
 }
@@ -229,23 +247,25 @@ fn settled(minutes: u32, listing: &Listing, now: DateTime<Utc>) -> Finality {
     if listing.is_cut_short {
         return Finality::Settled(now);
     }
-    // A job that moves its files here when it ends: moved files keep their old times on a disk.
-    let is_unfinished =
-        |stray: &Stray| stray.kind == StrayKind::Folder && stray.name.starts_with('_');
+    // Such as _temporary and .hive-staging_...: a job moves its files out of it when it ends.
+    let is_unfinished = |stray: &&Stray| stray.kind == StrayKind::Folder && is_hidden(&stray.name);
+    if let Some(folder) = listing.strays.iter().find(is_unfinished) {
+        return Finality::Waits(Waiting::Unfinished(folder.name.clone()));
+    }
+    // Moved and copied files can keep old times. They change the folder's own time.
+    let changes = listing.objects.iter().map(|entry| entry.modified_at);
+    let newest = changes.chain(listing.changed_at).max();
     let has_data = listing.objects.iter().any(|entry| !is_hidden(&entry.name));
-    let newest = listing.objects.iter().map(|entry| entry.modified_at).max();
-    match newest {
-        Some(changed_at) if has_data && !listing.strays.iter().any(is_unfinished) => {
-            let final_at = changed_at + TimeDelta::minutes(minutes.into());
-            match final_at <= now {
-                true => Finality::Settled(changed_at),
-                false => Finality::Settling(Settling {
-                    changed_at,
-                    final_at,
-                }),
-            }
-        }
-        _ => Finality::Missing,
+    let Some(changed_at) = newest.filter(|_| has_data) else {
+        return Finality::Waits(Waiting::NoData);
+    };
+    let final_at = changed_at + TimeDelta::minutes(minutes.into());
+    match final_at <= now {
+        true => Finality::Settled(changed_at),
+        false => Finality::Waits(Waiting::Settling {
+            changed_at,
+            final_at,
+        }),
     }
 }
 
@@ -349,10 +369,9 @@ impl DayExports {
             .sum()
     }
 
-    /// The datasets that are not final.
-    pub(crate) fn not_final(&self) -> Vec<&'static str> {
-        let folders = self.folders.iter().filter(|folder| !folder.is_final());
-        folders.map(|folder| folder.dataset.name).collect()
+    /// The exports that are not final.
+    pub(crate) fn not_final(&self) -> Vec<NotFinal> {
+        self.folders.iter().filter_map(Folder::not_final).collect()
     }
 
     /// Identifies the exports of some datasets by the names, sizes and versions of their files and by the
@@ -408,14 +427,15 @@ mod tests {
             objects: files.iter().map(entry).collect(),
             strays: strays.iter().map(stray).collect(),
             is_cut_short: false,
+            changed_at: None,
         }
     }
 
     /// In words, half an hour after the last change of anything but a folder.
     fn finality(listing: &Listing, now: &str) -> String {
         match settled(30, listing, at(now)) {
-            Finality::Missing => "missing".into(),
-            Finality::Settling(settling) => format!("final at {}", in_seconds(settling.final_at)),
+            Finality::Missing => "no mark".into(),
+            Finality::Waits(waiting) => waiting.to_string(),
             Finality::Settled(since) => format!("final since {}", in_seconds(since)),
             Finality::Marked(mark) => mark.name,
         }
@@ -425,7 +445,7 @@ mod tests {
     fn a_folder_settles_after_its_newest_change() {
         let two = listing(&[("a", "09:00:00"), ("b", "09:10:00")], &[]);
         let (before, after) = (
-            "final at 2026-03-15T09:40:00Z",
+            "changed at 2026-03-15T09:10:00Z, final at 2026-03-15T09:40:00Z",
             "final since 2026-03-15T09:10:00Z",
         );
         assert_eq!(finality(&two, "09:39:59"), before);
@@ -438,13 +458,39 @@ mod tests {
     }
 
     #[test]
+    fn files_with_old_times_settle_after_the_change_of_their_folder() {
+        let moved = Listing {
+            changed_at: Some(at("09:20:00")),
+            ..listing(&[("a", "07:00:00")], &[])
+        };
+        let waits = "changed at 2026-03-15T09:20:00Z, final at 2026-03-15T09:50:00Z";
+        assert_eq!(finality(&moved, "09:49:59"), waits);
+        let since = "final since 2026-03-15T09:20:00Z";
+        assert_eq!(finality(&moved, "09:50:00"), since);
+        let empty = Listing {
+            changed_at: Some(at("09:20:00")),
+            ..listing(&[], &[])
+        };
+        assert_eq!(finality(&empty, "23:59:59"), "has no data file");
+    }
+
+    #[test]
     fn a_folder_without_files_or_with_unfinished_ones_never_settles() {
         let none = listing(&[], &[]);
         let only_hidden = listing(&[("_log", "09:00:00")], &[]);
-        let unfinished = [("_temporary", StrayKind::Folder)];
-        let moved = listing(&[("a", "09:00:00")], &unfinished);
-        for waits in [none, only_hidden, moved] {
-            assert_eq!(finality(&waits, "23:59:59"), "missing");
+        for waits in [none, only_hidden] {
+            assert_eq!(finality(&waits, "23:59:59"), "has no data file");
+        }
+        for name in ["_temporary", ".hive-staging_hive_2026-03-15_1"] {
+            let says = format!("has the folder {name}");
+            let unfinished = [(name, StrayKind::Folder)];
+            for files in [&[("a", "09:00:00")][..], &[]] {
+                assert_eq!(finality(&listing(files, &unfinished), "23:59:59"), says);
+            }
+            // A hidden file is none.
+            let file = listing(&[("a", "09:00:00"), (name, "09:00:00")], &[]);
+            let since = "final since 2026-03-15T09:00:00Z";
+            assert_eq!(finality(&file, "23:59:59"), since);
         }
         // A stray breaks the contract, so the export is read, and the stray is told.
         let strays = listing(&[("a", "09:00:00")], &[("hour=00", StrayKind::Folder)]);

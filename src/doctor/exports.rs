@@ -1,6 +1,6 @@
 //! The exports: reachable, with which account, and which day is final.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -9,14 +9,20 @@ use chrono::{Days, NaiveDate};
 use super::finding::{Check, Finding, told};
 use super::given::{Machine, read_text};
 use super::identity::identity;
-use crate::catalog::layout::day_of;
 use crate::config::Config;
+use crate::contracts::datasets::dataset;
 use crate::days::readiness::{DayExports, Readiness, check_location, list_days, readiness};
 use crate::store::{Access, Store};
 
 /// Days whose folders are listed in search of a final one, of those that end yesterday and of those
 /// that are there.
 const DAYS_LISTED: usize = 8;
+
+/// How far back a folder of a day is looked for.
+const DAYS_TRIED: u64 = 20 * 366;
+
+/// Folders that are listed in search of folders of days.
+const MOST_LISTED: usize = 64;
 
 /// The finding, and the bytes of the large exports of the newest final day, where one was found.
 pub(super) fn check(config: &Config, machine: &Machine) -> (Finding, Option<u64>) {
@@ -73,20 +79,72 @@ fn look(config: &Config, machine: &Machine) -> Result<Seen> {
     })
 }
 
-/// The days that a run would look at, and the newest ones that have a folder of the usual name.
+/// The days that a run would look at, and the newest ones whose folder is there, as the job file maps it.
 fn days_to_list(exports: &Store, config: &Config, machine: &Machine) -> Result<Vec<NaiveDate>> {
     let today = (machine.clock)()
         .with_timezone(&config.time_zone)
         .date_naive();
-    let mut days: BTreeSet<NaiveDate> = (1..=DAYS_LISTED as u64)
-        .filter_map(|back| today.checked_sub_days(Days::new(back)))
-        .collect();
-    if let Some(dataset) = config.required.first() {
-        let folders = exports.list_folders(dataset)?;
-        let there: BTreeSet<NaiveDate> = folders.iter().filter_map(|it| day_of(it)).collect();
-        days.extend(there.iter().rev().take(DAYS_LISTED));
+    let back = |days| today.checked_sub_days(Days::new(days));
+    let mut days: BTreeSet<NaiveDate> = (1..=DAYS_LISTED as u64).filter_map(back).collect();
+    let required = config.required.first();
+    if let Some(dataset) = required.and_then(|name| dataset(name)) {
+        let parents = config.mapping.parents(dataset);
+        let mut folders = Folders {
+            exports,
+            listed: BTreeMap::new(),
+        };
+        let mut there = 0;
+        for day in (0..DAYS_TRIED).filter_map(back) {
+            if folders.has(&parents, &config.mapping.folder(dataset, day))? {
+                days.insert(day);
+                there += 1;
+            }
+            if there == DAYS_LISTED || folders.listed.len() >= MOST_LISTED {
+                break;
+            }
+        }
     }
     Ok(days.into_iter().collect())
+}
+
+/// The names of folders in the folders that were listed.
+struct Folders<'a> {
+    exports: &'a Store,
+    listed: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Folders<'_> {
+    /// Whether a folder is there. Each name of its path below the longest of `parents` that holds it is looked
+    /// for in turn, so that most days need no listing of their own.
+    fn has(&mut self, parents: &[String], folder: &str) -> Result<bool> {
+        let below = |parent: &&String| match parent.as_str() {
+            "" => Some(folder),
+            parent => folder.strip_prefix(parent)?.strip_prefix('/'),
+        };
+        let holding = parents.iter().filter(|parent| below(parent).is_some());
+        let Some(parent) = holding.max_by_key(|parent| parent.len()) else {
+            return Ok(false);
+        };
+        let mut place = parent.clone();
+        for name in below(&parent).unwrap_or_default().split('/') {
+            if !self.names_in(&place)?.contains(name) {
+                return Ok(false);
+            }
+            place = match place.as_str() {
+                "" => name.to_owned(),
+                place => format!("{place}/{name}"),
+            };
+        }
+        Ok(true)
+    }
+
+    fn names_in(&mut self, place: &str) -> Result<&BTreeSet<String>> {
+        if !self.listed.contains_key(place) {
+            let names = self.exports.list_folders(place)?.into_iter().collect();
+            self.listed.insert(place.to_owned(), names);
+        }
+        Ok(&self.listed[place])
+    }
 }
 
 fn streamed_bytes(day: &DayExports) -> u64 {

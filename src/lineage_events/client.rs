@@ -1,11 +1,14 @@
 //! The client that posts events: a thread beside the run, with a bound on everything that it does.
 //!
-//! An event is tried twice. If both tries fail, no more events of this run are sent. At the end, the run
-//! waits for the rest, but not for long. A thread that is still at work then is left behind: the end of the
+//! An event is tried twice. If both tries fail, no more events of this run are sent. An event for which the
+//! queue has no room is dropped. At the end, the run waits for the rest, but not for long. A thread that is still at work then is left behind: the end of the
 //! process ends it.
 
+use std::cell::Cell;
 use std::error::Error;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
+};
 use std::thread;
 use std::time::Duration;
 
@@ -18,11 +21,23 @@ use crate::config::LineageReceiver;
 use crate::redact::redact;
 use crate::store::choose_tls_cryptography;
 
-/// How long one try may take, from the look-up of the name to the end of the answer.
-const MOST_OF_A_TRY: Duration = Duration::from_secs(5);
+/// Bounds of a client.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// How long one try may take, from the look-up of the name to the end of the answer.
+    one_try: Duration,
+    /// How long the end of a run waits for events that are not sent yet.
+    end: Duration,
+    /// How many events may wait in memory. An event of all tables has about 256 KB.
+    queue: usize,
+}
 
-/// How long the end of a run waits for events that are not sent yet: two tries of the last one.
-const MOST_WAITING: Duration = Duration::from_secs(10);
+/// The end of a run waits for two tries of the last event.
+const BOUNDS: Bounds = Bounds {
+    one_try: Duration::from_secs(5),
+    end: Duration::from_secs(10),
+    queue: 32,
+};
 
 /// How often an event is tried.
 const TRIES: u32 = 2;
@@ -30,8 +45,11 @@ const TRIES: u32 = 2;
 /// Sends events to a receiver.
 pub(crate) struct Client {
     url: String,
+    bounds: Bounds,
     /// `None`: no thread could be started.
-    thread: Option<(Sender<String>, Receiver<Outcome>)>,
+    thread: Option<(SyncSender<String>, Receiver<Outcome>)>,
+    /// Events for which the queue had no room.
+    dropped: Cell<u32>,
 }
 
 /// The outcome of all events of a run.
@@ -46,42 +64,57 @@ struct Outcome {
 impl Client {
     /// Starts the thread. No event is sent yet. `key`: for the header `Authorization: Bearer`.
     pub(crate) fn start(receiver: &LineageReceiver, key: Option<&str>) -> Client {
-        let (events, waiting) = channel();
+        Client::within(BOUNDS, receiver, key)
+    }
+
+    fn within(bounds: Bounds, receiver: &LineageReceiver, key: Option<&str>) -> Client {
+        let (events, waiting) = sync_channel(bounds.queue);
         let (ended, outcome) = channel();
         let (url, key) = (receiver.url.clone(), key.map(|key| format!("Bearer {key}")));
         let deliver = move || {
             // The other end is gone when the run no longer waits.
-            let _ = ended.send(deliver(&url, key.as_deref(), &waiting));
+            let _ = ended.send(deliver(bounds.one_try, (&url, key.as_deref()), &waiting));
         };
         let thread = thread::Builder::new().name("lineage".into()).spawn(deliver);
         Client {
             url: receiver.url.clone(),
+            bounds,
             thread: thread.is_ok().then_some((events, outcome)),
+            dropped: Cell::new(0),
         }
     }
 
-    /// Hands an event to the thread.
-    pub(crate) fn send(&self, event: &Value) {
-        if let Some((events, _)) = &self.thread {
-            // The other end is never gone first.
-            let _ = events.send(event.to_string());
+    /// Hands an event to the thread, without keys and signatures.
+    pub(crate) fn send(&self, event: Value) {
+        let Some((events, _)) = &self.thread else {
+            return;
+        };
+        if let Err(TrySendError::Full(_)) = events.try_send(redacted(event).to_string()) {
+            self.dropped.set(self.dropped.get() + 1);
         }
     }
 
     /// Waits until the events are sent, or given up. Some text: a warning.
     pub(crate) fn finish(self) -> Option<String> {
+        let (end, dropped) = (self.bounds.end, self.dropped.get());
         let outcome = self.thread.map(|(events, outcome)| {
             drop(events);
-            outcome.recv_timeout(MOST_WAITING)
+            outcome.recv_timeout(end)
         });
+        let slow = match dropped {
+            0 => String::new(),
+            _ => format!(
+                "; {dropped} were dropped, because it takes them more slowly than they come"
+            ),
+        };
         let (received, why) = match outcome {
-            Some(Ok(Outcome { failure: None, .. })) => return None,
+            Some(Ok(Outcome { failure: None, .. })) if dropped == 0 => return None,
             Some(Ok(outcome)) => (
-                format!("{} of {}", outcome.received, outcome.events),
-                outcome.failure.unwrap_or_default(),
+                format!("{} of {}", outcome.received, outcome.events + dropped),
+                outcome.failure.unwrap_or_else(|| "it is slow".into()),
             ),
             Some(Err(RecvTimeoutError::Timeout)) => {
-                let why = format!("no answer within {} s", MOST_WAITING.as_secs());
+                let why = format!("no answer within {} s", end.as_secs_f64());
                 ("not all".into(), why)
             }
             Some(Err(RecvTimeoutError::Disconnected)) | None => {
@@ -89,23 +122,43 @@ impl Client {
             }
         };
         Some(format!(
-            "lineage: {received} events reached {}: {why}; the run itself is not affected",
+            "lineage: {received} events reached {}: {why}{slow}; the run itself is not affected",
             self.url
         ))
     }
 }
 
-/// Posts events, without keys and signatures, until no more come.
-fn deliver(url: &str, key: Option<&str>, waiting: &Receiver<String>) -> Outcome {
+/// Each text without keys and signatures. The event is encoded afterwards: a secret in JSON can have escaped
+/// characters, and its replacement could end a text of the JSON too early.
+fn redacted(event: Value) -> Value {
+    match event {
+        Value::String(text) => Value::String(redact(&text).into_owned()),
+        Value::Array(values) => values.into_iter().map(redacted).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            fields
+                .map(|(name, value)| (name, redacted(value)))
+                .collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => event,
+    }
+}
+
+/// Posts events until no more come.
+fn deliver(
+    one_try: Duration,
+    (url, key): (&str, Option<&str>),
+    waiting: &Receiver<String>,
+) -> Outcome {
     let mut outcome = Outcome::default();
-    let poster = Poster::new(url, key);
+    let poster = Poster::new(one_try, url, key);
     for event in waiting {
         outcome.events += 1;
         if outcome.failure.is_some() {
             continue;
         }
         let posted = poster.as_ref().map_err(String::clone);
-        match posted.and_then(|poster| poster.post_twice(&redact(&event))) {
+        match posted.and_then(|poster| poster.post_twice(&event)) {
             Ok(()) => outcome.received += 1,
             Err(why) => outcome.failure = Some(why),
         }
@@ -122,11 +175,11 @@ struct Poster<'a> {
 }
 
 impl<'a> Poster<'a> {
-    fn new(url: &'a str, key: Option<&'a str>) -> Result<Poster<'a>, String> {
+    fn new(one_try: Duration, url: &'a str, key: Option<&'a str>) -> Result<Poster<'a>, String> {
         choose_tls_cryptography();
         // The key must not follow a redirection, and no proxy may see it.
         let client = reqwest::Client::builder()
-            .timeout(MOST_OF_A_TRY)
+            .timeout(one_try)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()
@@ -180,4 +233,88 @@ fn told(error: reqwest::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    /// Longer than any machine needs for a test.
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// The warning about some events to a listener that takes connections and never answers, and its URL.
+    fn warning_of_silence(bounds: Bounds, events: usize) -> (String, String) {
+        // Connections wait in its backlog.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let receiver = LineageReceiver {
+            url: url.clone(),
+            namespace: String::new(),
+        };
+        let begun = Instant::now();
+        let client = Client::within(bounds, &receiver, None);
+        for _ in 0..events {
+            client.send(json!({}));
+        }
+        let warning = client.finish().unwrap();
+        assert!(begun.elapsed() < LONG / 10, "{:?}", begun.elapsed());
+        (warning, url)
+    }
+
+    #[test]
+    fn a_receiver_that_never_answers_is_given_up_after_two_tries() {
+        let bounds = Bounds {
+            one_try: SHORT,
+            end: LONG,
+            queue: 2,
+        };
+        let (warning, url) = warning_of_silence(bounds, 2);
+        let start = format!("lineage: 0 of 2 events reached {url}: ");
+        assert!(warning.starts_with(&start), "{warning}");
+        assert!(warning.contains("operation timed out"), "{warning}");
+    }
+
+    #[test]
+    fn the_end_of_a_run_waits_no_longer_than_its_bound() {
+        let bounds = Bounds {
+            one_try: LONG,
+            end: SHORT,
+            queue: 2,
+        };
+        let (warning, url) = warning_of_silence(bounds, 1);
+        let expected = format!(
+            "lineage: not all events reached {url}: no answer within 0.05 s; the run itself is not affected"
+        );
+        assert_eq!(warning, expected);
+    }
+
+    #[test]
+    fn events_that_do_not_fit_into_the_queue_are_dropped_and_counted() {
+        let bounds = Bounds {
+            one_try: LONG,
+            end: SHORT,
+            queue: 2,
+        };
+        // One is on its way or still waits, and two wait.
+        let (warning, _) = warning_of_silence(bounds, 10);
+        let counted = ["; 7 were dropped", "; 8 were dropped"];
+        assert!(
+            counted.iter().any(|text| warning.contains(text)),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_hidden_and_the_event_stays_whole() {
+        // Neither quote has an end, and the second one is escaped in JSON.
+        let event = json!({ "why": ["password='abcdefgh", "token=\"abcdefgh"], "rows": 1 });
+        let hidden = json!({ "why": ["password=***", "token=***"], "rows": 1 });
+        assert_eq!(redacted(event), hidden);
+    }
 }

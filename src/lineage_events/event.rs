@@ -8,8 +8,23 @@ use uuid::Builder;
 use super::{PRODUCER, facet};
 use crate::days::calendar::CivilDay;
 
-/// The name of the job. A run of it computes and publishes one report day.
-const JOB: &str = "report_day";
+/// A job of OpenLineage. A run of it works on one report day.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// Computes the day from its exports.
+    ReportDay,
+    /// Publishes benchmarks of the day before, while the day cannot be computed.
+    StandIn,
+}
+
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Work::ReportDay => "report_day",
+            Work::StandIn => "benchmarks_of_the_day_before",
+        }
+    }
+}
 
 const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
 
@@ -17,6 +32,7 @@ const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/
 #[derive(Clone, Debug)]
 pub(crate) struct DayRun {
     id: String,
+    work: Work,
     civil: CivilDay,
 }
 
@@ -33,9 +49,16 @@ pub(crate) enum State {
 
 impl DayRun {
     /// `number` tells several visits of one command to a day apart.
-    pub(crate) fn new(run_id: &str, civil: CivilDay, number: u32, at: DateTime<Utc>) -> DayRun {
+    pub(crate) fn new(
+        run_id: &str,
+        work: Work,
+        civil: CivilDay,
+        number: u32,
+        at: DateTime<Utc>,
+    ) -> DayRun {
         DayRun {
             id: uuid(run_id, civil.day, number, at),
+            work,
             civil,
         }
     }
@@ -83,7 +106,7 @@ impl DayRun {
             "run": { "runId": self.id, "facets": run },
             "job": {
                 "namespace": namespace,
-                "name": JOB,
+                "name": self.work.name(),
                 "facets": { "jobType": facet("2-0-4/JobTypeJobFacet", kind) },
             },
             "inputs": inputs,
@@ -118,7 +141,7 @@ mod tests {
     fn run(run_id: &str, day: u32, number: u32) -> DayRun {
         let day = crate::testing::march(day);
         let civil = CivilDay::new(day, chrono_tz::America::Los_Angeles);
-        DayRun::new(run_id, civil, number, at())
+        DayRun::new(run_id, Work::ReportDay, civil, number, at())
     }
 
     #[test]

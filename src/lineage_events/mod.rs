@@ -15,7 +15,7 @@ mod event;
 
 pub(crate) use client::Client;
 pub(crate) use datasets::{Places, Wrote};
-pub(crate) use event::{DayRun, State};
+pub(crate) use event::{DayRun, State, Work};
 
 use serde_json::{Value, json};
 

@@ -21,7 +21,7 @@ use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::contracts::{Dataset, Table, TableId};
 use crate::days::calendar::CivilDay;
-use crate::days::readiness::{DayExports, NotFinal, Readiness, in_seconds, listed};
+use crate::days::readiness::{DayExports, NotFinal, Readiness, Waiting, in_seconds, listed};
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
 use crate::failure::Parts;
@@ -255,9 +255,16 @@ impl<'a> Doing<'a> {
         let missing = missing.into_iter().map(|missing| Missing {
             dataset: missing.dataset.into(),
             day,
-            final_at: missing
-                .settling
-                .map(|settling| in_seconds(settling.final_at)),
+            final_at: match &missing.waiting {
+                Some(Waiting::Settling { final_at, .. }) => Some(in_seconds(*final_at)),
+                _ => None,
+            },
+            reason: match &missing.waiting {
+                Some(waiting @ (Waiting::NoData | Waiting::Unfinished(_))) => {
+                    Some(waiting.to_string())
+                }
+                _ => None,
+            },
         });
         self.report.missing.extend(missing);
     }
@@ -273,7 +280,7 @@ impl<'a> Doing<'a> {
         if !absent.is_empty() {
             self.warn(format!(
                 "{day} not final: {}; tables and columns that need it are left out",
-                absent.join(", ")
+                listed(&absent)
             ));
         }
     }
@@ -508,11 +515,11 @@ impl<'a> Hands<'a> for Doing<'a> {
         if day == self.report.day {
             self.report.outcome = outcome;
             match own {
-                Own::NotFinal(missing) => self.report_missing(day, missing.iter().copied()),
+                Own::NotFinal(missing) => self.report_missing(day, missing.iter().cloned()),
                 Own::Changed(datasets) => {
                     let changed = |dataset: &&'static str| NotFinal {
                         dataset,
-                        settling: None,
+                        waiting: None,
                     };
                     self.report_missing(day, datasets.iter().map(changed));
                 }
@@ -530,7 +537,7 @@ impl<'a> Hands<'a> for Doing<'a> {
 
     fn stand_in(&mut self, day: NaiveDate, stand_in: StandIn) -> Result<()> {
         let (job, benchmark) = (self.job, stand_in.benchmark);
-        self.lineage.begin(day, None);
+        self.lineage.stand_in(day, &self.report);
         let of = format!("benchmarks of {} stand in", benchmark.day);
         job.progress.stage(day, "windows", &of, None);
         let (facts, resources, begun) = (self.facts, self.resources(), Instant::now());

@@ -14,7 +14,7 @@ use crate::config::{ChosenEngine, LineageReceiver};
 use crate::days::calendar::CivilDay;
 use crate::days::readiness::DayExports;
 use crate::failure::{Failure, FailureKind};
-use crate::lineage_events::{Client, DayRun, Places, State, Wrote};
+use crate::lineage_events::{Client, DayRun, Places, State, Work, Wrote};
 use crate::report::run::{DatasetRead, RunReport};
 
 /// Sends the events of a walk; nothing where the job file names no receiver.
@@ -55,6 +55,17 @@ impl<'a> Lineage<'a> {
 
     /// Tells that work on a day begins, unless it has begun.
     pub(super) fn begin(&mut self, day: NaiveDate, exports: Option<&DayExports>) {
+        self.begin_work(Work::ReportDay, day, exports);
+    }
+
+    /// Tells that benchmarks of the day before will stand in for a day. Where the day has begun, its own work
+    /// ends here, without the tables that stand in.
+    pub(super) fn stand_in(&mut self, day: NaiveDate, report: &RunReport) {
+        self.end_day(day, report);
+        self.begin_work(Work::StandIn, day, None);
+    }
+
+    fn begin_work(&mut self, work: Work, day: NaiveDate, exports: Option<&DayExports>) {
         let (Some(to), false) = (&self.to, self.begun.contains_key(&day)) else {
             return;
         };
@@ -62,7 +73,7 @@ impl<'a> Lineage<'a> {
         self.runs += 1;
         let civil = CivilDay::new(day, job.config.time_zone);
         let begun = Begun {
-            run: DayRun::new(&job.owner.run_id, civil, self.runs, at),
+            run: DayRun::new(&job.owner.run_id, work, civil, self.runs, at),
             exports: exports.cloned(),
             refused: None,
         };
@@ -80,10 +91,14 @@ impl<'a> Lineage<'a> {
     /// Tells the end of the days in progress.
     pub(super) fn end(&mut self, report: &RunReport) {
         for day in self.begun.keys().copied().collect::<Vec<_>>() {
-            let refused = self.begun.get(&day).and_then(|begun| begun.refused.clone());
-            let state = refused.map_or(State::Complete, State::Fail);
-            self.close(day, &state, report);
+            self.end_day(day, report);
         }
+    }
+
+    fn end_day(&mut self, day: NaiveDate, report: &RunReport) {
+        let refused = self.begun.get(&day).and_then(|begun| begun.refused.clone());
+        let state = refused.map_or(State::Complete, State::Fail);
+        self.close(day, &state, report);
     }
 
     /// Tells that a day failed.
@@ -137,7 +152,7 @@ fn send(
     let event = begun
         .run
         .event(&receiver.namespace, engine, at, state, datasets);
-    client.send(&event);
+    client.send(event);
 }
 
 /// The inputs and outputs of a day so far; `report`: `None` at its start.

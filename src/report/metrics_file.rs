@@ -1,8 +1,7 @@
 //! The metrics of a run, as text for Prometheus: the format that node_exporter's textfile collector reads.
 //!
-//! Every metric is a gauge: a run has one value of each, and the next run replaces the file. The text is
-//! written here, not by a library: the collector reads the text format 0.0.4, libraries write OpenMetrics
-//! from live counters, and two kinds of lines are less than either.
+//! Every metric is a gauge: a run has one value of each, and the next run replaces the file. The collector
+//! reads the text format 0.0.4. Libraries write OpenMetrics from live counters, so the lines are written here.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
@@ -28,6 +27,8 @@ pub struct RunMetrics<'a> {
     pub days: &'a [RunReport],
     /// Days of a backfill that failed.
     pub failed: &'a [FailedDay],
+    /// The outcome of a command that ended with an error, and so reported no day.
+    pub ended_early: Option<Outcome>,
     /// The newest published days, in the zone of the job file. `None`: they could not be read.
     pub newest: Option<(Newest, Tz)>,
 }
@@ -194,7 +195,8 @@ impl RunMetrics<'_> {
         }
     }
 
-    /// The number of days with each outcome. A day that is reported twice counts as failed if it failed.
+    /// The number of days with each outcome. A day that is reported twice counts as failed if it failed; a
+    /// command that reported no day counts once.
     fn outcomes(&self) -> Vec<(&'static str, usize)> {
         let mut of_days: BTreeMap<NaiveDate, Outcome> = BTreeMap::new();
         for report in self.days {
@@ -204,7 +206,9 @@ impl RunMetrics<'_> {
         for failed in self.failed.iter().chain(days_failed) {
             of_days.insert(failed.day, Outcome::Failed);
         }
-        let count = |outcome| of_days.values().filter(|of| **of == outcome).count();
+        let outcomes = of_days.into_values().chain(self.ended_early);
+        let outcomes: Vec<Outcome> = outcomes.collect();
+        let count = |outcome| outcomes.iter().filter(|of| **of == outcome).count();
         let all = Outcome::ALL.iter();
         all.map(|(outcome, word)| (*word, count(*outcome)))
             .collect()
@@ -345,6 +349,7 @@ mod tests {
             exit_code: 74,
             days: &[report()],
             failed: &[],
+            ended_early: None,
             newest,
         };
         metrics.text()

@@ -48,6 +48,14 @@ impl Outcome {
         (Outcome::Held, "held"),
         (Outcome::Failed, "failed"),
     ];
+
+    /// Of a day that failed, or of a run that could not begin.
+    pub fn of_error(error: &anyhow::Error) -> Outcome {
+        match exit_code_of(error) {
+            ExitCode::TryLater => Outcome::Held,
+            _ => Outcome::Failed,
+        }
+    }
 }
 
 /// The work behind a report. It is told by metrics, and is no part of the document.
@@ -153,6 +161,9 @@ pub struct Missing {
     /// When it will be final, if nothing in it changes; only of an export without a file that marks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_at: Option<String>,
+    /// Why it is not final, where it has no `final_at`; only of an export without a file that marks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A table that this run wrote.
@@ -281,15 +292,10 @@ impl RunReport {
 
     /// Records that the day itself failed, or that the run could not begin.
     pub fn fail(&mut self, error: &anyhow::Error) {
-        let code = exit_code_of(error);
-        self.outcome = if code == ExitCode::TryLater {
-            Outcome::Held
-        } else {
-            Outcome::Failed
-        };
+        self.outcome = Outcome::of_error(error);
         self.error = Some(bug::text_of(error));
         self.error_parts = Some(bug::parts_of(error));
-        self.exit_code = code as u8;
+        self.exit_code = exit_code_of(error) as u8;
     }
 
     /// The gravest code of the day and of the earlier days that failed.
@@ -412,9 +418,10 @@ impl RunReport {
     /// The missing datasets of the wanted days.
     fn missing_on(&self, is_wanted: impl Fn(NaiveDate) -> bool) -> String {
         let missing = self.missing.iter().filter(|missing| is_wanted(missing.day));
-        let shown = missing.map(|missing| match &missing.final_at {
-            None => missing.dataset.clone(),
-            Some(final_at) => format!("{} (final at {final_at})", missing.dataset),
+        let shown = missing.map(|missing| match (&missing.final_at, &missing.reason) {
+            (Some(final_at), _) => format!("{} (final at {final_at})", missing.dataset),
+            (None, Some(reason)) => format!("{} ({reason})", missing.dataset),
+            (None, None) => missing.dataset.clone(),
         });
         shown.collect::<Vec<_>>().join(", ")
     }

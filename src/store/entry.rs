@@ -39,6 +39,9 @@ pub struct Listing {
     /// An object store met a name that cannot be a path: the only stray. It lists no other entry,
     /// so `objects` is empty, whether or not the folder has any.
     pub is_cut_short: bool,
+    /// When an entry was last added to the folder, renamed in it or removed from it. `None`: an object store
+    /// does not tell, or there is no folder.
+    pub changed_at: Option<DateTime<Utc>>,
 }
 
 impl Listing {

@@ -254,6 +254,7 @@ fn cut_short(message: &str) -> Listing {
             kind: StrayKind::Name,
         }],
         is_cut_short: true,
+        changed_at: None,
     }
 }
 

@@ -12,6 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use chrono::DateTime;
+
 use super::entry::{Entry, Listing, Stray, StrayKind};
 
 /// The content of a folder. A folder that does not exist is empty.
@@ -20,6 +22,9 @@ pub(super) fn list(folder: &Path) -> io::Result<Listing> {
     for entry in entries_of(folder)? {
         add(&entry?, &mut listing)?;
     }
+    // After the entries: the time is not older than any of them.
+    let folder = fs::metadata(folder).and_then(|folder| folder.modified());
+    listing.changed_at = folder.ok().map(DateTime::from);
     listing.sort();
     Ok(listing)
 }

@@ -4,6 +4,8 @@ import os, pathlib, re, shutil, subprocess, sys, tempfile, tomllib
 
 ROOT = pathlib.Path(sys.argv[1])
 FILE = (ROOT / "Dockerfile").read_text()
+PAGE = (ROOT / "jobs" / "README.md").read_text()
+ARGUMENT, COMMIT = "CAMPAIGN_ETL_COMMIT", "0123456789ab"
 
 
 def main():
@@ -19,6 +21,8 @@ def main():
     check("the image is named as in jobs/kubernetes", tag in FILE and f"image: {tag}\n" in pod, tag)
     user = re.findall(r"^USER (\d+):(\d+)$", FILE, re.M)
     check("the user is that of the pod", user == [tuple(re.findall(r"runAs(?:User|Group): (\d+)", pod))], user)
+    the_commit_is_given_to_the_build()
+    the_spill_folder_belongs_to_the_user(user)
     only_x86_has_a_processor()
     with tempfile.TemporaryDirectory() as folder:
         context = pathlib.Path(folder) / "src"
@@ -27,17 +31,33 @@ def main():
         profile = os.environ.get("PROFILE", "dist")
         command = ["cargo", "build", "--locked", "--profile", profile, "--bin", "campaign-etl"]
         target = os.environ.get("CARGO_TARGET_DIR", f"{folder}/target")
-        done = subprocess.run(command, cwd=context, env={**os.environ, "CARGO_TARGET_DIR": target}, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=context, env={**os.environ, "CARGO_TARGET_DIR": target, ARGUMENT: COMMIT}, capture_output=True, text=True)
         check("the build command works in the context", done.returncode == 0, done.stderr[-3000:])
         built = pathlib.Path(target) / profile / "campaign-etl"
         version = subprocess.run([built, "--version"], capture_output=True, text=True).stdout
-        check("the program starts", version.strip() == tag.replace(":", " "), version)
+        expected = f"{tag.replace(':', ' ')} (commit {COMMIT}, features: none)"
+        check("the program starts and names its commit", version.strip() == expected, version)
     print("all checks passed")
 
 
 def lint(text):
     done = subprocess.run(["hadolint", "-"], input=text, capture_output=True, text=True)
     return done.stdout or (done.stderr if done.returncode else "")
+
+
+def the_commit_is_given_to_the_build():
+    """An argument of the stage that builds is a variable of the commands after it."""
+    stage = FILE[FILE.index(" AS build\n") : FILE.index("\nFROM debian")]
+    argument = stage.find(f"\nARG {ARGUMENT}\n")
+    check("the build stage takes the commit", 0 <= argument < stage.index("cargo build"), stage)
+    given = f"docker build --build-arg {ARGUMENT}="
+    check("the documented commands give it", given in PAGE and given in FILE, PAGE)
+
+
+def the_spill_folder_belongs_to_the_user(user):
+    mounted = re.search(r"--volume (\S+):/tmp ", PAGE)[1]
+    created = "install -d -o {} -g {} ".format(*user[0]) + mounted + "\n"
+    check("the mounted /tmp is created for the user of the image", created in PAGE, PAGE)
 
 
 def only_x86_has_a_processor():

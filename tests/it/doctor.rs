@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::bucket::Bucket;
 use crate::scene::walk;
-use crate::world::{Outcome, etl};
+use crate::world::{Outcome, copy_folder, etl};
 
 const EXPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_data/exports");
 
@@ -341,13 +341,13 @@ fn a_spill_folder_that_is_not_there_or_in_memory_is_told() {
 fn a_table_on_another_file_system_is_told_before_the_first_night() {
     let desk = Desk::new();
     fs::create_dir(desk.path("results")).unwrap();
-    let device = |folder: &Path| fs::metadata(folder).map(|found| found.dev()).ok();
-    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
-        return;
-    };
-    if device(elsewhere.path()) == device(desk.folder.path()) {
-        return;
-    }
+    let device = |folder: &Path| fs::metadata(folder).unwrap().dev();
+    let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+    assert_ne!(
+        device(elsewhere.path()),
+        device(desk.folder.path()),
+        "this test needs two file systems: /dev/shm, and another one for TMPDIR"
+    );
     symlink(elsewhere.path(), desk.path("results/shop_daily")).unwrap();
     let found = desk.examine();
     assert_eq!(found.only("fail", &["renames"]), 78);
@@ -360,6 +360,35 @@ fn a_table_on_another_file_system_is_told_before_the_first_night() {
         found.remedy("renames"),
         "keep all results on one file system"
     );
+}
+
+/// The days lie in folders of another form, above and below those of the datasets.
+#[test]
+fn the_newest_final_day_of_mapped_exports_is_found() {
+    for (pattern, folder_of) in [
+        (
+            "{day:%Y/%m/%d}/{dataset}",
+            (|dataset, day| format!("2026/03/{day}/{dataset}")) as fn(&str, &str) -> String,
+        ),
+        ("raw/{dataset}/date={day:%Y%m%d}/final", |dataset, day| {
+            format!("raw/{dataset}/date=202603{day}/final")
+        }),
+    ] {
+        let mut desk = Desk::new();
+        let exports = desk.path("exports");
+        for dataset in fs::read_dir(EXPORTS).unwrap().map(|it| it.unwrap()) {
+            let name = dataset.file_name().into_string().unwrap();
+            for day in ["12", "13"] {
+                let from = dataset.path().join(format!("dt=2026-03-{day}"));
+                copy_folder(&from, &exports.join(folder_of(&name, day)));
+            }
+        }
+        desk = desk.with("exports", &format!("{:?}", exports.to_str().unwrap()));
+        desk.job += &format!("[source]\npath = \"{pattern}\"\n");
+        let found = desk.examine();
+        let said = found.text("exports");
+        assert!(said.contains("newest final day 2026-03-13"), "{said}");
+    }
 }
 
 #[test]

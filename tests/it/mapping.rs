@@ -697,17 +697,17 @@ fn without_marks(world: &World, at: &str) -> TempDir {
             false => set_modified(&path, at),
         }
     }
+    for file in walk(&exports) {
+        set_modified(exports.join(file).parent().unwrap(), at);
+    }
     folder
 }
 
-fn set_modified(file: &Path, at: &str) {
+/// Of a file or a folder.
+fn set_modified(path: &Path, at: &str) {
     let at: DateTime<Utc> = at.parse().unwrap();
-    File::options()
-        .append(true)
-        .open(file)
-        .unwrap()
-        .set_modified(at.into())
-        .unwrap();
+    let opened = File::open(path).unwrap();
+    opened.set_modified(at.into()).unwrap();
 }
 
 /// A command over the folder, whose job file was written by `run_exports`: its stdout.
@@ -752,16 +752,28 @@ fn an_export_without_a_mark_is_final_once_nothing_in_it_changed_for_a_time() {
     }
     // While a job has not moved its files here, and while there is no file.
     set_modified(&file, "2026-03-11T08:00:00Z");
-    fs::create_dir(shops.join("_temporary")).unwrap();
-    fs::write(shops.join("_temporary/part-1"), "").unwrap();
-    let said = run_exports(&folder, SETTLES, 75);
-    assert!(said.contains("waiting for shops"), "{said}");
-    fs::remove_dir_all(shops.join("_temporary")).unwrap();
+    let says_in_each = |says: &str| {
+        let said = run_exports(&folder, SETTLES, 75);
+        assert!(said.contains(&format!("waiting for {says}")), "{said}");
+        for command in ["plan", "validate", "status"] {
+            let said = flat(stdout_of(&folder, command));
+            assert!(said.contains(says), "{command}: {said}");
+        }
+    };
+    for unfinished in ["_temporary", ".hive-staging_1"] {
+        fs::create_dir(shops.join(unfinished)).unwrap();
+        fs::write(shops.join(unfinished).join("part-1"), "").unwrap();
+        says_in_each(&format!("shops (has the folder {unfinished})"));
+        fs::remove_dir_all(shops.join(unfinished)).unwrap();
+    }
     let elsewhere = folder.path().join("elsewhere.parquet");
     fs::rename(&file, &elsewhere).unwrap();
-    let said = run_exports(&folder, SETTLES, 75);
-    assert!(said.contains("waiting for shops"), "{said}");
+    says_in_each("shops (has no data file)");
+    // It keeps its old time, but it has just come.
     fs::rename(&elsewhere, &file).unwrap();
+    let said = run_exports(&folder, SETTLES, 75);
+    assert!(said.contains("waiting for shops (final at 2"), "{said}");
+    set_modified(&shops, "2026-03-11T08:00:00Z");
     run_exports(&folder, SETTLES, 0);
     assert!(stdout_of(&folder, "plan").contains("up to date"));
 }
@@ -779,6 +791,7 @@ fn a_late_file_of_an_export_without_a_mark_makes_the_day_stale() {
         |folder: &TempDir, file: &str| folder.path().join(format!("exports/shops/dt={DAY}/{file}"));
     let file = of(&folder, "part-00001.parquet");
     fs::rename(of(&late, "part-00000.parquet"), file).unwrap();
+    set_modified(&of(&folder, ""), "2026-03-11T09:00:00Z");
     assert!(!stdout_of(&folder, "plan").contains("up to date"));
     run_exports(&folder, SETTLES, 0);
     let tiers = read_table(

@@ -164,13 +164,50 @@ fn a_day_that_waits_has_benchmarks_of_the_day_before() {
 }
 
 #[test]
-fn a_run_that_ends_before_any_day_has_metrics_too() {
+fn a_command_that_ends_before_any_day_counts_as_failed_once() {
     let night = Night::new();
     fs::write(night.path("job.toml"), "lokback_days = 0\n").unwrap();
-    let metrics = night.metrics_after(78, "run --day 2026-03-14", SAMPLE);
-    assert_eq!(metrics["last_run_exit_code"], 78.0);
-    assert_eq!(metrics["last_run_outcomes,outcome=\"failed\""], 1.0);
-    assert!(!metrics.contains_key("published_timestamp_seconds"));
+    for command in [
+        "run",
+        "run --day 2026-03-14",
+        "backfill --from 2026-03-13 --to 2026-03-14",
+    ] {
+        let metrics = night.metrics_after(78, command, SAMPLE);
+        assert_eq!(metrics["last_run_exit_code"], 78.0, "{command}");
+        let of_all = metrics
+            .iter()
+            .filter(|(name, _)| name.starts_with("last_run_outcomes"));
+        assert_eq!(of_all.map(|(_, days)| days).sum::<f64>(), 1.0, "{command}");
+        let failed = metrics["last_run_outcomes,outcome=\"failed\""];
+        assert_eq!(failed, 1.0, "{command}");
+        assert!(!metrics.contains_key("published_timestamp_seconds"));
+    }
+}
+
+#[test]
+fn results_that_cannot_be_reached_have_no_published_day() {
+    let night = Night::new();
+    night.metrics_after(0, "run --day 2026-03-14", SAMPLE);
+    let results = night.path("results");
+    fs::rename(&results, night.path("elsewhere")).unwrap();
+    fs::write(&results, "no folder").unwrap();
+    let file = night.path("job.prom");
+    let ended = night.etl("run --day 2026-03-14", SAMPLE, &file);
+    assert_eq!(ended.code, 74, "{}", ended.stderr);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("campaign_etl_last_run_exit_code{"), "{text}");
+    assert!(!text.contains("campaign_etl_published_"), "{text}");
+}
+
+#[test]
+fn a_wrong_command_line_leaves_the_file_of_the_run_before() {
+    let night = Night::new();
+    night.metrics_after(0, "run --day 2026-03-14", SAMPLE);
+    let file = night.path("job.prom");
+    let before = fs::read(&file).unwrap();
+    let ended = night.etl("run --day 2026-03-32", SAMPLE, &file);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert_eq!(fs::read(&file).unwrap(), before);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 """The checks of run.sh, in order. The first one that fails ends the run."""
 
-import pathlib, re, subprocess, sys, tempfile, tomllib
+import datetime, pathlib, re, subprocess, sys, tempfile, tomllib, zoneinfo
 
 ROOT, PROGRAM = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 UNITS = {name: (ROOT / "jobs" / "systemd" / name).read_text() for name in ("campaign-etl.service", "campaign-etl.timer")}
@@ -17,6 +17,8 @@ def main():
     check("OnCalendar is an instant of each day", done.returncode == 0, done.stderr)
     zone = tomllib.loads((ROOT / "jobs" / "daily.toml").read_text())["time_zone"]
     check("its zone is the time zone of the job file", calendar.endswith(f" {zone}"), calendar)
+    for first, change in (("2026-03-06", "forward"), ("2026-10-30", "back")):
+        one_start_each_day(calendar, zone, first, change)
     exit_codes_are_those_of_the_docs()
     the_service_is_confined()
     the_program_takes_the_command()
@@ -53,12 +55,25 @@ def wrong_values_are_found():
         ("campaign-etl.service", "ExecStart=/usr/local/bin/campaign-etl", "ExecStart=/usr/local/bin/nothing"),
         ("campaign-etl.service", "MemoryMax=4G", "MemoryMax=much"),
         ("campaign-etl.service", "RestartPreventExitStatus=2 65 70 78", "RestartPreventExitStatus=2 650"),
-        ("campaign-etl.timer", "02:00:00 America", "26:00:00 America"),
+        ("campaign-etl.timer", "03:30:00 America", "27:30:00 America"),
     ):
         text = UNITS[name]
         check(f"the unit has {right}", right in text, text)
         found = problems({**UNITS, name: text.replace(right, wrong)})
         check(f"{wrong} is found", found, found)
+
+
+def one_start_each_day(calendar, zone, first, change):
+    """One start on each of five days from the first, while clocks are put forward or back."""
+    days = [datetime.date.fromisoformat(first) + datetime.timedelta(days) for days in range(5)]
+    begin = datetime.datetime.combine(days[0], datetime.time(), zoneinfo.ZoneInfo(zone)).astimezone(datetime.UTC)
+    command = ["systemd-analyze", "calendar", "--iterations=5", f"--base-time={begin:%Y-%m-%d %H:%M:%S} UTC", calendar]
+    done = subprocess.run(command, env={"TZ": "UTC", "LC_ALL": "C", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    starts = re.findall(r"(?:Next elapse|Iter\. #\d+): \w+ ([0-9-]+ [0-9:]+) UTC", done.stdout)
+    starts = [datetime.datetime.fromisoformat(f"{start}+00:00").astimezone(zoneinfo.ZoneInfo(zone)) for start in starts]
+    offsets = {start.utcoffset() for start in starts}
+    check(f"clocks are put {change} in these days", len(offsets) == 2, starts)
+    check("and each of them has one start", [start.date() for start in starts] == days, starts)
 
 
 def exit_codes_are_those_of_the_docs():
