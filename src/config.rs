@@ -1004,6 +1004,7 @@ fn cents(text: &str) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bug;
 
     fn error(text: &str) -> String {
         Config::parse(text).unwrap_err().to_string()
@@ -1151,7 +1152,7 @@ mod tests {
             (tier, 5, 8, "^^^"),
             ("[[tier]]\nname = \"A\"\nmin_gmv = \"5\"", 3, 11, "^^^"),
         ] {
-            let said = error(text);
+            let said = bug::parts_of(&Config::parse(text).unwrap_err()).what;
             let place = format!("line {line}, column {column}\n");
             assert!(said.starts_with(&place), "{text}: {said}");
             assert!(said.contains(&format!(" {marked}\n")), "{text}: {said}");
