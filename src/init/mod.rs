@@ -142,10 +142,9 @@ fn guesses_of(
 ) -> Result<Guesses> {
     let unused = unused(&layout, groups, assigned);
     let mut notes = layout.notes;
-    let unread = groups.iter().flat_map(|group| group.unread.clone());
-    let mut unread: Vec<String> = unread.collect();
-    let mut times = Vec::new();
+    let (mut times, mut unread) = (Vec::new(), Vec::new());
     for fit in &assigned.fits {
+        unread.extend(groups[fit.group].unread.clone());
         let of_group = evidence::times(store, fit, &groups[fit.group].group, &mut unread)?;
         times.extend(of_group);
     }

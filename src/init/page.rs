@@ -39,15 +39,17 @@ pub(crate) fn page(job_file: &str, word: &str, guesses: &Guesses) -> String {
         let _ = writeln!(page, "To check and correct in {job_file}:");
         page.extend(to_check.iter().map(|line| format!("  {line}\n")));
     }
-    let before = match guesses.day {
-        Some(_) => String::new(),
+    let next = next_command(word, guesses);
+    let _ = match guesses.day {
+        Some(_) => writeln!(page, "Next: {next}"),
         None if unmarked(&guesses.datasets).is_empty() => {
-            page += "No day is final in all required datasets.\n";
-            String::new()
+            writeln!(
+                page,
+                "No day is final in all required datasets.\nNext: {next}"
+            )
         }
-        None => format!("complete success in {job_file}, then "),
+        None => writeln!(page, "Next: complete success in {job_file}, then {next}"),
     };
-    let _ = writeln!(page, "Next: {before}{}", next_command(word, guesses));
     page
 }
 
@@ -62,10 +64,8 @@ fn to_check(guesses: &Guesses) -> Vec<String> {
     if !without.is_empty() {
         lines.push(no_mark(&without));
     }
-    let marks = guesses
-        .datasets
-        .iter()
-        .filter_map(|found| found.success.as_deref());
+    let found = guesses.datasets.iter();
+    let marks = found.filter_map(|found| found.success.as_deref());
     let marks: BTreeSet<&str> = marks.filter(|mark| *mark != SUCCESS_FILE).collect();
     let told = |mark: &str| format!("success = \"{mark}\": {}", of_mark(mark));
     lines.extend(marks.into_iter().map(told));
