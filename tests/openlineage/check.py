@@ -71,22 +71,22 @@ class Receiver:
 
 
 def etl(folder, code, *command):
-    places = ["--config", folder / "job.toml", "--results", folder / "results"]
-    if "--exports" not in command:
-        places += ["--exports", SAMPLE]
+    places = ["--config", folder / "job.toml"]
+    for option, place in (("--results", folder / "results"), ("--exports", SAMPLE)):
+        places += [] if option in command else [option, place]
     done = subprocess.run([PROGRAM, "--quiet", *command, *places], capture_output=True, text=True)
     check(f"{command[0]} exits with {code}", done.returncode == code, done.stderr)
 
 
 def mapped(folder):
-    """The sample with order_lines in another place, and without content_id."""
+    """The sample with order_lines in another place, and without content_id. No table is published yet."""
     exports = folder / "mapped"
     for dataset in SAMPLE.iterdir():
         name = "raw/lines" if dataset.name == "order_lines" else dataset.name
         shutil.copytree(dataset / "dt=2026-03-14", exports / name / "dt=2026-03-14")
     job = folder / "job.toml"
     job.write_text(job.read_text() + '\n[source.order_lines]\npath = "raw/lines/dt={day}"\ncolumns.content_id = { absent = true }\n')
-    return ["--exports", exports]
+    return ["--exports", exports, "--results", folder / "of_mapped"]
 
 
 def problems(event):
