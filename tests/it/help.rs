@@ -439,10 +439,46 @@ fn a_wrong_job_file() {
       tonight: readers see the earlier results; the command does not start
       next: correct the name, or remove it
     "#);
-    insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"error: in the job file [folder]/job.toml: time_zone = "PST8" is not an IANA name; give one such as "America/Los_Angeles""#);
-    insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"error: in the job file [folder]/job.toml: required: "product_traffic" is missing; add it: more can be required, not less"#);
-    insta::assert_snapshot!(says("[benchmark]\ntop_share = 1.5\n"), @"error: in the job file [folder]/job.toml: benchmark.top_share = 1.5 is not a decimal from 0 to 1; write 10 % as 0.1");
-    insta::assert_snapshot!(says("[[tier]]\nname = \"T1\"\nmin_gmv = 10.5\n"), @r#"error: in the job file [folder]/job.toml: tier "T1": min_gmv = 10.5 is not an amount; write it in quotes, such as "1000.50""#);
+    insta::assert_snapshot!(says("time_zone = \"PST8\"\n"), @r#"
+    error: in the job file [folder]/job.toml: line 1, column 13
+      |
+    1 | time_zone = "PST8"
+      |             ^^^^^^
+    time_zone = "PST8" is not an IANA name
+      why: The time zone decides which instants belong to a day.
+      tonight: readers see the earlier results; the command does not start
+      next: give one such as "America/Los_Angeles"
+    "#);
+    insta::assert_snapshot!(says("required = [\"order_lines\"]\n"), @r#"
+    error: in the job file [folder]/job.toml: line 1, column 12
+      |
+    1 | required = ["order_lines"]
+      |            ^^^^^^^^^^^^^^^
+    required: "product_traffic" is missing
+      why: Five datasets are always required.
+      tonight: readers see the earlier results; the command does not start
+      next: add it: more can be required, not less
+    "#);
+    insta::assert_snapshot!(says("[benchmark]\ntop_share = 1.5\n"), @r#"
+    error: in the job file [folder]/job.toml: line 2, column 13
+      |
+    2 | top_share = 1.5
+      |             ^^^
+    benchmark.top_share = 1.5 is not a decimal from 0 to 1
+      why: Shares and ratios are fractions.
+      tonight: readers see the earlier results; the command does not start
+      next: write 10 % as 0.1
+    "#);
+    insta::assert_snapshot!(says("[[tier]]\nname = \"T1\"\nmin_gmv = 10.5\n"), @r#"
+    error: in the job file [folder]/job.toml: line 3, column 11
+      |
+    3 | min_gmv = 10.5
+      |           ^^^^
+    tier "T1": min_gmv = 10.5 is not an amount
+      why: Amounts are exact decimals with at most two places.
+      tonight: readers see the earlier results; the command does not start
+      next: write it in quotes, such as "1000.50"
+    "#);
 }
 
 #[test]
