@@ -76,10 +76,11 @@ impl Place {
     }
 }
 
-/// Finds the groups. `list`: the names of the folders in each of several folders.
-pub(super) fn find_groups(
-    list: &mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>,
-) -> Result<Layout> {
+/// Gives the names of the folders in each of several folders.
+type ListFolders<'a> = &'a mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>;
+
+/// Finds the groups.
+pub(super) fn find_groups(list: ListFolders) -> Result<Layout> {
     let mut layout = Layout::default();
     let mut places = vec![Place {
         path: String::new(),
@@ -127,7 +128,7 @@ fn group(place: &Place) -> Group {
 /// The places directly in a place.
 fn below(
     place: &Place,
-    list: &mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>,
+    list: ListFolders,
     left: &mut usize,
     layout: &mut Layout,
 ) -> Result<Vec<Place>> {
@@ -171,7 +172,7 @@ fn below(
 /// Whether other folders lie in the newest of a group.
 fn newest_have_folders(
     folders: &[&(String, Told)],
-    list: &mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>,
+    list: ListFolders,
     left: &mut usize,
 ) -> Result<bool> {
     let mut newest: Vec<_> = folders.iter().map(|(path, told)| (*told, path)).collect();
