@@ -20,9 +20,6 @@ const YEARS: RangeInclusive<i32> = 1990..=2100;
 /// The newest folders of a group that are searched for folders in them.
 const NEWEST: usize = 2;
 
-/// Lists the names of the folders in each of several folders.
-pub(super) type List<'a> = &'a mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>;
-
 /// The folders of a location.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -79,8 +76,11 @@ impl Place {
     }
 }
 
+/// Gives the names of the folders in each of several folders.
+type ListFolders<'a> = &'a mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>;
+
 /// Finds the groups.
-pub(super) fn find_groups(list: List<'_>) -> Result<Layout> {
+pub(super) fn find_groups(list: ListFolders) -> Result<Layout> {
     let mut layout = Layout::default();
     let mut places = vec![Place {
         path: String::new(),
@@ -128,7 +128,7 @@ fn group(place: &Place) -> Group {
 /// The places directly in a place.
 fn below(
     place: &Place,
-    list: List<'_>,
+    list: ListFolders,
     left: &mut usize,
     layout: &mut Layout,
 ) -> Result<Vec<Place>> {
@@ -172,7 +172,7 @@ fn below(
 /// Whether other folders lie in the newest of a group.
 fn newest_have_folders(
     folders: &[&(String, Told)],
-    list: List<'_>,
+    list: ListFolders,
     left: &mut usize,
 ) -> Result<bool> {
     let mut newest: Vec<_> = folders.iter().map(|(path, told)| (*told, path)).collect();

@@ -391,6 +391,7 @@ fn shown(names: &[&str]) -> String {
 mod tests {
     use std::fmt;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use async_trait::async_trait;
@@ -454,28 +455,32 @@ mod tests {
 
     /// A store that denies the objects under some paths, and lists them.
     #[derive(Debug)]
-    struct Denying(Arc<InMemory>, &'static [&'static str]);
+    struct Denying {
+        inner: Arc<InMemory>,
+        denied: &'static [&'static str],
+        /// Nothing is listed after the first denied object.
+        is_lost: bool,
+        has_denied: AtomicBool,
+    }
 
     impl fmt::Display for Denying {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{} with denied objects", self.0)
+            write!(f, "{} with denied objects", self.inner)
         }
     }
 
     #[async_trait]
     impl ObjectStore for Denying {
         async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
-            if self
-                .1
-                .iter()
-                .any(|denied| path.as_ref().starts_with(denied))
-            {
+            let mut denied = self.denied.iter();
+            if denied.any(|denied| path.as_ref().starts_with(denied)) {
+                self.has_denied.store(true, Ordering::SeqCst);
                 return Err(object_store::Error::PermissionDenied {
                     path: path.to_string(),
                     source: "InvalidObjectState: archived".into(),
                 });
             }
-            self.0.get_opts(path, options).await
+            self.inner.get_opts(path, options).await
         }
 
         async fn put_opts(
@@ -484,7 +489,7 @@ mod tests {
             payload: PutPayload,
             options: PutOptions,
         ) -> StoreResult<PutResult> {
-            self.0.put_opts(path, payload, options).await
+            self.inner.put_opts(path, payload, options).await
         }
 
         async fn put_multipart_opts(
@@ -492,31 +497,37 @@ mod tests {
             path: &Path,
             options: PutMultipartOptions,
         ) -> StoreResult<Box<dyn MultipartUpload>> {
-            self.0.put_multipart_opts(path, options).await
+            self.inner.put_multipart_opts(path, options).await
         }
 
         fn delete_stream(
             &self,
             paths: BoxStream<'static, StoreResult<Path>>,
         ) -> BoxStream<'static, StoreResult<Path>> {
-            self.0.delete_stream(paths)
+            self.inner.delete_stream(paths)
         }
 
         fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
-            self.0.list(prefix)
+            self.inner.list(prefix)
         }
 
         async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
-            self.0.list_with_delimiter(prefix).await
+            if self.is_lost && self.has_denied.load(Ordering::SeqCst) {
+                return Err(object_store::Error::Generic {
+                    store: "denying",
+                    source: "no answer".into(),
+                });
+            }
+            self.inner.list_with_delimiter(prefix).await
         }
 
         async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
-            self.0.copy_opts(from, to, options).await
+            self.inner.copy_opts(from, to, options).await
         }
     }
 
     /// The guesses where objects under these paths are denied.
-    fn guess_denied(denied: &'static [&'static str]) -> Result<Guesses> {
+    fn guess_denied(denied: &'static [&'static str], is_lost: bool) -> Result<Guesses> {
         let (inner, runtime) = (Arc::new(InMemory::new()), Runtime::new().unwrap());
         let store = Store::new(inner.clone(), "s3://bucket", runtime.handle().clone());
         for file in [
@@ -527,14 +538,20 @@ mod tests {
         ] {
             store.write(file, sellers()).unwrap();
         }
-        let denying = Arc::new(Denying(inner, denied));
-        let store = Store::new(denying, "s3://bucket", runtime.handle().clone());
+        let denying = Denying {
+            inner,
+            denied,
+            is_lost,
+            has_denied: AtomicBool::new(false),
+        };
+        let store = Store::new(Arc::new(denying), "s3://bucket", runtime.handle().clone());
         guess(&store, "results", None)
     }
 
     #[test]
     fn objects_that_cannot_be_read_are_told_and_hide_no_others() {
-        let found = guess_denied(&["sellers/dt=2026-03-01", "sellers/dt=2026-03-14", "secret"]);
+        let denied = &["sellers/dt=2026-03-01", "sellers/dt=2026-03-14", "secret"];
+        let found = guess_denied(denied, false);
         let found = found.unwrap();
         assert_eq!(found.datasets[0].dataset, "shops");
         assert_eq!(found.datasets[0].file, "sellers/dt=2026-03-13/a.parquet");
@@ -557,8 +574,16 @@ mod tests {
 
     #[test]
     fn a_store_that_lets_nothing_be_read_has_failed() {
-        let error = guess_denied(&["sellers", "secret"]).unwrap_err();
+        let error = guess_denied(&["sellers", "secret"], false).unwrap_err();
         assert_eq!(exit_code_of(&error), ExitCode::StoreFailed);
+    }
+
+    #[test]
+    fn a_store_that_answers_no_more_has_failed() {
+        assert!(guess_denied(&["secret"], false).is_ok());
+        let error = guess_denied(&["secret"], true).unwrap_err();
+        assert_eq!(exit_code_of(&error), ExitCode::StoreFailed);
+        assert!(error.to_string().contains("no answer"), "{error}");
     }
 
     #[test]

@@ -202,6 +202,9 @@ struct Clock {
     zones: Vec<Tz>,
 }
 
+/// The first and the last instant of each sampled day, in microseconds.
+type Cut = Vec<(i64, i64)>;
+
 /// The clocks of all zones, the best first; of equal ones, the one with the better known zone.
 fn clocks(times: &[&Times]) -> Vec<Clock> {
     let days = times.iter().flat_map(|times| times.days.iter());
@@ -209,7 +212,7 @@ fn clocks(times: &[&Times]) -> Vec<Clock> {
     let is_other = |zone: &&Tz| !ZONES.contains(zone);
     let mut others: Vec<Tz> = TZ_VARIANTS.iter().filter(is_other).copied().collect();
     others.sort_by_key(|zone| comes_last(zone.name()));
-    let mut by_cut: BTreeMap<Vec<(i64, i64)>, Vec<(usize, Tz)>> = BTreeMap::new();
+    let mut by_cut: BTreeMap<Cut, Vec<(usize, Tz)>> = BTreeMap::new();
     for (position, zone) in ZONES.into_iter().chain(others).enumerate() {
         let cut = days.iter().map(|day| CivilDay::new(*day, zone));
         let cut = cut.map(|day| (day.start_us, day.end_us)).collect();

@@ -163,11 +163,12 @@ fn problem(status: &DayStatus) -> Option<(ExitCode, String)> {
         day,
         state,
         missing,
+        waits_for,
         ..
     } = status;
     let waits = match missing.is_empty() {
         true => String::new(),
-        false => format!(" ({} not final)", missing.join(", ")),
+        false => format!(" (not final: {waits_for})"),
     };
     let code = match status {
         status if status.is_blocked => ExitCode::Blocked,

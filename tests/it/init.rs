@@ -339,7 +339,7 @@ fn a_search_that_ended_early_is_told_where_nothing_is_found() {
     assert_eq!(done.code, 78, "{}", done.stderr);
     assert!(
         done.stderr
-            .contains("; The search ended after 5000 folders: name a folder within the location\n"),
+            .contains("; The search ended after 5000 folders: name a folder within the location"),
         "{}",
         done.stderr
     );
@@ -357,10 +357,11 @@ fn marked(mark: Option<&str>) -> Place {
                 Some(mark) => fs::rename(day.join("_SUCCESS"), day.join(mark)).unwrap(),
                 None => fs::remove_file(day.join("_SUCCESS")).unwrap(),
             }
-            for file in fs::read_dir(day).unwrap() {
+            for file in fs::read_dir(&day).unwrap() {
                 let file = fs::File::options().append(true).open(file.unwrap().path());
                 file.unwrap().set_modified(old).unwrap();
             }
+            fs::File::open(day).unwrap().set_modified(old).unwrap();
         }
     }
     place

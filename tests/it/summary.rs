@@ -230,7 +230,7 @@ fn a_day_that_waits_has_the_export_and_the_command() {
     let page = nights.page("2026-03-10");
     assert_eq!(
         lead(&page),
-        "bad: Tonight is not fine: 2026-03-10: waiting (order_lines not final)."
+        "bad: Tonight is not fine: 2026-03-10: waiting (not final: order_lines)."
     );
     assert!(
         page.contains("benchmarks of 2026-03-09 stand in: order_lines of 2026-03-10"),
