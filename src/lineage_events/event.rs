@@ -21,7 +21,7 @@ impl Work {
     fn name(self) -> &'static str {
         match self {
             Work::ReportDay => "report_day",
-            Work::StandIn => "benchmarks_of_the_day_before",
+            Work::StandIn => "benchmarks_that_stand_in",
         }
     }
 }

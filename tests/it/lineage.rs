@@ -221,7 +221,7 @@ fn benchmarks_that_stand_in_are_an_end_of_their_own() {
     let events = listener.events();
     assert_eq!(types(&events), ["START", "COMPLETE", "START", "COMPLETE"]);
     assert_ne!(events[0]["run"]["runId"], events[2]["run"]["runId"]);
-    assert_eq!(events[3]["job"]["name"], "benchmarks_of_the_day_before");
+    assert_eq!(events[3]["job"]["name"], "benchmarks_that_stand_in");
     assert_eq!(outputs(&events[3]), STAND_INS);
 }
 
@@ -270,7 +270,7 @@ fn a_blocked_day_fails_without_outputs_and_what_stands_in_is_a_run_of_its_own() 
     assert_eq!(stands, stood);
     assert_ne!(began.1, stood.1);
     assert_eq!(failed.0, "report_day");
-    assert_eq!(stood.0, "benchmarks_of_the_day_before");
+    assert_eq!(stood.0, "benchmarks_that_stand_in");
     assert_eq!(outputs(&events[1]), Vec::<&str>::new());
     assert_eq!(outputs(&events[3]), STAND_INS);
     // The next run fails again. The benchmarks stand in already.

@@ -28,7 +28,7 @@ def main():
         blocked = receiver.taken()
         ends = [(e["eventType"], e["job"]["name"], len(e["outputs"])) for e in blocked if e["eventType"] != "START"]
         check("a blocked day fails without outputs", ends[0] == ("FAIL", "report_day", 0), ends)
-        check("what stands in for it is published", ("COMPLETE", "benchmarks_of_the_day_before", 3) in ends, ends)
+        check("what stands in for it is published", ("COMPLETE", "benchmarks_that_stand_in", 3) in ends, ends)
         etl(folder, 0, "backfill", "--from", "2026-03-14", "--to", "2026-03-14", *mapped(folder))
         of_mapping = receiver.taken()
         for event in published + blocked + of_mapping:
