@@ -112,14 +112,12 @@ fn every_test_that_a_page_names_exists() {
     }
 }
 
-/// Tests are named by sentences; columns and settings have fewer words, long metrics end with their unit,
-/// and a job of the lineage has its own name.
+/// Tests are named by sentences; columns and settings have fewer words, and long metrics end with their unit.
 fn is_test_name(text: &str) -> bool {
     let is_name = text
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    let is_other = text.ends_with("_seconds") || text == "benchmarks_of_the_day_before";
-    is_name && text.split('_').count() > 4 && !is_other
+    is_name && text.split('_').count() > 4 && !text.ends_with("_seconds")
 }
 
 #[test]
