@@ -411,7 +411,9 @@ mod tests {
     #[test]
     fn the_mark_is_a_hidden_or_empty_file_of_every_folder() {
         const DATA: (&str, u64) = ("a.parquet", 500);
-        let cases: &[(&[&[(&str, u64)]], Option<&str>)] = &[
+        /// Days, each with its marks and their sizes; and the mark that is found.
+        type Case<'a> = (&'a [&'a [(&'a str, u64)]], Option<&'a str>);
+        let cases: &[Case] = &[
             (
                 &[&[DATA, ("_DONE", 0)], &[DATA, ("_DONE", 0)]],
                 Some("_DONE"),
