@@ -62,15 +62,12 @@ impl RowFilter {
         self.report.rows_read += batch.rows as u64;
         self.report.count_nulls(&batch);
         for (row, breach) in verdicts.breaches() {
-            let value = |column| {
-                batch
-                    .unfit_value(column, row)
-                    .or_else(|| show_value(&batch, column, row))
-            };
             self.report.add(Quarantined {
                 reason: breach.reason,
                 column: breach.column,
-                value: breach.column.and_then(value),
+                value: breach
+                    .column
+                    .and_then(|column| value_in_file(&batch, column, row)),
                 file: file as u32,
                 row_number: (first_row + row as u64) as i64,
                 key: show_key(&batch, row),
@@ -110,7 +107,7 @@ impl RowFilter {
             self.report.add(Quarantined {
                 reason: *reason,
                 column,
-                value: column.and_then(|column| show_value(batch, column, row)),
+                value: column.and_then(|column| value_in_file(batch, column, row)),
                 file: *file,
                 row_number: *row_number,
                 key: show_key(batch, row),
@@ -382,6 +379,12 @@ fn example(first: &Quarantined, export: &OpenExport) -> Example {
         row_number: first.row_number,
         key: first.key.clone(),
     }
+}
+
+/// A value for a person, as it is in the file.
+fn value_in_file(batch: &Batch, column: &str, row: usize) -> Option<String> {
+    let unfit = batch.unfit_value(column, row);
+    unfit.or_else(|| show_value(batch, column, row))
 }
 
 #[cfg(test)]
