@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::cli::{Cli, Format, StrictnessArgs};
 use crate::exit_code::ExitCode;
 use crate::pipeline::job::Job;
-use crate::report::documents::Ended;
+use crate::report::documents::Document;
 use crate::report::run::Strictness;
 
 /// The answer of a command.
@@ -26,7 +26,7 @@ impl Answer {
 
 /// A document for stdout, with the exit code.
 pub(super) fn to_json(document: &impl serde::Serialize, exit_code: ExitCode) -> Result<String> {
-    let document = Ended::new(document, exit_code);
+    let document = Document::new(document, exit_code);
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 

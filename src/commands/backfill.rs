@@ -8,7 +8,7 @@ use super::plan::show_plan;
 use super::surroundings::{Surroundings, open_job};
 use crate::cli::{BackfillArgs, Cli, Format};
 use crate::pipeline::backfill::{self, Range};
-use crate::report::documents::Ended;
+use crate::report::documents::Document;
 
 pub(super) fn backfill(
     cli: &Cli,
@@ -59,7 +59,7 @@ fn backfill_days(
         Format::Json => {
             // A day that waits is computed by a later command, also where its fallback is accepted.
             let waits = report.days.iter().any(|day| day.retry);
-            let document = Ended::new(&report, exit_code).or_retry(waits);
+            let document = Document::new(&report, exit_code).or_retry(waits);
             serde_json::to_string_pretty(&document)? + "\n"
         }
         // One line per day, because all tables of a range would fill pages.

@@ -17,7 +17,7 @@ use crate::explain::{ComparedDay, Explanation, SqlAnswer, Verification};
 use crate::pipeline::backfill::BackfillReport;
 use crate::report::diff::DayDifference;
 use crate::report::documents::{
-    Ended, Failed, Generated, Plan, Status, Unlocked, Vacuumed, Validated,
+    Document, Failed, Generated, Plan, Status, Unlocked, Vacuumed, Validated,
 };
 use crate::report::run::RunReport;
 
@@ -65,29 +65,29 @@ fn listed(name: SchemaName) -> Listed {
 /// The schema of one document, in draft 2020-12.
 fn schema_of(name: SchemaName) -> Value {
     let mut schema = match name {
-        SchemaName::Backfill => printed::<Ended<BackfillReport>>(),
-        SchemaName::Catalog => printed::<Ended<Catalog>>(),
-        SchemaName::Describe => printed::<Ended<Description>>(),
-        SchemaName::Diff => printed::<Ended<DayDifference>>(),
-        SchemaName::Doctor => printed::<Ended<Examination>>(),
+        SchemaName::Backfill => printed::<Document<BackfillReport>>(),
+        SchemaName::Catalog => printed::<Document<Catalog>>(),
+        SchemaName::Describe => printed::<Document<Description>>(),
+        SchemaName::Diff => printed::<Document<DayDifference>>(),
+        SchemaName::Doctor => printed::<Document<Examination>>(),
         SchemaName::Error => printed::<Failed>(),
-        SchemaName::Explain => printed::<Ended<Explanation>>(),
-        SchemaName::ExplainDay => printed::<Ended<ComparedDay>>(),
-        SchemaName::ExplainVerify => printed::<Ended<Verification>>(),
-        SchemaName::ExplainSql => printed::<Ended<SqlAnswer>>(),
-        SchemaName::Generate => printed::<Ended<Generated>>(),
-        SchemaName::Init => printed::<Ended<Initialized>>(),
+        SchemaName::Explain => printed::<Document<Explanation>>(),
+        SchemaName::ExplainDay => printed::<Document<ComparedDay>>(),
+        SchemaName::ExplainVerify => printed::<Document<Verification>>(),
+        SchemaName::ExplainSql => printed::<Document<SqlAnswer>>(),
+        SchemaName::Generate => printed::<Document<Generated>>(),
+        SchemaName::Init => printed::<Document<Initialized>>(),
         SchemaName::Job => {
             let settings = SchemaSettings::draft2020_12();
             settings.into_generator().into_root_schema_for::<JobFile>()
         }
-        SchemaName::Plan => printed::<Ended<Plan>>(),
+        SchemaName::Plan => printed::<Document<Plan>>(),
         SchemaName::Run => printed::<RunReport>(),
-        SchemaName::Schema => printed::<Ended<Schemas>>(),
-        SchemaName::Status => printed::<Ended<Status>>(),
-        SchemaName::Unlock => printed::<Ended<Unlocked>>(),
-        SchemaName::Vacuum => printed::<Ended<Vacuumed>>(),
-        SchemaName::Validate => printed::<Ended<Validated>>(),
+        SchemaName::Schema => printed::<Document<Schemas>>(),
+        SchemaName::Status => printed::<Document<Status>>(),
+        SchemaName::Unlock => printed::<Document<Unlocked>>(),
+        SchemaName::Vacuum => printed::<Document<Vacuumed>>(),
+        SchemaName::Validate => printed::<Document<Validated>>(),
     };
     let title = format!("campaign-etl: {}", listed(name).of);
     schema.insert("title".into(), title.into());

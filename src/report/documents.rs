@@ -52,7 +52,7 @@ impl Failed {
 
 /// The answer of a command, and how it ended.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Ended<T> {
+pub(crate) struct Document<T> {
     #[serde(flatten)]
     pub answer: T,
     /// The exit code of the process.
@@ -61,9 +61,9 @@ pub(crate) struct Ended<T> {
     pub retry: bool,
 }
 
-impl<T> Ended<T> {
-    pub(crate) fn new(answer: T, exit_code: ExitCode) -> Ended<T> {
-        Ended {
+impl<T> Document<T> {
+    pub(crate) fn new(answer: T, exit_code: ExitCode) -> Document<T> {
+        Document {
             answer,
             exit_code: exit_code as u8,
             retry: exit_code.may_succeed_later(),
@@ -71,9 +71,9 @@ impl<T> Ended<T> {
     }
 
     /// The same, to be run again where `waits` too.
-    pub(crate) fn or_retry(self, waits: bool) -> Ended<T> {
+    pub(crate) fn or_retry(self, waits: bool) -> Document<T> {
         let retry = self.retry || waits;
-        Ended { retry, ..self }
+        Document { retry, ..self }
     }
 }
 
