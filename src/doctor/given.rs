@@ -22,7 +22,7 @@ pub(crate) struct Machine<'a> {
     pub runtime: Handle,
     /// The memory of the machine; 0: unknown.
     pub memory_bytes: u64,
-    /// The memory of the machine, or the least limit of the control groups, whichever is less.
+    /// The least of the memory of the machine and the limits of its control groups.
     pub usable_memory_bytes: u64,
     /// A part of the names of probe objects, unlike that of any other process.
     pub probe_name: String,

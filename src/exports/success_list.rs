@@ -45,7 +45,7 @@ pub(super) fn check_success_list(
     folder: &Folder,
     files: &[OpenFile],
 ) -> Result<Vec<Issue>> {
-    // A mark of another name has no list, whatever is in it.
+    // A mark of another name has no list: its content is not read.
     let Some(mark) = folder.mark().filter(|mark| mark.name == SUCCESS_FILE) else {
         return Ok(vec![]);
     };
