@@ -732,3 +732,23 @@ fn day(text: &str) -> Result<NaiveDate, String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job_text::{ARGUMENTS, PREFIX};
+
+    #[test]
+    fn a_variable_of_a_flag_is_no_key_of_the_job_file() {
+        let command = Cli::command();
+        let mut of_flags: Vec<String> = command
+            .get_arguments()
+            .filter_map(|argument| argument.get_env()?.to_str())
+            .map(|name| name.strip_prefix(PREFIX).unwrap().to_lowercase())
+            .collect();
+        of_flags.sort();
+        let mut known = ARGUMENTS.map(str::to_owned);
+        known.sort();
+        assert_eq!(of_flags, known);
+    }
+}

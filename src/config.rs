@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::job_text::{self, Given, JobText, Keys};
 use crate::mapping::{self, Mapping};
 use crate::messages;
-use crate::nearest::nearest;
+use crate::nearest::{choices, nearest};
 use crate::redact::holds_secret;
 
 /// A checked job file.
@@ -938,14 +938,6 @@ fn may_be_empty(names: &[String], text: &JobText) -> Result<Vec<&'static str>> {
         found.ok_or_else(wrong)
     };
     names.iter().enumerate().map(find).collect()
-}
-
-/// What may be written in place of a mistyped word: the nearest one, or all.
-fn choices(typed: &str, words: &[&str]) -> String {
-    match nearest(typed, words.iter().copied()) {
-        Some(nearest) => format!("the nearest is {nearest:?}"),
-        None => format!("there are {}", words.join(", ")),
-    }
 }
 
 fn tiers(sections: Vec<TierSection>, text: &JobText) -> Result<Vec<Tier>> {

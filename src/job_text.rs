@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::failure::Failure;
 use crate::messages;
-use crate::nearest::{nearest, nearly};
+use crate::nearest::{choices, nearly};
 
 /// A value that replaces one of the job file.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,10 +103,10 @@ fn properties(schema: &serde_json::Value) -> Option<&serde_json::Map<String, ser
 }
 
 /// The prefix of variables that replace values of the job file.
-pub(crate) const PREFIX: &str = "CAMPAIGN_ETL_";
+pub const PREFIX: &str = "CAMPAIGN_ETL_";
 
 /// Variables with the prefix that are arguments and no keys of the job file.
-const ARGUMENTS: [&str; 4] = ["config", "threads", "log_format", "color"];
+pub(crate) const ARGUMENTS: [&str; 4] = ["config", "threads", "log_format", "color"];
 
 /// Letters in which the name of a variable may differ from that of a key to be a mistyped one.
 const MOST_MISTYPED: usize = 2;
@@ -213,17 +213,13 @@ impl<'t> JobText<'t> {
         };
         for (key, value) in table {
             let typed = key.get_ref().as_ref();
-            let names = known.iter().map(String::as_str);
-            ensure!(known.iter().any(|key| key == typed), {
-                let remedy = match nearest(typed, names.clone()) {
-                    Some(nearest) => format!("the nearest is {nearest:?}"),
-                    None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
-                };
+            let names: Vec<&str> = known.iter().map(String::as_str).collect();
+            ensure!(names.contains(&typed), {
                 let of = match name {
                     "" => "a key of the job file".to_owned(),
                     name => format!("a key of {name}"),
                 };
-                messages::unknown_key(self.place(key.span()), typed, of, remedy)
+                messages::unknown_key(self.place(key.span()), typed, of, choices(typed, &names))
             });
             let inner = match name {
                 "" => typed.to_owned(),

@@ -19,6 +19,7 @@ use campaign_etl::control_group::memory_limit_bytes;
 use campaign_etl::environment;
 use campaign_etl::exit_code::ExitCode;
 use campaign_etl::failure::exit_code_of;
+use campaign_etl::job_text::PREFIX;
 use campaign_etl::messages;
 use campaign_etl::progress::{Level, say, say_as};
 use campaign_etl::redact::{self, redact};
@@ -73,7 +74,7 @@ fn choose_color() {
 /// are empty ones of this program: they give nothing.
 fn take_environment() -> Vec<(String, String)> {
     for (name, value) in std::env::vars_os() {
-        let is_empty = |name: &str| name.starts_with("CAMPAIGN_ETL_") && value.is_empty();
+        let is_empty = |name: &str| name.starts_with(PREFIX) && value.is_empty();
         if name
             .to_str()
             .is_some_and(|name| environment::is_foreign(name) || is_empty(name))
@@ -96,7 +97,7 @@ fn take_environment() -> Vec<(String, String)> {
 /// A variable of this program whose value is not UTF-8: to ignore it would be a setting that is lost in
 /// silence.
 fn unreadable_variable() -> Option<String> {
-    let is_ours = |name: &OsString| name.to_string_lossy().starts_with("CAMPAIGN_ETL_");
+    let is_ours = |name: &OsString| name.to_string_lossy().starts_with(PREFIX);
     let mut unreadable =
         std::env::vars_os().filter(|(name, value)| is_ours(name) && value.to_str().is_none());
     Some(unreadable.next()?.0.to_string_lossy().into_owned())

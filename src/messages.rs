@@ -667,12 +667,6 @@ messages! {
         means: "A variable of the environment or a flag replaces a value of the job file. Its value is of a wrong type, or a key beside it is missing.",
         meanwhile: NOTHING,
     }
-    source_unknown_key(at, name, what, known) -> ConfigWrong {
-        text: "{at}{name:?} is not {what}; {known}",
-        to_do: "correct the name",
-        means: "The `[source]` section of the job file has a key that means nothing.",
-        meanwhile: NOTHING,
-    }
     source_path(at, path, why) -> ConfigWrong {
         text: "{at}{path:?} is no folder of a dataset and day: {why}",
         to_do: "give a path such as \"{{dataset}}/dt={{day}}\" or \"raw/orders/date={{day:%Y%m%d}}\"",

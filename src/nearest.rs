@@ -13,6 +13,14 @@ pub(crate) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
     nearest.map(|(_, name)| name)
 }
 
+/// What may be written in place of a mistyped word: the nearest one, or all.
+pub(crate) fn choices(typed: &str, names: &[&str]) -> String {
+    match nearest(typed, names.iter().copied()) {
+        Some(nearest) => format!("the nearest is {nearest:?}"),
+        None => format!("there are {}", names.join(", ")),
+    }
+}
+
 /// The name that differs in at most this many letters; `None`: no name is so near.
 pub(crate) fn nearly<'a>(
     typed: &str,

@@ -1,8 +1,5 @@
 //! `init`: arguments and answer of the command; the guesses are made in `init/`.
 
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer::{Answer, to_json};
+use super::beside;
 use super::surroundings::Surroundings;
 use crate::cli::{Cli, Format, InitArgs, init_needs_exports};
 use crate::config::Config;
@@ -85,18 +83,9 @@ fn no_exports(cli: &Cli) -> Result<Answer> {
 
 /// Writes a file beside its place, and then gives it its name, unless another file has it.
 fn write_new(path: &Path, text: &str) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let failed = |why: std::io::Error| messages::cannot_write(path.display(), why);
     // The rights of a new file: the nightly job may run under another account.
-    let rights = Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new()
-        .permissions(rights)
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    let file = beside::written(path, text, 0o666).map_err(failed)?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -1,7 +1,6 @@
 //! The metrics file of `run` and `backfill`: written when the command ends, after success and failure alike.
 
 use std::fs::Permissions;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use anyhow::{Context, Result};
 use chrono_tz::Tz;
 
 use super::answer::Answer;
+use super::beside;
 use super::surroundings::{Surroundings, display};
 use crate::bug;
 use crate::catalog::newest::Newest;
@@ -89,16 +89,11 @@ fn newest(job: &Job) -> Result<(Newest, Tz)> {
     Ok((Newest::find(&results)?, job.config.time_zone))
 }
 
-/// Writes a file beside its place, and then moves it there: the collector finds the old metrics or the new
-/// ones. It reads only names that end in `.prom`, and so not the unfinished file.
+/// The collector finds the old metrics or the new ones. It reads only names that end in `.prom`, and so not
+/// the unfinished file.
 fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    // The collector runs as another user.
+    let file = beside::written(path, text, 0o644)?;
+    // The collector runs as another user, so the rights must not depend on the umask.
     let readable = Permissions::from_mode(0o644);
     file.as_file().set_permissions(readable)?;
     file.persist(path).context("cannot move it into place")?;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod backfill;
+mod beside;
 mod catalog;
 mod completions;
 mod describe;

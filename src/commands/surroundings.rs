@@ -29,7 +29,7 @@ pub struct Surroundings {
     pub process_id: u32,
     /// Distinguishes this process from another one with the same id and start time.
     pub nonce: u64,
-    /// The memory of the machine, or the least limit of the control groups, whichever is less.
+    /// The least of the memory of the machine and the limits of its control groups.
     pub memory_bytes: u64,
     /// The memory of the machine.
     pub machine_memory_bytes: u64,

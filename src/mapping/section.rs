@@ -17,7 +17,7 @@ use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Column, Dataset, Kind, Rule};
 use crate::job_text::JobText;
 use crate::messages;
-use crate::nearest::nearest;
+use crate::nearest::choices;
 
 /// The most digits of a minor unit: those of whole cents in 128 bits.
 const MOST_SCALE: i64 = 18;
@@ -509,11 +509,8 @@ impl Reader<'_> {
         if known.contains(&name) {
             return Ok(());
         }
-        let remedy = match nearest(name, known.iter().copied()) {
-            Some(nearest) => format!("the nearest is {nearest:?}"),
-            None => format!("there are {}", known.join(", ")),
-        };
-        Err(messages::source_unknown_key(self.at(key.span()), name, what, remedy).into())
+        let at = self.at(key.span());
+        Err(messages::unknown_key(at, name, what, choices(name, &known)).into())
     }
 
     fn wrong_verb(&self, key: &Key, column: &Column, why: &str) -> anyhow::Error {
