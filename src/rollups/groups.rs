@@ -193,93 +193,214 @@ impl Distinct {
 
 /// The actions of users, per slot: an exact set of users, each with the flags of its actions.
 ///
-/// Every row of traffic looks into this table. An entry holds its own state, so a row costs one
-/// access to the cache; a general hash table needs two.
-pub(super) struct Doings {
-    /// A power of two.
-    places: Vec<Doing>,
-    taken: usize,
-    /// A place of another round is free.
-    round: u64,
+/// Every row of traffic looks into this table, so as much of it as possible should be in a core's
+/// cache: an entry takes 8 bytes as long as all users and slots fit, then 16.
+pub(super) enum Doings {
+    Narrow(Entries<u64>),
+    Wide(Entries<u128>),
 }
-
-/// A place of the table.
-#[derive(Clone, Copy, Default)]
-struct Doing {
-    user: u64,
-    /// The round, the slot (32 bits) and the flags (8 bits).
-    tag: u64,
-}
-
-const FLAG_BITS: u32 = 8;
-const SLOT_BITS: u32 = 32;
-const MOST_ROUNDS: u64 = 1 << (u64::BITS - SLOT_BITS - FLAG_BITS);
-
-/// A table never shrinks below this.
-const FEWEST_PLACES: usize = 1024;
 
 impl Default for Doings {
     fn default() -> Self {
-        Doings {
-            places: vec![Doing::default(); FEWEST_PLACES],
-            taken: 0,
-            round: 1,
-        }
+        Doings::Narrow(Entries::default())
     }
 }
 
 impl Doings {
-    /// The flags that the user had before; 0 for a new one. `flags` is not 0.
+    /// The flags that the user had before; 0 for a new one. `flags` is 1 to 15.
     #[inline]
     pub(super) fn add(&mut self, slot: u32, user: u64, flags: u8) -> u8 {
-        let mask = self.places.len() - 1;
-        let owner = self.round << SLOT_BITS | u64::from(slot);
-        let mut at = hash((slot.into(), user)) as usize;
-        loop {
-            let place = &mut self.places[at & mask];
-            let is_same = (place.user == user) & (place.tag >> FLAG_BITS == owner);
-            let is_free = place.tag >> (FLAG_BITS + SLOT_BITS) != self.round;
-            if is_same | is_free {
-                // The same for both: no processor can guess whether a user is new.
-                let before = if is_same { place.tag as u8 } else { 0 };
-                *place = Doing {
-                    user,
-                    tag: owner << FLAG_BITS | u64::from(before | flags),
-                };
-                self.taken += usize::from(is_free);
-                if self.taken * 8 > self.places.len() * 5 {
-                    self.resize(self.places.len() * 2);
+        match self {
+            Doings::Narrow(entries) => match narrow(slot, user, flags) {
+                Some(entry) => entries.add(entry),
+                None => {
+                    let mut entries = entries.widened();
+                    let before = entries.add(wide(slot, user, flags));
+                    *self = Doings::Wide(entries);
+                    before
                 }
-                return before;
+            },
+            Doings::Wide(entries) => entries.add(wide(slot, user, flags)),
+        }
+    }
+
+    /// Forgets all users, and makes room for so many.
+    pub(super) fn begin(&mut self, users: u64) {
+        match self {
+            Doings::Narrow(entries) => entries.begin(users),
+            Doings::Wide(entries) => entries.begin(users),
+        }
+    }
+}
+
+/// A slot, a user and the flags as one number, which is never 0: there is a flag.
+pub(super) trait UserEntry: Copy + Default + PartialEq {
+    /// Depends on the slot and the user alone.
+    fn hash(self) -> u64;
+    fn flags(self) -> u8;
+    fn is_same_user(self, other: Self) -> bool;
+    /// The same user with the flags of both.
+    fn with(self, other: Self) -> Self;
+}
+
+const FLAG_BITS: u32 = 4;
+const FLAGS: u8 = (1 << FLAG_BITS) - 1;
+const NARROW_USER_BITS: u32 = 36;
+const WIDE_USER_BITS: u32 = u64::BITS;
+
+/// `None`: it does not fit.
+#[inline]
+fn narrow(slot: u32, user: u64, flags: u8) -> Option<u64> {
+    let slot_bits = u64::BITS - NARROW_USER_BITS - FLAG_BITS;
+    let fits = user >> NARROW_USER_BITS == 0 && slot >> slot_bits == 0;
+    fits.then_some(
+        u64::from(slot) << (NARROW_USER_BITS + FLAG_BITS) | user << FLAG_BITS | u64::from(flags),
+    )
+}
+
+#[inline]
+fn wide(slot: u32, user: u64, flags: u8) -> u128 {
+    u128::from(slot) << (WIDE_USER_BITS + FLAG_BITS)
+        | u128::from(user) << FLAG_BITS
+        | u128::from(flags)
+}
+
+impl UserEntry for u64 {
+    #[inline]
+    fn hash(self) -> u64 {
+        hash((0, self >> FLAG_BITS))
+    }
+
+    #[inline]
+    fn flags(self) -> u8 {
+        self as u8 & FLAGS
+    }
+
+    #[inline]
+    fn is_same_user(self, other: Self) -> bool {
+        self ^ other <= u64::from(FLAGS)
+    }
+
+    #[inline]
+    fn with(self, other: Self) -> Self {
+        self | other
+    }
+}
+
+impl UserEntry for u128 {
+    #[inline]
+    fn hash(self) -> u64 {
+        let slot_and_user = self >> FLAG_BITS;
+        hash((
+            (slot_and_user >> WIDE_USER_BITS) as u64,
+            slot_and_user as u64,
+        ))
+    }
+
+    #[inline]
+    fn flags(self) -> u8 {
+        self as u8 & FLAGS
+    }
+
+    #[inline]
+    fn is_same_user(self, other: Self) -> bool {
+        self ^ other <= u128::from(FLAGS)
+    }
+
+    #[inline]
+    fn with(self, other: Self) -> Self {
+        self | other
+    }
+}
+
+/// A hash table of entries: each is in the first place from its hash on that was free.
+pub(super) struct Entries<E> {
+    places: Vec<E>,
+    /// The table is in so many places, a power of two; the others wait for a larger one.
+    used: usize,
+    taken: usize,
+}
+
+const FEWEST_PLACES: usize = 1024;
+/// A table is full when five eighths of its places are taken: beyond that, entries are far from
+/// their hashes.
+const FULL: (usize, usize) = (5, 8);
+
+impl<E: UserEntry> Default for Entries<E> {
+    fn default() -> Self {
+        Entries {
+            places: vec![E::default(); FEWEST_PLACES],
+            used: FEWEST_PLACES,
+            taken: 0,
+        }
+    }
+}
+
+impl<E: UserEntry> Entries<E> {
+    /// The flags that the user had before.
+    #[inline]
+    fn add(&mut self, entry: E) -> u8 {
+        let free = E::default();
+        let places = &mut self.places[..self.used];
+        let mask = places.len() - 1;
+        let mut at = entry.hash() as usize & mask;
+        loop {
+            let place = &mut places[at];
+            let before = *place;
+            // The same for both: no processor can guess whether a user is new.
+            if before.is_same_user(entry) | (before == free) {
+                *place = before.with(entry);
+                self.taken += usize::from(before == free);
+                if self.taken * FULL.1 > self.used * FULL.0 {
+                    self.grow();
+                }
+                return before.flags();
             }
-            at += 1;
+            at = (at + 1) & mask;
         }
     }
 
     #[cold]
-    fn resize(&mut self, places: usize) {
-        let before = std::mem::replace(&mut self.places, vec![Doing::default(); places]);
-        self.taken = 0;
-        let is_taken = |doing: &&Doing| doing.tag >> (FLAG_BITS + SLOT_BITS) == self.round;
-        let taken: Vec<Doing> = before.iter().filter(is_taken).copied().collect();
-        for Doing { user, tag } in taken {
-            self.add((tag >> FLAG_BITS) as u32, user, tag as u8);
+    fn grow(&mut self) {
+        let entries: Vec<E> = self.taken().collect();
+        self.make_free(self.used * 2);
+        for entry in entries {
+            self.add(entry);
         }
     }
 
-    /// Forgets all users; no place is touched for it.
-    pub(super) fn clear(&mut self) {
-        self.round += 1;
-        // The places of a large partition would keep the small ones after it out of the cache.
-        let fitting = (self.taken * 2).next_power_of_two().max(FEWEST_PLACES);
-        if self.places.len() > 16 * fitting || self.round == MOST_ROUNDS {
-            *self = Doings {
-                places: vec![Doing::default(); fitting],
-                taken: 0,
-                round: 1,
-            };
+    fn taken(&self) -> impl Iterator<Item = E> {
+        let places = self.places[..self.used].iter().copied();
+        places.filter(|place| *place != E::default())
+    }
+
+    fn begin(&mut self, users: u64) {
+        let places = (users as usize * FULL.1 / FULL.0).next_power_of_two();
+        self.make_free(places.max(FEWEST_PLACES));
+    }
+
+    fn make_free(&mut self, places: usize) {
+        if self.places.len() < places {
+            self.places = vec![E::default(); places];
+        } else {
+            self.places[..places].fill(E::default());
         }
+        self.used = places;
         self.taken = 0;
+    }
+}
+
+impl Entries<u64> {
+    #[cold]
+    fn widened(&self) -> Entries<u128> {
+        let mut wider = Entries::default();
+        for entry in self.taken() {
+            let slot_and_user = entry >> FLAG_BITS;
+            let slot = (slot_and_user >> NARROW_USER_BITS) as u32;
+            let user = slot_and_user & ((1 << NARROW_USER_BITS) - 1);
+            wider.add(wide(slot, user, entry.flags()));
+        }
+        wider
     }
 }
 
@@ -326,29 +447,42 @@ mod tests {
         for _ in 0..2 {
             let before = rows.map(|(slot, user, flags)| doings.add(slot, user, flags));
             assert_eq!(before, [0, 1, 0, 0, 3]);
-            doings.clear();
+            doings.begin(1);
         }
-        for user in 0..100_000 {
-            assert_eq!(doings.add(7, user, 1), 0);
-        }
-        for user in 0..100_000 {
-            assert_eq!(doings.add(7, user, 2), 1);
-        }
-        doings.clear();
-        assert_eq!(doings.add(7, 1, 1), 0);
-        doings.clear();
-        assert!(doings.places.len() < 100_000);
-        assert_eq!(doings.add(7, 1, 1), 0);
     }
 
     #[test]
-    fn users_are_forgotten_when_the_rounds_begin_anew_too() {
-        let mut doings = Doings::default();
-        doings.add(7, 1, 1);
-        doings.round = MOST_ROUNDS - 1;
-        assert_eq!(doings.add(7, 1, 1), 0);
-        doings.clear();
-        assert_eq!(doings.add(7, 1, 1), 0);
-        assert_eq!(doings.add(7, 1, 1), 1);
+    fn any_number_of_users_has_room_and_none_is_lost_when_entries_become_wide() {
+        const USERS: u64 = 100_000;
+        let most_narrow = (u32::MAX >> 8, (1 << NARROW_USER_BITS) - 1);
+        for (slot, user) in [
+            (u32::MAX, 0),
+            (0, u64::MAX),
+            (most_narrow.0 + 1, 0),
+            (0, most_narrow.1 + 1),
+        ] {
+            let mut doings = Doings::default();
+            assert_eq!(doings.add(most_narrow.0, most_narrow.1, 8), 0);
+            let others = USERS;
+            for n in 0..USERS {
+                assert_eq!(doings.add(7, n, 1), 0);
+                assert_eq!(doings.add(n as u32, others, 4), 0);
+            }
+            assert!(matches!(doings, Doings::Narrow(_)));
+            assert_eq!(doings.add(slot, user, 2), 0);
+            assert!(matches!(doings, Doings::Wide(_)));
+            assert_eq!(doings.add(slot, user, 2), 2);
+            assert_eq!(doings.add(most_narrow.0, most_narrow.1, 8), 8);
+            for n in 0..USERS {
+                assert_eq!(doings.add(7, n, 2), 1);
+                assert_eq!(doings.add(n as u32, others, 8), 4);
+            }
+            // Fewer users than there are places for, and more of them.
+            for users in [0, USERS / 100, USERS, 10 * USERS] {
+                doings.begin(users);
+                assert!((0..2 * USERS).all(|user| doings.add(7, user, 1) == 0));
+                assert!((0..2 * USERS).all(|user| doings.add(7, user, 8) == 1));
+            }
+        }
     }
 }

@@ -451,10 +451,14 @@ impl Adder<VALUES> for TrafficAdder {
         }
     }
 
-    fn end_members(&mut self) {
-        self.shop_users.clear();
-        self.product_users.clear();
+    fn begin_members(&mut self, rows: u64) {
+        self.shop_users.begin(rows);
+        // Fewer rows have a page view or an add-to-cart.
+        self.product_users.begin(rows / 2);
     }
+
+    /// Users were counted when they were met.
+    fn end_members(&mut self) {}
 
     fn end_partition(&mut self) {
         let (shops, done) = (&mut self.shops, &mut self.done);

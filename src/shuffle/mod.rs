@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Result;
+use bytes::BytesMut;
 
 use crate::resources::Resources;
 use crate::stop::Stop;
@@ -53,7 +54,23 @@ struct Kept<const N: usize> {
     /// Beyond this they are spilled. While they are written as many may come in again.
     spill_at_bytes: u64,
     /// Chunks whose rows are added up. Memory that is used again costs less than new memory.
-    free: Vec<Box<[u8]>>,
+    free: Vec<BytesMut>,
+    /// Memory for new chunks.
+    unused: BytesMut,
+}
+
+/// Chunks whose memory is asked for at once.
+const CHUNKS_AT_ONCE: usize = 64;
+
+impl<const N: usize> Kept<N> {
+    fn chunk_memory(&mut self, bytes: usize) -> BytesMut {
+        self.free.pop().unwrap_or_else(|| {
+            if self.unused.len() < bytes {
+                self.unused = BytesMut::zeroed(bytes * CHUNKS_AT_ONCE);
+            }
+            self.unused.split_to(bytes)
+        })
+    }
 }
 
 impl<const N: usize> Shuffle<N> {
@@ -109,6 +126,7 @@ impl<const N: usize> Shuffle<N> {
                 bytes: 0,
                 spill_at_bytes,
                 free: vec![],
+                unused: BytesMut::new(),
             }),
             spill: Mutex::new(Spill::new(resources, partitions)),
             stop: resources.stop.clone(),
@@ -138,9 +156,8 @@ impl<const N: usize> Shuffle<N> {
     }
 
     fn new_chunk(&self, layout: &Layout<N>) -> Chunk<N> {
-        let free = self.kept().free.pop();
         Chunk {
-            bytes: free.unwrap_or_else(|| vec![0; self.chunk_bytes].into()),
+            bytes: self.kept().chunk_memory(self.chunk_bytes),
             used: 0,
             widths: layout.widths,
         }

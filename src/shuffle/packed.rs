@@ -5,6 +5,7 @@
 //! 52.
 
 use anyhow::Result;
+use bytes::BytesMut;
 
 /// The values of one row.
 pub(crate) type Row<const N: usize> = [u64; N];
@@ -44,7 +45,7 @@ pub(super) type Widths<const N: usize> = [u8; N];
 /// Packed rows of one partition, as many as fit. A chunk is filled before it is handed over, so
 /// threads seldom meet.
 pub(super) struct Chunk<const N: usize> {
-    pub bytes: Box<[u8]>,
+    pub bytes: BytesMut,
     pub used: usize,
     pub widths: Widths<N>,
 }

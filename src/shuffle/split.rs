@@ -2,11 +2,14 @@
 
 use std::ops::RangeInclusive;
 
-/// Rows of a partition, about: a table of their users takes half a megabyte and stays in a core's
-/// cache. With smaller partitions, the open chunks of all of them do not.
+/// Rows of a partition by hash, about: a table of their users takes half a megabyte and stays in a
+/// core's cache. With smaller partitions, the rows that wait for all of them do not.
 const ROWS_PER_PARTITION: u64 = 32 * 1024;
 /// Every thread has an open chunk for every partition, and writes to all of them in turn.
 const MOST_PARTITIONS: u64 = 4096;
+/// Rows of a range, about. A thread writes to few ranges at a time, so they can be smaller.
+const ROWS_PER_RANGE: u64 = 8 * 1024;
+const MOST_RANGES: u64 = 16 * 1024;
 
 /// The shops of a row group, as its statistics tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +43,8 @@ impl Split {
         let rows: u64 = groups.iter().map(|group| group.rows).sum();
         let most = most_partitions.clamp(1, MOST_PARTITIONS);
         let partitions = rows.div_ceil(ROWS_PER_PARTITION).clamp(1, most);
-        let ranges = Split::ranges(groups, partitions);
+        let most_ranges = most_partitions.clamp(1, MOST_RANGES);
+        let ranges = Split::ranges(groups, rows.div_ceil(ROWS_PER_RANGE).clamp(1, most_ranges));
         let bits = partitions
             .next_power_of_two()
             .min(1 << most.ilog2())
@@ -233,7 +237,7 @@ mod tests {
             "{few:?}"
         );
         assert!(
-            (240..=260).contains(&first_shops.len()),
+            (980..=1040).contains(&first_shops.len()),
             "{}",
             first_shops.len()
         );

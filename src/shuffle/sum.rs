@@ -27,7 +27,10 @@ pub(crate) trait Adder<const N: usize> {
     /// Adds the parts of rows, at most [`BLOCK`](super::BLOCK) of them, that the pass asks for.
     fn add(&mut self, rows: &[Row<N>], pass: Pass);
 
-    /// All rows of the members that were added are there: the members are counted and forgotten.
+    /// So many rows follow, which are all rows of their members.
+    fn begin_members(&mut self, _rows: u64) {}
+
+    /// All of these rows were added: their members are counted and forgotten.
     fn end_members(&mut self);
 
     /// All rows of the partition were added, by this adder and others.
@@ -140,7 +143,8 @@ impl<const N: usize> Summing<'_, N> {
         adder: &mut A,
         buffer: &mut Vec<u8>,
     ) -> Result<Vec<Piece<N>>> {
-        let pieces = self.shuffle.take(partition);
+        let (rows, pieces) = (self.shuffle.rows(partition), self.shuffle.take(partition));
+        adder.begin_members(rows);
         for piece in &pieces {
             self.shuffle.read_each(piece, buffer, |rows| {
                 adder.add(rows, Pass::All);
@@ -177,7 +181,8 @@ impl<const N: usize> Summing<'_, N> {
                 parts.partitions(),
                 resources,
                 |adder, buffer, part| {
-                    let members = parts.take(part);
+                    let (rows, members) = (parts.rows(part), parts.take(part));
+                    adder.begin_members(rows);
                     for piece in &members {
                         parts.read_each(piece, buffer, |rows| {
                             adder.add(rows, pass);
