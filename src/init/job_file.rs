@@ -1,4 +1,5 @@
-//! The text of the job file: every guess with its reason as a comment, and what is missing as a comment.
+//! The text of the job file: every guess with its reason as a comment, and what is missing as a comment. The
+//! header above such a comment is none, so that each of them can be taken alone.
 
 use std::collections::BTreeSet;
 
@@ -79,11 +80,7 @@ fn of_all(datasets: &[FoundDataset], common: &Common, lines: &mut Lines) {
         return;
     }
     lines.line("");
-    let has_line = path.is_some() || mark.is_some_and(Option::is_some);
-    match has_line {
-        true => lines.line("[source]"),
-        false => lines.comment("[source]"),
-    }
+    lines.line("[source]");
     if let Some(path) = path {
         lines.guess(
             &format!("path = {}", quoted(path)),
@@ -195,11 +192,8 @@ fn of_dataset(dataset: &FoundDataset, common: &Common, lines: &mut Lines) {
     let mark = dataset.success.as_deref();
     let has_own_mark = common.success.is_none() && mark != Some(SUCCESS_FILE);
     let header = format!("[source.{}]", dataset.dataset);
-    match (has_own_path, has_own_mark) {
-        (true, _) => lines.line(&header),
-        (false, true) if mark.is_some() => lines.line(&header),
-        (false, true) => lines.comment(&header),
-        (false, false) => {}
+    if has_own_path || has_own_mark {
+        lines.line(&header);
     }
     if has_own_path {
         lines.line(&format!("path = {}", quoted(&dataset.path)));
@@ -207,30 +201,23 @@ fn of_dataset(dataset: &FoundDataset, common: &Common, lines: &mut Lines) {
     if has_own_mark {
         of_success(mark, &[dataset.dataset], lines);
     }
-    let needs_line = |column: &&FoundColumn| column.mapping.is_some();
     let same: Vec<&str> = dataset
         .columns
         .iter()
-        .filter(|column| !needs_line(column))
+        .filter(|column| column.mapping.is_none())
         .map(|column| column.column)
         .collect();
     if !same.is_empty() {
         lines.comment(&format!("as in the contract: {}", same.join(", ")));
     }
-    let is_active = |column: &&FoundColumn| column.confidence != Confidence::Missing;
-    if dataset
-        .columns
-        .iter()
-        .filter(needs_line)
-        .any(|column| is_active(&column))
-    {
+    let has_lines = |column: &FoundColumn| column.mapping.is_some() || !column.others.is_empty();
+    if dataset.columns.iter().any(has_lines) {
         lines.line(&format!("[source.{}.columns]", dataset.dataset));
-    } else if dataset.columns.iter().any(|column| needs_line(&column)) {
-        lines.comment(&format!("[source.{}.columns]", dataset.dataset));
     }
     for column in &dataset.columns {
         if let Some(mapping) = &column.mapping {
-            let mark = if is_active(&column) { "" } else { "# " };
+            let is_active = column.confidence != Confidence::Missing;
+            let mark = if is_active { "" } else { "# " };
             let reason = format!("{}: {}", column.confidence, column.reason);
             lines.guess(&format!("{mark}{} = {mapping}", column.column), &reason);
         } else if column.confidence != Confidence::Sure {
@@ -424,13 +411,12 @@ mod tests {
     #[test]
     fn without_a_mark_there_is_one_block_to_take() {
         let text = marked(None, None);
-        let block = "\n# [source]\n# missing: no file marks a folder of shops, campaigns as final: have _SUCCESS \
+        let block = "\n[source]\n# missing: no file marks a folder of shops, campaigns as final: have _SUCCESS \
                      written last, or take success = \"none\" with settle_minutes\n# success = \"none\"\n\
                      # settle_minutes = 30\n";
         assert!(text.contains(block), "{text}");
         assert_eq!(text.matches("success = \"none\"\n").count(), 1, "{text}");
-        let taken = text.replace("\n# [source]\n", "\n[source]\n");
-        let taken = taken.replace("\n# success =", "\nsuccess =");
+        let taken = text.replace("\n# success =", "\nsuccess =");
         let taken = taken.replace("\n# settle_minutes =", "\nsettle_minutes =");
         let config = Config::parse(&taken).unwrap();
         let shops = crate::contracts::datasets::dataset("shops").unwrap();
@@ -438,6 +424,45 @@ mod tests {
             .mapping
             .complete(shops, "2026-03-14".parse().unwrap());
         assert_eq!(*complete, crate::mapping::Complete::Settled { minutes: 30 });
+    }
+
+    /// The job file with one of its comments taken as a line.
+    fn with_line(text: &str, line: &str) -> String {
+        text.replace(&format!("\n# {line}"), &format!("\n{line}"))
+    }
+
+    #[test]
+    fn each_line_in_a_comment_can_be_taken_alone() {
+        let absent = column("category", Some("{ absent = true }"), Confidence::Missing);
+        for (success, path) in [
+            (None, "shops/dt={day}"),
+            (Some("_SUCCESS"), "shops/dt={day}"),
+            (Some("_SUCCESS"), "raw/shops/dt={day}"),
+            (None, "sellers/{day}"),
+        ] {
+            let shops = FoundDataset {
+                success: success.map(str::to_owned),
+                ..shops(path, vec![absent.clone()])
+            };
+            let text = text(&guesses(vec![shops]));
+            let (shops, day) = (
+                crate::contracts::datasets::dataset("shops").unwrap(),
+                "2026-03-14".parse().unwrap(),
+            );
+            let mapping = Config::parse(&text).unwrap().mapping;
+            assert_eq!(mapping.columns(shops, day), None, "{text}");
+            let taken = with_line(&text, "category =");
+            assert_ne!(taken, text);
+            let mapping = Config::parse(&taken).unwrap().mapping;
+            let columns = mapping.columns(shops, day).unwrap();
+            assert_eq!(columns.name_in_file(shops, "category"), None, "{taken}");
+            if success.is_none() {
+                let taken = with_line(&with_line(&text, "success ="), "settle_minutes =");
+                let mapping = Config::parse(&taken).unwrap().mapping;
+                let settled = crate::mapping::Complete::Settled { minutes: 30 };
+                assert_eq!(*mapping.complete(shops, day), settled, "{taken}");
+            }
+        }
     }
 
     #[test]
@@ -448,7 +473,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("\n# [source.campaigns]\n# missing: no file marks a folder of campaigns"),
+            text.contains("\n[source.campaigns]\n# missing: no file marks a folder of campaigns"),
             "{text}"
         );
         assert!(!text.contains("[source]"), "{text}");

@@ -186,9 +186,8 @@ impl Reader<'_> {
             None => of_all.path.clone(),
         };
         let columns = table.get("columns");
-        let columns = columns
-            .map(|columns| self.columns(dataset, columns))
-            .transpose()?;
+        let columns = columns.map(|columns| self.columns(dataset, columns));
+        let columns = columns.transpose()?.flatten();
         Ok(DatasetMapping {
             from_day,
             path,
@@ -242,8 +241,12 @@ impl Reader<'_> {
         }
     }
 
-    fn columns(&self, dataset: &'static Dataset, value: &Value) -> Result<MappedColumns> {
+    /// `None`: the table names no column.
+    fn columns(&self, dataset: &'static Dataset, value: &Value) -> Result<Option<MappedColumns>> {
         let table = self.table(value)?;
+        if table.is_empty() {
+            return Ok(None);
+        }
         let names: Vec<&str> = dataset.columns.iter().map(|column| column.name).collect();
         let mut sources: Vec<Source> = dataset.columns.iter().map(Source::same).collect();
         for (key, value) in table {
@@ -257,7 +260,7 @@ impl Reader<'_> {
             sources.iter().any(has_column),
             messages::source_no_column(self.at(value.span()), dataset.name)
         );
-        Ok(MappedColumns(sources))
+        Ok(Some(MappedColumns(sources)))
     }
 
     /// Two columns of a key from one column identify nothing.

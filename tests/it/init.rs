@@ -418,11 +418,7 @@ fn exports_without_a_mark_need_one_block_to_be_taken() {
     );
     let job = fs::read_to_string(place.job()).unwrap();
     let mut taken = job.clone();
-    for line in [
-        "[source]\n",
-        "success = \"none\"\n",
-        "settle_minutes = 30\n",
-    ] {
+    for line in ["success = \"none\"\n", "settle_minutes = 30\n"] {
         assert_eq!(job.matches(&format!("\n# {line}")).count(), 1, "{job}");
         taken = taken.replace(&format!("\n# {line}"), &format!("\n{line}"));
     }
