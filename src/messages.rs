@@ -451,8 +451,8 @@ messages! {
     }
     no_day_folders(location, found, notes) -> ConfigWrong {
         text: "{location} has no folder that is named by a day; found: {found}{notes}",
-        to_do: "name the location whose folders hold the days of the exports with --exports",
-        means: "`init` found no folder such as dt=2026-03-14, date=20260314, 2026/03/14 or year=2026/month=03/day=14, at any depth.",
+        to_do: "name the location whose folders hold the days of the exports with --exports; where their names have another form, write path in the job file by hand (docs/your-own-exports.md)",
+        means: "`init` found no folder such as dt=2026-03-14, dt=2026-03-14 00:00:00, date=20260314, 2026/03/14 or year=2026/month=03/day=14, at any depth.",
         meanwhile: NOTHING,
     }
     no_dataset_found(location, found, notes) -> ConfigWrong {

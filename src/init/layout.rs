@@ -36,6 +36,8 @@ pub(super) struct Layout {
 pub(super) struct Group {
     /// As the job file writes it, such as `raw/orders/date={day:%Y%m%d}`.
     pub(super) path: String,
+    /// The path without leading zeros, where no folder tells whether its numbers have them.
+    pub(super) or_path: Option<String>,
     /// The folder of each day.
     pub(super) folders: BTreeMap<NaiveDate, String>,
 }
@@ -66,7 +68,7 @@ enum Told {
 
 /// Folders with one pattern.
 struct Place {
-    path: String,
+    levels: Vec<Level>,
     folders: Vec<(String, Told)>,
 }
 
@@ -74,6 +76,60 @@ impl Place {
     fn has_days(&self) -> bool {
         matches!(self.folders.first(), Some((_, Told::Day(_))))
     }
+
+    /// A number without a leading zero tells that all numbers of the path have none.
+    fn has_zeros(&self) -> bool {
+        !self.levels.iter().any(|it| it.has_zeros == Some(false))
+    }
+
+    fn path(&self) -> String {
+        pattern(&self.levels, self.has_zeros())
+    }
+
+    /// The path without leading zeros, where no number of the path tells whether there are any.
+    fn or_path(&self) -> Option<String> {
+        let is_told = self.levels.iter().any(|it| it.has_zeros.is_some());
+        let is_open = !is_told && self.levels.iter().any(Level::is_number);
+        is_open.then(|| pattern(&self.levels, false))
+    }
+}
+
+/// The names of one level of a path.
+#[derive(Clone, Debug)]
+struct Level {
+    form: Form,
+    /// Whether its numbers have leading zeros; `None`: it has no number below 10.
+    has_zeros: Option<bool>,
+}
+
+impl Level {
+    /// Whether it is a month or a day alone, which may have no leading zeros.
+    fn is_number(&self) -> bool {
+        matches!(&self.form, Form::Dated(dated) if NUMBERS.contains(&dated.notation))
+    }
+
+    /// `has_zeros`: where the level does not tell.
+    fn pattern(&self, has_zeros: bool) -> String {
+        match &self.form {
+            Form::Plain(name) => name.clone(),
+            Form::Dated(dated) => {
+                let Dated { prefix, suffix, .. } = dated;
+                let day = match dated.written(self.has_zeros.unwrap_or(has_zeros)) {
+                    "%Y-%m-%d" => "{day}".to_owned(),
+                    notation => format!("{{day:{notation}}}"),
+                };
+                format!("{prefix}{day}{suffix}")
+            }
+        }
+    }
+}
+
+/// The path as the job file writes it.
+fn pattern(levels: &[Level], has_zeros: bool) -> String {
+    let names = levels.iter().map(|level| level.pattern(has_zeros));
+    let path = names.collect::<Vec<_>>().join("/");
+    // 2026/03/14 is one date.
+    path.replace("}/{day:", "/")
 }
 
 /// Gives the names of the folders in each of several folders.
@@ -83,7 +139,7 @@ type ListFolders<'a> = &'a mut dyn FnMut(&[String]) -> Result<Vec<Vec<String>>>;
 pub(super) fn find_groups(list: ListFolders) -> Result<Layout> {
     let mut layout = Layout::default();
     let mut places = vec![Place {
-        path: String::new(),
+        levels: vec![],
         folders: vec![(String::new(), Told::Nothing)],
     }];
     let mut left = MOST_LISTINGS;
@@ -120,7 +176,8 @@ fn group(place: &Place) -> Group {
         _ => None,
     };
     Group {
-        path: place.path.clone(),
+        path: place.path(),
+        or_path: place.or_path(),
         folders: place.folders.iter().filter_map(day).collect(),
     }
 }
@@ -149,7 +206,7 @@ fn below(
             if name == "_delta_log" {
                 let note =
                     "is a Delta table: its folders also hold files that the table no longer has.";
-                layout.notes.push(format!("{} {note}", shown(&place.path)));
+                layout.notes.push(format!("{} {note}", shown(place)));
             }
             // Hidden folders hold no exports. A pattern cannot name braces.
             if !name.starts_with(['.', '_']) && !name.contains(['{', '}']) {
@@ -157,16 +214,23 @@ fn below(
             }
         }
     }
+    let parts = found.without_parts_of_days();
+    if let [first, .., last] = &parts[..] {
+        layout.notes.push(format!(
+            "{} has several folders of a day ({first} to {last}): a dataset and day must be one folder.",
+            shown(place)
+        ));
+    }
     let partitions = found.partitions();
     if place.has_days() && !partitions.is_empty() {
         layout.notes.push(format!(
             "{} has folders in each day ({}): a dataset and day must be one folder.",
-            shown(&place.path),
+            shown(place),
             partitions.into_iter().collect::<Vec<_>>().join(", ")
         ));
         return Ok(vec![]);
     }
-    Ok(found.places(&place.path))
+    Ok(found.places(&place.levels))
 }
 
 /// Whether other folders lie in the newest of a group.
@@ -188,9 +252,9 @@ fn newest_have_folders(
     Ok(list(&newest)?.iter().flatten().any(is_shown))
 }
 
-fn shown(path: &str) -> &str {
-    match path {
-        "" => "the location",
+fn shown(place: &Place) -> String {
+    match place.path() {
+        path if path.is_empty() => "the location".to_owned(),
         path => path,
     }
 }
@@ -206,28 +270,121 @@ struct Names {
 enum Form {
     /// The name is the same everywhere.
     Plain(String),
-    /// Text before a day, a month or a year, and the notation of that.
-    Dated(String, &'static str),
+    Dated(Dated),
 }
+
+/// The texts around a day, a month or a year in a name, and the notation of that.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Dated {
+    prefix: String,
+    notation: &'static str,
+    /// Such as ` 00:00:00`; only whole days have one.
+    suffix: String,
+}
+
+impl Dated {
+    fn new(prefix: &str, notation: &'static str, suffix: &str) -> Dated {
+        Dated {
+            prefix: prefix.to_owned(),
+            notation,
+            suffix: suffix.to_owned(),
+        }
+    }
+
+    /// The notation with leading zeros, or without.
+    fn written(&self, has_zeros: bool) -> &'static str {
+        match (self.notation, has_zeros) {
+            (MONTH, false) => "%-m",
+            (DAY, false) => "%-d",
+            (notation, _) => notation,
+        }
+    }
+}
+
+/// The notations of a month and of a day in folders of each other.
+const MONTH: &str = "%m";
+const DAY: &str = "%d";
+const NUMBERS: [&str; 2] = [MONTH, DAY];
 
 struct Named {
     path: String,
     name: String,
+    /// What the folders above tell, and what this one tells too.
+    above: Told,
     told: Told,
 }
 
 impl Names {
-    fn add(&mut self, parent: &str, told: Told, name: String) {
+    fn add(&mut self, parent: &str, above: Told, name: String) {
         let path = match parent {
             "" => name.clone(),
             parent => format!("{parent}/{name}"),
         };
-        let (form, told) = match dated(&name, told) {
-            Some((prefix, notation, told)) => (Form::Dated(prefix.to_owned(), notation), told),
-            None => (Form::Plain(name.clone()), told),
+        let (form, told) = match dated(&name, above) {
+            Some((dated, told)) => (Form::Dated(dated), told),
+            None => (Form::Plain(name.clone()), above),
         };
-        let named = Named { path, name, told };
+        let named = Named {
+            path,
+            name,
+            above,
+            told,
+        };
         self.by_form.entry(form).or_default().push(named);
+    }
+
+    /// Leaves out folders that are parts of a day, such as dt=2026-03-14T00 and dt=2026-03-14T01, and returns
+    /// their names. Names with a text after the day are plain ones where the day also stands without one
+    /// (2026-03-14, 2026-03-14_tmp), or where most days have a text of their own.
+    fn without_parts_of_days(&mut self) -> Vec<String> {
+        let mut parts = Vec::new();
+        let mut by_prefix: BTreeMap<(String, &str), Vec<Dated>> = BTreeMap::new();
+        for form in self.by_form.keys() {
+            if let Form::Dated(dated) = form {
+                let start = (dated.prefix.clone(), dated.notation);
+                by_prefix.entry(start).or_default().push(dated.clone());
+            }
+        }
+        for alike in by_prefix.into_values().filter(|alike| alike.len() > 1) {
+            let has_plain_day = alike.iter().any(|dated| dated.suffix.is_empty());
+            for dated in alike.iter().filter(|dated| !dated.suffix.is_empty()) {
+                let form = Form::Dated(dated.clone());
+                if !has_plain_day && self.shares_a_day(dated, &alike) {
+                    let names = &self.by_form[&form];
+                    parts.extend(names.iter().map(|named| named.name.clone()));
+                } else if has_plain_day || self.by_form[&form].len() == 1 {
+                    let named = self.by_form.remove(&form).unwrap_or_default();
+                    self.add_plain(named);
+                }
+            }
+        }
+        parts.sort();
+        let is_part = |named: &Named| parts.binary_search(&named.name).is_ok();
+        self.by_form.retain(|_, named| !named.iter().any(is_part));
+        parts
+    }
+
+    /// Whether a name of another form, which differs only in its numbers, is of the same day.
+    fn shares_a_day(&self, dated: &Dated, alike: &[Dated]) -> bool {
+        let days = |dated: &Dated| -> BTreeSet<Told> {
+            let names = self.by_form.get(&Form::Dated(dated.clone()));
+            names.into_iter().flatten().map(|it| it.told).collect()
+        };
+        let own = days(dated);
+        let mut others = alike.iter().filter(|other| {
+            other.suffix != dated.suffix
+                && without_digits(&other.suffix) == without_digits(&dated.suffix)
+        });
+        others.any(|other| !own.is_disjoint(&days(other)))
+    }
+
+    fn add_plain(&mut self, names: Vec<Named>) {
+        for named in names {
+            let told = named.above;
+            let form = Form::Plain(named.name.clone());
+            let plain = Named { told, ..named };
+            self.by_form.entry(form).or_default().push(plain);
+        }
     }
 
     /// The names of folders that are parts of one dataset, such as `hour=...` or numbers.
@@ -240,73 +397,62 @@ impl Names {
                     is_number.then(|| "numbers".to_owned())
                 }
             },
-            Form::Dated(..) => None,
+            Form::Dated(_) => None,
         };
         self.by_form.keys().filter_map(partition).collect()
     }
 
-    fn places(self, parent: &str) -> Vec<Place> {
-        let place = |(form, named): (Form, Vec<Named>)| {
-            let (segment, named) = match form {
-                Form::Plain(name) => (name, named),
-                Form::Dated(prefix, notation) => {
-                    let notation = unpadded(notation, &prefix, &named);
-                    let fits = |named: &Named| is_written(named, &prefix, notation);
-                    let named = named.into_iter().filter(fits).collect();
-                    let day = match notation {
-                        "%Y-%m-%d" => "{day}".to_owned(),
-                        notation => format!("{{day:{notation}}}"),
-                    };
-                    (format!("{prefix}{day}"), named)
-                }
-            };
-            let path = match parent {
-                "" => segment,
-                // 2026/03/14 is one date.
-                parent => format!("{parent}/{segment}").replace("}/{day:", "/"),
-            };
+    fn places(self, above: &[Level]) -> Vec<Place> {
+        let place = |(form, mut named): (Form, Vec<Named>)| {
+            let mut has_zeros = None;
+            if let Form::Dated(dated) = &form {
+                has_zeros = zeros(dated, &named);
+                let notation = dated.written(has_zeros.unwrap_or(true));
+                named.retain(|named| is_written(named, dated, notation));
+            }
+            let level = Level { form, has_zeros };
+            let folders = named.into_iter().map(|named| (named.path, named.told));
             Place {
-                path,
-                folders: named
-                    .into_iter()
-                    .map(|named| (named.path, named.told))
-                    .collect(),
+                levels: above.iter().cloned().chain([level]).collect(),
+                folders: folders.collect(),
             }
         };
         self.by_form.into_iter().map(place).collect()
     }
 }
 
-/// The notation without leading zeros, where some names have none.
-fn unpadded(notation: &'static str, prefix: &str, named: &[Named]) -> &'static str {
-    let is_short = |named: &Named| named.name.len() == prefix.len() + 1;
-    match notation {
-        "%m" if named.iter().any(is_short) => "%-m",
-        "%d" if named.iter().any(is_short) => "%-d",
-        notation => notation,
+fn without_digits(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+/// Whether the months or days of these names have leading zeros; `None`: all have two digits without one.
+fn zeros(dated: &Dated, named: &[Named]) -> Option<bool> {
+    if !NUMBERS.contains(&dated.notation) {
+        return None;
     }
+    let number = |named: &Named| named.name.split_at(dated.prefix.len()).1.to_owned();
+    let numbers: Vec<String> = named.iter().map(number).collect();
+    if numbers.iter().any(|number| number.len() == 1) {
+        return Some(false);
+    }
+    let is_padded = numbers.iter().any(|number| number.starts_with('0'));
+    is_padded.then_some(true)
 }
 
 /// Whether the notation gives this name.
-fn is_written(named: &Named, prefix: &str, notation: &str) -> bool {
+fn is_written(named: &Named, dated: &Dated, notation: &str) -> bool {
     let day = match named.told {
         Told::Nothing => None,
         Told::Year(year) => NaiveDate::from_ymd_opt(year, 1, 1),
         Told::Month(year, month) => NaiveDate::from_ymd_opt(year, month, 1),
         Told::Day(day) => Some(day),
     };
-    day.is_some_and(|day| named.name == format!("{prefix}{}", day.format(notation)))
+    let Dated { prefix, suffix, .. } = dated;
+    day.is_some_and(|day| named.name == format!("{prefix}{}{suffix}", day.format(notation)))
 }
 
-/// The text before the date in a name, the notation of the date, and what it tells; `None`: the name has no
-/// date that agrees with the folders above.
-fn dated(name: &str, above: Told) -> Option<(&str, &'static str, Told)> {
-    const DAYS: [(&str, usize); 4] = [
-        ("%Y-%m-%d", 10),
-        ("%Y_%m_%d", 10),
-        ("%Y.%m.%d", 10),
-        ("%Y%m%d", 8),
-    ];
+/// The date in a name, and what it tells; `None`: the name has no date that agrees with the folders above.
+fn dated(name: &str, above: Told) -> Option<(Dated, Told)> {
     const MONTHS: [(&str, usize); 3] = [("%Y-%m", 7), ("%Y_%m", 7), ("%Y%m", 6)];
     let agrees = |day: NaiveDate| match above {
         Told::Nothing => YEARS.contains(&day.year()),
@@ -314,14 +460,12 @@ fn dated(name: &str, above: Told) -> Option<(&str, &'static str, Told)> {
         Told::Month(year, month) => (year, month) == (day.year(), day.month()),
         Told::Day(_) => false,
     };
-    for (notation, length) in DAYS {
-        if let Some((prefix, date)) = tail(name, length)
-            && let Ok(day) = NaiveDate::parse_from_str(date, notation)
-            && agrees(day)
-        {
-            return Some((prefix, notation, Told::Day(day)));
-        }
+    if let Some((dated, day)) = whole_day(name)
+        && agrees(day)
+    {
+        return Some((dated, Told::Day(day)));
     }
+    let told = |prefix: &str, notation, told| Some((Dated::new(prefix, notation, ""), told));
     if let Told::Nothing | Told::Year(_) = above {
         for (notation, length) in MONTHS {
             if let Some((prefix, month)) = tail(name, length)
@@ -329,7 +473,7 @@ fn dated(name: &str, above: Told) -> Option<(&str, &'static str, Told)> {
                     NaiveDate::parse_from_str(&format!("{month}/01"), &format!("{notation}/%d"))
                 && agrees(day)
             {
-                return Some((prefix, notation, Told::Month(day.year(), day.month())));
+                return told(prefix, notation, Told::Month(day.year(), day.month()));
             }
         }
     }
@@ -342,22 +486,49 @@ fn dated(name: &str, above: Told) -> Option<(&str, &'static str, Told)> {
         Told::Nothing => {
             let (prefix, year) = number(4)?;
             let year = i32::try_from(year).ok()?;
-            YEARS
-                .contains(&year)
-                .then_some((prefix, "%Y", Told::Year(year)))
+            let is_year = YEARS.contains(&year);
+            is_year.then(|| told(prefix, "%Y", Told::Year(year)))?
         }
         Told::Year(year) => {
             let (prefix, month) = short()?;
             let is_month = (1..=12).contains(&month);
-            is_month.then_some((prefix, "%m", Told::Month(year, month)))
+            is_month.then(|| told(prefix, MONTH, Told::Month(year, month)))?
         }
         Told::Month(year, month) => {
             let (prefix, day) = short()?;
             let day = NaiveDate::from_ymd_opt(year, month, day)?;
-            Some((prefix, "%d", Told::Day(day)))
+            told(prefix, DAY, Told::Day(day))
         }
         Told::Day(_) => None,
     }
+}
+
+/// Whether the names of a path tell a day.
+pub(super) fn is_in_a_day(path: &str) -> bool {
+    let told = path.split('/').fold(Told::Nothing, |above, name| {
+        dated(name, above).map_or(above, |(_, told)| told)
+    });
+    matches!(told, Told::Day(_))
+}
+
+/// The last day in a name that is a number of its own, with the texts around it.
+fn whole_day(name: &str) -> Option<(Dated, NaiveDate)> {
+    const DAYS: [(&str, usize); 4] = [
+        ("%Y-%m-%d", 10),
+        ("%Y_%m_%d", 10),
+        ("%Y.%m.%d", 10),
+        ("%Y%m%d", 8),
+    ];
+    let ends = (1..=name.len()).rev();
+    let parts = ends.filter_map(|end| name.split_at_checked(end));
+    let mut apart = parts.filter(|(_, suffix)| !suffix.starts_with(|c: char| c.is_ascii_digit()));
+    apart.find_map(|(start, suffix)| {
+        DAYS.into_iter().find_map(|(notation, length)| {
+            let (prefix, date) = tail(start, length)?;
+            let day = NaiveDate::parse_from_str(date, notation).ok()?;
+            Some((Dated::new(prefix, notation, suffix), day))
+        })
+    })
 }
 
 /// The last characters of a name, which begin a number of their own.
@@ -418,8 +589,123 @@ mod tests {
             ),
             ("2026-03-14", "{day}"),
             ("orders_2026_03_14", "orders_{day:%Y_%m_%d}"),
+            ("orders/dt=2026-03-14 00:00:00", "orders/dt={day} 00:00:00"),
+            ("orders/dt=2026-03-14T00", "orders/dt={day}T00"),
+            ("orders/20260314_full", "orders/{day:%Y%m%d}_full"),
+            (
+                "orders/y2026/m03/2026-03-14 é",
+                "orders/y{day:%Y}/m{day:%m}/{day} é",
+            ),
         ] {
             assert_eq!(paths(&[folder]), [path], "{folder}");
+        }
+    }
+
+    /// The path of the lowest group, and the one without leading zeros.
+    fn path_and_other(folders: &[&str]) -> (String, Option<String>) {
+        let group = layout(folders).groups.pop().unwrap();
+        (group.path, group.or_path)
+    }
+
+    #[test]
+    fn one_number_tells_whether_all_of_a_path_have_leading_zeros() {
+        for (folders, path) in [
+            (
+                &["a/m=3/d=10", "a/m=3/d=14"][..],
+                "a/m={day:%-m}/d={day:%-d}",
+            ),
+            (&["a/m=10/d=3", "a/m=11/d=14"], "a/m={day:%-m}/d={day:%-d}"),
+            (&["a/m=03/d=10", "a/m=10/d=14"], "a/m={day:%m}/d={day:%d}"),
+            (&["a/m=10/d=03", "a/m=10/d=14"], "a/m={day:%m}/d={day:%d}"),
+            (&["a/m=03/d=4", "a/m=10/d=14"], "a/m={day:%m}/d={day:%-d}"),
+            (&["a/m=3/d=04", "a/m=10/d=14"], "a/m={day:%-m}/d={day:%d}"),
+        ] {
+            let folders: Vec<String> = folders
+                .iter()
+                .map(|folder| folder.replace("a/", "orders/y=2026/"))
+                .collect();
+            let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+            let path = path.replace("a/", "orders/y={day:%Y}/");
+            assert_eq!(path_and_other(&folders), (path, None), "{folders:?}");
+        }
+    }
+
+    #[test]
+    fn where_no_number_tells_of_leading_zeros_both_paths_are_known() {
+        let other = |text: &str| Some(text.to_owned());
+        for (folder, path, or_path) in [
+            (
+                "2026/10/14/orders",
+                "{day:%Y/%m/%d}/orders",
+                other("{day:%Y/%-m/%-d}/orders"),
+            ),
+            (
+                "orders/month=10/dt=2026-10-04",
+                "orders/month={day:%m}/dt={day}",
+                other("orders/month={day:%-m}/dt={day}"),
+            ),
+            ("orders/2026-10-14", "orders/{day}", None),
+            ("orders/202610/20261014", "orders/{day:%Y%m/%Y%m%d}", None),
+        ] {
+            // A month alone belongs to a year.
+            let folder = folder.replace("orders/month", "orders/2026/month");
+            let in_year = |path: &str| path.replace("orders/month", "orders/{day:%Y}/month");
+            let expected = (in_year(path), or_path.as_deref().map(in_year));
+            assert_eq!(path_and_other(&[&folder]), expected, "{folder}");
+        }
+    }
+
+    #[test]
+    fn a_text_after_the_day_is_one_of_all_days() {
+        let found = layout(&[
+            "orders/dt=2026-03-13 00:00:00",
+            "orders/dt=2026-03-14 00:00:00",
+            "orders/dt=2026-03-15 backup",
+        ]);
+        let [group] = &found.groups[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(group.path, "orders/dt={day} 00:00:00");
+        let folder = "orders/dt=2026-03-14 00:00:00";
+        assert_eq!(group.folders[&day("2026-03-14")], folder);
+        assert_eq!(group.folders.len(), 2);
+        // The day without a text is meant.
+        let days = ["orders/2026-03-13", "orders/2026-03-14_tmp"];
+        assert_eq!(paths(&days), ["orders/{day}"]);
+        // The text is the name of the dataset.
+        let days = ["13_orders", "14_orders", "13_shops", "14_shops"];
+        let days = days.map(|day| format!("2026-03-{day}"));
+        let days: Vec<&str> = days.iter().map(String::as_str).collect();
+        assert_eq!(paths(&days), ["{day}_orders", "{day}_shops"]);
+    }
+
+    #[test]
+    fn folders_of_hours_are_told_and_are_no_days() {
+        let found = layout(&[
+            "orders/dt=2026-03-14T00",
+            "orders/dt=2026-03-14T01",
+            "orders/dt=2026-03-15T00",
+        ]);
+        assert_eq!(found.groups, []);
+        assert_eq!(
+            found.notes,
+            [
+                "orders has several folders of a day (dt=2026-03-14T00 to dt=2026-03-15T00): a dataset \
+              and day must be one folder."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_location_within_a_day_is_known() {
+        for (path, expected) in [
+            ("s3://bucket/exports/dt=2026-03-14", true),
+            ("/data/2026/03/14/orders/", true),
+            ("exports/2026/03", false),
+            ("exports/orders", false),
+            ("", false),
+        ] {
+            assert_eq!(is_in_a_day(path), expected, "{path}");
         }
     }
 

@@ -206,6 +206,12 @@ fn found_dataset(
         }
     };
     notes.extend(other_columns(group, file));
+    notes.extend(group.group.or_path.as_ref().map(|other| {
+        format!(
+            "unsure: no month or day below 10 tells whether {} has leading zeros; without them, it is {other}",
+            group.group.path
+        )
+    }));
     let found = |choice| found_column(fit.dataset, choice, &samples, local);
     let also = assigned.also.iter();
     let also = also.filter(|(also, _)| also.id == fit.dataset.id);
