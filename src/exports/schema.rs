@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use parquet::basic::{Encoding, Repetition, Type as PhysicalType};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
-use parquet::schema::types::{SchemaDescriptor, Type};
+use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 use super::defect::{Issue, ReadError};
 use crate::contracts::{Column, Dataset, Kind};
@@ -128,19 +128,11 @@ pub(super) fn find_column(
     let roots = schema.root_schema().get_fields();
     let root = find_root(column.name, schema)?;
     let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root);
-    let is_flat = roots[root].is_primitive()
-        && roots[root].get_basic_info().repetition() != Repetition::REPEATED;
     let wanted = column.expected();
-    let Some(leaf) = leaf.filter(|_| is_flat) else {
-        return Err(messages::other_type("a nested column", wanted));
-    };
-    let parquet_type = as_plain_text(&roots[root]);
-    let Ok(data_type) = arrow_type(&parquet_type) else {
-        let found = format!(
-            "{} with a logical type that is not known",
-            parquet_type.get_physical_type()
-        );
-        return Err(messages::other_type(found, wanted));
+    let flat = flat_type(&roots[root]);
+    let (parquet_type, data_type) = flat.map_err(|found| messages::other_type(found, wanted))?;
+    let Some(leaf) = leaf else {
+        return Err(messages::other_type(NESTED, wanted));
     };
     if !column.accepts(&data_type, &parquet_type) {
         return Err(refused(column, &data_type));
@@ -153,6 +145,33 @@ pub(super) fn find_column(
     };
     let found = FileColumn { leaf, parquet_type };
     Ok((found, Field::new(name, decoded_type, true)))
+}
+
+const NESTED: &str = "a nested column";
+
+/// The type of a column with one value in each row. The error says what else it is.
+fn flat_type(root: &TypePtr) -> Result<(TypePtr, DataType), String> {
+    if !root.is_primitive() || root.get_basic_info().repetition() == Repetition::REPEATED {
+        return Err(NESTED.to_owned());
+    }
+    let parquet_type = as_plain_text(root);
+    match arrow_type(&parquet_type) {
+        Ok(data_type) => Ok((parquet_type, data_type)),
+        Err(_) => Err(format!(
+            "{} with a logical type that is not known",
+            parquet_type.get_physical_type()
+        )),
+    }
+}
+
+/// The outermost columns of a file in their order, each with its type as messages show it.
+pub(super) fn shown_columns(schema: &SchemaDescriptor) -> Vec<(&str, String)> {
+    let shown = |root: &TypePtr| match flat_type(root) {
+        Ok((_, data_type)) => show_type(&data_type),
+        Err(other) => other,
+    };
+    let roots = schema.root_schema().get_fields().iter();
+    roots.map(|root| (root.name(), shown(root))).collect()
 }
 
 /// The position of the one column of this name among the outermost fields.

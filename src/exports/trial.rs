@@ -5,7 +5,7 @@ use arrow_schema::{Field, Fields};
 use parquet::file::metadata::ParquetMetaData;
 
 use super::mapped::{IdsOf, KnownIds, Unfit, change_column};
-use super::schema::{Wanted, find_column};
+use super::schema::{Wanted, find_column, shown_columns};
 use super::text_ids::TextIds;
 use crate::contracts::{Column, Dataset};
 use crate::mapping::Change;
@@ -39,6 +39,11 @@ pub(crate) fn change_alone(
 pub(crate) struct Tried {
     found: FileColumn,
     field: Field,
+}
+
+/// The columns of a file in their order, each with its type as messages show it.
+pub(crate) fn columns_with_types(metadata: &ParquetMetaData) -> Vec<(&str, String)> {
+    shown_columns(metadata.file_metadata().schema_descr())
 }
 
 /// Tries whether the mapping `change` can read the file's column `name` as `column`.

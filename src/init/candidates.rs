@@ -8,7 +8,7 @@ use super::files::{GroupFiles, OpenedFile};
 use super::words::Name;
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::{Column, Dataset, Kind};
-use crate::exports::trial::try_column;
+use crate::exports::trial::{columns_with_types, try_column};
 use crate::mapping::Change;
 use crate::messages::Broken;
 
@@ -29,6 +29,10 @@ const CONTENDER: f64 = 0.8;
 const STEPS: f64 = 20.0;
 /// Other candidates that are kept.
 const MOST_OTHERS: usize = 2;
+/// Candidates by type alone that are kept.
+const MOST_OF_TYPE: usize = 3;
+/// Unused columns whose type is tried: each takes a search among all columns.
+const MOST_TRIED: usize = 1_000;
 
 /// A column of a file that may be a column of the contract.
 #[derive(Debug)]
@@ -61,6 +65,17 @@ pub(super) struct Choice {
     pub(super) chosen: Option<Candidate>,
     /// The next ones, best first.
     pub(super) others: Vec<Candidate>,
+    /// Where none is chosen that can be read: columns of a fitting type that no other column comes from.
+    pub(super) of_type: OfType,
+}
+
+/// Candidates by type alone.
+#[derive(Debug, Default)]
+pub(super) struct OfType {
+    /// The first of them, in the order of the file.
+    pub(super) first: Vec<Candidate>,
+    /// The number of all of them.
+    pub(super) count: usize,
 }
 
 /// A group read as a dataset.
@@ -71,6 +86,30 @@ pub(super) struct Fit {
     pub(super) choices: Vec<Choice>,
     /// In steps, so that nearly equal ones are equal.
     score: u32,
+}
+
+impl Fit {
+    /// The columns of the file that no column of the contract comes from, with their types.
+    pub(super) fn unused_columns<'a>(&self, file: &'a OpenedFile) -> Vec<(&'a str, String)> {
+        let is_chosen = |name: &str| {
+            let mut chosen = self.choices.iter().filter_map(|it| it.chosen.as_ref());
+            chosen.any(|chosen| chosen.name == name)
+        };
+        let columns = columns_with_types(&file.metadata).into_iter();
+        columns.filter(|(name, _)| !is_chosen(name)).collect()
+    }
+
+    /// Adds candidates by type where no name is alike, or none that can be read.
+    fn add_candidates_by_type(&mut self, file: &OpenedFile) {
+        let mut unused = self.unused_columns(file);
+        unused.truncate(MOST_TRIED);
+        for choice in &mut self.choices {
+            let chosen = choice.chosen.as_ref();
+            if chosen.is_none_or(|chosen| chosen.read.is_err()) {
+                choice.of_type = of_type(self.dataset, choice.column, &unused, file);
+            }
+        }
+    }
 }
 
 /// The datasets of the groups: each dataset has one group at most, and each group one dataset.
@@ -124,6 +163,11 @@ pub(super) fn assign(groups: &[GroupFiles]) -> Assigned {
     assigned.also = also;
     let order = |fit: &Fit| DATASETS.iter().position(|d| d.id == fit.dataset.id);
     assigned.fits.sort_by_key(order);
+    for fit in &mut assigned.fits {
+        if let Ok(file) = &groups[fit.group].newest {
+            fit.add_candidates_by_type(file);
+        }
+    }
     assigned
 }
 
@@ -224,9 +268,46 @@ fn choose(dataset: &'static Dataset, file: &OpenedFile) -> Vec<Choice> {
                 column,
                 chosen,
                 others,
+                of_type: OfType::default(),
             }
         })
         .collect()
+}
+
+/// The columns that fit a column of the contract by their type. Those that fit as they are come alone; else
+/// those that a verb changes; texts, which most verbs accept, where there is nothing else.
+fn of_type(
+    dataset: &Dataset,
+    column: &'static Column,
+    columns: &[(&str, String)],
+    file: &OpenedFile,
+) -> OfType {
+    let (wanted, context) = (Name::new(column.name), Name::new(dataset.name));
+    let fitting = columns.iter().filter_map(|(name, data_type)| {
+        let parsed = Name::new(name);
+        let change = how_it_is_read(dataset, column, (name, &parsed), file).ok()?;
+        let effort = match &change {
+            Change::Nothing => 0,
+            _ if data_type != "STRING" => 1,
+            _ => 2,
+        };
+        let candidate = Candidate {
+            name: (*name).to_owned(),
+            likeness: wanted.likeness(&parsed, &context),
+            is_same_name: false,
+            read: Ok(change),
+        };
+        Some((effort, candidate))
+    });
+    let fitting: Vec<(u8, Candidate)> = fitting.collect();
+    let least = fitting.iter().map(|(effort, _)| *effort).min();
+    let best = fitting
+        .into_iter()
+        .filter(|(effort, _)| Some(*effort) == least);
+    let mut first: Vec<Candidate> = best.map(|(_, candidate)| candidate).collect();
+    let count = first.len();
+    first.truncate(MOST_OF_TYPE);
+    OfType { first, count }
 }
 
 /// The first verb that accepts the type of the file's column.

@@ -29,7 +29,7 @@ pub(super) fn found_column(
     samples: &Samples,
     local: LocalZone,
 ) -> FoundColumn {
-    let other = |other: &Candidate| {
+    let other = |(other, reason): (&Candidate, String)| {
         let change = match other.read.as_ref().ok()? {
             Change::TimeZone(_) => Change::TimeZone(local.zone),
             change => change.clone(),
@@ -37,12 +37,18 @@ pub(super) fn found_column(
         Some(OtherColumn {
             from: other.name.clone(),
             mapping: mapping(&other.name, &change),
-            reason: alike(other),
+            reason,
         })
     };
-    let others = choice.others.iter().filter_map(other);
+    let of_type = by_type(choice.of_type.count);
+    let of_type = choice.of_type.first.iter().map(|it| (it, of_type.clone()));
+    let mut of_type = of_type.filter_map(other).peekable();
     let guess = match &choice.chosen {
-        None => nothing_found(choice.column),
+        // A column that may be null can do without.
+        None => {
+            let is_needed = |_: &OtherColumn| choice.column.null.is_none();
+            nothing_found(choice.column, of_type.next_if(is_needed))
+        }
         Some(chosen) => match &chosen.read {
             Err(why) => Guess {
                 mapping: Some(quoted(&chosen.name)),
@@ -62,6 +68,8 @@ pub(super) fn found_column(
             }
         },
     };
+    let alike = choice.others.iter().map(|it| (it, alike(it)));
+    let others = alike.filter_map(other).chain(of_type);
     FoundColumn {
         column: choice.column.name,
         from: choice.chosen.as_ref().map(|chosen| chosen.name.clone()),
@@ -91,20 +99,34 @@ struct Guess {
     reason: String,
 }
 
-/// A line to fill in.
-fn nothing_found(column: &Column) -> Guess {
-    let (mapping, hint) = match (column.null, column.kind) {
-        (Some(null), _) => ("{ absent = true }", format!("; every row would be: {null}")),
-        (None, Kind::Money) => (
-            "{ constant = \"0.00\" }",
-            "; every row would be 0.00".to_owned(),
+/// A line to fill in, or with a column that has the type.
+fn nothing_found(column: &Column, of_type: Option<OtherColumn>) -> Guess {
+    const ZERO: &str = "{ constant = \"0.00\" }";
+    let (mapping, hint) = match (column.null, column.kind, of_type) {
+        (Some(null), ..) => (
+            "{ absent = true }".to_owned(),
+            format!("; every row would be: {null}"),
         ),
-        (None, _) => ("\"\"", String::new()),
+        (None, Kind::Money, Some(other)) => (
+            other.mapping,
+            format!("; {}; or {ZERO}: every row would be 0.00", other.reason),
+        ),
+        (None, _, Some(other)) => (other.mapping, format!("; {}", other.reason)),
+        (None, Kind::Money, None) => (ZERO.to_owned(), "; every row would be 0.00".to_owned()),
+        (None, _, None) => ("\"\"".to_owned(), String::new()),
     };
     Guess {
-        mapping: Some(mapping.to_owned()),
+        mapping: Some(mapping),
         confidence: Confidence::Missing,
         reason: format!("no column is like it{hint}"),
+    }
+}
+
+/// Why a column is proposed whose name is not alike. `count`: the number of such columns.
+fn by_type(count: usize) -> String {
+    match count {
+        1 => "the only unused column with a fitting type".to_owned(),
+        count => format!("one of {count} unused columns with a fitting type"),
     }
 }
 

@@ -82,9 +82,18 @@ pub(crate) struct FoundDataset {
     pub file: String,
     /// In the order of the contract.
     pub columns: Vec<FoundColumn>,
+    /// The columns of the file that stand behind none of the contract.
+    pub unused_columns: Vec<UnusedColumn>,
     /// Other folders that fit the dataset.
     pub others: Vec<String>,
     pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct UnusedColumn {
+    pub column: String,
+    /// As messages show it, such as `TIMESTAMP without a zone`.
+    pub data_type: String,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]

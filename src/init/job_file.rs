@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use super::columns::quoted;
 use super::files::is_named_as_last;
-use super::guesses::{Confidence, FoundColumn, FoundDataset, Guesses};
+use super::guesses::{Confidence, FoundColumn, FoundDataset, Guesses, UnusedColumn};
 use crate::contracts::SUCCESS_FILE;
 use crate::report::counted;
 
 /// The path of every dataset, where the job file has none.
 const DEFAULT_PATH: &str = "{dataset}/dt={day}";
+/// Unused columns that one comment names.
+const MOST_COLUMNS: usize = 100;
 
 /// The job file of the guesses.
 pub(super) fn text(guesses: &Guesses) -> String {
@@ -179,6 +181,10 @@ fn of_dataset(dataset: &FoundDataset, common: &Common, lines: &mut Lines) {
         dataset.dataset
     ));
     lines.comment(&format!("columns of {}", dataset.file));
+    if !dataset.unused_columns.is_empty() {
+        let unused = listed(&dataset.unused_columns);
+        lines.comment(&format!("columns that are not used: {unused}"));
+    }
     for other in &dataset.others {
         lines.comment(&format!(
             "unsure: {other} fits too; this one fits better or is newer"
@@ -232,6 +238,17 @@ fn of_dataset(dataset: &FoundDataset, common: &Common, lines: &mut Lines) {
                 column.column, other.mapping, other.reason
             ));
         }
+    }
+}
+
+/// The first columns, with their types.
+fn listed(columns: &[UnusedColumn]) -> String {
+    let shown = columns.iter().take(MOST_COLUMNS);
+    let shown = shown.map(|it| format!("{} ({})", it.column, it.data_type));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match columns.len().checked_sub(MOST_COLUMNS) {
+        Some(more @ 1..) => format!("{shown} and {more} more"),
+        _ => shown,
     }
 }
 
@@ -322,6 +339,7 @@ mod tests {
             final_days: 12,
             file: "raw/sellers/dt=2026-03-14/a\nb".into(),
             columns,
+            unused_columns: vec![],
             others: vec!["raw/old_sellers/dt={day}".into()],
             notes: vec![],
         }
@@ -490,5 +508,26 @@ mod tests {
         );
         assert!(!with("shops/dt={day}").contains("path ="));
         assert!(with("sellers/dt={day}").contains("[source.shops]\npath = \"sellers/dt={day}\""));
+    }
+
+    #[test]
+    fn columns_that_are_not_used_are_one_comment() {
+        let unused = |names: &[String]| {
+            let column = |name: &String| UnusedColumn {
+                column: name.clone(),
+                data_type: "STRING".into(),
+            };
+            let shops = FoundDataset {
+                unused_columns: names.iter().map(column).collect(),
+                ..shops("shops/dt={day}", vec![])
+            };
+            text(&guesses(vec![shops]))
+        };
+        let few = unused(&["city".to_owned(), "a\nb".to_owned()]);
+        let line = "\n# columns that are not used: city (STRING), a\u{fffd}b (STRING)\n";
+        assert!(few.contains(line), "{few}");
+        let many: Vec<String> = (1..=102).map(|n| format!("c{n}")).collect();
+        assert!(unused(&many).contains(", c100 (STRING) and 2 more\n"));
+        assert!(!unused(&[]).contains("not used: city"));
     }
 }

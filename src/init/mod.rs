@@ -37,8 +37,8 @@ use candidates::{Assigned, Fit, assign};
 use columns::{LocalZone, found_column};
 use files::{GroupFiles, OpenedFile, open_groups, told};
 pub(crate) use guesses::Guesses;
-use guesses::{Confidence, FoundDataset, MissingDataset, UnusedFolder, ZoneGuessed};
-use layout::{Layout, find_groups};
+use guesses::{Confidence, FoundDataset, MissingDataset, UnusedColumn, UnusedFolder, ZoneGuessed};
+use layout::{Layout, find_groups, is_in_a_day};
 pub(crate) use page::page;
 
 /// Groups of folders that are looked into.
@@ -240,9 +240,21 @@ fn found_dataset(
         final_days: group.final_days.len(),
         file: file.path.clone(),
         columns: fit.choices.iter().map(found).collect(),
+        unused_columns: unused_columns(fit, file),
         others,
         notes,
     }))
+}
+
+fn unused_columns(fit: &Fit, file: &OpenedFile) -> Vec<UnusedColumn> {
+    let unused = fit
+        .unused_columns(file)
+        .into_iter()
+        .map(|(name, data_type)| UnusedColumn {
+            column: name.to_owned(),
+            data_type,
+        });
+    unused.collect()
 }
 
 /// A path with its Hive partitions that are no days as `country=...`.
@@ -399,7 +411,9 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow_array::{
+        ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    };
     use async_trait::async_trait;
     use bytes::Bytes;
     use futures::stream::BoxStream;
@@ -422,7 +436,10 @@ mod tests {
     fn sellers() -> Bytes {
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![5, 6]));
         let names: ArrayRef = Arc::new(StringArray::from(vec!["Ada", "Bob"]));
-        let columns = [("seller_id", ids), ("seller_name", names)];
+        parquet(vec![("seller_id", ids), ("seller_name", names)])
+    }
+
+    fn parquet(columns: Vec<(&str, ArrayRef)>) -> Bytes {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
@@ -456,6 +473,125 @@ mod tests {
             job_file(&found)
                 .unwrap()
                 .contains("\nshop_id = \"seller_id\"  # likely: ")
+        );
+    }
+
+    /// The guesses of sellers in these folders.
+    fn guess_sellers(folders: &[&str]) -> Guesses {
+        let memory = Memory::new("s3://bucket");
+        for folder in folders {
+            let file = format!("{folder}/a.parquet");
+            memory.store.write(&file, sellers()).unwrap();
+        }
+        guess(&memory.store, "results", None).unwrap()
+    }
+
+    #[test]
+    fn a_month_without_a_leading_zero_tells_the_folders_of_later_days() {
+        let days = ["sellers/y=2026/m=3/d=10", "sellers/y=2026/m=3/d=14"];
+        let found = guess_sellers(&days);
+        let config = Config::parse(&job_file(&found).unwrap()).unwrap();
+        let shops = dataset("shops").unwrap();
+        let folder = |day: &str| config.mapping.folder(shops, day.parse().unwrap());
+        assert_eq!(folder("2026-04-01"), "sellers/y=2026/m=4/d=1");
+        assert_eq!(found.datasets[0].notes, [""; 0]);
+    }
+
+    #[test]
+    fn a_guess_of_leading_zeros_is_told_with_the_other_path() {
+        let found = guess_sellers(&["sellers/2026/10/14"]);
+        let told = "# unsure: no month or day below 10 tells whether sellers/{day:%Y/%m/%d} has leading zeros; \
+                    without them, it is sellers/{day:%Y/%-m/%-d}\n";
+        let job = job_file(&found).unwrap();
+        assert!(job.contains(told), "{job}");
+    }
+
+    /// The job file of order lines with these columns instead of `paid_at`.
+    fn job_of_orders(columns: Vec<(&str, ArrayRef)>) -> String {
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let cents = Decimal128Array::from(vec![100, 200]).with_precision_and_scale(18, 2);
+        let (money, texts): (ArrayRef, _) = (Arc::new(cents.unwrap()), texts());
+        let mut file: Vec<(&str, ArrayRef)> = Vec::new();
+        for column in dataset("order_lines").unwrap().columns {
+            match column.name {
+                "paid_at" | "content_id" | "sub_campaign_id" => {}
+                "sub_total"
+                | "shipping_fee"
+                | "platform_discount"
+                | "shipping_platform_discount" => file.push((column.name, money.clone())),
+                "channel" => file.push((column.name, texts.clone())),
+                name => file.push((name, ids.clone())),
+            }
+        }
+        file.extend(columns);
+        let memory = Memory::new("s3://bucket");
+        let path = "order_lines/dt=2026-03-14/a.parquet";
+        memory.store.write(path, parquet(file)).unwrap();
+        job_file(&guess(&memory.store, "results", None).unwrap()).unwrap()
+    }
+
+    fn texts() -> ArrayRef {
+        Arc::new(StringArray::from(vec!["a", "b"]))
+    }
+
+    fn local_times() -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(vec![0, 1]))
+    }
+
+    #[test]
+    fn a_column_of_a_fitting_type_is_proposed_where_no_name_is_alike() {
+        let instants = TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC");
+        let job = job_of_orders(vec![
+            ("timestamp", Arc::new(instants)),
+            ("weather", local_times()),
+            ("note", texts()),
+        ]);
+        for line in [
+            "# columns that are not used: timestamp (TIMESTAMP), weather (TIMESTAMP without a zone), note (STRING)\n",
+            "\n# paid_at = \"timestamp\"  # missing: no column is like it; the only unused column with a \
+             fitting type\n",
+            "\n# content_id = { absent = true }  # missing: no column is like it; every row would be: not sold \
+             through a content\n# or: content_id = { from = \"note\", text_id = \"digits\" }  # the only unused \
+             column with a fitting type\n",
+        ] {
+            assert!(job.contains(line), "{line}\n{job}");
+        }
+    }
+
+    #[test]
+    fn a_column_of_a_fitting_type_is_proposed_where_the_one_alike_cannot_be_read() {
+        let weights: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let job = job_of_orders(vec![("paid_at", weights), ("weather", local_times())]);
+        let lines = "\n# or: paid_at = { from = \"weather\", time_zone = \"UTC\" }  # the only unused column with a \
+                     fitting type\n";
+        assert!(
+            job.contains("\n# paid_at = \"paid_at\"  # missing: paid_at is "),
+            "{job}"
+        );
+        assert!(job.contains(lines), "{job}");
+    }
+
+    #[test]
+    fn three_columns_of_a_fitting_type_are_proposed_at_most() {
+        let names = ["weather", "moon", "tide", "noon"];
+        let job = job_of_orders(names.map(|name| (name, local_times())).to_vec());
+        let reason = "one of 4 unused columns with a fitting type";
+        let first = "\n# paid_at = { from = \"weather\", time_zone = \"UTC\" }  # missing: no column is like it; ";
+        assert!(job.contains(&format!("{first}{reason}\n")), "{job}");
+        for (name, expected) in [("moon", 1), ("tide", 1), ("noon", 0)] {
+            let line = format!(
+                "\n# or: paid_at = {{ from = \"{name}\", time_zone = \"UTC\" }}  # {reason}\n"
+            );
+            assert_eq!(job.matches(&line).count(), expected, "{line}{job}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_wrong_type_is_proposed() {
+        let job = job_of_orders(vec![("weight", Arc::new(Int64Array::from(vec![1, 2])))]);
+        assert!(
+            job.contains("\n# paid_at = \"\"  # missing: no column is like it\n"),
+            "{job}"
         );
     }
 
