@@ -130,22 +130,42 @@ pub(super) fn open_groups(
     Ok(opened)
 }
 
-/// The content of each folder. On a disk, a folder that this account may not read counts as empty.
-fn list_each(store: &Store, folders: &[String], unread: &mut Vec<String>) -> Result<Vec<Listing>> {
-    let listed = store.list_each(folders);
-    if listed.is_ok() || store.is_remote() {
-        return listed;
+/// The content of each folder. One that cannot be listed counts as empty.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) fn list_each(
+    store: &Store,
+    folders: &[String],
+    unread: &mut Vec<String>,
+) -> Result<Vec<Listing>> {
+    of_each(store, folders, unread, &|folders| store.list_each(folders))
+}
+
+/// What `list` gives for each folder. One that cannot be listed, such as one that this account may not read,
+/// gives nothing. `unread`: why.
+///
+/// # Errors
+/// When the location itself cannot be listed: the store does not answer.
+pub(super) fn of_each<T: Default>(
+    store: &Store,
+    folders: &[String],
+    unread: &mut Vec<String>,
+    list: &dyn Fn(&[String]) -> Result<Vec<T>>,
+) -> Result<Vec<T>> {
+    let error = match list(folders) {
+        Ok(listed) => return Ok(listed),
+        Err(error) => error,
+    };
+    store.list_folders("")?;
+    if folders.len() > 1 {
+        let (first, second) = folders.split_at(folders.len() / 2);
+        let mut listed = of_each(store, first, unread, list)?;
+        listed.extend(of_each(store, second, unread, list)?);
+        return Ok(listed);
     }
-    let each = folders
-        .chunks(1)
-        .map(|folder| match store.list_each(folder) {
-            Ok(mut listings) => listings.pop().unwrap_or_default(),
-            Err(error) => {
-                unread.push(told(&error));
-                Listing::default()
-            }
-        });
-    Ok(each.collect())
+    unread.push(told(&error));
+    Ok(folders.iter().map(|_| T::default()).collect())
 }
 
 struct Folder {
@@ -160,12 +180,15 @@ impl Folder {
         objects.any(|object| object.name == name)
     }
 
+    fn shown_files(&self) -> impl Iterator<Item = &Entry> {
+        let objects = self.listing.objects.iter();
+        objects.filter(|entry| !is_hidden(&entry.name))
+    }
+
     /// The greatest file that is quickly sampled, or else the smallest.
     fn file(&self) -> Option<&Entry> {
-        let is_data = |entry: &&Entry| {
-            !entry.name.starts_with(['.', '_']) && entry.size_bytes >= LEAST_FILE_BYTES
-        };
-        let files = || self.listing.objects.iter().filter(is_data);
+        let is_data = |entry: &&Entry| entry.size_bytes >= LEAST_FILE_BYTES;
+        let files = || self.shown_files().filter(is_data);
         let quick = files().filter(|entry| entry.size_bytes <= SAMPLED_FILE_BYTES);
         let quick = quick.reduce(|best, next| match next.size_bytes > best.size_bytes {
             true => next,
@@ -212,11 +235,7 @@ fn open_group(
     let mut unread = Vec::new();
     let opened = match open_first(store, newest, &mut unread)? {
         Some(opened) => opened,
-        None => {
-            let folders = counted(newest.len(), "folder");
-            let why = format!("no file in the newest {folders}");
-            Err(Unread::new(why))
-        }
+        None => Err(Unread::new(without_data(newest))),
     };
     let oldest = match open_first(store, oldest, &mut unread)? {
         Some(Ok(file)) => Some(file),
@@ -237,6 +256,28 @@ fn open_group(
         unread,
         group,
     })
+}
+
+/// Why none of these folders has a file that may be data.
+fn without_data(folders: &[Folder]) -> String {
+    let newest = counted(folders.len(), "folder");
+    let mut files = folders
+        .iter()
+        .flat_map(|folder| folder.shown_files().map(move |file| (folder, file)));
+    match files.next() {
+        None => format!("no file in the newest {newest}"),
+        Some((folder, file)) => format!(
+            "no Parquet file in the newest {newest}: {}/{} has {}",
+            folder.path,
+            file.name,
+            counted(file.size_bytes as usize, "byte")
+        ),
+    }
+}
+
+/// Whether the name of a file says that it is no data.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with(['.', '_'])
 }
 
 /// The file that marks a folder as final: `_SUCCESS`, or else a hidden or empty file that every folder has.
@@ -446,6 +487,14 @@ mod tests {
             let folders = folders(of_days);
             assert_eq!(mark_of(&folders).as_deref(), *expected, "{of_days:?}");
         }
+    }
+
+    #[test]
+    fn files_too_small_for_parquet_are_told_from_none() {
+        let why = |files: &[(&str, u64)]| without_data(&folders(&[&[], files]));
+        let seen = "no Parquet file in the newest 2 folders: shops/a.csv has 4 bytes";
+        assert_eq!(why(&[("_SUCCESS", 0), ("a.csv", 4)]), seen);
+        assert_eq!(why(&[("_SUCCESS", 0)]), "no file in the newest 2 folders");
     }
 
     #[test]

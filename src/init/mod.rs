@@ -35,7 +35,7 @@ use crate::messages;
 use crate::store::Store;
 use candidates::{Assigned, Fit, assign};
 use columns::{LocalZone, found_column};
-use files::{GroupFiles, OpenedFile, open_groups, told};
+use files::{GroupFiles, OpenedFile, list_each, of_each, open_groups};
 pub(crate) use guesses::Guesses;
 use guesses::{Confidence, FoundDataset, MissingDataset, UnusedColumn, UnusedFolder, ZoneGuessed};
 use layout::{Layout, find_groups, is_in_a_day};
@@ -52,14 +52,16 @@ const MOST_SHOWN: usize = 10;
 /// # Errors
 /// `ConfigWrong` when no folder is named by a day, or no dataset fits any; when the store fails.
 pub(crate) fn guess(store: &Store, results: &str, time_zone: Option<Tz>) -> Result<Guesses> {
-    let mut unreadable = Vec::new();
-    let mut layout = find_groups(&mut |folders| list_folders(store, folders, &mut unreadable))?;
-    layout.notes.append(&mut unreadable);
-    let others: Vec<&str> = layout.others.iter().map(String::as_str).collect();
-    ensure!(
-        !layout.groups.is_empty(),
-        messages::no_day_folders(&store.location, shown(&others), beside(&layout.notes))
-    );
+    let (mut unread, mut loops) = (Vec::new(), Vec::new());
+    let mut layout = find_groups(&mut |folders| {
+        let listed = list_folders(store, folders, &mut unread)?;
+        Ok(without_loops(store, folders, listed, &mut loops))
+    })?;
+    layout.notes.extend(told_once(&unread, not_read));
+    layout.notes.extend(told_once(&loops, not_followed));
+    if layout.groups.is_empty() {
+        return Err(without_days(store, layout)?);
+    }
     if layout.groups.len() > MOST_GROUPS {
         let more = layout.groups.split_off(MOST_GROUPS).len();
         let note = format!("{more} more groups of folders named by days were not looked into.");
@@ -67,7 +69,7 @@ pub(crate) fn guess(store: &Store, results: &str, time_zone: Option<Tz>) -> Resu
     }
     let mut unread = Vec::new();
     let groups = open_groups(store, std::mem::take(&mut layout.groups), &mut unread)?;
-    layout.notes.extend(unread.into_iter().map(not_read));
+    layout.notes.extend(told_once(&unread, not_read));
     let groups = without_results(groups, &mut layout.notes);
     let assigned = assign(&groups);
     let seen = groups
@@ -82,6 +84,33 @@ pub(crate) fn guess(store: &Store, results: &str, time_zone: Option<Tz>) -> Resu
     guesses_of(store, (results, time_zone), layout, &groups, &assigned)
 }
 
+/// The error of a location without a folder of a day.
+///
+/// # Errors
+/// When the location cannot be listed.
+fn without_days(store: &Store, mut layout: Layout) -> Result<anyhow::Error> {
+    let mut unread = Vec::new();
+    let listings = list_each(store, &[String::new()], &mut unread)?;
+    let entries = listings.iter().flat_map(|listing| &listing.objects);
+    let files: Vec<&str> = entries.map(|entry| entry.name.as_str()).collect();
+    let folders: Vec<&str> = layout.others.iter().map(String::as_str).collect();
+    let is_day = folders.is_empty() && !files.is_empty() || is_in_a_day(&store.location);
+    let found = found_there(&folders, &files);
+    if is_day {
+        let note = "The location above may be meant: the one that holds the folders of all days.";
+        layout.notes.insert(0, note.to_owned());
+    }
+    Ok(messages::no_day_folders(&store.location, found, beside(&layout.notes)).into())
+}
+
+fn found_there(folders: &[&str], files: &[&str]) -> String {
+    match (folders, files) {
+        (folders, []) => shown(folders),
+        ([], files) => format!("only files ({})", shown(files)),
+        (folders, files) => format!("{}, and files ({})", shown(folders), shown(files)),
+    }
+}
+
 /// The remarks, as the end of a message.
 fn beside(notes: &[String]) -> String {
     let notes = notes.iter().map(|note| note.trim_end_matches('.'));
@@ -90,6 +119,17 @@ fn beside(notes: &[String]) -> String {
 
 fn not_read(why: String) -> String {
     format!("Not read: {why}.")
+}
+
+fn not_followed(links: String) -> String {
+    format!("Not followed, because each is a link to a folder that holds it: {links}.")
+}
+
+/// One remark on several texts, each of them once.
+fn told_once(texts: &[String], note: fn(String) -> String) -> Option<String> {
+    let texts: BTreeSet<&str> = texts.iter().map(String::as_str).collect();
+    let texts: Vec<&str> = texts.into_iter().collect();
+    (!texts.is_empty()).then(|| note(shown(&texts)))
 }
 
 /// The groups that hold no results of this program, which are exports of nobody.
@@ -110,27 +150,36 @@ fn without_results(groups: Vec<GroupFiles>, notes: &mut Vec<String>) -> Vec<Grou
     exports
 }
 
-/// The names of the folders in each folder. On a disk, a folder that this account may not read, such as
-/// `lost+found`, is left out with a remark.
+/// The names of the folders in each folder. `unread`: why folders such as `lost+found` are not listed.
 fn list_folders(
     store: &Store,
     folders: &[String],
-    unreadable: &mut Vec<String>,
+    unread: &mut Vec<String>,
 ) -> Result<Vec<Vec<String>>> {
-    let listed = store.list_folders_of_each(folders);
-    if listed.is_ok() || store.is_remote() || folders.iter().any(String::is_empty) {
-        return listed;
-    }
-    let each = folders
-        .iter()
-        .map(|folder| match store.list_folders(folder) {
-            Ok(names) => names,
-            Err(why) => {
-                unreadable.push(not_read(told(&why)));
-                vec![]
+    of_each(store, folders, unread, &|folders| {
+        store.list_folders_of_each(folders)
+    })
+}
+
+/// The same names without links to a folder that holds them. `loops`: the paths of those.
+fn without_loops(
+    store: &Store,
+    folders: &[String],
+    mut listed: Vec<Vec<String>>,
+    loops: &mut Vec<String>,
+) -> Vec<Vec<String>> {
+    for (folder, names) in folders.iter().zip(&mut listed) {
+        names.retain(|name| {
+            let path = format!("{folder}/{name}");
+            let path = path.trim_start_matches('/');
+            let is_loop = store.is_link_to_above(path);
+            if is_loop {
+                loops.push(path.to_owned());
             }
+            !is_loop
         });
-    Ok(each.collect())
+    }
+    listed
 }
 
 fn guesses_of(
@@ -148,11 +197,7 @@ fn guesses_of(
         let of_group = evidence::times(store, fit, &groups[fit.group].group, &mut unread)?;
         times.extend(of_group);
     }
-    let unread: BTreeSet<&str> = unread.iter().map(String::as_str).collect();
-    if !unread.is_empty() {
-        let unread: Vec<&str> = unread.into_iter().collect();
-        notes.push(not_read(shown(&unread)));
-    }
+    notes.extend(told_once(&unread, not_read));
     let zone = match time_zone {
         Some(zone) => zone::given(zone, &times),
         None => zone::guess(&times),
@@ -600,6 +645,8 @@ mod tests {
     struct Denying {
         inner: Arc<InMemory>,
         denied: &'static [&'static str],
+        /// Folders that it does not list.
+        unlisted: &'static [&'static str],
         /// Nothing is listed after the first denied object.
         is_lost: bool,
         has_denied: AtomicBool,
@@ -660,6 +707,14 @@ mod tests {
                     source: "no answer".into(),
                 });
             }
+            let folder = prefix.map(Path::as_ref).unwrap_or_default();
+            if self.unlisted.contains(&folder) {
+                self.has_denied.store(true, Ordering::SeqCst);
+                return Err(object_store::Error::Generic {
+                    store: "denying",
+                    source: "403 Forbidden".into(),
+                });
+            }
             self.inner.list_with_delimiter(prefix).await
         }
 
@@ -670,6 +725,14 @@ mod tests {
 
     /// The guesses where objects under these paths are denied.
     fn guess_denied(denied: &'static [&'static str], is_lost: bool) -> Result<Guesses> {
+        guess_through(denied, &[], is_lost)
+    }
+
+    fn guess_through(
+        denied: &'static [&'static str],
+        unlisted: &'static [&'static str],
+        is_lost: bool,
+    ) -> Result<Guesses> {
         let (inner, runtime) = (Arc::new(InMemory::new()), Runtime::new().unwrap());
         let store = Store::new(inner.clone(), "s3://bucket", runtime.handle().clone());
         for file in [
@@ -683,6 +746,7 @@ mod tests {
         let denying = Denying {
             inner,
             denied,
+            unlisted,
             is_lost,
             has_denied: AtomicBool::new(false),
         };
@@ -724,6 +788,26 @@ mod tests {
     fn a_store_that_answers_no_more_has_failed() {
         assert!(guess_denied(&["secret"], false).is_ok());
         let error = guess_denied(&["secret"], true).unwrap_err();
+        assert_eq!(exit_code_of(&error), ExitCode::StoreFailed);
+        assert!(error.to_string().contains("no answer"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_of_an_object_store_that_cannot_be_listed_is_told_and_hides_no_other() {
+        let found = guess_through(&[], &["secret"], false).unwrap();
+        assert_eq!(
+            (found.datasets[0].dataset, found.datasets[0].days),
+            ("shops", 3)
+        );
+        let [note] = &found.notes[..] else {
+            panic!("{:?}", found.notes);
+        };
+        assert!(
+            note.contains("list s3://bucket/secret: 403 Forbidden"),
+            "{note}"
+        );
+        // A store that does not list its location has failed.
+        let error = guess_through(&[], &["secret"], true).unwrap_err();
         assert_eq!(exit_code_of(&error), ExitCode::StoreFailed);
         assert!(error.to_string().contains("no answer"), "{error}");
     }

@@ -78,6 +78,12 @@ impl Store {
         Ok(names)
     }
 
+    /// Whether a folder on a disk is a link to one that holds it: its paths would never end.
+    pub(crate) fn is_link_to_above(&self, folder: &str) -> bool {
+        let root = self.local_root.as_ref();
+        root.is_some_and(|root| local_listing::is_link_to_above(root, folder))
+    }
+
     /// Every object below a folder, at any depth, sorted by its path below that folder.
     pub fn list_all(&self, folder: &str) -> Result<Vec<Entry>> {
         if let Some(root) = &self.local_root {

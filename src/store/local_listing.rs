@@ -46,6 +46,21 @@ pub(super) fn list_folders(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Whether a path in `root` is a link to one of the folders above it.
+pub(super) fn is_link_to_above(root: &Path, path: &str) -> bool {
+    let path = root.join(path);
+    if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
+        return false;
+    }
+    let above = path.ancestors().skip(1);
+    let mut above = above.take_while(|folder| folder.starts_with(root));
+    let is_in = |target: &Path, folder: &Path| {
+        let folder = fs::canonicalize(folder);
+        folder.is_ok_and(|folder| folder.starts_with(target))
+    };
+    fs::canonicalize(&path).is_ok_and(|target| above.any(|folder| is_in(&target, folder)))
+}
+
 /// Files directly in a folder that `object_store` has not finished; they have no version.
 pub(super) fn list_half_written(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut found = Vec::new();
@@ -278,6 +293,32 @@ mod tests {
             .into_iter()
             .find(|stray| stray.name == "through");
         assert_eq!(through.map(|stray| stray.kind), Some(StrayKind::BrokenLink));
+    }
+
+    #[test]
+    fn a_link_to_a_folder_above_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        fs::create_dir_all(at("root/a/b")).unwrap();
+        fs::create_dir_all(at("other/c")).unwrap();
+        symlink("..", at("root/a/b/to_a")).unwrap();
+        symlink(at("root"), at("root/a/to_root")).unwrap();
+        symlink(dir.path(), at("root/outside")).unwrap();
+        symlink(at("other"), at("root/other")).unwrap();
+        symlink(at("root/other"), at("other/c/back")).unwrap();
+        symlink("b", at("root/a/sibling")).unwrap();
+        let found = [
+            "a/b/to_a",
+            "a/to_root",
+            "outside",
+            "other/c/back",
+            "a",
+            "other",
+            "a/sibling",
+            "nothing",
+        ];
+        let found = found.map(|path| is_link_to_above(&at("root"), path));
+        assert_eq!(found, [true, true, true, true, false, false, false, false]);
     }
 
     #[test]

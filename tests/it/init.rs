@@ -295,6 +295,8 @@ fn a_location_without_days_is_told_with_what_is_there() {
     assert!(said(&place).contains("no folder that is named by a day; found: nothing"));
     fs::create_dir_all(place.exports().join("logs/app")).unwrap();
     assert!(said(&place).contains("found: logs\n"));
+    fs::write(place.exports().join("README"), "").unwrap();
+    assert!(said(&place).contains("found: logs, and files (README)\n"));
     write(
         &place.exports().join("weather/dt=2026-03-14/a.parquet"),
         &[("rain", floats(&[0.5]))],
@@ -310,6 +312,118 @@ fn a_location_without_days_is_told_with_what_is_there() {
         without.stderr
     );
     assert_eq!(without.json["exit_code"], 2);
+}
+
+#[test]
+fn a_location_within_one_day_is_told() {
+    let place = Place::new();
+    let day = place.exports().join("order_lines/dt=2026-03-14");
+    write(&day.join("a.parquet"), &[("order_id", ints(&[1]))]);
+    fs::create_dir_all(place.exports().join("2026/03/14/order_lines")).unwrap();
+    for (location, told) in [
+        (
+            "order_lines/dt=2026-03-14",
+            "found: only files (a.parquet); The location above may be meant: ",
+        ),
+        (
+            "2026/03/14",
+            "found: order_lines; The location above may be meant: ",
+        ),
+    ] {
+        let location = place.exports().join(location);
+        let job = place.job();
+        let arguments = [
+            "init",
+            "--exports",
+            location.to_str().unwrap(),
+            "--out",
+            job.to_str().unwrap(),
+        ];
+        let done = etl(&arguments);
+        assert_eq!(done.code, 78, "{}", done.stderr);
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn files_that_are_too_small_for_parquet_are_told() {
+    let place = Place::new();
+    let day = place.exports().join("orders/dt=2026-03-14");
+    fs::create_dir_all(&day).unwrap();
+    fs::write(day.join("a.csv"), "a,b\n").unwrap();
+    let done = place.init(&[]);
+    assert_eq!(done.code, 78, "{}", done.stderr);
+    let told = "orders/dt={day}: no Parquet file in the newest 1 folder: orders/dt=2026-03-14/a.csv has 4 bytes";
+    assert!(done.stderr.contains(told), "{}", done.stderr);
+}
+
+#[test]
+fn links_to_folders_above_are_not_followed_and_are_one_line() {
+    let place = Place::new();
+    copy_folder(Path::new(SAMPLE), &place.exports());
+    std::os::unix::fs::symlink(".", place.exports().join("loop")).unwrap();
+    std::os::unix::fs::symlink("..", place.exports().join("shops/again")).unwrap();
+    let job = place.initialized();
+    let lines = job
+        .lines()
+        .filter(|line| line.contains("loop") || line.contains("again"));
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        ["# Not followed, because each is a link to a folder that holds it: loop, shops/again."]
+    );
+    is_valid(&place);
+}
+
+#[test]
+fn no_job_file_is_written_to_stdout() {
+    let folder = TempDir::new().unwrap();
+    let mut init = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+    init.args(["init", "--exports", SAMPLE, "--out", "-"]);
+    let done = Outcome::of(init.current_dir(folder.path()).output().unwrap());
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(
+        done.stderr.contains("init writes no job file to stdout"),
+        "{}",
+        done.stderr
+    );
+    assert!(!folder.path().join("-").exists());
+}
+
+/// The folder of a day.
+type Renamed = fn(&str) -> String;
+
+/// The newest days of the sample, each in a folder of another name.
+fn renamed(folder: Renamed) -> Place {
+    let place = Place::new();
+    for dataset in fs::read_dir(SAMPLE).unwrap() {
+        let dataset = dataset.unwrap();
+        for day in 10..=14 {
+            let from = dataset.path().join(format!("dt=2026-03-{day}"));
+            let to = place.exports().join(dataset.file_name());
+            if from.exists() {
+                copy_folder(&from, &to.join(folder(&format!("2026-03-{day}"))));
+            }
+        }
+    }
+    place
+}
+
+#[test]
+fn days_in_other_folders_need_one_path() {
+    let cases: [(Renamed, &str); 2] = [
+        (
+            |day| day.replace("2026-03-", "y=2026/m=3/d="),
+            "y={day:%Y}/m={day:%-m}/d={day:%-d}",
+        ),
+        (|day| format!("dt={day} 00:00:00"), "dt={day} 00:00:00"),
+    ];
+    for (folder, path) in cases {
+        let place = renamed(folder);
+        let job = place.initialized();
+        let line = format!("\n[source]\npath = \"{{dataset}}/{path}\"  # ");
+        assert!(job.contains(&line), "{line}\n{job}");
+        is_valid(&place);
+    }
 }
 
 /// Hours are folders in each day, which no mapping can name.
