@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use chrono::{Datelike, NaiveDate};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -692,7 +693,12 @@ pub struct ManArgs {
 #[derive(Args, Debug)]
 pub struct InitArgs {
     /// The job file to write; it must not exist
-    #[arg(long, value_name = "FILE", default_value = "job.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "job.toml",
+        value_parser = PathBufValueParser::new().try_map(file_of_a_name)
+    )]
     pub out: PathBuf,
 }
 
@@ -712,6 +718,14 @@ pub enum DocsPage {
     ResultsContract,
     /// docs/contracts/exports.odcs.json, from the contracts
     ExportsContract,
+}
+
+/// Other programs print to stdout for `-`; the stdout of `init` is its page.
+fn file_of_a_name(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path.as_os_str() == "-" {
+        true => Err("init writes no job file to stdout; name a file such as job.toml"),
+        false => Ok(path),
+    }
 }
 
 fn memory_limit(text: &str) -> Result<u64, String> {
