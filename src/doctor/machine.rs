@@ -56,7 +56,7 @@ fn judge_memory(limit_bytes: u64, usable_bytes: u64, machine_bytes: u64) -> Find
     Check::Memory.ok(text)
 }
 
-/// Bytes of packed rows for each byte of a large export, rounded up: a row takes 20 bytes packed and
+/// Bytes of packed rows for each byte of a large export, rounded up: a row takes 16 bytes packed and
 /// 11.5 in its export (docs/scaling.md).
 const PACKED_PER_EXPORTED: u64 = 2;
 

@@ -167,14 +167,14 @@ impl Adder<VALUES> for FirstRows {
 
     /// Depends on both columns: one order may have all the lines.
     fn member(row: &Row<VALUES>, _keys: usize) -> u64 {
-        let key = ShuffledKey::of_row(row);
+        let key = ShuffledKey::of_row(*row);
         key.one ^ key.other.rotate_left(32)
     }
 
     fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
         if pass.has_members(KEYS) {
             rows.iter()
-                .for_each(|row| self.add_key(ShuffledKey::of_row(row)));
+                .for_each(|row| self.add_key(ShuffledKey::of_row(*row)));
         }
     }
 

@@ -136,7 +136,7 @@ impl Line {
     }
 
     fn of(row: &Row<VALUES>, least: &LeastIds) -> Line {
-        let row = ShuffledLine::of_row(row);
+        let row = ShuffledLine::of_row(*row);
         let flags = row.channel_and_flags;
         Line {
             position: row.position,
@@ -425,7 +425,7 @@ impl Adder<VALUES> for OrderAdder<'_> {
     const MEMBER_KINDS: usize = 2;
 
     fn member(row: &Row<VALUES>, kind: usize) -> u64 {
-        let row = ShuffledLine::of_row(row);
+        let row = ShuffledLine::of_row(*row);
         if kind == ORDERS { row.order } else { row.buyer }
     }
 

@@ -14,7 +14,7 @@ use crate::exports::batch::Batch;
 use crate::exports::open_export::OpenExport;
 use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
-use crate::shuffle::{BLOCK, Row, Shuffle, Writer, less, more, named_row};
+use crate::shuffle::{BLOCK, Column, Row, Shuffle, Writer, less, more, named_row};
 use crate::threads::{into_inner, lock};
 
 /// Counters of one group added up.
@@ -312,23 +312,41 @@ impl RowWriter for TrafficWriter<'_> {
         let (content_ids, channel) = (batch.ints("content_id"), batch.codes("channel"));
         let (contents, codes) = (ints("content_id"), &channel.keys().values()[..batch.rows]);
         let (channels, least) = (self.channels.of(channel), self.traffic.least);
-        for row in 0..batch.rows {
-            // Without a branch: no processor can guess which rows have a content.
-            let has_content = u64::from(content_ids.is_valid(row));
-            let content = has_content * less(contents[row], least.content);
-            let number = channels[codes[row] as usize];
-            let shuffled = ShuffledVisit {
-                shop: less(shop_ids[row], least.shop),
-                product: less(product_ids[row], least.product),
-                user: less(user_ids[row], least.user),
-                content,
-                channel_and_flag: u64::from(number) << 1 | has_content,
-                impressions: impressions[row] as u64,
-                clicks: clicks[row] as u64,
-                page_views: page_views[row] as u64,
-                add_to_carts: add_to_carts[row] as u64,
-            };
-            self.rows.add(shop_ids[row], &shuffled.to_row())?;
+        // A bit for each row.
+        let have_content: Vec<u64> = match content_ids.nulls() {
+            Some(nulls) => nulls.inner().bit_chunks().iter_padded().collect(),
+            None => vec![u64::MAX; batch.rows.div_ceil(BLOCK)],
+        };
+        // Column by column: the compiler makes several values at a time.
+        for first in (0..batch.rows).step_by(BLOCK) {
+            let rows = first..batch.rows.min(first + BLOCK);
+            self.rows.add_block(&shop_ids[rows.clone()], |block| {
+                let block = ShuffledVisit::of_row(block.each_mut());
+                for (column, ids, least) in [
+                    (block.shop, shop_ids, least.shop),
+                    (block.product, product_ids, least.product),
+                    (block.user, user_ids, least.user),
+                    (&mut *block.content, contents, least.content),
+                ] {
+                    each(column, &ids[rows.clone()], |id| less(id, least));
+                }
+                for (column, counts) in [
+                    (block.impressions, impressions),
+                    (block.clicks, clicks),
+                    (block.page_views, page_views),
+                    (block.add_to_carts, add_to_carts),
+                ] {
+                    each(column, &counts[rows.clone()], |count| count as u64);
+                }
+                for (out, code) in block.channel_and_flag.iter_mut().zip(&codes[rows]) {
+                    *out = u64::from(channels[*code as usize]) << 1;
+                }
+                for n in 0..BLOCK {
+                    let has_content = have_content[first / BLOCK] >> n & 1;
+                    block.content[n] *= has_content;
+                    block.channel_and_flag[n] |= has_content;
+                }
+            })?;
         }
         Ok(())
     }
@@ -350,6 +368,14 @@ impl RowWriter for TrafficWriter<'_> {
         lock(&self.traffic.added).extend(self.adder.take().map(|adder| adder.done));
         lock(&self.traffic.tally).merge(&self.tally);
         Ok(())
+    }
+}
+
+/// Writes the values of some rows to a column.
+#[inline]
+fn each(column: &mut Column, values: &[i64], of: impl Fn(i64) -> u64) {
+    for (out, value) in column.iter_mut().zip(values) {
+        *out = of(*value);
     }
 }
 
@@ -421,7 +447,7 @@ impl Adder<VALUES> for TrafficAdder {
     const MEMBER_KINDS: usize = 1;
 
     fn member(row: &Row<VALUES>, _users: usize) -> u64 {
-        ShuffledVisit::of_row(row).user
+        ShuffledVisit::of_row(*row).user
     }
 
     /// One table after the other: a processor looks rows up side by side where nothing else is
@@ -429,24 +455,24 @@ impl Adder<VALUES> for TrafficAdder {
     fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
         let mut places = [Place::default(); BLOCK];
         for (place, row) in places.iter_mut().zip(rows) {
-            place.shop = self.add_to_shop(&ShuffledVisit::of_row(row), pass);
+            place.shop = self.add_to_shop(&ShuffledVisit::of_row(*row), pass);
         }
         for (place, row) in places.iter_mut().zip(rows) {
-            place.product = self.add_to_product(place.shop, &ShuffledVisit::of_row(row), pass);
+            place.product = self.add_to_product(place.shop, &ShuffledVisit::of_row(*row), pass);
         }
         let mut some = Positions([0; BLOCK]);
         if pass.has_sums() {
             for n in some.of(rows, ShuffledVisit::has_content) {
-                self.add_to_content(places[n].shop, &ShuffledVisit::of_row(&rows[n]));
+                self.add_to_content(places[n].shop, &ShuffledVisit::of_row(rows[n]));
             }
         }
         if pass.has_members(USERS) {
             for n in some.of(rows, |row| row.flags() != 0) {
-                self.count_of_shop(places[n].shop, &ShuffledVisit::of_row(&rows[n]));
+                self.count_of_shop(places[n].shop, &ShuffledVisit::of_row(rows[n]));
             }
             // Of a product, only users with a page view or an add-to-cart are counted.
             for n in some.of(rows, |row| row.flags() & (VIEWED | ADDED) != 0) {
-                self.count_of_product(places[n].product, &ShuffledVisit::of_row(&rows[n]));
+                self.count_of_product(places[n].product, &ShuffledVisit::of_row(rows[n]));
             }
         }
     }
@@ -561,7 +587,7 @@ impl Positions {
         let mut count = 0;
         for (position, row) in rows.iter().enumerate() {
             self.0[count] = position as u8;
-            count += usize::from(is_wanted(&ShuffledVisit::of_row(row)));
+            count += usize::from(is_wanted(&ShuffledVisit::of_row(*row)));
         }
         self.0[..count]
             .iter()

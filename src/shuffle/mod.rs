@@ -1,7 +1,7 @@
 //! Rows split into partitions by shop, so that each can be added up by itself in a core's cache.
 //!
 //! 1. `split` chooses the partition of each shop.
-//! 2. `packed` stores a row in as few bytes as the values of its columns need.
+//! 2. `packed` stores a row in about as few bits as the values of its columns need.
 //! 3. Several threads write. Full chunks of packed rows stay in memory, or are spilled to disk
 //!    beyond a limit (`spill`).
 //! 4. `sum` reads each partition once and adds it up on one thread. A partition that is too large
@@ -24,7 +24,7 @@ use bytes::BytesMut;
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::threads::lock;
-pub(crate) use packed::{BLOCK, Row, named_row};
+pub(crate) use packed::{BLOCK, Column, Row, named_row};
 use packed::{Chunk, Layout, PADDING, WINDOW_BYTES, most_bytes, window};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
@@ -142,7 +142,10 @@ impl<const N: usize> Shuffle<N> {
         const { assert!(most_bytes(N) <= WAITING_BYTES, "any row can wait") };
         Writer {
             shuffle: self,
-            block: Vec::with_capacity(BLOCK),
+            split_by: [0; BLOCK],
+            block: [[0; BLOCK]; N],
+            in_block: 0,
+            words: [[0; BLOCK]; N],
             layout: Layout::new([0; N]),
             waiting: vec![0; self.partitions() * WAITING_BYTES + WINDOW_BYTES],
             filled: vec![0; self.partitions()],
@@ -273,8 +276,11 @@ enum Piece<const N: usize> {
 /// rows together to the chunk.
 pub(crate) struct Writer<'a, const N: usize> {
     shuffle: &'a Shuffle<N>,
-    /// Rows that have no layout yet, at most [`BLOCK`].
-    block: Vec<(i64, Row<N>)>,
+    /// Rows that are not packed yet, by column, and what they are split by.
+    split_by: [i64; BLOCK],
+    block: [Column; N],
+    in_block: usize,
+    words: [Column; N],
     /// Of all rows that wait and of all open chunks.
     layout: Layout<N>,
     /// `WAITING_BYTES` for each partition, and a window behind the last one.
@@ -293,39 +299,56 @@ impl<const N: usize> Writer<'_, N> {
     /// Rows with the same `split_by`, the shop as a rule, meet in one partition.
     #[inline]
     pub(crate) fn add(&mut self, split_by: i64, row: &Row<N>) -> Result<()> {
-        self.block.push((split_by, *row));
-        if self.block.len() < BLOCK {
+        self.split_by[self.in_block] = split_by;
+        for (column, value) in self.block.iter_mut().zip(row) {
+            column[self.in_block] = *value;
+        }
+        self.in_block += 1;
+        if self.in_block < BLOCK {
             return Ok(());
         }
         self.pack_block()
     }
 
+    /// As many rows as `split_by` has, at most [`BLOCK`]; `fill` writes their values, by column.
+    #[inline]
+    pub(crate) fn add_block(
+        &mut self,
+        split_by: &[i64],
+        fill: impl FnOnce(&mut [Column; N]),
+    ) -> Result<()> {
+        self.pack_block()?;
+        self.split_by[..split_by.len()].copy_from_slice(split_by);
+        fill(&mut self.block);
+        self.in_block = split_by.len();
+        self.pack_block()
+    }
+
     /// Packs each row of the block into its partition's place.
     fn pack_block(&mut self) -> Result<()> {
-        let mut block = std::mem::take(&mut self.block);
-        let mut bits = [0; N];
-        for (_, row) in &block {
-            for (bits, value) in bits.iter_mut().zip(row) {
-                *bits |= value;
-            }
+        let rows = std::mem::take(&mut self.in_block);
+        if rows == 0 {
+            return Ok(());
         }
+        let bits_of = |column: &Column| column[..rows].iter().fold(0, |bits, value| bits | value);
+        let bits = self.block.each_ref().map(bits_of);
         if !self.layout.holds(&bits) {
             self.widen(&bits)?;
         }
+        self.layout.join(&self.block, &mut self.words);
         let row_bytes = self.layout.row_bytes;
-        for (split_by, row) in &block {
-            let partition = self.shuffle.split.partition(*split_by, self.last);
+        for n in 0..rows {
+            let partition = self.shuffle.split.partition(self.split_by[n], self.last);
             self.last = partition;
             if usize::from(self.filled[partition]) + row_bytes + PADDING > WAITING_BYTES {
                 self.empty(partition)?;
             }
             let filled = &mut self.filled[partition];
             let place = partition * WAITING_BYTES + usize::from(*filled);
-            self.layout.pack(row, window(&mut self.waiting[place..]));
+            let out = window(&mut self.waiting[place..]);
+            self.layout.pack(&self.words, n, out);
             *filled += row_bytes as u16;
         }
-        block.clear();
-        self.block = block;
         Ok(())
     }
 
