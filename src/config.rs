@@ -1077,7 +1077,7 @@ mod tests {
                 "{said}"
             );
         }
-        assert!(error("[lineage]\nnamespace = \"a\"").contains("missing field `url`"));
+        assert!(error("[lineage]\nnamespace = \"a\"").contains("a missing key: `url`"));
         let twice =
             "[[tier]]\nname = \"A\"\nmin_gmv = 0\n[[tier]]\nname = \"A\"\nmin_gmv = \"1.5\"";
         assert!(error(twice).contains("unique"));
@@ -1217,7 +1217,7 @@ mod tests {
     fn every_wrong_value_of_the_checks_is_named_with_its_remedy() {
         let of_checks = |text: &str| error(&format!("[checks]\n{text}"));
         assert!(of_checks("severities = { gvm = \"warn\" }").contains("there is no check \"gvm\""));
-        assert!(of_checks("severity = \"loud\"").contains("unknown variant `loud`"));
+        assert!(of_checks("severity = \"loud\"").contains("an unknown word: `loud`"));
         assert!(of_checks("weeks = 27").contains("checks.weeks = 27 is not from 1 to 26"));
         assert!(of_checks("min_days = 2").contains("checks.min_days = 2 is not from 3 to 56"));
         assert!(of_checks("min_change = 1.5").contains("checks.min_change = 1.5"));

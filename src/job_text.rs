@@ -54,11 +54,10 @@ impl Keys {
         keys
     }
 
-    /// Whether a key is a list or a table, or lies in a table whose keys are checked elsewhere.
-    fn is_in_the_file_only(&self, key: &str) -> bool {
+    /// Whether a key is a list or a table, or would lie in one.
+    fn is_of_a_table(&self, key: &str) -> bool {
         let outermost = key.split('.').next().unwrap_or(key);
-        let has_known_keys = self.tables.contains_key(outermost);
-        self.whole.contains(key) || (self.whole.contains(outermost) && !has_known_keys)
+        self.whole.contains(outermost)
     }
 
     fn add(&mut self, name: &str, schema: &serde_json::Value, elsewhere: &str) {
@@ -116,7 +115,8 @@ const MOST_MISTYPED: usize = 2;
 /// somebody else's.
 ///
 /// # Errors
-/// `ConfigWrong` for a name that is nearly one of a key, and for that of a list or table.
+/// `ConfigWrong` for a name that is nearly one of a key, and for that of a list, of a table, or of what
+/// would be in one.
 pub(crate) fn from_environment(
     environment: &[(String, String)],
     keys: &Keys,
@@ -135,15 +135,16 @@ pub(crate) fn from_environment(
             Some(true) => given.push(Given::new(&key, text.as_str(), name)),
             Some(false) => given.push(Given::new(&key, value_of(text), name)),
             None if ARGUMENTS.contains(&key.as_str()) => {}
-            None if keys.is_in_the_file_only(&key) => {
-                return Err(messages::not_in_a_variable(name, key).into());
-            }
             None => {
                 let known = keys.single.keys().map(String::as_str).chain(ARGUMENTS);
                 if let Some(meant) = nearly(&key, known, MOST_MISTYPED) {
                     let meant = meant.replace('.', "__").to_uppercase();
                     return Err(messages::unknown_variable(name, format!("{PREFIX}{meant}")).into());
                 }
+                ensure!(
+                    !keys.is_of_a_table(&key),
+                    messages::not_in_a_variable(name, key)
+                );
             }
         }
     }
@@ -201,7 +202,7 @@ impl<'t> JobText<'t> {
             put(&mut merged, &given.key, given.value.clone());
             // The file alone was read, so this value is wrong, or lacks another of its table.
             T::deserialize(toml::Value::Table(merged.clone()))
-                .map_err(|error| messages::wrong_setting(&given.by, error.message()))?;
+                .map_err(|error| messages::wrong_setting(&given.by, plainly(error.message())))?;
         }
         Ok(T::deserialize(toml::Value::Table(merged)).map_err(not_understood)?)
     }
@@ -278,6 +279,12 @@ impl<'t> JobText<'t> {
         self.text[span].lines().next().unwrap_or_default()
     }
 
+    /// The line and column of a part of the text.
+    pub(crate) fn line_and_column(&self, span: Range<usize>) -> String {
+        let (line, column) = line_and_column(self.text, span.start);
+        format!("job file: line {line}, column {column}")
+    }
+
     /// The beginning of a message about a part of the text: line, column and caret.
     pub(crate) fn place(&self, span: Range<usize>) -> String {
         place(&self.name, self.text, span)
@@ -305,23 +312,62 @@ fn not_understood(name: &str, text: &str, error: &toml::de::Error) -> Failure {
         Some(span) => place(name, text, span),
         None => name.to_owned(),
     };
-    messages::not_a_job_file(place, error.message())
+    messages::not_a_job_file(place, plainly(error.message()))
+}
+
+/// Names of types, of the library that reads the file, and what a person calls them.
+const PLAIN_WORDS: [(&str, &str); 14] = [
+    ("invalid type: ", "a wrong type: "),
+    ("invalid value: ", "a wrong value: "),
+    ("unknown variant ", "an unknown word: "),
+    ("missing field ", "a missing key: "),
+    (": string ", ": the text "),
+    (": integer ", ": the number "),
+    (": floating point ", ": the number "),
+    (": boolean ", ": "),
+    (": sequence", ": a list"),
+    (": map", ": a table"),
+    ("expected a string", "expected a text in quotes"),
+    ("expected a sequence", "expected a list"),
+    ("expected a boolean", "expected true or false"),
+    ("expected a map", "expected a table"),
+];
+
+fn plainly(message: &str) -> String {
+    let plain = |text: String, (word, plain): &(&str, &str)| text.replace(word, plain);
+    let told = PLAIN_WORDS.iter().fold(message.to_owned(), plain);
+    let Some((found, expected)) = told.rsplit_once("expected ") else {
+        return told;
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        _ if expected.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}expected {expected}")
 }
 
 fn place(name: &str, text: &str, span: Range<usize>) -> String {
-    let before = &text[..span.start];
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let start = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
     let line = text[start..].lines().next().unwrap_or_default();
-    let (number, column) = (
-        before.matches('\n').count() + 1,
-        before[start..].chars().count(),
-    );
+    let (number, column) = line_and_column(text, span.start);
     let marked = text[span].lines().next().unwrap_or_default();
     let carets = "^".repeat(marked.chars().count().max(1));
     let margin = " ".repeat(number.to_string().len());
     format!(
-        "{name}line {number}, column {}\n{margin} |\n{number} | {line}\n{margin} | {}{carets}\n",
-        column + 1,
-        " ".repeat(column)
+        "{name}line {number}, column {column}\n{margin} |\n{number} | {line}\n{margin} | {}{carets}\n",
+        " ".repeat(column - 1)
+    )
+}
+
+/// Both begin with 1; columns are characters.
+fn line_and_column(text: &str, position: usize) -> (usize, usize) {
+    let before = &text[..position];
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    (
+        before.matches('\n').count() + 1,
+        before[start..].chars().count() + 1,
     )
 }

@@ -232,15 +232,15 @@ messages! {
         means: "The footer or columns are encrypted.",
         meanwhile: BROKEN,
     }
-    no_column() -> Broken {
-        text: "no such column",
-        to_do: "add the column to the export",
-        means: "A column of the contract is missing (docs/tables.md).",
+    no_column(near) -> Broken {
+        text: "no such column{near}",
+        to_do: "name the file's column in the mapping of the job file, or add the column to the export",
+        means: "A column of the contract is missing (docs/tables.md), or the files have it under another name.",
         meanwhile: BROKEN,
     }
     column_in_other_case(name) -> Broken {
         text: "{name}: names are compared exactly",
-        to_do: "write the column names in lower case, as in the contract",
+        to_do: "write the file's name in the mapping of the job file, or lower case in the export",
         means: "The column exists in upper or mixed case, as Snowflake writes it. Column names are case-sensitive.",
         meanwhile: BROKEN,
     }
@@ -248,6 +248,24 @@ messages! {
         text: "several columns of that name",
         to_do: "keep one of them",
         means: "The program cannot know which of the columns holds the value.",
+        meanwhile: BROKEN,
+    }
+    text_of_an_id(found) -> Broken {
+        text: "{found}",
+        to_do: "give the column text_id in the mapping of the job file, or cast it to INT64 in the export",
+        means: "The ids of the contract are whole numbers.",
+        meanwhile: BROKEN,
+    }
+    minor_units(found) -> Broken {
+        text: "{found}",
+        to_do: "give the column scale in the mapping of the job file (2 for cents), or cast it to DECIMAL(18,2) in the export",
+        means: "An amount of the contract has two decimal places. A whole number can be units or cents.",
+        meanwhile: BROKEN,
+    }
+    needs_no_verb(found, verb) -> Broken {
+        text: "{found}",
+        to_do: "leave {verb} out of the mapping of this column: its values need no change",
+        means: "The column already has the type of the contract.",
         meanwhile: BROKEN,
     }
     has_zone(found) -> Broken {
@@ -276,8 +294,8 @@ messages! {
     }
     no_zone(found) -> Broken {
         text: "{found}",
-        to_do: "write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')",
-        means: "A local time without a zone can be several instants.",
+        to_do: "name the zone with time_zone in the mapping of the job file, or write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')",
+        means: "A local time without a zone, or a text, can be several instants.",
         meanwhile: BROKEN,
     }
     raw_bytes(found) -> Broken {
@@ -593,7 +611,7 @@ messages! {
         means: "The file or device of stdout is full or gone. Exit code 0 becomes 74; a graver code stays.",
         meanwhile: "everything that the command published",
     }
-    exists_already(path) -> StoreFailed {
+    exists_already(path) -> ConfigWrong {
         text: "{path} exists already",
         to_do: "write into a new folder, or remove this one first",
         means: "`generate` writes into new folders only, so that exports of two runs never mix.",
@@ -650,7 +668,7 @@ messages! {
         meanwhile: NOTHING,
     }
     not_in_a_variable(name, key) -> ConfigWrong {
-        text: "the variable {name} has no effect: {key} is a list or a table, or lies in one",
+        text: "the variable {name} has no effect: {key} is no single value of the job file",
         to_do: "give it in the job file, and unset the variable",
         means: "Only keys with a single value can be given in the environment (docs/configuration.md).",
         meanwhile: NOTHING,
@@ -689,6 +707,12 @@ messages! {
         text: "{at}no column of {dataset} is read from its files",
         to_do: "name at least one column of the files",
         means: "Constants and absent columns alone are no rows.",
+        meanwhile: NOTHING,
+    }
+    source_constant_key(at, key) -> ConfigWrong {
+        text: "{at}each row would have the same key ({key})",
+        to_do: "read at least one of these columns from the files",
+        means: "A key tells the rows of an export apart. Of rows with one key, only the first is used.",
         meanwhile: NOTHING,
     }
     source_two_verbs(at, column) -> ConfigWrong {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use chrono::{DateTime, Days, Utc};
 
 use super::answer::{Answer, to_json};
+use super::beside;
 use super::surroundings::{Surroundings, open_results};
 use crate::catalog::files::{files_as_of, folders_with_files};
 use crate::cli::{CatalogArgs, Cli, Format};
@@ -26,7 +27,7 @@ pub(super) fn catalog(
         None => published(&results)?,
     };
     if let Some(file) = &args.out {
-        std::fs::write(file, &catalog.sql)
+        beside::replace(file, &catalog.sql, None)
             .map_err(|e| messages::cannot_write(file.display(), e))?;
     }
     let stdout = match (cli.global.format, &args.out) {

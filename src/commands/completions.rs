@@ -9,5 +9,8 @@ pub(super) fn completions(args: &CompletionsArgs) -> Answer {
     let (mut command, mut script) = (Cli::command(), Vec::new());
     let name = command.get_name().to_owned();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    Answer::done(String::from_utf8_lossy(&script).into_owned())
+    let script = String::from_utf8_lossy(&script);
+    // For bash, the library spells a hyphen of the program's name in two ways, and then finds no flag of a
+    // command (https://github.com/clap-rs/clap/issues/6421).
+    Answer::done(script.replace("campaign__subcmd__etl", "campaign__etl"))
 }

@@ -85,7 +85,7 @@ fn no_exports(cli: &Cli) -> Result<Answer> {
 fn write_new(path: &Path, text: &str) -> Result<()> {
     let failed = |why: std::io::Error| messages::cannot_write(path.display(), why);
     // The rights of a new file: the nightly job may run under another account.
-    let file = beside::written(path, text, 0o666).map_err(failed)?;
+    let file = beside::written(path, text, beside::USUAL_RIGHTS).map_err(failed)?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {

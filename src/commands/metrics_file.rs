@@ -1,16 +1,14 @@
 //! The metrics file of `run` and `backfill`: written when the command ends, after success and failure alike.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono_tz::Tz;
 
 use super::answer::Answer;
 use super::beside;
-use super::surroundings::{Surroundings, display};
+use super::surroundings::{Surroundings, display, open_results};
 use crate::bug;
 use crate::catalog::newest::Newest;
 use crate::cli::Cli;
@@ -22,6 +20,8 @@ use crate::report::metrics_file::RunMetrics;
 use crate::report::run::{FailedDay, Outcome, RunReport};
 use crate::store::Deadline;
 
+/// The collector runs as another user, so they do not depend on the umask.
+const RIGHTS: u32 = 0o644;
 /// How long the results may take to tell their newest days. It bounds the end of a run whose store is
 /// gone; in time, it is two listings and a few small reads.
 const MOST_ASKING: Duration = Duration::from_secs(10);
@@ -54,8 +54,7 @@ pub(super) fn with_metrics(
         Err(error) => exit_code_of(error),
     };
     let progress = Progress::new(display(cli, surroundings));
-    let newest = ran.job.as_ref().map(newest).transpose();
-    let newest = newest.unwrap_or_else(|error| {
+    let newest = newest(ran.job, cli, surroundings).unwrap_or_else(|error| {
         progress.warn(&format!(
             "the metrics lack the newest published day: {error:#}"
         ));
@@ -74,28 +73,31 @@ pub(super) fn with_metrics(
         ended_early: answer.as_ref().err().map(Outcome::of_error),
         newest,
     };
-    if let Err(error) = write_whole(file, &redact(&metrics.text())) {
+    // The collector reads only names that end in `.prom`, so never the unfinished file.
+    if let Err(error) = beside::replace(file, &redact(&metrics.text()), Some(RIGHTS)) {
         progress.warn(&format!(
-            "cannot write the metrics file {}: {error:#}; the run itself is not affected; give a folder that the run may write to",
+            "cannot write the metrics file {}: {error}; the run itself is not affected; give a folder that the run may write to",
             file.display()
         ));
     }
     answer
 }
 
-fn newest(job: &Job) -> Result<(Newest, Tz)> {
+/// The newest published days, also after a run whose exports could not be opened. `None`: nor could the
+/// results, which is what the run says.
+fn newest(
+    job: Option<Job>,
+    cli: &Cli,
+    surroundings: &Surroundings,
+) -> Result<Option<(Newest, Tz)>> {
+    let opened = match job {
+        Some(job) => Some((job.config, job.results)),
+        None => open_results(cli, surroundings).ok(),
+    };
+    let Some((config, results)) = opened else {
+        return Ok(None);
+    };
     let end = Instant::now() + MOST_ASKING;
-    let results = job.results.until(Deadline::new(move || Some(end)));
-    Ok((Newest::find(&results)?, job.config.time_zone))
-}
-
-/// The collector finds the old metrics or the new ones. It reads only names that end in `.prom`, and so not
-/// the unfinished file.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let file = beside::written(path, text, 0o644)?;
-    // The collector runs as another user, so the rights must not depend on the umask.
-    let readable = Permissions::from_mode(0o644);
-    file.as_file().set_permissions(readable)?;
-    file.persist(path).context("cannot move it into place")?;
-    Ok(())
+    let results = results.until(Deadline::new(move || Some(end)));
+    Ok(Some((Newest::find(&results)?, config.time_zone)))
 }

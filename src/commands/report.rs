@@ -6,6 +6,7 @@ use anyhow::Result;
 use bytesize::ByteSize;
 
 use super::answer::Answer;
+use super::beside;
 use super::plan::planned;
 use super::surroundings::{Surroundings, open_job};
 use crate::catalog::history::History;
@@ -35,21 +36,9 @@ pub(super) fn report(cli: &Cli, args: &ReportArgs, surroundings: &Surroundings) 
     let Some(path) = &args.out else {
         return Ok(Answer::done(html));
     };
-    write_whole(path, &html, &job.owner.run_id)
+    beside::replace(path, &html, None)
         .map_err(|why| messages::cannot_write(path.display(), why))?;
     Ok(Answer::done(format!("{}\n", path.display())))
-}
-
-/// Writes a file beside its place, and then moves it there: nobody finds half of it.
-fn write_whole(path: &Path, text: &str, run_id: &str) -> std::io::Result<()> {
-    let unfinished = pages::unfinished(path, run_id);
-    let written =
-        std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, path));
-    if written.is_err() {
-        // The first error counts.
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    written
 }
 
 fn all(job: &Job, facts: &Facts, args: &ReportArgs, out: &Path) -> Result<Answer> {

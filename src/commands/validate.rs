@@ -106,6 +106,9 @@ fn validate_day(
         })
         .collect();
     let mut text = page::datasets(&datasets) + "\n";
+    for line in read.quarantined_within_budget(day, config.time_zone) {
+        text += &format!("{day} {line}\n");
+    }
     for (dataset, defect) in &read.defects {
         text += &(page::defect(day, dataset, defect, page::Role::Checked) + "\n");
     }

@@ -87,6 +87,11 @@ pub struct Column {
 }
 
 impl Column {
+    /// Whether its numbers only tell things apart.
+    pub(crate) fn is_id(&self) -> bool {
+        self.kind == Kind::Int64 && self.unit.is_empty()
+    }
+
     pub const fn new(name: &'static str, kind: Kind, unit: &'static str) -> Self {
         Column {
             name,

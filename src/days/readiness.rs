@@ -36,7 +36,7 @@ pub struct Folder {
 pub(crate) enum Finality {
     /// It has no mark.
     Missing,
-    /// It needs no mark, and waits for this.
+    /// It waits for this.
     Waits(Waiting),
     /// It has this file, written last.
     Marked(Entry),
@@ -44,9 +44,11 @@ pub(crate) enum Finality {
     Settled(DateTime<Utc>),
 }
 
-/// Why an export that needs no mark is not final.
+/// Why an export is not final, other than that it waits for its mark.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Waiting {
+    /// Nothing is in its folder, which is not the contract's. The path may be wrong.
+    Nothing(String),
     /// It has no data file.
     NoData,
     /// It has a folder of this name, in which a job writes files before it moves them.
@@ -61,6 +63,7 @@ pub enum Waiting {
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Waiting::Nothing(path) => write!(f, "nothing in {path}"),
             Waiting::NoData => write!(f, "has no data file"),
             Waiting::Unfinished(folder) => write!(f, "has the folder {folder}"),
             Waiting::Settling {
@@ -207,7 +210,11 @@ pub(crate) fn list_days(
         let listed = DATASETS.into_iter().zip(listings.by_ref());
         let folders = listed.map(|(dataset, (path, listing))| {
             let mapped = mapping.columns(dataset, *day);
+            let is_empty = listing.objects.is_empty() && listing.strays.is_empty();
             let finality = match mapping.complete(dataset, *day) {
+                _ if is_empty && path != dataset.partition(*day) => {
+                    Finality::Waits(Waiting::Nothing(path.clone()))
+                }
                 Complete::Marked(name) => marked(name, &listing),
                 Complete::Settled { minutes } => settled(*minutes, &listing, now),
             };
@@ -385,7 +392,7 @@ impl DayExports {
         {
             fingerprint.field(folder.dataset.name);
             if let Some(mapped) = &folder.mapped {
-                fingerprint.field(&format!("{mapped:?}"));
+                fingerprint.field(&mapped.described());
             }
             if !folder.is_final() {
                 fingerprint.field("not final");

@@ -11,7 +11,7 @@ use super::given::{Machine, read_text};
 use super::identity::identity;
 use crate::config::Config;
 use crate::contracts::datasets::dataset;
-use crate::days::readiness::{DayExports, Readiness, check_location, list_days, readiness};
+use crate::days::readiness::{self, DayExports, Folder, Readiness, check_location, list_days};
 use crate::store::{Access, Store};
 
 /// Days whose folders are listed in search of a final one, of those that end yesterday and of those
@@ -31,15 +31,21 @@ pub(super) fn check(config: &Config, machine: &Machine) -> (Finding, Option<u64>
     match look(config, machine) {
         Ok(seen) => {
             let listed = format!("{shown}: listed in {} ms", seen.elapsed_ms);
-            let newest = match &seen.newest {
-                Some(day) => format!("newest final day {}", day.day),
-                None => format!("no final day among the {} listed", seen.days),
-            };
             let streamed_bytes = seen.newest.as_ref().map(streamed_bytes);
-            (
-                Check::Exports.ok(format!("{listed}; {newest}")),
-                streamed_bytes,
-            )
+            let finding = match (&seen.newest, &seen.waits) {
+                (Some(day), _) => {
+                    Check::Exports.ok(format!("{listed}; newest final day {}", day.day))
+                }
+                (None, None) => {
+                    let days = seen.days;
+                    Check::Exports.ok(format!("{listed}; no final day among the {days} listed"))
+                }
+                (None, Some((day, missing))) => Check::Exports.warn(
+                    format!("{listed}; no final day: {day} waits for {missing}"),
+                    "where these exports are complete, correct their path or mark under [source] in the job file",
+                ),
+            };
+            (finding, streamed_bytes)
         }
         Err(error) => {
             let failed = Check::Exports.failed(&error);
@@ -53,6 +59,8 @@ struct Seen {
     elapsed_ms: u128,
     days: usize,
     newest: Option<DayExports>,
+    /// The newest day with an export that is final, and those for which it waits.
+    waits: Option<(NaiveDate, String)>,
 }
 
 fn look(config: &Config, machine: &Machine) -> Result<Seen> {
@@ -64,19 +72,23 @@ fn look(config: &Config, machine: &Machine) -> Result<Seen> {
     let elapsed_ms = started.elapsed().as_millis();
     let days = days_to_list(&exports, config, machine)?;
     let listed = list_days(&exports, &config.mapping, &days, (machine.clock)())?;
-    let ready = listed
-        .into_iter()
-        .filter_map(|day| match readiness(day, &config.required) {
-            Readiness::Ready(day) => Some(day),
-            Readiness::NotYet(_) => None,
-        });
-    let newest = ready.max_by_key(|day| day.day);
-    let days = days.len();
-    Ok(Seen {
+    let mut seen = Seen {
         elapsed_ms,
-        days,
-        newest,
-    })
+        days: days.len(),
+        newest: None,
+        waits: None,
+    };
+    for export in listed {
+        let (day, has_any) = (export.day, export.folders.iter().any(Folder::is_final));
+        match readiness::readiness(export, &config.required) {
+            Readiness::Ready(export) => seen.newest = Some(export),
+            Readiness::NotYet(missing) if has_any => {
+                seen.waits = Some((day, readiness::listed(&missing)));
+            }
+            Readiness::NotYet(_) => {}
+        }
+    }
+    Ok(seen)
 }
 
 /// The days that a run would look at, and the newest ones whose folder is there, as the job file maps it.
@@ -86,8 +98,9 @@ fn days_to_list(exports: &Store, config: &Config, machine: &Machine) -> Result<V
         .date_naive();
     let back = |days| today.checked_sub_days(Days::new(days));
     let mut days: BTreeSet<NaiveDate> = (1..=DAYS_LISTED as u64).filter_map(back).collect();
-    let required = config.required.first();
-    if let Some(dataset) = required.and_then(|name| dataset(name)) {
+    let required = config.required.iter().filter_map(|name| dataset(name));
+    // The folders of the first one may be named wrongly.
+    for dataset in required {
         let parents = config.mapping.parents(dataset);
         let mut folders = Folders {
             exports,
@@ -102,6 +115,9 @@ fn days_to_list(exports: &Store, config: &Config, machine: &Machine) -> Result<V
             if there == DAYS_LISTED || folders.listed.len() >= MOST_LISTED {
                 break;
             }
+        }
+        if there > 0 {
+            break;
         }
     }
     Ok(days.into_iter().collect())

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::contracts::Column;
+use crate::contracts::{Column, Dataset};
 use crate::failure::Parts;
+use crate::mapping::MappedColumns;
 use crate::messages::{self, Broken};
 use crate::untrusted_parquet::failure::FileError;
 
@@ -71,12 +72,18 @@ impl Issue {
         }
     }
 
-    /// Names the file's column too, where the contract's has another name.
-    pub(super) fn of_source(self, name: &str) -> Issue {
-        let column = self.column.map(|column| match column == name {
-            true => column,
-            false => format!("{column} (from {name})"),
-        });
+    /// Names the file's column too, where the contract's has another name, and the place of the job file that
+    /// says so.
+    pub(super) fn of_mapped(
+        self,
+        dataset: &Dataset,
+        mapped: Option<&MappedColumns>,
+        column: &Column,
+    ) -> Issue {
+        let mapped = mapped.map(|mapped| mapped.told(dataset, column.name));
+        let column = self
+            .column
+            .map(|column| column + &mapped.unwrap_or_default());
         Issue { column, ..self }
     }
 

@@ -40,6 +40,8 @@ pub(crate) mod trial;
 use std::sync::Arc;
 
 use anyhow::Result;
+use chrono::NaiveDate;
+use chrono_tz::Tz;
 
 use crate::config::Config;
 use crate::contracts::datasets::{DATASETS, dataset};
@@ -94,6 +96,25 @@ impl DayRead {
         self.accounts
             .iter()
             .filter(move |account| !scoped_by(account).is_some_and(|id| self.is_broken(id)))
+    }
+
+    /// A line for each dataset with quarantined rows within the budget.
+    pub(crate) fn quarantined_within_budget(&self, day: NaiveDate, zone: Tz) -> Vec<String> {
+        let bounds = CivilDay::new(day, zone).told();
+        let is_refused = |account: &&Accounting| {
+            let mut refused = self.defects.iter().map(|(dataset, _)| dataset.name);
+            refused.any(|name| name == account.dataset)
+        };
+        let some = self.accounts.iter().filter(|it| it.rows_quarantined > 0);
+        let told = some.filter(|it| !is_refused(it)).map(|it| {
+            let (rows, read) = (it.rows_quarantined, it.rows_read);
+            let reasons = it.reasons_told(&bounds);
+            format!(
+                "{}: {rows} of {read} rows quarantined: {reasons}",
+                it.dataset
+            )
+        });
+        told.collect()
     }
 
     fn is_broken(&self, id: SnapshotId) -> bool {

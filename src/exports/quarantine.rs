@@ -78,7 +78,11 @@ fn shortened(value: &str) -> String {
     } else {
         ""
     };
-    format!("{shown}{more}")
+    match shown.trim() == shown && !shown.is_empty() {
+        true => format!("{shown}{more}"),
+        // The ends would be invisible.
+        false => format!("\"{shown}\"{more}"),
+    }
 }
 
 /// The account of one dataset and day: read = used + quarantined + out of scope.

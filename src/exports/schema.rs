@@ -14,6 +14,7 @@ use crate::contracts::{Column, Dataset, Kind};
 use crate::days::readiness::Folder;
 use crate::mapping::{Change, Source};
 use crate::messages::{self, Broken};
+use crate::nearest::nearest;
 use crate::untrusted_parquet::projection::{
     FileColumn, arrow_type, as_plain_text, project, renamed,
 };
@@ -64,7 +65,8 @@ pub(super) fn contract_columns(
             }
             Err(found) => {
                 let issue = Issue::new(file, Some(column), wanted.expected(), found);
-                issues.push(issue.of_source(name));
+                let mapped = folder.mapped.as_deref();
+                issues.push(issue.of_mapped(folder.dataset, mapped, column));
             }
         }
     }
@@ -126,7 +128,7 @@ pub(super) fn find_column(
     schema: &SchemaDescriptor,
 ) -> Result<(FileColumn, Field), Broken> {
     let roots = schema.root_schema().get_fields();
-    let root = find_root(column.name, schema)?;
+    let root = find_root(column, schema)?;
     let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root);
     let wanted = column.expected();
     let flat = flat_type(&roots[root]);
@@ -135,7 +137,7 @@ pub(super) fn find_column(
         return Err(messages::other_type(NESTED, wanted));
     };
     if !column.accepts(&data_type, &parquet_type) {
-        return Err(refused(column, &data_type));
+        return Err(refused(column, &data_type, &parquet_type));
     }
     let decoded_type = column.decoded_type(dataset, data_type);
     let name = column.column.name;
@@ -175,32 +177,45 @@ pub(super) fn shown_columns(schema: &SchemaDescriptor) -> Vec<(&str, String)> {
 }
 
 /// The position of the one column of this name among the outermost fields.
-fn find_root(name: &str, schema: &SchemaDescriptor) -> Result<usize, Broken> {
+fn find_root(wanted: &Wanted, schema: &SchemaDescriptor) -> Result<usize, Broken> {
+    let name = wanted.name;
     let roots = schema.root_schema().get_fields();
     let named: Vec<usize> = (0..roots.len())
         .filter(|root| roots[*root].name() == name)
         .collect();
     match named[..] {
         [root] => Ok(root),
-        [] => Err(roots
-            .iter()
-            .find(|root| root.name().eq_ignore_ascii_case(name))
-            .map_or_else(messages::no_column, |other| {
-                messages::column_in_other_case(other.name())
-            })),
+        [] => {
+            let names = roots.iter().map(|root| root.name());
+            let mut in_other_case = names.clone().filter(|it| it.eq_ignore_ascii_case(name));
+            Err(match (in_other_case.next(), nearest(name, names)) {
+                (Some(other), _) => messages::column_in_other_case(other),
+                (None, Some(near)) => messages::no_column(format!("; the nearest is {near:?}")),
+                (None, None) => messages::no_column(""),
+            })
+        }
         _ => Err(messages::column_twice()),
     }
 }
 
 /// Why a column of this type does not count as the contract's type.
-fn refused(column: &Wanted, found: &DataType) -> Broken {
-    let (kind, shown) = (column.column.kind, show_type(found));
-    match (column.change, kind, found) {
-        (Change::Nothing, Kind::Instant, DataType::Timestamp(_, None)) => messages::no_zone(shown),
+fn refused(wanted: &Wanted, found: &DataType, parquet_type: &Type) -> Broken {
+    let (column, shown) = (wanted.column, show_type(found));
+    match (wanted.change, column.kind, found) {
+        (Change::Nothing, Kind::Instant, DataType::Timestamp(_, None) | DataType::Utf8) => {
+            messages::no_zone(shown)
+        }
         (Change::TimeZone(_), _, DataType::Timestamp(_, Some(_))) => messages::has_zone(shown),
         (_, Kind::Money, DataType::Float32 | DataType::Float64) => messages::float_money(shown),
+        (Change::Nothing, Kind::Money, found) if found.is_integer() => messages::minor_units(shown),
         (_, Kind::Text, DataType::Binary) => messages::raw_bytes(shown),
-        _ => messages::other_type(shown, column.expected()),
+        (Change::Nothing, _, DataType::Utf8) if column.is_id() => messages::text_of_an_id(shown),
+        (change, kind, found) => match change.verb() {
+            Some(verb) if accepts(kind, found, parquet_type) => {
+                messages::needs_no_verb(shown, verb)
+            }
+            _ => messages::other_type(shown, wanted.expected()),
+        },
     }
 }
 

@@ -73,9 +73,7 @@ fn holders(store: &Store, opened: &[OpenExport], id: i64, stop: &Stop) -> Result
         let issue = |(name, file): (&'static str, String)| {
             let column = &export.dataset.columns[export.dataset.position(name)];
             let issue = Issue::new(&file, Some(column), "one text for each id", found.clone());
-            let mapped = export.mapped.as_ref();
-            let name = mapped.and_then(|mapped| mapped.name_in_file(export.dataset, name));
-            issue.of_source(name.unwrap_or(column.name))
+            issue.of_mapped(export.dataset, export.mapped.as_deref(), column)
         };
         (export.dataset, files.into_iter().map(issue).collect())
     };

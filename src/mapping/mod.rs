@@ -96,16 +96,39 @@ impl Mapping {
 
 /// Where each column of a dataset comes from, in the order of the contract.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct MappedColumns(Vec<Source>);
+pub(crate) struct MappedColumns {
+    sources: Vec<Source>,
+    /// The line and column of each source in the job file; `None`: it is not written there.
+    places: Vec<Option<String>>,
+}
 
 impl MappedColumns {
     pub(crate) fn sources(&self) -> &[Source] {
-        &self.0
+        &self.sources
+    }
+
+    /// What follows the name of a column in a message: that of the file's column, where it is another one, and
+    /// the place of the job file that says so.
+    pub(crate) fn told(&self, dataset: &Dataset, column: &str) -> String {
+        let name = self.name_in_file(dataset, column);
+        let from = name.filter(|name| *name != column);
+        let from = from.map(|name| format!("from {name}"));
+        let place = self.places[dataset.position(column)].clone();
+        let parts: Vec<String> = from.into_iter().chain(place).collect();
+        match parts[..] {
+            [] => String::new(),
+            _ => format!(" ({})", parts.join("; ")),
+        }
+    }
+
+    /// The sources in words, for fingerprints. Places in the job file do not count.
+    pub(crate) fn described(&self) -> String {
+        format!("{:?}", self.sources)
     }
 
     /// The name of the file's column behind a column of the contract; `None`: it has none.
     pub(crate) fn name_in_file(&self, dataset: &Dataset, column: &str) -> Option<&str> {
-        match &self.0[dataset.position(column)] {
+        match &self.sources[dataset.position(column)] {
             Source::Column { name, .. } => Some(name),
             Source::Constant(_) | Source::Absent => None,
         }
@@ -162,6 +185,19 @@ pub(crate) enum Change {
     },
 }
 
+impl Change {
+    /// The key of the job file; `None`: there is none.
+    pub(crate) fn verb(&self) -> Option<&'static str> {
+        match self {
+            Change::Nothing => None,
+            Change::Scale(_) => Some("scale"),
+            Change::TimeZone(_) => Some("time_zone"),
+            Change::Values { .. } => Some("values"),
+            Change::TextId { .. } => Some("text_id"),
+        }
+    }
+}
+
 /// A value of the contract's type, as it is in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Constant {
@@ -170,4 +206,55 @@ pub(crate) enum Constant {
     Text(String),
     Flag(bool),
     Day(NaiveDate),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_description_would_make_every_mapped_day_stale() {
+        let column = |name: &str, change| Source::Column {
+            name: name.into(),
+            change,
+        };
+        let values = Change::Values {
+            values: BTreeMap::from([("live".into(), "LIVE".into())]),
+            keeps_others: true,
+        };
+        let sources = vec![
+            column("a", Change::Nothing),
+            column("b", Change::Scale(2)),
+            column("c", Change::TimeZone(chrono_tz::America::Los_Angeles)),
+            column("d", values),
+            column(
+                "e",
+                Change::TextId {
+                    hashes_others: false,
+                },
+            ),
+            Source::Constant(Constant::Whole(1)),
+            Source::Constant(Constant::Cents(100)),
+            Source::Constant(Constant::Text("x".into())),
+            Source::Constant(Constant::Flag(true)),
+            Source::Constant(Constant::Day(NaiveDate::default())),
+            Source::Absent,
+        ];
+        let described = [
+            r#"Column { name: "a", change: Nothing }"#,
+            r#"Column { name: "b", change: Scale(2) }"#,
+            r#"Column { name: "c", change: TimeZone(America/Los_Angeles) }"#,
+            r#"Column { name: "d", change: Values { values: {"live": "LIVE"}, keeps_others: true } }"#,
+            r#"Column { name: "e", change: TextId { hashes_others: false } }"#,
+            "Constant(Whole(1))",
+            "Constant(Cents(100))",
+            r#"Constant(Text("x"))"#,
+            "Constant(Flag(true))",
+            "Constant(Day(1970-01-01))",
+            "Absent",
+        ];
+        let places = vec![None; sources.len()];
+        let mapped = MappedColumns { sources, places };
+        assert_eq!(mapped.described(), format!("[{}]", described.join(", ")));
+    }
 }

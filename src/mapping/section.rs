@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Change, Complete, Constant, DatasetMapping, MappedColumns, Mapping, PathPattern, Source,
 };
+use crate::contracts::arrow::show_cents;
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Column, Dataset, Kind, Rule};
 use crate::job_text::JobText;
@@ -21,6 +22,9 @@ use crate::nearest::choices;
 
 /// The most digits of a minor unit: those of whole cents in 128 bits.
 const MOST_SCALE: i64 = 18;
+
+/// Where a column comes from.
+const A_SOURCE: &str = "the name of a column, or a table such as { from = \"name\", scale = 2 }";
 
 /// A week.
 const MOST_SETTLE_MINUTES: i64 = 7 * 24 * 60;
@@ -249,10 +253,12 @@ impl Reader<'_> {
         }
         let names: Vec<&str> = dataset.columns.iter().map(|column| column.name).collect();
         let mut sources: Vec<Source> = dataset.columns.iter().map(Source::same).collect();
+        let mut places = vec![None; sources.len()];
         for (key, value) in table {
             self.known(key, &names, &format!("a column of {}", dataset.name))?;
             let position = dataset.position(key.get_ref());
             sources[position] = self.source(dataset, &dataset.columns[position], value)?;
+            places[position] = Some(self.text.line_and_column(value.span()));
         }
         self.check_key(dataset, table, &sources)?;
         let has_column = |source: &Source| matches!(source, Source::Column { .. });
@@ -260,11 +266,19 @@ impl Reader<'_> {
             sources.iter().any(has_column),
             messages::source_no_column(self.at(value.span()), dataset.name)
         );
-        Ok(Some(MappedColumns(sources)))
+        Ok(Some(MappedColumns { sources, places }))
     }
 
-    /// Two columns of a key from one column identify nothing.
+    /// Two columns of a key from one column identify nothing, and neither do constants alone.
     fn check_key(&self, dataset: &Dataset, table: &DeTable, sources: &[Source]) -> Result<()> {
+        let is_constant =
+            |column: &&str| matches!(sources[dataset.position(column)], Source::Constant(_));
+        if !dataset.key.is_empty() && dataset.key.iter().all(|column| is_constant(&column)) {
+            let written = dataset.key.iter().filter_map(|of| table.get_key_value(*of));
+            let last = written.map(|(key, _)| key.span()).max_by_key(|at| at.start);
+            let at = last.map(|at| self.at(at)).unwrap_or_default();
+            return Err(messages::source_constant_key(at, dataset.key.join(", ")).into());
+        }
         let mut known: BTreeMap<&str, &str> = BTreeMap::new();
         for column in dataset.key {
             let Source::Column { name, .. } = &sources[dataset.position(column)] else {
@@ -286,13 +300,14 @@ impl Reader<'_> {
 
     fn source(&self, dataset: &Dataset, column: &Column, value: &Value) -> Result<Source> {
         let table = match value.get_ref() {
-            DeValue::String(name) => {
+            DeValue::String(_) => {
                 return Ok(Source::Column {
-                    name: name.to_string(),
+                    name: self.column_name(value)?,
                     change: Change::Nothing,
                 });
             }
-            _ => self.table(value)?,
+            DeValue::Table(table) => table,
+            _ => return Err(self.bad_value(value, A_SOURCE)),
         };
         for (key, _) in table {
             self.known(key, &OF_COLUMN, "a key of a column")?;
@@ -316,11 +331,11 @@ impl Reader<'_> {
         if let Some((key, _)) = table.get_key_value("otherwise")
             && !table.contains_key("values")
         {
-            return Err(self.wrong_verb(key, column, "it stands beside values"));
+            return Err(self.wrong_verb(key, column, "it needs values beside it"));
         }
         let name = match table.get("from") {
-            Some(from) => self.string(from, "the name of a column of the files")?,
-            None => column.name,
+            Some(from) => self.column_name(from)?,
+            None => column.name.to_owned(),
         };
         let change = match verb {
             None => Change::Nothing,
@@ -331,17 +346,24 @@ impl Reader<'_> {
                 "text_id" => self.text_id(key, column, value)?,
                 of_all_rows => {
                     if table.contains_key("from") {
-                        return Err(self.wrong_verb(key, column, "it does not read from a column"));
+                        let why = "it reads no column, so it cannot stand beside from";
+                        return Err(self.wrong_verb(key, column, why));
                     }
                     return match of_all_rows {
-                        "constant" => self.constant(dataset, column, value),
+                        "constant" => self.constant(key, dataset, column, value),
                         _ => self.absent(key, column, value),
                     };
                 }
             },
         };
-        let name = name.to_owned();
         Ok(Source::Column { name, change })
+    }
+
+    fn column_name(&self, value: &Value) -> Result<String> {
+        let expected = "the name of a column of the files";
+        let name = self.string(value, expected)?;
+        ensure!(!name.is_empty(), self.bad_value(value, expected));
+        Ok(name.to_owned())
     }
 
     fn scale(&self, key: &Key, column: &Column, value: &Value) -> Result<Change> {
@@ -396,13 +418,13 @@ impl Reader<'_> {
     }
 
     fn text_id(&self, key: &Key, column: &Column, value: &Value) -> Result<Change> {
-        if column.kind != Kind::Int64 || !column.unit.is_empty() {
+        if !column.is_id() {
             return Err(self.wrong_verb(key, column, "it is for ids"));
         }
         let hashes_others = match value.get_ref() {
             DeValue::Boolean(true) => true,
             DeValue::String(word) if word == "digits" => false,
-            _ => return Err(self.bad_value(value, "true, \"digits\", or no such key")),
+            _ => return Err(self.bad_value(value, "true or \"digits\"")),
         };
         Ok(Change::TextId { hashes_others })
     }
@@ -412,14 +434,23 @@ impl Reader<'_> {
             return Err(self.wrong_verb(
                 key,
                 column,
-                "every row would be quarantined, because it is never null",
+                "it is never null, so every row would be quarantined",
             ));
         }
         self.is_true(value)?;
         Ok(Source::Absent)
     }
 
-    fn constant(&self, dataset: &Dataset, column: &Column, value: &Value) -> Result<Source> {
+    fn constant(
+        &self,
+        key: &Key,
+        dataset: &Dataset,
+        column: &Column,
+        value: &Value,
+    ) -> Result<Source> {
+        if let Kind::Double | Kind::Instant = column.kind {
+            return Err(self.wrong_verb(key, column, "each row has a value of its own"));
+        }
         let text = value.get_ref().as_str();
         let whole = integer(value);
         let constant = match column.kind {
@@ -435,17 +466,39 @@ impl Reader<'_> {
         };
         let expected = match column.kind {
             Kind::Int64 | Kind::Int32 => "a whole number that the column can hold",
-            Kind::Money => "an amount in quotes, such as \"0.00\"",
+            Kind::Money => {
+                "an amount of 0 or more in quotes, with at most two decimal places, such as \"0.00\""
+            }
             Kind::Text => "a text",
             Kind::Boolean => "true or false",
             Kind::Date => "a day such as 2026-03-01",
-            Kind::Double | Kind::Instant => "no constant, because each row has its own",
+            Kind::Double | Kind::Instant => "a value of its type",
         };
         let constant = constant.ok_or_else(|| self.bad_value(value, expected))?;
-        if let Constant::Text(text) = &constant {
-            self.allowed(dataset, column, text, value)?;
+        match &constant {
+            Constant::Text(text) => self.allowed(dataset, column, text, value)?,
+            Constant::Whole(n) => self.is_enough(dataset, column, i128::from(*n), value)?,
+            Constant::Cents(cents) => self.is_enough(dataset, column, *cents, value)?,
+            Constant::Flag(_) | Constant::Day(_) => {}
         }
         Ok(Source::Constant(constant))
+    }
+
+    /// A number that no row rule refuses. `found`: money in cents.
+    fn is_enough(&self, dataset: &Dataset, column: &Column, found: i128, at: &Value) -> Result<()> {
+        for rule in dataset.rules {
+            if let Rule::AtLeast { columns, least, .. } = rule
+                && columns.contains(&column.name)
+            {
+                let least_shown = match column.kind {
+                    Kind::Money => show_cents((*least).into()),
+                    _ => least.to_string(),
+                };
+                let expected = format!("at least {least_shown}");
+                ensure!(found >= i128::from(*least), self.bad_value(at, &expected));
+            }
+        }
+        Ok(())
     }
 
     /// A text that a column can have.
@@ -459,7 +512,7 @@ impl Reader<'_> {
                 Rule::NotEmpty { column: of, .. } if *of == column.name => {
                     ensure!(
                         !text.is_empty(),
-                        self.bad_value(at, "a text that is not empty")
+                        self.bad_value(at, "a text of one character or more")
                     );
                 }
                 _ => {}
@@ -471,7 +524,7 @@ impl Reader<'_> {
     fn is_true(&self, value: &Value) -> Result<()> {
         match value.get_ref().as_bool() {
             Some(true) => Ok(()),
-            _ => Err(self.bad_value(value, "true, or no such key")),
+            _ => Err(self.bad_value(value, "true, the only value that this key can have")),
         }
     }
 

@@ -72,8 +72,8 @@ pub(crate) fn folder(
     Ok(pages)
 }
 
-/// The name of a file or folder while it is written. `run_id`: unique among all runs.
-pub(crate) fn unfinished(out: &Path, run_id: &str) -> PathBuf {
+/// The name of the folder while it is written. `run_id`: unique among all runs.
+fn unfinished(out: &Path, run_id: &str) -> PathBuf {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(format!(".unfinished-{run_id}"));
     out.with_file_name(name)

@@ -24,7 +24,7 @@ mod shown;
 mod summary;
 
 pub(crate) use commands::quoted;
-pub(crate) use folder::{folder, unfinished};
+pub(crate) use folder::folder;
 pub(crate) use page::Page;
 pub(crate) use shop::dashboard;
 pub(crate) use summary::{Night, summary};

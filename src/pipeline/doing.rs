@@ -20,7 +20,6 @@ use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark, Stag
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::contracts::{Dataset, Table, TableId};
-use crate::days::calendar::CivilDay;
 use crate::days::readiness::{DayExports, NotFinal, Readiness, Waiting, in_seconds, listed};
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
@@ -260,10 +259,8 @@ impl<'a> Doing<'a> {
                 _ => None,
             },
             reason: match &missing.waiting {
-                Some(waiting @ (Waiting::NoData | Waiting::Unfinished(_))) => {
-                    Some(waiting.to_string())
-                }
-                _ => None,
+                Some(Waiting::Settling { .. }) | None => None,
+                Some(other) => Some(other.to_string()),
             },
         });
         self.report.missing.extend(missing);
@@ -287,22 +284,8 @@ impl<'a> Doing<'a> {
 
     /// One line for each dataset with quarantined rows within the budget.
     fn warn_of_quarantine(&mut self, day: NaiveDate, read: &DayRead) {
-        let bounds = CivilDay::new(day, self.job.config.time_zone).told();
-        for account in read.accounts.iter().filter(|a| a.rows_quarantined > 0) {
-            if read
-                .defects
-                .iter()
-                .any(|(broken, _)| broken.name == account.dataset)
-            {
-                continue;
-            }
-            self.warn(format!(
-                "{day} {}: {} of {} rows quarantined: {}",
-                account.dataset,
-                account.rows_quarantined,
-                account.rows_read,
-                account.reasons_told(&bounds)
-            ));
+        for line in read.quarantined_within_budget(day, self.job.config.time_zone) {
+            self.warn(format!("{day} {line}"));
         }
     }
 

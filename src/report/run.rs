@@ -161,7 +161,7 @@ pub struct Missing {
     /// When it will be final, if nothing in it changes; only of an export without a file that marks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_at: Option<String>,
-    /// Why it is not final, where it has no `final_at`; only of an export without a file that marks it.
+    /// Why it is not final, where it waits neither for the file that marks it nor until `final_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

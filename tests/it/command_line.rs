@@ -95,7 +95,7 @@ fn a_wrong_variable_is_named_and_a_foreign_one_is_left_alone() {
         (
             "CAMPAIGN_ETL_LEASE_SECONDS",
             "soon",
-            "error: CAMPAIGN_ETL_LEASE_SECONDS: invalid type: string \"soon\", expected u32",
+            "error: CAMPAIGN_ETL_LEASE_SECONDS: a wrong type: the text \"soon\", expected a whole number, 0 or more",
         ),
         (
             "CAMPAIGN_ETL_LEASE_SECONDS",
@@ -116,19 +116,25 @@ fn a_wrong_variable_is_named_and_a_foreign_one_is_left_alone() {
         (
             "CAMPAIGN_ETL_REQUIRED",
             "ad_hours",
-            "required is a list or a table",
+            "required is no single value",
         ),
         (
             "CAMPAIGN_ETL_MAY_BE_EMPTY",
             "x",
-            "may_be_empty is a list or a table",
+            "may_be_empty is no single value",
         ),
         (
             "CAMPAIGN_ETL_SOURCE__PATH",
             "x",
-            "source.path is a list or a table, or lies in one",
+            "source.path is no single value",
         ),
-        ("CAMPAIGN_ETL_STORE", "x", "store is a list or a table"),
+        ("CAMPAIGN_ETL_STORE", "x", "store is no single value"),
+        (
+            "CAMPAIGN_ETL_CHECKS__SEVERITIES__GMV",
+            "warn",
+            "checks.severities.gmv is no single value",
+        ),
+        ("CAMPAIGN_ETL_TIER__0__NAME", "x", "tier.0.name is no single value"),
     ] {
         let found = plan(&[(name, value)]);
         assert_eq!(found.code, 78, "{name}");
@@ -411,6 +417,38 @@ fn completions_and_manual_pages_have_every_command() {
     assert_eq!(folder.etl("man --out pages", &[]).code, 0);
     let run = fs::read_to_string(folder.path("pages/campaign-etl-run.1")).unwrap();
     assert!(run.contains("accept\\-fallback"), "{run}");
+}
+
+/// What bash offers for the last of these words.
+fn completed_by_bash(folder: &Folder, words: &str) -> String {
+    let script = folder.etl("completions bash", &[]).stdout;
+    let ask = format!(
+        "COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        function=$(complete -p campaign-etl | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        $function campaign-etl \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"
+        echo \"${{COMPREPLY[@]}}\""
+    );
+    let bash = Command::new("bash")
+        .args(["-c", &format!("{script}\n{ask}")])
+        .output();
+    String::from_utf8(bash.unwrap().stdout).unwrap()
+}
+
+#[test]
+fn bash_completes_commands_flags_and_their_values() {
+    let folder = Folder::new("");
+    for (words, offered) in [
+        ("campaign-etl back", "backfill"),
+        ("campaign-etl status --exi", "--exit-code"),
+        ("campaign-etl run --accept-f", "--accept-fallback"),
+        ("campaign-etl run --color al", "always"),
+    ] {
+        assert_eq!(
+            completed_by_bash(&folder, words).trim_end(),
+            offered,
+            "{words}"
+        );
+    }
 }
 
 /// The expected commit is that of the repository, as git names it.

@@ -426,8 +426,8 @@ fn two_texts_of_a_day_with_one_id_are_refused() {
     let [one, other] = ONE_ID;
     let says =
         "\"id-30371d644c92dbda\" and \"id-7dbf50c42c5a8844\" have one id: -584651252402891260";
-    let in_one = "part-00000.parquet ┆ buyer_id (from buyer)";
-    let in_other = "part-00000.parquet ┆ user_id (from visitor)";
+    let in_one = "part-00000.parquet ┆ buyer_id (from buyer;";
+    let in_other = "part-00000.parquet ┆ user_id (from visitor;";
     for (buyers, user, is_in_other) in [([one, other], "x", false), ([other, "x"], one, true)] {
         let (folder, said) = run_with_texts("true", buyers, user, 65);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -836,7 +836,7 @@ fn an_export_is_final_by_a_mark_of_another_name() {
 }
 
 /// The way to get it wrong, the line and column of it, and what the message says.
-const WRONG: [(&str, &str, &str); 29] = [
+const WRONG: [(&str, &str, &str); 38] = [
     (
         "[source]\npaht = \"{dataset}/{day}\"",
         "line 2, column 1",
@@ -955,7 +955,7 @@ const WRONG: [(&str, &str, &str); 29] = [
     (
         "[source.order_lines.columns]\norder_id = { text_id = \"digit\" }",
         "line 2, column 24",
-        "\"digit\" is not true, \"digits\", or no such key",
+        "\"digit\" is not true or \"digits\"",
     ),
     (
         "[source.order_lines.columns]\norder_id = { absent = true }",
@@ -965,7 +965,7 @@ const WRONG: [(&str, &str, &str); 29] = [
     (
         "[source.order_lines.columns]\nsub_total = { constant = 0.5 }",
         "line 2, column 26",
-        "0.5 is not an amount in quotes",
+        "0.5 is not an amount of 0 or more in quotes",
     ),
     (
         "[source.order_lines.columns]\norder_id = \"id\"\nsku_id = \"id\"",
@@ -976,6 +976,51 @@ const WRONG: [(&str, &str, &str); 29] = [
         "[source.order_lines.columns]\nsub_total = { scale = 2, constant = \"1\" }",
         "line 2, column 26",
         "two verbs",
+    ),
+    (
+        "[source.order_lines.columns]\norder_id = \"\"",
+        "line 2, column 12",
+        "\"\" is not the name of a column of the files",
+    ),
+    (
+        "[source.order_lines.columns]\norder_id = 5",
+        "line 2, column 12",
+        "5 is not the name of a column, or a table such as",
+    ),
+    (
+        "[source.order_lines.columns]\norder_id = { constant = 5 }\nsku_id = { constant = 7 }",
+        "line 3, column 1",
+        "each row would have the same key (order_id, sku_id)",
+    ),
+    (
+        "[source.order_lines.columns]\nquantity = { constant = 0 }",
+        "line 2, column 25",
+        "0 is not at least 1",
+    ),
+    (
+        "[source.order_lines.columns]\nsub_total = { constant = \"-0.01\" }",
+        "line 2, column 26",
+        "\"-0.01\" is not an amount of 0 or more",
+    ),
+    (
+        "[source.order_lines.columns]\nsub_total = { constant = \"0.005\" }",
+        "line 2, column 26",
+        "at most two decimal places",
+    ),
+    (
+        "[source.order_lines.columns]\npaid_at = { constant = \"2026-03-14T00:00:00Z\" }",
+        "line 2, column 13",
+        "each row has a value of its own",
+    ),
+    (
+        "[source.order_lines.columns]\nsub_campaign_id = { from = \"x\", absent = true }",
+        "line 2, column 33",
+        "it reads no column, so it cannot stand beside from",
+    ),
+    (
+        "[source.order_lines.columns]\nchannel = { from = \"x\", otherwise = \"keep\" }",
+        "line 2, column 25",
+        "it needs values beside it",
     ),
     (
         "[source.inventory.columns]\nsku_id = \"product_id\"",
@@ -1003,26 +1048,123 @@ fn every_wrong_mapping_is_told_with_its_line_and_column() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// The type of a mapped column is told with both names, and what to do.
+/// What a look into the files finds is told with both names, the place of the mapping, and what to write there.
 #[test]
-fn a_type_that_a_verb_is_not_for_is_told_with_both_names() {
-    let of = |column: &str| format!("[source.order_lines.columns]\n{column}\n");
-    for (column, says) in [
+fn a_mapping_that_the_files_do_not_have_is_told_with_both_names_and_its_place() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    crate::places::one_day().write(&folder.path().join("exports"), 1);
+    let (config, exports) = (path("job.toml"), path("exports"));
+    for (mapping, column, expected, found, remedy) in [
         (
             "sub_total = { from = \"channel\", scale = 2 }",
-            "sub_total (from channel) ┆ a whole number of minor units ┆ STRING",
+            "sub_total (from channel; job file: line 2, column 13)",
+            "a whole number of minor units",
+            "STRING",
+            "cast the column to a whole number of minor units in the export",
         ),
         (
-            "paid_at = { time_zone = \"UTC\" }",
-            "leave time_zone out of the mapping",
+            "sub_total = { scale = 2 }",
+            "sub_total (job file: line 2, column 13)",
+            "a whole number of minor units",
+            "DECIMAL(18,2)",
+            "leave scale out of the mapping of this column: its values need no change",
+        ),
+        (
+            "sub_total = \"quantity\"",
+            "sub_total (from quantity; job file: line 2, column 13)",
+            "DECIMAL(18,2)",
+            "INT32",
+            "give the column scale in the mapping of the job file (2 for cents), or cast it to DECIMAL(18,2) in the export",
         ),
         (
             "buyer_id = { from = \"sku_id\", text_id = true }",
-            "buyer_id (from sku_id) ┆ STRING   ┆ INT64",
+            "buyer_id (from sku_id; job file: line 2, column 12)",
+            "STRING",
+            "INT64",
+            "leave text_id out of the mapping of this column: its values need no change",
         ),
-        ("order_id = \"orderId\"", "order_id (from orderId) ┆ INT64"),
+        (
+            "buyer_id = \"channel\"",
+            "buyer_id (from channel; job file: line 2, column 12)",
+            "INT64",
+            "STRING",
+            "give the column text_id in the mapping of the job file, or cast it to INT64 in the export",
+        ),
+        (
+            "order_id = \"order_it\"",
+            "order_id (from order_it; job file: line 2, column 12)",
+            "INT64",
+            "no such column; the nearest is \"order_id\"",
+            "name the file's column in the mapping of the job file, or add the column to the export",
+        ),
+        (
+            "order_id = \"Order_ID\"",
+            "order_id (from Order_ID; job file: line 2, column 12)",
+            "INT64",
+            "order_id: names are compared exactly",
+            "write the file's name in the mapping of the job file, or lower case in the export",
+        ),
+        (
+            "paid_at = { time_zone = \"UTC\" }",
+            "paid_at (job file: line 2, column 11)",
+            "a TIMESTAMP without a zone, or STRING",
+            "TIMESTAMP with a zone",
+            "leave time_zone out of the mapping: these instants need none",
+        ),
+        (
+            "paid_at = \"channel\"",
+            "paid_at (from channel; job file: line 2, column 11)",
+            "TIMESTAMP(us, UTC)",
+            "STRING",
+            "name the zone with time_zone in the mapping of the job file, or write instants adjusted to UTC: \
+             Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')",
+        ),
     ] {
-        let (_, said) = run(&crate::places::one_day(), &of(column), 65);
-        assert!(said.contains(says), "{column}\n{said}");
+        fs::write(
+            &config,
+            format!("[source.order_lines.columns]\n{mapping}\n"),
+        )
+        .unwrap();
+        let of_day = ["validate", "--day", DAY, "--format", "json"];
+        let places = ["--config", &config, "--exports", &exports];
+        let done = etl(&[&of_day[..], &places].concat());
+        assert_eq!(done.code, 65, "{mapping}\n{}", done.stderr);
+        let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        let issue = &told["days"][0]["defects"][0]["issues"][0];
+        let parts = ["column", "expected", "found", "remedy"].map(|part| issue[part].as_str());
+        let right = [column, expected, found, remedy].map(Some);
+        assert_eq!(parts, right, "{mapping}");
     }
+}
+
+/// A path that leads nowhere is no day that comes later.
+#[test]
+fn a_path_without_files_is_named_and_doctor_warns() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("job.toml");
+    fs::write(
+        &config,
+        "[source.order_lines]\npath = \"raw/{day:%Y%m%d}\"\n",
+    )
+    .unwrap();
+    let at = |command: &[&str]| {
+        let results = folder.path().join("results");
+        let places = ["--config", config.to_str().unwrap(), "--exports", SAMPLE];
+        let places = [&places[..], &["--results", results.to_str().unwrap()]].concat();
+        etl(&[command, &places].concat())
+    };
+    let done = at(&["validate", "--day", "2026-03-14"]);
+    assert_eq!(done.code, 75, "{}", done.stderr);
+    let waits = "waiting for order_lines (nothing in raw/20260314)";
+    assert!(done.stdout.contains(waits), "{}", done.stdout);
+    let done = at(&["doctor"]);
+    let waits = "2026-03-14 waits for order_lines (nothing in raw/20260314)";
+    assert!(done.stdout.contains(waits), "{}", done.stdout);
+    assert!(
+        done.stdout
+            .contains("correct their path or mark under [source]"),
+        "{}",
+        done.stdout
+    );
 }

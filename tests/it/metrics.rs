@@ -138,16 +138,18 @@ fn a_published_day_is_told_with_its_rows_bytes_and_times() {
 fn a_failed_run_keeps_the_published_day_and_its_time() {
     let night = Night::new();
     let before = night.metrics_after(0, "run --day 2026-03-13", SAMPLE);
-    let nothing = night.path("nothing");
-    fs::create_dir(&nothing).unwrap();
-    let after = night.metrics_after(74, "run --day 2026-03-14", nothing.to_str().unwrap());
-    assert_eq!(after["last_run_exit_code"], 74.0);
-    assert_eq!(after["last_run_outcomes,outcome=\"failed\""], 1.0);
-    for name in [
-        "published_day_end_timestamp_seconds",
-        "published_timestamp_seconds",
-    ] {
-        assert_eq!(after[name], before[name], "{name}");
+    fs::create_dir(night.path("nothing")).unwrap();
+    for exports in ["nothing", "nowhere"] {
+        let exports = night.path(exports);
+        let after = night.metrics_after(74, "run --day 2026-03-14", exports.to_str().unwrap());
+        assert_eq!(after["last_run_exit_code"], 74.0);
+        assert_eq!(after["last_run_outcomes,outcome=\"failed\""], 1.0);
+        for name in [
+            "published_day_end_timestamp_seconds",
+            "published_timestamp_seconds",
+        ] {
+            assert_eq!(after[name], before[name], "{name}");
+        }
     }
 }
 

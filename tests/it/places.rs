@@ -303,7 +303,7 @@ fn write_campaign(path: &Path, first_day: i32, last_day: i32) {
 }
 
 #[test]
-fn generating_where_nothing_can_be_written_is_a_failed_store() {
+fn generating_where_nothing_can_be_written_fails() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -325,7 +325,7 @@ fn generating_where_nothing_can_be_written_is_a_failed_store() {
     let out = folder.path().join("exports");
     assert_eq!(etl(&[&args[..], &[out.to_str().unwrap()]].concat()).code, 0);
     let again = etl(&[&args[..], &[out.to_str().unwrap()]].concat());
-    assert_eq!(again.code, 74);
+    assert_eq!(again.code, 78);
     assert!(
         again.stderr.contains("exists already\n"),
         "{}",
