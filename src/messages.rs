@@ -232,8 +232,8 @@ messages! {
         means: "The footer or columns are encrypted.",
         meanwhile: BROKEN,
     }
-    no_column(near) -> Broken {
-        text: "no such column{near}",
+    no_column(found) -> Broken {
+        text: "{found}",
         to_do: "name the file's column in the mapping of the job file, or add the column to the export",
         means: "A column of the contract is missing (docs/tables.md), or the files have it under another name.",
         meanwhile: BROKEN,

@@ -155,7 +155,7 @@ pub(crate) fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: R
         };
         return format!("{head} {}{}{rows}", defect.reason(), rest(defect, role));
     };
-    let mut table = wrapping_page(&["dataset", "file", "column", "expected", "found"], &[2, 4]);
+    let mut table = page(&["dataset", "file", "column", "expected", "found"]);
     for issue in issues.iter().take(ISSUES_SHOWN) {
         let column = issue.column.clone().unwrap_or_default();
         table.add_row([

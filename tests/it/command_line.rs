@@ -134,7 +134,11 @@ fn a_wrong_variable_is_named_and_a_foreign_one_is_left_alone() {
             "warn",
             "checks.severities.gmv is no single value",
         ),
-        ("CAMPAIGN_ETL_TIER__0__NAME", "x", "tier.0.name is no single value"),
+        (
+            "CAMPAIGN_ETL_TIER__0__NAME",
+            "x",
+            "tier.0.name is no single value",
+        ),
     ] {
         let found = plan(&[(name, value)]);
         assert_eq!(found.code, 78, "{name}");

@@ -1095,7 +1095,7 @@ fn a_mapping_that_the_files_do_not_have_is_told_with_both_names_and_its_place() 
             "order_id = \"order_it\"",
             "order_id (from order_it; job file: line 2, column 12)",
             "INT64",
-            "no such column; the nearest is \"order_id\"",
+            "none; the nearest is \"order_id\"",
             "name the file's column in the mapping of the job file, or add the column to the export",
         ),
         (
