@@ -315,38 +315,66 @@ fn not_understood(name: &str, text: &str, error: &toml::de::Error) -> Failure {
     messages::not_a_job_file(place, plainly(error.message()))
 }
 
-/// Names of types, of the library that reads the file, and what a person calls them.
-const PLAIN_WORDS: [(&str, &str); 14] = [
+/// What the library that reads the file calls a mistake, and what it is called here.
+const MISTAKES: [(&str, &str); 4] = [
     ("invalid type: ", "a wrong type: "),
     ("invalid value: ", "a wrong value: "),
     ("unknown variant ", "an unknown word: "),
     ("missing field ", "a missing key: "),
-    (": string ", ": the text "),
-    (": integer ", ": the number "),
-    (": floating point ", ": the number "),
-    (": boolean ", ": "),
-    (": sequence", ": a list"),
-    (": map", ": a table"),
-    ("expected a string", "expected a text in quotes"),
-    ("expected a sequence", "expected a list"),
-    ("expected a boolean", "expected true or false"),
-    ("expected a map", "expected a table"),
 ];
 
+/// What it calls the kinds of values.
+const KINDS: [(&str, &str); 6] = [
+    ("string ", "the text "),
+    ("integer ", "the number "),
+    ("floating point ", "the number "),
+    ("boolean ", ""),
+    ("sequence", "a list"),
+    ("map", "a table"),
+];
+
+/// What it calls the values that it expects.
+const EXPECTED: [(&str, &str); 12] = [
+    ("a string", "a text in quotes"),
+    ("a sequence", "a list"),
+    ("a boolean", "true or false"),
+    ("a map", "a table"),
+    ("u8", "a whole number, 0 or more"),
+    ("u16", "a whole number, 0 or more"),
+    ("u32", "a whole number, 0 or more"),
+    ("u64", "a whole number, 0 or more"),
+    ("usize", "a whole number, 0 or more"),
+    ("i64", "a whole number"),
+    ("f64", "a number"),
+    ("struct ", "a table"),
+];
+
+/// A message of the library in the words of this program. A value that it shows stays as it is.
 fn plainly(message: &str) -> String {
-    let plain = |text: String, (word, plain): &(&str, &str)| text.replace(word, plain);
-    let told = PLAIN_WORDS.iter().fold(message.to_owned(), plain);
-    let Some((found, expected)) = told.rsplit_once("expected ") else {
-        return told;
+    let mistake = MISTAKES
+        .iter()
+        .find_map(|(word, plain)| Some((message.strip_prefix(word)?, plain)));
+    let Some((rest, mistake)) = mistake else {
+        return message.to_owned();
     };
-    let expected = match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
-        "i32" | "i64" => "a whole number",
-        "f32" | "f64" => "a number",
-        _ if expected.starts_with("struct ") => "a table",
-        other => other,
+    let (found, expected) = match rest.rsplit_once(", expected ") {
+        Some((found, expected)) => (found, Some(expected)),
+        None => (rest, None),
     };
-    format!("{found}expected {expected}")
+    let found = KINDS
+        .iter()
+        .find_map(|(word, plain)| Some(format!("{plain}{}", found.strip_prefix(word)?)))
+        .unwrap_or_else(|| found.to_owned());
+    let plain_words = |expected: &str| {
+        let is_it =
+            |word: &str| expected == word || word.ends_with(' ') && expected.starts_with(word);
+        let plain = EXPECTED.iter().find(|(word, _)| is_it(word));
+        plain.map_or(expected.to_owned(), |(_, plain)| (*plain).to_owned())
+    };
+    match expected.map(plain_words) {
+        Some(expected) => format!("{mistake}{found}, expected {expected}"),
+        None => format!("{mistake}{found}"),
+    }
 }
 
 fn place(name: &str, text: &str, span: Range<usize>) -> String {
@@ -370,4 +398,35 @@ fn line_and_column(text: &str, position: usize) -> (usize, usize) {
         before.matches('\n').count() + 1,
         before[start..].chars().count() + 1,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_the_library_is_told_in_plain_words_with_the_value_as_it_is() {
+        for (message, told) in [
+            (
+                "invalid type: string \"a: map, expected x\", expected u32",
+                "a wrong type: the text \"a: map, expected x\", expected a whole number, 0 or more",
+            ),
+            (
+                "invalid type: sequence, expected a string",
+                "a wrong type: a list, expected a text in quotes",
+            ),
+            (
+                "invalid type: integer `5`, expected struct StoreSection",
+                "a wrong type: the number `5`, expected a table",
+            ),
+            (
+                "unknown variant `blok`, expected one of `warn`, `block`, `off`",
+                "an unknown word: `blok`, expected one of `warn`, `block`, `off`",
+            ),
+            ("missing field `url`", "a missing key: `url`"),
+            ("unclosed table", "unclosed table"),
+        ] {
+            assert_eq!(plainly(message), told);
+        }
+    }
 }

@@ -232,15 +232,15 @@ messages! {
         means: "The footer or columns are encrypted.",
         meanwhile: BROKEN,
     }
-    no_column(found) -> Broken {
-        text: "{found}",
-        to_do: "name the file's column in the mapping of the job file, or add the column to the export",
+    no_column(near) -> Broken {
+        text: "no such column{near}",
+        to_do: "map it from a column of the files in the job file, or add the column to the export",
         means: "A column of the contract is missing (docs/tables.md), or the files have it under another name.",
         meanwhile: BROKEN,
     }
     column_in_other_case(name) -> Broken {
         text: "{name}: names are compared exactly",
-        to_do: "write the file's name in the mapping of the job file, or lower case in the export",
+        to_do: "map it from the column as the files spell it in the job file, or write lower case in the export",
         means: "The column exists in upper or mixed case, as Snowflake writes it. Column names are case-sensitive.",
         meanwhile: BROKEN,
     }
@@ -252,13 +252,13 @@ messages! {
     }
     text_of_an_id(found) -> Broken {
         text: "{found}",
-        to_do: "give the column text_id in the mapping of the job file, or cast it to INT64 in the export",
+        to_do: "give the column text_id in the job file, or cast it to INT64 in the export",
         means: "The ids of the contract are whole numbers.",
         meanwhile: BROKEN,
     }
     minor_units(found) -> Broken {
         text: "{found}",
-        to_do: "give the column scale in the mapping of the job file (2 for cents), or cast it to DECIMAL(18,2) in the export",
+        to_do: "give the column scale in the job file (2 for cents), or cast it to DECIMAL(18,2) in the export",
         means: "An amount of the contract has two decimal places. A whole number can be units or cents.",
         meanwhile: BROKEN,
     }
@@ -294,7 +294,7 @@ messages! {
     }
     no_zone(found) -> Broken {
         text: "{found}",
-        to_do: "name the zone with time_zone in the mapping of the job file, or write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')",
+        to_do: "give the column time_zone in the job file, or write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')",
         means: "A local time without a zone, or a text, can be several instants.",
         meanwhile: BROKEN,
     }

@@ -3,27 +3,29 @@
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// The rights of a file that nobody else has to read, less what the umask takes.
+/// The rights of a new file, before the umask.
 pub(super) const USUAL_RIGHTS: u32 = 0o666;
 
-/// Gives `path` a new text: a reader finds the text before or the whole new one. A symbolic link stays a
-/// link. What is no regular file, such as a device or a pipe, is written to and stays what it is.
+/// Gives a file a new text: a reader finds the text before or the whole new one. A symbolic link stays a
+/// link. A device or a pipe is written to in place. `rights`: `None`: those that the file has.
 pub(super) fn replace(path: &Path, text: &str, rights: Option<u32>) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_file() => put(&fs::canonicalize(path)?, text, rights),
-        Err(_) if !path.is_symlink() => put(path, text, rights),
-        _ => fs::write(path, text),
+    // Another name of what the process has open, which may be a file that others write to as well.
+    if path == Path::new("/dev/stdout") {
+        return io::stdout().write_all(text.as_bytes());
     }
-}
-
-fn put(path: &Path, text: &str, rights: Option<u32>) -> io::Result<()> {
-    let file = written(path, text, rights.unwrap_or(USUAL_RIGHTS))?;
+    let path = &resolved(path)?;
+    let found = fs::metadata(path).ok();
+    if found.as_ref().is_some_and(|found| !found.is_file()) {
+        return fs::write(path, text);
+    }
+    let rights = rights.or(found.map(|found| found.permissions().mode() & 0o777));
+    let file = written(path, text, USUAL_RIGHTS)?;
     if let Some(rights) = rights {
-        // Whatever the umask is.
+        // The umask does not change them.
         file.as_file()
             .set_permissions(Permissions::from_mode(rights))?;
     }
@@ -31,26 +33,48 @@ fn put(path: &Path, text: &str, rights: Option<u32>) -> io::Result<()> {
     Ok(())
 }
 
-/// The whole text in a file of another name in the folder of `path`, with these rights less what the umask
-/// takes. It is removed, unless it is given its name.
-pub(super) fn written(path: &Path, text: &str, rights: u32) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
+/// The links that a path may go through, as for the kernel.
+const MOST_LINKS: usize = 40;
+
+/// The place that a symbolic link leads to, whether something is there or not.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if !path.is_symlink() {
+            return Ok(path);
+        }
+        let target = fs::read_link(&path)?;
+        path = folder_of(&path).join(target);
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// The whole text in a file of another name in the folder of `path`, with these rights before the umask. It is
+/// removed, unless it is given its name.
+pub(super) fn written(path: &Path, text: &str, rights: u32) -> io::Result<NamedTempFile> {
     let file = tempfile::Builder::new()
+        // A run that is killed leaves it behind.
+        .prefix(".campaign-etl-")
         .permissions(Permissions::from_mode(rights))
-        .tempfile_in(folder);
+        .tempfile_in(folder_of(path));
     let mut file = file.map_err(without_the_name)?;
     file.write_all(text.as_bytes()).map_err(without_the_name)?;
     Ok(file)
 }
 
-/// The error without the name of the unfinished file.
+/// The error without the name of the unfinished file, which the library appends.
 fn without_the_name(error: io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(_) => error,
-        None => error.kind().into(),
+    let text = error.to_string();
+    match text.split_once(" at path ") {
+        Some((text, _)) => io::Error::new(error.kind(), text),
+        None => error,
     }
 }
 
@@ -62,19 +86,25 @@ mod tests {
 
     use super::*;
 
+    fn rights(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
     #[test]
     fn a_link_stays_a_link_and_a_pipe_a_pipe() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        symlink("file", path("link")).unwrap();
-        // The link points nowhere at first.
+        symlink("other", path("link")).unwrap();
+        symlink("file", path("other")).unwrap();
+        // The link leads nowhere at first.
         for text in ["one", "two"] {
-            replace(&path("link"), text, Some(0o640)).unwrap();
-            assert!(path("link").is_symlink());
+            replace(&path("link"), text, Some(0o646)).unwrap();
+            assert!(path("link").is_symlink() && path("other").is_symlink());
             assert_eq!(fs::read_to_string(path("file")).unwrap(), text);
+            assert_eq!(rights(&path("file")), 0o646);
         }
-        let rights = fs::metadata(path("file")).unwrap().permissions().mode();
-        assert_eq!(rights & 0o777, 0o640);
+        symlink("around", path("around")).unwrap();
+        assert!(replace(&path("around"), "", None).is_err());
 
         let pipe = path("pipe");
         assert!(
@@ -91,13 +121,24 @@ mod tests {
         replace(&pipe, "through", None).unwrap();
         assert_eq!(reader.join().unwrap(), "through");
         assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+    }
+
+    #[test]
+    fn a_file_keeps_its_rights() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "before").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o601)).unwrap();
+        replace(&path, "after", None).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "after");
+        assert_eq!(rights(&path), 0o601);
     }
 
     #[test]
     fn an_error_does_not_name_the_unfinished_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = replace(&folder.path().join("none/file"), "", None).unwrap_err();
-        assert_eq!(error.to_string(), "entity not found");
+        assert_eq!(error.to_string(), "No such file or directory (os error 2)");
     }
 }

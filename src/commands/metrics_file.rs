@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use super::answer::Answer;
 use super::beside;
-use super::surroundings::{Surroundings, display, open_results};
+use super::surroundings::{Surroundings, display, load_config, open_results};
 use crate::bug;
 use crate::catalog::newest::Newest;
 use crate::cli::Cli;
@@ -83,19 +83,17 @@ pub(super) fn with_metrics(
     answer
 }
 
-/// The newest published days, also after a run whose exports could not be opened. `None`: nor could the
-/// results, which is what the run says.
+/// The newest published days, also after a run whose exports could not be opened. `None`: the job file could
+/// not be read, which is what the run says.
 fn newest(
     job: Option<Job>,
     cli: &Cli,
     surroundings: &Surroundings,
 ) -> Result<Option<(Newest, Tz)>> {
-    let opened = match job {
-        Some(job) => Some((job.config, job.results)),
-        None => open_results(cli, surroundings).ok(),
-    };
-    let Some((config, results)) = opened else {
-        return Ok(None);
+    let (config, results) = match job {
+        Some(job) => (job.config, job.results),
+        None if load_config(cli, surroundings).is_err() => return Ok(None),
+        None => open_results(cli, surroundings)?,
     };
     let end = Instant::now() + MOST_ASKING;
     let results = results.until(Deadline::new(move || Some(end)));

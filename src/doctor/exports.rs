@@ -98,14 +98,14 @@ fn days_to_list(exports: &Store, config: &Config, machine: &Machine) -> Result<V
         .date_naive();
     let back = |days| today.checked_sub_days(Days::new(days));
     let mut days: BTreeSet<NaiveDate> = (1..=DAYS_LISTED as u64).filter_map(back).collect();
+    let mut folders = Folders {
+        exports,
+        listed: BTreeMap::new(),
+    };
     let required = config.required.iter().filter_map(|name| dataset(name));
     // The folders of the first one may be named wrongly.
     for dataset in required {
         let parents = config.mapping.parents(dataset);
-        let mut folders = Folders {
-            exports,
-            listed: BTreeMap::new(),
-        };
         let mut there = 0;
         for day in (0..DAYS_TRIED).filter_map(back) {
             if folders.has(&parents, &config.mapping.folder(dataset, day))? {

@@ -54,6 +54,9 @@ pub struct Issue {
     pub file: String,
     /// `None`: the file as a whole.
     pub column: Option<String>,
+    /// The line and column of the job file that maps it. It moves with other lines, so it is kept nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped_at: Option<String>,
     pub expected: String,
     pub found: String,
     /// What to do about it.
@@ -66,6 +69,7 @@ impl Issue {
         Issue {
             file: file.into(),
             column: column.map(|column| column.name.into()),
+            mapped_at: None,
             expected: expected.into(),
             found: found.0.what,
             remedy: found.0.next,
@@ -80,11 +84,19 @@ impl Issue {
         mapped: Option<&MappedColumns>,
         column: &Column,
     ) -> Issue {
-        let mapped = mapped.map(|mapped| mapped.told(dataset, column.name));
-        let column = self
-            .column
-            .map(|column| column + &mapped.unwrap_or_default());
-        Issue { column, ..self }
+        let Some(mapped) = mapped else {
+            return self;
+        };
+        let name = mapped.name_in_file(dataset, column.name);
+        let from = name.filter(|name| *name != column.name);
+        let from = from
+            .map(|name| format!(" (from {name})"))
+            .unwrap_or_default();
+        Issue {
+            column: self.column.map(|column| column + &from),
+            mapped_at: mapped.place(dataset, column.name).map(str::to_owned),
+            ..self
+        }
     }
 
     fn line(&self) -> String {

@@ -19,7 +19,7 @@ use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use super::exact::{Inexact, cast_column, cast_whole, fitting};
-use super::text_ids::{TextIds, number_of};
+use super::text_ids::{TextIds, number_of, number_of_view};
 use crate::contracts::arrow::MONEY_SCALE;
 use crate::contracts::{Column, Dataset, Kind, Reason};
 use crate::days::calendar::day_number;
@@ -44,14 +44,30 @@ pub(super) struct IdsOf<'a> {
     pub(super) known: &'a KnownIds,
 }
 
+impl IdsOf<'_> {
+    /// Those of texts at some positions that are no numbers.
+    fn of<'t>(
+        &self,
+        column: &Column,
+        positions: &[usize],
+        text: impl Fn(usize) -> &'t str,
+    ) -> Vec<i64> {
+        let texts: Vec<&str> = positions.iter().map(|position| text(*position)).collect();
+        self.ids.ids(self.dataset, column.name, &texts)
+    }
+}
+
 /// The ids of the texts of a row group's dictionaries, by column: each text is read once, however many rows
-/// have it. `None`: it is no id.
+/// have it.
 #[derive(Default)]
 pub(super) struct KnownIds(RefCell<BTreeMap<&'static str, KnownDictionary>>);
 
 struct KnownDictionary {
     texts: ArrayRef,
-    ids: Vec<Option<i64>>,
+    ids: Vec<i64>,
+    /// Whether a text has an id.
+    has_id: Vec<bool>,
+    all_have_ids: bool,
 }
 
 /// Collects the unfit values of one column.
@@ -164,21 +180,23 @@ fn ids_of_texts(
     // Another engine gives texts in another form.
     let plain = array.as_string_opt::<i32>().map(StringViewArray::from);
     let texts = plain.as_ref().unwrap_or_else(|| array.as_string_view());
-    let number = |row| number_of(texts.value(row)).unwrap_or(NO_NUMBER);
-    let mut numbers: Vec<i64> = (0..texts.len()).map(number).collect();
+    let number = |(row, view): (usize, &u128)| {
+        let number = number_of_view(*view).or_else(|| number_of(texts.value(row)));
+        number.unwrap_or(NO_NUMBER)
+    };
+    let mut numbers: Vec<i64> = texts.views().iter().enumerate().map(number).collect();
     let is_other = |row: &usize| numbers[*row] == NO_NUMBER && texts.is_valid(*row);
-    let others: Vec<usize> = (0..texts.len()).filter(is_other).collect();
-    let mut unfit = Vec::new();
-    for row in others {
-        match texts.value(row) {
-            text if hashes_others && !text.is_empty() => {
-                numbers[row] = ids.ids.id(ids.dataset, unfits.column.name, text);
-            }
-            text => {
-                unfits.add::<()>(row, Reason::InexactCast, text);
-                unfit.push(row);
-            }
-        }
+    let is_hashed = |row: &usize| hashes_others && !texts.value(*row).is_empty();
+    let (hashed, unfit): (Vec<usize>, Vec<usize>) =
+        (0..texts.len()).filter(is_other).partition(is_hashed);
+    for (row, id) in hashed
+        .iter()
+        .zip(ids.of(unfits.column, &hashed, |row| texts.value(row)))
+    {
+        numbers[*row] = id;
+    }
+    for row in &unfit {
+        unfits.add::<()>(*row, Reason::InexactCast, texts.value(*row));
     }
     let nulls = match unfit.is_empty() {
         true => texts.nulls().cloned(),
@@ -203,40 +221,43 @@ fn ids_of_dictionary(
     let is_known = |of: &KnownDictionary| Arc::ptr_eq(&of.texts, texts.values());
     if !known.get(name).is_some_and(is_known) {
         let values = texts.values().as_string::<i32>();
-        let id = |text: &str| match number_of(text) {
-            None if hashes_others && !text.is_empty() => Some(ids.ids.id(ids.dataset, name, text)),
-            number => number,
+        let mut of_texts: Vec<Option<i64>> = values.iter().map(|text| number_of(text?)).collect();
+        let is_hashed = |n: &usize| {
+            let is_other = of_texts[*n].is_none() && values.is_valid(*n);
+            is_other && hashes_others && !values.value(*n).is_empty()
         };
+        let hashed: Vec<usize> = (0..values.len()).filter(is_hashed).collect();
+        let hashes = ids.of(unfits.column, &hashed, |n| values.value(n));
+        for (n, id) in hashed.into_iter().zip(hashes) {
+            of_texts[n] = Some(id);
+        }
         let dictionary = KnownDictionary {
             texts: texts.values().clone(),
-            ids: values.iter().map(|text| text.and_then(id)).collect(),
+            ids: of_texts.iter().map(|id| id.unwrap_or_default()).collect(),
+            has_id: of_texts.iter().map(Option::is_some).collect(),
+            all_have_ids: !of_texts.contains(&None),
         };
         known.insert(name, dictionary);
     }
-    let Some(KnownDictionary { ids, .. }) = known.get(name) else {
+    let Some(known) = known.get(name) else {
         unreachable!("it was just put there")
     };
     let keys = texts.keys();
-    // The key of a null means nothing.
-    let of_key = |key: &i32| ids.get(*key as usize).copied().flatten();
-    let numbers: Vec<i64> = keys
-        .values()
-        .iter()
-        .map(|key| of_key(key).unwrap_or(0))
-        .collect();
-    if !ids.contains(&None) {
+    if known.all_have_ids {
+        // The key of a null means nothing.
+        let of_key = |key: &i32| known.ids.get(*key as usize).copied().unwrap_or_default();
+        let numbers: Vec<i64> = keys.values().iter().map(of_key).collect();
         return Arc::new(Int64Array::new(numbers.into(), keys.nulls().cloned()));
     }
     let values = texts.values().as_string::<i32>();
     let one = |row: usize| {
-        let key = keys.is_valid(row).then(|| keys.value(row))?;
-        let is_text = values.is_valid(key as usize);
-        match of_key(&key) {
-            None if is_text => {
-                let text = values.value(key as usize);
-                unfits.add(row, Reason::InexactCast, text)
+        let key = keys.is_valid(row).then(|| keys.value(row) as usize)?;
+        match known.has_id[key] {
+            true => Some(known.ids[key]),
+            false if values.is_valid(key) => {
+                unfits.add(row, Reason::InexactCast, values.value(key))
             }
-            id => id,
+            false => None,
         }
     };
     Arc::new((0..keys.len()).map(one).collect::<Int64Array>())

@@ -190,8 +190,8 @@ fn find_root(wanted: &Wanted, schema: &SchemaDescriptor) -> Result<usize, Broken
             let mut in_other_case = names.clone().filter(|it| it.eq_ignore_ascii_case(name));
             Err(match (in_other_case.next(), nearest(name, names)) {
                 (Some(other), _) => messages::column_in_other_case(other),
-                (None, Some(near)) => messages::no_column(format!("none; the nearest is {near:?}")),
-                (None, None) => messages::no_column("no such column"),
+                (None, Some(near)) => messages::no_column(format!(", but {near:?}")),
+                (None, None) => messages::no_column(""),
             })
         }
         _ => Err(messages::column_twice()),

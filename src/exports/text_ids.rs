@@ -123,20 +123,30 @@ impl TextIds {
         }
     }
 
-    /// The id of a text of a dataset that is no number.
-    pub(super) fn id(&self, dataset: &'static str, column: &'static str, text: &str) -> i64 {
-        let (hash, more) = hash(text);
-        let id = -1 - (hash >> (u64::BITS - self.bits)) as i64;
+    /// The ids of texts of a dataset that are no numbers.
+    pub(super) fn ids(
+        &self,
+        dataset: &'static str,
+        column: &'static str,
+        texts: &[&str],
+    ) -> Vec<i64> {
+        let hashes = texts.iter().map(|text| hash(text));
+        let (ids, more): (Vec<i64>, Vec<u32>) =
+            hashes.map(|(hash, more)| (self.id(hash), more)).unzip();
         match &self.task {
             Task::Nothing => {}
-            Task::Compare(compared) => compared.add(id, more, dataset),
+            Task::Compare(compared) => compared.add(ids.iter().copied().zip(more), dataset),
             Task::Seek { id: sought, found } => {
-                if id == *sought {
-                    lock(found).insert((column, text.to_owned()));
+                for (_, text) in ids.iter().zip(texts).filter(|(id, _)| *id == sought) {
+                    lock(found).insert((column, (*text).to_owned()));
                 }
             }
         }
-        id
+        ids
+    }
+
+    fn id(&self, hash: u64) -> i64 {
+        -1 - (hash >> (u64::BITS - self.bits)) as i64
     }
 }
 
@@ -149,21 +159,33 @@ fn hash(text: &str) -> (u64, u32) {
 }
 
 impl Compared {
-    fn add(&self, id: i64, more: u32, dataset: &'static str) {
-        let new: Hashed = [(id >> 32) as u32, id as u32, more];
+    /// Those of one table after the other: with one lock for many of them, a processor waits for several
+    /// places in memory at once.
+    fn add(&self, hashed: impl Iterator<Item = (i64, u32)>, dataset: &'static str) {
+        let mut of_shards = [const { Vec::new() }; SHARDS];
+        for (id, more) in hashed {
+            of_shards[id as usize % SHARDS].push([(id >> 32) as u32, id as u32, more]);
+        }
+        for (shard, hashed) in self.shards.iter().zip(of_shards) {
+            let mut shard = lock(shard);
+            for new in hashed {
+                self.add_to(&mut shard, new, dataset);
+            }
+        }
+    }
+
+    fn add_to(&self, shard: &mut HashTable<Hashed>, new: Hashed, dataset: &'static str) {
         // The least bits choose the table, and the others the place in it. The product mixes them: the table
         // looks at the highest bits first, and the highest one of an id is always set.
-        let place = |[high, low, _]: &Hashed| {
-            let others = (u64::from(*high) << 32 | u64::from(*low)) / SHARDS as u64;
-            others.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        };
-        let mut shard = lock(&self.shards[id as usize % SHARDS]);
+        let id = |[high, low, _]: &Hashed| u64::from(*high) << 32 | u64::from(*low);
+        let place =
+            |hashed: &Hashed| (id(hashed) / SHARDS as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let has_room = shard.len() < self.most_in_shard;
         let is_same_id = |known: &Hashed| known[..2] == new[..2];
         match shard.entry(place(&new), is_same_id, place) {
-            Entry::Occupied(known) if known.get()[2] == more => {}
+            Entry::Occupied(known) if known.get()[2] == new[2] => {}
             Entry::Occupied(_) => {
-                let mut shared = lock(&self.shared);
+                let (id, mut shared) = (id(&new) as i64, lock(&self.shared));
                 *shared = Some(shared.map_or(id, |least| least.min(id)));
             }
             Entry::Vacant(vacant) if has_room => drop(vacant.insert(new)),
@@ -211,6 +233,24 @@ pub(super) fn number_of(text: &str) -> Option<i64> {
     i64::try_from(number).ok().filter(|_| is_digits)
 }
 
+/// The number of a text of up to 12 bytes, which Arrow keeps in the view itself, behind its length. `None`
+/// also for a longer one.
+#[inline]
+pub(super) fn number_of_view(view: u128) -> Option<i64> {
+    let length = view as u32;
+    if !(1..=12).contains(&length) {
+        return None;
+    }
+    // Sixteen digits, of which the first ones are zeros.
+    let digits = (view >> u32::BITS) ^ u128::from_le_bytes([b'0'; 16]);
+    let zeros = u128::BITS - 8 * length;
+    let digits = digits << zeros;
+    let [first, last] = [digits as u64, (digits >> 64) as u64].map(Eight);
+    let has_zeros = length > 1 && (digits >> zeros) as u8 == 0;
+    let number = first.number() * 100_000_000 + last.number();
+    (first.is_digits() & last.is_digits() & !has_zeros).then_some(number as i64)
+}
+
 /// Eight characters less `0`, in a word; the first one is in the lowest byte.
 #[derive(Clone, Copy)]
 struct Eight(u64);
@@ -243,15 +283,25 @@ impl Eight {
 mod tests {
     use std::collections::HashMap;
 
+    use arrow_array::StringViewArray;
+
     use super::*;
+
+    fn id(ids: &TextIds, dataset: &'static str, text: &str) -> i64 {
+        ids.ids(dataset, "the_id", &[text])[0]
+    }
 
     /// -1 less the first 63 bits of the SHA-256, as `hashlib` of Python gives it.
     #[test]
     fn a_text_that_is_no_number_has_the_id_of_its_hash() {
         let ids = TextIds::known();
-        assert_eq!(ids.id("shops", "shop_id", "abc"), ABC);
-        assert_eq!(ids.id("shops", "shop_id", "007"), OO7);
-        assert_eq!(ids.id("shops", "shop_id", "N/A"), NA);
+        assert_eq!(id(&ids, "shops", "abc"), ABC);
+        assert_eq!(id(&ids, "shops", "007"), OO7);
+        assert_eq!(id(&ids, "shops", "N/A"), NA);
+    }
+
+    fn view(text: &str) -> u128 {
+        StringViewArray::from(vec![text]).views()[0]
     }
 
     const ABC: i64 = -6_718_257_250_126_850_038;
@@ -270,13 +320,19 @@ mod tests {
             for first in 0..=digits.len() - length {
                 let text = &digits[first..first + length];
                 assert_eq!(number_of(text), plain(text), "{text}");
+                let of_view = plain(text).filter(|_| length <= 12);
+                assert_eq!(number_of_view(view(text)), of_view, "{text}");
                 for place in 0..length {
                     for other in ["/", ":", "-", " ", "\u{1}", "\u{7f}", "é"] {
                         let text = format!("{}{other}{}", &text[..place], &text[place + 1..]);
                         assert_eq!(number_of(&text), None, "{text}");
+                        assert_eq!(number_of_view(view(&text)), None, "{text}");
                     }
                 }
             }
+        }
+        for text in ["0", "00", "01", "0123", "10", "100000000", "999999999999"] {
+            assert_eq!(number_of_view(view(text)), plain(text), "{text}");
         }
         for text in [
             "9223372036854775807",
@@ -305,7 +361,7 @@ mod tests {
         let found = |texts: &mut dyn Iterator<Item = &String>| {
             let ids = TextIds::with_bits(16, 1 << 20);
             for text in texts {
-                ids.id("shops", "shop_id", text);
+                id(&ids, "shops", text);
             }
             ids.shared()
         };
@@ -319,11 +375,11 @@ mod tests {
     #[test]
     fn two_texts_with_one_id_of_63_bits_are_noticed() {
         let ids = TextIds::compared(1 << 20);
-        let id = ids.id("shops", "shop_id", "id-7dbf50c42c5a8844");
-        assert_eq!(id, -584_651_252_402_891_260);
+        let one = id(&ids, "shops", "id-7dbf50c42c5a8844");
+        assert_eq!(one, -584_651_252_402_891_260);
         assert_eq!(ids.shared(), None);
-        assert_eq!(ids.id("shops", "shop_id", "id-30371d644c92dbda"), id);
-        assert_eq!(ids.shared(), Some(id));
+        assert_eq!(id(&ids, "shops", "id-30371d644c92dbda"), one);
+        assert_eq!(ids.shared(), Some(one));
     }
 
     #[test]
@@ -332,7 +388,7 @@ mod tests {
             // Room for 64 texts in each of 64 tables.
             let ids = TextIds::compared(64 * 64 * BYTES_PER_TEXT);
             for text in 0..texts {
-                ids.id("contents", "content_id", &format!("c{text}"));
+                id(&ids, "contents", &format!("c{text}"));
             }
             ids.left_out()
         };

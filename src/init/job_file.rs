@@ -1,5 +1,5 @@
-//! The text of the job file: every guess with its reason as a comment, and what is missing as a comment. The
-//! header above such a comment is none, so that each of them can be taken alone.
+//! The text of the job file: every guess with its reason as a comment, and what is missing as a comment. A
+//! table header is never a comment, so that each commented line can be taken alone.
 
 use std::collections::BTreeSet;
 

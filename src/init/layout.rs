@@ -347,9 +347,12 @@ impl Names {
         }
         for alike in by_prefix.into_values().filter(|alike| alike.len() > 1) {
             let has_plain_day = alike.iter().any(|dated| dated.suffix.is_empty());
+            let of_days = self.forms_of_days(&alike);
             for dated in alike.iter().filter(|dated| !dated.suffix.is_empty()) {
                 let form = Form::Dated(dated.clone());
-                if !has_plain_day && self.shares_a_day(dated, &alike) {
+                let text = without_digits(&dated.suffix);
+                let is_shared = |day: &Told| of_days.get(&(text.clone(), *day)) > Some(&1);
+                if !has_plain_day && self.days(dated).iter().any(is_shared) {
                     let names = &self.by_form[&form];
                     parts.extend(names.iter().map(|named| named.name.clone()));
                 } else if has_plain_day || self.by_form[&form].len() == 1 {
@@ -364,18 +367,21 @@ impl Names {
         parts
     }
 
-    /// Whether a name of another form, which differs only in its numbers, is of the same day.
-    fn shares_a_day(&self, dated: &Dated, alike: &[Dated]) -> bool {
-        let days = |dated: &Dated| -> BTreeSet<Told> {
-            let names = self.by_form.get(&Form::Dated(dated.clone()));
-            names.into_iter().flatten().map(|it| it.told).collect()
-        };
-        let own = days(dated);
-        let mut others = alike.iter().filter(|other| {
-            other.suffix != dated.suffix
-                && without_digits(&other.suffix) == without_digits(&dated.suffix)
-        });
-        others.any(|other| !own.is_disjoint(&days(other)))
+    /// How many of these forms have names of a day, by their text after the day without its numbers.
+    fn forms_of_days(&self, forms: &[Dated]) -> BTreeMap<(String, Told), usize> {
+        let mut of_days = BTreeMap::new();
+        for dated in forms {
+            let text = without_digits(&dated.suffix);
+            for day in self.days(dated) {
+                *of_days.entry((text.clone(), day)).or_default() += 1;
+            }
+        }
+        of_days
+    }
+
+    fn days(&self, dated: &Dated) -> BTreeSet<Told> {
+        let names = self.by_form.get(&Form::Dated(dated.clone()));
+        names.into_iter().flatten().map(|it| it.told).collect()
     }
 
     fn add_plain(&mut self, names: Vec<Named>) {

@@ -107,18 +107,9 @@ impl MappedColumns {
         &self.sources
     }
 
-    /// What follows the name of a column in a message: that of the file's column, where it is another one, and
-    /// the place of the job file that says so.
-    pub(crate) fn told(&self, dataset: &Dataset, column: &str) -> String {
-        let name = self.name_in_file(dataset, column);
-        let from = name.filter(|name| *name != column);
-        let from = from.map(|name| format!("from {name}"));
-        let place = self.places[dataset.position(column)].clone();
-        let parts: Vec<String> = from.into_iter().chain(place).collect();
-        match parts[..] {
-            [] => String::new(),
-            _ => format!(" ({})", parts.join("; ")),
-        }
+    /// The line and column of the job file that says where a column comes from; `None`: it does not say it.
+    pub(crate) fn place(&self, dataset: &Dataset, column: &str) -> Option<&str> {
+        self.places[dataset.position(column)].as_deref()
     }
 
     /// The sources in words, for fingerprints. Places in the job file do not count.

@@ -14,6 +14,7 @@ use super::{
     Change, Complete, Constant, DatasetMapping, MappedColumns, Mapping, PathPattern, Source,
 };
 use crate::contracts::arrow::show_cents;
+use crate::contracts::dataset::MOST_AMOUNT;
 use crate::contracts::datasets::{DATASETS, dataset};
 use crate::contracts::{Column, Dataset, Kind, Rule};
 use crate::job_text::JobText;
@@ -269,11 +270,12 @@ impl Reader<'_> {
         Ok(Some(MappedColumns { sources, places }))
     }
 
-    /// Two columns of a key from one column identify nothing, and neither do constants alone.
+    /// Two columns of a key from one column identify nothing, and neither do constants alone. An export of one
+    /// row, such as that of a seller with one shop, needs no key of its own.
     fn check_key(&self, dataset: &Dataset, table: &DeTable, sources: &[Source]) -> Result<()> {
         let is_constant =
             |column: &&str| matches!(sources[dataset.position(column)], Source::Constant(_));
-        if !dataset.key.is_empty() && dataset.key.iter().all(|column| is_constant(&column)) {
+        if dataset.key.len() > 1 && dataset.key.iter().all(|column| is_constant(&column)) {
             let written = dataset.key.iter().filter_map(|of| table.get_key_value(*of));
             let last = written.map(|(key, _)| key.span()).max_by_key(|at| at.start);
             let at = last.map(|at| self.at(at)).unwrap_or_default();
@@ -477,26 +479,43 @@ impl Reader<'_> {
         let constant = constant.ok_or_else(|| self.bad_value(value, expected))?;
         match &constant {
             Constant::Text(text) => self.allowed(dataset, column, text, value)?,
-            Constant::Whole(n) => self.is_enough(dataset, column, i128::from(*n), value)?,
-            Constant::Cents(cents) => self.is_enough(dataset, column, *cents, value)?,
+            Constant::Whole(n) => self.check_range(dataset, column, i128::from(*n), value)?,
+            Constant::Cents(cents) => self.check_range(dataset, column, *cents, value)?,
             Constant::Flag(_) | Constant::Day(_) => {}
         }
         Ok(Source::Constant(constant))
     }
 
     /// A number that no row rule refuses. `found`: money in cents.
-    fn is_enough(&self, dataset: &Dataset, column: &Column, found: i128, at: &Value) -> Result<()> {
+    fn check_range(
+        &self,
+        dataset: &Dataset,
+        column: &Column,
+        found: i128,
+        at: &Value,
+    ) -> Result<()> {
+        let (unit, shown): (_, fn(i128) -> String) = match column.kind {
+            Kind::Money => (100, show_cents),
+            _ => (1, |n| n.to_string()),
+        };
         for rule in dataset.rules {
-            if let Rule::AtLeast { columns, least, .. } = rule
-                && columns.contains(&column.name)
-            {
-                let least_shown = match column.kind {
-                    Kind::Money => show_cents((*least).into()),
-                    _ => least.to_string(),
-                };
-                let expected = format!("at least {least_shown}");
-                ensure!(found >= i128::from(*least), self.bad_value(at, &expected));
-            }
+            let (columns, is_right, expected) = match rule {
+                Rule::AtLeast { columns, least, .. } => {
+                    let least = i128::from(*least);
+                    (
+                        columns,
+                        found >= least,
+                        format!("at least {}", shown(least)),
+                    )
+                }
+                Rule::NotTooLarge { columns } => {
+                    let most = i128::from(MOST_AMOUNT) * unit;
+                    (columns, found <= most, format!("at most {}", shown(most)))
+                }
+                _ => continue,
+            };
+            let is_right = is_right || !columns.contains(&column.name);
+            ensure!(is_right, self.bad_value(at, &expected));
         }
         Ok(())
     }

@@ -157,7 +157,8 @@ pub(crate) fn defect(day: NaiveDate, dataset: &Dataset, defect: &Defect, role: R
     };
     let mut table = page(&["dataset", "file", "column", "expected", "found"]);
     for issue in issues.iter().take(ISSUES_SHOWN) {
-        let column = issue.column.clone().unwrap_or_default();
+        let column = issue.column.iter().chain(&issue.mapped_at).cloned();
+        let column = column.collect::<Vec<_>>().join(", ");
         table.add_row([
             dataset.name.to_owned(),
             issue.file.clone(),

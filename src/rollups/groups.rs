@@ -1,6 +1,6 @@
 //! Sums by key and exact distinct counts: the hash tables behind the rollups.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, BitOr, BitXor};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -234,13 +234,22 @@ impl Doings {
 }
 
 /// A slot, a user and the flags as one number, which is never 0: there is a flag.
-pub(super) trait UserEntry: Copy + Default + PartialEq {
+pub(super) trait UserEntry:
+    Copy + Default + PartialOrd + From<u8> + BitOr<Output = Self> + BitXor<Output = Self>
+{
     /// Depends on the slot and the user alone.
     fn hash(self) -> u64;
-    fn flags(self) -> u8;
-    fn is_same_user(self, other: Self) -> bool;
-    /// The same user with the flags of both.
-    fn with(self, other: Self) -> Self;
+    fn lowest_byte(self) -> u8;
+
+    #[inline]
+    fn flags(self) -> u8 {
+        self.lowest_byte() & FLAGS
+    }
+
+    #[inline]
+    fn is_same_user(self, other: Self) -> bool {
+        self ^ other <= FLAGS.into()
+    }
 }
 
 const FLAG_BITS: u32 = 4;
@@ -272,18 +281,8 @@ impl UserEntry for u64 {
     }
 
     #[inline]
-    fn flags(self) -> u8 {
-        self as u8 & FLAGS
-    }
-
-    #[inline]
-    fn is_same_user(self, other: Self) -> bool {
-        self ^ other <= u64::from(FLAGS)
-    }
-
-    #[inline]
-    fn with(self, other: Self) -> Self {
-        self | other
+    fn lowest_byte(self) -> u8 {
+        self as u8
     }
 }
 
@@ -298,18 +297,8 @@ impl UserEntry for u128 {
     }
 
     #[inline]
-    fn flags(self) -> u8 {
-        self as u8 & FLAGS
-    }
-
-    #[inline]
-    fn is_same_user(self, other: Self) -> bool {
-        self ^ other <= u128::from(FLAGS)
-    }
-
-    #[inline]
-    fn with(self, other: Self) -> Self {
-        self | other
+    fn lowest_byte(self) -> u8 {
+        self as u8
     }
 }
 
@@ -349,7 +338,7 @@ impl<E: UserEntry> Entries<E> {
             let before = *place;
             // The same for both: no processor can guess whether a user is new.
             if before.is_same_user(entry) | (before == free) {
-                *place = before.with(entry);
+                *place = before | entry;
                 self.taken += usize::from(before == free);
                 if self.taken * FULL.1 > self.used * FULL.0 {
                     self.grow();
@@ -463,10 +452,10 @@ mod tests {
         ] {
             let mut doings = Doings::default();
             assert_eq!(doings.add(most_narrow.0, most_narrow.1, 8), 0);
-            let others = USERS;
+            let shared_user = USERS;
             for n in 0..USERS {
                 assert_eq!(doings.add(7, n, 1), 0);
-                assert_eq!(doings.add(n as u32, others, 4), 0);
+                assert_eq!(doings.add(n as u32, shared_user, 4), 0);
             }
             assert!(matches!(doings, Doings::Narrow(_)));
             assert_eq!(doings.add(slot, user, 2), 0);
@@ -475,10 +464,19 @@ mod tests {
             assert_eq!(doings.add(most_narrow.0, most_narrow.1, 8), 8);
             for n in 0..USERS {
                 assert_eq!(doings.add(7, n, 2), 1);
-                assert_eq!(doings.add(n as u32, others, 8), 4);
+                assert_eq!(doings.add(n as u32, shared_user, 8), 4);
             }
-            // Fewer users than there are places for, and more of them.
-            for users in [0, USERS / 100, USERS, 10 * USERS] {
+        }
+    }
+
+    #[test]
+    fn a_table_is_begun_anew_with_room_for_fewer_and_for_more_users() {
+        const USERS: u64 = 100_000;
+        for widest in [0, u64::MAX] {
+            let mut doings = Doings::default();
+            doings.add(0, widest, 1);
+            assert_eq!(matches!(doings, Doings::Wide(_)), widest > 0);
+            for users in [USERS, USERS / 100, 10 * USERS, 0] {
                 doings.begin(users);
                 assert!((0..2 * USERS).all(|user| doings.add(7, user, 1) == 0));
                 assert!((0..2 * USERS).all(|user| doings.add(7, user, 8) == 1));

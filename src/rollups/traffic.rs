@@ -218,7 +218,7 @@ pub(super) struct Traffic {
 }
 
 /// Bytes that a row can take in the tables of users by shop and by product: 16 in each, which are
-/// at least five sixteenths full, and half as much again while they grow.
+/// at least five sixteenths full, and less than twice as much for one of them while it grows.
 const SET_BYTES_PER_ROW: u64 = 154;
 
 impl Traffic {
@@ -479,7 +479,7 @@ impl Adder<VALUES> for TrafficAdder {
 
     fn begin_members(&mut self, rows: u64) {
         self.shop_users.begin(rows);
-        // Fewer rows have a page view or an add-to-cart.
+        // Fewer rows have a page view or an add-to-cart. Where more have, the table grows.
         self.product_users.begin(rows / 2);
     }
 

@@ -59,14 +59,16 @@ struct Kept<const N: usize> {
     unused: BytesMut,
 }
 
-/// Chunks whose memory is asked for at once.
+/// Chunks whose memory is asked for at once, at most. It is given back when all of them are dropped.
 const CHUNKS_AT_ONCE: usize = 64;
 
 impl<const N: usize> Kept<N> {
     fn chunk_memory(&mut self, bytes: usize) -> BytesMut {
         self.free.pop().unwrap_or_else(|| {
             if self.unused.len() < bytes {
-                self.unused = BytesMut::zeroed(bytes * CHUNKS_AT_ONCE);
+                // A small part of the memory limit.
+                let chunks = self.spill_at_bytes as usize / 8 / bytes;
+                self.unused = BytesMut::zeroed(bytes * chunks.clamp(1, CHUNKS_AT_ONCE));
             }
             self.unused.split_to(bytes)
         })
@@ -212,10 +214,10 @@ impl<const N: usize> Shuffle<N> {
 
     /// The number of rows that wait in a partition.
     fn rows(&self, partition: usize) -> u64 {
-        let spilled = self.spill().rows(partition);
+        let spill = self.spill();
         let kept = self.kept();
         let kept = kept.partitions[partition].iter().map(Chunk::rows);
-        spilled + kept.sum::<u64>()
+        spill.rows(partition) + kept.sum::<u64>()
     }
 
     /// The rows of a partition that is complete, those in memory first.
@@ -292,7 +294,8 @@ pub(crate) struct Writer<'a, const N: usize> {
     last: usize,
 }
 
-/// Some twenty rows of traffic; the places of 4096 partitions take 2 MiB.
+/// Some thirty rows of traffic. The places of 4096 partitions take 2 MiB, and those of 16 384 ranges 8 MiB, of
+/// which a thread touches few at a time.
 const WAITING_BYTES: usize = 512;
 
 impl<const N: usize> Writer<'_, N> {
@@ -411,6 +414,8 @@ mod tests {
     use std::collections::HashSet;
     use std::sync::atomic::AtomicU64;
 
+    use proptest::prelude::*;
+
     use super::sum::{Adder, Pass, SetMemory, Summing};
     use super::*;
     use crate::failure::{Failure, FailureKind};
@@ -449,6 +454,7 @@ mod tests {
         rows_handed_on: u64,
         members: [HashSet<u64>; 2],
         most_members: usize,
+        most_begun: u64,
         distinct: [usize; 2],
     }
 
@@ -464,6 +470,9 @@ mod tests {
             for kind in (0..2).filter(|kind| pass.has_members(*kind)) {
                 self.members[kind].extend(rows.iter().map(|row| row[kind + 1]));
             }
+        }
+        fn begin_members(&mut self, rows: u64) {
+            self.most_begun = self.most_begun.max(rows);
         }
         fn end_members(&mut self) {
             for (members, distinct) in self.members.iter_mut().zip(&mut self.distinct) {
@@ -524,6 +533,80 @@ mod tests {
                 most_members < 2 * 100_000 / 64,
                 "{memory_bytes}: {most_members} members in memory"
             );
+        }
+    }
+
+    #[test]
+    fn one_member_with_all_rows_is_begun_with_no_more_room_than_the_memory_has() {
+        let (resources, memory_bytes) = (resources(1), 64 << 10);
+        let one_shop = [GroupShops {
+            rows: 200_000,
+            range: Some(7..=7),
+        }];
+        let shuffle = Shuffle::<3>::new(&one_shop, memory_bytes, &resources);
+        let mut writer = shuffle.writer();
+        (0..200_000).for_each(|_| writer.add(7, &[7, 5, 5]).unwrap());
+        writer.flush().unwrap();
+        let summing = Summing {
+            shuffle: &shuffle,
+            sets: SetMemory::new(memory_bytes, 100, &resources),
+        };
+        let adders = summing.add_all(OrdersAndBuyers::default, &resources);
+        let adder = &adders.unwrap()[0];
+        assert_eq!((adder.rows, adder.distinct), (200_000, [1, 1]));
+        // 64 KiB of 100 bytes.
+        assert_eq!(adder.most_begun, 655);
+    }
+
+    proptest! {
+        /// Values grow from block to block, so that the layout is widened now and then. Some rows come one by
+        /// one.
+        #[test]
+        fn rows_are_read_as_they_were_written_in_blocks_of_any_size(
+            blocks in prop::collection::vec((0..=BLOCK, any::<bool>(), 0..60_u32, any::<u64>()), 0..20),
+            memory_bytes in prop::sample::select(vec![0, 1 << 30]),
+        ) {
+            let resources = resources(1);
+            let shuffle = Shuffle::<3>::with(Split::Hash { bits: 3 }, 0, memory_bytes, &resources);
+            let (mut writer, mut written) = (shuffle.writer(), Vec::new());
+            for (rows, one_by_one, bits, seed) in blocks {
+                let value = |n: u64| seed.wrapping_mul(2 * n + 1).rotate_left(n as u32) >> (63 - bits);
+                let rows: Vec<Row<3>> = (0..rows as u64)
+                    .map(|n| [n % 5, value(n), value(n + 100)])
+                    .collect();
+                let split_by: Vec<i64> = rows.iter().map(|row| row[0] as i64).collect();
+                if one_by_one {
+                    rows.iter().zip(split_by).for_each(|(row, by)| writer.add(by, row).unwrap());
+                } else {
+                    let fill = |block: &mut [Column; 3]| {
+                        for (n, row) in rows.iter().enumerate() {
+                            (0..3).for_each(|column| block[column][n] = row[column]);
+                        }
+                    };
+                    writer.add_block(&split_by, fill).unwrap();
+                }
+                written.extend(rows);
+            }
+            writer.flush().unwrap();
+            let mut read = Vec::new();
+            for partition in 0..shuffle.partitions() {
+                prop_assert_eq!(
+                    shuffle.rows(partition),
+                    written.iter().filter(|row| shuffle.split.partition(row[0] as i64, 0) == partition).count() as u64
+                );
+                for piece in shuffle.take(partition) {
+                    let keep = |rows: &[Row<3>]| {
+                        read.extend(rows.iter().map(|row| (partition, *row)));
+                        Ok(())
+                    };
+                    shuffle.read_each(&piece, &mut Vec::new(), keep).unwrap();
+                }
+            }
+            let of_row = |row: &Row<3>| (shuffle.split.partition(row[0] as i64, 0), *row);
+            let mut written: Vec<(usize, Row<3>)> = written.iter().map(of_row).collect();
+            read.sort_unstable();
+            written.sort_unstable();
+            prop_assert_eq!(read, written);
         }
     }
 

@@ -7,7 +7,8 @@ use std::ops::RangeInclusive;
 const ROWS_PER_PARTITION: u64 = 32 * 1024;
 /// Every thread has an open chunk for every partition, and writes to all of them in turn.
 const MOST_PARTITIONS: u64 = 4096;
-/// Rows of a range, about. A thread writes to few ranges at a time, so they can be smaller.
+/// Rows of a range, about. A thread writes to few ranges at a time, so they can be smaller. Its chunks are as
+/// small as if it wrote to all of them: most are handed over before they are full.
 const ROWS_PER_RANGE: u64 = 8 * 1024;
 const MOST_RANGES: u64 = 16 * 1024;
 

@@ -27,7 +27,7 @@ pub(crate) trait Adder<const N: usize> {
     /// Adds the parts of rows, at most [`BLOCK`](super::BLOCK) of them, that the pass asks for.
     fn add(&mut self, rows: &[Row<N>], pass: Pass);
 
-    /// So many rows follow, which are all rows of their members.
+    /// All rows of some members follow. They are about so many rows, or more where few members have them.
     fn begin_members(&mut self, _rows: u64) {}
 
     /// All of these rows were added: their members are counted and forgotten.
@@ -86,11 +86,14 @@ impl SetMemory {
         }
     }
 
-    fn holds(&self, rows: u64) -> bool {
-        let bytes = rows.saturating_mul(self.bytes_per_row);
-        rows <= FEWEST_ROWS || (rows <= MOST_ROWS && bytes <= self.bytes)
+    /// The most rows whose members fit, if each row has another member.
+    fn most_rows(&self) -> u64 {
+        (self.bytes / self.bytes_per_row).clamp(FEWEST_ROWS, MOST_ROWS)
     }
 }
+
+/// A partition and the number of its rows.
+type Counted = (usize, u64);
 
 /// The rows and the memory that all adders share.
 pub(crate) struct Summing<'a, const N: usize> {
@@ -107,10 +110,13 @@ impl<const N: usize> Summing<'_, N> {
         adder: &mut A,
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
-        if !self.sets.holds(self.shuffle.rows(partition)) {
+        let rows = self.shuffle.rows(partition);
+        if rows > self.sets.most_rows() {
             return Ok(());
         }
-        let pieces = self.add_small(partition, adder, buffer)?.into_iter();
+        let pieces = self
+            .add_small((partition, rows), adder, buffer)?
+            .into_iter();
         self.shuffle.recycle(pieces.filter_map(|piece| match piece {
             Piece::Kept(chunk) => Some(chunk),
             Piece::Spilled(_) => None,
@@ -126,8 +132,9 @@ impl<const N: usize> Summing<'_, N> {
     ) -> Result<Vec<A>> {
         let mut adders: Vec<A> = (0..resources.threads).map(|_| new()).collect();
         let partitions = 0..self.shuffle.partitions();
-        let (small, large): (Vec<usize>, Vec<usize>) =
-            partitions.partition(|partition| self.sets.holds(self.shuffle.rows(*partition)));
+        let counted = partitions.map(|partition| (partition, self.shuffle.rows(partition)));
+        let (small, large): (Vec<Counted>, Vec<Counted>) =
+            counted.partition(|(_, rows)| *rows <= self.sets.most_rows());
         for partition in large {
             adders = self.add_large(partition, adders, resources)?;
         }
@@ -139,11 +146,11 @@ impl<const N: usize> Summing<'_, N> {
     /// Adds up a partition on one thread. Returns its pieces.
     fn add_small<A: Adder<N>>(
         &self,
-        partition: usize,
+        (partition, rows): Counted,
         adder: &mut A,
         buffer: &mut Vec<u8>,
     ) -> Result<Vec<Piece<N>>> {
-        let (rows, pieces) = (self.shuffle.rows(partition), self.shuffle.take(partition));
+        let pieces = self.shuffle.take(partition);
         adder.begin_members(rows);
         for piece in &pieces {
             self.shuffle.read_each(piece, buffer, |rows| {
@@ -161,11 +168,11 @@ impl<const N: usize> Summing<'_, N> {
     /// the rows.
     fn add_large<A: Adder<N> + Send>(
         &self,
-        partition: usize,
+        (partition, rows): Counted,
         mut adders: Vec<A>,
         resources: &Resources,
     ) -> Result<Vec<A>> {
-        let (rows, mut pieces) = (self.shuffle.rows(partition), self.shuffle.take(partition));
+        let mut pieces = self.shuffle.take(partition);
         let memory_bytes = self.sets.bytes / 2 * resources.threads as u64;
         for kind in 0..A::MEMBER_KINDS {
             let parts = Shuffle::by_member(rows, self.sets.bytes_per_row, memory_bytes, resources);
@@ -182,7 +189,7 @@ impl<const N: usize> Summing<'_, N> {
                 resources,
                 |adder, buffer, part| {
                     let (rows, members) = (parts.rows(part), parts.take(part));
-                    adder.begin_members(rows);
+                    adder.begin_members(rows.min(self.sets.most_rows()));
                     for piece in &members {
                         parts.read_each(piece, buffer, |rows| {
                             adder.add(rows, pass);

@@ -436,6 +436,6 @@ fn a_breach_is_told_as_a_table_with_a_remedy() {
     │ shops   ┆ part-0.parquet ┆ primary_ad_account_id ┆ INT64    ┆ no such column │
     └─────────┴────────────────┴───────────────────────┴──────────┴────────────────┘
       tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
-      next: name the file's column in the mapping of the job file, or add the column to the export
+      next: map it from a column of the files in the job file, or add the column to the export
     ");
 }

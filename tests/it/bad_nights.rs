@@ -794,7 +794,7 @@ fn columns_in_upper_case_are_named() {
     );
     day.is_blocked(&[
         "SHOP_ID: names are compared exactly",
-        "lower case in the export",
+        "write lower case in the export",
     ]);
 }
 

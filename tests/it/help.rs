@@ -319,7 +319,7 @@ fn a_timestamp_without_a_zone() {
     │ order_lines ┆ part-00000.parquet ┆ paid_at ┆ TIMESTAMP(us, UTC) ┆ TIMESTAMP without a zone │
     └─────────────┴────────────────────┴─────────┴────────────────────┴──────────────────────────┘
       tonight: readers see the day's earlier version or, if there is none, benchmarks of the day before
-      next: name the zone with time_zone in the mapping of the job file, or write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')
+      next: give the column time_zone in the job file, or write instants adjusted to UTC: Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')
     ");
 }
 

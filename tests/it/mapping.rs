@@ -426,8 +426,8 @@ fn two_texts_of_a_day_with_one_id_are_refused() {
     let [one, other] = ONE_ID;
     let says =
         "\"id-30371d644c92dbda\" and \"id-7dbf50c42c5a8844\" have one id: -584651252402891260";
-    let in_one = "part-00000.parquet ┆ buyer_id (from buyer;";
-    let in_other = "part-00000.parquet ┆ user_id (from visitor;";
+    let in_one = "part-00000.parquet ┆ buyer_id (from buyer)";
+    let in_other = "part-00000.parquet ┆ user_id (from visitor)";
     for (buyers, user, is_in_other) in [([one, other], "x", false), ([other, "x"], one, true)] {
         let (folder, said) = run_with_texts("true", buyers, user, 65);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -836,7 +836,7 @@ fn an_export_is_final_by_a_mark_of_another_name() {
 }
 
 /// The way to get it wrong, the line and column of it, and what the message says.
-const WRONG: [(&str, &str, &str); 38] = [
+const WRONG: [(&str, &str, &str); 39] = [
     (
         "[source]\npaht = \"{dataset}/{day}\"",
         "line 2, column 1",
@@ -1003,6 +1003,11 @@ const WRONG: [(&str, &str, &str); 38] = [
         "\"-0.01\" is not an amount of 0 or more",
     ),
     (
+        "[source.order_lines.columns]\nsub_total = { constant = \"1000000000000.01\" }",
+        "line 2, column 26",
+        "\"1000000000000.01\" is not at most 1000000000000.00",
+    ),
+    (
         "[source.order_lines.columns]\nsub_total = { constant = \"0.005\" }",
         "line 2, column 26",
         "at most two decimal places",
@@ -1055,69 +1060,78 @@ fn a_mapping_that_the_files_do_not_have_is_told_with_both_names_and_its_place() 
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     crate::places::one_day().write(&folder.path().join("exports"), 1);
     let (config, exports) = (path("job.toml"), path("exports"));
-    for (mapping, column, expected, found, remedy) in [
+    for (mapping, column, at, expected, found, remedy) in [
         (
             "sub_total = { from = \"channel\", scale = 2 }",
-            "sub_total (from channel; job file: line 2, column 13)",
+            "sub_total (from channel)",
+            "line 2, column 13",
             "a whole number of minor units",
             "STRING",
             "cast the column to a whole number of minor units in the export",
         ),
         (
             "sub_total = { scale = 2 }",
-            "sub_total (job file: line 2, column 13)",
+            "sub_total",
+            "line 2, column 13",
             "a whole number of minor units",
             "DECIMAL(18,2)",
             "leave scale out of the mapping of this column: its values need no change",
         ),
         (
             "sub_total = \"quantity\"",
-            "sub_total (from quantity; job file: line 2, column 13)",
+            "sub_total (from quantity)",
+            "line 2, column 13",
             "DECIMAL(18,2)",
             "INT32",
-            "give the column scale in the mapping of the job file (2 for cents), or cast it to DECIMAL(18,2) in the export",
+            "give the column scale in the job file (2 for cents), or cast it to DECIMAL(18,2) in the export",
         ),
         (
             "buyer_id = { from = \"sku_id\", text_id = true }",
-            "buyer_id (from sku_id; job file: line 2, column 12)",
+            "buyer_id (from sku_id)",
+            "line 2, column 12",
             "STRING",
             "INT64",
             "leave text_id out of the mapping of this column: its values need no change",
         ),
         (
             "buyer_id = \"channel\"",
-            "buyer_id (from channel; job file: line 2, column 12)",
+            "buyer_id (from channel)",
+            "line 2, column 12",
             "INT64",
             "STRING",
-            "give the column text_id in the mapping of the job file, or cast it to INT64 in the export",
+            "give the column text_id in the job file, or cast it to INT64 in the export",
         ),
         (
             "order_id = \"order_it\"",
-            "order_id (from order_it; job file: line 2, column 12)",
+            "order_id (from order_it)",
+            "line 2, column 12",
             "INT64",
-            "none; the nearest is \"order_id\"",
-            "name the file's column in the mapping of the job file, or add the column to the export",
+            "no such column, but \"order_id\"",
+            "map it from a column of the files in the job file, or add the column to the export",
         ),
         (
             "order_id = \"Order_ID\"",
-            "order_id (from Order_ID; job file: line 2, column 12)",
+            "order_id (from Order_ID)",
+            "line 2, column 12",
             "INT64",
             "order_id: names are compared exactly",
-            "write the file's name in the mapping of the job file, or lower case in the export",
+            "map it from the column as the files spell it in the job file, or write lower case in the export",
         ),
         (
             "paid_at = { time_zone = \"UTC\" }",
-            "paid_at (job file: line 2, column 11)",
+            "paid_at",
+            "line 2, column 11",
             "a TIMESTAMP without a zone, or STRING",
             "TIMESTAMP with a zone",
             "leave time_zone out of the mapping: these instants need none",
         ),
         (
             "paid_at = \"channel\"",
-            "paid_at (from channel; job file: line 2, column 11)",
+            "paid_at (from channel)",
+            "line 2, column 11",
             "TIMESTAMP(us, UTC)",
             "STRING",
-            "name the zone with time_zone in the mapping of the job file, or write instants adjusted to UTC: \
+            "give the column time_zone in the job file, or write instants adjusted to UTC: \
              Spark TIMESTAMP (not TIMESTAMP_NTZ), DuckDB TIMESTAMPTZ, Arrow timestamp('us', 'UTC')",
         ),
     ] {
@@ -1132,8 +1146,10 @@ fn a_mapping_that_the_files_do_not_have_is_told_with_both_names_and_its_place() 
         assert_eq!(done.code, 65, "{mapping}\n{}", done.stderr);
         let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
         let issue = &told["days"][0]["defects"][0]["issues"][0];
-        let parts = ["column", "expected", "found", "remedy"].map(|part| issue[part].as_str());
-        let right = [column, expected, found, remedy].map(Some);
+        let parts = ["column", "mapped_at", "expected", "found", "remedy"];
+        let parts = parts.map(|part| issue[part].as_str());
+        let at = format!("job file: {at}");
+        let right = [column, &at, expected, found, remedy].map(Some);
         assert_eq!(parts, right, "{mapping}");
     }
 }
