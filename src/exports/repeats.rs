@@ -143,7 +143,7 @@ impl KeyWriter<'_> {
                 // The row keeps the rules: not negative, and a sum of a few amounts below 10^18.
                 money_cents: money_cents as u64,
             };
-            self.rows.add(one[row], &key.to_row())?;
+            self.rows.add(one[row], &key.into_row())?;
         }
         Ok(())
     }

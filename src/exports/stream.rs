@@ -294,7 +294,7 @@ fn cast(
     first_row: u64,
     batch: &RecordBatch,
     known: &KnownIds,
-) -> Result<(Vec<ArrayRef>, Vec<Unfit>), Issue> {
+) -> Result<(Vec<ArrayRef>, Vec<Unfit>), ReadError> {
     let dataset = export.dataset;
     if let Some(mapped) = &export.mapped {
         let ids = IdsOf {
@@ -306,10 +306,10 @@ fn cast(
         return Ok(mapped_columns(dataset, mapped, ids, batch.columns(), rows));
     }
     let columns = dataset.columns.iter().zip(batch.columns());
-    let columns: Result<Vec<ArrayRef>, Issue> = columns
+    let columns: Result<Vec<ArrayRef>, ReadError> = columns
         .map(|(column, array)| {
             cast_column(column, array).map_err(|Inexact { row, value }| {
-                inexact(file, column, first_row + row as u64, &value)
+                inexact(file, column, first_row + row as u64, &value).into()
             })
         })
         .collect();

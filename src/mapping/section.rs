@@ -275,7 +275,7 @@ impl Reader<'_> {
     fn check_key(&self, dataset: &Dataset, table: &DeTable, sources: &[Source]) -> Result<()> {
         let is_constant =
             |column: &&str| matches!(sources[dataset.position(column)], Source::Constant(_));
-        if dataset.key.len() > 1 && dataset.key.iter().all(|column| is_constant(&column)) {
+        if dataset.key.len() > 1 && dataset.key.iter().all(is_constant) {
             let written = dataset.key.iter().filter_map(|of| table.get_key_value(*of));
             let last = written.map(|(key, _)| key.span()).max_by_key(|at| at.start);
             let at = last.map(|at| self.at(at)).unwrap_or_default();

@@ -132,7 +132,7 @@ impl Line {
                 .sub_campaign_id
                 .map_or(0, |id| less(id, least.sub_campaign)),
         }
-        .to_row()
+        .into_row()
     }
 
     fn of(row: &Row<VALUES>, least: &LeastIds) -> Line {

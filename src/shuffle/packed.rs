@@ -20,7 +20,7 @@ pub(crate) type Column = [u64; BLOCK];
 
 /// Declares a row by its fields: the one place that knows their order.
 ///
-/// `VALUES` is their number. `to_row` and `of_row` convert between the fields and a [`Row`], and between
+/// `VALUES` is their number. `into_row` and `of_row` convert between the fields and a [`Row`], and between
 /// their columns and those of a block.
 macro_rules! named_row {
     ($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? }) => {
@@ -37,7 +37,7 @@ macro_rules! named_row {
         impl<T> $name<T> {
             #[inline]
             #[allow(dead_code, reason = "some rows come by column only")]
-            fn to_row(self) -> [T; $name::VALUES] {
+            fn into_row(self) -> [T; $name::VALUES] {
                 [$(self.$field),*]
             }
 
