@@ -4,13 +4,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow_schema::Fields;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
-use super::text_ids::TextIds;
+use super::text_ids::{TextIds, number_of};
 use crate::contracts::Dataset;
 use crate::mapping::{Change, MappedColumns, Source};
 use crate::shuffle::split::GroupShops;
-use crate::untrusted_parquet::statistics::range;
+use crate::untrusted_parquet::statistics::{range, texts};
 
 /// An export that keeps its contract, ready to be read.
 #[derive(Debug)]
@@ -132,16 +132,18 @@ impl OpenExport {
         panic!("{} has no row {position}", self.dataset.name)
     }
 
-    /// The minimum of a column of whole numbers, from the statistics in the footers; 0 where there
-    /// are none. Packed numbers are stored relative to it, so a wrong minimum only costs space.
+    /// The minimum of a column of whole numbers, or of texts of digits, from the statistics in the footers; 0
+    /// where there are none. Packed numbers are stored relative to it, so a wrong minimum only costs space.
     pub(crate) fn least(&self, column: &str) -> i64 {
         let groups = self
             .files
             .iter()
             .flat_map(|file| file.metadata.row_groups());
         groups
-            .filter_map(|group| range(group, column))
-            .map(|range| *range.start())
+            .filter_map(|group| {
+                let least = range(group, column).map(|range| *range.start());
+                least.or_else(|| least_of_digits(group, column))
+            })
             .min()
             .unwrap_or(0)
     }
@@ -155,5 +157,44 @@ impl OpenExport {
                 range: place.shops,
             })
             .collect()
+    }
+}
+
+/// The least number of texts of digits in a row group, or 0. Only texts of one length have the order of their
+/// numbers.
+fn least_of_digits(group: &RowGroupMetaData, column: &str) -> Option<i64> {
+    let [least, greatest] = texts(group, column)?;
+    let (number, _) = (number_of(least)?, number_of(greatest)?);
+    Some(if least.len() == greatest.len() {
+        number
+    } else {
+        0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    #[test]
+    fn texts_of_digits_have_a_least_number_where_all_are_of_one_length() {
+        let text = |texts: [&str; 2]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+        let columns = [
+            ("one_length", text(["20", "15"])),
+            ("two_lengths", text(["150", "20"])),
+            ("words", text(["a", "15"])),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        let written = writer.finish().unwrap();
+        let least = |column| least_of_digits(written.row_group(0), column);
+        assert_eq!(least("one_length"), Some(15));
+        assert_eq!(least("two_lengths"), Some(0));
+        assert_eq!(least("words"), None);
+        assert_eq!(least("none"), None);
     }
 }

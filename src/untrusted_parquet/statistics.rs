@@ -3,16 +3,13 @@
 use std::ops::RangeInclusive;
 
 use parquet::basic::SortOrder;
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 /// The minimum and maximum of a column of whole numbers in a row group; `None` where the footer has
 /// none. Statistics of unsigned numbers are ignored: the reader returns them as signed numbers.
 pub(crate) fn range(group: &RowGroupMetaData, column: &str) -> Option<RangeInclusive<i64>> {
-    // By the name in the schema: a mapped column has another one in its file, and so in its chunk.
-    let mut columns = group.schema_descr().columns().iter();
-    let position = columns.position(|known| known.path().parts() == [column])?;
-    let chunk = group.column(position);
+    let chunk = chunk(group, column)?;
     if chunk.column_descr().sort_order() != SortOrder::SIGNED {
         return None;
     }
@@ -22,6 +19,26 @@ pub(crate) fn range(group: &RowGroupMetaData, column: &str) -> Option<RangeInclu
         _ => return None,
     };
     (least <= greatest).then_some(least..=greatest)
+}
+
+/// The least and the greatest text of a column in a row group, by their bytes; `None` where the footer has
+/// none.
+pub(crate) fn texts<'a>(group: &'a RowGroupMetaData, column: &str) -> Option<[&'a str; 2]> {
+    match chunk(group, column)?.statistics()? {
+        Statistics::ByteArray(values) => {
+            let ends = [values.min_bytes_opt()?, values.max_bytes_opt()?];
+            let [least, greatest] = ends.map(std::str::from_utf8);
+            Some([least.ok()?, greatest.ok()?])
+        }
+        _ => None,
+    }
+}
+
+fn chunk<'a>(group: &'a RowGroupMetaData, column: &str) -> Option<&'a ColumnChunkMetaData> {
+    // By the name in the schema: a mapped column has another one in its file, and so in its chunk.
+    let mut columns = group.schema_descr().columns().iter();
+    let position = columns.position(|known| known.path().parts() == [column])?;
+    Some(group.column(position))
 }
 
 #[cfg(test)]
