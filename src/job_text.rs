@@ -115,8 +115,7 @@ const MOST_MISTYPED: usize = 2;
 /// somebody else's.
 ///
 /// # Errors
-/// `ConfigWrong` for a name that is nearly one of a key, and for that of a list, of a table, or of what
-/// would be in one.
+/// `ConfigWrong` for a name that is nearly that of a key, or that names a list, a table or something in one.
 pub(crate) fn from_environment(
     environment: &[(String, String)],
     keys: &Keys,
@@ -315,7 +314,7 @@ fn not_understood(name: &str, text: &str, error: &toml::de::Error) -> Failure {
     messages::not_a_job_file(place, plainly(error.message()))
 }
 
-/// What the library that reads the file calls a mistake, and what it is called here.
+/// The mistakes in the words of the library that reads the file, and in those of this program.
 const MISTAKES: [(&str, &str); 4] = [
     ("invalid type: ", "a wrong type: "),
     ("invalid value: ", "a wrong value: "),
@@ -323,7 +322,7 @@ const MISTAKES: [(&str, &str); 4] = [
     ("missing field ", "a missing key: "),
 ];
 
-/// What it calls the kinds of values.
+/// The kinds of values that the library finds, in the words of both.
 const KINDS: [(&str, &str); 6] = [
     ("string ", "the text "),
     ("integer ", "the number "),
@@ -333,7 +332,7 @@ const KINDS: [(&str, &str); 6] = [
     ("map", "a table"),
 ];
 
-/// What it calls the values that it expects.
+/// The kinds of values that the library expects, in the words of both.
 const EXPECTED: [(&str, &str); 12] = [
     ("a string", "a text in quotes"),
     ("a sequence", "a list"),

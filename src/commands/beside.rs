@@ -1,4 +1,4 @@
-//! Files that are written beside their place, so that nobody finds half of one under its name.
+//! Files that are written under another name first, so that no reader finds half of one.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ pub(super) const USUAL_RIGHTS: u32 = 0o666;
 /// Gives a file a new text: a reader finds the text before or the whole new one. A symbolic link stays a
 /// link. A device or a pipe is written to in place. `rights`: `None`: those that the file has.
 pub(super) fn replace(path: &Path, text: &str, rights: Option<u32>) -> io::Result<()> {
-    // Another name of what the process has open, which may be a file that others write to as well.
+    // A shell may lead stdout to a file that other commands write to as well, so it is not replaced.
     if path == Path::new("/dev/stdout") {
         return io::stdout().write_all(text.as_bytes());
     }

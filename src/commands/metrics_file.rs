@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use super::answer::Answer;
 use super::beside;
-use super::surroundings::{Surroundings, display, load_config, open_results};
+use super::surroundings::{Surroundings, display, load_config, results_of};
 use crate::bug;
 use crate::catalog::newest::Newest;
 use crate::cli::Cli;
@@ -92,8 +92,13 @@ fn newest(
 ) -> Result<Option<(Newest, Tz)>> {
     let (config, results) = match job {
         Some(job) => (job.config, job.results),
-        None if load_config(cli, surroundings).is_err() => return Ok(None),
-        None => open_results(cli, surroundings)?,
+        None => {
+            let Ok(config) = load_config(cli, surroundings) else {
+                return Ok(None);
+            };
+            let results = results_of(&config, cli, surroundings)?;
+            (config, results)
+        }
     };
     let end = Instant::now() + MOST_ASKING;
     let results = results.until(Deadline::new(move || Some(end)));

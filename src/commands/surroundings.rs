@@ -42,12 +42,7 @@ pub struct Surroundings {
 pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
     let config = load_config(cli, surroundings)?;
     let exports = open_exports(&config, surroundings)?;
-    let results = open_store(
-        &config,
-        Location::Results,
-        cli.command.access(),
-        surroundings,
-    )?;
+    let results = results_of(&config, cli, surroundings)?;
     let Surroundings {
         process_id, nonce, ..
     } = surroundings;
@@ -74,13 +69,13 @@ pub(super) fn open_job(cli: &Cli, surroundings: &Surroundings) -> Result<Job> {
 /// The job file and the results, for a command that reads no exports.
 pub(super) fn open_results(cli: &Cli, surroundings: &Surroundings) -> Result<(Config, Store)> {
     let config = load_config(cli, surroundings)?;
-    let results = open_store(
-        &config,
-        Location::Results,
-        cli.command.access(),
-        surroundings,
-    )?;
+    let results = results_of(&config, cli, surroundings)?;
     Ok((config, results))
+}
+
+pub(super) fn results_of(config: &Config, cli: &Cli, surroundings: &Surroundings) -> Result<Store> {
+    let access = cli.command.access();
+    open_store(config, Location::Results, access, surroundings)
 }
 
 pub(super) fn open_exports(config: &Config, surroundings: &Surroundings) -> Result<Store> {

@@ -1,5 +1,5 @@
-//! The text of the job file: every guess with its reason as a comment, and what is missing as a comment. A
-//! table header is never a comment, so that each commented line can be taken alone.
+//! The text of the job file: every guess, with its reason in a comment, and a comment for what is missing.
+//! Table headers are never comments, so a reader can make a line of any comment alone.
 
 use std::collections::BTreeSet;
 

@@ -457,7 +457,8 @@ fn is_written(named: &Named, dated: &Dated, notation: &str) -> bool {
     day.is_some_and(|day| named.name == format!("{prefix}{}{suffix}", day.format(notation)))
 }
 
-/// The date in a name, and what it tells; `None`: the name has no date that agrees with the folders above.
+/// Reads the date in a folder's name: how it is written, and the day, month or year that the path up to there
+/// gives. `None`: there is no date, or it contradicts the folders above.
 fn dated(name: &str, above: Told) -> Option<(Dated, Told)> {
     const MONTHS: [(&str, usize); 3] = [("%Y-%m", 7), ("%Y_%m", 7), ("%Y%m", 6)];
     let agrees = |day: NaiveDate| match above {

@@ -450,31 +450,31 @@ impl Reader<'_> {
         column: &Column,
         value: &Value,
     ) -> Result<Source> {
-        if let Kind::Double | Kind::Instant = column.kind {
-            return Err(self.wrong_verb(key, column, "each row has a value of its own"));
-        }
         let text = value.get_ref().as_str();
         let whole = integer(value);
-        let constant = match column.kind {
-            Kind::Int64 => whole.map(Constant::Whole),
-            Kind::Int32 => whole
-                .filter(|n| i32::try_from(*n).is_ok())
-                .map(Constant::Whole),
-            Kind::Money => text.and_then(self.cents).map(Constant::Cents),
-            Kind::Text => text.map(|text| Constant::Text(text.into())),
-            Kind::Boolean => value.get_ref().as_bool().map(Constant::Flag),
-            Kind::Date => self.day(value).ok().map(Constant::Day),
-            Kind::Double | Kind::Instant => None,
-        };
-        let expected = match column.kind {
-            Kind::Int64 | Kind::Int32 => "a whole number that the column can hold",
-            Kind::Money => {
-                "an amount of 0 or more in quotes, with at most two decimal places, such as \"0.00\""
+        let a_number = "a whole number that the column can hold";
+        let (constant, expected) = match column.kind {
+            Kind::Int64 => (whole.map(Constant::Whole), a_number),
+            Kind::Int32 => {
+                let fitting = whole.filter(|n| i32::try_from(*n).is_ok());
+                (fitting.map(Constant::Whole), a_number)
             }
-            Kind::Text => "a text",
-            Kind::Boolean => "true or false",
-            Kind::Date => "a day such as 2026-03-01",
-            Kind::Double | Kind::Instant => "a value of its type",
+            Kind::Money => (
+                text.and_then(self.cents).map(Constant::Cents),
+                "an amount of 0 or more in quotes, with at most two decimal places, such as \"0.00\"",
+            ),
+            Kind::Text => (text.map(|text| Constant::Text(text.into())), "a text"),
+            Kind::Boolean => (
+                value.get_ref().as_bool().map(Constant::Flag),
+                "true or false",
+            ),
+            Kind::Date => (
+                self.day(value).ok().map(Constant::Day),
+                "a day such as 2026-03-01",
+            ),
+            Kind::Double | Kind::Instant => {
+                return Err(self.wrong_verb(key, column, "each row has a value of its own"));
+            }
         };
         let constant = constant.ok_or_else(|| self.bad_value(value, expected))?;
         match &constant {

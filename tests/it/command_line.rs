@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -421,6 +422,33 @@ fn completions_and_manual_pages_have_every_command() {
     assert_eq!(folder.etl("man --out pages", &[]).code, 0);
     let run = fs::read_to_string(folder.path("pages/campaign-etl-run.1")).unwrap();
     assert!(run.contains("accept\\-fallback"), "{run}");
+}
+
+/// As `{ before; campaign-etl catalog --out /dev/stdout; after; } > file` does.
+#[test]
+fn a_file_that_a_shell_leads_stdout_to_is_not_replaced() {
+    let folder = Folder::new("");
+    let mut file = fs::File::create(folder.path("file")).unwrap();
+    file.write_all(b"before\n").unwrap();
+    let config = folder.path("job.toml");
+    let results = folder.path("results");
+    fs::create_dir(&results).unwrap();
+    let mut catalog = Command::new(env!("CARGO_BIN_EXE_campaign-etl"));
+    catalog
+        .args(["catalog", "--out", "/dev/stdout", "--config"])
+        .arg(config);
+    catalog
+        .arg("--results")
+        .arg(results)
+        .stdout(file.try_clone().unwrap());
+    assert!(catalog.status().unwrap().success());
+    file.write_all(b"after\n").unwrap();
+    let text = fs::read_to_string(folder.path("file")).unwrap();
+    assert!(
+        text.starts_with("before\n") && text.ends_with("after\n"),
+        "{text}"
+    );
+    assert!(text.contains("VIEW \"shop_daily\""), "{text}");
 }
 
 /// What bash offers for the last of these words.
