@@ -1,9 +1,10 @@
 //! Sums by key and exact distinct counts: the hash tables behind the rollups.
 
-use std::ops::{AddAssign, BitOr, BitXor};
+use std::ops::{AddAssign, BitOr, BitXor, Shr};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use wide::u64x8;
 
 /// One value for each key of a partition; a key's slot is a small number that stands for it in
 /// other tables.
@@ -210,17 +211,21 @@ impl Doings {
     /// The flags that the user had before; 0 for a new one. `flags` is 1 to 15.
     #[inline]
     pub(super) fn add(&mut self, slot: u32, user: u64, flags: u8) -> u8 {
+        match (self, narrow(slot, user, flags)) {
+            (Doings::Narrow(entries), Some(entry)) => entries.add(entry),
+            (doings, _) => doings.add_wide(wide(slot, user, flags)),
+        }
+    }
+
+    /// Apart from `add`, which is short then and is compiled into its callers' loops.
+    #[inline(never)]
+    fn add_wide(&mut self, entry: u128) -> u8 {
+        if let Doings::Narrow(entries) = self {
+            *self = Doings::Wide(entries.widened());
+        }
         match self {
-            Doings::Narrow(entries) => match narrow(slot, user, flags) {
-                Some(entry) => entries.add(entry),
-                None => {
-                    let mut entries = entries.widened();
-                    let before = entries.add(wide(slot, user, flags));
-                    *self = Doings::Wide(entries);
-                    before
-                }
-            },
-            Doings::Wide(entries) => entries.add(wide(slot, user, flags)),
+            Doings::Wide(entries) => entries.add(entry),
+            Doings::Narrow(_) => unreachable!("they were widened"),
         }
     }
 
@@ -235,11 +240,19 @@ impl Doings {
 
 /// A slot, a user and the flags as one number, which is never 0: there is a flag.
 pub(super) trait UserEntry:
-    Copy + Default + PartialOrd + From<u8> + BitOr<Output = Self> + BitXor<Output = Self>
+    Copy + Default + PartialEq + BitOr<Output = Self> + BitXor<Output = Self> + Shr<u32, Output = Self>
 {
     /// Depends on the slot and the user alone.
     fn hash(self) -> u64;
     fn lowest_byte(self) -> u8;
+
+    /// A bit for each place that has the same user or is free, the lowest one for the first place.
+    #[inline]
+    fn fitting(places: &[Self; PLACES], entry: Self) -> u32 {
+        let fits = |place: &Self| place.is_same_user(entry) | (*place == Self::default());
+        let bits = places.iter().enumerate();
+        bits.fold(0, |bits, (n, place)| bits | u32::from(fits(place)) << n)
+    }
 
     #[inline]
     fn flags(self) -> u8 {
@@ -248,7 +261,7 @@ pub(super) trait UserEntry:
 
     #[inline]
     fn is_same_user(self, other: Self) -> bool {
-        self ^ other <= FLAGS.into()
+        (self ^ other) >> FLAG_BITS == Self::default()
     }
 }
 
@@ -275,6 +288,15 @@ fn wide(slot: u32, user: u64, flags: u8) -> u128 {
 }
 
 impl UserEntry for u64 {
+    /// All places at once.
+    #[inline]
+    fn fitting(places: &[u64; PLACES], entry: u64) -> u32 {
+        let places = u64x8::new(*places);
+        let user = u64x8::splat(!u64::from(FLAGS));
+        let is_same_user = (places & user).simd_eq(u64x8::splat(entry) & user);
+        (is_same_user | places.simd_eq(u64x8::ZERO)).to_bitmask()
+    }
+
     #[inline]
     fn hash(self) -> u64 {
         hash((0, self >> FLAG_BITS))
@@ -302,15 +324,23 @@ impl UserEntry for u128 {
     }
 }
 
-/// A hash table of entries: each is in the first place from its hash on that was free.
+/// A hash table of entries: each is in the first place that was free in the bucket of its hash, or in
+/// the next bucket with a free one.
 pub(super) struct Entries<E> {
-    places: Vec<E>,
-    /// The table is in so many places, a power of two; the others wait for a larger one.
+    buckets: Vec<Bucket<E>>,
+    /// The table is in so many buckets, a power of two; the others wait for a larger one.
     used: usize,
     taken: usize,
 }
 
-const FEWEST_PLACES: usize = 1024;
+/// Places that are compared at once, filled from the first one on. With narrow entries, it is one line of
+/// the cache.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Bucket<E>([E; PLACES]);
+
+const PLACES: usize = 8;
+const FEWEST_BUCKETS: usize = 128;
 /// A table is full when five eighths of its places are taken: beyond that, entries are far from
 /// their hashes.
 const FULL: (usize, usize) = (5, 8);
@@ -318,8 +348,8 @@ const FULL: (usize, usize) = (5, 8);
 impl<E: UserEntry> Default for Entries<E> {
     fn default() -> Self {
         Entries {
-            places: vec![E::default(); FEWEST_PLACES],
-            used: FEWEST_PLACES,
+            buckets: vec![Bucket([E::default(); PLACES]); FEWEST_BUCKETS],
+            used: FEWEST_BUCKETS,
             taken: 0,
         }
     }
@@ -330,17 +360,19 @@ impl<E: UserEntry> Entries<E> {
     #[inline]
     fn add(&mut self, entry: E) -> u8 {
         let free = E::default();
-        let places = &mut self.places[..self.used];
-        let mask = places.len() - 1;
+        let buckets = &mut self.buckets[..self.used];
+        let mask = buckets.len() - 1;
         let mut at = entry.hash() as usize & mask;
         loop {
-            let place = &mut places[at];
-            let before = *place;
-            // The same for both: no processor can guess whether a user is new.
-            if before.is_same_user(entry) | (before == free) {
+            let Bucket(places) = &mut buckets[at];
+            // A known user comes before the free places. No branch asks which it is: no processor can guess
+            // whether a user is new.
+            let first = E::fitting(places, entry).trailing_zeros() as usize;
+            if let Some(place) = places.get_mut(first) {
+                let before = *place;
                 *place = before | entry;
                 self.taken += usize::from(before == free);
-                if self.taken * FULL.1 > self.used * FULL.0 {
+                if self.taken * FULL.1 > self.used * PLACES * FULL.0 {
                     self.grow();
                 }
                 return before.flags();
@@ -359,22 +391,23 @@ impl<E: UserEntry> Entries<E> {
     }
 
     fn taken(&self) -> impl Iterator<Item = E> {
-        let places = self.places[..self.used].iter().copied();
+        let places = self.buckets[..self.used].iter().flat_map(|bucket| bucket.0);
         places.filter(|place| *place != E::default())
     }
 
     fn begin(&mut self, users: u64) {
         let places = (users as usize * FULL.1 / FULL.0).next_power_of_two();
-        self.make_free(places.max(FEWEST_PLACES));
+        self.make_free((places / PLACES).max(FEWEST_BUCKETS));
     }
 
-    fn make_free(&mut self, places: usize) {
-        if self.places.len() < places {
-            self.places = vec![E::default(); places];
+    fn make_free(&mut self, buckets: usize) {
+        let free = Bucket([E::default(); PLACES]);
+        if self.buckets.len() < buckets {
+            self.buckets = vec![free; buckets];
         } else {
-            self.places[..places].fill(E::default());
+            self.buckets[..buckets].fill(free);
         }
-        self.used = places;
+        self.used = buckets;
         self.taken = 0;
     }
 }

@@ -383,30 +383,23 @@ fn each(column: &mut Column, values: &[i64], of: impl Fn(i64) -> u64) {
 struct TrafficAdder {
     least: LeastIds,
     shops: Groups<i64, Visits>,
-    channels: Groups<(i64, u32), ShopChannel>,
     // By the shop's slot.
+    channels: Groups<(u32, u32), Counters>,
     products: Groups<(u32, i64), Visits>,
+    /// By channel, shop and product: one lookup finds the slots of all.
+    parts: Groups<(u32, i64, i64), Part>,
     contents: Groups<(u32, i64), Counters>,
     shop_users: Doings,
     product_users: Doings,
     done: Done,
 }
 
-/// A channel of a shop; one look finds both.
+/// A product in one channel, with the slots of its shop and of the product.
 #[derive(Default)]
-struct ShopChannel {
-    /// The shop's slot.
+struct Part {
     shop: u32,
+    product: u32,
     counters: Counters,
-}
-
-impl ShopChannel {
-    fn of(shop: u32) -> ShopChannel {
-        ShopChannel {
-            shop,
-            counters: Counters::default(),
-        }
-    }
 }
 
 /// Shops that are complete; keys start with the shop.
@@ -435,6 +428,7 @@ impl TrafficAdder {
             shops: Groups::default(),
             channels: Groups::default(),
             products: Groups::default(),
+            parts: Groups::default(),
             contents: Groups::default(),
             shop_users: Doings::default(),
             product_users: Doings::default(),
@@ -455,24 +449,22 @@ impl Adder<VALUES> for TrafficAdder {
     fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
         let mut places = [Place::default(); BLOCK];
         for (place, row) in places.iter_mut().zip(rows) {
-            place.shop = self.add_to_shop(&ShuffledVisit::of_row(*row), pass);
+            *place = self.add_to_part(&ShuffledVisit::of_row(*row), pass);
         }
-        for (place, row) in places.iter_mut().zip(rows) {
-            place.product = self.add_to_product(place.shop, &ShuffledVisit::of_row(*row), pass);
-        }
+        let places = &places[..rows.len()];
         let mut some = Positions([0; BLOCK]);
         if pass.has_sums() {
-            for n in some.of(rows, ShuffledVisit::has_content) {
+            for n in some.of(places, |place| place.has_content) {
                 self.add_to_content(places[n].shop, &ShuffledVisit::of_row(rows[n]));
             }
         }
         if pass.has_members(USERS) {
-            for n in some.of(rows, |row| row.flags() != 0) {
-                self.count_of_shop(places[n].shop, &ShuffledVisit::of_row(rows[n]));
+            for n in some.of(places, |place| place.flags != 0) {
+                self.count_of_shop(&places[n], ShuffledVisit::of_row(rows[n]).user);
             }
             // Of a product, only users with a page view or an add-to-cart are counted.
-            for n in some.of(rows, |row| row.flags() & (VIEWED | ADDED) != 0) {
-                self.count_of_product(places[n].product, &ShuffledVisit::of_row(rows[n]));
+            for n in some.of(places, |place| place.flags & (VIEWED | ADDED) != 0) {
+                self.count_of_product(&places[n], ShuffledVisit::of_row(rows[n]).user);
             }
         }
     }
@@ -488,9 +480,14 @@ impl Adder<VALUES> for TrafficAdder {
 
     fn end_partition(&mut self) {
         let (shops, done) = (&mut self.shops, &mut self.done);
-        for (key, ShopChannel { shop, counters }) in self.channels.drain() {
+        for ((channel, _, _), part) in self.parts.drain() {
+            self.products.at(part.product).counters += part.counters;
+            let slot = self.channels.slot((part.shop, channel));
+            *self.channels.at(slot) += part.counters;
+        }
+        for ((shop, channel), counters) in self.channels.drain() {
             shops.at(shop).counters += counters;
-            done.channels.push((key, counters));
+            done.channels.push(((shops.key(shop), channel), counters));
         }
         done.products.extend(self.products.drain().map(
             |((shop, id), Visits { counters, users })| {
@@ -513,39 +510,43 @@ impl Adder<VALUES> for TrafficAdder {
     }
 }
 
-/// The slots of a row's shop and product.
+/// What the tables behind the first one need of a row.
 #[derive(Clone, Copy, Default)]
 struct Place {
+    // Slots.
     shop: u32,
     product: u32,
+    flags: u8,
+    has_content: bool,
 }
 
 impl TrafficAdder {
-    /// The shop's slot. The sums by shop are those of its channels.
+    /// The sums by shop, by channel and by product are those of the parts.
     #[inline]
-    fn add_to_shop(&mut self, row: &ShuffledVisit, pass: Pass) -> u32 {
+    fn add_to_part(&mut self, row: &ShuffledVisit, pass: Pass) -> Place {
         let shop_id = more(row.shop, self.least.shop);
-        let (shops, number) = (&mut self.shops, (row.channel_and_flag >> 1) as u32);
-        let slot = self
-            .channels
-            .slot_or((shop_id, number), || ShopChannel::of(shops.slot(shop_id)));
-        let channel = self.channels.at(slot);
+        let product_id = more(row.product, self.least.product);
+        let (shops, products) = (&mut self.shops, &mut self.products);
+        let channel = (row.channel_and_flag >> 1) as u32;
+        let slot = self.parts.slot_or((channel, shop_id, product_id), || {
+            let shop = shops.slot(shop_id);
+            let product = products.slot((shop, product_id));
+            Part {
+                shop,
+                product,
+                counters: Counters::default(),
+            }
+        });
+        let part = self.parts.at(slot);
         if pass.has_sums() {
-            channel.counters += row.counters();
+            part.counters += row.counters();
         }
-        channel.shop
-    }
-
-    /// The product's slot.
-    #[inline]
-    fn add_to_product(&mut self, shop: u32, row: &ShuffledVisit, pass: Pass) -> u32 {
-        let slot = self
-            .products
-            .slot((shop, more(row.product, self.least.product)));
-        if pass.has_sums() {
-            self.products.at(slot).counters += row.counters();
+        Place {
+            shop: part.shop,
+            product: part.product,
+            flags: row.flags(),
+            has_content: row.has_content(),
         }
-        slot
     }
 
     #[inline]
@@ -557,18 +558,17 @@ impl TrafficAdder {
     }
 
     #[inline]
-    fn count_of_shop(&mut self, shop: u32, row: &ShuffledVisit) {
-        let flags = row.flags();
-        let before = self.shop_users.add(shop, row.user, flags);
-        self.shops.at(shop).users.count(before, before | flags);
+    fn count_of_shop(&mut self, place: &Place, user: u64) {
+        let before = self.shop_users.add(place.shop, user, place.flags);
+        let users = &mut self.shops.at(place.shop).users;
+        users.count(before, before | place.flags);
     }
 
     #[inline]
-    fn count_of_product(&mut self, product: u32, row: &ShuffledVisit) {
-        let flags = row.flags();
-        let before = self.product_users.add(product, row.user, flags);
-        let users = &mut self.products.at(product).users;
-        users.count(before, before | flags);
+    fn count_of_product(&mut self, place: &Place, user: u64) {
+        let before = self.product_users.add(place.product, user, place.flags);
+        let users = &mut self.products.at(place.product).users;
+        users.count(before, before | place.flags);
     }
 }
 
@@ -581,13 +581,13 @@ impl Positions {
     #[inline]
     fn of(
         &mut self,
-        rows: &[Row<VALUES>],
-        is_wanted: impl Fn(&ShuffledVisit) -> bool,
+        places: &[Place],
+        is_wanted: impl Fn(&Place) -> bool,
     ) -> impl Iterator<Item = usize> {
         let mut count = 0;
-        for (position, row) in rows.iter().enumerate() {
+        for (position, place) in places.iter().enumerate() {
             self.0[count] = position as u8;
-            count += usize::from(is_wanted(&ShuffledVisit::of_row(*row)));
+            count += usize::from(is_wanted(place));
         }
         self.0[..count]
             .iter()
