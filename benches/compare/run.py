@@ -32,6 +32,7 @@ REPOSITORY = HERE.parent.parent
 OURS = (
     f"{REPOSITORY}/target/dist/examples/rollups --exports {{exports}} --day {{day}} --out {{out}} --threads {{threads}}"
 )
+DECODE = f"{REPOSITORY}/target/dist/examples/decode --exports {{exports}} --day {{day}} --threads {{threads}}"
 PEERS = ("duckdb", "polars", "datafusion", "chdb")
 DAY = "2026-03-01"
 
@@ -60,7 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="where exports and tables are kept")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000_000])
     parser.add_argument("--orders", nargs="+", choices=("mixed", "clustered", "giant"), default=["mixed", "clustered"])
-    parser.add_argument("--engines", nargs="+", default=["ours", *PEERS], help="names; engine:variant for another variant")
+    parser.add_argument("--engines", nargs="+", default=["ours", *PEERS], help="names; engine:variant for another variant; decode: bare decoding of the traffic, without tables")
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each engine")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ours", default=OURS, help="this program's command, with {exports}, {day}, {out} and {threads}")
@@ -85,7 +86,8 @@ def take_turns(arguments: argparse.Namespace, exports: Path) -> dict[str, list[M
     out = {engine: arguments.work / "tables" / engine.replace(":", "-") for engine in arguments.engines}
     accounts = {engine: run(arguments, engine, exports, out[engine])[1] for engine in arguments.engines}
     for engine in others:
-        compare(out[first], out[engine])
+        if engine != "decode":
+            compare(out[first], out[engine])
     counted = {engine: account for engine, account in accounts.items() if account}
     if any(account != next(iter(counted.values())) for account in counted.values()):
         raise SystemExit("the engines count rows differently:\n" + "\n".join(f"{e}: {a}" for e, a in counted.items()))
@@ -119,6 +121,8 @@ def run(arguments: argparse.Namespace, engine: str, exports: Path, out: Path) ->
 def command_of(arguments: argparse.Namespace, engine: str) -> list[str]:
     if engine == "ours":
         return shlex.split(arguments.ours)
+    if engine == "decode":
+        return shlex.split(DECODE)
     name, _, variant = engine.partition(":")
     command = [sys.executable, str(HERE / "peers" / f"{name}_rollups.py")]
     command += ["--exports", "{exports}", "--day", "{day}", "--out", "{out}", "--threads", "{threads}"]
