@@ -33,15 +33,15 @@ impl Key for i64 {
     }
 }
 
-impl Key for (i64, u32) {
-    fn parts(&self) -> (u64, u64) {
-        (self.1.into(), self.0 as u64)
-    }
-}
-
 impl Key for (u32, u32) {
     fn parts(&self) -> (u64, u64) {
         (self.0.into(), self.1.into())
+    }
+}
+
+impl Key for (i64, i64) {
+    fn parts(&self) -> (u64, u64) {
+        (self.0 as u64, self.1 as u64)
     }
 }
 

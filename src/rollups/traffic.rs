@@ -137,14 +137,27 @@ const ONE_USER: [Users; 16] = {
     counted
 };
 
+/// The counts of a user whose flags were `before` and are `now`.
+#[inline]
+fn of_user(before: u8, now: u8) -> [&'static Users; 2] {
+    [before, now].map(|flags| &ONE_USER[usize::from(flags & 15)])
+}
+
+impl ProductVisits {
+    /// Counts a user whose flags were `before` and are more now.
+    #[inline]
+    fn count(&mut self, before: u8, now: u8) {
+        let [before, now] = of_user(before, now);
+        self.viewed += now.viewed - before.viewed;
+        self.added += now.added - before.added;
+    }
+}
+
 impl Users {
     /// Counts a user whose flags were `before` and are more now.
     #[inline]
     fn count(&mut self, before: u8, now: u8) {
-        let (before, now) = (
-            &ONE_USER[usize::from(before & 15)],
-            &ONE_USER[usize::from(now & 15)],
-        );
+        let [before, now] = of_user(before, now);
         self.reached += now.reached - before.reached;
         self.clicked += now.clicked - before.clicked;
         self.viewed += now.viewed - before.viewed;
@@ -383,23 +396,20 @@ fn each(column: &mut Column, values: &[i64], of: impl Fn(i64) -> u64) {
 struct TrafficAdder {
     least: LeastIds,
     shops: Groups<i64, Visits>,
+    products: Groups<(i64, i64), Product>,
     // By the shop's slot.
-    channels: Groups<(u32, u32), Counters>,
-    products: Groups<(u32, i64), Visits>,
-    /// By channel, shop and product: one lookup finds the slots of all.
-    parts: Groups<(u32, i64, i64), Part>,
+    channels: ShopChannels,
     contents: Groups<(u32, i64), Counters>,
     shop_users: Doings,
     product_users: Doings,
     done: Done,
 }
 
-/// A product in one channel, with the slots of its shop and of the product.
+/// A product of a partition. It knows its shop's slot, so one lookup finds both.
 #[derive(Default)]
-struct Part {
+struct Product {
     shop: u32,
-    product: u32,
-    counters: Counters,
+    visits: ProductVisits,
 }
 
 /// Shops that are complete; keys start with the shop.
@@ -426,9 +436,8 @@ impl TrafficAdder {
         TrafficAdder {
             least,
             shops: Groups::default(),
-            channels: Groups::default(),
             products: Groups::default(),
-            parts: Groups::default(),
+            channels: ShopChannels::default(),
             contents: Groups::default(),
             shop_users: Doings::default(),
             product_users: Doings::default(),
@@ -449,7 +458,10 @@ impl Adder<VALUES> for TrafficAdder {
     fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
         let mut places = [Place::default(); BLOCK];
         for (place, row) in places.iter_mut().zip(rows) {
-            *place = self.add_to_part(&ShuffledVisit::of_row(*row), pass);
+            place.product = self.product(&ShuffledVisit::of_row(*row));
+        }
+        for (place, row) in places.iter_mut().zip(rows) {
+            self.add_to_product(place, &ShuffledVisit::of_row(*row), pass);
         }
         let places = &places[..rows.len()];
         let mut some = Positions([0; BLOCK]);
@@ -480,27 +492,13 @@ impl Adder<VALUES> for TrafficAdder {
 
     fn end_partition(&mut self) {
         let (shops, done) = (&mut self.shops, &mut self.done);
-        for ((channel, _, _), part) in self.parts.drain() {
-            self.products.at(part.product).counters += part.counters;
-            let slot = self.channels.slot((part.shop, channel));
-            *self.channels.at(slot) += part.counters;
-        }
         for ((shop, channel), counters) in self.channels.drain() {
             shops.at(shop).counters += counters;
             done.channels.push(((shops.key(shop), channel), counters));
         }
-        done.products.extend(self.products.drain().map(
-            |((shop, id), Visits { counters, users })| {
-                (
-                    (shops.key(shop), id),
-                    ProductVisits {
-                        counters,
-                        viewed: users.viewed,
-                        added: users.added,
-                    },
-                )
-            },
-        ));
+        let products = self.products.drain();
+        done.products
+            .extend(products.map(|(key, product)| (key, product.visits)));
         done.contents.extend(
             self.contents
                 .drain()
@@ -521,32 +519,30 @@ struct Place {
 }
 
 impl TrafficAdder {
-    /// The sums by shop, by channel and by product are those of the parts.
+    /// The product's slot.
     #[inline]
-    fn add_to_part(&mut self, row: &ShuffledVisit, pass: Pass) -> Place {
+    fn product(&mut self, row: &ShuffledVisit) -> u32 {
         let shop_id = more(row.shop, self.least.shop);
         let product_id = more(row.product, self.least.product);
-        let (shops, products) = (&mut self.shops, &mut self.products);
-        let channel = (row.channel_and_flag >> 1) as u32;
-        let slot = self.parts.slot_or((channel, shop_id, product_id), || {
-            let shop = shops.slot(shop_id);
-            let product = products.slot((shop, product_id));
-            Part {
-                shop,
-                product,
-                counters: Counters::default(),
-            }
-        });
-        let part = self.parts.at(slot);
+        let shops = &mut self.shops;
+        self.products.slot_or((shop_id, product_id), || Product {
+            shop: shops.slot(shop_id),
+            visits: ProductVisits::default(),
+        })
+    }
+
+    /// Adds to the channel too; the sums of a shop are those of its channels.
+    #[inline]
+    fn add_to_product(&mut self, place: &mut Place, row: &ShuffledVisit, pass: Pass) {
+        let product = self.products.at(place.product);
         if pass.has_sums() {
-            part.counters += row.counters();
+            let number = (row.channel_and_flag >> 1) as u32;
+            product.visits.counters += row.counters();
+            self.channels.add(product.shop, number, row.counters());
         }
-        Place {
-            shop: part.shop,
-            product: part.product,
-            flags: row.flags(),
-            has_content: row.has_content(),
-        }
+        place.shop = product.shop;
+        place.flags = row.flags();
+        place.has_content = row.has_content();
     }
 
     #[inline]
@@ -567,8 +563,46 @@ impl TrafficAdder {
     #[inline]
     fn count_of_product(&mut self, place: &Place, user: u64) {
         let before = self.product_users.add(place.product, user, place.flags);
-        let users = &mut self.products.at(place.product).users;
-        users.count(before, before | place.flags);
+        let visits = &mut self.products.at(place.product).visits;
+        visits.count(before, before | place.flags);
+    }
+}
+
+/// Counters by the shop's slot and the channel's number.
+#[derive(Default)]
+struct ShopChannels {
+    /// The first channels of each shop, found without a hash.
+    first: Vec<[Option<Counters>; FIRST_CHANNELS]>,
+    others: Groups<(u32, u32), Counters>,
+}
+
+/// Most marketplaces have no more.
+const FIRST_CHANNELS: usize = 8;
+
+impl ShopChannels {
+    #[inline]
+    fn add(&mut self, shop: u32, number: u32, counters: Counters) {
+        let shop_at = shop as usize;
+        if self.first.len() <= shop_at {
+            self.first.resize(shop_at + 1, Default::default());
+        }
+        match self.first[shop_at].get_mut(number as usize) {
+            Some(channel) => *channel.get_or_insert_default() += counters,
+            None => {
+                let slot = self.others.slot((shop, number));
+                *self.others.at(slot) += counters;
+            }
+        }
+    }
+
+    /// The counters of each channel that has any row; none are left.
+    fn drain(&mut self) -> impl Iterator<Item = ((u32, u32), Counters)> {
+        let of_shop = |(shop, channels): (usize, [Option<Counters>; FIRST_CHANNELS])| {
+            let numbered = (0..).zip(channels);
+            numbered.filter_map(move |(number, counters)| Some(((shop as u32, number), counters?)))
+        };
+        let first = self.first.drain(..).enumerate().flat_map(of_shop);
+        first.chain(self.others.drain())
     }
 }
 
@@ -600,11 +634,49 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_channel_with_a_row_has_its_sums_however_many_there_are() {
+        let mut channels = ShopChannels::default();
+        let clicks = |clicks| Counters {
+            clicks,
+            ..Counters::default()
+        };
+        // A row without any action is a row too.
+        for (shop, number, counted) in [
+            (1, 0, 5),
+            (1, 7, 0),
+            (1, 8, 2),
+            (0, 8, 1),
+            (1, 0, 6),
+            (1, 8, 3),
+            (1, 90, 0),
+        ] {
+            channels.add(shop, number, clicks(counted));
+        }
+        let mut drained: Vec<_> = channels.drain().collect();
+        drained.sort_by_key(|(key, _)| *key);
+        assert_eq!(
+            drained,
+            [
+                ((0, 8), 1),
+                ((1, 0), 11),
+                ((1, 7), 0),
+                ((1, 8), 5),
+                ((1, 90), 0)
+            ]
+            .map(|(key, counted)| (key, clicks(counted)))
+        );
+        assert_eq!(channels.drain().count(), 0);
+    }
+
+    #[test]
     fn a_cart_counts_with_a_page_view_only() {
         let counted = |flags| {
-            let mut users = Users::default();
-            users.count(0, flags & 5);
-            users.count(flags & 5, flags);
+            let (mut users, mut visits) = (Users::default(), ProductVisits::default());
+            for (before, now) in [(0, flags & 5), (flags & 5, flags)] {
+                users.count(before, now);
+                visits.count(before, now);
+            }
+            assert_eq!([visits.viewed, visits.added], [users.viewed, users.added]);
             [users.reached, users.clicked, users.viewed, users.added]
         };
         assert_eq!(counted(0), [0, 0, 0, 0]);
