@@ -1,5 +1,5 @@
-//! Bare decoding, the limit of what the rollups can reach: the row groups of a day's `product_traffic`, decoded by the Parquet library
-//! on all threads, and nothing else (`benches/compare`, engine `decode`).
+//! Decodes every row group of a day's `product_traffic` with the Parquet library, and does nothing else. The rollups have to decode
+//! the same rows, so they cannot take less time (`benches/compare`, engine `decode`).
 //!
 //! `decode --exports DIR --day D [--threads N]`
 
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::Result;
+use campaign_etl::contracts::datasets::PRODUCT_TRAFFIC;
 use chrono::NaiveDate;
 use clap::Parser;
 use parquet::arrow::arrow_reader::{
@@ -35,7 +36,7 @@ fn main() -> Result<()> {
     let groups = groups(
         &args
             .exports
-            .join(format!("product_traffic/dt={}", args.day)),
+            .join(format!("{}/dt={}", PRODUCT_TRAFFIC.name, args.day)),
     )?;
     let next = AtomicUsize::new(0);
     let decode_some = || -> Result<usize> {
@@ -58,16 +59,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Those of every file but `_SUCCESS`.
 fn groups(folder: &Path) -> Result<Vec<Group>> {
     let mut groups = Vec::new();
     for entry in folder.read_dir()? {
         let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "parquet") {
-            let metadata =
-                ArrowReaderMetadata::load(&File::open(&path)?, ArrowReaderOptions::new())?;
-            let in_file = 0..metadata.metadata().num_row_groups();
-            groups.extend(in_file.map(|group| (path.clone(), metadata.clone(), group)));
+        if path.ends_with("_SUCCESS") {
+            continue;
         }
+        let metadata = ArrowReaderMetadata::load(&File::open(&path)?, ArrowReaderOptions::new())?;
+        let in_file = 0..metadata.metadata().num_row_groups();
+        groups.extend(in_file.map(|group| (path.clone(), metadata.clone(), group)));
     }
     Ok(groups)
 }

@@ -61,7 +61,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="where exports and tables are kept")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000_000])
     parser.add_argument("--orders", nargs="+", choices=("mixed", "clustered", "giant"), default=["mixed", "clustered"])
-    parser.add_argument("--engines", nargs="+", default=["ours", *PEERS], help="names; engine:variant for another variant; decode: bare decoding of the traffic, without tables")
+    engines = "names; engine:variant for another variant; decode: bare decoding of the traffic, without tables"
+    parser.add_argument("--engines", nargs="+", default=["ours", *PEERS], help=engines)
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each engine")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ours", default=OURS, help="this program's command, with {exports}, {day}, {out} and {threads}")
@@ -82,12 +83,11 @@ def made(arguments: argparse.Namespace, rows: int, order: str) -> Path:
 
 def take_turns(arguments: argparse.Namespace, exports: Path) -> dict[str, list[Measured]]:
     turns = {engine: [] for engine in arguments.engines}
-    first, *others = arguments.engines
+    with_tables = [engine for engine in arguments.engines if engine != "decode"]
     out = {engine: arguments.work / "tables" / engine.replace(":", "-") for engine in arguments.engines}
     accounts = {engine: run(arguments, engine, exports, out[engine])[1] for engine in arguments.engines}
-    for engine in others:
-        if engine != "decode":
-            compare(out[first], out[engine])
+    for engine in with_tables[1:]:
+        compare(out[with_tables[0]], out[engine])
     counted = {engine: account for engine, account in accounts.items() if account}
     if any(account != next(iter(counted.values())) for account in counted.values()):
         raise SystemExit("the engines count rows differently:\n" + "\n".join(f"{e}: {a}" for e, a in counted.items()))

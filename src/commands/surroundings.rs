@@ -73,6 +73,7 @@ pub(super) fn open_results(cli: &Cli, surroundings: &Surroundings) -> Result<(Co
     Ok((config, results))
 }
 
+/// The results of a job, with the access that the command needs.
 pub(super) fn results_of(config: &Config, cli: &Cli, surroundings: &Surroundings) -> Result<Store> {
     let access = cli.command.access();
     open_store(config, Location::Results, access, surroundings)

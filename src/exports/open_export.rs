@@ -160,16 +160,16 @@ impl OpenExport {
     }
 }
 
-/// The least number of texts of digits in a row group, or 0. Only texts of one length have the order of their
-/// numbers.
+/// A guess at the least number of the texts of a row group; `None` where the least or the greatest text is no
+/// number. Texts have the order of their numbers only where all have one length. If the least and the
+/// greatest one have, the others are supposed to; if not, the guess is 0.
 fn least_of_digits(group: &RowGroupMetaData, column: &str) -> Option<i64> {
-    let [least, greatest] = texts(group, column)?;
-    let (number, _) = (number_of(least)?, number_of(greatest)?);
-    Some(if least.len() == greatest.len() {
-        number
-    } else {
-        0
-    })
+    let texts = texts(group, column)?;
+    let [Some(least), Some(_)] = texts.map(number_of) else {
+        return None;
+    };
+    let have_one_length = texts[0].len() == texts[1].len();
+    Some(if have_one_length { least } else { 0 })
 }
 
 #[cfg(test)]

@@ -211,13 +211,13 @@ impl Doings {
     /// The flags that the user had before; 0 for a new one. `flags` is 1 to 15.
     #[inline]
     pub(super) fn add(&mut self, slot: u32, user: u64, flags: u8) -> u8 {
-        match (self, narrow(slot, user, flags)) {
+        match (self, narrow_entry(slot, user, flags)) {
             (Doings::Narrow(entries), Some(entry)) => entries.add(entry),
-            (doings, _) => doings.add_wide(wide(slot, user, flags)),
+            (doings, _) => doings.add_wide(wide_entry(slot, user, flags)),
         }
     }
 
-    /// Apart from `add`, which is short then and is compiled into its callers' loops.
+    /// Not a part of `add`, so that `add` is short enough to be compiled into its callers' loops.
     #[inline(never)]
     fn add_wide(&mut self, entry: u128) -> u8 {
         if let Doings::Narrow(entries) = self {
@@ -272,7 +272,7 @@ const WIDE_USER_BITS: u32 = u64::BITS;
 
 /// `None`: it does not fit.
 #[inline]
-fn narrow(slot: u32, user: u64, flags: u8) -> Option<u64> {
+fn narrow_entry(slot: u32, user: u64, flags: u8) -> Option<u64> {
     let slot_bits = u64::BITS - NARROW_USER_BITS - FLAG_BITS;
     let fits = user >> NARROW_USER_BITS == 0 && slot >> slot_bits == 0;
     fits.then_some(
@@ -281,14 +281,14 @@ fn narrow(slot: u32, user: u64, flags: u8) -> Option<u64> {
 }
 
 #[inline]
-fn wide(slot: u32, user: u64, flags: u8) -> u128 {
+fn wide_entry(slot: u32, user: u64, flags: u8) -> u128 {
     u128::from(slot) << (WIDE_USER_BITS + FLAG_BITS)
         | u128::from(user) << FLAG_BITS
         | u128::from(flags)
 }
 
 impl UserEntry for u64 {
-    /// All places at once.
+    /// Compares all places at once.
     #[inline]
     fn fitting(places: &[u64; PLACES], entry: u64) -> u32 {
         let places = u64x8::new(*places);
@@ -341,8 +341,8 @@ struct Bucket<E>([E; PLACES]);
 
 const PLACES: usize = 8;
 const FEWEST_BUCKETS: usize = 128;
-/// A table is full when five eighths of its places are taken: beyond that, entries are far from
-/// their hashes.
+/// A table is full when five eighths of its places are taken. Beyond that, many buckets are full, and
+/// their entries are in the next ones.
 const FULL: (usize, usize) = (5, 8);
 
 impl<E: UserEntry> Default for Entries<E> {
@@ -420,7 +420,7 @@ impl Entries<u64> {
             let slot_and_user = entry >> FLAG_BITS;
             let slot = (slot_and_user >> NARROW_USER_BITS) as u32;
             let user = slot_and_user & ((1 << NARROW_USER_BITS) - 1);
-            wider.add(wide(slot, user, entry.flags()));
+            wider.add(wide_entry(slot, user, entry.flags()));
         }
         wider
     }
@@ -470,6 +470,32 @@ mod tests {
             let before = rows.map(|(slot, user, flags)| doings.add(slot, user, flags));
             assert_eq!(before, [0, 1, 0, 0, 3]);
             doings.begin(1);
+        }
+    }
+
+    #[test]
+    fn places_of_a_user_and_free_ones_fit() {
+        // Slot and user. The four places behind them are free.
+        let taken = [(1, 7), (1, 8), (2, 7), (1, 7 << 30)];
+        for (sought, fitting) in [
+            ((1, 7), 0b1111_0001),
+            ((2, 7), 0b1111_0100),
+            ((2, 8), 0b1111_0000),
+        ] {
+            for flags in 1..=FLAGS {
+                let (slot, user) = sought;
+                let (mut narrow, mut wide) = ([0; PLACES], [0; PLACES]);
+                for (n, (slot, user)) in taken.into_iter().enumerate() {
+                    narrow[n] = narrow_entry(slot, user, FLAGS).unwrap();
+                    wide[n] = wide_entry(slot, user, FLAGS);
+                }
+                let entry = narrow_entry(slot, user, flags).unwrap();
+                assert_eq!(UserEntry::fitting(&narrow, entry), fitting);
+                assert_eq!(
+                    UserEntry::fitting(&wide, wide_entry(slot, user, flags)),
+                    fitting
+                );
+            }
         }
     }
 

@@ -508,18 +508,19 @@ impl Adder<VALUES> for TrafficAdder {
     }
 }
 
-/// What the tables behind the first one need of a row.
+/// Where a row is added, and what decides whether it is added there.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    // Slots.
+    /// The slot of its shop.
     shop: u32,
+    /// The slot of its product.
     product: u32,
     flags: u8,
     has_content: bool,
 }
 
 impl TrafficAdder {
-    /// The product's slot.
+    /// The slot of a row's product.
     #[inline]
     fn product(&mut self, row: &ShuffledVisit) -> u32 {
         let shop_id = more(row.shop, self.least.shop);
@@ -531,7 +532,8 @@ impl TrafficAdder {
         })
     }
 
-    /// Adds to the channel too; the sums of a shop are those of its channels.
+    /// Adds a row to its product and to its shop's channel, whose sums make those of the shop. Completes its
+    /// place.
     #[inline]
     fn add_to_product(&mut self, place: &mut Place, row: &ShuffledVisit, pass: Pass) {
         let product = self.products.at(place.product);
