@@ -11,7 +11,7 @@ use crate::contracts::datasets::DATASETS;
 use crate::resources::Resources;
 use crate::shuffle::split::GroupShops;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
-use crate::shuffle::{Row, Shuffle, Writer, less, more, named_row};
+use crate::shuffle::{Block, Row, Shuffle, Writer, less, more, named_row};
 
 /// The only kind of members; there are no sums.
 const KEYS: usize = 0;
@@ -171,10 +171,10 @@ impl Adder<VALUES> for FirstRows {
         key.one ^ key.other.rotate_left(32)
     }
 
-    fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
+    fn add(&mut self, rows: &Block<VALUES>, pass: Pass) {
         if pass.has_members(KEYS) {
-            rows.iter()
-                .for_each(|row| self.add_key(ShuffledKey::of_row(*row)));
+            rows.each_row()
+                .for_each(|row| self.add_key(ShuffledKey::of_row(row)));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::exports::batch::Batch;
 use crate::exports::open_export::OpenExport;
 use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
-use crate::shuffle::{Row, Shuffle, Writer, less, more, named_row};
+use crate::shuffle::{Block, Row, Shuffle, Writer, less, more, named_row};
 use crate::threads::{into_inner, lock};
 
 /// Order lines of one group added up; money in cents.
@@ -429,9 +429,9 @@ impl Adder<VALUES> for OrderAdder<'_> {
         if kind == ORDERS { row.order } else { row.buyer }
     }
 
-    fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
-        rows.iter()
-            .for_each(|row| self.add_line(&Line::of(row, &self.least), pass));
+    fn add(&mut self, rows: &Block<VALUES>, pass: Pass) {
+        rows.each_row()
+            .for_each(|row| self.add_line(&Line::of(&row, &self.least), pass));
     }
 
     fn end_members(&mut self) {

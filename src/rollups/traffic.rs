@@ -14,7 +14,7 @@ use crate::exports::batch::Batch;
 use crate::exports::open_export::OpenExport;
 use crate::resources::Resources;
 use crate::shuffle::sum::{Adder, Pass, SetMemory, Summing};
-use crate::shuffle::{BLOCK, Column, Row, Shuffle, Writer, less, more, named_row};
+use crate::shuffle::{BLOCK, Block, Column, Row, Shuffle, Writer, less, more, named_row};
 use crate::threads::{into_inner, lock};
 
 /// Counters of one group added up.
@@ -101,21 +101,6 @@ impl AddAssign for ProductVisits {
     }
 }
 
-impl Counters {
-    #[inline]
-    fn flags(&self) -> u8 {
-        flag_of(self.impressions, REACHED)
-            | flag_of(self.clicks, CLICKED)
-            | flag_of(self.page_views, VIEWED)
-            | flag_of(self.add_to_carts, ADDED)
-    }
-}
-
-#[inline]
-fn flag_of(count: i64, flag: u8) -> u8 {
-    if count > 0 { flag } else { 0 }
-}
-
 /// The counts of one user, for each combination of flags.
 const ONE_USER: [Users; 16] = {
     let mut counted = [Users {
@@ -181,25 +166,32 @@ named_row! {
     }
 }
 
-impl ShuffledVisit {
+impl ShuffledVisit<&Column> {
     #[inline]
-    fn counters(&self) -> Counters {
+    fn counters(&self, n: usize) -> Counters {
         Counters {
-            impressions: self.impressions as i64,
-            clicks: self.clicks as i64,
-            page_views: self.page_views as i64,
-            add_to_carts: self.add_to_carts as i64,
+            impressions: self.impressions[n] as i64,
+            clicks: self.clicks[n] as i64,
+            page_views: self.page_views[n] as i64,
+            add_to_carts: self.add_to_carts[n] as i64,
         }
     }
 
+    /// The actions of each row's user.
     #[inline]
-    fn flags(&self) -> u8 {
-        self.counters().flags()
-    }
-
-    #[inline]
-    fn has_content(&self) -> bool {
-        self.channel_and_flag & 1 == 1
+    fn flags(&self) -> [u8; BLOCK] {
+        let mut flags = [0; BLOCK];
+        for (counts, flag) in [
+            (self.impressions, REACHED),
+            (self.clicks, CLICKED),
+            (self.page_views, VIEWED),
+            (self.add_to_carts, ADDED),
+        ] {
+            for (flags, count) in flags.iter_mut().zip(counts) {
+                *flags |= if *count > 0 { flag } else { 0 };
+            }
+        }
+        flags
     }
 }
 
@@ -455,28 +447,38 @@ impl Adder<VALUES> for TrafficAdder {
 
     /// One table after the other: a processor looks rows up side by side where nothing else is
     /// done between.
-    fn add(&mut self, rows: &[Row<VALUES>], pass: Pass) {
-        let mut places = [Place::default(); BLOCK];
-        for (place, row) in places.iter_mut().zip(rows) {
-            place.product = self.product(&ShuffledVisit::of_row(*row));
+    fn add(&mut self, rows: &Block<VALUES>, pass: Pass) {
+        let visits = ShuffledVisit::of_row(rows.columns.each_ref());
+        let (mut shops, mut products) = ([0; BLOCK], [0; BLOCK]);
+        for n in 0..rows.rows {
+            products[n] = self.product(visits.shop[n], visits.product[n]);
         }
-        for (place, row) in places.iter_mut().zip(rows) {
-            self.add_to_product(place, &ShuffledVisit::of_row(*row), pass);
+        for n in 0..rows.rows {
+            let product = self.products.at(products[n]);
+            shops[n] = product.shop;
+            if pass.has_sums() {
+                let counters = visits.counters(n);
+                product.visits.counters += counters;
+                let number = (visits.channel_and_flag[n] >> 1) as u32;
+                self.channels.add(product.shop, number, counters);
+            }
         }
-        let places = &places[..rows.len()];
-        let mut some = Positions([0; BLOCK]);
         if pass.has_sums() {
-            for n in some.of(places, |place| place.has_content) {
-                self.add_to_content(places[n].shop, &ShuffledVisit::of_row(rows[n]));
+            for n in rows.those(visits.channel_and_flag.map(|value| value as u8 & 1)) {
+                let slot = self
+                    .contents
+                    .slot((shops[n], more(visits.content[n], self.least.content)));
+                *self.contents.at(slot) += visits.counters(n);
             }
         }
         if pass.has_members(USERS) {
-            for n in some.of(places, |place| place.flags != 0) {
-                self.count_of_shop(&places[n], ShuffledVisit::of_row(rows[n]).user);
+            let flags = visits.flags();
+            for n in rows.those(flags) {
+                self.count_of_shop(shops[n], visits.user[n], flags[n]);
             }
             // Of a product, only users with a page view or an add-to-cart are counted.
-            for n in some.of(places, |place| place.flags & (VIEWED | ADDED) != 0) {
-                self.count_of_product(&places[n], ShuffledVisit::of_row(rows[n]).user);
+            for n in rows.those(flags.map(|flags| flags & (VIEWED | ADDED))) {
+                self.count_of_product(products[n], visits.user[n], flags[n]);
             }
         }
     }
@@ -508,23 +510,12 @@ impl Adder<VALUES> for TrafficAdder {
     }
 }
 
-/// Where a row is added, and what decides whether it is added there.
-#[derive(Clone, Copy, Default)]
-struct Place {
-    /// The slot of its shop.
-    shop: u32,
-    /// The slot of its product.
-    product: u32,
-    flags: u8,
-    has_content: bool,
-}
-
 impl TrafficAdder {
-    /// The slot of a row's product.
+    /// The slot of a product.
     #[inline]
-    fn product(&mut self, row: &ShuffledVisit) -> u32 {
-        let shop_id = more(row.shop, self.least.shop);
-        let product_id = more(row.product, self.least.product);
+    fn product(&mut self, shop: u64, product: u64) -> u32 {
+        let shop_id = more(shop, self.least.shop);
+        let product_id = more(product, self.least.product);
         let shops = &mut self.shops;
         self.products.slot_or((shop_id, product_id), || Product {
             shop: shops.slot(shop_id),
@@ -532,41 +523,17 @@ impl TrafficAdder {
         })
     }
 
-    /// Adds a row to its product and to its shop's channel, whose sums make those of the shop. Completes its
-    /// place.
     #[inline]
-    fn add_to_product(&mut self, place: &mut Place, row: &ShuffledVisit, pass: Pass) {
-        let product = self.products.at(place.product);
-        if pass.has_sums() {
-            let number = (row.channel_and_flag >> 1) as u32;
-            product.visits.counters += row.counters();
-            self.channels.add(product.shop, number, row.counters());
-        }
-        place.shop = product.shop;
-        place.flags = row.flags();
-        place.has_content = row.has_content();
+    fn count_of_shop(&mut self, shop: u32, user: u64, flags: u8) {
+        let before = self.shop_users.add(shop, user, flags);
+        self.shops.at(shop).users.count(before, before | flags);
     }
 
     #[inline]
-    fn add_to_content(&mut self, shop: u32, row: &ShuffledVisit) {
-        let slot = self
-            .contents
-            .slot((shop, more(row.content, self.least.content)));
-        *self.contents.at(slot) += row.counters();
-    }
-
-    #[inline]
-    fn count_of_shop(&mut self, place: &Place, user: u64) {
-        let before = self.shop_users.add(place.shop, user, place.flags);
-        let users = &mut self.shops.at(place.shop).users;
-        users.count(before, before | place.flags);
-    }
-
-    #[inline]
-    fn count_of_product(&mut self, place: &Place, user: u64) {
-        let before = self.product_users.add(place.product, user, place.flags);
-        let visits = &mut self.products.at(place.product).visits;
-        visits.count(before, before | place.flags);
+    fn count_of_product(&mut self, product: u32, user: u64, flags: u8) {
+        let before = self.product_users.add(product, user, flags);
+        let visits = &mut self.products.at(product).visits;
+        visits.count(before, before | flags);
     }
 }
 
@@ -605,29 +572,6 @@ impl ShopChannels {
         };
         let first = self.first.drain(..).enumerate().flat_map(of_shop);
         first.chain(self.others.drain())
-    }
-}
-
-/// The positions of some rows of a block.
-struct Positions([u8; BLOCK]);
-
-impl Positions {
-    /// Those of the rows that are wanted. Each row is noted, and the next one over it where it is not
-    /// wanted: a branch would cost more, because no processor can guess which rows are.
-    #[inline]
-    fn of(
-        &mut self,
-        places: &[Place],
-        is_wanted: impl Fn(&Place) -> bool,
-    ) -> impl Iterator<Item = usize> {
-        let mut count = 0;
-        for (position, place) in places.iter().enumerate() {
-            self.0[count] = position as u8;
-            count += usize::from(is_wanted(place));
-        }
-        self.0[..count]
-            .iter()
-            .map(|position| usize::from(*position))
     }
 }
 

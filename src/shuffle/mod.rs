@@ -24,7 +24,7 @@ use bytes::BytesMut;
 use crate::resources::Resources;
 use crate::stop::Stop;
 use crate::threads::lock;
-pub(crate) use packed::{BLOCK, Column, Row, named_row};
+pub(crate) use packed::{BLOCK, Block, Column, Row, named_row};
 use packed::{Chunk, Layout, PADDING, WINDOW_BYTES, most_bytes, window};
 use spill::{Segment, Spill};
 use split::{GroupShops, Split};
@@ -145,8 +145,7 @@ impl<const N: usize> Shuffle<N> {
         Writer {
             shuffle: self,
             split_by: [0; BLOCK],
-            block: [[0; BLOCK]; N],
-            in_block: 0,
+            block: Block::NO_ROWS,
             words: [[0; BLOCK]; N],
             layout: Layout::new([0; N]),
             waiting: vec![0; self.partitions() * WAITING_BYTES + WINDOW_BYTES],
@@ -237,7 +236,7 @@ impl<const N: usize> Shuffle<N> {
         &self,
         piece: &Piece<N>,
         buffer: &mut Vec<u8>,
-        hand_on: impl FnMut(&[Row<N>]) -> Result<()>,
+        hand_on: impl FnMut(&Block<N>) -> Result<()>,
     ) -> Result<()> {
         self.stop.check()?;
         match piece {
@@ -278,10 +277,9 @@ enum Piece<const N: usize> {
 /// rows together to the chunk.
 pub(crate) struct Writer<'a, const N: usize> {
     shuffle: &'a Shuffle<N>,
-    /// Rows that are not packed yet, by column, and what they are split by.
+    /// Rows that are not packed yet, and what they are split by.
+    block: Block<N>,
     split_by: [i64; BLOCK],
-    block: [Column; N],
-    in_block: usize,
     words: [Column; N],
     /// Of all rows that wait and of all open chunks.
     layout: Layout<N>,
@@ -302,12 +300,13 @@ impl<const N: usize> Writer<'_, N> {
     /// Rows with the same `split_by`, the shop as a rule, meet in one partition.
     #[inline]
     pub(crate) fn add(&mut self, split_by: i64, row: &Row<N>) -> Result<()> {
-        self.split_by[self.in_block] = split_by;
-        for (column, value) in self.block.iter_mut().zip(row) {
-            column[self.in_block] = *value;
+        let block = &mut self.block;
+        self.split_by[block.rows] = split_by;
+        for (column, value) in block.columns.iter_mut().zip(row) {
+            column[block.rows] = *value;
         }
-        self.in_block += 1;
-        if self.in_block < BLOCK {
+        block.rows += 1;
+        if block.rows < BLOCK {
             return Ok(());
         }
         self.pack_block()
@@ -322,19 +321,19 @@ impl<const N: usize> Writer<'_, N> {
     ) -> Result<()> {
         self.pack_block()?;
         self.split_by[..split_by.len()].copy_from_slice(split_by);
-        fill(&mut self.block);
-        self.in_block = split_by.len();
+        fill(&mut self.block.columns);
+        self.block.rows = split_by.len();
         self.pack_block()
     }
 
     /// Packs each row of the block into its partition's place.
     fn pack_block(&mut self) -> Result<()> {
-        let rows = std::mem::take(&mut self.in_block);
+        let rows = std::mem::take(&mut self.block.rows);
         if rows == 0 {
             return Ok(());
         }
         let bits_of = |column: &Column| column[..rows].iter().fold(0, |bits, value| bits | value);
-        let bits = self.block.each_ref().map(bits_of);
+        let bits = self.block.columns.each_ref().map(bits_of);
         if !self.layout.holds(&bits) {
             self.widen(&bits)?;
         }
@@ -436,9 +435,9 @@ mod tests {
         fn member(row: &Row<2>, _kind: usize) -> u64 {
             row[1]
         }
-        fn add(&mut self, rows: &[Row<2>], pass: Pass) {
+        fn add(&mut self, rows: &Block<2>, pass: Pass) {
             if pass.has_sums() {
-                self.now.extend(rows.iter().map(|row| row[1]));
+                self.now.extend(rows.each_row().map(|row| row[1]));
             }
         }
         fn end_members(&mut self) {}
@@ -464,11 +463,11 @@ mod tests {
         fn member(row: &Row<3>, kind: usize) -> u64 {
             row[kind + 1]
         }
-        fn add(&mut self, rows: &[Row<3>], pass: Pass) {
-            self.rows_handed_on += rows.len() as u64;
-            self.rows += u64::from(pass.has_sums()) * rows.len() as u64;
+        fn add(&mut self, rows: &Block<3>, pass: Pass) {
+            self.rows_handed_on += rows.rows as u64;
+            self.rows += u64::from(pass.has_sums()) * rows.rows as u64;
             for kind in (0..2).filter(|kind| pass.has_members(*kind)) {
-                self.members[kind].extend(rows.iter().map(|row| row[kind + 1]));
+                self.members[kind].extend(rows.each_row().map(|row| row[kind + 1]));
             }
         }
         fn begin_members(&mut self, rows: u64) {
@@ -595,8 +594,8 @@ mod tests {
                     written.iter().filter(|row| shuffle.split.partition(row[0] as i64, 0) == partition).count() as u64
                 );
                 for piece in shuffle.take(partition) {
-                    let keep = |rows: &[Row<3>]| {
-                        read.extend(rows.iter().map(|row| (partition, *row)));
+                    let keep = |rows: &Block<3>| {
+                        read.extend(rows.each_row().map(|row| (partition, row)));
                         Ok(())
                     };
                     shuffle.read_each(&piece, &mut Vec::new(), keep).unwrap();

@@ -18,6 +18,45 @@ pub(crate) const BLOCK: usize = 64;
 /// A column of a block of rows.
 pub(crate) type Column = [u64; BLOCK];
 
+/// Some rows by column, so that the compiler makes several values of a column at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<const N: usize> {
+    /// The first `rows` values of each are those of the rows.
+    pub columns: [Column; N],
+    /// At most [`BLOCK`].
+    pub rows: usize,
+}
+
+impl<const N: usize> Block<N> {
+    pub(super) const NO_ROWS: Block<N> = Block {
+        columns: [[0; BLOCK]; N],
+        rows: 0,
+    };
+
+    #[inline]
+    pub(crate) fn row(&self, n: usize) -> Row<N> {
+        self.columns.each_ref().map(|column| column[n])
+    }
+
+    /// The positions of the rows with a byte that is not 0. They are found without a branch for each row:
+    /// no processor can guess which rows are wanted.
+    #[inline]
+    pub(crate) fn those(&self, wanted: [u8; BLOCK]) -> impl Iterator<Item = usize> + use<N> {
+        let is_wanted = wanted.iter().enumerate();
+        let bits = is_wanted.fold(0, |bits, (n, byte)| bits | u64::from(*byte > 0) << n);
+        let mut bits = bits & lowest_bits(self.rows as u8);
+        std::iter::from_fn(move || {
+            let first = bits.trailing_zeros() as usize;
+            bits &= bits.wrapping_sub(1);
+            (first < BLOCK).then_some(first)
+        })
+    }
+
+    pub(crate) fn each_row(&self) -> impl Iterator<Item = Row<N>> {
+        (0..self.rows).map(|n| self.row(n))
+    }
+}
+
 /// Declares a row by its fields: the one place that knows their order.
 ///
 /// `VALUES` is their number. `into_row` and `of_row` convert between the fields and a [`Row`], and between
@@ -115,8 +154,6 @@ pub(super) struct Layout<const N: usize> {
 #[derive(Clone, Copy, Default)]
 struct Place {
     word: u8,
-    /// The first byte of the word.
-    start: u8,
     /// The bits below it in the word.
     shift: u8,
     /// The bits of a value that are stored.
@@ -133,7 +170,6 @@ impl<const N: usize> Layout<N> {
             let word = (0..N).find(has_room).unwrap_or_default();
             *value = Place {
                 word: word as u8,
-                start: 0,
                 shift: word_bits[word] % u64::BITS as u8,
                 stored: lowest_bits(width),
             };
@@ -144,9 +180,6 @@ impl<const N: usize> Layout<N> {
         for (start, bits) in starts.iter_mut().zip(word_bits) {
             *start = row_bytes;
             row_bytes += bits.div_ceil(8);
-        }
-        for value in &mut values {
-            value.start = starts[usize::from(value.word)];
         }
         Layout {
             widths,
@@ -177,9 +210,9 @@ impl<const N: usize> Layout<N> {
     /// The words of the rows of a block, whose values the layout holds. Of `words`, the first ones are
     /// used.
     #[inline]
-    pub(super) fn join(&self, block: &[Column; N], words: &mut [Column; N]) {
+    pub(super) fn join(&self, block: &Block<N>, words: &mut [Column; N]) {
         words[..self.words].iter_mut().for_each(|word| word.fill(0));
-        for (place, column) in self.values.iter().zip(block) {
+        for (place, column) in self.values.iter().zip(&block.columns) {
             let word = &mut words[usize::from(place.word)];
             for (word, value) in word.iter_mut().zip(column) {
                 *word |= value << (place.shift & 63);
@@ -202,16 +235,24 @@ impl<const N: usize> Layout<N> {
         }
     }
 
+    /// Reads the rows of a block; `bytes` start with the first one.
     #[inline]
-    fn unpack(&self, bytes: &[u8]) -> Row<N> {
-        let mut row = [0; N];
-        for (value, place) in row.iter_mut().zip(&self.values) {
-            let start = usize::from(place.start);
-            let mut eight = [0; 8];
-            eight.copy_from_slice(&bytes[start..start + 8]);
-            *value = u64::from_le_bytes(eight) >> (place.shift & 63) & place.stored;
+    fn unpack(&self, bytes: &[u8], words: &mut [Column; N], block: &mut Block<N>) {
+        for (word, start) in words[..self.words].iter_mut().zip(self.starts) {
+            let each_row = bytes[usize::from(start)..]
+                .windows(8)
+                .step_by(self.row_bytes);
+            for (word, eight) in word[..block.rows].iter_mut().zip(each_row) {
+                *word = eight
+                    .first_chunk()
+                    .map_or(0, |eight| u64::from_le_bytes(*eight));
+            }
         }
-        row
+        for (place, column) in self.values.iter().zip(&mut block.columns) {
+            for (value, word) in column.iter_mut().zip(&words[usize::from(place.word)]) {
+                *value = word >> (place.shift & 63) & place.stored;
+            }
+        }
     }
 
     /// Hands packed rows on, [`BLOCK`] at a time, up to an error; `bytes` ends with [`PADDING`].
@@ -219,16 +260,14 @@ impl<const N: usize> Layout<N> {
     pub(super) fn unpack_each(
         &self,
         bytes: &[u8],
-        mut hand_on: impl FnMut(&[Row<N>]) -> Result<()>,
+        mut hand_on: impl FnMut(&Block<N>) -> Result<()>,
     ) -> Result<()> {
-        let mut block = [[0; N]; BLOCK];
+        let (mut words, mut block) = ([[0; BLOCK]; N], Block::NO_ROWS);
         let rows = (bytes.len() - PADDING) / self.row_bytes;
         for first in (0..rows).step_by(BLOCK) {
-            let block = &mut block[..BLOCK.min(rows - first)];
-            for (n, row) in block.iter_mut().enumerate() {
-                *row = self.unpack(&bytes[(first + n) * self.row_bytes..]);
-            }
-            hand_on(block)?;
+            block.rows = BLOCK.min(rows - first);
+            self.unpack(&bytes[first * self.row_bytes..], &mut words, &mut block);
+            hand_on(&block)?;
         }
         Ok(())
     }
@@ -249,10 +288,10 @@ mod tests {
 
     fn packed<const N: usize>(layout: &Layout<N>, rows: &[Row<N>]) -> Vec<u8> {
         let mut bytes = vec![0; rows.len() * layout.row_bytes + WINDOW_BYTES];
-        let (mut block, mut words) = ([[0; BLOCK]; N], [[0; BLOCK]; N]);
+        let (mut block, mut words) = (Block::NO_ROWS, [[0; BLOCK]; N]);
         for (n, row) in rows.iter().enumerate() {
             assert!(layout.holds(row));
-            (0..N).for_each(|column| block[column][n % BLOCK] = row[column]);
+            (0..N).for_each(|column| block.columns[column][n % BLOCK] = row[column]);
             layout.join(&block, &mut words);
             layout.pack(
                 &words,
@@ -266,8 +305,8 @@ mod tests {
 
     fn unpacked<const N: usize>(layout: &Layout<N>, bytes: &[u8]) -> Vec<Row<N>> {
         let mut rows = Vec::new();
-        let push = |block: &[Row<N>]| {
-            rows.extend_from_slice(block);
+        let push = |block: &Block<N>| {
+            rows.extend(block.each_row());
             Ok(())
         };
         layout.unpack_each(bytes, push).unwrap();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 
-use super::{Piece, Row, Shuffle};
+use super::{BLOCK, Block, Piece, Row, Shuffle};
 use crate::resources::Resources;
 use crate::threads::{into_inner, lock};
 
@@ -24,8 +24,8 @@ pub(crate) trait Adder<const N: usize> {
     /// The number of a row's member of a kind: equal numbers mean the same member.
     fn member(row: &Row<N>, kind: usize) -> u64;
 
-    /// Adds the parts of rows, at most [`BLOCK`](super::BLOCK) of them, that the pass asks for.
-    fn add(&mut self, rows: &[Row<N>], pass: Pass);
+    /// Adds the parts of rows that the pass asks for.
+    fn add(&mut self, rows: &Block<N>, pass: Pass);
 
     /// All rows of some members follow. They are about so many rows, or more where few members have them.
     fn begin_members(&mut self, _rows: u64) {}
@@ -225,9 +225,12 @@ impl<const N: usize> Summing<'_, N> {
                 let Some(piece) = next else {
                     return writer.flush();
                 };
-                self.shuffle.read_each(&piece, &mut buffer, |rows| {
-                    let mut each = rows.iter();
-                    each.try_for_each(|row| writer.add(split_by(row), row))
+                self.shuffle.read_each(&piece, &mut buffer, |block| {
+                    let mut by = [0; BLOCK];
+                    for (by, row) in by.iter_mut().zip(block.each_row()) {
+                        *by = split_by(&row);
+                    }
+                    writer.add_block(&by[..block.rows], |columns| *columns = block.columns)
                 })?;
                 if let Piece::Kept(chunk) = piece {
                     parts.inherit(chunk);
