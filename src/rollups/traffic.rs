@@ -197,8 +197,9 @@ impl ShuffledVisit<&Column> {
 
 const VALUES: usize = ShuffledVisit::VALUES;
 
-/// The kind of members.
-const USERS: usize = 0;
+// The kinds of members.
+const USERS_OF_PRODUCTS: usize = 0;
+const USERS_OF_SHOPS: usize = 1;
 
 /// The least ids of the dataset, as its files tell; rows hold how much more theirs are, modulo
 /// 2^64.
@@ -439,10 +440,37 @@ impl TrafficAdder {
 }
 
 impl Adder<VALUES> for TrafficAdder {
-    const MEMBER_KINDS: usize = 1;
+    const MEMBER_KINDS: usize = 2;
 
     fn member(row: &Row<VALUES>, _users: usize) -> u64 {
         ShuffledVisit::of_row(*row).user
+    }
+
+    fn has_groups(kind: usize) -> bool {
+        kind == USERS_OF_PRODUCTS
+    }
+
+    fn group(row: &Row<VALUES>) -> u64 {
+        ShuffledVisit::of_row(*row).product
+    }
+
+    /// A user of a shop is one of any product, and only the actions count.
+    fn reduce(columns: &mut [Column; VALUES], kind: usize) {
+        if kind != USERS_OF_SHOPS {
+            return;
+        }
+        let visits = ShuffledVisit::of_row(columns.each_mut());
+        for column in [visits.product, visits.content, visits.channel_and_flag] {
+            column.fill(0);
+        }
+        for counts in [
+            visits.impressions,
+            visits.clicks,
+            visits.page_views,
+            visits.add_to_carts,
+        ] {
+            counts.iter_mut().for_each(|count| *count = (*count).min(1));
+        }
     }
 
     /// One table after the other: a processor looks rows up side by side where nothing else is
@@ -450,20 +478,24 @@ impl Adder<VALUES> for TrafficAdder {
     fn add(&mut self, rows: &Block<VALUES>, pass: Pass) {
         let visits = ShuffledVisit::of_row(rows.columns.each_ref());
         let (mut shops, mut products) = ([0; BLOCK], [0; BLOCK]);
-        for n in 0..rows.rows {
-            products[n] = self.product(visits.shop[n], visits.product[n]);
+        if pass == Pass::Members(USERS_OF_SHOPS) {
+            for n in 0..rows.rows {
+                shops[n] = self.shops.slot(more(visits.shop[n], self.least.shop));
+            }
+        } else {
+            for n in 0..rows.rows {
+                products[n] = self.product(visits.shop[n], visits.product[n]);
+            }
         }
-        for n in 0..rows.rows {
-            let product = self.products.at(products[n]);
-            shops[n] = product.shop;
-            if pass.has_sums() {
+        if pass.has_sums() {
+            for n in 0..rows.rows {
+                let product = self.products.at(products[n]);
+                shops[n] = product.shop;
                 let counters = visits.counters(n);
                 product.visits.counters += counters;
                 let number = (visits.channel_and_flag[n] >> 1) as u32;
                 self.channels.add(product.shop, number, counters);
             }
-        }
-        if pass.has_sums() {
             for n in rows.those(visits.channel_and_flag.map(|value| value as u8 & 1)) {
                 let slot = self
                     .contents
@@ -471,11 +503,13 @@ impl Adder<VALUES> for TrafficAdder {
                 *self.contents.at(slot) += visits.counters(n);
             }
         }
-        if pass.has_members(USERS) {
-            let flags = visits.flags();
+        let flags = visits.flags();
+        if pass.has_members(USERS_OF_SHOPS) {
             for n in rows.those(flags) {
                 self.count_of_shop(shops[n], visits.user[n], flags[n]);
             }
+        }
+        if pass.has_members(USERS_OF_PRODUCTS) {
             // Of a product, only users with a page view or an add-to-cart are counted.
             for n in rows.those(flags.map(|flags| flags & (VIEWED | ADDED))) {
                 self.count_of_product(products[n], visits.user[n], flags[n]);

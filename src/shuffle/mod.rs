@@ -204,6 +204,14 @@ impl<const N: usize> Shuffle<N> {
         self.kept().free.extend(bytes);
     }
 
+    /// Takes the memory that another shuffle does not use any more.
+    fn inherit_free(&self, other: &Shuffle<N>) {
+        let free = std::mem::take(&mut other.kept().free);
+        let mut kept = self.kept();
+        kept.spill_at_bytes += free.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        kept.free.extend(free);
+    }
+
     /// Takes the memory of a chunk of another shuffle.
     fn inherit(&self, chunk: Chunk<N>) {
         let mut kept = self.kept();
@@ -410,7 +418,7 @@ impl<const N: usize> Writer<'_, N> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
     use std::sync::atomic::AtomicU64;
 
     use proptest::prelude::*;
@@ -555,6 +563,116 @@ mod tests {
         assert_eq!((adder.rows, adder.distinct), (200_000, [1, 1]));
         // 64 KiB of 100 bytes.
         assert_eq!(adder.most_begun, 655);
+    }
+
+    /// Members, counted for each group and of all groups.
+    #[derive(Default)]
+    struct MembersOfGroups {
+        rows_of: HashMap<u64, u64>,
+        members: [HashSet<(u64, u64)>; 2],
+        most_members: usize,
+        distinct: [usize; 2],
+    }
+
+    const OF_GROUPS: usize = 0;
+    const OF_ALL: usize = 1;
+
+    impl Adder<2> for MembersOfGroups {
+        const MEMBER_KINDS: usize = 2;
+
+        fn member(row: &Row<2>, _kind: usize) -> u64 {
+            row[1]
+        }
+        fn has_groups(kind: usize) -> bool {
+            kind == OF_GROUPS
+        }
+        fn group(row: &Row<2>) -> u64 {
+            row[0]
+        }
+        fn reduce(columns: &mut [Column; 2], kind: usize) {
+            if kind == OF_ALL {
+                columns[0].fill(0);
+            }
+        }
+        fn add(&mut self, rows: &Block<2>, pass: Pass) {
+            for [group, member] in rows.each_row() {
+                if pass.has_sums() {
+                    *self.rows_of.entry(group).or_default() += 1;
+                }
+                for (kind, group) in [(OF_GROUPS, group), (OF_ALL, 0)] {
+                    if pass.has_members(kind) {
+                        self.members[kind].insert((group, member));
+                    }
+                }
+            }
+        }
+        fn end_members(&mut self) {
+            for (members, distinct) in self.members.iter_mut().zip(&mut self.distinct) {
+                *distinct += members.len();
+                self.most_members = self.most_members.max(members.len());
+                members.clear();
+            }
+        }
+        fn end_partition(&mut self) {}
+    }
+
+    #[test]
+    fn a_group_is_added_up_by_one_thread_unless_it_is_too_large() {
+        const ROWS: u64 = 200_000;
+        const LARGE: u64 = 5000;
+        // Half of the rows are of one group. Each member is there four times, twice in the large group.
+        let rows = || {
+            (0..ROWS).map(|n| {
+                let group = if n % 2 == 0 { LARGE } else { n % 1000 };
+                [group, n % (ROWS / 4)]
+            })
+        };
+        let of_groups: HashSet<[u64; 2]> = rows().collect();
+        for (threads, memory_bytes) in [(1, 0), (2, 64 << 10), (3, 8 << 20)] {
+            let resources = resources(threads);
+            let one_shop = [GroupShops {
+                rows: ROWS,
+                range: Some(7..=7),
+            }];
+            let shuffle = Shuffle::<2>::new(&one_shop, memory_bytes, &resources);
+            let mut writer = shuffle.writer();
+            rows().for_each(|row| writer.add(7, &row).unwrap());
+            writer.flush().unwrap();
+            let summing = Summing {
+                shuffle: &shuffle,
+                sets: SetMemory::new(memory_bytes, 100, &resources),
+            };
+            let adders = summing
+                .add_all(MembersOfGroups::default, &resources)
+                .unwrap();
+            let distinct = |kind: usize| {
+                adders
+                    .iter()
+                    .map(|adder| adder.distinct[kind])
+                    .sum::<usize>()
+            };
+            assert_eq!(distinct(OF_GROUPS), of_groups.len());
+            assert_eq!(distinct(OF_ALL) as u64, ROWS / 4);
+            for group in (0..500).map(|n| 2 * n + 1).chain([LARGE]) {
+                let parts: Vec<u64> = adders
+                    .iter()
+                    .filter_map(|adder| adder.rows_of.get(&group).copied())
+                    .collect();
+                let (all, most_parts) = if group == LARGE {
+                    (ROWS / 2, threads)
+                } else {
+                    (200, 1)
+                };
+                assert_eq!(parts.iter().sum::<u64>(), all);
+                assert!(parts.len() <= most_parts, "{group}: {parts:?}");
+            }
+            // Of 64 parts, and of 64 parts of the large group's 100 000 rows.
+            let most_members = adders.iter().map(|adder| adder.most_members).max().unwrap();
+            assert!(
+                most_members < 3 * ROWS as usize / 64,
+                "{memory_bytes}: {most_members} members in memory"
+            );
+        }
     }
 
     proptest! {

@@ -6,13 +6,17 @@
 //! one giant shop, all threads split its rows once more by a hash of the member, and each part is
 //! counted by itself. So each row is written and read once more for each kind of member, however
 //! little memory there is. Several threads may have sums of one key then, which the caller adds up.
+//!
+//! Where members are those of groups, such as the users of a product, rows are split by the group
+//! first: one thread has the sums of few groups then, which stay in a core's cache. Only the rows of
+//! groups that are too large themselves are split by the member as well.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 
-use super::{BLOCK, Block, Piece, Row, Shuffle};
+use super::{BLOCK, Block, Column, Piece, Row, Shuffle};
 use crate::resources::Resources;
 use crate::threads::{into_inner, lock};
 
@@ -23,6 +27,21 @@ pub(crate) trait Adder<const N: usize> {
 
     /// The number of a row's member of a kind: equal numbers mean the same member.
     fn member(row: &Row<N>, kind: usize) -> u64;
+
+    /// Whether members of this kind are those of groups, which are smaller than the partition and have sums
+    /// of their own, as the users of products are.
+    fn has_groups(_kind: usize) -> bool {
+        false
+    }
+
+    /// The number of a row's group.
+    fn group(_row: &Row<N>) -> u64 {
+        0
+    }
+
+    /// Makes the values 0, or small, that neither this kind of members nor one after it needs: rows that are
+    /// written once more take less room then.
+    fn reduce(_columns: &mut [Column; N], _kind: usize) {}
 
     /// Adds the parts of rows that the pass asks for.
     fn add(&mut self, rows: &Block<N>, pass: Pass);
@@ -95,6 +114,21 @@ impl SetMemory {
 /// A partition and the number of its rows.
 type Counted = (usize, u64);
 
+/// Rows that are not added up yet.
+struct Waiting<const N: usize> {
+    pieces: Vec<Piece<N>>,
+    rows: u64,
+}
+
+/// Rows after their parts were added up.
+struct Added<A, const N: usize> {
+    adders: Vec<A>,
+    /// The rows of these parts, if there are more kinds of members.
+    added: Vec<Piece<N>>,
+    /// Those of the parts that were left.
+    large: Waiting<N>,
+}
+
 /// The rows and the memory that all adders share.
 pub(crate) struct Summing<'a, const N: usize> {
     pub shuffle: &'a Shuffle<N>,
@@ -163,58 +197,98 @@ impl<const N: usize> Summing<'_, N> {
         Ok(pieces)
     }
 
-    /// Splits the rows of a partition by their members of one kind after the other, and adds up each
-    /// part. The split takes half of the memory of the sets, which are empty meanwhile, and that of
-    /// the rows.
+    /// Adds up the rows of a partition, for one kind of members after the other.
     fn add_large<A: Adder<N> + Send>(
         &self,
         (partition, rows): Counted,
         mut adders: Vec<A>,
         resources: &Resources,
     ) -> Result<Vec<A>> {
-        let mut pieces = self.shuffle.take(partition);
-        let memory_bytes = self.sets.bytes / 2 * resources.threads as u64;
+        let mut waiting = Waiting {
+            pieces: self.shuffle.take(partition),
+            rows,
+        };
         for kind in 0..A::MEMBER_KINDS {
-            let parts = Shuffle::by_member(rows, self.sets.bytes_per_row, memory_bytes, resources);
-            let member = |row: &Row<N>| spread(A::member(row, kind));
-            self.split(pieces, &parts, member, resources)?;
-            let pass = match kind {
-                0 => Pass::SumsAndMembers(kind),
-                _ => Pass::Members(kind),
+            let mut added = vec![];
+            if A::has_groups(kind) {
+                let of_groups = self.add_parts(waiting, kind, A::group, true, adders, resources)?;
+                (adders, waiting) = (of_groups.adders, of_groups.large);
+                added = of_groups.added;
+            }
+            if waiting.rows > 0 {
+                let member = |row: &Row<N>| A::member(row, kind);
+                let of_members = self.add_parts(waiting, kind, member, false, adders, resources)?;
+                adders = of_members.adders;
+                added.extend(of_members.added);
+            }
+            waiting = Waiting {
+                pieces: added,
+                rows,
             };
-            let added = Mutex::new(Vec::new());
-            adders = on_all(
-                adders,
-                parts.partitions(),
-                resources,
-                |adder, buffer, part| {
-                    let (rows, members) = (parts.rows(part), parts.take(part));
-                    adder.begin_members(rows.min(self.sets.most_rows()));
-                    for piece in &members {
-                        parts.read_each(piece, buffer, |rows| {
-                            adder.add(rows, pass);
-                            Ok(())
-                        })?;
-                    }
-                    adder.end_members();
-                    if kind + 1 < A::MEMBER_KINDS {
-                        lock(&added).extend(members);
-                    }
-                    Ok(())
-                },
-            )?;
-            pieces = into_inner(added);
         }
         adders.iter_mut().for_each(A::end_partition);
         Ok(adders)
     }
 
+    /// Splits rows by a number, and adds up each part, but the large ones if these are to be left. The
+    /// split takes half of the memory of the sets, which are empty meanwhile, and that of the rows.
+    fn add_parts<A: Adder<N> + Send>(
+        &self,
+        Waiting { pieces, rows }: Waiting<N>,
+        kind: usize,
+        number: impl Fn(&Row<N>) -> u64 + Sync,
+        leave_large: bool,
+        adders: Vec<A>,
+        resources: &Resources,
+    ) -> Result<Added<A, N>> {
+        let memory_bytes = self.sets.bytes / 2 * resources.threads as u64;
+        let parts = Shuffle::by_member(rows, self.sets.bytes_per_row, memory_bytes, resources);
+        parts.inherit_free(self.shuffle);
+        self.split::<A>(pieces, &parts, |row| spread(number(row)), kind, resources)?;
+        let most_rows = self.sets.most_rows();
+        let large_rows = match leave_large {
+            true => (most_rows / 2).max(2 * rows / parts.partitions() as u64),
+            false => u64::MAX,
+        };
+        let is_large = |part: &usize| parts.rows(*part) > large_rows;
+        let (large, small): (Vec<usize>, Vec<usize>) = (0..parts.partitions()).partition(is_large);
+        let pass = match kind {
+            0 => Pass::SumsAndMembers(kind),
+            _ => Pass::Members(kind),
+        };
+        let added = Mutex::new(Vec::new());
+        let adders = on_all(adders, small.len(), resources, |adder, buffer, n| {
+            let (rows, pieces) = (parts.rows(small[n]), parts.take(small[n]));
+            adder.begin_members(rows.min(most_rows));
+            for piece in &pieces {
+                parts.read_each(piece, buffer, |rows| {
+                    adder.add(rows, pass);
+                    Ok(())
+                })?;
+            }
+            adder.end_members();
+            if kind + 1 < A::MEMBER_KINDS {
+                lock(&added).extend(pieces);
+            }
+            Ok(())
+        })?;
+        Ok(Added {
+            adders,
+            added: into_inner(added),
+            large: Waiting {
+                rows: large.iter().map(|part| parts.rows(*part)).sum(),
+                pieces: large.iter().flat_map(|part| parts.take(*part)).collect(),
+            },
+        })
+    }
+
     /// Writes rows to `parts`, on several threads.
-    fn split(
+    fn split<A: Adder<N>>(
         &self,
         pieces: Vec<Piece<N>>,
         parts: &Shuffle<N>,
         split_by: impl Fn(&Row<N>) -> i64 + Sync,
+        kind: usize,
         resources: &Resources,
     ) -> Result<()> {
         let pieces = Mutex::new(pieces);
@@ -230,7 +304,10 @@ impl<const N: usize> Summing<'_, N> {
                     for (by, row) in by.iter_mut().zip(block.each_row()) {
                         *by = split_by(&row);
                     }
-                    writer.add_block(&by[..block.rows], |columns| *columns = block.columns)
+                    writer.add_block(&by[..block.rows], |columns| {
+                        *columns = block.columns;
+                        A::reduce(columns, kind);
+                    })
                 })?;
                 if let Piece::Kept(chunk) = piece {
                     parts.inherit(chunk);
