@@ -478,19 +478,21 @@ impl Adder<VALUES> for TrafficAdder {
     fn add(&mut self, rows: &Block<VALUES>, pass: Pass) {
         let visits = ShuffledVisit::of_row(rows.columns.each_ref());
         let (mut shops, mut products) = ([0; BLOCK], [0; BLOCK]);
+        let (shops, products) = (&mut shops[..rows.rows], &mut products[..rows.rows]);
         if pass == Pass::Members(USERS_OF_SHOPS) {
-            for n in 0..rows.rows {
-                shops[n] = self.shops.slot(more(visits.shop[n], self.least.shop));
+            for (slot, shop) in shops.iter_mut().zip(visits.shop) {
+                *slot = self.shops.slot(more(*shop, self.least.shop));
             }
         } else {
-            for n in 0..rows.rows {
-                products[n] = self.product(visits.shop[n], visits.product[n]);
+            let ids = visits.shop.iter().zip(visits.product);
+            for (slot, (shop, product)) in products.iter_mut().zip(ids) {
+                *slot = self.product(*shop, *product);
             }
         }
         if pass.has_sums() {
-            for n in 0..rows.rows {
-                let product = self.products.at(products[n]);
-                shops[n] = product.shop;
+            for (n, (shop, slot)) in shops.iter_mut().zip(&*products).enumerate() {
+                let product = self.products.at(*slot);
+                *shop = product.shop;
                 let counters = visits.counters(n);
                 product.visits.counters += counters;
                 let number = (visits.channel_and_flag[n] >> 1) as u32;
