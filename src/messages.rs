@@ -367,8 +367,8 @@ messages! {
     }
     no_datasets(location, wanted, found) -> StoreFailed {
         text: "{location} has no folder of any dataset ({wanted}, ...); found: {found}",
-        to_do: "correct `exports` in the job file",
-        means: "The path or the prefix of the exports is mistyped. Waiting would not help.",
+        to_do: "correct `exports` or `path` of `[source]` in the job file",
+        means: "The location of the exports, or the path of the datasets below it, is mistyped. Waiting would not help.",
         meanwhile: NOTHING,
     }
     other_bytes(path) -> StoreFailed {
@@ -470,7 +470,7 @@ messages! {
     no_day_folders(location, found, notes) -> ConfigWrong {
         text: "{location} has no folder that is named by a day; found: {found}{notes}",
         to_do: "name the location whose folders hold the days of the exports with --exports; where their names have another form, write path in the job file by hand (docs/your-own-exports.md)",
-        means: "`init` found no folder such as dt=2026-03-14, dt=2026-03-14 00:00:00, date=20260314, 2026/03/14 or year=2026/month=03/day=14, at any depth.",
+        means: "`init` found no folder such as dt=2026-03-14, dt=2026-03-14 00:00:00, date=20260314, 2026/03/14 or year=2026/month=03/day=14, in all that it searched.",
         meanwhile: NOTHING,
     }
     no_dataset_found(location, found, notes) -> ConfigWrong {
@@ -734,15 +734,15 @@ messages! {
         meanwhile: NOTHING,
     }
     source_never_settles(at) -> ConfigWrong {
-        text: "{at}without a file that is written last, a folder is complete after some minutes without a change",
+        text: "{at}without a file that is written last, a folder is final after some minutes without a change",
         to_do: "add settle_minutes, such as 30",
         means: "`success = \"none\"` in the job file needs `settle_minutes` beside it.",
         meanwhile: NOTHING,
     }
     source_settles_beside_mark(at, name) -> ConfigWrong {
-        text: "{at}settle_minutes has no effect: a folder is complete once it has {name}",
+        text: "{at}settle_minutes has no effect: a folder is final once it has {name}",
         to_do: "leave it out, or add success = \"none\"",
-        means: "A folder is complete by a file that is written last, or by minutes without a change, not by both.",
+        means: "A folder is final by a file that is written last, or by minutes without a change, not by both.",
         meanwhile: NOTHING,
     }
     mapped_on_spark(dataset, column, verb) -> ConfigWrong {

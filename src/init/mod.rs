@@ -323,7 +323,7 @@ fn other_columns(group: &GroupFiles, newest: &OpenedFile) -> Option<String> {
             columns => shown(columns),
         };
         format!(
-            "unsure: {} has other columns (gone since: {}; new: {}): give older days a mapping with from_day",
+            "unsure: {} has other columns (gone since: {}; new: {}): the days before need a mapping of their own, before this one; give this one its from_day",
             oldest.day,
             list(&gone),
             list(&added)
@@ -348,8 +348,9 @@ fn last_final_day(groups: &[GroupFiles], fits: &[Fit]) -> Option<NaiveDate> {
 fn is_by_contract(found: &FoundDataset) -> bool {
     let expected = dataset(found.dataset).map(|d| format!("{}/dt={{day}}", d.name));
     let has_no_line = found.columns.iter().all(|column| column.mapping.is_none());
+    let is_only_one = found.others.is_empty() && found.notes.is_empty();
     let is_marked = found.success.as_deref() == Some(SUCCESS_FILE);
-    expected.as_deref() == Some(found.path.as_str()) && has_no_line && is_marked
+    expected.as_deref() == Some(found.path.as_str()) && has_no_line && is_marked && is_only_one
 }
 
 fn missing(found: &[FoundDataset]) -> Vec<MissingDataset> {

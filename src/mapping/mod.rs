@@ -79,11 +79,17 @@ impl Mapping {
         self.at(dataset, day)?.columns.clone()
     }
 
-    /// The folders in which the days of the datasets lie; `""`: the location itself.
+    /// The folders in which the days of the dataset lie, each once; `""`: the location itself.
     pub(crate) fn parents(&self, dataset: &Dataset) -> Vec<String> {
         let own = self.datasets.get(dataset.name).into_iter().flatten();
         let paths = own.map(|it| &it.path).chain([&self.path]);
-        paths.map(|path| path.parent(dataset.name)).collect()
+        let mut parents = Vec::new();
+        for parent in paths.map(|path| path.parent(dataset.name)) {
+            if !parents.contains(&parent) {
+                parents.push(parent);
+            }
+        }
+        parents
     }
 
     fn at(&self, dataset: &Dataset, day: NaiveDate) -> Option<&DatasetMapping> {

@@ -81,7 +81,7 @@ pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
     let success = json_schema!({
         "type": "string",
         "pattern": "^[A-Za-z0-9._-]+$",
-        "description": "The file that is written last; none: a folder is complete once nothing in it has changed for settle_minutes."
+        "description": "The file that is written last; none: a folder is final once nothing in it has changed for settle_minutes."
     });
     let settle_minutes =
         json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_SETTLE_MINUTES });
@@ -226,7 +226,9 @@ impl Reader<'_> {
                         return Err(messages::source_never_settles(at).into());
                     }
                     ("none", _) => Complete::Settled { minutes: 0 },
-                    (name, _) if is_file_name(name) => Complete::Marked(name.into()),
+                    (name, _) if is_file_name(name) && !name.eq_ignore_ascii_case("none") => {
+                        Complete::Marked(name.into())
+                    }
                     _ => return Err(self.bad_value(value, expected)),
                 }
             }
@@ -262,6 +264,7 @@ impl Reader<'_> {
             places[position] = Some(self.text.line_and_column(value.span()));
         }
         self.check_key(dataset, table, &sources)?;
+        self.check_order(dataset, table, &sources)?;
         let has_column = |source: &Source| matches!(source, Source::Column { .. });
         ensure!(
             sources.iter().any(has_column),
@@ -296,6 +299,25 @@ impl Reader<'_> {
             let at = lines[1].clone().map(|span| self.at(span));
             let at = at.unwrap_or_default();
             return Err(messages::source_key_twice(at, other, column, name).into());
+        }
+        Ok(())
+    }
+
+    /// Two constants that no row may have beside each other.
+    fn check_order(&self, dataset: &Dataset, table: &DeTable, sources: &[Source]) -> Result<()> {
+        let day = |column: &str| match &sources[dataset.position(column)] {
+            Source::Constant(Constant::Day(day)) => Some(*day),
+            _ => None,
+        };
+        for rule in dataset.rules {
+            if let Rule::Ordered { first, last } = rule
+                && day(first)
+                    .zip(day(last))
+                    .is_some_and(|(first, last)| first > last)
+                && let Some(value) = table.get(*last)
+            {
+                return Err(self.bad_value(value, &format!("a day that is not before {first}")));
+            }
         }
         Ok(())
     }
@@ -400,8 +422,13 @@ impl Reader<'_> {
         if column.kind != Kind::Text {
             return Err(self.wrong_verb(key, column, "it is for texts"));
         }
+        let pairs = self.table(value)?;
+        ensure!(
+            !pairs.is_empty(),
+            self.bad_value(value, "at least one text and what it becomes")
+        );
         let mut values = BTreeMap::new();
-        for (from, to) in self.table(value)? {
+        for (from, to) in pairs {
             let text = self.string(to, "a text")?;
             self.allowed(dataset, column, text, to)?;
             values.insert(from.get_ref().to_string(), text.to_owned());

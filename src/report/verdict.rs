@@ -115,7 +115,7 @@ impl Findings {
             let stands_in = benchmark.benchmark_day;
             let why = match &manifest.blocked {
                 Some(_) => format!("{night} is blocked by {reason}"),
-                None => format!("{reason} of {night} is not final"),
+                None => format!("not final on {night}: {reason}"),
             };
             self.warning(format!("benchmarks of {stands_in} stand in: {why}"));
         }

@@ -114,6 +114,14 @@ impl SetMemory {
 /// A partition and the number of its rows.
 type Counted = (usize, u64);
 
+/// Parts that are too large for the memory of the sets, or have twice as many rows as others.
+#[derive(Clone, Copy)]
+enum Large {
+    Left,
+    /// Parts by member: they have too many rows only where one member has them, which takes no memory.
+    Added,
+}
+
 /// Rows that are not added up yet.
 struct Waiting<const N: usize> {
     pieces: Vec<Piece<N>>,
@@ -211,13 +219,15 @@ impl<const N: usize> Summing<'_, N> {
         for kind in 0..A::MEMBER_KINDS {
             let mut added = vec![];
             if A::has_groups(kind) {
-                let of_groups = self.add_parts(waiting, kind, A::group, true, adders, resources)?;
+                let of_groups =
+                    self.add_parts(waiting, kind, A::group, Large::Left, adders, resources)?;
                 (adders, waiting) = (of_groups.adders, of_groups.large);
                 added = of_groups.added;
             }
             if waiting.rows > 0 {
                 let member = |row: &Row<N>| A::member(row, kind);
-                let of_members = self.add_parts(waiting, kind, member, false, adders, resources)?;
+                let of_members =
+                    self.add_parts(waiting, kind, member, Large::Added, adders, resources)?;
                 adders = of_members.adders;
                 added.extend(of_members.added);
             }
@@ -230,14 +240,13 @@ impl<const N: usize> Summing<'_, N> {
         Ok(adders)
     }
 
-    /// Splits rows by a number, and adds up each part, but the large ones if these are to be left. The
-    /// split takes half of the memory of the sets, which are empty meanwhile, and that of the rows.
+    /// Splits rows by a number, and adds up each part, but the large ones if these are left. The split takes half of the memory of the sets, which are empty meanwhile, and that of the rows.
     fn add_parts<A: Adder<N> + Send>(
         &self,
         Waiting { pieces, rows }: Waiting<N>,
         kind: usize,
         number: impl Fn(&Row<N>) -> u64 + Sync,
-        leave_large: bool,
+        large: Large,
         adders: Vec<A>,
         resources: &Resources,
     ) -> Result<Added<A, N>> {
@@ -246,11 +255,11 @@ impl<const N: usize> Summing<'_, N> {
         parts.inherit_free(self.shuffle);
         self.split::<A>(pieces, &parts, |row| spread(number(row)), kind, resources)?;
         let most_rows = self.sets.most_rows();
-        let large_rows = match leave_large {
-            true => (most_rows / 2).max(2 * rows / parts.partitions() as u64),
-            false => u64::MAX,
+        let most_rows_of_part = match large {
+            Large::Left => (most_rows / 2).max(2 * rows / parts.partitions() as u64),
+            Large::Added => u64::MAX,
         };
-        let is_large = |part: &usize| parts.rows(*part) > large_rows;
+        let is_large = |part: &usize| parts.rows(*part) > most_rows_of_part;
         let (large, small): (Vec<usize>, Vec<usize>) = (0..parts.partitions()).partition(is_large);
         let pass = match kind {
             0 => Pass::SumsAndMembers(kind),

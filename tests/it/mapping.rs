@@ -836,7 +836,22 @@ fn an_export_is_final_by_a_mark_of_another_name() {
 }
 
 /// The way to get it wrong, the line and column of it, and what the message says.
-const WRONG: [(&str, &str, &str); 39] = [
+const WRONG: [(&str, &str, &str); 42] = [
+    (
+        "[source]\nsuccess = \"NONE\"",
+        "line 2, column 11",
+        "\"NONE\" is not the name of a file such as \"_SUCCESS\", or \"none\"",
+    ),
+    (
+        "[source.order_lines.columns]\nchannel = { values = {} }",
+        "line 2, column 22",
+        "{} is not at least one text and what it becomes",
+    ),
+    (
+        "[source.campaigns.columns]\nfirst_day = { constant = \"2026-03-09\" }\nlast_day = { constant = \"2026-03-08\" }",
+        "line 3, column 12",
+        "{ constant = \"2026-03-08\" } is not a day that is not before first_day",
+    ),
     (
         "[source]\npaht = \"{dataset}/{day}\"",
         "line 2, column 1",
@@ -875,12 +890,12 @@ const WRONG: [(&str, &str, &str); 39] = [
     (
         "[source]\nsettle_minutes = 30",
         "line 2, column 1",
-        "a folder is complete once it has _SUCCESS",
+        "a folder is final once it has _SUCCESS",
     ),
     (
         "[source.shops]\nsuccess = \"_DONE\"\nsettle_minutes = 30",
         "line 3, column 1",
-        "a folder is complete once it has _DONE",
+        "a folder is final once it has _DONE",
     ),
     (
         "[source.shops]\nsuccess = \"none\"\nsettle_minutes = 0",

@@ -233,7 +233,7 @@ fn a_day_that_waits_has_the_export_and_the_command() {
         "bad: Tonight is not fine: 2026-03-10: waiting (not final: order_lines)."
     );
     assert!(
-        page.contains("benchmarks of 2026-03-09 stand in: order_lines of 2026-03-10"),
+        page.contains("benchmarks of 2026-03-09 stand in: not final on 2026-03-10: order_lines"),
         "{page}"
     );
     assert!(has_row(&page, &["order_lines", "not final; required"]));
