@@ -57,7 +57,8 @@ fn judge_memory(limit_bytes: u64, usable_bytes: u64, machine_bytes: u64) -> Find
 }
 
 /// Bytes of packed rows for each byte of a large export, rounded up: a row takes 16 bytes packed and
-/// 11.5 in its export (docs/scaling.md).
+/// 11.5 in its export (docs/scaling.md). Rows of one giant shop can take up to three times more
+/// (docs/decisions/0007).
 const PACKED_PER_EXPORTED: u64 = 2;
 
 /// The bytes that a day may spill, about: its packed rows, less half of the memory limit, which holds

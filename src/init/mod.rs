@@ -323,7 +323,7 @@ fn other_columns(group: &GroupFiles, newest: &OpenedFile) -> Option<String> {
             columns => shown(columns),
         };
         format!(
-            "unsure: {} has other columns (gone since: {}; new: {}): the days before need a mapping of their own, before this one; give this one its from_day",
+            "unsure: {} has other columns (gone since: {}; new: {}): older days need a mapping of their own above this one; give this one a from_day",
             oldest.day,
             list(&gone),
             list(&added)

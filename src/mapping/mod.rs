@@ -210,6 +210,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_folder_of_days_is_listed_once() {
+        let dataset = &crate::contracts::datasets::ORDER_LINES;
+        let mut mapping = Mapping::default();
+        let of_days = |path: &str| DatasetMapping {
+            from_day: None,
+            path: PathPattern::parse(path).unwrap(),
+            complete: mapping.complete.clone(),
+            columns: None,
+        };
+        let own = ["{dataset}/dt={day}", "raw/{day}", "raw/{day:%Y%m%d}"].map(of_days);
+        mapping.datasets.insert(dataset.name, own.into());
+        assert_eq!(mapping.parents(dataset), ["order_lines", "raw"]);
+    }
+
+    #[test]
     fn another_description_would_make_every_mapped_day_stale() {
         let column = |name: &str, change| Source::Column {
             name: name.into(),

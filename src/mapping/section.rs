@@ -69,7 +69,7 @@ pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
                     "from": { "type": "string", "description": "The column of the files; without it, that of the same name." },
                     "scale": { "type": "integer", "minimum": 0, "maximum": MOST_SCALE, "description": "Whole minor units: 2 for cents." },
                     "time_zone": { "type": "string", "description": "IANA name of the zone of local times." },
-                    "values": { "type": "object", "additionalProperties": { "type": "string" } },
+                    "values": { "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" } },
                     "otherwise": { "enum": ["keep", "quarantine"] },
                     "text_id": { "enum": [true, "digits"], "description": "A text of digits is the number that it shows; with true, another text has a number below 0 by its hash." },
                     "constant": { "type": ["string", "integer", "boolean"] },
@@ -316,7 +316,7 @@ impl Reader<'_> {
                     .is_some_and(|(first, last)| first > last)
                 && let Some(value) = table.get(*last)
             {
-                return Err(self.bad_value(value, &format!("a day that is not before {first}")));
+                return Err(self.bad_value(value, &format!("a day from {first} on")));
             }
         }
         Ok(())
@@ -425,7 +425,10 @@ impl Reader<'_> {
         let pairs = self.table(value)?;
         ensure!(
             !pairs.is_empty(),
-            self.bad_value(value, "at least one text and what it becomes")
+            self.bad_value(
+                value,
+                "a table of at least one text, such as { web = \"SHOP\" }"
+            )
         );
         let mut values = BTreeMap::new();
         for (from, to) in pairs {

@@ -441,6 +441,7 @@ impl TrafficAdder {
 
 impl Adder<VALUES> for TrafficAdder {
     const MEMBER_KINDS: usize = 2;
+    const HAS_ONE_MEMBER: bool = true;
 
     fn member(row: &Row<VALUES>, _users: usize) -> u64 {
         ShuffledVisit::of_row(*row).user
@@ -455,8 +456,8 @@ impl Adder<VALUES> for TrafficAdder {
     }
 
     /// A user of a shop is one of any product, and only the actions count.
-    fn reduce(columns: &mut [Column; VALUES], kind: usize) {
-        if kind != USERS_OF_SHOPS {
+    fn clear_unneeded(columns: &mut [Column; VALUES], pass: Pass) {
+        if pass != Pass::Members(USERS_OF_SHOPS) {
             return;
         }
         let visits = ShuffledVisit::of_row(columns.each_mut());
@@ -498,7 +499,7 @@ impl Adder<VALUES> for TrafficAdder {
                 let number = (visits.channel_and_flag[n] >> 1) as u32;
                 self.channels.add(product.shop, number, counters);
             }
-            for n in rows.those(visits.channel_and_flag.map(|value| value as u8 & 1)) {
+            for n in rows.positions_where(visits.channel_and_flag.map(|value| value as u8 & 1)) {
                 let slot = self
                     .contents
                     .slot((shops[n], more(visits.content[n], self.least.content)));
@@ -507,22 +508,26 @@ impl Adder<VALUES> for TrafficAdder {
         }
         let flags = visits.flags();
         if pass.has_members(USERS_OF_SHOPS) {
-            for n in rows.those(flags) {
+            for n in rows.positions_where(flags) {
                 self.count_of_shop(shops[n], visits.user[n], flags[n]);
             }
         }
         if pass.has_members(USERS_OF_PRODUCTS) {
             // Of a product, only users with a page view or an add-to-cart are counted.
-            for n in rows.those(flags.map(|flags| flags & (VIEWED | ADDED))) {
+            for n in rows.positions_where(flags.map(|flags| flags & (VIEWED | ADDED))) {
                 self.count_of_product(products[n], visits.user[n], flags[n]);
             }
         }
     }
 
-    fn begin_members(&mut self, rows: u64) {
-        self.shop_users.begin(rows);
-        // Fewer rows have a page view or an add-to-cart. Where more have, the table grows.
-        self.product_users.begin(rows / 2);
+    fn begin_members(&mut self, rows: u64, pass: Pass) {
+        if pass.has_members(USERS_OF_SHOPS) {
+            self.shop_users.begin(rows);
+        }
+        if pass.has_members(USERS_OF_PRODUCTS) {
+            // Fewer rows have a page view or an add-to-cart. Where more have, the table grows.
+            self.product_users.begin(rows / 2);
+        }
     }
 
     /// Users were counted when they were met.

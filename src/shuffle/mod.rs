@@ -88,17 +88,17 @@ impl<const N: usize> Shuffle<N> {
         Shuffle::with(split, open_bytes, memory_bytes / 8 * 3, resources)
     }
 
-    /// For rows of one partition, which are split once more by a hash of their members. Open chunks
+    /// For rows of one partition, which are split once more by a hash of their members or groups. Open chunks
     /// of a thread and the members of one part together take about `2 * sqrt(rows *
     /// member_bytes_per_row * OPEN_BYTES)`: 1.9 MB for 4 million rows of traffic. The rest of
     /// `memory_bytes` is for kept chunks.
-    fn by_member(
+    fn again(
         rows: u64,
         member_bytes_per_row: u64,
         memory_bytes: u64,
         resources: &Resources,
     ) -> Shuffle<N> {
-        let split = Split::by_member(rows, member_bytes_per_row, OPEN_BYTES);
+        let split = Split::again(rows, member_bytes_per_row, OPEN_BYTES);
         let threads = resources.threads as u64;
         let open_bytes = (memory_bytes / 2 / threads).max(split.partitions() as u64 * OPEN_BYTES);
         Shuffle::with(
@@ -204,11 +204,12 @@ impl<const N: usize> Shuffle<N> {
         self.kept().free.extend(bytes);
     }
 
-    /// Takes the memory that another shuffle does not use any more.
+    /// Takes the memory that another shuffle does not use any more. Half of it is for rows that come in while
+    /// others are spilled.
     fn inherit_free(&self, other: &Shuffle<N>) {
         let free = std::mem::take(&mut other.kept().free);
         let mut kept = self.kept();
-        kept.spill_at_bytes += free.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        kept.spill_at_bytes += free.iter().map(|bytes| bytes.len() as u64).sum::<u64>() / 2;
         kept.free.extend(free);
     }
 
@@ -478,7 +479,7 @@ mod tests {
                 self.members[kind].extend(rows.each_row().map(|row| row[kind + 1]));
             }
         }
-        fn begin_members(&mut self, rows: u64) {
+        fn begin_members(&mut self, rows: u64, _pass: Pass) {
             self.most_begun = self.most_begun.max(rows);
         }
         fn end_members(&mut self) {
@@ -568,6 +569,7 @@ mod tests {
     /// Members, counted for each group and of all groups.
     #[derive(Default)]
     struct MembersOfGroups {
+        rows_handed_on: u64,
         rows_of: HashMap<u64, u64>,
         members: [HashSet<(u64, u64)>; 2],
         most_members: usize,
@@ -589,17 +591,19 @@ mod tests {
         fn group(row: &Row<2>) -> u64 {
             row[0]
         }
-        fn reduce(columns: &mut [Column; 2], kind: usize) {
-            if kind == OF_ALL {
+        fn clear_unneeded(columns: &mut [Column; 2], pass: Pass) {
+            if pass == Pass::Members(OF_ALL) {
                 columns[0].fill(0);
             }
         }
         fn add(&mut self, rows: &Block<2>, pass: Pass) {
+            self.rows_handed_on += rows.rows as u64;
             for [group, member] in rows.each_row() {
                 if pass.has_sums() {
                     *self.rows_of.entry(group).or_default() += 1;
                 }
-                for (kind, group) in [(OF_GROUPS, group), (OF_ALL, 0)] {
+                // Of all groups, rows have none any more.
+                for kind in [OF_GROUPS, OF_ALL] {
                     if pass.has_members(kind) {
                         self.members[kind].insert((group, member));
                     }
@@ -620,11 +624,12 @@ mod tests {
     fn a_group_is_added_up_by_one_thread_unless_its_part_is_too_large() {
         const ROWS: u64 = 200_000;
         const LARGE: u64 = 5000;
-        // Half of the rows are of one group. Each member is there four times, twice in the large group.
+        // Half of the rows are of one group. Each member is there about four times, in the large group and in others.
+        const MEMBERS: u64 = ROWS / 4 - 1;
         let rows = || {
             (0..ROWS).map(|n| {
                 let group = if n % 2 == 0 { LARGE } else { n % 1000 };
-                [group, n % (ROWS / 4)]
+                [group, n % MEMBERS]
             })
         };
         let of_groups: HashSet<[u64; 2]> = rows().collect();
@@ -652,7 +657,10 @@ mod tests {
                     .sum::<usize>()
             };
             assert_eq!(distinct(OF_GROUPS), of_groups.len());
-            assert_eq!(distinct(OF_ALL) as u64, ROWS / 4);
+            assert_eq!(distinct(OF_ALL) as u64, MEMBERS);
+            // Once for each kind: the parts that were left are not added up before they are split.
+            let rows_handed_on = adders.iter().map(|adder| adder.rows_handed_on);
+            assert_eq!(rows_handed_on.sum::<u64>(), 2 * ROWS);
             let mut on_several = 0;
             for group in (0..500).map(|n| 2 * n + 1).chain([LARGE]) {
                 let rows_of = adders.iter().filter_map(|adder| adder.rows_of.get(&group));

@@ -41,7 +41,10 @@ impl<const N: usize> Block<N> {
     /// The positions of the rows with a byte that is not 0. They are found without a branch for each row:
     /// no processor can guess which rows are wanted.
     #[inline]
-    pub(crate) fn those(&self, wanted: [u8; BLOCK]) -> impl Iterator<Item = usize> + use<N> {
+    pub(crate) fn positions_where(
+        &self,
+        wanted: [u8; BLOCK],
+    ) -> impl Iterator<Item = usize> + use<N> {
         let is_wanted = wanted.iter().enumerate();
         let bits = is_wanted.fold(0, |bits, (n, byte)| bits | u64::from(*byte > 0) << n);
         let mut bits = bits & lowest_bits(self.rows as u8);

@@ -53,10 +53,10 @@ impl Split {
         ranges.unwrap_or(Split::Hash { bits })
     }
 
-    /// For the rows of one partition, which one thread splits once more, by their members. The
+    /// For the rows of one partition, which are split once more, by their members or groups. The
     /// number of partitions minimizes the memory of their open chunks plus the members of one of
     /// them: it is least where both are equal.
-    pub(crate) fn by_member(rows: u64, member_bytes_per_row: u64, open_bytes: u64) -> Split {
+    pub(crate) fn again(rows: u64, member_bytes_per_row: u64, open_bytes: u64) -> Split {
         let partitions = (rows.saturating_mul(member_bytes_per_row) / open_bytes)
             .isqrt()
             .clamp(2, MOST_PARTITIONS);
@@ -210,15 +210,9 @@ mod tests {
     fn members_are_split_into_as_many_partitions_as_take_the_least_memory() {
         // The root of 4 000 000 * 120 / 1536 is 559, so 512: 786 432 bytes are open, members of 7
         // 813 rows take 937 560.
-        assert_eq!(
-            Split::by_member(4_000_000, 120, 1536),
-            Split::Hash { bits: 9 }
-        );
-        assert_eq!(Split::by_member(65, 120, 1536), Split::Hash { bits: 1 });
-        assert_eq!(
-            Split::by_member(u64::MAX, 120, 1536),
-            Split::Hash { bits: 12 }
-        );
+        assert_eq!(Split::again(4_000_000, 120, 1536), Split::Hash { bits: 9 });
+        assert_eq!(Split::again(65, 120, 1536), Split::Hash { bits: 1 });
+        assert_eq!(Split::again(u64::MAX, 120, 1536), Split::Hash { bits: 12 });
     }
 
     #[test]

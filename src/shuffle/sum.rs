@@ -8,8 +8,8 @@
 //! little memory there is. Several threads may have sums of one key then, which the caller adds up.
 //!
 //! Where members are those of groups, such as the users of a product, rows are split by the group
-//! first: one thread has the sums of few groups then, which stay in a core's cache. Only the rows of
-//! groups that are too large themselves are split by the member as well.
+//! first: one thread has the sums of few groups then, which stay in a core's cache. Rows of groups
+//! that are too large themselves are split by the member as well, so they are written twice for that kind.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +28,9 @@ pub(crate) trait Adder<const N: usize> {
     /// The number of a row's member of a kind: equal numbers mean the same member.
     fn member(row: &Row<N>, kind: usize) -> u64;
 
+    /// Whether a row has one member, of whichever kind.
+    const HAS_ONE_MEMBER: bool = false;
+
     /// Whether members of this kind are those of groups, which are smaller than the partition and have sums
     /// of their own, as the users of products are.
     fn has_groups(_kind: usize) -> bool {
@@ -39,15 +42,16 @@ pub(crate) trait Adder<const N: usize> {
         0
     }
 
-    /// Makes the values 0, or small, that neither this kind of members nor one after it needs: rows that are
-    /// written once more take less room then.
-    fn reduce(_columns: &mut [Column; N], _kind: usize) {}
+    /// Makes the values 0, or smaller, that a pass does not need, nor one after it: rows that are written
+    /// once more take less room then. The number of the member, and of the group, stay the same.
+    fn clear_unneeded(_columns: &mut [Column; N], _pass: Pass) {}
 
     /// Adds the parts of rows that the pass asks for.
     fn add(&mut self, rows: &Block<N>, pass: Pass);
 
-    /// All rows of some members follow. They are about so many rows, or more where few members have them.
-    fn begin_members(&mut self, _rows: u64) {}
+    /// All rows of some members follow, for one pass. They are about so many rows, or more where few members
+    /// have them.
+    fn begin_members(&mut self, _rows: u64, _pass: Pass) {}
 
     /// All of these rows were added: their members are counted and forgotten.
     fn end_members(&mut self);
@@ -114,12 +118,23 @@ impl SetMemory {
 /// A partition and the number of its rows.
 type Counted = (usize, u64);
 
-/// Parts that are too large for the memory of the sets, or have twice as many rows as others.
+/// Parts that are too large for the memory of the sets, and have more than twice as many rows as others.
 #[derive(Clone, Copy)]
 enum Large {
-    Left,
-    /// Parts by member: they have too many rows only where one member has them, which takes no memory.
-    Added,
+    /// Parts of groups can be split by member.
+    Leave,
+    /// Parts of members cannot be split further. They take no more memory where few members have their rows.
+    Add,
+}
+
+/// Rows to split once more and to add up.
+struct Parts<const N: usize> {
+    waiting: Waiting<N>,
+    pass: Pass,
+    /// No pass over these rows follows.
+    is_last: bool,
+    large: Large,
+    spare_bytes: u64,
 }
 
 /// Rows that are not added up yet.
@@ -131,8 +146,8 @@ struct Waiting<const N: usize> {
 /// Rows after their parts were added up.
 struct Added<A, const N: usize> {
     adders: Vec<A>,
-    /// The rows of these parts, if there are more kinds of members.
-    added: Vec<Piece<N>>,
+    /// The rows of these parts, if a pass over them follows.
+    pieces: Vec<Piece<N>>,
     /// Those of the parts that were left.
     large: Waiting<N>,
 }
@@ -193,7 +208,7 @@ impl<const N: usize> Summing<'_, N> {
         buffer: &mut Vec<u8>,
     ) -> Result<Vec<Piece<N>>> {
         let pieces = self.shuffle.take(partition);
-        adder.begin_members(rows);
+        adder.begin_members(rows, Pass::All);
         for piece in &pieces {
             self.shuffle.read_each(piece, buffer, |rows| {
                 adder.add(rows, Pass::All);
@@ -216,59 +231,78 @@ impl<const N: usize> Summing<'_, N> {
             pieces: self.shuffle.take(partition),
             rows,
         };
-        for kind in 0..A::MEMBER_KINDS {
-            let mut added = vec![];
-            if A::has_groups(kind) {
-                let of_groups =
-                    self.add_parts(waiting, kind, A::group, Large::Left, adders, resources)?;
-                (adders, waiting) = (of_groups.adders, of_groups.large);
-                added = of_groups.added;
+        // Half of the memory of the sets, which are empty meanwhile.
+        let memory_bytes = self.sets.bytes / 2 * resources.threads as u64;
+        let mut spare_bytes = memory_bytes;
+        // The groups of few rows are in a cache anyway.
+        let is_one_pass = A::HAS_ONE_MEMBER && rows <= MOST_ROWS;
+        let kinds = if is_one_pass { 1 } else { A::MEMBER_KINDS };
+        for kind in 0..kinds {
+            let pass = match kind {
+                _ if is_one_pass => Pass::All,
+                0 => Pass::SumsAndMembers(kind),
+                _ => Pass::Members(kind),
+            };
+            let is_last = kind + 1 == kinds;
+            let split = |waiting, spare_bytes, large| Parts {
+                waiting,
+                pass,
+                is_last,
+                large,
+                spare_bytes,
+            };
+            let mut done = vec![];
+            if A::has_groups(kind) && !is_one_pass {
+                let parts = split(waiting, spare_bytes, Large::Leave);
+                let added = self.add_parts(parts, A::group, adders, resources)?;
+                (adders, waiting, done) = (added.adders, added.large, added.pieces);
+                spare_bytes = memory_bytes.saturating_sub(kept_bytes(&done));
             }
             if waiting.rows > 0 {
                 let member = |row: &Row<N>| A::member(row, kind);
-                let of_members =
-                    self.add_parts(waiting, kind, member, Large::Added, adders, resources)?;
-                adders = of_members.adders;
-                added.extend(of_members.added);
+                let parts = split(waiting, spare_bytes, Large::Add);
+                let added = self.add_parts(parts, member, adders, resources)?;
+                adders = added.adders;
+                done.extend(added.pieces);
             }
-            waiting = Waiting {
-                pieces: added,
-                rows,
-            };
+            spare_bytes = memory_bytes.saturating_sub(kept_bytes(&done));
+            waiting = Waiting { pieces: done, rows };
         }
         adders.iter_mut().for_each(A::end_partition);
         Ok(adders)
     }
 
-    /// Splits rows by a number, and adds up each part, but the large ones if these are left. The split takes half of the memory of the sets, which are empty meanwhile, and that of the rows.
+    /// Splits rows by a hash of their group's or member's number, and adds up each part. Beside the spare
+    /// bytes, the split takes the memory of the rows.
     fn add_parts<A: Adder<N> + Send>(
         &self,
-        Waiting { pieces, rows }: Waiting<N>,
-        kind: usize,
+        Parts {
+            waiting: Waiting { pieces, rows },
+            pass,
+            is_last,
+            large,
+            spare_bytes,
+        }: Parts<N>,
         number: impl Fn(&Row<N>) -> u64 + Sync,
-        large: Large,
         adders: Vec<A>,
         resources: &Resources,
     ) -> Result<Added<A, N>> {
-        let memory_bytes = self.sets.bytes / 2 * resources.threads as u64;
-        let parts = Shuffle::by_member(rows, self.sets.bytes_per_row, memory_bytes, resources);
+        let parts = Shuffle::again(rows, self.sets.bytes_per_row, spare_bytes, resources);
         parts.inherit_free(self.shuffle);
-        self.split::<A>(pieces, &parts, |row| spread(number(row)), kind, resources)?;
+        let clear = |columns: &mut [Column; N]| A::clear_unneeded(columns, pass);
+        let number = |row: &Row<N>| spread(number(row));
+        self.split(pieces, &parts, number, clear, resources)?;
         let most_rows = self.sets.most_rows();
         let most_rows_of_part = match large {
-            Large::Left => (most_rows / 2).max(2 * rows / parts.partitions() as u64),
-            Large::Added => u64::MAX,
+            Large::Leave => (most_rows / 2).max(2 * rows / parts.partitions() as u64),
+            Large::Add => u64::MAX,
         };
         let is_large = |part: &usize| parts.rows(*part) > most_rows_of_part;
         let (large, small): (Vec<usize>, Vec<usize>) = (0..parts.partitions()).partition(is_large);
-        let pass = match kind {
-            0 => Pass::SumsAndMembers(kind),
-            _ => Pass::Members(kind),
-        };
-        let added = Mutex::new(Vec::new());
+        let done = Mutex::new(Vec::new());
         let adders = on_all(adders, small.len(), resources, |adder, buffer, n| {
             let (rows, pieces) = (parts.rows(small[n]), parts.take(small[n]));
-            adder.begin_members(rows.min(most_rows));
+            adder.begin_members(rows.min(most_rows), pass);
             for piece in &pieces {
                 parts.read_each(piece, buffer, |rows| {
                     adder.add(rows, pass);
@@ -276,14 +310,14 @@ impl<const N: usize> Summing<'_, N> {
                 })?;
             }
             adder.end_members();
-            if kind + 1 < A::MEMBER_KINDS {
-                lock(&added).extend(pieces);
+            if !is_last {
+                lock(&done).extend(pieces);
             }
             Ok(())
         })?;
         Ok(Added {
             adders,
-            added: into_inner(added),
+            pieces: into_inner(done),
             large: Waiting {
                 rows: large.iter().map(|part| parts.rows(*part)).sum(),
                 pieces: large.iter().flat_map(|part| parts.take(*part)).collect(),
@@ -292,12 +326,12 @@ impl<const N: usize> Summing<'_, N> {
     }
 
     /// Writes rows to `parts`, on several threads.
-    fn split<A: Adder<N>>(
+    fn split(
         &self,
         pieces: Vec<Piece<N>>,
         parts: &Shuffle<N>,
         split_by: impl Fn(&Row<N>) -> i64 + Sync,
-        kind: usize,
+        clear_unneeded: impl Fn(&mut [Column; N]) + Sync,
         resources: &Resources,
     ) -> Result<()> {
         let pieces = Mutex::new(pieces);
@@ -315,7 +349,7 @@ impl<const N: usize> Summing<'_, N> {
                     }
                     writer.add_block(&by[..block.rows], |columns| {
                         *columns = block.columns;
-                        A::reduce(columns, kind);
+                        clear_unneeded(columns);
                     })
                 })?;
                 if let Piece::Kept(chunk) = piece {
@@ -326,6 +360,15 @@ impl<const N: usize> Summing<'_, N> {
         let threads = vec![(); resources.threads];
         resources.map(threads, write).into_iter().collect()
     }
+}
+
+/// The memory of rows.
+fn kept_bytes<const N: usize>(pieces: &[Piece<N>]) -> u64 {
+    let bytes = pieces.iter().map(|piece| match piece {
+        Piece::Kept(chunk) => chunk.bytes.len() as u64,
+        Piece::Spilled(_) => 0,
+    });
+    bytes.sum()
 }
 
 /// Does each of `count` pieces of work on one of several threads, each with its adder and a buffer.

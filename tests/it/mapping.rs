@@ -845,12 +845,12 @@ const WRONG: [(&str, &str, &str); 42] = [
     (
         "[source.order_lines.columns]\nchannel = { values = {} }",
         "line 2, column 22",
-        "{} is not at least one text and what it becomes",
+        "{} is not a table of at least one text, such as { web = \"SHOP\" }",
     ),
     (
         "[source.campaigns.columns]\nfirst_day = { constant = \"2026-03-09\" }\nlast_day = { constant = \"2026-03-08\" }",
         "line 3, column 12",
-        "{ constant = \"2026-03-08\" } is not a day that is not before first_day",
+        "{ constant = \"2026-03-08\" } is not a day from first_day on",
     ),
     (
         "[source]\npaht = \"{dataset}/{day}\"",

@@ -324,6 +324,70 @@ fn a_giant_shop_is_the_same_with_little_memory() {
     assert!(day.is_spill_folder_empty());
 }
 
+/// All rows of the first shop, and every other one of its first product; those of traffic so many times.
+fn of_one_shop(rows: &RecordBatch, times: usize) -> RecordBatch {
+    let ids = |column| {
+        let at = rows.schema().index_of(column).unwrap();
+        (at, rows.column(at).as_primitive::<Int64Type>().clone())
+    };
+    let ((of_shop, shops), (of_product, products)) = (ids("shop_id"), ids("product_id"));
+    let product = |n| products.value(if n % 2 == 0 { 0 } else { n });
+    let mut columns = rows.columns().to_vec();
+    columns[of_shop] = Arc::new(Int64Array::from(vec![shops.value(0); rows.num_rows()]));
+    columns[of_product] = Arc::new((0..rows.num_rows()).map(product).collect::<Int64Array>());
+    let rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+    let is_traffic = rows.schema().index_of("impressions").is_ok();
+    let copies = vec![&rows; if is_traffic { times } else { 1 }];
+    mixed(concat_batches(&rows.schema(), copies).unwrap())
+}
+
+/// Users do not become more when each of their rows comes eight times. So many rows of one shop are split
+/// by product, and those of the first product by user as well; fewer rows are not.
+#[test]
+fn users_of_a_shop_with_more_rows_than_a_thread_adds_up_are_those_of_its_distinct_rows() {
+    const TIMES: usize = 8;
+    let day = Day::new();
+    day.rewrite("once", |rows| of_one_shop(&rows, 1));
+    day.rewrite("often", |rows| of_one_shop(&rows, TIMES));
+    assert_eq!(day.run("once", "once_results", &[]).code, 0);
+    for (results, memory) in [("much", "1GiB"), ("little", LITTLE)] {
+        let ended = day.run("often", results, &["--memory-limit", memory]);
+        assert_eq!(ended.code, 0, "{results}: {}", ended.stderr);
+        for table in ["shop_daily", "product_daily"] {
+            let rows = |results: &str| {
+                let file = format!("{results}/{table}/dt={DAY}/part-0.parquet");
+                let batches = read(&day.path(&file));
+                concat_batches(&batches[0].schema(), &batches).unwrap()
+            };
+            let (once, often) = (rows("once_results"), rows(results));
+            let ints = |rows: &RecordBatch, column: &str| {
+                let column = rows.column_by_name(column).unwrap();
+                column.as_primitive::<Int64Type>().values().to_vec()
+            };
+            let viewers = "unique_page_viewers";
+            assert!(ints(&once, viewers).iter().max().unwrap() > &10_000);
+            let distinct = [
+                "unique_reach",
+                "unique_clicks",
+                viewers,
+                "unique_cart_adders",
+            ];
+            for column in distinct.into_iter().chain(["product_id"]) {
+                if once.column_by_name(column).is_some() {
+                    assert_eq!(
+                        ints(&often, column),
+                        ints(&once, column),
+                        "{table} {column}"
+                    );
+                }
+            }
+            let times = |views: &i64| views * TIMES as i64;
+            let expected: Vec<i64> = ints(&once, "page_views").iter().map(times).collect();
+            assert_eq!(ints(&often, "page_views"), expected);
+        }
+    }
+}
+
 /// The threads and CPU time of a process, from Linux's /proc.
 #[derive(Default)]
 struct Seen {
