@@ -1,5 +1,5 @@
-//! Writes the text of the job file. A comment at each guess gives its reason, and a comment names whatever is
-//! missing. Table headers are never comments, so a reader can make a line of any comment alone.
+//! Writes the text of the job file. Each guess has its reason in a comment, and what is missing is a comment
+//! itself. Table headers are never comments, so a reader can make a line of any comment alone.
 
 use std::collections::BTreeSet;
 

@@ -455,6 +455,27 @@ mod tests {
         }
     }
 
+    /// The adders of rows that are all of one shop. A row's members take up to 100 bytes.
+    fn added_up<const N: usize, A: Adder<N> + Default + Send>(
+        rows: impl Iterator<Item = Row<N>>,
+        memory_bytes: u64,
+        resources: &Resources,
+    ) -> Vec<A> {
+        let one_shop = [GroupShops {
+            rows: 200_000,
+            range: Some(7..=7),
+        }];
+        let shuffle = Shuffle::<N>::new(&one_shop, memory_bytes, resources);
+        let mut writer = shuffle.writer();
+        rows.for_each(|row| writer.add(7, &row).unwrap());
+        writer.flush().unwrap();
+        let summing = Summing {
+            shuffle: &shuffle,
+            sets: SetMemory::new(memory_bytes, 100, resources),
+        };
+        summing.add_all(A::default, resources).unwrap()
+    }
+
     /// Rows of a shop, an order and a buyer, counted with the work that it takes.
     #[derive(Default)]
     struct OrdersAndBuyers {
@@ -500,22 +521,9 @@ mod tests {
         const ROW_BYTES: u64 = 1 + 3 + 2;
         for (threads, memory_bytes) in [(1, 0), (1, 64 << 10), (1, 1 << 20), (3, 64 << 10)] {
             let resources = resources(threads);
-            let one_shop = [GroupShops {
-                rows: ROWS,
-                range: Some(7..=7),
-            }];
-            let shuffle = Shuffle::<3>::new(&one_shop, memory_bytes, &resources);
-            let mut writer = shuffle.writer();
             // Each order twice, far apart.
-            (0..ROWS).for_each(|n| writer.add(7, &[7, n % (ROWS / 2), n % 5_000]).unwrap());
-            writer.flush().unwrap();
-            let summing = Summing {
-                shuffle: &shuffle,
-                sets: SetMemory::new(memory_bytes, 100, &resources),
-            };
-            let adders = summing
-                .add_all(OrdersAndBuyers::default, &resources)
-                .unwrap();
+            let rows = (0..ROWS).map(|n| [7, n % (ROWS / 2), n % 5_000]);
+            let adders: Vec<OrdersAndBuyers> = added_up(rows, memory_bytes, &resources);
             assert_eq!(adders.iter().map(|adder| adder.rows).sum::<u64>(), ROWS);
             assert_eq!(
                 adders.iter().map(|adder| adder.distinct[0]).sum::<usize>(),
@@ -546,21 +554,9 @@ mod tests {
 
     #[test]
     fn one_member_with_all_rows_is_begun_with_no_more_room_than_the_memory_has() {
-        let (resources, memory_bytes) = (resources(1), 64 << 10);
-        let one_shop = [GroupShops {
-            rows: 200_000,
-            range: Some(7..=7),
-        }];
-        let shuffle = Shuffle::<3>::new(&one_shop, memory_bytes, &resources);
-        let mut writer = shuffle.writer();
-        (0..200_000).for_each(|_| writer.add(7, &[7, 5, 5]).unwrap());
-        writer.flush().unwrap();
-        let summing = Summing {
-            shuffle: &shuffle,
-            sets: SetMemory::new(memory_bytes, 100, &resources),
-        };
-        let adders = summing.add_all(OrdersAndBuyers::default, &resources);
-        let adder = &adders.unwrap()[0];
+        let rows = (0..200_000).map(|_| [7, 5, 5]);
+        let adders: Vec<OrdersAndBuyers> = added_up(rows, 64 << 10, &resources(1));
+        let adder = &adders[0];
         assert_eq!((adder.rows, adder.distinct), (200_000, [1, 1]));
         // 64 KiB of 100 bytes.
         assert_eq!(adder.most_begun, 655);
@@ -635,21 +631,7 @@ mod tests {
         let of_groups: HashSet<[u64; 2]> = rows().collect();
         for (threads, memory_bytes) in [(1, 0), (2, 64 << 10), (3, 8 << 20)] {
             let resources = resources(threads);
-            let one_shop = [GroupShops {
-                rows: ROWS,
-                range: Some(7..=7),
-            }];
-            let shuffle = Shuffle::<2>::new(&one_shop, memory_bytes, &resources);
-            let mut writer = shuffle.writer();
-            rows().for_each(|row| writer.add(7, &row).unwrap());
-            writer.flush().unwrap();
-            let summing = Summing {
-                shuffle: &shuffle,
-                sets: SetMemory::new(memory_bytes, 100, &resources),
-            };
-            let adders = summing
-                .add_all(MembersOfGroups::default, &resources)
-                .unwrap();
+            let adders: Vec<MembersOfGroups> = added_up(rows(), memory_bytes, &resources);
             let distinct = |kind: usize| {
                 adders
                     .iter()

@@ -28,7 +28,8 @@ pub(crate) trait Adder<const N: usize> {
     /// The number of a row's member of a kind: equal numbers mean the same member.
     fn member(row: &Row<N>, kind: usize) -> u64;
 
-    /// Whether a row has one member, of whichever kind.
+    /// Whether [`member`](Adder::member) gives one number for all kinds: one split can serve all of them
+    /// then.
     const HAS_ONE_MEMBER: bool = false;
 
     /// Whether members of this kind are those of groups, which are smaller than the partition and have sums
@@ -42,8 +43,8 @@ pub(crate) trait Adder<const N: usize> {
         0
     }
 
-    /// Makes the values 0, or smaller, that a pass does not need, nor one after it: rows that are written
-    /// once more take less room then. The number of the member, and of the group, stay the same.
+    /// Clears values that neither this pass nor a later one reads, or makes them smaller. The rows are
+    /// written once more then, and take less room. Members and groups keep their numbers.
     fn clear_unneeded(_columns: &mut [Column; N], _pass: Pass) {}
 
     /// Adds the parts of rows that the pass asks for.
