@@ -4,9 +4,8 @@
 //! The walk over days (`pipeline/walk.rs`) asks for each decision once. A plan announces it, and a
 //! run carries it out.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -29,6 +28,7 @@ use crate::fingerprint::Fingerprint;
 use crate::messages;
 use crate::publish::reader::{DayTables, Version};
 use crate::store::Store;
+use crate::threads::lock;
 use crate::windows::{BenchmarkDay, PublishedTables};
 
 /// Identifies the code that reads exports (`build.rs`). Another program may accept exports that
@@ -43,7 +43,7 @@ pub struct Facts<'a> {
     /// By which exports have settled or not.
     pub now: DateTime<Utc>,
     pub state: State,
-    readiness: RefCell<HashMap<NaiveDate, Readiness>>,
+    readiness: Mutex<HashMap<NaiveDate, Readiness>>,
 }
 
 impl<'a> Facts<'a> {
@@ -63,7 +63,7 @@ impl<'a> Facts<'a> {
             config,
             now,
             state: State::load(results)?,
-            readiness: RefCell::default(),
+            readiness: Mutex::default(),
         };
         facts.check_currency()?;
         Ok(facts)
@@ -87,13 +87,13 @@ impl<'a> Facts<'a> {
     /// `days` ascend. A failure is reported when its day is needed.
     pub fn look_ahead(&self, days: impl Iterator<Item = NaiveDate>) {
         let unknown: Vec<NaiveDate> = days
-            .filter(|day| !self.readiness.borrow().contains_key(day))
+            .filter(|day| !lock(&self.readiness).contains_key(day))
             .collect();
         let listed = list_days(self.exports, &self.config.mapping, &unknown, self.now);
         for listed in listed.unwrap_or_default() {
-            self.readiness
-                .borrow_mut()
-                .insert(listed.day, readiness(listed, &self.config.required));
+            let day = listed.day;
+            let found = readiness(listed, &self.config.required);
+            lock(&self.readiness).insert(day, found);
         }
         if let Some((first, last)) = unknown.first().zip(unknown.last()) {
             // No table reads further back.
@@ -102,15 +102,15 @@ impl<'a> Facts<'a> {
     }
 
     pub fn readiness(&self, day: NaiveDate) -> Result<Readiness> {
-        if let Some(known) = self.readiness.borrow().get(&day) {
+        if let Some(known) = lock(&self.readiness).get(&day) {
             return Ok(known.clone());
         }
         let found = check_day(self.exports, day, self.config, self.now)?;
-        self.readiness.borrow_mut().insert(day, found.clone());
+        lock(&self.readiness).insert(day, found.clone());
         Ok(found)
     }
 
-    pub fn manifest(&self, day: NaiveDate) -> Result<Option<Rc<Manifest>>> {
+    pub fn manifest(&self, day: NaiveDate) -> Result<Option<Arc<Manifest>>> {
         self.state.manifest(day)
     }
 

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -28,7 +28,7 @@ pub(crate) struct History {
     /// Numbers of the commits that replaced or removed a table's file; oldest first.
     kept: BTreeMap<(String, NaiveDate), Vec<u64>>,
     /// Manifests that were read, by their numbers.
-    read: RefCell<HashMap<u64, Rc<Manifest>>>,
+    read: RefCell<HashMap<u64, Arc<Manifest>>>,
 }
 
 impl History {
@@ -98,7 +98,7 @@ impl History {
         for (number, manifest) in numbers.into_iter().zip(found) {
             let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             if let Some(manifest) = manifest {
-                self.read.borrow_mut().insert(number, Rc::new(manifest));
+                self.read.borrow_mut().insert(number, Arc::new(manifest));
             }
         }
     }
@@ -107,7 +107,7 @@ impl History {
     ///
     /// # Errors
     /// When the manifest is damaged.
-    pub(crate) fn manifest(&self, day: NaiveDate, commit: u64) -> Result<Option<Rc<Manifest>>> {
+    pub(crate) fn manifest(&self, day: NaiveDate, commit: u64) -> Result<Option<Arc<Manifest>>> {
         let numbers = self.commits(day);
         let until = numbers.partition_point(|number| *number <= commit);
         let Some(number) = numbers[..until].last() else {
@@ -116,7 +116,7 @@ impl History {
         if let Some(manifest) = self.read.borrow().get(number) {
             return Ok(Some(manifest.clone()));
         }
-        let manifest = Rc::new(read_manifest(&self.results, day, *number)?);
+        let manifest = Arc::new(read_manifest(&self.results, day, *number)?);
         self.read.borrow_mut().insert(*number, manifest.clone());
         Ok(Some(manifest))
     }

@@ -1,9 +1,7 @@
 //! The published state of each day: its commits, and its newest manifest without lost files.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::rc::Rc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -17,38 +15,48 @@ use crate::contracts::tables;
 use crate::contracts::{PART_FILE, SUCCESS_FILE, Table, TableId};
 use crate::messages;
 use crate::store::{Entry, Store};
+use crate::threads::lock;
 
-/// The published state. Manifests and tables are listed once; a manifest is read on demand.
+/// The published state. Manifests and tables are listed once; a manifest is read on demand. Threads
+/// share it: one publishes, and the others read.
 pub struct State {
     pub(super) store: Store,
+    known: Mutex<Known>,
+    small_files: Mutex<SmallFiles>,
+    pub(crate) decoded: Mutex<DecodedFiles>,
+}
+
+/// The part of the state that changes when days are published or fail.
+#[derive(Default)]
+struct Known {
+    /// See [`State::generation`].
+    generation: u64,
     /// Numbers of the manifests of each day, oldest first; never empty.
-    commits: RefCell<BTreeMap<NaiveDate, Vec<u64>>>,
-    read: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
+    commits: BTreeMap<NaiveDate, Vec<u64>>,
+    read: HashMap<NaiveDate, Arc<Manifest>>,
     /// The newest manifest of each day as it is stored, with lost tables. A manifest never changes, so it
     /// is read once.
-    stored: RefCell<HashMap<NaiveDate, Rc<Manifest>>>,
+    stored: HashMap<NaiveDate, Arc<Manifest>>,
     /// Sizes of the files of tables, by path.
-    sizes: RefCell<Option<Rc<HashMap<String, u64>>>>,
+    sizes: Option<Arc<HashMap<String, u64>>>,
     /// Days with a published file or manifest that cannot be read. They count as not published.
-    spoilt: RefCell<BTreeSet<NaiveDate>>,
+    spoilt: BTreeSet<NaiveDate>,
     /// Tables that a run would publish, while its plan is made.
-    announced: RefCell<BTreeSet<(NaiveDate, TableId)>>,
-    small_files: RefCell<SmallFiles>,
-    pub(crate) decoded: Mutex<DecodedFiles>,
+    announced: BTreeSet<(NaiveDate, TableId)>,
+}
+
+impl Known {
+    fn newest(&self, day: NaiveDate) -> Option<u64> {
+        self.commits.get(&day)?.last().copied()
+    }
 }
 
 impl State {
     pub fn load(results: &Store) -> Result<State> {
-        let (commits, read, stored, sizes, spoilt, announced, small_files, decoded) =
-            Default::default();
+        let (known, small_files, decoded) = Default::default();
         let state = State {
             store: results.clone(),
-            commits,
-            read,
-            stored,
-            sizes,
-            spoilt,
-            announced,
+            known,
             small_files,
             decoded,
         };
@@ -70,21 +78,31 @@ impl State {
                 commits.entry(day).or_default().push(number);
             }
         }
-        self.commits.replace(commits);
-        self.read.take();
-        let sizes = (!listed.is_empty()).then(|| Rc::new(sizes_of(listed)));
-        self.sizes.replace(sizes);
+        let sizes = (!listed.is_empty()).then(|| Arc::new(sizes_of(listed)));
+        let mut known = lock(&self.known);
+        known.generation += 1;
+        known.commits = commits;
+        known.read.clear();
+        known.sizes = sizes;
         Ok(())
+    }
+
+    /// Grows whenever a published file may have ceased to count as published. As long as it stays, days
+    /// are only published.
+    pub(crate) fn generation(&self) -> u64 {
+        lock(&self.known).generation
     }
 
     /// Whether the day counts as not published because a file of it cannot be read.
     pub fn is_left_out(&self, day: NaiveDate) -> bool {
-        self.spoilt.borrow().contains(&day)
+        lock(&self.known).spoilt.contains(&day)
     }
 
     /// Counts the day as not published from now on. `false`: it did already.
     pub fn leave_out(&self, day: NaiveDate) -> bool {
-        self.spoilt.borrow_mut().insert(day)
+        let mut known = lock(&self.known);
+        known.generation += 1;
+        known.spoilt.insert(day)
     }
 
     /// The newest manifest of a day. A table is lost when its file or `_SUCCESS` is missing, or
@@ -92,49 +110,50 @@ impl State {
     ///
     /// # Errors
     /// `SpoiltInput` when the manifest cannot be read; names the file and the next step.
-    pub fn manifest(&self, day: NaiveDate) -> Result<Option<Rc<Manifest>>> {
-        if self.is_left_out(day) {
+    pub fn manifest(&self, day: NaiveDate) -> Result<Option<Arc<Manifest>>> {
+        let known = lock(&self.known);
+        if known.spoilt.contains(&day) {
             return Ok(None);
         }
-        if let Some(manifest) = self.read.borrow().get(&day) {
+        if let Some(manifest) = known.read.get(&day) {
             return Ok(Some(manifest.clone()));
         }
-        let newest = self
-            .commits
-            .borrow()
-            .get(&day)
-            .and_then(|c| c.last().copied());
-        let Some(number) = newest else {
+        let Some(number) = known.newest(day) else {
             return Ok(None);
         };
-        let stored = self.stored.borrow().get(&day).cloned();
+        let (generation, stored) = (known.generation, known.stored.get(&day).cloned());
+        drop(known);
         let stored = match stored.filter(|stored| stored.commit_number == number) {
             Some(stored) => stored,
-            None => Rc::new(read_manifest(&self.store, day, number)?),
+            None => Arc::new(read_manifest(&self.store, day, number)?),
         };
-        self.keep(stored).map(Some)
+        self.keep(stored, generation).map(Some)
     }
 
-    /// Remembers a manifest that was read, without its lost tables.
-    fn keep(&self, stored: Rc<Manifest>) -> Result<Rc<Manifest>> {
+    /// Remembers a manifest that was read, without its lost tables, unless the state has changed since that
+    /// generation or the day was published again.
+    fn keep(&self, stored: Arc<Manifest>, generation: u64) -> Result<Arc<Manifest>> {
         let day = stored.day;
-        self.stored.borrow_mut().insert(day, stored.clone());
         let sizes = self.sizes()?;
         let is_lost =
             |table: &str, published: &PublishedTable| !is_there(&sizes, table, day, published);
-        let mut manifest = stored;
+        let mut manifest = stored.clone();
         if manifest
             .tables
             .iter()
             .any(|(table, published)| is_lost(table, published))
         {
-            let manifest = Rc::make_mut(&mut manifest);
+            let manifest = Arc::make_mut(&mut manifest);
             let lost = manifest
                 .tables
                 .extract_if(.., |table, published| is_lost(table, published));
             manifest.lost = lost.map(|(table, _)| table).collect();
         }
-        self.read.borrow_mut().insert(day, manifest.clone());
+        let mut known = lock(&self.known);
+        if known.generation == generation && known.newest(day) == Some(stored.commit_number) {
+            known.stored.insert(day, stored);
+            known.read.insert(day, manifest.clone());
+        }
         Ok(manifest)
     }
 
@@ -143,56 +162,64 @@ impl State {
         if !self.store.is_remote() {
             return;
         }
+        let known = lock(&self.known);
         let is_known = |day: &NaiveDate, number: u64| {
-            let stored = self.stored.borrow();
-            let of_day = stored.get(day);
-            self.is_left_out(*day) || of_day.is_some_and(|m| m.commit_number == number)
+            let stored = known.stored.get(day);
+            known.spoilt.contains(day) || stored.is_some_and(|m| m.commit_number == number)
         };
-        let newest = self.commits.borrow();
-        let newest = newest.range(first..=last);
+        let newest = known.commits.range(first..=last);
         let newest = newest.filter_map(|(day, numbers)| Some((day, *numbers.last()?)));
         let unread = newest.filter(|(day, number)| !is_known(day, *number));
         let unread: Vec<String> = unread
             .map(|(day, number)| manifest_path(*day, number))
             .collect();
+        let generation = known.generation;
+        drop(known);
         let found = self.store.read_each(&unread).unwrap_or_default();
         for manifest in found.into_iter().flatten() {
             if let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest) {
                 // Only the listing of tables can fail, and then every manifest does.
-                let _ = self.keep(Rc::new(manifest));
+                let _ = self.keep(Arc::new(manifest), generation);
             }
         }
     }
 
     /// A published file that is in memory.
     pub(crate) fn small_file(&self, sha256: &str) -> Option<Bytes> {
-        self.small_files.borrow().get(sha256)
+        lock(&self.small_files).get(sha256)
     }
 
     /// Keeps a file that was published, or that was read and is the published one.
     pub(crate) fn keep_small_file(&self, sha256: &str, file: &Bytes) {
         if self.store.is_remote() {
-            self.small_files.borrow_mut().add(sha256, file);
+            lock(&self.small_files).add(sha256, file);
         }
     }
 
-    fn sizes(&self) -> Result<Rc<HashMap<String, u64>>> {
-        if let Some(sizes) = &*self.sizes.borrow() {
+    fn sizes(&self) -> Result<Arc<HashMap<String, u64>>> {
+        let known = lock(&self.known);
+        if let Some(sizes) = &known.sizes {
             return Ok(sizes.clone());
         }
+        let generation = known.generation;
+        drop(known);
         let tables: Vec<&str> = tables::all().map(|table| table.name).collect();
-        let sizes = Rc::new(sizes_of(self.store.list_all_of_each(&tables)?));
-        Ok(self.sizes.borrow_mut().insert(sizes).clone())
+        let sizes = Arc::new(sizes_of(self.store.list_all_of_each(&tables)?));
+        let mut known = lock(&self.known);
+        if known.generation == generation {
+            known.sizes = Some(sizes.clone());
+        }
+        Ok(sizes)
     }
 
     /// The days that have a manifest, oldest first.
     pub fn days(&self) -> Vec<NaiveDate> {
-        self.commits.borrow().keys().copied().collect()
+        lock(&self.known).commits.keys().copied().collect()
     }
 
     /// Numbers of the manifests of each day, oldest first.
     pub(super) fn commits(&self) -> BTreeMap<NaiveDate, Vec<u64>> {
-        self.commits.borrow().clone()
+        lock(&self.known).commits.clone()
     }
 
     /// Adds a manifest that was just published.
@@ -200,43 +227,44 @@ impl State {
         manifest
             .lost
             .retain(|table| !manifest.tables.contains_key(table));
-        self.spoilt.borrow_mut().remove(&manifest.day);
-        let mut commits = self.commits.borrow_mut();
-        commits
+        let mut known = lock(&self.known);
+        known.spoilt.remove(&manifest.day);
+        known
+            .commits
             .entry(manifest.day)
             .or_default()
             .push(manifest.commit_number);
-        self.read
-            .borrow_mut()
-            .insert(manifest.day, Rc::new(manifest));
+        known.read.insert(manifest.day, Arc::new(manifest));
     }
 
     /// The days that count as not published.
     pub fn left_out(&self) -> BTreeSet<NaiveDate> {
-        self.spoilt.borrow().clone()
+        lock(&self.known).spoilt.clone()
     }
 
     pub fn set_left_out(&self, days: BTreeSet<NaiveDate>) {
-        self.spoilt.replace(days);
+        let mut known = lock(&self.known);
+        known.generation += 1;
+        known.spoilt = days;
     }
 
     /// Counts the table of the day as newly published from now on, with unknown bytes.
     pub fn announce(&self, table: TableId, day: NaiveDate) {
-        self.announced.borrow_mut().insert((day, table));
+        lock(&self.known).announced.insert((day, table));
     }
 
     pub fn is_announced(&self, table: TableId, day: NaiveDate) -> bool {
-        self.announced.borrow().contains(&(day, table))
+        lock(&self.known).announced.contains(&(day, table))
     }
 
     /// Removes the announcements of the day.
     pub fn withdraw(&self, day: NaiveDate) {
-        self.announced.borrow_mut().retain(|(of, _)| *of != day);
+        lock(&self.known).announced.retain(|(of, _)| *of != day);
     }
 
     /// Removes all announcements.
     pub fn withdraw_all(&self) {
-        self.announced.take();
+        lock(&self.known).announced.clear();
     }
 
     /// The days of `[first, last]` on which a table is published or announced; oldest first.
@@ -253,8 +281,8 @@ impl State {
                 days.push(day);
             }
         }
-        let announced = self.announced.borrow();
-        let announced = announced.iter().filter(|(_, of)| *of == table.id);
+        let known = lock(&self.known);
+        let announced = known.announced.iter().filter(|(_, of)| *of == table.id);
         days.extend(
             announced
                 .map(|(day, _)| *day)

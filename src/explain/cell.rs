@@ -1,6 +1,6 @@
 //! One number: its value, its inputs, its earlier values, and the number computed again.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -185,7 +185,7 @@ fn publications(
     now: Option<&Option<String>>,
 ) -> Result<Vec<CellPublication>> {
     let mut found = Vec::new();
-    let mut before: Option<(Rc<Manifest>, Option<String>)> = None;
+    let mut before: Option<(Arc<Manifest>, Option<String>)> = None;
     for commit in history.commits(question.day) {
         let Some(manifest) = history.manifest(question.day, *commit)? else {
             continue;

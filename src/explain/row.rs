@@ -1,7 +1,7 @@
 //! The row that a question is about: a shop's row of one table and day.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -69,7 +69,7 @@ impl Row {
 pub(super) struct Found {
     pub table: &'static Table,
     pub column: &'static Column,
-    pub manifest: Rc<Manifest>,
+    pub manifest: Arc<Manifest>,
     pub file: FileNow,
     /// `None`: the table has no row of this key.
     pub row: Option<Row>,
@@ -265,7 +265,7 @@ fn published(
     history: &History,
     table: &'static Table,
     day: NaiveDate,
-) -> Result<(Rc<Manifest>, FileNow)> {
+) -> Result<(Arc<Manifest>, FileNow)> {
     let manifest = facts.manifest(day)?;
     let manifest = manifest
         .ok_or_else(|| messages::not_published(table.name, day, "no run published the day"))?;

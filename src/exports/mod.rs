@@ -69,7 +69,7 @@ const FETCHED_BYTES: u64 = 32 << 20;
 /// caller's [`RowSink`].
 #[derive(Default)]
 pub struct DayRead {
-    pub snapshots: Snapshots,
+    pub snapshots: Arc<Snapshots>,
     /// One entry for each dataset that was read to its end.
     pub accounts: Vec<Accounting>,
     /// Rows set aside, by dataset; no entry where there are none.
@@ -211,7 +211,7 @@ pub(crate) fn read_day_with(
         });
         for (export, outcome) in outcomes {
             let outcome = outcome.map(|(report, rows)| {
-                read.snapshots.append(rows);
+                Arc::make_mut(&mut read.snapshots).append(rows);
                 report
             });
             read.add(export, exports, config, &civil, outcome)?;
@@ -279,7 +279,7 @@ impl DayRead {
         let hidden = hidden.unwrap_or_default();
         match account.defect(dataset, config, &civil.told(), hidden) {
             Some(defect) => self.defects.push((dataset, defect)),
-            None => self.snapshots.set_present(dataset),
+            None => Arc::make_mut(&mut self.snapshots).set_present(dataset),
         }
         self.accounts.push(account);
         if !report.set_aside.is_empty() {
@@ -292,7 +292,7 @@ impl DayRead {
 impl DayRead {
     /// Leaves out an export that was read to its end before its fault was found.
     fn refuse(&mut self, dataset: &'static Dataset, issues: Vec<Issue>) {
-        self.snapshots.set_absent(dataset);
+        Arc::make_mut(&mut self.snapshots).set_absent(dataset);
         if self
             .defects
             .iter()

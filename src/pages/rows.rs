@@ -1,7 +1,7 @@
 //! The published rows of a day that the pages of some shops show.
 
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::Result;
 use chrono::NaiveDate;
@@ -212,7 +212,7 @@ impl PublishedRow<'_> {
 ///
 /// # Errors
 /// `ConfigWrong` when nothing of the day is published.
-pub(crate) fn published_day(facts: &Facts, day: NaiveDate) -> Result<Rc<Manifest>> {
+pub(crate) fn published_day(facts: &Facts, day: NaiveDate) -> Result<Arc<Manifest>> {
     let found = facts.manifest(day)?;
     let none = || crate::messages::not_published("the dashboard", day, "no run published the day");
     Ok(found.ok_or_else(none)?)

@@ -6,7 +6,8 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use super::day::DayWork;
-use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step, walk};
+use super::tables::{Snapshots, StaleBenchmark, TableHands};
+use super::walk::{Hands, Own, Role, RollUp, Step, walk};
 use crate::catalog::manifest::BlockedExports;
 use crate::contracts::tables::{self, BENCHMARKS, ROLLUPS};
 use crate::contracts::{SnapshotId, Table};
@@ -94,6 +95,30 @@ impl Announcer<'_> {
     }
 }
 
+impl<'a> TableHands<'a> for Announcer<'a> {
+    fn read_snapshots(&mut self, _work: &mut DayWork<'a>) -> Result<Snapshots> {
+        Ok(Snapshots::Read)
+    }
+
+    fn window(
+        &mut self,
+        work: &mut DayWork<'a>,
+        table: &'static Table,
+        _inputs: Option<String>,
+        why: String,
+    ) -> Result<()> {
+        self.announce_stale(work, table, why);
+        Ok(())
+    }
+
+    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()> {
+        for StaleBenchmark { table, why, .. } in stale {
+            self.announce_stale(work, table, why);
+        }
+        Ok(())
+    }
+}
+
 impl<'a> Hands<'a> for Announcer<'a> {
     fn begin(&mut self, step: Step) -> Result<()> {
         self.planned.remove(&step.day);
@@ -140,28 +165,6 @@ impl<'a> Hands<'a> for Announcer<'a> {
             .collect();
         let work = DayWork::announced(self.facts, ready, absent)?;
         Ok(RollUp::Ready(Box::new(work)))
-    }
-
-    fn read_snapshots(&mut self, _work: &mut DayWork<'a>) -> Result<Snapshots> {
-        Ok(Snapshots::Read)
-    }
-
-    fn window(
-        &mut self,
-        work: &mut DayWork<'a>,
-        table: &'static Table,
-        _inputs: Option<String>,
-        why: String,
-    ) -> Result<()> {
-        self.announce_stale(work, table, why);
-        Ok(())
-    }
-
-    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()> {
-        for StaleBenchmark { table, why, .. } in stale {
-            self.announce_stale(work, table, why);
-        }
-        Ok(())
     }
 
     fn publish(&mut self, _work: DayWork<'a>) -> Result<bool> {

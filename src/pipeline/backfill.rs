@@ -29,7 +29,7 @@ pub struct Range {
     pub first: NaiveDate,
     pub last: NaiveDate,
     pub latest_first: bool,
-    /// The number of days whose rollups are computed at the same time.
+    /// The number of days that are computed at the same time, ahead of the day that is published.
     pub parallel: usize,
 }
 
@@ -160,11 +160,11 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     let planned = plan(&facts, range)?;
     let writer = job.open_writer(&facts, planned.iter().any(PlannedDay::has_work))?;
     let steps = steps(&facts, range);
-    let ahead = (range.parallel > 1).then(|| rolled_up_ahead(job, range, &steps, planned));
-    let roll_up_ahead = ahead
+    let ahead = (range.parallel > 1).then(|| computed_ahead(job, range, &steps, planned));
+    let compute_ahead = ahead
         .iter()
-        .flat_map(|ahead| (0..range.parallel).map(move |_| || ahead.work(job)));
-    beside(roll_up_ahead, || {
+        .flat_map(|ahead| (0..range.parallel).map(|_| || ahead.work(job, &facts)));
+    beside(compute_ahead, || {
         job.progress.start(steps.len() as u64);
         // The drop also runs when this thread panics. Otherwise the workers would wait forever.
         let _cancels = ahead.as_ref().map(Ahead::cancel_when_dropped);
@@ -179,8 +179,8 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     })
 }
 
-/// The days to roll up ahead, in the order of the walk.
-fn rolled_up_ahead(job: &Job, range: &Range, steps: &[Step], planned: Vec<PlannedDay>) -> Ahead {
+/// The days to compute ahead, in the order of the walk.
+fn computed_ahead(job: &Job, range: &Range, steps: &[Step], planned: Vec<PlannedDay>) -> Ahead {
     let mut to_compute: BTreeMap<NaiveDate, ReadyDay> = planned
         .into_iter()
         .filter_map(|planned| Some((planned.day, planned.ready?)))

@@ -1,14 +1,15 @@
 //! One final day: from its rollups through the windows to a change to publish.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chrono::NaiveDate;
 
 use super::engine::RolledUp;
 use super::job::Job;
+use super::tables::StaleBenchmark;
 use crate::catalog::checked::{DayChecks, Measures};
 use crate::catalog::manifest::{
     Blocked, BlockedExports, CampaignDays, Manifest, PublishedBenchmark, Skipped, SkippedSum,
@@ -27,11 +28,16 @@ use crate::exports::snapshots::Snapshots;
 use crate::messages;
 use crate::plan::{self, Facts, ReadyDay, TableDecision, TableFacts};
 use crate::publish::parquet::TableWriter;
-use crate::publish::reader::DayTables;
+use crate::publish::reader::{DayTables, NewDays};
 use crate::publish::{Change, TableFile};
 use crate::resources::Resources;
 use crate::rollups::tally::Tally;
 use crate::windows::{self, BenchmarkDay, DaySnapshots, WindowInputs};
+
+/// The text of an impossible error: only a plan announces tables.
+const ANNOUNCED: &str = "a table that is only announced";
+/// The stage of all benchmark tables.
+const BENCHMARK_STAGE: &str = "benchmarks";
 
 /// A day with settled rollups, while the tables over them are computed.
 pub(super) struct DayWork<'a> {
@@ -39,11 +45,11 @@ pub(super) struct DayWork<'a> {
     pub exports: DayExports,
     rollup_inputs: String,
     /// The newest manifest of the day.
-    newest: Option<Rc<Manifest>>,
+    newest: Option<Arc<Manifest>>,
     /// Published tables, including the computed tables of the day.
     tables: DayTables<'a>,
     /// `None`: not read yet, because no table was stale so far.
-    snapshots: Option<Snapshots>,
+    snapshots: Option<Arc<Snapshots>>,
     /// Tables and columns that lack an optional export, and tables with a sum that does not fit.
     skipped: Vec<Skipped>,
     unwritten: BTreeMap<&'static str, SkippedSum>,
@@ -57,8 +63,35 @@ pub(super) struct DayWork<'a> {
     rolled_up: Option<RollUpRecord>,
     /// `None` when the rollups stay.
     checked: Option<(Measures, DayChecks)>,
+    /// Tables that need not be computed again, unless their inputs are others now.
+    ahead: TablesAhead,
     /// The stages of this run so far.
     stages: Vec<StageTime>,
+}
+
+/// Tables over a day's rollups that were computed while days before it were not published yet.
+#[derive(Default)]
+pub(super) struct TablesAhead {
+    /// Each file with the fingerprint of the inputs that it was computed from.
+    files: BTreeMap<&'static str, (String, TableFile)>,
+    stages: Vec<StageTime>,
+}
+
+impl TablesAhead {
+    /// The files of the tables of one stage, and the time that it took; `None` unless all of them were
+    /// computed from these inputs.
+    fn take<'t>(
+        &mut self,
+        stage: &str,
+        tables: impl Iterator<Item = (&'static Table, &'t String)>,
+    ) -> Option<(Vec<TableFile>, StageTime)> {
+        let took = self.stages.iter().find(|time| time.stage == stage)?.clone();
+        let files = tables.map(|(table, inputs)| {
+            let (from, file) = self.files.remove(table.name)?;
+            (from == *inputs).then_some(file)
+        });
+        Some((files.collect::<Option<_>>()?, took))
+    }
 }
 
 /// The parts of a roll-up that are published beside its tables.
@@ -85,6 +118,7 @@ impl<'a> DayWork<'a> {
             is_changed: false,
             rolled_up: None,
             checked: None,
+            ahead: TablesAhead::default(),
             stages: vec![],
         };
         skipped
@@ -114,46 +148,75 @@ impl<'a> DayWork<'a> {
         Ok(work)
     }
 
-    /// A day with rollups that were just computed.
+    /// A day with rollups that were just computed. The tables of `ahead` over them are taken as they are if
+    /// their inputs turn out to be the same.
     pub(super) fn rolled_up(
         facts: &'a Facts<'a>,
         ready: ReadyDay,
         rolled_up: RolledUp,
+        ahead: TablesAhead,
     ) -> Result<Self> {
+        let mut work = DayWork::over(facts, ready, &rolled_up, NewDays::default())?;
         let RolledUp {
             mut read,
-            daily,
-            too_large,
             tally,
             took,
             ..
         } = rolled_up;
-        let skipped = skipped(&ready.exports, &read);
-        let mut work = DayWork::new(facts, ready, skipped)?;
+        work.ahead = ahead;
         work.stages.push(StageTime::new("rollups", took));
-        work.snapshots = Some(read.snapshots);
         work.rolled_up = Some(RollUpRecord {
             quarantine: quarantine(&mut read.quarantine, DATASETS.to_vec()),
             accounts: read.accounts,
             tally,
         });
-        for file in daily {
+        work.look_ahead();
+        Ok(work)
+    }
+
+    /// The tables over new rollups, before these are known to be published. `new_days`: the rollups of
+    /// other days that are not published yet either.
+    pub(super) fn over(
+        facts: &'a Facts<'a>,
+        ready: ReadyDay,
+        rolled_up: &RolledUp,
+        new_days: NewDays,
+    ) -> Result<Self> {
+        let skipped = skipped(&ready.exports, &rolled_up.read);
+        let mut work = DayWork::new(facts, ready, skipped)?;
+        work.snapshots = Some(rolled_up.read.snapshots.clone());
+        work.tables.new_days = new_days;
+        for file in &rolled_up.daily {
             work.inputs
                 .insert(file.table.name, work.rollup_inputs.clone());
-            work.tables.add(file);
+            work.tables.add(file.clone());
         }
-        work.look_ahead();
-        for sum in &too_large {
+        for sum in &rolled_up.too_large {
             work.leave_out(left_out(work.exports.day, sum, work.rollup_inputs.clone()));
         }
         Ok(work)
     }
 
-    /// Fetches the small published files that the tables over new rollups will read: nearly all of these
-    /// tables are stale then.
-    fn look_ahead(&self) {
+    /// The tables over the rollups, for the day when it is published.
+    pub(super) fn into_tables_ahead(mut self) -> TablesAhead {
+        let over_rollups = self.tables.fresh.into_iter();
+        let over_rollups = over_rollups.filter(|(table, _)| !is_rollup(table));
+        let files = over_rollups.filter_map(|(table, file)| {
+            let inputs = self.inputs.remove(table)?;
+            Some((table, (inputs, file)))
+        });
+        TablesAhead {
+            files: files.collect(),
+            stages: self.stages,
+        }
+    }
+
+    /// Fetches the small published files that the checks and the tables over new rollups will read: nearly
+    /// all of these tables are stale then.
+    pub(super) fn look_ahead(&self) {
         let of_checks = checks::reads(&self.facts.config.checks).iter();
         let of_tables = WINDOWS.into_iter().chain(BENCHMARKS);
+        let of_tables = of_tables.filter(|table| !self.ahead.files.contains_key(table.name));
         let reads = of_checks.chain(of_tables.flat_map(|table| table.reads));
         self.tables.look_ahead(reads, self.first_campaign_day());
     }
@@ -167,7 +230,7 @@ impl<'a> DayWork<'a> {
         self.tables.set_resources(resources);
         let (day, rules) = (self.exports.day, &self.facts.config.checks);
         let none = Snapshots::default();
-        let snapshots = self.snapshots.as_ref().unwrap_or(&none);
+        let snapshots = self.snapshots.as_deref().unwrap_or(&none);
         let accounts = self.rolled_up.iter().flat_map(|record| &record.accounts);
         let accounts: Vec<&Accounting> = accounts
             .filter(|account| snapshots.has(&account.dataset))
@@ -302,7 +365,7 @@ impl<'a> DayWork<'a> {
         self.snapshots.is_some()
     }
 
-    pub(super) fn set_snapshots(&mut self, snapshots: Snapshots) {
+    pub(super) fn set_snapshots(&mut self, snapshots: Arc<Snapshots>) {
         self.snapshots = Some(snapshots);
     }
 
@@ -346,13 +409,21 @@ impl<'a> DayWork<'a> {
     /// Computes a window table. If a sum does not fit, the table is left out.
     pub(super) fn compute_window(
         &mut self,
-        id: WindowId,
-        inputs: String,
+        table: &'static Table,
+        inputs: Option<String>,
         resources: &Resources,
     ) -> Result<()> {
-        let (table, day) = (tables::window(id), self.exports.day);
+        let TableId::Window(id) = table.id else {
+            return Ok(());
+        };
+        let (inputs, day) = (inputs.context(ANNOUNCED)?, self.exports.day);
         self.count_computed();
         self.inputs.insert(table.name, inputs.clone());
+        let of_stage = std::iter::once((table, &inputs));
+        if let Some(ahead) = self.ahead.take(table.name, of_stage) {
+            self.add_stage(ahead);
+            return Ok(());
+        }
         let begun = Instant::now();
         self.tables.set_resources(resources);
         let first_campaign_day = self.first_campaign_day();
@@ -363,7 +434,7 @@ impl<'a> DayWork<'a> {
             &WindowInputs {
                 day,
                 config: self.facts.config,
-                snapshots: DaySnapshots::new(self.snapshots.as_ref().unwrap_or(&none)),
+                snapshots: DaySnapshots::new(self.snapshots.as_deref().unwrap_or(&none)),
                 published: &self.tables,
                 rows_at_once: windows::rows_at_once(resources),
                 threads: resources.threads,
@@ -371,10 +442,10 @@ impl<'a> DayWork<'a> {
             },
         );
         let took = StageTime::new(table.name, begun.elapsed());
-        self.stages.push(took);
         match computed {
-            Ok(file) => self.tables.add(file),
+            Ok(file) => self.add_stage((vec![file], took)),
             Err(error) => {
+                self.stages.push(took);
                 let sum: SumTooLarge = error.downcast()?;
                 self.leave_out(left_out(day, &sum, inputs));
             }
@@ -382,13 +453,23 @@ impl<'a> DayWork<'a> {
         Ok(())
     }
 
-    /// Computes benchmark tables of the day itself. Each comes with the fingerprint of its inputs.
+    /// Computes benchmark tables of the day itself.
     pub(super) fn compute_benchmarks(
         &mut self,
-        stale: Vec<(&'static Table, String)>,
+        stale: Vec<StaleBenchmark>,
         resources: &Resources,
     ) -> Result<()> {
         let (begun, day) = (Instant::now(), self.exports.day);
+        let stale = stale
+            .into_iter()
+            .map(|stale| Ok((stale.table, stale.inputs.context(ANNOUNCED)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let of_stage = stale.iter().map(|(table, inputs)| (*table, inputs));
+        if let Some(ahead) = self.ahead.take(BENCHMARK_STAGE, of_stage) {
+            self.add_stage(ahead);
+            self.count_benchmarks(stale);
+            return Ok(());
+        }
         self.tables.set_resources(resources);
         let own = BenchmarkDay {
             day,
@@ -398,14 +479,22 @@ impl<'a> DayWork<'a> {
         let reads = wanted.iter().flat_map(|table| table.reads);
         self.tables.look_ahead(reads, None);
         let files = benchmark_files(self.facts, resources, &wanted, day, &own, &self.tables)?;
-        files.into_iter().for_each(|file| self.tables.add(file));
-        for (table, inputs) in stale {
+        self.add_stage((files, StageTime::new(BENCHMARK_STAGE, begun.elapsed())));
+        self.count_benchmarks(stale);
+        Ok(())
+    }
+
+    fn count_benchmarks(&mut self, computed: Vec<(&'static Table, String)>) {
+        for (table, inputs) in computed {
             self.count_computed();
             self.inputs.insert(table.name, inputs);
         }
-        let took = StageTime::new("benchmarks", begun.elapsed());
+    }
+
+    /// Adds the files of one stage, and the time that it took.
+    fn add_stage(&mut self, (files, took): (Vec<TableFile>, StageTime)) {
+        files.into_iter().for_each(|file| self.tables.add(file));
         self.stages.push(took);
-        Ok(())
     }
 
     /// The change to publish.

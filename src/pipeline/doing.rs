@@ -9,17 +9,18 @@ use bytesize::ByteSize;
 use chrono::NaiveDate;
 
 use super::ahead::Ahead;
-use super::day::{DayWork, benchmark_files, quarantine};
+use super::day::{DayWork, TablesAhead, benchmark_files, quarantine};
 use super::engine::{Reading, RolledUp, read_unchanged};
 use super::job::Job;
 use super::lineage::Lineage;
-use super::walk::{Hands, Own, Role, RollUp, Snapshots, StaleBenchmark, Step};
+use super::tables::{Snapshots, StaleBenchmark, TableHands};
+use super::walk::{Hands, Own, Role, RollUp, Step};
 use crate::bug;
 use crate::catalog::checked::Check;
 use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark, StageTime};
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
-use crate::contracts::{Dataset, Table, TableId};
+use crate::contracts::{Dataset, Table};
 use crate::days::readiness::{DayExports, NotFinal, Readiness, Waiting, in_seconds, listed};
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
@@ -111,7 +112,7 @@ impl<'a> Doing<'a> {
         let keeps_history = job.config.history_days > 0;
         let staged_at = Instant::now();
         let staging = writer.next_staging(day)?.keeping_history(keeps_history);
-        let staged = publish::stage(staging, &change, &job.resources, || job.now())?;
+        let staged = publish::stage(staging, &change, self.resources(), || job.now())?;
         job.resources.stop.check()?;
         let begun = Instant::now();
         writer.commit(&staged)?;
@@ -326,6 +327,59 @@ impl<'a> Doing<'a> {
     }
 }
 
+impl<'a> TableHands<'a> for Doing<'a> {
+    fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots> {
+        let (job, resources) = (self.job, self.resources());
+        self.lineage.begin(work.exports.day, Some(&work.exports));
+        let reading = read_unchanged(
+            &job.exports,
+            &job.config.mapping,
+            &work.exports,
+            resources,
+            || {
+                read_day(
+                    &job.exports,
+                    &work.exports,
+                    &job.config,
+                    resources,
+                    &is_behind_windows,
+                    &mut Unused,
+                )
+            },
+        )?;
+        let day = work.exports.day;
+        let read = match reading {
+            Reading::Whole(read) => read,
+            Reading::Changed(datasets) => {
+                self.refuse_changed(day, &datasets);
+                return Ok(Snapshots::Changed(datasets));
+            }
+        };
+        if !read.defects.is_empty() {
+            return Ok(Snapshots::Broken);
+        }
+        self.report_read(&work.exports, &read);
+        work.set_snapshots(read.snapshots);
+        Ok(Snapshots::Read)
+    }
+
+    fn window(
+        &mut self,
+        work: &mut DayWork<'a>,
+        table: &'static Table,
+        inputs: Option<String>,
+        _why: String,
+    ) -> Result<()> {
+        self.lineage.begin(work.exports.day, Some(&work.exports));
+        work.compute_window(table, inputs, self.resources())
+    }
+
+    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()> {
+        self.lineage.begin(work.exports.day, Some(&work.exports));
+        work.compute_benchmarks(stale, self.resources())
+    }
+}
+
 impl<'a> Hands<'a> for Doing<'a> {
     fn begin(&mut self, step: Step) -> Result<()> {
         if let Reports::OfEachDay { .. } = self.reports {
@@ -372,11 +426,14 @@ impl<'a> Hands<'a> for Doing<'a> {
     fn roll_up(&mut self, ready: ReadyDay, _why: &'static str) -> Result<RollUp<'a>> {
         let (job, day) = (self.job, ready.exports.day);
         self.lineage.begin(day, Some(&ready.exports));
-        let reading = match self.ahead.and_then(|ahead| ahead.take(day)) {
-            Some(reading) => reading?,
-            None => job.roll_up(&ready, self.resources())?,
+        let (reading, tables) = match self.ahead.and_then(|ahead| ahead.take(day)) {
+            Some(ahead) => ahead.into_parts(self.facts),
+            None => (
+                job.roll_up(&ready, self.resources()),
+                TablesAhead::default(),
+            ),
         };
-        let rolled_up = match reading {
+        let rolled_up = match reading? {
             Reading::Whole(rolled_up) => rolled_up,
             Reading::Changed(datasets) => {
                 self.refuse_changed(day, &datasets);
@@ -401,7 +458,7 @@ impl<'a> Hands<'a> for Doing<'a> {
                 job.resources.spill_folder.display()
             ),
         };
-        let mut work = DayWork::rolled_up(self.facts, ready, rolled_up)?;
+        let mut work = DayWork::rolled_up(self.facts, ready, rolled_up, tables)?;
         let tables = work.fresh_tables();
         job.progress.stage(
             day,
@@ -414,64 +471,6 @@ impl<'a> Hands<'a> for Doing<'a> {
             exports if exports.is_empty() => Ok(RollUp::Ready(Box::new(work))),
             exports => Ok(RollUp::Ended(Own::Blocked(self.hold(work, exports)?))),
         }
-    }
-
-    fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots> {
-        let (job, resources) = (self.job, self.resources());
-        self.lineage.begin(work.exports.day, Some(&work.exports));
-        let reading = read_unchanged(
-            &job.exports,
-            &job.config.mapping,
-            &work.exports,
-            resources,
-            || {
-                read_day(
-                    &job.exports,
-                    &work.exports,
-                    &job.config,
-                    resources,
-                    &is_behind_windows,
-                    &mut Unused,
-                )
-            },
-        )?;
-        let day = work.exports.day;
-        let read = match reading {
-            Reading::Whole(read) => read,
-            Reading::Changed(datasets) => {
-                self.refuse_changed(day, &datasets);
-                return Ok(Snapshots::Changed(datasets));
-            }
-        };
-        if !read.defects.is_empty() {
-            return Ok(Snapshots::Broken);
-        }
-        self.report_read(&work.exports, &read);
-        work.set_snapshots(read.snapshots);
-        Ok(Snapshots::Read)
-    }
-
-    fn window(
-        &mut self,
-        work: &mut DayWork<'a>,
-        table: &'static Table,
-        inputs: Option<String>,
-        _why: String,
-    ) -> Result<()> {
-        let TableId::Window(id) = table.id else {
-            return Ok(());
-        };
-        self.lineage.begin(work.exports.day, Some(&work.exports));
-        work.compute_window(id, inputs.context(ANNOUNCED)?, self.resources())
-    }
-
-    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()> {
-        let stale = stale
-            .into_iter()
-            .map(|stale| Ok((stale.table, stale.inputs.context(ANNOUNCED)?)))
-            .collect::<Result<_>>()?;
-        self.lineage.begin(work.exports.day, Some(&work.exports));
-        work.compute_benchmarks(stale, self.resources())
     }
 
     fn publish(&mut self, work: DayWork<'a>) -> Result<bool> {
@@ -601,13 +600,13 @@ impl<'a> Hands<'a> for Doing<'a> {
         self.facts.state.renew()
     }
 
-    fn step_done(&mut self, _step: Step) {
+    fn step_done(&mut self, step: Step) {
+        if let Some(ahead) = self.ahead {
+            ahead.forget(step.day);
+        }
         self.job.progress.day_done();
     }
 }
-
-/// The text of an impossible error: only a plan announces tables.
-const ANNOUNCED: &str = "a table that is only announced";
 
 /// Whether a dataset is a snapshot that a window reads, or one that decides which rows of such a
 /// snapshot are in scope.

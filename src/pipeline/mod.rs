@@ -8,11 +8,11 @@
 //!     Hands ------------ announce: a plan         doing: a run
 //!                                                   |
 //!                                     engine: exports -> daily tables
-//!                                     day: windows and benchmarks -> a change
+//!                                     tables, day: windows and benchmarks -> a change
 //!                                     publish
 //! ```
 //!
-//! `ahead` runs the engine for several days at once. `lineage` sends events of the days that a run works
+//! `ahead` computes several days at once, before the walk takes them in order. `lineage` sends events of the days that a run works
 //! on. `out_of_reach` checks the days before the lookback.
 
 mod ahead;
@@ -27,4 +27,5 @@ pub mod night;
 pub(crate) mod out_of_reach;
 #[cfg(feature = "spark")]
 mod spark;
+mod tables;
 mod walk;

@@ -6,13 +6,12 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use super::day::DayWork;
+use super::tables::{TableHands, Tables, settle_tables};
 use crate::bug;
 use crate::catalog::manifest::BlockedExports;
-use crate::contracts::Table;
-use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::days::readiness::NotFinal;
 use crate::failure::{Failure, FailureKind, ends_all};
-use crate::plan::{self, Decision, Facts, ReadyDay, StandIn, TableDecision};
+use crate::plan::{self, Decision, Facts, ReadyDay, StandIn};
 
 /// Decides whether the day before may newly stand in for a day that is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,25 +51,8 @@ pub(super) enum RollUp<'a> {
     Ended(Own),
 }
 
-/// The outcome of reading the snapshots of a day whose rollups are fresh.
-pub(super) enum Snapshots {
-    Read,
-    /// The snapshots are damaged now. Every table of the day must be computed from the exports
-    /// again.
-    Broken,
-    Changed(Vec<&'static str>),
-}
-
-/// A benchmark table to compute.
-pub(super) struct StaleBenchmark {
-    pub table: &'static Table,
-    /// `None` when a table that it reads is only announced.
-    pub inputs: Option<String>,
-    pub why: String,
-}
-
 /// Carries out the decisions of a walk.
-pub(super) trait Hands<'a> {
+pub(super) trait Hands<'a>: TableHands<'a> {
     /// Called when a day begins.
     fn begin(&mut self, step: Step) -> Result<()>;
 
@@ -95,21 +77,6 @@ pub(super) trait Hands<'a> {
 
     /// Reads the exports and computes the rollups.
     fn roll_up(&mut self, ready: ReadyDay, why: &'static str) -> Result<RollUp<'a>>;
-
-    /// Reads the snapshots of a day whose rollups are fresh.
-    fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots>;
-
-    /// Computes a stale window table.
-    fn window(
-        &mut self,
-        work: &mut DayWork<'a>,
-        table: &'static Table,
-        inputs: Option<String>,
-        why: String,
-    ) -> Result<()>;
-
-    /// Computes stale benchmark tables, at least one.
-    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()>;
 
     /// Publishes the day, after all its tables are computed. Returns whether any table is written.
     fn publish(&mut self, work: DayWork<'a>) -> Result<bool>;
@@ -234,7 +201,7 @@ impl<'a> Walk<'a, '_> {
             RollUp::Ready(mut work) => {
                 // The roll-up has read the snapshots, so later changes of the exports do not
                 // matter.
-                self.tables(&mut work)?;
+                settle_tables(&mut work, self.hands)?;
                 let wrote = self.hands.publish(*work)?;
                 Ok(Own::Computed { wrote })
             }
@@ -244,7 +211,7 @@ impl<'a> Walk<'a, '_> {
     /// Computes the stale tables of a day whose rollups are fresh.
     fn refresh(&mut self, ready: ReadyDay) -> Result<Own> {
         let mut work = DayWork::of_published(self.facts, ready)?;
-        match self.tables(&mut work)? {
+        match settle_tables(&mut work, self.hands)? {
             Tables::Settled if work.is_changed() => {
                 let wrote = self.hands.publish(work)?;
                 Ok(Own::Computed { wrote })
@@ -255,43 +222,6 @@ impl<'a> Walk<'a, '_> {
                 self.compute(work.into_ready(), "its exports cannot be read any more")
             }
         }
-    }
-
-    /// Computes the stale tables over the rollups. In this order, each table reads only settled
-    /// tables.
-    fn tables(&mut self, work: &mut DayWork<'a>) -> Result<Tables> {
-        for table in WINDOWS {
-            if work.is_absent(table) {
-                continue;
-            }
-            let TableDecision::Stale { inputs, why } = work.settle(table)? else {
-                continue;
-            };
-            if !work.has_snapshots() {
-                match self.hands.read_snapshots(work)? {
-                    Snapshots::Read => {}
-                    Snapshots::Broken => return Ok(Tables::SnapshotsBroken),
-                    Snapshots::Changed(datasets) => {
-                        return Ok(Tables::Ended(Own::Changed(datasets)));
-                    }
-                }
-            }
-            self.hands.window(work, table, inputs, why)?;
-        }
-        let mut stale = Vec::new();
-        for table in BENCHMARKS {
-            if work.is_absent(table) {
-                continue;
-            }
-            if let TableDecision::Stale { inputs, why } = work.settle(table)? {
-                stale.push(StaleBenchmark { table, inputs, why });
-            }
-        }
-        if !stale.is_empty() {
-            // They are computed together, from the same cohorts.
-            self.hands.benchmarks(work, stale)?;
-        }
-        Ok(Tables::Settled)
     }
 
     /// Lets the day before stand in for a day whose own exports cannot be used.
@@ -343,20 +273,16 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// The outcome of the tables over the rollups.
-enum Tables {
-    Settled,
-    SnapshotsBroken,
-    Ended(Own),
-}
-
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
 
+    use super::super::tables::{Snapshots, StaleBenchmark};
     use super::*;
     use crate::catalog::manifest::{Manifest, PublishedBenchmark};
     use crate::config::Config;
+    use crate::contracts::Table;
+    use crate::contracts::tables::BENCHMARKS;
     use crate::messages;
     use crate::testing::{Memory, manifest, march};
 
@@ -406,21 +332,6 @@ mod tests {
             }
             Ok(RollUp::Ended(Own::Computed { wrote: true }))
         }
-        fn read_snapshots(&mut self, _work: &mut DayWork<'a>) -> Result<Snapshots> {
-            Ok(Snapshots::Read)
-        }
-        fn window(
-            &mut self,
-            _work: &mut DayWork<'a>,
-            _table: &'static Table,
-            _inputs: Option<String>,
-            _why: String,
-        ) -> Result<()> {
-            Ok(())
-        }
-        fn benchmarks(&mut self, _: &mut DayWork<'a>, _: Vec<StaleBenchmark>) -> Result<()> {
-            Ok(())
-        }
         fn publish(&mut self, _work: DayWork<'a>) -> Result<bool> {
             Ok(true)
         }
@@ -444,6 +355,24 @@ mod tests {
             Ok(())
         }
         fn step_done(&mut self, _step: Step) {}
+    }
+
+    impl<'a> TableHands<'a> for Script {
+        fn read_snapshots(&mut self, _work: &mut DayWork<'a>) -> Result<Snapshots> {
+            Ok(Snapshots::Read)
+        }
+        fn window(
+            &mut self,
+            _work: &mut DayWork<'a>,
+            _table: &'static Table,
+            _inputs: Option<String>,
+            _why: String,
+        ) -> Result<()> {
+            Ok(())
+        }
+        fn benchmarks(&mut self, _: &mut DayWork<'a>, _: Vec<StaleBenchmark>) -> Result<()> {
+            Ok(())
+        }
     }
 
     /// Final exports of the days, and the results.

@@ -163,7 +163,8 @@ impl TableWriter {
     }
 }
 
-/// One table's file, ready to be published.
+/// One table's file, ready to be published. Clones share its bytes.
+#[derive(Clone)]
 pub struct TableFile {
     pub table: &'static Table,
     pub rows: u64,

@@ -1,4 +1,4 @@
-//! Reads published tables for the windows; this run's own tables of the day take precedence.
+//! Reads published tables for the windows; this run's own tables take precedence.
 //!
 //! The footer of a file is read once. Then only the wanted columns (projection) of the row groups
 //! that may hold wanted shops (row group pruning) are read. The footer is verified against the
@@ -56,11 +56,17 @@ pub enum Version {
     Announced,
 }
 
-/// The results, including the day's new tables that are not visible yet.
+/// The new daily tables of some days, none of which is visible yet. A daily table that a day lacks does
+/// not exist for it any more.
+pub(crate) type NewDays = BTreeMap<NaiveDate, Arc<[TableFile]>>;
+
+/// The results, including new tables that are not visible yet.
 pub struct DayTables<'a> {
     results: &'a Store,
     state: &'a State,
     day: NaiveDate,
+    /// New daily tables of other days.
+    pub(crate) new_days: NewDays,
     /// New tables of the day.
     pub fresh: BTreeMap<&'static str, TableFile>,
     /// Tables that do not exist for the day any more.
@@ -73,11 +79,12 @@ pub struct DayTables<'a> {
 
 impl<'a> DayTables<'a> {
     pub fn new(results: &'a Store, state: &'a State, day: NaiveDate) -> Self {
-        let (fresh, absent, footers) = Default::default();
+        let (new_days, fresh, absent, footers) = Default::default();
         DayTables {
             results,
             state,
             day,
+            new_days,
             fresh,
             absent,
             footers,
@@ -108,6 +115,9 @@ impl<'a> DayTables<'a> {
         if let Some(file) = self.fresh(table, day) {
             return Ok(Some(Version::Published(file.sha256.clone())));
         }
+        if self.new_days.contains_key(&day) {
+            return Ok(None);
+        }
         if self.state.is_announced(table.id, day) {
             return Ok(Some(Version::Announced));
         }
@@ -117,7 +127,11 @@ impl<'a> DayTables<'a> {
     }
 
     fn fresh(&self, table: &Table, day: NaiveDate) -> Option<&TableFile> {
-        self.fresh.get(table.name).filter(|_| day == self.day)
+        if day == self.day {
+            return self.fresh.get(table.name);
+        }
+        let mut new = self.new_days.get(&day)?.iter();
+        new.find(|file| file.table.id == table.id)
     }
 }
 
@@ -129,11 +143,13 @@ impl PublishedTables for DayTables<'_> {
         last: NaiveDate,
     ) -> Result<Vec<NaiveDate>> {
         let mut days = self.state.published_days(table, first, last)?;
-        days.retain(|day| *day != self.day);
-        if (first..=last).contains(&self.day) && self.version(table, self.day)?.is_some() {
-            days.push(self.day);
-            days.sort_unstable();
+        days.retain(|day| *day != self.day && !self.new_days.contains_key(day));
+        for day in self.new_days.keys().chain([&self.day]) {
+            if (first..=last).contains(day) && self.version(table, *day)?.is_some() {
+                days.push(*day);
+            }
         }
+        days.sort_unstable();
         Ok(days)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow_array::RecordBatch;
@@ -115,7 +115,7 @@ fn manifests(
     day: NaiveDate,
     from: Option<u64>,
     to: Option<u64>,
-) -> Result<(Rc<Manifest>, Rc<Manifest>)> {
+) -> Result<(Arc<Manifest>, Arc<Manifest>)> {
     let commits = history.commits(day);
     let shown: Vec<String> = commits.iter().map(u64::to_string).collect();
     let shown = match shown.as_slice() {
@@ -126,7 +126,7 @@ fn manifests(
     let to = to.or(commits.last().copied()).ok_or_else(missing)?;
     let before_it = commits.iter().rev().find(|number| **number < to);
     let from = from.or(before_it.copied()).ok_or_else(missing)?;
-    let manifest = |commit| -> Result<Rc<Manifest>> {
+    let manifest = |commit| -> Result<Arc<Manifest>> {
         Ok(history.manifest(day, commit)?.ok_or_else(missing)?)
     };
     Ok((manifest(from)?, manifest(to)?))

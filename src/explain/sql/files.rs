@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, SecondsFormat};
@@ -26,7 +27,7 @@ pub(super) struct Files<'a> {
     pub facts: &'a Facts<'a>,
     pub history: &'a History,
     pub day: NaiveDate,
-    pub manifest: Rc<Manifest>,
+    pub manifest: Arc<Manifest>,
     pub shop_id: i64,
     notes: RefCell<Vec<Note>>,
     exports: RefCell<Option<Rc<DayExports>>>,
@@ -67,7 +68,7 @@ impl<'a> Files<'a> {
         facts: &'a Facts<'a>,
         history: &'a History,
         day: NaiveDate,
-        manifest: Rc<Manifest>,
+        manifest: Arc<Manifest>,
         shop_id: i64,
     ) -> Files<'a> {
         Files {

@@ -12,7 +12,7 @@ mod days;
 mod exports;
 mod tables;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use chrono::NaiveDate;
@@ -50,7 +50,7 @@ pub(crate) struct Night<'a> {
 struct Summary<'a> {
     night: Night<'a>,
     /// The newest manifest of the day, or why it cannot be read; see [`Summary::manifest`].
-    manifest: Result<Option<Rc<Manifest>>, String>,
+    manifest: Result<Option<Arc<Manifest>>, String>,
     locale: Locale,
 }
 
