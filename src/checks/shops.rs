@@ -8,10 +8,9 @@
 //! are out of range. One shop alone fails it far beyond its range ([`Alone`]). The money of an order
 //! and the orders of a customer hardly follow the success of a shop, so their bounds are close.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use chrono::{Datelike, Days, NaiveDate};
+use hashbrown::HashMap;
 use polars::prelude::DataFrame;
 
 use super::history::{Compared, PastDay, days_like};
@@ -255,7 +254,7 @@ struct Presence {
 }
 
 /// The days and the orders of each shop.
-type Orders = BTreeMap<i64, (usize, i128)>;
+type Orders = HashMap<i64, (usize, i128)>;
 
 impl Presence {
     /// `days`: all that are looked at; `compared`: those of them with which numbers are compared.
@@ -359,7 +358,9 @@ fn with_enough(orders: Orders, min_days: u32) -> Vec<i64> {
         *days >= min_days as usize && *sold >= MIN_ORDERS * *days as i128
     };
     let shops = orders.into_iter().filter(has_enough);
-    shops.map(|(shop, _)| shop).collect()
+    let mut shops: Vec<i64> = shops.map(|(shop, _)| shop).collect();
+    shops.sort_unstable();
+    shops
 }
 
 /// ` (1000008, 1000013, ...)`: those with the most orders first.
