@@ -413,8 +413,8 @@ pub struct BackfillArgs {
     /// Last day
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub to: NaiveDate,
-    /// Number of days that are read and rolled up at the same time; they share the memory limit and
-    /// the threads (at least one each)
+    /// Number of days that are computed at the same time; they are published in order, and share the
+    /// memory limit and the threads (at least one each)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub parallel: u16,
     /// Newest day first; changes that older days make in it are computed at the end

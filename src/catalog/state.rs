@@ -419,6 +419,31 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_that_was_read_while_its_day_was_published_or_left_out_is_not_remembered() {
+        let memory = published();
+        let state = State::load(&memory.store).unwrap();
+        let generation = state.generation();
+        let old = state.manifest(march(13)).unwrap().unwrap();
+        state.learn(manifest(march(13), 9));
+        assert_eq!(state.generation(), generation, "days were only published");
+        state.keep(old.clone(), generation).unwrap();
+        let number = |day| state.manifest(march(day)).unwrap().map(|m| m.commit_number);
+        assert_eq!(number(13), Some(9));
+        let old = state.manifest(march(14)).unwrap().unwrap();
+        memory
+            .store
+            .remove("shop_daily/dt=2026-03-14/_SUCCESS")
+            .unwrap();
+        state.renew().unwrap();
+        assert!(state.generation() > generation);
+        state.keep(old, generation).unwrap();
+        assert_eq!(shop_days(&state), [march(13)]);
+        let generation = state.generation();
+        state.leave_out(march(13));
+        assert!(state.generation() > generation);
+    }
+
+    #[test]
     fn an_announced_table_counts_as_published_until_it_is_withdrawn() {
         let memory = published();
         let state = State::load(&memory.store).unwrap();

@@ -277,3 +277,71 @@ impl<'a> TableHands<'a> for Computing<'_> {
         work.compute_benchmarks(stale, self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::arrow::empty;
+    use crate::contracts::tables::SHOP_DAILY;
+    use crate::stop::Stop;
+    use crate::testing::march;
+
+    fn begun(day: u32, rollups: Rollups) -> Begun {
+        Begun {
+            day: march(day),
+            rollups,
+            done: None,
+            is_taken: false,
+        }
+    }
+
+    fn new() -> Rollups {
+        let columns: Vec<_> = SHOP_DAILY.columns.iter().collect();
+        let (rows, stop) = (empty(&columns).unwrap(), Stop::default());
+        let file = TableFile::new(&SHOP_DAILY, march(1), 1, &stop, &rows).unwrap();
+        Rollups::New([file].into())
+    }
+
+    /// The days whose new rollups a day reads; `None`: it waits.
+    fn read(days: &Days, day: u32) -> Option<Vec<NaiveDate>> {
+        let before = days.rollups_before(march(day))?;
+        Some(before.into_keys().collect())
+    }
+
+    #[test]
+    fn a_day_reads_the_new_rollups_of_the_days_that_the_walk_takes_first() {
+        let mut days = Days {
+            begun: vec![
+                begun(12, new()),
+                begun(13, Rollups::AsPublished),
+                begun(14, Rollups::Awaited),
+                begun(15, new()),
+            ],
+            ..Days::default()
+        };
+        assert_eq!(read(&days, 12), Some(vec![]));
+        assert_eq!(read(&days, 14), Some(vec![march(12)]));
+        assert_eq!(read(&days, 15), None, "14 is awaited");
+        days.begun[2].rollups = new();
+        assert_eq!(read(&days, 15), Some(vec![march(12), march(14)]));
+        // Newest first, the walk publishes a day before older ones are known.
+        days.begun.reverse();
+        assert_eq!(read(&days, 14), Some(vec![march(15)]));
+    }
+
+    #[test]
+    fn a_day_that_the_walk_has_taken_makes_room_for_another() {
+        let mut days = Days {
+            begun: vec![begun(12, new()), begun(13, Rollups::Awaited)],
+            ..Days::default()
+        };
+        assert_eq!(days.not_taken(), 2);
+        days.begun[0].is_taken = true;
+        assert_eq!(days.not_taken(), 1);
+        assert_eq!(
+            read(&days, 13),
+            Some(vec![march(12)]),
+            "it is not published yet"
+        );
+    }
+}

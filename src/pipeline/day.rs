@@ -57,6 +57,8 @@ pub(super) struct DayWork<'a> {
     inputs: BTreeMap<&'static str, String>,
     /// The number of stale tables over the rollups that are computed.
     computed: usize,
+    /// How many of them were computed ahead.
+    computed_ahead: usize,
     /// Whether the manifest changes although no table does.
     is_changed: bool,
     /// `None` when the rollups stay.
@@ -115,6 +117,7 @@ impl<'a> DayWork<'a> {
             unwritten: BTreeMap::new(),
             inputs: BTreeMap::new(),
             computed: 0,
+            computed_ahead: 0,
             is_changed: false,
             rolled_up: None,
             checked: None,
@@ -347,6 +350,11 @@ impl<'a> DayWork<'a> {
         self.computed
     }
 
+    /// How many of them were computed ahead.
+    pub(super) fn computed_ahead(&self) -> usize {
+        self.computed_ahead
+    }
+
     pub(super) fn count_computed(&mut self) {
         self.computed += 1;
     }
@@ -421,7 +429,7 @@ impl<'a> DayWork<'a> {
         self.inputs.insert(table.name, inputs.clone());
         let of_stage = std::iter::once((table, &inputs));
         if let Some(ahead) = self.ahead.take(table.name, of_stage) {
-            self.add_stage(ahead);
+            self.add_ahead(ahead);
             return Ok(());
         }
         let begun = Instant::now();
@@ -466,7 +474,7 @@ impl<'a> DayWork<'a> {
             .collect::<Result<Vec<_>>>()?;
         let of_stage = stale.iter().map(|(table, inputs)| (*table, inputs));
         if let Some(ahead) = self.ahead.take(BENCHMARK_STAGE, of_stage) {
-            self.add_stage(ahead);
+            self.add_ahead(ahead);
             self.count_benchmarks(stale);
             return Ok(());
         }
@@ -489,6 +497,11 @@ impl<'a> DayWork<'a> {
             self.count_computed();
             self.inputs.insert(table.name, inputs);
         }
+    }
+
+    fn add_ahead(&mut self, ahead: (Vec<TableFile>, StageTime)) {
+        self.computed_ahead += ahead.0.len();
+        self.add_stage(ahead);
     }
 
     /// Adds the files of one stage, and the time that it took.
@@ -675,4 +688,60 @@ pub(super) fn benchmark_files(
     )?;
     let writers = writers.into_iter();
     writers.map(|(_, writer)| writer.finish()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::arrow::empty;
+    use crate::contracts::tables::{CATEGORY_BENCHMARK, GMV_GAP, SHOP_TIER};
+    use crate::stop::Stop;
+    use crate::testing::march;
+
+    fn computed(table: &'static Table) -> (&'static str, (String, TableFile)) {
+        let columns: Vec<_> = table.columns.iter().collect();
+        let (rows, stop) = (empty(&columns).unwrap(), Stop::default());
+        let file = TableFile::new(table, march(14), 1, &stop, &rows).unwrap();
+        (table.name, ("inputs".into(), file))
+    }
+
+    fn ahead() -> TablesAhead {
+        TablesAhead {
+            files: [&SHOP_TIER, &CATEGORY_BENCHMARK, &GMV_GAP]
+                .map(computed)
+                .into(),
+            stages: [SHOP_TIER.name, BENCHMARK_STAGE]
+                .map(|stage| StageTime::new(stage, Duration::from_millis(1)))
+                .into(),
+        }
+    }
+
+    /// The tables of a stage that are taken, with their inputs at the time of publishing.
+    fn taken(stage: &str, wanted: &[(&'static Table, &str)]) -> Option<Vec<&'static str>> {
+        let inputs: Vec<String> = wanted.iter().map(|(_, inputs)| (*inputs).into()).collect();
+        let tables = wanted.iter().map(|(table, _)| *table).zip(&inputs);
+        let (files, took) = ahead().take(stage, tables)?;
+        assert_eq!(took.stage, stage);
+        Some(files.iter().map(|file| file.table.name).collect())
+    }
+
+    #[test]
+    fn a_table_computed_ahead_is_taken_only_while_its_inputs_stay_the_same() {
+        let tier = |inputs| taken(SHOP_TIER.name, &[(&SHOP_TIER, inputs)]);
+        assert_eq!(tier("inputs"), Some(vec!["shop_tier"]));
+        assert_eq!(tier("other inputs"), None);
+        let benchmarks = |gap| {
+            let wanted = [(&CATEGORY_BENCHMARK, "inputs"), (&GMV_GAP, gap)];
+            taken(BENCHMARK_STAGE, &wanted)
+        };
+        assert_eq!(
+            benchmarks("inputs"),
+            Some(vec!["category_benchmark", "gmv_gap"])
+        );
+        assert_eq!(
+            benchmarks("other inputs"),
+            None,
+            "they are computed together"
+        );
+    }
 }

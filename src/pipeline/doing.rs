@@ -477,10 +477,14 @@ impl<'a> Hands<'a> for Doing<'a> {
         let (job, day) = (self.job, work.exports.day);
         self.lineage.begin(day, Some(&work.exports));
         let computed = work.computed();
+        let ahead = match work.computed_ahead() {
+            0 => String::new(),
+            ahead => format!(", {ahead} computed ahead"),
+        };
         job.progress.stage(
             day,
             "windows",
-            &format!("{computed} tables"),
+            &format!("{computed} tables{ahead}"),
             Some(work.windows_took()),
         );
         self.publish_change(work.into_change(job))

@@ -650,3 +650,48 @@ fn keep_shops(wanted: &mut [bool], ids: &[i64], shops: &[i64]) {
         *wanted &= shops.get(next) == Some(shop);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::arrow::empty;
+    use crate::contracts::tables::{SHOP_DAILY, SKU_DAILY};
+    use crate::stop::Stop;
+    use crate::testing::{Memory, manifest, march};
+
+    #[test]
+    fn the_new_daily_tables_of_another_day_take_the_place_of_its_published_ones() {
+        let memory = Memory::new("results");
+        for day in [12, 13] {
+            let mut published = manifest(march(day), 1);
+            memory.publish(&mut published, &SHOP_DAILY, "shops", "x");
+            memory.publish(&mut published, &SKU_DAILY, "skus", "x");
+            memory.put_manifest(&published);
+        }
+        let columns: Vec<_> = SHOP_DAILY.columns.iter().collect();
+        let (rows, stop) = (empty(&columns).unwrap(), Stop::default());
+        let shops = TableFile::new(&SHOP_DAILY, march(13), 1, &stop, &rows).unwrap();
+        let new = Version::Published(shops.sha256.clone());
+        let state = State::load(&memory.store).unwrap();
+        let mut tables = DayTables::new(&memory.store, &state, march(15));
+        tables.new_days = [13, 14]
+            .map(|day| (march(day), Arc::from([shops.clone()])))
+            .into();
+        let days = |table| tables.published_days(table, march(1), march(31)).unwrap();
+        assert_eq!(days(&SHOP_DAILY), [12, 13, 14].map(march));
+        assert_eq!(days(&SKU_DAILY), [march(12)]);
+        let version = |table, day| tables.version(table, march(day)).unwrap();
+        assert_eq!(version(&SHOP_DAILY, 13), Some(new));
+        assert_eq!(version(&SKU_DAILY, 13), None);
+        assert!(version(&SKU_DAILY, 12).is_some());
+        tables
+            .read(
+                &SHOP_DAILY,
+                march(13),
+                &["gmv"],
+                Rows::default(),
+                &mut |_| panic!("the new file has no rows"),
+            )
+            .unwrap();
+    }
+}

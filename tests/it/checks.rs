@@ -83,12 +83,20 @@ impl Marketplace {
     }
 
     fn export(&self, dataset: &str) -> PathBuf {
-        self.path("exports").join(dataset).join(format!("dt={DAY}"))
+        self.export_of(DAY, dataset)
+    }
+
+    fn export_of(&self, day: &str, dataset: &str) -> PathBuf {
+        self.path("exports").join(dataset).join(format!("dt={day}"))
     }
 
     /// Changes every data file of an export of the day.
     fn change(&self, dataset: &str, change: impl Fn(RecordBatch) -> RecordBatch) {
-        for file in data_files(&self.export(dataset)) {
+        self.change_of(DAY, dataset, change);
+    }
+
+    fn change_of(&self, day: &str, dataset: &str, change: impl Fn(RecordBatch) -> RecordBatch) {
+        for file in data_files(&self.export_of(day, dataset)) {
             write(&file, &change(read(&file)));
         }
     }
@@ -384,17 +392,54 @@ fn write_cents(marketplace: &Marketplace) {
     change_amounts(marketplace, |_, cents| cents * 100);
 }
 
+/// A day before the last one, with amounts in cents, among days that are stale by a setting: a check
+/// blocks it after its tables were computed.
+fn with_a_blocked_day(flags: &str) -> (i32, BTreeMap<PathBuf, Vec<u8>>) {
+    let marketplace = Marketplace::new();
+    marketplace.change_of(DAY_BEFORE, "order_lines", |rows| {
+        amounts(&rows, |_, cents| cents * 100)
+    });
+    let stale = format!("{BLOCK}[quarantine]\nmax_rows = 11\n");
+    let ended = marketplace.etl(
+        &format!("backfill --from 2026-03-28 --to {DAY}{flags}"),
+        &stale,
+    );
+    let told: Vec<&str> = ended.json["days"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|day| day["outcome"].as_str().unwrap())
+        .collect();
+    // The bytes of the first days stay the same.
+    let expected = ["up_to_date", "up_to_date", "blocked", "published"];
+    assert_eq!(told, expected, "{}", ended.stderr);
+    (ended.code, tables(&marketplace))
+}
+
+#[test]
+fn days_computed_beside_one_that_a_check_blocks_read_its_published_tables() {
+    let (code, in_turn) = with_a_blocked_day("");
+    assert_eq!(code, 65);
+    for flags in [" --parallel 2", " --parallel 4"] {
+        let (code, tables) = with_a_blocked_day(flags);
+        assert!((code, &tables) == (65, &in_turn), "{flags}");
+    }
+}
+
 /// Changes each `sub_total` of the day, in cents, of a shop.
 fn change_amounts(marketplace: &Marketplace, change: impl Fn(i64, i128) -> i128) {
-    marketplace.change("order_lines", |rows| {
-        let amounts = rows.column_by_name("sub_total").unwrap();
-        let amounts = amounts.as_primitive::<Decimal128Type>().values().iter();
-        let changed = ints(&rows, "shop_id").zip(amounts);
-        let changed = changed.map(|(shop, cents)| change(shop, *cents));
-        let changed = Decimal128Array::from_iter_values(changed);
-        let changed = changed.with_precision_and_scale(18, 2).unwrap();
-        with_column(&rows, "sub_total", Arc::new(changed))
-    });
+    marketplace.change("order_lines", |rows| amounts(&rows, &change));
+}
+
+/// Order lines whose amounts, in cents, are changed.
+fn amounts(rows: &RecordBatch, change: impl Fn(i64, i128) -> i128) -> RecordBatch {
+    let amounts = rows.column_by_name("sub_total").unwrap();
+    let amounts = amounts.as_primitive::<Decimal128Type>().values().iter();
+    let changed = ints(rows, "shop_id").zip(amounts);
+    let changed = changed.map(|(shop, cents)| change(shop, *cents));
+    let changed = Decimal128Array::from_iter_values(changed);
+    let changed = changed.with_precision_and_scale(18, 2).unwrap();
+    with_column(rows, "sub_total", Arc::new(changed))
 }
 
 fn ints(rows: &RecordBatch, column: &str) -> impl Iterator<Item = i64> {

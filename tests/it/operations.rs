@@ -197,8 +197,54 @@ fn a_backfill_in_any_manner_gives_the_same_bytes() {
             "{name}"
         );
         assert!(results.tables(name) == results.tables("plain"), "{name}");
+        // As "11 tables, 11 computed ahead": every table of each day, the first time.
+        let told = ended.stderr.lines().filter_map(|line| {
+            let told = line.split_once(" windows: ")?.1;
+            let (all, ahead) = told.split_once(" tables, ")?;
+            let (ahead, _) = ahead.split_once(" computed ahead")?;
+            Some(all == ahead)
+        });
+        let days = if more.contains("--parallel") { 5 } else { 0 };
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            vec![true; days],
+            "{name}: {}",
+            ended.stderr
+        );
     }
     assert!(results.tables("plain").len() > 5 * 30);
+}
+
+/// The outcome of days after a published one whose `shop_daily` is damaged: the code, the days that each day
+/// reports as failed, and the tables.
+fn beside_a_damaged_day(flags: &str) -> (i32, Vec<Vec<String>>, Vec<(String, Vec<u8>)>) {
+    let mut results = Results::new();
+    assert_eq!(results.etl(ALL).code, 0);
+    let file = results.path("results/shop_daily/dt=2026-03-11/part-0.parquet");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle - 200..middle].fill(0);
+    fs::write(&file, bytes).unwrap();
+    // Another setting makes the days stale.
+    results.job = "[quarantine]\nmax_rows = 11\n".into();
+    let ended = results.etl(&format!(
+        "backfill --from 2026-03-12 --to 2026-03-14{flags}"
+    ));
+    let days = ended.json["days"].as_array().unwrap().iter();
+    let failed = days.map(|day| {
+        let failed = day["days_failed"].as_array().unwrap().iter();
+        failed.map(|failed| failed["day"].as_str().unwrap().to_owned())
+    });
+    let failed = failed.map(Iterator::collect).collect();
+    (ended.code, failed, results.tables("results"))
+}
+
+#[test]
+fn days_computed_side_by_side_leave_out_a_damaged_day_as_days_in_turn_do() {
+    let in_turn = beside_a_damaged_day("");
+    let failed = vec![vec!["2026-03-11".to_owned()], vec![], vec![]];
+    assert_eq!((in_turn.0, &in_turn.1), (74, &failed));
+    assert!(beside_a_damaged_day(" --parallel 3") == in_turn);
 }
 
 #[test]
