@@ -16,6 +16,9 @@ use crate::world::{Outcome, etl};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
+/// Files by their paths.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// Results of the sample's days.
 struct Results {
     folder: TempDir,
@@ -71,7 +74,7 @@ impl Results {
     }
 
     /// Every file of the results, by its path.
-    fn files(&self, results: &str) -> Vec<(String, Vec<u8>)> {
+    fn files(&self, results: &str) -> Files {
         let root = self.path(results);
         if !root.exists() {
             return vec![];
@@ -82,7 +85,7 @@ impl Results {
             .collect()
     }
 
-    fn tables(&self, results: &str) -> Vec<(String, Vec<u8>)> {
+    fn tables(&self, results: &str) -> Files {
         let is_lasting = |path: &str| !path.starts_with('_') || path.starts_with("_quarantine");
         self.files(results)
             .into_iter()
@@ -217,7 +220,7 @@ fn a_backfill_in_any_manner_gives_the_same_bytes() {
 
 /// The outcome of days after a published one whose `shop_daily` is damaged: the code, the days that each day
 /// reports as failed, and the tables.
-fn beside_a_damaged_day(flags: &str) -> (i32, Vec<Vec<String>>, Vec<(String, Vec<u8>)>) {
+fn beside_a_damaged_day(flags: &str) -> (i32, Vec<Vec<String>>, Files) {
     let mut results = Results::new();
     assert_eq!(results.etl(ALL).code, 0);
     let file = results.path("results/shop_daily/dt=2026-03-11/part-0.parquet");
