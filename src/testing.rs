@@ -11,9 +11,12 @@ use crate::catalog::commit_log::Owner;
 use crate::catalog::layout::{manifest_path, part_path, success_path};
 use crate::catalog::manifest::{Manifest, PublishedTable};
 use crate::contracts::Table;
+use crate::contracts::arrow::empty;
 use crate::contracts::datasets::DATASETS;
 use crate::fingerprint::sha256;
+use crate::publish::TableFile;
 use crate::resources::Resources;
+use crate::stop::Stop;
 use crate::store::Store;
 
 /// A store in memory, with the runtime that serves it.
@@ -111,6 +114,13 @@ pub(crate) fn resources(threads: usize) -> Resources {
         counts: Default::default(),
         stop: Default::default(),
     }
+}
+
+/// The file of a table without rows.
+pub(crate) fn empty_file(table: &'static Table, day: NaiveDate) -> TableFile {
+    let columns: Vec<_> = table.columns.iter().collect();
+    let rows = empty(&columns).unwrap();
+    TableFile::new(table, day, 1, &Stop::default(), &rows).unwrap()
 }
 
 /// A manifest of a day, with nothing published.

@@ -46,8 +46,8 @@ pub(crate) fn on_each<T: Send, R: Send>(
 }
 
 /// Runs `foreground` on the caller's thread while each of `background` has a thread of its own.
-/// Returns once all of them have ended, so `foreground` must let the others end, even where it
-/// panics.
+/// Returns once all of them have ended. So `foreground` must let the others end by a value that it owns and
+/// that is dropped where it panics, or where a thread cannot start.
 ///
 /// # Panics
 /// As [`on_each`]; with the panic of `foreground` first.
@@ -158,7 +158,7 @@ impl Drop for Repeating {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::catch_unwind;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -179,6 +179,26 @@ mod tests {
         };
         assert_eq!(beside([work; 3], || 7), 7);
         assert_eq!(done.into_inner(), 3);
+    }
+
+    /// Sends when it is dropped.
+    struct Told(Sender<()>);
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_the_foreground_owns_is_dropped_when_a_background_thread_cannot_start() {
+        let (send, dropped) = channel();
+        let told = Told(send);
+        let waits = std::iter::once(move || dropped.recv().unwrap());
+        let background = waits.chain(std::iter::from_fn(|| panic!("no more threads")));
+        let started = AssertUnwindSafe(|| beside(background, || drop(told)));
+        let panic = catch_unwind(started).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"no more threads"));
     }
 
     #[test]

@@ -87,8 +87,9 @@ impl State {
         Ok(())
     }
 
-    /// Grows whenever a published file may have ceased to count as published. As long as it stays, days
-    /// are only published.
+    /// Grows whenever a published day may count as not published, or be found changed. As long as it stays,
+    /// the tables of a day only change by publishing, and none comes back that was replaced. So a version that
+    /// is the same at two times was the same in between.
     pub(crate) fn generation(&self) -> u64 {
         lock(&self.known).generation
     }

@@ -2,7 +2,8 @@
 //!
 //! A window reads the rollups of earlier days. Those that are not published yet come from the workers that
 //! have just computed them. The walk takes a table that was computed ahead only if its inputs are the same
-//! when all days before are published; otherwise it computes the table again.
+//! when all days before are published; otherwise it computes the table again. So nothing that a worker
+//! assumes about other days can reach a result.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,10 +11,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::day::{DayWork, TablesAhead};
+use super::day::{DayWork, StaleBenchmark, TablesAhead};
 use super::engine::{Reading, RolledUp};
 use super::job::Job;
-use super::tables::{Snapshots, StaleBenchmark, TableHands, settle_tables};
+use super::tables::{Snapshots, TableHands, settle_tables};
 use crate::bug;
 use crate::contracts::Table;
 use crate::plan::{Facts, ReadyDay};
@@ -28,7 +29,8 @@ pub(super) struct Ahead {
     changed: Condvar,
     /// The greatest number of days that are being computed or wait to be taken (backpressure).
     parallel: usize,
-    /// The share of each of these days, and of the walk.
+    /// The share of each of these days, and of the walk. No further day starts while the tables of those
+    /// that wait take more memory than one share.
     pub resources: Resources,
 }
 
@@ -37,17 +39,28 @@ pub(super) struct DayAhead {
     rolled_up: Result<Reading<RolledUp>>,
     /// `None`: the walk computes them.
     tables: Option<TablesAhead>,
-    /// The generation of the published state before it was read for the tables.
+    /// The generation of the published state ([`State::generation`]) before it was read for the tables.
+    ///
+    /// [`State::generation`]: crate::catalog::state::State::generation
     generation: u64,
 }
 
 impl DayAhead {
-    /// The rollups, and the tables over them. There are none if a published day has ceased to count as
-    /// published since they were computed.
+    /// The rollups, and the tables over them: none if the generation of the published state is another one
+    /// now.
     pub(super) fn into_parts(self, facts: &Facts) -> (Result<Reading<RolledUp>>, TablesAhead) {
         let is_valid = self.generation == facts.state.generation();
         let tables = self.tables.filter(|_| is_valid);
         (self.rolled_up, tables.unwrap_or_default())
+    }
+
+    /// The size of its files.
+    fn bytes(&self) -> u64 {
+        let rollups: u64 = match &self.rolled_up {
+            Ok(Reading::Whole(whole)) => whole.daily.iter().map(TableFile::size_bytes).sum(),
+            _ => 0,
+        };
+        rollups + self.tables.as_ref().map_or(0, TablesAhead::size_bytes)
     }
 }
 
@@ -56,8 +69,7 @@ struct Days {
     waiting: VecDeque<ReadyDay>,
     /// Days that a worker has begun and the walk has not ended, in the order of the walk.
     begun: Vec<Begun>,
-    /// The day that the walk waits for. It starts even when `parallel` other days are done, so that
-    /// the walk cannot block forever.
+    /// The day that the walk waits for. It starts in any case, so that the walk cannot block forever.
     wanted: Option<NaiveDate>,
     is_cancelled: bool,
 }
@@ -74,7 +86,7 @@ struct Begun {
 enum Rollups {
     Awaited,
     New(Arc<[TableFile]>),
-    /// There are no new ones.
+    /// The roll-up failed, or the day is blocked: the published ones count.
     AsPublished,
 }
 
@@ -115,8 +127,10 @@ impl Ahead {
             let tables = match (&rolled_up, self.rollups_before(day)) {
                 (Ok(Reading::Whole(rolled_up)), Some(new_days)) if !rolled_up.daily.is_empty() => {
                     let tables = || tables(facts, ready, rolled_up, new_days, &self.resources);
-                    // The walk meets the same error when it computes the tables, and tells of it.
-                    bug::catch(tables).ok()
+                    // The walk computes them then, and reports an error that it meets too.
+                    let failed =
+                        |error: &_| tracing::debug!("{day}: not computed ahead: {error:#}");
+                    bug::catch(tables).inspect_err(failed).ok()
                 }
                 _ => None,
             };
@@ -132,26 +146,23 @@ impl Ahead {
     fn start_next(&self) -> Option<ReadyDay> {
         let mut days = lock(&self.days);
         loop {
-            let day = days.waiting.front()?.exports.day;
-            if days.not_taken() < self.parallel || days.wanted == Some(day) {
-                days.begun.push(Begun {
-                    day,
-                    rollups: Rollups::Awaited,
-                    done: None,
-                    is_taken: false,
-                });
-                return days.waiting.pop_front();
+            if days.waiting.is_empty() {
+                return None;
+            }
+            let has_room = days.not_taken() < self.parallel
+                && days.waiting_bytes() <= self.resources.memory_bytes;
+            if let Some(ready) = days.start(has_room) {
+                return Some(ready);
             }
             days = wait(&self.changed, days);
         }
     }
 
-    /// Waits for the new rollups of all days before this one in the order of the walk; `None`: no day is
-    /// wanted any more.
+    /// Waits for the new rollups that the tables of a day read; `None`: the walk has ended the day, or all.
     fn rollups_before(&self, day: NaiveDate) -> Option<NewDays> {
         let mut days = lock(&self.days);
         loop {
-            if days.is_cancelled {
+            if days.is_cancelled || days.begun(day).is_none() {
                 return None;
             }
             if let Some(before) = days.rollups_before(day) {
@@ -190,9 +201,13 @@ impl Ahead {
         }
     }
 
-    /// Called when the walk has ended a day: its rollups are published, or are not going to be.
+    /// Called when the walk has ended a day: its rollups are published, or are not going to be. A day that it
+    /// never took, because it was up to date or blocked by then, is not computed any more.
     pub(super) fn forget(&self, day: NaiveDate) {
-        lock(&self.days).begun.retain(|begun| begun.day != day);
+        let mut days = lock(&self.days);
+        days.begun.retain(|begun| begun.day != day);
+        days.waiting.retain(|ready| ready.exports.day != day);
+        drop(days);
         self.changed.notify_all();
     }
 
@@ -224,10 +239,32 @@ impl Days {
         self.begun.iter().filter(|begun| !begun.is_taken).count()
     }
 
-    /// The new rollups of all days before this one in the order of the walk; `None` while some are awaited.
+    /// The size of the files of the days that wait to be taken.
+    fn waiting_bytes(&self) -> u64 {
+        let done = self.begun.iter().filter_map(|begun| begun.done.as_ref());
+        done.map(|done| done.bytes()).sum()
+    }
+
+    /// Begins the next day if there is room, or the day that the walk waits for.
+    fn start(&mut self, has_room: bool) -> Option<ReadyDay> {
+        let is_wanted = |ready: &ReadyDay| has_room || self.wanted == Some(ready.exports.day);
+        let next = self.waiting.iter().position(is_wanted)?;
+        let ready = self.waiting.remove(next)?;
+        self.begun.push(Begun {
+            day: ready.exports.day,
+            rollups: Rollups::Awaited,
+            done: None,
+            is_taken: false,
+        });
+        Some(ready)
+    }
+
+    /// The new rollups of earlier days that the walk takes before this day; `None` while some are awaited.
     fn rollups_before(&self, day: NaiveDate) -> Option<NewDays> {
         let mut new_days = NewDays::new();
-        for before in self.begun.iter().take_while(|begun| begun.day != day) {
+        let before = self.begun.iter().take_while(|begun| begun.day != day);
+        // No table reads a later day.
+        for before in before.filter(|begun| begun.day < day) {
             match &before.rollups {
                 Rollups::Awaited => return None,
                 Rollups::New(files) => {
@@ -280,11 +317,15 @@ impl<'a> TableHands<'a> for Computing<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread::{scope, yield_now};
+
+    use chrono::DateTime;
+
     use super::*;
-    use crate::contracts::arrow::empty;
-    use crate::contracts::tables::SHOP_DAILY;
-    use crate::stop::Stop;
-    use crate::testing::march;
+    use crate::config::Config;
+    use crate::contracts::tables::{SHOP_DAILY, SHOP_TIER};
+    use crate::days::readiness::DayExports;
+    use crate::testing::{Memory, empty_file, march, resources};
 
     fn begun(day: u32, rollups: Rollups) -> Begun {
         Begun {
@@ -296,10 +337,52 @@ mod tests {
     }
 
     fn new() -> Rollups {
-        let columns: Vec<_> = SHOP_DAILY.columns.iter().collect();
-        let (rows, stop) = (empty(&columns).unwrap(), Stop::default());
-        let file = TableFile::new(&SHOP_DAILY, march(1), 1, &stop, &rows).unwrap();
-        Rollups::New([file].into())
+        Rollups::New([empty_file(&SHOP_DAILY, march(1))].into())
+    }
+
+    fn ready(day: u32) -> ReadyDay {
+        ReadyDay {
+            exports: DayExports {
+                day: march(day),
+                listed_at: DateTime::default(),
+                folders: vec![],
+            },
+            inputs: String::new(),
+        }
+    }
+
+    fn done(generation: u64) -> DayAhead {
+        DayAhead {
+            rolled_up: Ok(Reading::Changed(vec![])),
+            tables: Some(TablesAhead::of([empty_file(&SHOP_TIER, march(1))], "x")),
+            generation,
+        }
+    }
+
+    /// Two days at a time.
+    fn ahead(days: &[u32]) -> Ahead {
+        Ahead {
+            days: Mutex::new(Days {
+                waiting: days.iter().map(|day| ready(*day)).collect(),
+                ..Days::default()
+            }),
+            changed: Condvar::new(),
+            parallel: 2,
+            resources: Resources {
+                memory_bytes: 1 << 20,
+                ..resources(1)
+            },
+        }
+    }
+
+    /// A worker that finishes each day at once.
+    fn work(ahead: &Ahead) {
+        while let Some(ready) = ahead.start_next() {
+            let day = ready.exports.day;
+            ahead.change(day, |begun| begun.rollups = Rollups::AsPublished);
+            ahead.rollups_before(day);
+            ahead.change(day, |begun| begun.done = Some(done(0).into()));
+        }
     }
 
     /// The days whose new rollups a day reads; `None`: it waits.
@@ -326,7 +409,66 @@ mod tests {
         assert_eq!(read(&days, 15), Some(vec![march(12), march(14)]));
         // Newest first, the walk publishes a day before older ones are known.
         days.begun.reverse();
-        assert_eq!(read(&days, 14), Some(vec![march(15)]));
+        assert_eq!(read(&days, 15), Some(vec![]));
+        assert_eq!(read(&days, 14), Some(vec![]), "no table reads a later day");
+    }
+
+    #[test]
+    fn the_walk_gets_each_day_once_and_days_that_it_never_takes_hold_nothing_up() {
+        let ahead = ahead(&[11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
+        scope(|scope| {
+            let _cancels = ahead.cancel_when_dropped();
+            for _ in 0..2 {
+                scope.spawn(|| work(&ahead));
+            }
+            // Another run has published these days: some before they begin, and some after.
+            for day in 11..=15 {
+                ahead.forget(march(day));
+                yield_now();
+            }
+            for day in 16..=18 {
+                assert!(ahead.take(march(day)).is_some(), "{day}");
+                assert!(ahead.take(march(day)).is_none(), "{day} is tried again");
+                ahead.forget(march(day));
+            }
+            assert!(ahead.take(march(21)).is_none(), "no worker has it");
+        });
+        let days = lock(&ahead.days);
+        assert!(days.waiting.is_empty() && days.begun.iter().all(|begun| begun.day > march(18)));
+    }
+
+    #[test]
+    fn a_day_starts_where_there_is_room_for_it_and_its_tables_or_where_it_is_wanted() {
+        let ahead = ahead(&[11, 12, 13, 14]);
+        let mut days = lock(&ahead.days);
+        let start = |days: &mut Days, has_room| {
+            let started = days.start(has_room);
+            started.map(|ready| ready.exports.day)
+        };
+        assert_eq!(start(&mut days, true), Some(march(11)));
+        assert_eq!(start(&mut days, false), None);
+        days.begun(march(11)).unwrap().done = Some(done(0).into());
+        assert_eq!(days.waiting_bytes(), done(0).bytes());
+        days.wanted = Some(march(13));
+        assert_eq!(start(&mut days, false), Some(march(13)));
+        assert_eq!(start(&mut days, true), Some(march(12)));
+    }
+
+    #[test]
+    fn tables_are_not_taken_once_a_published_day_may_count_no_more() {
+        let (exports, results) = (Memory::new("exports"), Memory::new("results"));
+        exports.export(march(14));
+        let config = Config::parse("").unwrap();
+        let now = DateTime::default();
+        let facts = Facts::load(&exports.store, &results.store, &config, now).unwrap();
+        let taken = |generation| {
+            let (_, tables) = done(generation).into_parts(&facts);
+            tables.size_bytes() > 0
+        };
+        let generation = facts.state.generation();
+        assert!(taken(generation));
+        facts.state.leave_out(march(12));
+        assert!(!taken(generation));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::day::DayWork;
-use super::tables::{Snapshots, StaleBenchmark, TableHands};
+use super::day::{DayWork, StaleBenchmark};
+use super::tables::{Snapshots, TableHands};
 use super::walk::{Hands, Own, Role, RollUp, Step, walk};
 use crate::catalog::manifest::BlockedExports;
 use crate::contracts::tables::{self, BENCHMARKS, ROLLUPS};

@@ -164,10 +164,12 @@ pub fn backfill(job: &Job, range: &Range) -> Result<BackfillReport> {
     let compute_ahead = ahead
         .iter()
         .flat_map(|ahead| (0..range.parallel).map(|_| || ahead.work(job, &facts)));
+    // It is dropped also when this thread panics, or a worker cannot start. Otherwise the other workers would
+    // wait forever.
+    let cancels = ahead.as_ref().map(Ahead::cancel_when_dropped);
     beside(compute_ahead, || {
+        let _cancels = cancels;
         job.progress.start(steps.len() as u64);
-        // The drop also runs when this thread panics. Otherwise the workers would wait forever.
-        let _cancels = ahead.as_ref().map(Ahead::cancel_when_dropped);
         let reports = Reports::OfEachDay {
             days: BTreeMap::new(),
             failed: BTreeMap::new(),

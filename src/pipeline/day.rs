@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 
 use super::engine::RolledUp;
 use super::job::Job;
-use super::tables::StaleBenchmark;
 use crate::catalog::checked::{DayChecks, Measures};
 use crate::catalog::manifest::{
     Blocked, BlockedExports, CampaignDays, Manifest, PublishedBenchmark, Skipped, SkippedSum,
@@ -71,6 +70,14 @@ pub(super) struct DayWork<'a> {
     stages: Vec<StageTime>,
 }
 
+/// A benchmark table to compute.
+pub(super) struct StaleBenchmark {
+    pub table: &'static Table,
+    /// `None` when a table that it reads is only announced.
+    pub inputs: Option<String>,
+    pub why: String,
+}
+
 /// Tables over a day's rollups that were computed while days before it were not published yet.
 #[derive(Default)]
 pub(super) struct TablesAhead {
@@ -80,6 +87,26 @@ pub(super) struct TablesAhead {
 }
 
 impl TablesAhead {
+    /// Files, each a stage, with the fingerprint of their inputs.
+    #[cfg(test)]
+    pub(super) fn of(files: impl IntoIterator<Item = TableFile>, inputs: &str) -> TablesAhead {
+        let files = files.into_iter();
+        let files = files.map(|file| (file.table.name, (inputs.to_owned(), file)));
+        let files: BTreeMap<_, _> = files.collect();
+        let stages = files.keys();
+        TablesAhead {
+            stages: stages
+                .map(|table| StageTime::new(table, Duration::ZERO))
+                .collect(),
+            files,
+        }
+    }
+
+    pub(super) fn size_bytes(&self) -> u64 {
+        let files = self.files.values();
+        files.map(|(_, file)| file.size_bytes()).sum()
+    }
+
     /// The files of the tables of one stage, and the time that it took; `None` unless all of them were
     /// computed from these inputs.
     fn take<'t>(
@@ -177,8 +204,7 @@ impl<'a> DayWork<'a> {
         Ok(work)
     }
 
-    /// The tables over new rollups, before these are known to be published. `new_days`: the rollups of
-    /// other days that are not published yet either.
+    /// A day with new rollups, which no reader sees yet. `new_days`: the new rollups of other days.
     pub(super) fn over(
         facts: &'a Facts<'a>,
         ready: ReadyDay,
@@ -422,7 +448,7 @@ impl<'a> DayWork<'a> {
         resources: &Resources,
     ) -> Result<()> {
         let TableId::Window(id) = table.id else {
-            return Ok(());
+            bail!("{} is no window table", table.name);
         };
         let (inputs, day) = (inputs.context(ANNOUNCED)?, self.exports.day);
         self.count_computed();
@@ -693,27 +719,16 @@ pub(super) fn benchmark_files(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contracts::arrow::empty;
     use crate::contracts::tables::{CATEGORY_BENCHMARK, GMV_GAP, SHOP_TIER};
-    use crate::stop::Stop;
-    use crate::testing::march;
-
-    fn computed(table: &'static Table) -> (&'static str, (String, TableFile)) {
-        let columns: Vec<_> = table.columns.iter().collect();
-        let (rows, stop) = (empty(&columns).unwrap(), Stop::default());
-        let file = TableFile::new(table, march(14), 1, &stop, &rows).unwrap();
-        (table.name, ("inputs".into(), file))
-    }
+    use crate::testing::{empty_file, march};
 
     fn ahead() -> TablesAhead {
-        TablesAhead {
-            files: [&SHOP_TIER, &CATEGORY_BENCHMARK, &GMV_GAP]
-                .map(computed)
-                .into(),
-            stages: [SHOP_TIER.name, BENCHMARK_STAGE]
-                .map(|stage| StageTime::new(stage, Duration::from_millis(1)))
-                .into(),
-        }
+        let tables = [&SHOP_TIER, &CATEGORY_BENCHMARK, &GMV_GAP];
+        let mut ahead = TablesAhead::of(tables.map(|table| empty_file(table, march(14))), "inputs");
+        ahead
+            .stages
+            .push(StageTime::new(BENCHMARK_STAGE, Duration::ZERO));
+        ahead
     }
 
     /// The tables of a stage that are taken, with their inputs at the time of publishing.

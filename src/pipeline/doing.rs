@@ -9,11 +9,11 @@ use bytesize::ByteSize;
 use chrono::NaiveDate;
 
 use super::ahead::Ahead;
-use super::day::{DayWork, TablesAhead, benchmark_files, quarantine};
+use super::day::{DayWork, StaleBenchmark, TablesAhead, benchmark_files, quarantine};
 use super::engine::{Reading, RolledUp, read_unchanged};
 use super::job::Job;
 use super::lineage::Lineage;
-use super::tables::{Snapshots, StaleBenchmark, TableHands};
+use super::tables::{Snapshots, TableHands};
 use super::walk::{Hands, Own, Role, RollUp, Step};
 use crate::bug;
 use crate::catalog::checked::Check;
@@ -51,7 +51,7 @@ pub(super) struct Doing<'a> {
     facts: &'a Facts<'a>,
     /// `None`: nothing is to be written.
     writer: Option<&'a RefCell<Writer>>,
-    /// The days that are rolled up ahead.
+    /// The days that are computed ahead.
     ahead: Option<&'a Ahead>,
     lineage: Lineage<'a>,
     pub reports: Reports,
@@ -85,7 +85,7 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// The day's share of the machine. It is a part when other days are rolled up at the same time.
+    /// The day's share of the machine. It is a part when other days are computed at the same time.
     fn resources(&self) -> &'a Resources {
         self.ahead
             .map_or(&self.job.resources, |ahead| &ahead.resources)

@@ -3,8 +3,7 @@
 
 use anyhow::Result;
 
-use super::day::DayWork;
-use super::walk::Own;
+use super::day::{DayWork, StaleBenchmark};
 use crate::contracts::Table;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::plan::TableDecision;
@@ -16,14 +15,6 @@ pub(super) enum Snapshots {
     /// again.
     Broken,
     Changed(Vec<&'static str>),
-}
-
-/// A benchmark table to compute.
-pub(super) struct StaleBenchmark {
-    pub table: &'static Table,
-    /// `None` when a table that it reads is only announced.
-    pub inputs: Option<String>,
-    pub why: String,
 }
 
 /// Carries out the decisions about the tables over a day's rollups.
@@ -48,7 +39,8 @@ pub(super) trait TableHands<'a> {
 pub(super) enum Tables {
     Settled,
     SnapshotsBroken,
-    Ended(Own),
+    /// Datasets that changed while their snapshots were read.
+    Changed(Vec<&'static str>),
 }
 
 /// Computes the stale tables over the rollups. In this order, each table reads only settled
@@ -68,9 +60,7 @@ pub(super) fn settle_tables<'a>(
             match hands.read_snapshots(work)? {
                 Snapshots::Read => {}
                 Snapshots::Broken => return Ok(Tables::SnapshotsBroken),
-                Snapshots::Changed(datasets) => {
-                    return Ok(Tables::Ended(Own::Changed(datasets)));
-                }
+                Snapshots::Changed(datasets) => return Ok(Tables::Changed(datasets)),
             }
         }
         hands.window(work, table, inputs, why)?;

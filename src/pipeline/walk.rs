@@ -217,7 +217,7 @@ impl<'a> Walk<'a, '_> {
                 Ok(Own::Computed { wrote })
             }
             Tables::Settled => Ok(Own::UpToDate),
-            Tables::Ended(own) => Ok(own),
+            Tables::Changed(datasets) => Ok(Own::Changed(datasets)),
             Tables::SnapshotsBroken => {
                 self.compute(work.into_ready(), "its exports cannot be read any more")
             }
@@ -277,7 +277,8 @@ impl<'a> Walk<'a, '_> {
 mod tests {
     use anyhow::anyhow;
 
-    use super::super::tables::{Snapshots, StaleBenchmark};
+    use super::super::day::StaleBenchmark;
+    use super::super::tables::Snapshots;
     use super::*;
     use crate::catalog::manifest::{Manifest, PublishedBenchmark};
     use crate::config::Config;

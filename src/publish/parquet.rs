@@ -175,6 +175,10 @@ pub struct TableFile {
 }
 
 impl TableFile {
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// Encodes a conformed table as a file. Ends early when the run is asked to stop.
     pub fn new(
         table: &'static Table,

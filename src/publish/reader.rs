@@ -71,8 +71,8 @@ pub struct DayTables<'a> {
     pub fresh: BTreeMap<&'static str, TableFile>,
     /// Tables that do not exist for the day any more.
     pub absent: BTreeSet<&'static str>,
-    /// The footers of published files that were read.
-    footers: RefCell<HashMap<(&'static str, NaiveDate), Arc<Footer>>>,
+    /// The footers of published files that were read, by the SHA-256 of the file.
+    footers: RefCell<HashMap<String, Arc<Footer>>>,
     /// Threads that decode.
     threads: usize,
 }
@@ -247,7 +247,7 @@ impl DayTables<'_> {
                 if self.is_at_hand(read.table, day, published) {
                     continue;
                 } else if !is_small {
-                    large.insert((read.table.name, day), (path, published.clone()));
+                    large.insert(path, published.clone());
                 } else if bytes + published.bytes <= MOST_BYTES as u64 && !small.contains_key(&path)
                 {
                     bytes += published.bytes;
@@ -263,7 +263,7 @@ impl DayTables<'_> {
     fn is_at_hand(&self, table: &Table, day: NaiveDate, published: &PublishedTable) -> bool {
         self.fresh(table, day).is_some()
             || self.state.small_file(&published.sha256).is_some()
-            || self.footers.borrow().contains_key(&(table.name, day))
+            || self.footers.borrow().contains_key(&published.sha256)
     }
 
     /// `wanted`: the hash of each file by its path.
@@ -277,11 +277,13 @@ impl DayTables<'_> {
         }
     }
 
-    fn fetch_footers(&self, of: BTreeMap<(&'static str, NaiveDate), (String, PublishedTable)>) {
-        let marks = of.into_iter().filter_map(|(file, (path, published))| {
+    /// `of`: files by their paths.
+    fn fetch_footers(&self, of: BTreeMap<String, PublishedTable>) {
+        let marks = of.into_iter().filter_map(|(path, published)| {
             let mark = published.footer?;
             let start = published.bytes.saturating_sub(mark.bytes);
-            Some(((file, mark.sha256), (path, start..published.bytes)))
+            let range = start..published.bytes;
+            Some(((published.sha256, mark.sha256), (path, range)))
         });
         let (files, parts): (Vec<_>, Vec<_>) = marks.unzip();
         let found = self.results.read_range_each(&parts).unwrap_or_default();
@@ -356,13 +358,14 @@ impl DayTables<'_> {
                 open(sha256, file.parse(&bytes)?, Content::InMemory(bytes))
             }
             (None, Some(mark)) => {
-                let known = self.footers.borrow().get(&(table.name, day)).cloned();
+                let known = self.footers.borrow().get(sha256).cloned();
                 let footer = match known {
                     Some(footer) => footer,
                     None => file.fetch_footer(mark).with_context(reading)?,
                 };
-                let of_file = (table.name, day);
-                self.footers.borrow_mut().insert(of_file, footer.clone());
+                self.footers
+                    .borrow_mut()
+                    .insert(sha256.clone(), footer.clone());
                 open(sha256, footer, Content::Stored(file))
             }
         })
@@ -654,10 +657,8 @@ fn keep_shops(wanted: &mut [bool], ids: &[i64], shops: &[i64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contracts::arrow::empty;
     use crate::contracts::tables::{SHOP_DAILY, SKU_DAILY};
-    use crate::stop::Stop;
-    use crate::testing::{Memory, manifest, march};
+    use crate::testing::{Memory, empty_file, manifest, march};
 
     #[test]
     fn the_new_daily_tables_of_another_day_take_the_place_of_its_published_ones() {
@@ -668,9 +669,7 @@ mod tests {
             memory.publish(&mut published, &SKU_DAILY, "skus", "x");
             memory.put_manifest(&published);
         }
-        let columns: Vec<_> = SHOP_DAILY.columns.iter().collect();
-        let (rows, stop) = (empty(&columns).unwrap(), Stop::default());
-        let shops = TableFile::new(&SHOP_DAILY, march(13), 1, &stop, &rows).unwrap();
+        let shops = empty_file(&SHOP_DAILY, march(13));
         let new = Version::Published(shops.sha256.clone());
         let state = State::load(&memory.store).unwrap();
         let mut tables = DayTables::new(&memory.store, &state, march(15));

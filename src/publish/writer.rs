@@ -303,11 +303,9 @@ mod tests {
 
     use super::*;
     use crate::contracts::Table;
-    use crate::contracts::arrow::empty;
     use crate::contracts::tables::{SHOP_TIER, SKU_DAILY};
     use crate::publish::{Change, TableFile, stage};
-    use crate::stop::Stop;
-    use crate::testing::{Memory, manifest, march, noon, owner, resources};
+    use crate::testing::{Memory, empty_file, manifest, march, noon, owner, resources};
 
     const PUBLISHED: [&str; 5] = [
         "_runs/dt=2026-03-14/0000000002.json",
@@ -326,15 +324,7 @@ mod tests {
     }
 
     fn file(table: &'static Table) -> TableFile {
-        let columns: Vec<_> = table.columns.iter().collect();
-        TableFile::new(
-            table,
-            march(14),
-            1,
-            &Stop::default(),
-            &empty(&columns).unwrap(),
-        )
-        .unwrap()
+        empty_file(table, march(14))
     }
 
     /// Two tables of 14 March, staged.

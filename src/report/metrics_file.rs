@@ -93,7 +93,7 @@ impl RunMetrics<'_> {
         self.days.iter().for_each(|day| work.add(&day.work));
         page.all(
             "last_run_stage_duration_seconds",
-            "Wall time of the stages of the last run; days that are rolled up side by side add up.",
+            "Wall time of the stages of the last run; days that are computed side by side add up.",
             "stage",
             Work::STAGES.map(|stage| {
                 let took = work.stages.get(stage).copied().unwrap_or_default();
