@@ -87,9 +87,9 @@ impl State {
         Ok(())
     }
 
-    /// Grows whenever a published day may count as not published, or be found changed. As long as it stays,
-    /// the tables of a day only change by publishing, and none comes back that was replaced. So a version that
-    /// is the same at two times was the same in between.
+    /// Grows when a day is left out, or when everything is listed again. While it stays, tables change only by
+    /// being published, and no version comes back that was replaced: one that is there at two times was there
+    /// in between.
     pub(crate) fn generation(&self) -> u64 {
         lock(&self.known).generation
     }

@@ -11,12 +11,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::day::{DayWork, StaleBenchmark, TablesAhead};
+use super::day::{DayWork, StaleTable, TablesAhead};
 use super::engine::{Reading, RolledUp};
 use super::job::Job;
 use super::tables::{Snapshots, TableHands, settle_tables};
 use crate::bug;
-use crate::contracts::Table;
 use crate::plan::{Facts, ReadyDay};
 use crate::publish::TableFile;
 use crate::publish::reader::NewDays;
@@ -37,8 +36,8 @@ pub(super) struct Ahead {
 /// A day that was computed ahead.
 pub(super) struct DayAhead {
     rolled_up: Result<Reading<RolledUp>>,
-    /// `None`: the walk computes them.
-    tables: Option<TablesAhead>,
+    /// The walk computes those that are missing.
+    tables: TablesAhead,
     /// The generation of the published state ([`State::generation`]) before it was read for the tables.
     ///
     /// [`State::generation`]: crate::catalog::state::State::generation
@@ -49,9 +48,11 @@ impl DayAhead {
     /// The rollups, and the tables over them: none if the generation of the published state is another one
     /// now.
     pub(super) fn into_parts(self, facts: &Facts) -> (Result<Reading<RolledUp>>, TablesAhead) {
-        let is_valid = self.generation == facts.state.generation();
-        let tables = self.tables.filter(|_| is_valid);
-        (self.rolled_up, tables.unwrap_or_default())
+        let tables = match self.generation == facts.state.generation() {
+            true => self.tables,
+            false => TablesAhead::default(),
+        };
+        (self.rolled_up, tables)
     }
 
     /// The size of its files.
@@ -60,7 +61,7 @@ impl DayAhead {
             Ok(Reading::Whole(whole)) => whole.daily.iter().map(TableFile::size_bytes).sum(),
             _ => 0,
         };
-        rollups + self.tables.as_ref().map_or(0, TablesAhead::size_bytes)
+        rollups + self.tables.size_bytes()
     }
 }
 
@@ -115,25 +116,25 @@ impl Ahead {
         while let Some(ready) = self.start_next() {
             let day = ready.exports.day;
             let rolled_up = bug::catch(|| job.roll_up(&ready, &self.resources));
-            let rollups = match &rolled_up {
+            let new = match &rolled_up {
                 // A blocked day has no tables.
-                Ok(Reading::Whole(whole)) if !whole.daily.is_empty() => {
-                    Rollups::New(whole.daily.clone().into())
-                }
-                _ => Rollups::AsPublished,
-            };
-            self.change(day, |begun| begun.rollups = rollups);
-            let generation = facts.state.generation();
-            let tables = match (&rolled_up, self.rollups_before(day)) {
-                (Ok(Reading::Whole(rolled_up)), Some(new_days)) if !rolled_up.daily.is_empty() => {
-                    let tables = || tables(facts, ready, rolled_up, new_days, &self.resources);
-                    // The walk computes them then, and reports an error that it meets too.
-                    let failed =
-                        |error: &_| tracing::debug!("{day}: not computed ahead: {error:#}");
-                    bug::catch(tables).inspect_err(failed).ok()
-                }
+                Ok(Reading::Whole(new)) if !new.daily.is_empty() => Some(new),
                 _ => None,
             };
+            let rollups = new.map_or(Rollups::AsPublished, |new| {
+                Rollups::New(new.daily.clone().into())
+            });
+            self.change(day, |begun| begun.rollups = rollups);
+            let generation = facts.state.generation();
+            let tables = new.zip(self.rollups_before(day)).map(|(new, new_days)| {
+                bug::catch(|| tables(facts, ready, new, new_days, &self.resources))
+            });
+            let tables = tables.transpose().unwrap_or_else(|error| {
+                // The walk computes them then, and reports an error that it meets too.
+                tracing::debug!("{day}: not computed ahead: {error:#}");
+                None
+            });
+            let tables = tables.unwrap_or_default();
             let done = DayAhead {
                 rolled_up,
                 tables,
@@ -149,8 +150,7 @@ impl Ahead {
             if days.waiting.is_empty() {
                 return None;
             }
-            let has_room = days.not_taken() < self.parallel
-                && days.waiting_bytes() <= self.resources.memory_bytes;
+            let has_room = days.has_room(self.parallel, self.resources.memory_bytes);
             if let Some(ready) = days.start(has_room) {
                 return Some(ready);
             }
@@ -235,14 +235,12 @@ impl Days {
         self.begun.iter_mut().find(|begun| begun.day == day)
     }
 
-    fn not_taken(&self) -> usize {
-        self.begun.iter().filter(|begun| !begun.is_taken).count()
-    }
-
-    /// The size of the files of the days that wait to be taken.
-    fn waiting_bytes(&self) -> u64 {
-        let done = self.begun.iter().filter_map(|begun| begun.done.as_ref());
-        done.map(|done| done.bytes()).sum()
+    /// Whether fewer than `parallel` days are not taken yet, and the files of those that are done have at most
+    /// so many bytes.
+    fn has_room(&self, parallel: usize, most_bytes: u64) -> bool {
+        let not_taken = self.begun.iter().filter(|begun| !begun.is_taken);
+        let done = not_taken.clone().filter_map(|begun| begun.done.as_ref());
+        not_taken.count() < parallel && done.map(|done| done.bytes()).sum::<u64>() <= most_bytes
     }
 
     /// Begins the next day if there is room, or the day that the walk waits for.
@@ -300,17 +298,11 @@ impl<'a> TableHands<'a> for Computing<'_> {
         Ok(Snapshots::Read)
     }
 
-    fn window(
-        &mut self,
-        work: &mut DayWork<'a>,
-        table: &'static Table,
-        inputs: Option<String>,
-        _why: String,
-    ) -> Result<()> {
-        work.compute_window(table, inputs, self.0)
+    fn window(&mut self, work: &mut DayWork<'a>, stale: StaleTable) -> Result<()> {
+        work.compute_window(stale, self.0)
     }
 
-    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()> {
+    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleTable>) -> Result<()> {
         work.compute_benchmarks(stale, self.0)
     }
 }
@@ -354,7 +346,7 @@ mod tests {
     fn done(generation: u64) -> DayAhead {
         DayAhead {
             rolled_up: Ok(Reading::Changed(vec![])),
-            tables: Some(TablesAhead::of([empty_file(&SHOP_TIER, march(1))], "x")),
+            tables: TablesAhead::of([empty_file(&SHOP_TIER, march(1))], "x"),
             generation,
         }
     }
@@ -417,7 +409,10 @@ mod tests {
     fn the_walk_gets_each_day_once_and_days_that_it_never_takes_hold_nothing_up() {
         let ahead = ahead(&[11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
         // Another run has published the first days: some before they begin, and some after.
-        [11, 12, 13].map(|day| ahead.forget(march(day)));
+        [11, 12, 13]
+            .map(march)
+            .into_iter()
+            .for_each(|day| ahead.forget(day));
         scope(|scope| {
             let _cancels = ahead.cancel_when_dropped();
             for _ in 0..2 {
@@ -426,7 +421,10 @@ mod tests {
             while lock(&ahead.days).begun.is_empty() {
                 yield_now();
             }
-            [14, 15].map(|day| ahead.forget(march(day)));
+            [14, 15]
+                .map(march)
+                .into_iter()
+                .for_each(|day| ahead.forget(day));
             for day in 16..=18 {
                 assert!(ahead.take(march(day)).is_some(), "{day}");
                 assert!(ahead.take(march(day)).is_none(), "{day} is tried again");
@@ -448,8 +446,9 @@ mod tests {
         };
         assert_eq!(start(&mut days, true), Some(march(11)));
         assert_eq!(start(&mut days, false), None);
+        let bytes = done(0).bytes();
         days.begun(march(11)).unwrap().done = Some(done(0).into());
-        assert_eq!(days.waiting_bytes(), done(0).bytes());
+        assert!(days.has_room(2, bytes) && !days.has_room(2, bytes - 1));
         days.wanted = Some(march(13));
         assert_eq!(start(&mut days, false), Some(march(13)));
         assert_eq!(start(&mut days, true), Some(march(12)));
@@ -478,9 +477,9 @@ mod tests {
             begun: vec![begun(12, new()), begun(13, Rollups::Awaited)],
             ..Days::default()
         };
-        assert_eq!(days.not_taken(), 2);
+        assert!(!days.has_room(2, 0));
         days.begun[0].is_taken = true;
-        assert_eq!(days.not_taken(), 1);
+        assert!(days.has_room(2, 0));
         assert_eq!(
             read(&days, 13),
             Some(vec![march(12)]),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::day::{DayWork, StaleBenchmark};
+use super::day::{DayWork, StaleTable};
 use super::tables::{Snapshots, TableHands};
 use super::walk::{Hands, Own, Role, RollUp, Step, walk};
 use crate::catalog::manifest::BlockedExports;
@@ -85,7 +85,8 @@ impl Announcer<'_> {
     }
 
     /// Announces a stale table over the rollups. The first one gives the reason of the refresh.
-    fn announce_stale(&mut self, work: &mut DayWork, table: &'static Table, why: String) {
+    fn announce_stale(&mut self, work: &mut DayWork, stale: StaleTable) {
+        let StaleTable { table, why, .. } = stale;
         let day = work.exports.day;
         if !self.planned.contains_key(&day) {
             self.note(day, Action::Refresh, why);
@@ -100,20 +101,14 @@ impl<'a> TableHands<'a> for Announcer<'a> {
         Ok(Snapshots::Read)
     }
 
-    fn window(
-        &mut self,
-        work: &mut DayWork<'a>,
-        table: &'static Table,
-        _inputs: Option<String>,
-        why: String,
-    ) -> Result<()> {
-        self.announce_stale(work, table, why);
+    fn window(&mut self, work: &mut DayWork<'a>, stale: StaleTable) -> Result<()> {
+        self.announce_stale(work, stale);
         Ok(())
     }
 
-    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()> {
-        for StaleBenchmark { table, why, .. } in stale {
-            self.announce_stale(work, table, why);
+    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleTable>) -> Result<()> {
+        for stale in stale {
+            self.announce_stale(work, stale);
         }
         Ok(())
     }

@@ -70,8 +70,8 @@ pub(super) struct DayWork<'a> {
     stages: Vec<StageTime>,
 }
 
-/// A benchmark table to compute.
-pub(super) struct StaleBenchmark {
+/// A table over the rollups to compute.
+pub(super) struct StaleTable {
     pub table: &'static Table,
     /// `None` when a table that it reads is only announced.
     pub inputs: Option<String>,
@@ -443,10 +443,10 @@ impl<'a> DayWork<'a> {
     /// Computes a window table. If a sum does not fit, the table is left out.
     pub(super) fn compute_window(
         &mut self,
-        table: &'static Table,
-        inputs: Option<String>,
+        stale: StaleTable,
         resources: &Resources,
     ) -> Result<()> {
+        let StaleTable { table, inputs, .. } = stale;
         let TableId::Window(id) = table.id else {
             bail!("{} is no window table", table.name);
         };
@@ -490,7 +490,7 @@ impl<'a> DayWork<'a> {
     /// Computes benchmark tables of the day itself.
     pub(super) fn compute_benchmarks(
         &mut self,
-        stale: Vec<StaleBenchmark>,
+        stale: Vec<StaleTable>,
         resources: &Resources,
     ) -> Result<()> {
         let (begun, day) = (Instant::now(), self.exports.day);
@@ -498,10 +498,13 @@ impl<'a> DayWork<'a> {
             .into_iter()
             .map(|stale| Ok((stale.table, stale.inputs.context(ANNOUNCED)?)))
             .collect::<Result<Vec<_>>>()?;
+        for (table, inputs) in &stale {
+            self.count_computed();
+            self.inputs.insert(table.name, inputs.clone());
+        }
         let of_stage = stale.iter().map(|(table, inputs)| (*table, inputs));
         if let Some(ahead) = self.ahead.take(BENCHMARK_STAGE, of_stage) {
             self.add_ahead(ahead);
-            self.count_benchmarks(stale);
             return Ok(());
         }
         self.tables.set_resources(resources);
@@ -514,15 +517,7 @@ impl<'a> DayWork<'a> {
         self.tables.look_ahead(reads, None);
         let files = benchmark_files(self.facts, resources, &wanted, day, &own, &self.tables)?;
         self.add_stage((files, StageTime::new(BENCHMARK_STAGE, begun.elapsed())));
-        self.count_benchmarks(stale);
         Ok(())
-    }
-
-    fn count_benchmarks(&mut self, computed: Vec<(&'static Table, String)>) {
-        for (table, inputs) in computed {
-            self.count_computed();
-            self.inputs.insert(table.name, inputs);
-        }
     }
 
     fn add_ahead(&mut self, ahead: (Vec<TableFile>, StageTime)) {

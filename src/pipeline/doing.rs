@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use chrono::NaiveDate;
 
 use super::ahead::Ahead;
-use super::day::{DayWork, StaleBenchmark, TablesAhead, benchmark_files, quarantine};
+use super::day::{DayWork, StaleTable, TablesAhead, benchmark_files, quarantine};
 use super::engine::{Reading, RolledUp, read_unchanged};
 use super::job::Job;
 use super::lineage::Lineage;
@@ -18,9 +18,9 @@ use super::walk::{Hands, Own, Role, RollUp, Step};
 use crate::bug;
 use crate::catalog::checked::Check;
 use crate::catalog::manifest::{Blocked, BlockedExports, PublishedBenchmark, StageTime};
+use crate::contracts::Dataset;
 use crate::contracts::datasets::DATASETS;
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
-use crate::contracts::{Dataset, Table};
 use crate::days::readiness::{DayExports, NotFinal, Readiness, Waiting, in_seconds, listed};
 use crate::exports::quarantine::Accounting;
 use crate::exports::{DayRead, Unused, read_day};
@@ -363,18 +363,12 @@ impl<'a> TableHands<'a> for Doing<'a> {
         Ok(Snapshots::Read)
     }
 
-    fn window(
-        &mut self,
-        work: &mut DayWork<'a>,
-        table: &'static Table,
-        inputs: Option<String>,
-        _why: String,
-    ) -> Result<()> {
+    fn window(&mut self, work: &mut DayWork<'a>, stale: StaleTable) -> Result<()> {
         self.lineage.begin(work.exports.day, Some(&work.exports));
-        work.compute_window(table, inputs, self.resources())
+        work.compute_window(stale, self.resources())
     }
 
-    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()> {
+    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleTable>) -> Result<()> {
         self.lineage.begin(work.exports.day, Some(&work.exports));
         work.compute_benchmarks(stale, self.resources())
     }

@@ -3,8 +3,7 @@
 
 use anyhow::Result;
 
-use super::day::{DayWork, StaleBenchmark};
-use crate::contracts::Table;
+use super::day::{DayWork, StaleTable};
 use crate::contracts::tables::{BENCHMARKS, WINDOWS};
 use crate::plan::TableDecision;
 
@@ -23,16 +22,10 @@ pub(super) trait TableHands<'a> {
     fn read_snapshots(&mut self, work: &mut DayWork<'a>) -> Result<Snapshots>;
 
     /// Computes a stale window table.
-    fn window(
-        &mut self,
-        work: &mut DayWork<'a>,
-        table: &'static Table,
-        inputs: Option<String>,
-        why: String,
-    ) -> Result<()>;
+    fn window(&mut self, work: &mut DayWork<'a>, stale: StaleTable) -> Result<()>;
 
     /// Computes stale benchmark tables, at least one.
-    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleBenchmark>) -> Result<()>;
+    fn benchmarks(&mut self, work: &mut DayWork<'a>, stale: Vec<StaleTable>) -> Result<()>;
 }
 
 /// The outcome of the tables over the rollups.
@@ -63,7 +56,7 @@ pub(super) fn settle_tables<'a>(
                 Snapshots::Changed(datasets) => return Ok(Tables::Changed(datasets)),
             }
         }
-        hands.window(work, table, inputs, why)?;
+        hands.window(work, StaleTable { table, inputs, why })?;
     }
     let mut stale = Vec::new();
     for table in BENCHMARKS {
@@ -71,7 +64,7 @@ pub(super) fn settle_tables<'a>(
             continue;
         }
         if let TableDecision::Stale { inputs, why } = work.settle(table)? {
-            stale.push(StaleBenchmark { table, inputs, why });
+            stale.push(StaleTable { table, inputs, why });
         }
     }
     if !stale.is_empty() {

@@ -277,12 +277,11 @@ impl<'a> Walk<'a, '_> {
 mod tests {
     use anyhow::anyhow;
 
-    use super::super::day::StaleBenchmark;
+    use super::super::day::StaleTable;
     use super::super::tables::Snapshots;
     use super::*;
     use crate::catalog::manifest::{Manifest, PublishedBenchmark};
     use crate::config::Config;
-    use crate::contracts::Table;
     use crate::contracts::tables::BENCHMARKS;
     use crate::messages;
     use crate::testing::{Memory, manifest, march};
@@ -362,16 +361,10 @@ mod tests {
         fn read_snapshots(&mut self, _work: &mut DayWork<'a>) -> Result<Snapshots> {
             Ok(Snapshots::Read)
         }
-        fn window(
-            &mut self,
-            _work: &mut DayWork<'a>,
-            _table: &'static Table,
-            _inputs: Option<String>,
-            _why: String,
-        ) -> Result<()> {
+        fn window(&mut self, _: &mut DayWork<'a>, _: StaleTable) -> Result<()> {
             Ok(())
         }
-        fn benchmarks(&mut self, _: &mut DayWork<'a>, _: Vec<StaleBenchmark>) -> Result<()> {
+        fn benchmarks(&mut self, _: &mut DayWork<'a>, _: Vec<StaleTable>) -> Result<()> {
             Ok(())
         }
     }
