@@ -66,6 +66,21 @@ pub(crate) fn beside<B: FnOnce() + Send, R>(
     })
 }
 
+/// Runs two pieces of work at the same time, the first on a thread of its own.
+///
+/// # Panics
+/// As [`beside`].
+pub(crate) fn side_by_side<A: Send, B>(
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> (A, B) {
+    thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        (join(first), second)
+    })
+}
+
 /// Gives `consume` the results of `work` on each item, in the order of the items. `threads` threads
 /// work ahead, and each holds at most one result. With one thread, the caller works.
 ///

@@ -114,6 +114,11 @@ fn number_before(file_name: &str, ending: &str) -> Option<u64> {
         .flatten()
 }
 
+/// The number of a commit record, `commit_log/<number>.json`, a path below [`RUNS`].
+pub(crate) fn record_of(path: &str) -> Option<u64> {
+    number_of(path.strip_prefix("commit_log/")?)
+}
+
 /// The day and commit number of `dt=YYYY-MM-DD/<number>.json`, a path below [`RUNS`].
 pub(crate) fn manifest_of(path: &str) -> Option<(NaiveDate, u64)> {
     let (folder, file) = path.split_once('/')?;

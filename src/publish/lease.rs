@@ -20,10 +20,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::commit_log::{self, Owner, Record};
-use crate::catalog::layout::{LOCKS, lock_path, number_of, probe_path};
+use crate::catalog::layout::{
+    LOCKS, RUNS, lock_path, manifest_of, number_of, probe_path, record_of,
+};
 use crate::messages;
 use crate::store::{Creation, Deadline, Store};
-use crate::threads::{Repeating, lock};
+use crate::threads::{Repeating, lock, side_by_side};
 
 /// Heartbeats per lease time: two of them may be lost.
 pub(crate) const HEARTBEATS: u32 = 3;
@@ -118,6 +120,44 @@ pub fn unlock(results: &Store, now: DateTime<Utc>) -> Result<Option<Holder>> {
     Ok(Some(holder))
 }
 
+/// What earlier runs left, before this one takes the lease.
+struct Before {
+    head: Option<Record>,
+    holder: Option<Holder>,
+    /// Paths of their lease files.
+    locks: Vec<String>,
+    /// The number of the next record.
+    next_number: u64,
+}
+
+impl Before {
+    fn find(results: &Store) -> Result<Before> {
+        let mut listed = results.list_all_of_each(&[RUNS, LOCKS])?;
+        let (runs, locks) = (listed.remove(0), listed.remove(0));
+        let records = runs.iter().filter_map(|entry| record_of(&entry.name));
+        let manifests = runs.iter().filter_map(|entry| manifest_of(&entry.name));
+        let (mut newest, greatest) = (records.max(), manifests.map(|(_, number)| number).max());
+        // Only a manifest without a record (a lost log) may raise the number beyond the next one. Otherwise
+        // two runs could take the lease with different numbers. A record that was written during the listing
+        // may be missing in it, so the log is listed once more.
+        if greatest > newest {
+            newest = commit_log::newest_number(results)?;
+        }
+        let next_number = newest.max(greatest).unwrap_or(0) + 1;
+        let head = newest.map(|number| commit_log::read_newest(results, number));
+        let head = head.transpose()?;
+        let is_older = |name: &str| number_of(name).is_some_and(|number| number < next_number);
+        let locks = locks.iter().filter(|entry| is_older(&entry.name));
+        let locks = locks.map(|entry| format!("{LOCKS}/{}", entry.name));
+        Ok(Before {
+            holder: read_holder(results, head.as_ref())?,
+            head,
+            locks: locks.collect(),
+            next_number,
+        })
+    }
+}
+
 /// The lease while this process holds it; released when dropped.
 pub struct Lease {
     pulse: Arc<Pulse>,
@@ -139,7 +179,7 @@ struct Pulse {
 impl Lease {
     /// Takes the lease with the next record of the commit log, and starts the heartbeat.
     ///
-    /// Returns the lease and the record, which is now the head of the log.
+    /// Returns the lease, the record, which is now the head of the log, and the head before it.
     ///
     /// # Errors
     /// `Held` when another run has it; `ConfigWrong` when the store ignores conditions and
@@ -149,44 +189,48 @@ impl Lease {
         owner: &Owner,
         single_writer: bool,
         clock: fn() -> DateTime<Utc>,
-    ) -> Result<(Lease, Record)> {
-        let mut is_probed = single_writer;
+    ) -> Result<(Lease, Record, Option<Record>)> {
+        let probe = || match single_writer {
+            true => Ok(()),
+            false => check_conditions(results, &owner.run_id),
+        };
+        // The probe is waited for, but a run that may not write says so first.
+        let (mut probed, mut before) = side_by_side(probe, || Before::find(results));
         loop {
-            // The order matters: every manifest in the listing has a record that the log shows.
-            // Only a manifest without a record (a lost log) may raise the number beyond the next
-            // one. Otherwise two runs could take the lease with different numbers.
-            let greatest_manifest = commit_log::greatest_manifest(results)?;
-            let head = commit_log::read_head(results)?;
-            if let Some(holder) =
-                read_holder(results, head.as_ref())?.filter(|h| h.is_live(clock()))
-            {
+            let Before {
+                head,
+                holder,
+                locks,
+                next_number,
+            } = before?;
+            if let Some(holder) = holder.filter(|h| h.is_live(clock())) {
                 return Err(messages::held(&holder).into());
             }
-            if !is_probed {
-                check_conditions(results, &owner.run_id)?;
-                is_probed = true;
-            }
-            let number = head
-                .as_ref()
-                .map_or(0, |head| head.number)
-                .max(greatest_manifest)
-                + 1;
+            std::mem::replace(&mut probed, Ok(()))?;
             let record = Record {
-                number,
-                fencing_number: number,
+                number: next_number,
+                fencing_number: next_number,
                 owner: owner.clone(),
                 written_at: clock(),
                 previous_commit: head.as_ref().and_then(Record::newest_commit),
                 commit: None,
             };
-            // If another run was faster, the next iteration finds it.
             if commit_log::append(results, &record, single_writer)? {
-                return Ok((Lease::start(results, &record, clock)?, record));
+                let lease = Lease::start(results, &record, &locks, clock)?;
+                return Ok((lease, record, head));
             }
+            // Another run was faster.
+            before = Before::find(results);
         }
     }
 
-    fn start(results: &Store, record: &Record, clock: fn() -> DateTime<Utc>) -> Result<Lease> {
+    /// `old`: the lease files of earlier runs. They are removed.
+    fn start(
+        results: &Store,
+        record: &Record,
+        old: &[String],
+        clock: fn() -> DateTime<Utc>,
+    ) -> Result<Lease> {
         let holder = Holder {
             fencing_number: record.number,
             owner: record.owner.clone(),
@@ -210,14 +254,7 @@ impl Lease {
         if !lease.renew()? {
             return Err(messages::lease_lost().into());
         }
-        let mut old = results.list_all(LOCKS)?;
-        let is_old = |name: &str| number_of(name).is_some_and(|n| n < lease.fencing_number());
-        old.retain(|entry| is_old(&entry.name));
-        let old: Vec<String> = old
-            .iter()
-            .map(|entry| format!("{LOCKS}/{}", entry.name))
-            .collect();
-        results.remove_each(&old)?;
+        results.remove_each(old)?;
         lease.heartbeat = Some(lease.pulse.clone().start()?);
         Ok(lease)
     }

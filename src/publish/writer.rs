@@ -64,7 +64,7 @@ impl Writer {
         clock: fn() -> DateTime<Utc>,
         tell: &dyn Fn(&str),
     ) -> Result<Writer> {
-        let (lease, head) = Lease::acquire(results, owner, single_writer, clock)?;
+        let (lease, head, before) = Lease::acquire(results, owner, single_writer, clock)?;
         let writer = Writer {
             results: results.clone(),
             lease,
@@ -74,7 +74,7 @@ impl Writer {
             clock,
         };
         // The lease was checked when it was taken, and its record is the newest one.
-        writer.finish_newest(tell)?;
+        writer.finish_newest(before.as_ref(), tell)?;
         // The folders are listed before the log is checked. So they belong to runs that cannot
         // commit any more.
         let folders = results.list_folders(STAGING)?;
@@ -160,14 +160,14 @@ impl Writer {
         }
         let log_gone = || messages::log_gone(self.results.show(COMMIT_LOG));
         self.head = commit_log::read_head(&self.results)?.ok_or_else(log_gone)?;
-        self.finish_newest(tell)?;
+        self.finish_newest(Some(&self.head), tell)?;
         self.is_in_doubt = false;
         Ok(())
     }
 
-    /// Finishes the newest commit up to the head, if it was interrupted.
-    fn finish_newest(&self, tell: &dyn Fn(&str)) -> Result<()> {
-        let unfinished = commit_log::find_unfinished(&self.results, Some(&self.head))?;
+    /// Finishes the newest commit up to the record, if it was interrupted.
+    fn finish_newest(&self, upto: Option<&Record>, tell: &dyn Fn(&str)) -> Result<()> {
+        let unfinished = commit_log::find_unfinished(&self.results, upto)?;
         if let Some(Record {
             number,
             commit: Some(commit),
