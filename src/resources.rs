@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::stop::Stop;
-use crate::threads::{lock, on_each};
+use crate::threads::on_threads;
 
 /// Shared by everything that computes. No result depends on it.
 #[derive(Clone, Debug)]
@@ -62,19 +62,7 @@ impl Resources {
     /// The results of `work` on each item, in the order of the items, computed by all threads; a
     /// single one is the caller's.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-        let threads = self.threads.min(items.len());
-        if threads <= 1 {
-            return items.into_iter().map(work).collect();
-        }
-        let waiting = Mutex::new(items.into_iter().enumerate());
-        let done_by_thread = on_each(vec![(); threads], |()| {
-            std::iter::from_fn(|| lock(&waiting).next())
-                .map(|(n, item)| (n, work(item)))
-                .collect::<Vec<_>>()
-        });
-        let mut done: Vec<(usize, R)> = done_by_thread.into_iter().flatten().collect();
-        done.sort_by_key(|(n, _)| *n);
-        done.into_iter().map(|(_, result)| result).collect()
+        on_threads(self.threads, items, work)
     }
 
     pub fn spilled_bytes(&self) -> u64 {

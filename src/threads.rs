@@ -45,6 +45,31 @@ pub(crate) fn on_each<T: Send, R: Send>(
     })
 }
 
+/// Runs `work` on each item, on so many threads: each takes the next item when it is done with one. With
+/// one thread, the caller works. Returns the results in the order of the items.
+///
+/// # Panics
+/// As [`on_each`].
+pub(crate) fn on_threads<T: Send, R: Send>(
+    threads: usize,
+    items: Vec<T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let threads = threads.min(items.len());
+    if threads <= 1 {
+        return items.into_iter().map(work).collect();
+    }
+    let waiting = Mutex::new(items.into_iter().enumerate());
+    let done_by_thread = on_each(vec![(); threads], |()| {
+        std::iter::from_fn(|| lock(&waiting).next())
+            .map(|(n, item)| (n, work(item)))
+            .collect::<Vec<_>>()
+    });
+    let mut done: Vec<(usize, R)> = done_by_thread.into_iter().flatten().collect();
+    done.sort_by_key(|(n, _)| *n);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
 /// Runs `foreground` on the caller's thread while each of `background` has a thread of its own.
 /// Returns once all of them have ended. So `foreground` must let the others end by a value that it owns and
 /// that is dropped where it panics, or where a thread cannot start.

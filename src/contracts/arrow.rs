@@ -50,30 +50,23 @@ pub fn schema(columns: &[Column]) -> SchemaRef {
 /// The schema of a file that this program publishes: each column has its field id. `owner`: the table,
 /// or [`QUARANTINE_FILES`](super::field_ids::QUARANTINE_FILES).
 pub fn published_schema(owner: &str, columns: &[Column]) -> SchemaRef {
-    let field = |column: &Column| {
-        let id = field_id(owner, column.name).to_string();
-        let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id)]);
-        let field = Field::new(column.name, data_type(column.kind), column.null.is_some());
-        field.with_metadata(metadata)
-    };
-    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+    let fields = columns.iter().map(|column| field(owner, column));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The file form of a conformed table, as one batch.
+/// A column of a schema that this program publishes.
+pub fn field(owner: &str, column: &Column) -> Field {
+    let id = field_id(owner, column.name).to_string();
+    let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id)]);
+    let field = Field::new(column.name, data_type(column.kind), column.null.is_some());
+    field.with_metadata(metadata)
+}
+
+/// The file form of a column of a conformed table.
 ///
 /// # Errors
 /// `SumTooLarge` when an amount of money does not fit `DECIMAL(18,2)`.
-pub fn to_batch(table: &Table, rows: &pl::DataFrame) -> Result<RecordBatch> {
-    let arrays = table
-        .columns
-        .iter()
-        .map(|column| to_array(table, column, rows))
-        .collect::<Result<Vec<_>>>()?;
-    let schema = published_schema(table.name, table.columns);
-    Ok(RecordBatch::try_new(schema, arrays)?)
-}
-
-fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<ArrayRef> {
+pub fn to_array(table: &Table, column: &Column, rows: &pl::DataFrame) -> Result<ArrayRef> {
     let values = rows.column(column.name)?;
     Ok(match column.kind {
         Kind::Int64 => Arc::new(to_numbers::<_, Int64Type>(values.i64()?)),

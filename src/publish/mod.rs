@@ -42,6 +42,7 @@ use crate::resources::Resources;
 use crate::rollups::tally::{Tally, Totals};
 use crate::stop::Stop;
 use crate::store::{Digested, Store};
+use crate::threads::side_by_side;
 use crate::windows::Rows;
 pub use parquet::TableFile;
 
@@ -168,18 +169,12 @@ pub fn stage(
     let replaced = change.files.iter().map(|file| file.table);
     let replaced: Vec<&Table> = replaced.chain(change.absent.iter().copied()).collect();
     stop.check()?;
-    let tally = change.tally.as_ref();
-    let checked = resources.map(change.files.iter().collect(), |file: &TableFile| {
-        stop.check()?;
-        let path = part_path(file.table, day);
-        check_table(file, tally, stop).with_context(|| format!("verifying {path}"))?;
-        Ok(NewFile {
-            path,
-            bytes: file.bytes.clone(),
-            sha256: file.sha256.clone(),
-        })
+    let new = change.files.iter().map(|file| NewFile {
+        path: part_path(file.table, day),
+        bytes: file.bytes.clone(),
+        sha256: file.sha256.clone(),
     });
-    let mut new: Vec<NewFile> = checked.into_iter().collect::<Result<_>>()?;
+    let mut new: Vec<NewFile> = new.collect();
     let mut gone: Vec<String> = change
         .absent
         .iter()
@@ -193,7 +188,13 @@ pub fn stage(
         }
     }
     let (mut files, removed) = staging.keep_and_find(&replaced, day, gone)?;
-    files.extend(staging.write(new, stop)?);
+    // No reader sees the files before the commit, so they may be written while they are checked.
+    let (checked, written) = side_by_side(
+        || check_tables(change, resources),
+        || staging.write(new, stop),
+    );
+    checked?;
+    files.extend(written?);
     let commit_number = staging.commit_number;
     let mut manifest = Manifest {
         commit_number,
@@ -356,7 +357,19 @@ fn at_once(files: &[NewFile]) -> impl Iterator<Item = &[NewFile]> {
     })
 }
 
-/// Checks schema, row count and sums of a file, before the store is asked to keep these same bytes.
+/// # Errors
+/// When a file does not hold what was computed, and when the run is asked to stop.
+fn check_tables(change: &Change, resources: &Resources) -> Result<()> {
+    let (day, tally, stop) = (change.manifest.day, change.tally.as_ref(), &resources.stop);
+    let checked = resources.map(change.files.iter().collect(), |file: &TableFile| {
+        stop.check()?;
+        let path = part_path(file.table, day);
+        check_table(file, tally, stop).with_context(|| format!("verifying {path}"))
+    });
+    checked.into_iter().collect()
+}
+
+/// Checks schema, row count and sums of a file. The store is asked to keep these same bytes.
 fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
     let tallied: Vec<&Column> = file

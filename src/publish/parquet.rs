@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
-use arrow_select::coalesce::BatchCoalescer;
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 use bytes::buf::Reader;
@@ -29,9 +28,9 @@ use super::footer::{Footer, column_sha256, footer_mark};
 use super::row_groups::RowGroups;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::columns;
-use crate::contracts::arrow::{published_schema, to_batch};
+use crate::contracts::arrow::{field, published_schema, to_array};
 use crate::contracts::fingerprint::table_fingerprint;
-use crate::contracts::{Table, metadata};
+use crate::contracts::{Column, Table, metadata};
 use crate::exports::quarantine;
 use crate::exports::set_aside::SetAside;
 use crate::fingerprint::sha256;
@@ -123,11 +122,17 @@ impl TableWriter {
 
     fn end_group(&mut self) -> Result<()> {
         self.stop.check()?;
-        let rows = std::mem::take(&mut self.waiting);
+        let mut parts = std::mem::take(&mut self.waiting).into_iter();
         self.waiting_rows = 0;
+        let mut rows = parts.next().context("a row group has rows")?;
+        parts.try_for_each(|part| rows.vstack_mut_owned(part).map(drop))?;
         let (table, batch_rows) = (self.table, BATCH_ROWS.min(self.group_rows));
+        let batches: Vec<DataFrame> = (0..rows.height())
+            .step_by(batch_rows)
+            .map(|first| rows.slice(first as i64, batch_rows))
+            .collect();
         self.groups
-            .push(move |columns| encode(table, &rows, batch_rows, columns))
+            .push(move |column, writer| encode(table, &table.columns[column], &batches, writer))
     }
 
     fn check_order(&mut self, rows: &DataFrame) -> Result<()> {
@@ -207,39 +212,21 @@ impl TableFile {
     }
 }
 
-/// Encodes the rows of a row group in batches of `batch_rows`. Results have no nested types: each
-/// column has one writer.
+/// Encodes a column of a row group, given in batches. Results have no nested types: each column has
+/// one writer.
 fn encode(
-    table: &'static Table,
-    rows: &[DataFrame],
-    batch_rows: usize,
-    mut columns: Vec<ArrowColumnWriter>,
-) -> Result<Vec<ArrowColumnChunk>> {
-    let schema = published_schema(table.name, table.columns);
-    let mut batches = BatchCoalescer::new(schema.clone(), batch_rows);
-    let mut write = |batch: RecordBatch| {
-        let values = schema.fields().iter().zip(batch.columns());
-        for (column, (field, values)) in columns.iter_mut().zip(values) {
-            for leaf in compute_leaves(field, values)? {
-                column.write(&leaf)?;
-            }
-        }
-        Ok::<_, ParquetError>(())
-    };
-    for part in rows {
-        for first in (0..part.height()).step_by(batch_rows) {
-            batches.push_batch(to_batch(table, &part.slice(first as i64, batch_rows))?)?;
-            while let Some(batch) = batches.next_completed_batch() {
-                write(batch)?;
-            }
+    table: &Table,
+    column: &Column,
+    batches: &[DataFrame],
+    mut writer: ArrowColumnWriter,
+) -> Result<ArrowColumnChunk> {
+    let field = field(table.name, column);
+    for rows in batches {
+        for leaf in compute_leaves(&field, &to_array(table, column, rows)?)? {
+            writer.write(&leaf)?;
         }
     }
-    batches.finish_buffered_batch()?;
-    if let Some(batch) = batches.next_completed_batch() {
-        write(batch)?;
-    }
-    let closed = columns.into_iter().map(ArrowColumnWriter::close);
-    Ok(closed.collect::<Result<_, _>>()?)
+    Ok(writer.close()?)
 }
 
 /// Quarantined rows as a file.

@@ -1,9 +1,8 @@
-//! Encodes the row groups of a Parquet file, several at a time.
+//! Encodes the row groups of a Parquet file while the rows of the next one come.
 //!
-//! A row group is encoded by one thread, and they are appended in order. So the bytes are the same
-//! with any number of threads.
+//! A column of a row group is encoded by one thread, and all are appended in order. So the bytes are the
+//! same with any number of threads.
 
-use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::thread::{self, JoinHandle};
 
@@ -12,6 +11,8 @@ use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter,
 };
 use parquet::file::writer::SerializedFileWriter;
+
+use crate::threads::on_threads;
 
 /// The column chunks of a row group.
 type Encoded = Result<Vec<ArrowColumnChunk>>;
@@ -22,9 +23,9 @@ pub(super) struct RowGroups {
     threads: usize,
     /// How many row groups were pushed.
     pushed: usize,
-    /// Those that other threads encode, in the order of the file. After an error they end by
-    /// themselves, and nobody needs them.
-    encoding: VecDeque<JoinHandle<Encoded>>,
+    /// The last one, while other threads encode it. After an error they end by themselves, and nobody needs
+    /// it.
+    encoding: Option<JoinHandle<Encoded>>,
 }
 
 impl RowGroups {
@@ -36,29 +37,31 @@ impl RowGroups {
             columns,
             threads,
             pushed: 0,
-            encoding: VecDeque::new(),
+            encoding: None,
         })
     }
 
-    /// Adds the next row group; `encode` writes its columns and closes them.
+    /// Adds the next row group; `encode` writes the column at this position and closes it.
     ///
     /// # Errors
-    /// Those of `encode`, of this row group or of an earlier one.
+    /// Those of `encode`, of this row group or of an earlier one: of the first column that has one.
     pub(super) fn push(
         &mut self,
-        encode: impl FnOnce(Vec<ArrowColumnWriter>) -> Encoded + Send + 'static,
+        encode: impl Fn(usize, ArrowColumnWriter) -> Result<ArrowColumnChunk> + Send + Sync + 'static,
     ) -> Result<()> {
         let columns = self.columns.create_column_writers(self.pushed)?;
+        let (columns, threads) = (columns.into_iter().enumerate().collect(), self.threads);
+        let encode = move || {
+            let chunks = on_threads(threads, columns, |(column, writer)| encode(column, writer));
+            chunks.into_iter().collect()
+        };
         self.pushed += 1;
-        if self.threads <= 1 {
-            return self.append(encode(columns)?);
-        }
-        if self.encoding.len() >= self.threads {
-            self.append_next()?;
+        self.append_last()?;
+        if threads <= 1 {
+            return self.append(encode()?);
         }
         let thread = thread::Builder::new().name("encode".into());
-        self.encoding
-            .push_back(thread.spawn(move || encode(columns))?);
+        self.encoding = Some(thread.spawn(encode)?);
         Ok(())
     }
 
@@ -67,15 +70,13 @@ impl RowGroups {
     /// # Errors
     /// As [`RowGroups::push`].
     pub(super) fn finish(mut self) -> Result<SerializedFileWriter<Vec<u8>>> {
-        while !self.encoding.is_empty() {
-            self.append_next()?;
-        }
+        self.append_last()?;
         Ok(self.file)
     }
 
-    fn append_next(&mut self) -> Result<()> {
-        match self.encoding.pop_front() {
-            Some(next) => self.append(next.join().unwrap_or_else(|panic| resume_unwind(panic))?),
+    fn append_last(&mut self) -> Result<()> {
+        match self.encoding.take() {
+            Some(last) => self.append(last.join().unwrap_or_else(|panic| resume_unwind(panic))?),
             None => Ok(()),
         }
     }
