@@ -52,6 +52,29 @@ pub(crate) fn texts<'a, V: Into<Option<&'a str>>>(
         .into_column()
 }
 
+/// The same text in every row.
+pub(crate) fn same_text(name: &str, text: &str, rows: usize) -> Column {
+    StringChunked::full(name.into(), text, rows).into_column()
+}
+
+/// Texts of a list, each given by its position there. Faster than [`texts`] where few texts are repeated
+/// often.
+///
+/// # Errors
+/// When a position is beyond the list.
+pub(crate) fn listed_texts<'a, P: Into<Option<usize>>>(
+    name: &str,
+    list: impl IntoIterator<Item = &'a str>,
+    positions: impl IntoIterator<Item = P>,
+) -> Result<Column> {
+    let list: StringChunked = list.into_iter().map(Some).collect();
+    let positions = positions.into_iter().map(Into::into);
+    let positions: IdxCa = positions
+        .map(|position| position.map(|position| position as IdxSize))
+        .collect();
+    Ok(list.take(&positions)?.with_name(name.into()).into_column())
+}
+
 pub(crate) fn flags<V: Into<Option<bool>>>(
     name: &str,
     values: impl IntoIterator<Item = V>,
@@ -116,11 +139,16 @@ pub(crate) fn ascends(rows: &DataFrame, columns: &[&str]) -> Result<bool> {
         keys.slice(0, keys.height() - 1),
         keys.slice(1, keys.height() - 1),
     );
-    let mut ascends = BooleanChunked::full("ascends".into(), false, before.height());
-    for (a, b) in before.columns().iter().zip(after.columns()).rev() {
-        ascends = &a.lt(b)? | &(&a.equal(b)? & &ascends);
+    // Whether both rows are equal up to here.
+    let mut is_tied = BooleanChunked::full("is_tied".into(), true, before.height());
+    for (a, b) in before.columns().iter().zip(after.columns()) {
+        let is_equal = a.equal(b)?;
+        if !is_equal.all() && (&is_tied & &!&(&is_equal | &a.lt(b)?)).any() {
+            return Ok(false);
+        }
+        is_tied = &is_tied & &is_equal;
     }
-    Ok(ascends.all())
+    Ok(!is_tied.any())
 }
 
 #[cfg(test)]
@@ -140,5 +168,16 @@ mod tests {
         assert!(ascend([1, 1], ["B", "a"]));
         assert!(!ascend([1, 1], ["a", "a"]));
         assert!(!ascend([2, 1], ["a", "b"]));
+    }
+
+    #[test]
+    fn listed_texts_are_those_at_their_positions() {
+        let column = listed_texts("tier", ["T1", "T2"], [Some(1), None, Some(0), Some(1)]);
+        let expected = texts("tier", [Some("T2"), None, Some("T1"), Some("T2")]);
+        assert_eq!(
+            column.unwrap().equal_missing(&expected).unwrap().sum(),
+            Some(4)
+        );
+        assert!(listed_texts("tier", ["T1"], [1]).is_err());
     }
 }

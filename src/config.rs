@@ -716,6 +716,11 @@ impl Config {
         &self.tiers[position].name
     }
 
+    /// Lowest first.
+    pub(crate) fn tier_names(&self) -> impl Iterator<Item = &str> {
+        self.tiers.iter().map(|tier| tier.name.as_str())
+    }
+
     /// The position of a tier's name; `None` when the configuration no longer has it.
     pub fn tier_position(&self, name: &str) -> Option<usize> {
         self.tiers.iter().position(|t| t.name == name)

@@ -1,8 +1,8 @@
 //! A run's share of the machine: threads, memory, a folder to spill to, the request to stop.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::stop::Stop;
 use crate::threads::on_threads;

@@ -3,12 +3,11 @@
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::candidates::metrics_by_name;
+use super::candidates::{metric_names, metrics_by_name};
 use super::cohorts::{BenchmarkDay, Cohort, Scope, Statistic};
 use super::summary::Summary;
 use crate::columns;
 use crate::config::Config;
-use crate::contracts::metrics::METRICS;
 use crate::days::calendar::day_number;
 
 /// How the averages are made; changes when the method does.
@@ -69,14 +68,19 @@ pub(super) fn category_benchmark(
     Ok(DataFrame::new(
         rows.len(),
         vec![
-            columns::texts("scope", rows.iter().map(|_| scope.name)),
+            columns::same_text("scope", scope.name, rows.len()),
             columns::ints("campaign_id", rows.iter().map(|_| scope.campaign_id)),
-            columns::texts(
+            columns::listed_texts(
                 "category",
-                rows.iter().map(|r| scope.category(r.cohort.category)),
-            ),
-            columns::texts("tier", rows.iter().map(|r| config.tier_name(r.cohort.tier))),
-            columns::texts("metric", rows.iter().map(|r| METRICS[r.metric].name)),
+                scope.category_names(),
+                rows.iter().map(|r| r.cohort.category),
+            )?,
+            columns::listed_texts(
+                "tier",
+                config.tier_names(),
+                rows.iter().map(|r| r.cohort.tier),
+            )?,
+            columns::listed_texts("metric", metric_names(), rows.iter().map(|r| r.metric))?,
             columns::days(
                 "benchmark_day",
                 rows.iter().map(|_| day_number(benchmark.day)),
@@ -98,7 +102,7 @@ pub(super) fn category_benchmark(
                 rows.iter()
                     .map(|r| r.statistic.as_ref().err().map(|s| s.code())),
             ),
-            columns::texts("method", rows.iter().map(|_| METHOD)),
+            columns::same_text("method", METHOD, rows.len()),
         ],
     )?)
 }

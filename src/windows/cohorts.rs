@@ -91,12 +91,8 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    pub(crate) fn category(&self, position: usize) -> &str {
-        &self.candidates.category_names[position]
-    }
-
-    pub(crate) fn category_of(&self, shop: usize) -> &str {
-        self.category(self.candidates.category(shop))
+    pub(crate) fn category_names(&self) -> impl Iterator<Item = &str> {
+        self.candidates.category_names.iter().map(String::as_str)
     }
 
     /// The nearest cohort of the shop's category, with its tier or a higher one, whose average of

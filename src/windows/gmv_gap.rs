@@ -120,27 +120,32 @@ pub(super) fn gmv_gap(
 ) -> Result<DataFrame> {
     let rows: Vec<Row> = shops.filter_map(|shop| Row::new(scope, shop)).collect();
     let mut cells = vec![
-        columns::texts("scope", rows.iter().map(|_| scope.name)),
+        columns::same_text("scope", scope.name, rows.len()),
         columns::ints("campaign_id", rows.iter().map(|_| scope.campaign_id)),
         columns::ints(
             "shop_id",
             rows.iter().map(|r| scope.candidates.shop_ids[r.shop]),
         ),
-        columns::texts("category", rows.iter().map(|r| scope.category_of(r.shop))),
-        columns::texts(
+        columns::listed_texts(
+            "category",
+            scope.category_names(),
+            rows.iter().map(|r| scope.candidates.category(r.shop)),
+        )?,
+        columns::listed_texts(
             "tier",
-            rows.iter()
-                .map(|r| config.tier_name(scope.candidates.tier(r.shop))),
-        ),
+            config.tier_names(),
+            rows.iter().map(|r| scope.candidates.tier(r.shop)),
+        )?,
         columns::days(
             "benchmark_day",
             rows.iter().map(|_| day_number(benchmark.day)),
         ),
         columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
-        columns::texts(
+        columns::listed_texts(
             "benchmark_tier",
-            rows.iter().map(|r| config.tier_name(r.cohort.tier)),
-        ),
+            config.tier_names(),
+            rows.iter().map(|r| r.cohort.tier),
+        )?,
         columns::doubles("gmv", rows.iter().map(|r| r.gmv)),
         columns::doubles("benchmark_gmv", rows.iter().map(|r| r.benchmark_gmv)),
         columns::doubles("gap", rows.iter().map(|r| r.gmv - r.benchmark_gmv)),

@@ -127,7 +127,7 @@ pub fn benchmark_tables(
     };
     // Each thread has rows, and some are emitted.
     let at_once = rows_at_once / METRICS.len() / (threads + 1);
-    let at_once = at_once.clamp(1, SHOPS_AT_ONCE);
+    let at_once = at_once.min(SHOPS_AT_ONCE);
     cohorts::for_each_scope(benchmark.day, config, published, stop, &mut |scope| {
         let cohorts = category_benchmark::cohorts_by_key(scope, config);
         for id in BenchmarkId::ALL {
@@ -148,6 +148,7 @@ pub fn benchmark_tables(
                     BenchmarkId::GmvGap => gmv_gap::gmv_gap(scope, some, benchmark, config),
                 }?)
             };
+            let at_once = at_once.min(count.div_ceil(threads)).max(1);
             in_order(threads, ranges(count, at_once), rows, |rows| {
                 stop.check()?;
                 emit(table, rows?)

@@ -5,13 +5,15 @@ use std::ops::Range;
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::candidates::metrics_by_name;
+use super::candidates::{metric_names, metrics_by_name};
 use super::cohorts::{BenchmarkDay, Scope};
 use super::summary::Summary;
 use crate::columns;
 use crate::config::Config;
-use crate::contracts::metrics::METRICS;
 use crate::days::calendar::day_number;
+
+/// The texts of `position`.
+const POSITIONS: [&str; 4] = ["BELOW_P25", "P25_TO_P50", "P50_TO_P75", "ABOVE_P75"];
 
 /// One row of the table.
 struct Row<'a> {
@@ -41,21 +43,21 @@ impl Row<'_> {
         (benchmark.mean != 0.0).then(|| (value - benchmark.mean) / benchmark.mean * 100.0)
     }
 
-    fn position(&self) -> Option<&'static str> {
+    /// In [`POSITIONS`].
+    fn position(&self) -> Option<usize> {
         let (value, (_, benchmark)) = (self.value?, self.benchmark?);
         Some(position(value, benchmark))
     }
 }
 
-/// Where a value lies among the quartiles of its cohort, as published; equal to one counts as above
-/// it.
-fn position(value: f64, quartiles: &Summary) -> &'static str {
-    match value {
-        value if value < quartiles.p25 => "BELOW_P25",
-        value if value < quartiles.p50 => "P25_TO_P50",
-        value if value < quartiles.p75 => "P50_TO_P75",
-        _ => "ABOVE_P75",
-    }
+/// Where a value lies among the quartiles of its cohort, as published, in [`POSITIONS`]; equal to one
+/// counts as above it.
+fn position(value: f64, quartiles: &Summary) -> usize {
+    let quartiles = [quartiles.p25, quartiles.p50, quartiles.p75];
+    quartiles
+        .iter()
+        .filter(|quartile| value >= **quartile)
+        .count()
 }
 
 /// The rows of some candidates of a scope, given by position.
@@ -85,37 +87,41 @@ pub(super) fn shop_benchmark(
     Ok(DataFrame::new(
         rows.len(),
         vec![
-            columns::texts("scope", rows.iter().map(|_| scope.name)),
+            columns::same_text("scope", scope.name, rows.len()),
             columns::ints("campaign_id", rows.iter().map(|_| scope.campaign_id)),
             columns::ints(
                 "shop_id",
                 rows.iter().map(|r| scope.candidates.shop_ids[r.shop]),
             ),
-            columns::texts("metric", rows.iter().map(|r| METRICS[r.metric].name)),
-            columns::texts("category", rows.iter().map(|r| scope.category_of(r.shop))),
-            columns::texts(
+            columns::listed_texts("metric", metric_names(), rows.iter().map(|r| r.metric))?,
+            columns::listed_texts(
+                "category",
+                scope.category_names(),
+                rows.iter().map(|r| scope.candidates.category(r.shop)),
+            )?,
+            columns::listed_texts(
                 "tier",
-                rows.iter()
-                    .map(|r| config.tier_name(scope.candidates.tier(r.shop))),
-            ),
+                config.tier_names(),
+                rows.iter().map(|r| scope.candidates.tier(r.shop)),
+            )?,
             columns::days(
                 "benchmark_day",
                 rows.iter().map(|_| day_number(benchmark.day)),
             ),
             columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
             columns::doubles("value", rows.iter().map(|r| r.value)),
-            columns::texts(
+            columns::listed_texts(
                 "benchmark_tier",
-                rows.iter()
-                    .map(|r| r.benchmark.map(|(position, _)| config.tier_name(position))),
-            ),
+                config.tier_names(),
+                rows.iter().map(|r| r.benchmark.map(|(tier, _)| tier)),
+            )?,
             columns::doubles(
                 "benchmark",
                 rows.iter()
                     .map(|r| r.benchmark.map(|(_, summary)| summary.mean)),
             ),
             columns::doubles("difference_pct", rows.iter().map(Row::difference_pct)),
-            columns::texts("position", rows.iter().map(Row::position)),
+            columns::listed_texts("position", POSITIONS, rows.iter().map(Row::position))?,
         ],
     )?)
 }
@@ -143,8 +149,9 @@ mod tests {
             "P50_TO_P75",
             "ABOVE_P75",
         ];
-        assert_eq!(positions, expected);
-        assert_eq!(position(2.0, &quartiles(2.0, 2.0, 5.0)), "P50_TO_P75");
-        assert_eq!(position(2.0, &quartiles(2.0, 2.0, 2.0)), "ABOVE_P75");
+        assert_eq!(positions.map(|position| POSITIONS[position]), expected);
+        let text = |quartiles| POSITIONS[position(2.0, &quartiles)];
+        assert_eq!(text(quartiles(2.0, 2.0, 5.0)), "P50_TO_P75");
+        assert_eq!(text(quartiles(2.0, 2.0, 2.0)), "ABOVE_P75");
     }
 }
