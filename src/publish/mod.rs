@@ -189,10 +189,14 @@ pub fn stage(
     }
     let (mut files, removed) = staging.keep_and_find(&replaced, day, gone)?;
     // No reader sees the files before the commit, so they may be written while they are checked.
-    let (checked, written) = side_by_side(
+    let (check, write) = (
         || check_tables(change, resources),
         || staging.write(new, stop),
     );
+    let (checked, written) = match resources.threads {
+        1 => (check(), write()),
+        _ => side_by_side(check, write),
+    };
     checked?;
     files.extend(written?);
     let commit_number = staging.commit_number;
