@@ -38,6 +38,9 @@ use crate::stop::Stop;
 
 /// The default of zstd: twice as fast as its next useful level, for a few percent of size.
 const ZSTD_LEVEL: i32 = 3;
+/// A column chunk whose dictionary grows beyond this is written on without it: 16 384 different numbers.
+/// With as many in a row group, a dictionary takes time and saves no bytes.
+const DICTIONARY_BYTES: usize = 128 << 10;
 /// Rows per row group. With fewer rows, a reader of a few shops decodes fewer unwanted rows. With
 /// more rows, footers are shorter and readers of whole tables have less work.
 const ROW_GROUP_ROWS: usize = 65_536;
@@ -243,6 +246,7 @@ fn writer(
 ) -> Result<ArrowWriter<Vec<u8>>> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_created_by("campaign-etl".into())
         .set_max_row_group_row_count(Some(group_rows))
         .set_key_value_metadata(Some(key_values).filter(|kv| !kv.is_empty()))
