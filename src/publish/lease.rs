@@ -134,16 +134,8 @@ impl Before {
     fn find(results: &Store) -> Result<Before> {
         let mut listed = results.list_all_of_each(&[RUNS, LOCKS])?;
         let (runs, locks) = (listed.remove(0), listed.remove(0));
-        let records = runs.iter().filter_map(|entry| record_of(&entry.name));
-        let manifests = runs.iter().filter_map(|entry| manifest_of(&entry.name));
-        let (mut newest, greatest) = (records.max(), manifests.map(|(_, number)| number).max());
-        // Only a manifest without a record (a lost log) may raise the number beyond the next one. Otherwise
-        // two runs could take the lease with different numbers. A record that was written during the listing
-        // may be missing in it, so the log is listed once more.
-        if greatest > newest {
-            newest = commit_log::newest_number(results)?;
-        }
-        let next_number = newest.max(greatest).unwrap_or(0) + 1;
+        let names: Vec<&str> = runs.iter().map(|entry| entry.name.as_str()).collect();
+        let (newest, next_number) = numbers(&names, || commit_log::newest_number(results))?;
         let head = newest.map(|number| commit_log::read_newest(results, number));
         let head = head.transpose()?;
         let is_older = |name: &str| number_of(name).is_some_and(|number| number < next_number);
@@ -156,6 +148,24 @@ impl Before {
             next_number,
         })
     }
+}
+
+/// The number of the newest record, and that of the next one. `runs`: the files of [`RUNS`], whose listing
+/// may have taken a while. `list_log` gives the newest record as of now.
+fn numbers(
+    runs: &[&str],
+    list_log: impl FnOnce() -> Result<Option<u64>>,
+) -> Result<(Option<u64>, u64)> {
+    let mut newest = runs.iter().filter_map(|name| record_of(name)).max();
+    let manifests = runs.iter().filter_map(|name| manifest_of(name));
+    let greatest = manifests.map(|(_, number)| number).max();
+    // Only a manifest without a record (a lost log) may raise the number beyond the next one. Otherwise
+    // two runs could take the lease with different numbers. The record of a listed manifest is older than
+    // it, but the listing may have passed the log before.
+    if greatest > newest {
+        newest = list_log()?;
+    }
+    Ok((newest, newest.max(greatest).unwrap_or(0) + 1))
 }
 
 /// The lease while this process holds it; released when dropped.
@@ -488,6 +498,23 @@ mod tests {
         let memory = Memory::new("results");
         memory.put_manifest(&manifest(march(14), 7));
         assert_eq!(acquire(&memory, "next", noon).unwrap().fencing_number(), 8);
+    }
+
+    #[test]
+    fn a_manifest_whose_record_was_not_listed_yet_does_not_raise_the_next_number() {
+        let runs = [
+            "commit_log/0000000005.json",
+            "commit_log/0000000006.json",
+            "dt=2026-03-14/0000000006.json",
+        ];
+        let not_listed = || panic!("the log is known");
+        assert_eq!(numbers(&runs, not_listed).unwrap(), (Some(6), 7));
+        assert_eq!(numbers(&[], not_listed).unwrap(), (None, 1));
+        // Commit 7 was made, and the lease taken by record 8, while the folder was listed.
+        let later = [&runs[..], &["dt=2026-03-15/0000000007.json"]].concat();
+        assert_eq!(numbers(&later, || Ok(Some(8))).unwrap(), (Some(8), 9));
+        // A part of the log was lost.
+        assert_eq!(numbers(&later, || Ok(Some(6))).unwrap(), (Some(6), 8));
     }
 
     #[test]
