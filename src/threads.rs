@@ -45,8 +45,8 @@ pub(crate) fn on_each<T: Send, R: Send>(
     })
 }
 
-/// Runs `work` on each item, on so many threads: each takes the next item when it is done with one. With
-/// one thread, the caller works. Returns the results in the order of the items.
+/// Runs `work` on each item, on at most `threads` threads: each takes the next item when it is done with one.
+/// With one thread, the caller works. Returns the results in the order of the items.
 ///
 /// # Panics
 /// As [`on_each`].
@@ -206,6 +206,10 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_items_and_a_panic_is_passed_on_as_it_was() {
         assert_eq!(on_each([3, 1, 2], |n| n * 10), [30, 10, 20]);
+        for threads in [1, 2, 9] {
+            assert_eq!(on_threads(threads, vec![3, 1, 2], |n| n * 10), [30, 10, 20]);
+        }
+        assert_eq!(side_by_side(|| 1, || "two"), (1, "two"));
         let panic = catch_unwind(|| on_each([3, 1], |n| assert_ne!(n, 1, "a pear"))).unwrap_err();
         let message = panic.downcast_ref::<String>().unwrap();
         assert!(message.contains("a pear"), "{message}");

@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layout::{COMMIT_LOG, RUNS, manifest_of, number_of, record_path};
+use super::layout::{COMMIT_LOG, RUNS, manifest_of, number_of, record_of, record_path};
 use crate::messages;
 use crate::store::{Creation, Store};
 
@@ -94,6 +94,25 @@ pub(crate) fn newest_number(results: &Store) -> Result<Option<u64>> {
         .iter()
         .filter_map(|entry| number_of(&entry.name))
         .max())
+}
+
+/// The number of the newest record, and that of the next one.
+///
+/// `runs`: the files of [`RUNS`], by their paths there. `list_log` gives the number of the newest record as of
+/// now.
+pub(crate) fn newest_and_next(
+    runs: &[&str],
+    list_log: impl FnOnce() -> Result<Option<u64>>,
+) -> Result<(Option<u64>, u64)> {
+    let mut newest = runs.iter().filter_map(|path| record_of(path)).max();
+    let greatest = greatest_of(runs.iter().copied());
+    // Only a manifest without a record (a lost log) may raise the number beyond the next one. Otherwise
+    // two runs could take the lease with different numbers. A record is written before its manifest, but one
+    // listing may read the log first and miss it.
+    if greatest > newest {
+        newest = list_log()?;
+    }
+    Ok((newest, newest.max(greatest).unwrap_or(0) + 1))
 }
 
 /// A record that was just listed as the newest one.
@@ -181,8 +200,13 @@ pub fn is_in_place(results: &Store, file: &CommittedFile) -> Result<bool> {
 /// log's head only if the log was lost.
 pub fn greatest_manifest(results: &Store) -> Result<u64> {
     let listed = results.list_all(RUNS)?;
-    let numbers = listed.iter().filter_map(|entry| manifest_of(&entry.name));
-    Ok(numbers.map(|(_, number)| number).max().unwrap_or(0))
+    let paths = listed.iter().map(|entry| entry.name.as_str());
+    Ok(greatest_of(paths).unwrap_or(0))
+}
+
+/// The greatest number of a manifest among files of [`RUNS`].
+fn greatest_of<'a>(runs: impl Iterator<Item = &'a str>) -> Option<u64> {
+    runs.filter_map(manifest_of).map(|(_, number)| number).max()
 }
 
 #[cfg(test)]
@@ -245,6 +269,24 @@ mod tests {
         }
         memory.put("_runs/commit_log/notes.txt", "not ours");
         assert_eq!(read_head(&memory.store).unwrap().unwrap().number, 11);
+    }
+
+    #[test]
+    fn a_manifest_whose_record_was_not_listed_yet_does_not_raise_the_next_number() {
+        let runs = [
+            "commit_log/0000000005.json",
+            "commit_log/0000000006.json",
+            "dt=2026-03-14/0000000006.json",
+        ];
+        let not_listed = || panic!("the log is known");
+        assert_eq!(newest_and_next(&runs, not_listed).unwrap(), (Some(6), 7));
+        assert_eq!(newest_and_next(&[], not_listed).unwrap(), (None, 1));
+        // Commit 7 was made, and the lease taken by record 8, while the folder was listed.
+        let later = [&runs[..], &["dt=2026-03-15/0000000007.json"]].concat();
+        let with_log = |newest| newest_and_next(&later, || Ok(Some(newest))).unwrap();
+        assert_eq!(with_log(8), (Some(8), 9));
+        // A part of the log was lost.
+        assert_eq!(with_log(6), (Some(6), 8));
     }
 
     #[test]

@@ -146,6 +146,9 @@ mod tests {
             manifest_of("dt=2026-03-14/0000000017.json"),
             Some((day, 17))
         );
+        let record = record_path(17);
+        assert_eq!(record_of(record.strip_prefix("_runs/").unwrap()), Some(17));
+        assert_eq!(record_of("dt=2026-03-14/0000000017.json"), None);
         assert_eq!(number_of("12345678901.json"), Some(12_345_678_901));
         for other in ["17.json", "000000001x.json", "0000000017.json.tmp"] {
             assert_eq!(number_of(other), None, "{other}");

@@ -50,12 +50,12 @@ pub fn schema(columns: &[Column]) -> SchemaRef {
 /// The schema of a file that this program publishes: each column has its field id. `owner`: the table,
 /// or [`QUARANTINE_FILES`](super::field_ids::QUARANTINE_FILES).
 pub fn published_schema(owner: &str, columns: &[Column]) -> SchemaRef {
-    let fields = columns.iter().map(|column| field(owner, column));
+    let fields = columns.iter().map(|column| published_field(owner, column));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// A column of a schema that this program publishes.
-pub fn field(owner: &str, column: &Column) -> Field {
+/// A column of such a schema.
+pub fn published_field(owner: &str, column: &Column) -> Field {
     let id = field_id(owner, column.name).to_string();
     let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id)]);
     let field = Field::new(column.name, data_type(column.kind), column.null.is_some());

@@ -20,9 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::commit_log::{self, Owner, Record};
-use crate::catalog::layout::{
-    LOCKS, RUNS, lock_path, manifest_of, number_of, probe_path, record_of,
-};
+use crate::catalog::layout::{LOCKS, RUNS, lock_path, number_of, probe_path};
 use crate::messages;
 use crate::store::{Creation, Deadline, Store};
 use crate::threads::{Repeating, lock, side_by_side};
@@ -123,7 +121,6 @@ pub fn unlock(results: &Store, now: DateTime<Utc>) -> Result<Option<Holder>> {
 /// What earlier runs left, before this one takes the lease.
 struct Before {
     head: Option<Record>,
-    holder: Option<Holder>,
     /// Paths of their lease files.
     locks: Vec<String>,
     /// The number of the next record.
@@ -131,41 +128,29 @@ struct Before {
 }
 
 impl Before {
-    fn find(results: &Store) -> Result<Before> {
+    /// # Errors
+    /// `Held` when another run has the lease.
+    fn find(results: &Store, clock: fn() -> DateTime<Utc>) -> Result<Before> {
         let mut listed = results.list_all_of_each(&[RUNS, LOCKS])?;
         let (runs, locks) = (listed.remove(0), listed.remove(0));
         let names: Vec<&str> = runs.iter().map(|entry| entry.name.as_str()).collect();
-        let (newest, next_number) = numbers(&names, || commit_log::newest_number(results))?;
+        let list_log = || commit_log::newest_number(results);
+        let (newest, next_number) = commit_log::newest_and_next(&names, list_log)?;
         let head = newest.map(|number| commit_log::read_newest(results, number));
         let head = head.transpose()?;
+        // Before anything else is waited for: a heartbeat grows old.
+        if let Some(holder) = read_holder(results, head.as_ref())?.filter(|h| h.is_live(clock())) {
+            return Err(messages::held(&holder).into());
+        }
         let is_older = |name: &str| number_of(name).is_some_and(|number| number < next_number);
         let locks = locks.iter().filter(|entry| is_older(&entry.name));
         let locks = locks.map(|entry| format!("{LOCKS}/{}", entry.name));
         Ok(Before {
-            holder: read_holder(results, head.as_ref())?,
             head,
             locks: locks.collect(),
             next_number,
         })
     }
-}
-
-/// The number of the newest record, and that of the next one. `runs`: the files of [`RUNS`], whose listing
-/// may have taken a while. `list_log` gives the newest record as of now.
-fn numbers(
-    runs: &[&str],
-    list_log: impl FnOnce() -> Result<Option<u64>>,
-) -> Result<(Option<u64>, u64)> {
-    let mut newest = runs.iter().filter_map(|name| record_of(name)).max();
-    let manifests = runs.iter().filter_map(|name| manifest_of(name));
-    let greatest = manifests.map(|(_, number)| number).max();
-    // Only a manifest without a record (a lost log) may raise the number beyond the next one. Otherwise
-    // two runs could take the lease with different numbers. The record of a listed manifest is older than
-    // it, but the listing may have passed the log before.
-    if greatest > newest {
-        newest = list_log()?;
-    }
-    Ok((newest, newest.max(greatest).unwrap_or(0) + 1))
 }
 
 /// The lease while this process holds it; released when dropped.
@@ -204,19 +189,16 @@ impl Lease {
             true => Ok(()),
             false => check_conditions(results, &owner.run_id),
         };
-        // The probe is waited for, but a run that may not write says so first.
-        let (mut probed, mut before) = side_by_side(probe, || Before::find(results));
+        let (probed, before) = side_by_side(probe, || Before::find(results, clock));
+        // `Held` is reported before a failed probe.
+        let mut before = before?;
+        probed?;
         loop {
             let Before {
                 head,
-                holder,
                 locks,
                 next_number,
-            } = before?;
-            if let Some(holder) = holder.filter(|h| h.is_live(clock())) {
-                return Err(messages::held(&holder).into());
-            }
-            std::mem::replace(&mut probed, Ok(()))?;
+            } = before;
             let record = Record {
                 number: next_number,
                 fencing_number: next_number,
@@ -230,7 +212,7 @@ impl Lease {
                 return Ok((lease, record, head));
             }
             // Another run was faster.
-            before = Before::find(results);
+            before = Before::find(results, clock)?;
         }
     }
 
@@ -498,23 +480,6 @@ mod tests {
         let memory = Memory::new("results");
         memory.put_manifest(&manifest(march(14), 7));
         assert_eq!(acquire(&memory, "next", noon).unwrap().fencing_number(), 8);
-    }
-
-    #[test]
-    fn a_manifest_whose_record_was_not_listed_yet_does_not_raise_the_next_number() {
-        let runs = [
-            "commit_log/0000000005.json",
-            "commit_log/0000000006.json",
-            "dt=2026-03-14/0000000006.json",
-        ];
-        let not_listed = || panic!("the log is known");
-        assert_eq!(numbers(&runs, not_listed).unwrap(), (Some(6), 7));
-        assert_eq!(numbers(&[], not_listed).unwrap(), (None, 1));
-        // Commit 7 was made, and the lease taken by record 8, while the folder was listed.
-        let later = [&runs[..], &["dt=2026-03-15/0000000007.json"]].concat();
-        assert_eq!(numbers(&later, || Ok(Some(8))).unwrap(), (Some(8), 9));
-        // A part of the log was lost.
-        assert_eq!(numbers(&later, || Ok(Some(6))).unwrap(), (Some(6), 8));
     }
 
     #[test]

@@ -150,8 +150,9 @@ pub struct Staged {
 /// `finished_at` gives the time in the manifest, which is written last.
 ///
 /// # Errors
-/// When the store fails, when it returns other bytes than were written, when a file could not be
-/// moved to its place later, or when the run is asked to stop. Nothing is visible then.
+/// When the store fails, when it returns other bytes than were written, when a file does not hold what was
+/// computed or could not be moved to its place later, or when the run is asked to stop. Nothing is visible
+/// then; the next writer removes what was staged.
 pub fn stage(
     staging: Staging,
     change: &Change,
@@ -193,12 +194,13 @@ pub fn stage(
         || check_tables(change, resources),
         || staging.write(new, stop),
     );
-    let (checked, written) = match resources.threads {
-        1 => (check(), write()),
-        _ => side_by_side(check, write),
-    };
-    checked?;
-    files.extend(written?);
+    files.extend(match resources.threads {
+        1 => check().and_then(|()| write())?,
+        _ => {
+            let (checked, written) = side_by_side(check, write);
+            checked.and(written)?
+        }
+    });
     let commit_number = staging.commit_number;
     let mut manifest = Manifest {
         commit_number,
@@ -361,6 +363,8 @@ fn at_once(files: &[NewFile]) -> impl Iterator<Item = &[NewFile]> {
     })
 }
 
+/// Checks the schema, row count and sums of every new file of a table.
+///
 /// # Errors
 /// When a file does not hold what was computed, and when the run is asked to stop.
 fn check_tables(change: &Change, resources: &Resources) -> Result<()> {
@@ -373,7 +377,7 @@ fn check_tables(change: &Change, resources: &Resources) -> Result<()> {
     checked.into_iter().collect()
 }
 
-/// Checks schema, row count and sums of a file. The store is asked to keep these same bytes.
+/// Checks the bytes of a file that the store is asked to keep.
 fn check_table(file: &TableFile, tally: Option<&Tally>, stop: &Stop) -> Result<()> {
     let names: Vec<&str> = file.table.columns.iter().map(|c| c.name).collect();
     let tallied: Vec<&Column> = file

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{BooleanArray, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 use bytes::buf::Reader;
@@ -22,13 +22,14 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::schema::types::ColumnPath;
 use polars::prelude::DataFrame;
 
 use super::footer::{Footer, column_sha256, footer_mark};
 use super::row_groups::RowGroups;
 use crate::catalog::manifest::{FooterMark, PublishedTable};
 use crate::columns;
-use crate::contracts::arrow::{field, published_schema, to_array};
+use crate::contracts::arrow::{published_field, published_schema, to_array};
 use crate::contracts::fingerprint::table_fingerprint;
 use crate::contracts::{Column, Table, metadata};
 use crate::exports::quarantine;
@@ -38,9 +39,9 @@ use crate::stop::Stop;
 
 /// The default of zstd: twice as fast as its next useful level, for a few percent of size.
 const ZSTD_LEVEL: i32 = 3;
-/// A column chunk whose dictionary grows beyond this is written on without it: 16 384 different numbers.
-/// With as many in a row group, a dictionary takes time and saves no bytes.
-const DICTIONARY_BYTES: usize = 128 << 10;
+/// Where the dictionary of a column of numbers reaches this (16 384 different ones), the rest of the column
+/// chunk is written without it: with as many in a row group, a dictionary takes time and saves no bytes.
+const NUMBERS_DICTIONARY_BYTES: usize = 128 << 10;
 /// Rows per row group. With fewer rows, a reader of a few shops decodes fewer unwanted rows. With
 /// more rows, footers are shorter and readers of whole tables have less work.
 const ROW_GROUP_ROWS: usize = 65_536;
@@ -66,7 +67,7 @@ pub(crate) struct TableWriter {
 }
 
 impl TableWriter {
-    /// As many row groups as `threads` are encoded while the next rows come.
+    /// `threads` threads encode the columns of a row group while the rows of the next one come.
     pub(crate) fn new(
         table: &'static Table,
         day: NaiveDate,
@@ -223,7 +224,7 @@ fn encode(
     batches: &[DataFrame],
     mut writer: ArrowColumnWriter,
 ) -> Result<ArrowColumnChunk> {
-    let field = field(table.name, column);
+    let field = published_field(table.name, column);
     for rows in batches {
         for leaf in compute_leaves(&field, &to_array(table, column, rows)?)? {
             writer.write(&leaf)?;
@@ -244,17 +245,23 @@ fn writer(
     key_values: Vec<KeyValue>,
     group_rows: usize,
 ) -> Result<ArrowWriter<Vec<u8>>> {
+    let numbers = schema.fields().iter();
+    let numbers = numbers.filter(|field| *field.data_type() != DataType::Utf8);
+    let paths: Vec<ColumnPath> = numbers
+        .map(|n| ColumnPath::from(n.name().as_str()))
+        .collect();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_created_by("campaign-etl".into())
         .set_max_row_group_row_count(Some(group_rows))
-        .set_key_value_metadata(Some(key_values).filter(|kv| !kv.is_empty()))
-        .build();
+        .set_key_value_metadata(Some(key_values).filter(|kv| !kv.is_empty()));
+    let properties = paths.into_iter().fold(properties, |properties, path| {
+        properties.set_column_dictionary_page_size_limit(path, NUMBERS_DICTIONARY_BYTES)
+    });
     // Parquet's own types are sufficient. An embedded Arrow schema would only bind readers to
     // Arrow's types.
     let options = ArrowWriterOptions::new()
-        .with_properties(properties)
+        .with_properties(properties.build())
         .with_skip_arrow_metadata(true);
     Ok(ArrowWriter::try_new_with_options(
         Vec::new(),

@@ -51,17 +51,17 @@ impl RowGroups {
     ) -> Result<()> {
         let columns = self.columns.create_column_writers(self.pushed)?;
         let (columns, threads) = (columns.into_iter().enumerate().collect(), self.threads);
-        let encode = move || {
+        let encode_columns = move || {
             let chunks = on_threads(threads, columns, |(column, writer)| encode(column, writer));
             chunks.into_iter().collect()
         };
         self.pushed += 1;
         self.append_last()?;
         if threads <= 1 {
-            return self.append(encode()?);
+            return self.append(encode_columns()?);
         }
         let thread = thread::Builder::new().name("encode".into());
-        self.encoding = Some(thread.spawn(encode)?);
+        self.encoding = Some(thread.spawn(encode_columns)?);
         Ok(())
     }
 

@@ -73,7 +73,8 @@ impl Writer {
             single_writer,
             clock,
         };
-        // The lease was checked when it was taken, and its record is the newest one.
+        // The lease was checked when it was taken, and its record is the newest one. The head before it
+        // names the same newest commit, and often is that commit.
         writer.finish_newest(before.as_ref(), tell)?;
         // The folders are listed before the log is checked. So they belong to runs that cannot
         // commit any more.
@@ -166,8 +167,8 @@ impl Writer {
     }
 
     /// Finishes the newest commit up to the record, if it was interrupted.
-    fn finish_newest(&self, upto: Option<&Record>, tell: &dyn Fn(&str)) -> Result<()> {
-        let unfinished = commit_log::find_unfinished(&self.results, upto)?;
+    fn finish_newest(&self, up_to: Option<&Record>, tell: &dyn Fn(&str)) -> Result<()> {
+        let unfinished = commit_log::find_unfinished(&self.results, up_to)?;
         if let Some(Record {
             number,
             commit: Some(commit),
@@ -333,6 +334,28 @@ mod tests {
         let change = Change::new(manifest(march(14), 0), files, [], &BTreeMap::new());
         let staging = writer.next_staging(march(14)).unwrap();
         stage(staging, &change, &resources(1), || "now".into()).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_fails_its_check_is_not_committed_and_the_next_writer_removes_what_is_staged() {
+        for threads in [1, 2] {
+            let memory = Memory::new("results");
+            let mut writer = open(&memory, "a", &|_| {});
+            let mut wrong = file(&SKU_DAILY);
+            wrong.rows = 1;
+            let files = [file(&SHOP_TIER), wrong];
+            let change = Change::new(manifest(march(14), 0), files, [], &BTreeMap::new());
+            let staging = writer.next_staging(march(14)).unwrap();
+            let staged = stage(staging, &change, &resources(threads), || "now".into());
+            assert_eq!(
+                format!("{:#}", staged.err().unwrap()),
+                "verifying sku_daily/dt=2026-03-14/part-0.parquet: 0 rows where 1 were computed"
+            );
+            assert_eq!(visible(&memory).is_empty(), threads == 1);
+            drop(writer);
+            drop(open(&memory, "b", &|_| {}));
+            assert_eq!(visible(&memory), [""; 0]);
+        }
     }
 
     fn visible(memory: &Memory) -> Vec<String> {

@@ -59,6 +59,8 @@ use stopping::UntilStopped;
 /// Shops, or cohorts, whose benchmark rows are laid out at a time where memory allows more: a
 /// fraction of a second's work, after which a request to stop is noticed.
 const SHOPS_AT_ONCE: usize = 8192;
+/// Shops, or cohorts, whose rows are worth the start of a thread.
+const LEAST_SHOPS_AT_ONCE: usize = 256;
 
 /// One window table of the day, conformed to its contract; the optional exports that it needs are
 /// there.
@@ -148,7 +150,9 @@ pub fn benchmark_tables(
                     BenchmarkId::GmvGap => gmv_gap::gmv_gap(scope, some, benchmark, config),
                 }?)
             };
-            let at_once = at_once.min(count.div_ceil(threads)).max(1);
+            // Each thread gets a share of a small scope.
+            let share = count.div_ceil(threads).max(LEAST_SHOPS_AT_ONCE);
+            let at_once = at_once.min(share).max(1);
             in_order(threads, ranges(count, at_once), rows, |rows| {
                 stop.check()?;
                 emit(table, rows?)

@@ -54,10 +54,8 @@ impl Row<'_> {
 /// counts as above it.
 fn position(value: f64, quartiles: &Summary) -> usize {
     let quartiles = [quartiles.p25, quartiles.p50, quartiles.p75];
-    quartiles
-        .iter()
-        .filter(|quartile| value >= **quartile)
-        .count()
+    let greater = quartiles.iter().position(|quartile| value < *quartile);
+    greater.unwrap_or(quartiles.len())
 }
 
 /// The rows of some candidates of a scope, given by position.
