@@ -245,18 +245,18 @@ fn writer(
     key_values: Vec<KeyValue>,
     group_rows: usize,
 ) -> Result<ArrowWriter<Vec<u8>>> {
-    let numbers = schema.fields().iter();
-    let numbers = numbers.filter(|field| *field.data_type() != DataType::Utf8);
-    let paths: Vec<ColumnPath> = numbers
-        .map(|n| ColumnPath::from(n.name().as_str()))
+    let fields = schema.fields().iter();
+    let numbers = fields.filter(|field| *field.data_type() != DataType::Utf8);
+    let numbers: Vec<ColumnPath> = numbers
+        .map(|field| ColumnPath::from(field.name().as_str()))
         .collect();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_created_by("campaign-etl".into())
         .set_max_row_group_row_count(Some(group_rows))
         .set_key_value_metadata(Some(key_values).filter(|kv| !kv.is_empty()));
-    let properties = paths.into_iter().fold(properties, |properties, path| {
-        properties.set_column_dictionary_page_size_limit(path, NUMBERS_DICTIONARY_BYTES)
+    let properties = numbers.into_iter().fold(properties, |properties, column| {
+        properties.set_column_dictionary_page_size_limit(column, NUMBERS_DICTIONARY_BYTES)
     });
     // Parquet's own types are sufficient. An embedded Arrow schema would only bind readers to
     // Arrow's types.
