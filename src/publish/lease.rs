@@ -410,6 +410,9 @@ mod tests {
             "{refused}"
         );
         assert!(refused.to_string().contains("run first"), "{refused}");
+        let mut locks = memory.paths();
+        locks.retain(|path| path.starts_with(LOCKS));
+        assert_eq!(locks, ["_locks/0000000001.json"], "the probe is removed");
         drop(first);
         let second = acquire(&memory, "second", noon).unwrap();
         assert_eq!(second.fencing_number(), 2);

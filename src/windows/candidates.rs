@@ -29,11 +29,6 @@ pub(super) fn metrics_by_name() -> Vec<usize> {
     metrics
 }
 
-/// In the order of [`METRICS`].
-pub(super) fn metric_names() -> impl Iterator<Item = &'static str> {
-    METRICS.iter().map(|metric| metric.name)
-}
-
 /// The values of one metric, shop by shop; `None`: unknown for this shop.
 #[derive(Debug)]
 pub(crate) enum Values {

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::candidates::{metric_names, metrics_by_name};
+use super::benchmark_columns;
+use super::candidates::metrics_by_name;
 use super::cohorts::{BenchmarkDay, Cohort, Scope, Statistic};
 use super::summary::Summary;
 use crate::columns;
@@ -70,17 +71,9 @@ pub(super) fn category_benchmark(
         vec![
             columns::same_text("scope", scope.name, rows.len()),
             columns::ints("campaign_id", rows.iter().map(|_| scope.campaign_id)),
-            columns::listed_texts(
-                "category",
-                scope.category_names(),
-                rows.iter().map(|r| r.cohort.category),
-            )?,
-            columns::listed_texts(
-                "tier",
-                config.tier_names(),
-                rows.iter().map(|r| r.cohort.tier),
-            )?,
-            columns::listed_texts("metric", metric_names(), rows.iter().map(|r| r.metric))?,
+            benchmark_columns::categories(scope, rows.iter().map(|r| r.cohort.category))?,
+            benchmark_columns::tiers("tier", config, rows.iter().map(|r| r.cohort.tier))?,
+            benchmark_columns::metrics(rows.iter().map(|r| r.metric))?,
             columns::days(
                 "benchmark_day",
                 rows.iter().map(|_| day_number(benchmark.day)),

@@ -91,10 +91,6 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    pub(crate) fn category_names(&self) -> impl Iterator<Item = &str> {
-        self.candidates.category_names.iter().map(String::as_str)
-    }
-
     /// The nearest cohort of the shop's category, with its tier or a higher one, whose average of
     /// the metric is published.
     pub(crate) fn benchmark_of(&self, shop: usize, metric: usize) -> Option<(&Cohort, &Summary)> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use anyhow::Result;
 use polars::prelude::*;
 
+use super::benchmark_columns;
 use super::candidates::{GMV, PRODUCT_CLICKS, PRODUCT_IMPRESSIONS, SKU_ORDERS};
 use super::cohorts::{BenchmarkDay, Cohort, Scope};
 use crate::columns;
@@ -126,14 +127,13 @@ pub(super) fn gmv_gap(
             "shop_id",
             rows.iter().map(|r| scope.candidates.shop_ids[r.shop]),
         ),
-        columns::listed_texts(
-            "category",
-            scope.category_names(),
+        benchmark_columns::categories(
+            scope,
             rows.iter().map(|r| scope.candidates.category(r.shop)),
         )?,
-        columns::listed_texts(
+        benchmark_columns::tiers(
             "tier",
-            config.tier_names(),
+            config,
             rows.iter().map(|r| scope.candidates.tier(r.shop)),
         )?,
         columns::days(
@@ -141,11 +141,7 @@ pub(super) fn gmv_gap(
             rows.iter().map(|_| day_number(benchmark.day)),
         ),
         columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
-        columns::listed_texts(
-            "benchmark_tier",
-            config.tier_names(),
-            rows.iter().map(|r| r.cohort.tier),
-        )?,
+        benchmark_columns::tiers("benchmark_tier", config, rows.iter().map(|r| r.cohort.tier))?,
         columns::doubles("gmv", rows.iter().map(|r| r.gmv)),
         columns::doubles("benchmark_gmv", rows.iter().map(|r| r.benchmark_gmv)),
         columns::doubles("gap", rows.iter().map(|r| r.gmv - r.benchmark_gmv)),

@@ -13,9 +13,11 @@
 //! | `adding`, `sums` | daily rows added up over periods, in bounded memory |
 //! | `periods` | the scaffold of the period tables |
 //! | `candidates`, `cohorts`, `summary` | peers of the benchmarks, suppression, statistics |
+//! | `benchmark_columns` | the texts that several benchmark tables have |
 //! | the others | one table each |
 
 mod adding;
+mod benchmark_columns;
 mod candidates;
 mod category_benchmark;
 mod channel_period;

@@ -5,7 +5,8 @@ use std::ops::Range;
 use anyhow::Result;
 use polars::prelude::*;
 
-use super::candidates::{metric_names, metrics_by_name};
+use super::benchmark_columns;
+use super::candidates::metrics_by_name;
 use super::cohorts::{BenchmarkDay, Scope};
 use super::summary::Summary;
 use crate::columns;
@@ -91,15 +92,14 @@ pub(super) fn shop_benchmark(
                 "shop_id",
                 rows.iter().map(|r| scope.candidates.shop_ids[r.shop]),
             ),
-            columns::listed_texts("metric", metric_names(), rows.iter().map(|r| r.metric))?,
-            columns::listed_texts(
-                "category",
-                scope.category_names(),
+            benchmark_columns::metrics(rows.iter().map(|r| r.metric))?,
+            benchmark_columns::categories(
+                scope,
                 rows.iter().map(|r| scope.candidates.category(r.shop)),
             )?,
-            columns::listed_texts(
+            benchmark_columns::tiers(
                 "tier",
-                config.tier_names(),
+                config,
                 rows.iter().map(|r| scope.candidates.tier(r.shop)),
             )?,
             columns::days(
@@ -108,9 +108,9 @@ pub(super) fn shop_benchmark(
             ),
             columns::flags("is_fallback", rows.iter().map(|_| benchmark.is_fallback())),
             columns::doubles("value", rows.iter().map(|r| r.value)),
-            columns::listed_texts(
+            benchmark_columns::tiers(
                 "benchmark_tier",
-                config.tier_names(),
+                config,
                 rows.iter().map(|r| r.benchmark.map(|(tier, _)| tier)),
             )?,
             columns::doubles(
